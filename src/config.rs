@@ -1,0 +1,400 @@
+//! Bindings, as strings, to a [`Config`].
+//!
+//! Promise: a Worker that runs is configured completely. It refuses, by name and in the log alone,
+//! a value that is missing, malformed, or more powerful than its place: a service key where the
+//! publishable key belongs, plain http to anything but this machine. There is no silent default
+//! but the documented one; an optional value that is empty is absent.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+use url::{Host, Url};
+
+use crate::guard::Apps;
+use crate::json;
+use crate::seam::{Bindings, Millis};
+use crate::store::Database;
+use crate::token::{Keys, Verifier};
+
+/// Everything that is decided before a request comes.
+pub(crate) struct Config {
+    pub(crate) apps: Apps,
+    pub(crate) verifier: Verifier,
+    pub(crate) database: Database,
+    pub(crate) cors: Vec<String>,
+    /// How long the rate limiter and the nonce store may take.
+    pub(crate) store_timeout: Millis,
+}
+
+/// Why there is no [`Config`]. For the log; clients see `misconfigured`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misconfigured {
+    /// The binding.
+    pub name: &'static str,
+    /// What is wrong with it; never its value.
+    pub reason: String,
+}
+
+impl fmt::Display for Misconfigured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.reason)
+    }
+}
+
+impl Config {
+    /// Besides the configuration there are warnings, each to be logged once.
+    pub(crate) fn load(bindings: &impl Bindings) -> Result<(Self, Vec<String>), Misconfigured> {
+        let optional = |name| bindings.text(name).filter(|value| !value.is_empty());
+        let required = |name| optional(name).ok_or_else(|| bad(name, "is missing"));
+        for name in ["LIMIT_IP", "LIMIT_USER", "REPLAY"] {
+            if !bindings.has(name) {
+                return Err(bad(name, "is not bound"));
+            }
+        }
+
+        let url = project_url(&required("SUPABASE_URL")?)?;
+        let key = publishable_key(required("SUPABASE_PUBLISHABLE_KEY")?)?;
+        let issuer = issuer(optional("SUPABASE_JWT_ISSUER"), &url)?;
+        let secret = optional("SUPABASE_JWT_SECRET")
+            .map(hs256_secret)
+            .transpose()?;
+        let apps = Apps::parse(&required("APP_GUARD")?).map_err(|why| bad("APP_GUARD", &why))?;
+        let cors = optional("CORS_ORIGINS").map_or(Ok(Vec::new()), |list| origins(&list))?;
+        let millis = |name, default| {
+            optional(name).map_or(Ok(default), |text| {
+                text.parse::<u16>()
+                    .ok()
+                    .filter(|millis| *millis >= 1)
+                    .map(Millis::from)
+                    .ok_or_else(|| bad(name, "is not a number of milliseconds from 1 to 65535"))
+            })
+        };
+
+        let mut warnings = Vec::new();
+        if secret.is_some() {
+            warnings.push(
+                "SUPABASE_JWT_SECRET is set: whoever holds it can mint a token of any user and \
+                 role. Move the project to asymmetric signing keys and remove it."
+                    .to_owned(),
+            );
+        }
+        let open = apps.open_doors();
+        if !open.is_empty() {
+            warnings.push(format!(
+                "APP_GUARD leaves the door open: {}. Anybody can claim an app id, so this is open \
+                 for everybody.",
+                open.join("; ")
+            ));
+        }
+
+        let origin = url.as_str().trim_end_matches('/');
+        let config = Self {
+            apps,
+            verifier: Verifier {
+                issuer,
+                secret,
+                keys: Keys::new(
+                    format!("{origin}/auth/v1/.well-known/jwks.json"),
+                    millis("JWKS_TIMEOUT_MS", 3_000)?,
+                ),
+            },
+            database: Database::new(
+                &format!("{origin}/rest/v1"),
+                &key,
+                millis("UPSTREAM_TIMEOUT_MS", 10_000)?,
+            ),
+            cors,
+            store_timeout: millis("STORE_TIMEOUT_MS", 2_000)?,
+        };
+        Ok((config, warnings))
+    }
+}
+
+fn bad(name: &'static str, reason: &str) -> Misconfigured {
+    Misconfigured {
+        name,
+        reason: reason.to_owned(),
+    }
+}
+
+/// https, or http to this machine; nothing but scheme, host and port.
+fn project_url(text: &str) -> Result<Url, Misconfigured> {
+    const NAME: &str = "SUPABASE_URL";
+    let url = Url::parse(text).map_err(|_| bad(NAME, "is not a URL"))?;
+    let bare = url.username().is_empty()
+        && url.password().is_none()
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if !bare {
+        return Err(bad(NAME, "must be a scheme, a host and a port at most"));
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
+        _ => Err(bad(NAME, "must be https; http is for loopback addresses")),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+        None => false,
+    }
+}
+
+/// A `sb_publishable_` key, or a legacy key of role `anon`: a key that gives no right by itself.
+fn publishable_key(key: String) -> Result<String, Misconfigured> {
+    const NAME: &str = "SUPABASE_PUBLISHABLE_KEY";
+    let printable = key.bytes().all(|b| b.is_ascii_graphic());
+    if key.starts_with("sb_secret_") {
+        Err(bad(
+            NAME,
+            "is a secret key, which bypasses Row Level Security",
+        ))
+    } else if !printable {
+        Err(bad(NAME, "holds characters that no key has"))
+    } else if key.starts_with("sb_publishable_") || legacy_role(&key).as_deref() == Some("anon") {
+        Ok(key)
+    } else if legacy_role(&key).is_some() {
+        Err(bad(NAME, "is a legacy key of another role than anon"))
+    } else {
+        Err(bad(
+            NAME,
+            "is neither an sb_publishable_ key nor the legacy anon key",
+        ))
+    }
+}
+
+/// The `role` in a legacy key. Its signature is for Supabase to check.
+fn legacy_role(key: &str) -> Option<String> {
+    let (_, rest) = key.split_once('.')?;
+    let (payload, _) = rest.split_once('.')?;
+    let claims = json::parse_object(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    claims.get("role")?.as_str().map(str::to_owned)
+}
+
+/// `-` switches the check off, where tokens come from this very machine.
+fn issuer(value: Option<String>, url: &Url) -> Result<Option<String>, Misconfigured> {
+    match value.as_deref() {
+        None => Ok(Some(format!("{}auth/v1", url.as_str()))),
+        Some("-") if is_loopback(url) => Ok(None),
+        Some("-") => Err(bad(
+            "SUPABASE_JWT_ISSUER",
+            "may be - with a loopback SUPABASE_URL only",
+        )),
+        Some(_) => Ok(value),
+    }
+}
+
+fn hs256_secret(secret: String) -> Result<DecodingKey, Misconfigured> {
+    if secret.len() >= 32 {
+        Ok(DecodingKey::from_secret(secret.as_bytes()))
+    } else {
+        Err(bad("SUPABASE_JWT_SECRET", "is shorter than 32 bytes"))
+    }
+}
+
+/// Comma-separated origins, compared as they stand. No `*`: an API that takes tokens names its
+/// pages.
+fn origins(list: &str) -> Result<Vec<String>, Misconfigured> {
+    list.split(',')
+        .map(str::trim)
+        .map(|origin| {
+            let parsed = Url::parse(origin).ok();
+            let canonical = parsed.map(|url| url.origin().ascii_serialization());
+            if canonical.as_deref() == Some(origin) {
+                Ok(origin.to_owned())
+            } else {
+                Err(bad(
+                    "CORS_ORIGINS",
+                    "must be a list of origins such as https://app.example.com, comma-separated",
+                ))
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APP_GUARD: &str = r#"{"apps":{"a":{"keys":[{"id":"k","secret":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]}}}"#;
+
+    struct Changed<'a>(&'a [(&'a str, Option<&'a str>)]);
+
+    impl Bindings for Changed<'_> {
+        fn text(&self, name: &str) -> Option<String> {
+            let good = [
+                ("SUPABASE_URL", "https://abc.supabase.co"),
+                ("SUPABASE_PUBLISHABLE_KEY", "sb_publishable_x"),
+                ("APP_GUARD", APP_GUARD),
+            ];
+            let good = good.map(|(name, value)| (name, Some(value)));
+            let mut all = self.0.iter().chain(&good);
+            let (_, value) = all.find(|(n, _)| *n == name)?;
+            value.map(str::to_owned)
+        }
+
+        fn has(&self, name: &str) -> bool {
+            !self.0.contains(&(name, None))
+        }
+    }
+
+    /// Loads a good configuration with some bindings changed.
+    fn load(
+        changes: &[(&'static str, Option<&str>)],
+    ) -> Result<(Config, Vec<String>), Misconfigured> {
+        Config::load(&Changed(changes))
+    }
+
+    fn refused(name: &'static str, value: Option<&str>) -> String {
+        let error = load(&[(name, value)])
+            .err()
+            .unwrap_or_else(|| panic!("accepted: {name}={value:?}"));
+        assert_eq!(error.name, name);
+        if let Some(value) = value.filter(|v| v.len() > 2) {
+            assert!(
+                !error.to_string().contains(value),
+                "quotes the value: {error}"
+            );
+        }
+        error.reason
+    }
+
+    fn legacy(role: &str) -> String {
+        let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"role":"{role}"}}"#));
+        format!("e30.{payload}.c2ln")
+    }
+
+    #[test]
+    fn the_defaults_are_the_documented_ones() {
+        let (config, warnings) = load(&[]).unwrap();
+        assert_eq!(
+            config.verifier.issuer.as_deref(),
+            Some("https://abc.supabase.co/auth/v1")
+        );
+        assert!(config.verifier.secret.is_none());
+        assert!(config.cors.is_empty());
+        assert_eq!(config.store_timeout, 2_000);
+        assert!(warnings.is_empty());
+    }
+
+    #[test]
+    fn what_is_required_is_missed_by_name() {
+        for name in ["SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "APP_GUARD"] {
+            assert_eq!(refused(name, None), "is missing");
+            assert_eq!(refused(name, Some("")), "is missing");
+        }
+        for name in ["LIMIT_IP", "LIMIT_USER", "REPLAY"] {
+            assert_eq!(refused(name, None), "is not bound");
+        }
+    }
+
+    #[test]
+    fn the_project_url_is_https_or_loopback() {
+        for good in [
+            "https://abc.supabase.co/",
+            "http://127.0.0.1:54321",
+            "http://localhost:1",
+            "http://[::1]:1",
+            "http://127.9.9.9",
+        ] {
+            assert!(load(&[("SUPABASE_URL", Some(good))]).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://abc.supabase.co",
+            "http://127.0.0.1.example.com",
+            "http://localhost.example.com",
+            "ftp://127.0.0.1",
+            "https://u:p@abc.supabase.co",
+            "https://abc.supabase.co/rest/v1",
+            "https://abc.supabase.co?x",
+            "https://abc.supabase.co#x",
+            "abc.supabase.co",
+            "http://0.0.0.0",
+            "http://192.168.0.1",
+        ] {
+            refused("SUPABASE_URL", Some(bad));
+        }
+    }
+
+    #[test]
+    fn only_a_key_without_rights_is_a_publishable_key() {
+        let name = "SUPABASE_PUBLISHABLE_KEY";
+        assert!(load(&[(name, Some(&legacy("anon")))]).is_ok());
+        for bad in [
+            "sb_secret_x".to_owned(),
+            legacy("service_role"),
+            legacy("authenticated"),
+            "e30.e30.c2ln".to_owned(),
+            "anything".to_owned(),
+            "sb_publishable_\n".to_owned(),
+            "sb_publishable_é".to_owned(),
+        ] {
+            refused(name, Some(&bad));
+        }
+    }
+
+    #[test]
+    fn the_issuer_check_is_off_for_loopback_only() {
+        refused("SUPABASE_JWT_ISSUER", Some("-"));
+        let loopback = load(&[
+            ("SUPABASE_URL", Some("http://127.0.0.1:54321")),
+            ("SUPABASE_JWT_ISSUER", Some("-")),
+        ]);
+        assert_eq!(loopback.unwrap().0.verifier.issuer, None);
+        let custom = load(&[("SUPABASE_JWT_ISSUER", Some("https://auth.example.com"))]);
+        assert_eq!(
+            custom.unwrap().0.verifier.issuer.as_deref(),
+            Some("https://auth.example.com")
+        );
+    }
+
+    #[test]
+    fn hs256_needs_32_bytes_and_is_warned_of() {
+        refused("SUPABASE_JWT_SECRET", Some(&"x".repeat(31)));
+        let (config, warnings) = load(&[("SUPABASE_JWT_SECRET", Some(&"x".repeat(32)))]).unwrap();
+        assert!(config.verifier.secret.is_some());
+        assert_eq!(warnings.len(), 1);
+    }
+
+    #[test]
+    fn an_open_door_is_warned_of() {
+        let (_, warnings) =
+            load(&[("APP_GUARD", Some(r#"{"apps":{"web":{"mode":"off"}}}"#))]).unwrap();
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].contains("app web is off"));
+    }
+
+    #[test]
+    fn timeouts_and_origins_are_read_strictly() {
+        for name in ["UPSTREAM_TIMEOUT_MS", "JWKS_TIMEOUT_MS", "STORE_TIMEOUT_MS"] {
+            for bad in ["0", "-1", "1.5", "10s", "65536", " 1"] {
+                refused(name, Some(bad));
+            }
+            assert!(load(&[(name, Some("500"))]).is_ok());
+        }
+        let (config, _) = load(&[(
+            "CORS_ORIGINS",
+            Some("https://a.example, http://localhost:8081"),
+        )])
+        .unwrap();
+        assert_eq!(config.cors, ["https://a.example", "http://localhost:8081"]);
+        for bad in [
+            "*",
+            "https://a.example/",
+            "a.example",
+            "https://a.example,",
+            "null",
+            "https://A.example",
+        ] {
+            refused("CORS_ORIGINS", Some(bad));
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! CORS (the Fetch standard) for web builds of an app. Off unless `CORS_ORIGINS` names origins.
+//!
+//! Promise: an origin that is not named, byte for byte, gets no CORS header at all. It refuses
+//! `*` and credentials: tokens travel in a header, not in cookies.
+
+use crate::reply::{Response, empty, with};
+use crate::route::{self, Path};
+use crate::seam::Incoming;
+
+const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, \
+     if-none-match, x-app-id, x-app-nonce, x-app-signature, x-app-timestamp";
+const RESPONSE_HEADERS: &str = "allow, etag, location, retry-after, www-authenticate, x-request-id";
+
+/// The answer to a preflight of a named origin for a path that exists. Anything else goes on, and
+/// ends as the 405 that OPTIONS is.
+pub(crate) fn preflight(origins: &[String], request: &impl Incoming) -> Option<Response> {
+    if origins.is_empty() || request.method() != "OPTIONS" {
+        return None;
+    }
+    named(origins, request)?;
+    request.header("access-control-request-method")?;
+    let path = Path::parse(route::split(request.target()).0)?;
+    let response = with(empty(204), "access-control-allow-methods", path.allow());
+    let response = with(response, "access-control-allow-headers", REQUEST_HEADERS);
+    Some(with(response, "access-control-max-age", "7200"))
+}
+
+/// Lets a page of a named origin read the response.
+pub(crate) fn expose(origins: &[String], request: &impl Incoming, response: Response) -> Response {
+    if origins.is_empty() {
+        return response;
+    }
+    let response = with(response, "vary", "Origin");
+    match named(origins, request) {
+        None => response,
+        Some(origin) => {
+            let response = with(response, "access-control-allow-origin", &origin);
+            with(response, "access-control-expose-headers", RESPONSE_HEADERS)
+        }
+    }
+}
+
+fn named(origins: &[String], request: &impl Incoming) -> Option<String> {
+    let origin = request.header("origin")?;
+    origins.contains(&origin).then_some(origin)
+}

@@ -1,0 +1,128 @@
+//! The nonce store: Durable Objects that remember which nonces were used.
+//!
+//! Promise: of all claims of one key, however many at once, exactly one is granted, and it stays
+//! granted to nobody else until it may be forgotten; an object that is evicted reads its claims
+//! from its own SQLite when it comes back. It refuses to answer at all rather than guess.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use serde::Deserialize;
+use worker::{
+    Date, DurableObject, Env, Method, ObjectNamespace, Request, RequestInit, Response, Result,
+    SqlStorage, State, durable_object,
+};
+
+use crate::seam::{Claim, Verdict};
+
+/// Objects that share the work. One handles some hundreds of claims a second; keys are spread over
+/// them by their nonce, which is random.
+const SHARDS: u32 = 32;
+
+/// How often an object looks for claims to forget, in seconds.
+const SWEEP: i64 = 60;
+
+/// Asks the object that the key belongs to.
+pub(super) async fn claim(namespace: &ObjectNamespace, claim: &Claim) -> Result<Verdict> {
+    // FNV-1a: which object a key belongs to must only be the same every time.
+    let hash = claim.key.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    let shard = namespace.get_by_name(&format!("shard-{}", hash % SHARDS))?;
+    // App ids, nonces and numbers need no encoding.
+    let url = format!("https://replay/{}/{}", claim.keep_until, claim.key);
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post);
+    let response = shard
+        .fetch_with_request(Request::new_with_init(&url, &init)?)
+        .await?;
+    match response.status_code() {
+        200 => Ok(Verdict::Granted),
+        409 => Ok(Verdict::Refused),
+        status => Err(format!("the nonce store answered {status}").into()),
+    }
+}
+
+/// One shard.
+#[durable_object(alarm)]
+pub struct Replay {
+    state: State,
+    sql: SqlStorage,
+    sweeping: Cell<bool>,
+}
+
+#[derive(Deserialize)]
+struct Count {
+    claims: f64,
+}
+
+impl DurableObject for Replay {
+    fn new(state: State, _: Env) -> Self {
+        let sql = state.storage().sql();
+        // Fails only where `exec` below would fail as well, and that is answered.
+        let _ = sql.exec(
+            "CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, keep_until INTEGER NOT NULL) \
+             WITHOUT ROWID",
+            None,
+        );
+        Self {
+            state,
+            sql,
+            sweeping: Cell::new(false),
+        }
+    }
+
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        let path = request.path();
+        let (keep_until, key) = path
+            .trim_start_matches('/')
+            .split_once('/')
+            .ok_or("a claim is /<keep until>/<key>")?;
+        let keep_until: i64 = keep_until.parse().map_err(|_| "keep_until is no number")?;
+
+        // One statement, and nothing is awaited before it: no other claim can come between.
+        let claimed: Vec<Count> = self
+            .sql
+            .exec(
+                "INSERT INTO claims (key, keep_until) VALUES (?, ?) ON CONFLICT DO NOTHING \
+                 RETURNING 1 AS claims",
+                vec![key.into(), keep_until.into()],
+            )?
+            .to_array()?;
+        if !self.sweeping.get() {
+            self.sweep_later().await?;
+        }
+        Response::empty()
+            .map(|response| response.with_status(if claimed.is_empty() { 409 } else { 200 }))
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        let now = i64::try_from(Date::now().as_millis())
+            .unwrap_or(i64::MAX)
+            .div_euclid(1000);
+        self.sql
+            .exec("DELETE FROM claims WHERE keep_until < ?", vec![now.into()])?;
+        let left: Count = self
+            .sql
+            .exec("SELECT count(*) AS claims FROM claims", None)?
+            .one()?;
+        self.sweeping.set(false);
+        if left.claims > 0.0 {
+            self.sweep_later().await?;
+        }
+        Response::empty()
+    }
+}
+
+impl Replay {
+    async fn sweep_later(&self) -> Result<()> {
+        let storage = self.state.storage();
+        if storage.get_alarm().await?.is_none() {
+            storage
+                .set_alarm(Duration::from_secs(SWEEP.unsigned_abs()))
+                .await?;
+        }
+        self.sweeping.set(true);
+        Ok(())
+    }
+}

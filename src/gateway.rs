@@ -1,0 +1,273 @@
+//! The whole path of a request, on one screen: [`Gateway::decide`].
+//!
+//! Promise: the order of the steps is the security: cheap refusals come first, nothing is believed
+//! before it was proved, and nobody reaches the database without both proofs. Whatever can't be
+//! decided is refused. It refuses to run without a complete configuration.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::command::Command;
+use crate::config::{Config, Misconfigured};
+use crate::cors;
+use crate::guard::{self, Head};
+use crate::limit;
+use crate::notes;
+use crate::openapi;
+use crate::problem::{Code, Problem};
+use crate::reply::{Response, json, with};
+use crate::route::{self, Route};
+use crate::seam::{Bindings, BodyError, Edge, Incoming, Level, Limiter, Millis, Verdict};
+use crate::token;
+
+/// Most bytes that a request body may have.
+pub const BODY_MAX: usize = 256 * 1024;
+
+/// The Worker's logic, made once per isolate.
+pub struct Gateway {
+    config: Result<Config, Misconfigured>,
+}
+
+impl Gateway {
+    /// Reads the configuration. What is wrong with it, or worth a warning, is logged here, once.
+    pub fn new(bindings: &impl Bindings, edge: &impl Edge) -> Self {
+        let config = Config::load(bindings);
+        let line = |event, message: &str| {
+            serde_json::json!({ "event": event, "message": message }).to_string()
+        };
+        match config {
+            Ok((config, warnings)) => {
+                for warning in warnings {
+                    edge.log(Level::Warn, &line("warning", &warning));
+                }
+                Self { config: Ok(config) }
+            }
+            Err(error) => {
+                edge.log(Level::Error, &line("misconfigured", &error.to_string()));
+                Self { config: Err(error) }
+            }
+        }
+    }
+
+    /// Answers a request and writes its log line.
+    pub async fn handle<R: Incoming, E: Edge>(&self, request: &mut R, edge: &E) -> Response {
+        let mut trace = Trace::begin(request.method(), edge.now());
+        let response = match &self.config {
+            Ok(config) => match cors::preflight(&config.cors, request) {
+                Some(preflight) => preflight,
+                None => decide(config, request, edge, &mut trace)
+                    .await
+                    .unwrap_or_else(|problem| trace.refuse(problem)),
+            },
+            Err(_) => trace.refuse(Problem::new(
+                Code::Misconfigured,
+                "The service is not configured completely; its log says what is missing.",
+            )),
+        };
+        let mut response = with(response, "x-request-id", &trace.request_id);
+        response = with(response, "x-content-type-options", "nosniff");
+        if !response.headers().contains_key("cache-control") {
+            response = with(response, "cache-control", "no-store");
+        }
+        if let Ok(config) = &self.config {
+            response = cors::expose(&config.cors, request, response);
+        }
+        if request.method() == "HEAD" {
+            response.body_mut().clear();
+        }
+        trace.end(response.status().as_u16(), edge);
+        response
+    }
+}
+
+/// The path. Every `?` is a refusal.
+async fn decide<R: Incoming, E: Edge>(
+    config: &Config,
+    request: &mut R,
+    edge: &E,
+    trace: &mut Trace,
+) -> Result<Response, Problem> {
+    // 1. Route: 404, 405, 400. The public documents are behind no door.
+    let route = route::resolve(request.method(), request.target())?;
+    trace.route = Some(route.pattern());
+    if let Some(document) = public(route) {
+        return Ok(document);
+    }
+
+    // 2. Declared size: 413.
+    refuse_declared_size(request)?;
+
+    // 3. Limit of this client address: 429; 503 if the limiter can't say.
+    let address = limit::address_key(request.header("cf-connecting-ip").as_deref());
+    limit::admit(Limiter::Ip, &address, config.store_timeout, edge).await?;
+
+    // 4. The body, counted while it is read: 413.
+    let body = request.body(BODY_MAX).await.map_err(|error| match error {
+        BodyError::TooLarge => too_large(),
+        BodyError::Broken => Problem::new(Code::MalformedRequest, "The body did not arrive whole."),
+    })?;
+
+    // 5. First door, App Guard: 401.
+    let now = edge.now().div_euclid(1000);
+    let (finding, guarded) = guard::check(&config.apps, Head::read(request), body, now);
+    trace.guard = Some(finding);
+    let request = guarded?;
+    trace.app_id = request.app_id().map(str::to_owned);
+
+    // 6. Second door, the user's token: 401; 503 if the key set can't be had.
+    let session = token::authenticate(&config.verifier, &request, edge).await?;
+    trace.user_id = Some(session.sub());
+
+    // 7. Limit of this user: 429, 503.
+    limit::admit(
+        Limiter::User,
+        &session.sub().to_string(),
+        config.store_timeout,
+        edge,
+    )
+    .await?;
+
+    // 8. Validation: 400, 415, 422. From here on the request is a command.
+    let command = Command::parse(route, &request)?;
+
+    // 9. Replay: 409; 503 if the nonce store can't say. A claim stands whatever comes of it.
+    if let Some(claim) = request.claim() {
+        let deadline = edge.now().saturating_add(config.store_timeout);
+        match edge.claim(claim, deadline).await {
+            Ok(Verdict::Granted) => {}
+            Ok(Verdict::Refused) => return Err(replayed()),
+            Err(_) => return Err(Problem::dependency("the nonce store gave no answer", 5)),
+        }
+    }
+
+    // 10. Supabase, with the user's own token: 403, 404, 409, 412, 5xx.
+    let store = config.database.open(&session, edge);
+    let upstream = edge.now();
+    let outcome = notes::run(command, request.app_id(), &store).await;
+    trace.upstream_ms = Some(edge.now().saturating_sub(upstream));
+    outcome
+}
+
+fn public(route: Route) -> Option<Response> {
+    match route {
+        Route::Health => Some(json(200, &serde_json::json!({ "status": "ok" }))),
+        Route::OpenApi => Some(openapi::document()),
+        _ => None,
+    }
+}
+
+fn refuse_declared_size(request: &impl Incoming) -> Result<(), Problem> {
+    let declared = request
+        .header("content-length")
+        .and_then(|length| length.parse::<usize>().ok());
+    match declared {
+        Some(length) if length > BODY_MAX => Err(too_large()),
+        _ => Ok(()),
+    }
+}
+
+fn too_large() -> Problem {
+    Problem::new(
+        Code::PayloadTooLarge,
+        "A request body is at most 256 KiB (262144 bytes).",
+    )
+}
+
+fn replayed() -> Problem {
+    Problem::new(
+        Code::RequestReplayed,
+        "The nonce of this request was used before. What became of that request is not known here; \
+         to try again, sign again.",
+    )
+}
+
+/// What the log line of a request says. Never a token, a signature, a secret, a title or a body.
+struct Trace {
+    request_id: String,
+    method: String,
+    began: Millis,
+    route: Option<&'static str>,
+    guard: Option<guard::Finding>,
+    app_id: Option<String>,
+    user_id: Option<Uuid>,
+    upstream_ms: Option<Millis>,
+    code: Option<Code>,
+    reason: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'static str,
+    request_id: &'a str,
+    method: &'a str,
+    route: Option<&'static str>,
+    status: u16,
+    code: Option<&'static str>,
+    reason: Option<&'static str>,
+    guard: Option<&'static str>,
+    guard_key: Option<&'a str>,
+    app_id: Option<&'a str>,
+    user_id: Option<Uuid>,
+    duration_ms: Millis,
+    upstream_ms: Option<Millis>,
+}
+
+impl Trace {
+    fn begin(method: &str, now: Millis) -> Self {
+        Self {
+            request_id: request_id(),
+            method: method.chars().take(16).collect(),
+            began: now,
+            route: None,
+            guard: None,
+            app_id: None,
+            user_id: None,
+            upstream_ms: None,
+            code: None,
+            reason: None,
+        }
+    }
+
+    fn refuse(&mut self, problem: Problem) -> Response {
+        self.code = Some(problem.code());
+        self.reason = problem.reason();
+        problem.into_response(&self.request_id)
+    }
+
+    fn end(&self, status: u16, edge: &impl Edge) {
+        let line = Line {
+            event: "request",
+            request_id: &self.request_id,
+            method: &self.method,
+            route: self.route,
+            status,
+            code: self.code.map(|code| code.row().code),
+            reason: self.reason,
+            guard: self.guard.as_ref().map(guard::Finding::as_str),
+            guard_key: match &self.guard {
+                Some(guard::Finding::Verified { key }) => Some(key),
+                _ => None,
+            },
+            app_id: self.app_id.as_deref(),
+            user_id: self.user_id,
+            duration_ms: edge.now().saturating_sub(self.began),
+            upstream_ms: self.upstream_ms,
+        };
+        let level = match self.code {
+            Some(Code::Internal | Code::UpstreamInvalid | Code::Misconfigured) => Level::Error,
+            Some(code) if code.row().status >= 500 => Level::Warn,
+            _ => Level::Info,
+        };
+        edge.log(level, &serde_json::to_string(&line).unwrap_or_default());
+    }
+}
+
+/// 128 random bits as a UUID.
+fn request_id() -> String {
+    let mut bytes = [0; 16];
+    // A request id that can't be random is still an id; nothing rests on it but finding log lines.
+    let _ = getrandom::fill(&mut bytes);
+    uuid::Builder::from_random_bytes(bytes)
+        .into_uuid()
+        .to_string()
+}

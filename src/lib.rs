@@ -1,0 +1,44 @@
+//! Airlock: an edge API between a React Native app and Supabase.
+//!
+//! Two doors, then the vault. A request walks through the modules in this order:
+//!
+//! 1. [`edge`]: the platform hands over a request; the only place that names `worker`
+//! 2. [`gateway`]: the whole path on one screen
+//! 3. [`route`]: what is asked for
+//! 4. [`limit`]: how often
+//! 5. [`guard`]: first door, which app: `GuardedRequest`
+//! 6. [`token`]: second door, which user: `Session`
+//! 7. [`command`]: validation, with [`note`] and [`precondition`]
+//! 8. [`notes`]: what a command does
+//! 9. [`store`]: as PostgREST requests, with the user's own token
+//! 10. [`reply`], or [`problem`]: what goes back
+//!
+//! Beside the path: [`config`] (read once), [`seam`] (what the platform does for us), [`json`]
+//! (strict), [`cors`], [`openapi`].
+//!
+//! Postgres Row Level Security is the boundary. Everything here raises the price of getting to it,
+//! and none of it is trusted to be the last line.
+
+mod command;
+mod config;
+mod cors;
+mod edge;
+pub mod gateway;
+mod guard;
+mod json;
+mod limit;
+mod note;
+mod notes;
+pub mod openapi;
+mod precondition;
+mod problem;
+mod reply;
+mod route;
+pub mod seam;
+mod store;
+mod token;
+
+pub use config::Misconfigured;
+pub use guard::Canonical;
+pub use problem::{Code, Row};
+pub use token::{Rejected, verify_jws};

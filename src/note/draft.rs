@@ -1,0 +1,515 @@
+//! Bytes of a request body to the fields of a note.
+//!
+//! Promise: a draft in hand satisfies every limit of the database, so that a CHECK constraint never
+//! speaks to a client. It refuses unknown fields (`user_id`, `version` and the like can't be
+//! smuggled), a field twice, `null`, NUL, and names all flaws at once rather than the first.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use validator::{Validate, ValidationError, ValidationErrors};
+
+use crate::problem::{At, Code, FieldError, Problem};
+
+/// Longest title, in Unicode scalar values, after trimming. The database's `notes_title_length`.
+const TITLE_MAX: u64 = 200;
+
+/// Longest body, in Unicode scalar values. The database's `notes_body_length`.
+const BODY_MAX: u64 = 20_000;
+
+/// What is wrong with a text that is too long, too short or holds a NUL.
+const LENGTH: &str = "length";
+const CHARACTERS: &str = "characters";
+
+/// A whole note, to be created or to replace one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Validate)]
+pub(crate) struct NoteDraft {
+    #[validate(length(min = 1, max = TITLE_MAX), custom(function = no_nul))]
+    title: String,
+    #[validate(length(max = BODY_MAX), custom(function = no_nul))]
+    body: String,
+}
+
+/// Some fields of a note, to be changed; never none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Validate)]
+pub(crate) struct NotePatch {
+    #[validate(length(min = 1, max = TITLE_MAX), custom(function = no_nul))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    #[validate(length(max = BODY_MAX), custom(function = no_nul))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+}
+
+impl NoteDraft {
+    /// `title` is required, an absent `body` is empty.
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, Problem> {
+        let mut fields = Fields::parse(json)?;
+        if matches!(fields.title, Field::Absent) {
+            fields.errors.push(flaw("title", "required", "is required"));
+        }
+        let draft = Self {
+            title: fields.title.text().unwrap_or_default(),
+            body: fields.body.text().unwrap_or_default(),
+        };
+        checked(draft, fields.errors)
+    }
+}
+
+impl NotePatch {
+    /// At least one field.
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, Problem> {
+        let mut fields = Fields::parse(json)?;
+        let patch = Self {
+            title: fields.title.text(),
+            body: fields.body.text(),
+        };
+        if patch.title.is_none() && patch.body.is_none() && fields.errors.is_empty() {
+            fields.errors.push(FieldError {
+                at: At::Pointer(String::new()),
+                code: "required",
+                message: "must have title, body or both",
+            });
+        }
+        checked(patch, fields.errors)
+    }
+}
+
+/// Limits are looked at only where the shape is right, so that an absent title is not also too
+/// short.
+fn checked<T: Validate>(value: T, shape: Vec<FieldError>) -> Result<T, Problem> {
+    if !shape.is_empty() {
+        return Err(Problem::validation(shape));
+    }
+    match value.validate() {
+        Ok(()) => Ok(value),
+        Err(errors) => Err(Problem::validation(flaws(&errors))),
+    }
+}
+
+fn no_nul(text: &str) -> Result<(), ValidationError> {
+    if text.contains('\0') {
+        Err(ValidationError::new(CHARACTERS))
+    } else {
+        Ok(())
+    }
+}
+
+/// `validator`'s findings in our words.
+fn flaws(errors: &ValidationErrors) -> Vec<FieldError> {
+    let mut flaws = Vec::new();
+    for (field, errors) in errors.field_errors() {
+        for error in errors {
+            flaws.push(match (field.as_ref(), error.code.as_ref()) {
+                ("title", LENGTH) => {
+                    flaw("title", LENGTH, "must have 1 to 200 characters, trimmed")
+                }
+                ("body", LENGTH) => flaw("body", LENGTH, "must have at most 20000 characters"),
+                (field, _) => flaw(field, CHARACTERS, "must not contain U+0000"),
+            });
+        }
+    }
+    // validator keeps them in a hash map: title before body, as in the schema.
+    flaws.sort_by(|a, b| b.at.cmp(&a.at));
+    flaws
+}
+
+fn flaw(field: &str, code: &'static str, message: &'static str) -> FieldError {
+    FieldError {
+        at: At::Pointer(pointer(field)),
+        code,
+        message,
+    }
+}
+
+/// JSON Pointer to a member (RFC 6901 section 3). A name comes from the client and is echoed in
+/// part only.
+fn pointer(name: &str) -> String {
+    let name: String = name.chars().take(64).collect();
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// The members of a body as they were found.
+#[derive(Default)]
+struct Fields {
+    title: Field,
+    body: Field,
+    errors: Vec<FieldError>,
+}
+
+#[derive(Default)]
+enum Field {
+    #[default]
+    Absent,
+    Text(String),
+    /// Present, and no string.
+    Other,
+}
+
+/// No answer needs more flaws than this; a body may hold tens of thousands.
+const FLAWS_MAX: usize = 16;
+
+impl Fields {
+    fn parse(json: &[u8]) -> Result<Self, Problem> {
+        // Two passes: whether a text is JSON at all must not depend on where its first flaw of
+        // shape lies. `IgnoredAny` checks the grammar without recursion, whatever the depth; it
+        // does not look into strings that it skips, hence UTF-8 first.
+        let malformed = || {
+            Problem::new(
+                Code::MalformedJson,
+                "The body must be one JSON text in UTF-8.",
+            )
+        };
+        let text = std::str::from_utf8(json).map_err(|_| malformed())?;
+        serde_json::from_str::<IgnoredAny>(text).map_err(|_| malformed())?;
+
+        serde_json::from_str::<Self>(text).map_err(|error| {
+            if error.is_data() {
+                Problem::validation(vec![FieldError {
+                    at: At::Pointer(String::new()),
+                    code: "type",
+                    message: "must be an object",
+                }])
+            } else {
+                // Inside a string or a number: a lone surrogate, 1e999.
+                malformed()
+            }
+        })
+    }
+
+    fn note_flaw(&mut self, name: &str, code: &'static str, message: &'static str) {
+        if self.errors.len() < FLAWS_MAX {
+            self.errors.push(flaw(name, code, message));
+        }
+    }
+}
+
+impl Field {
+    /// The string, trimmed of nothing yet.
+    fn text(self) -> Option<String> {
+        match self {
+            Field::Text(text) => Some(text),
+            Field::Absent | Field::Other => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor;
+
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Fields, A::Error> {
+                let mut fields = Fields::default();
+                while let Some(name) = members.next_key::<Cow<'de, str>>()? {
+                    let slot = match name.as_ref() {
+                        "title" => &mut fields.title,
+                        "body" => &mut fields.body,
+                        unknown => {
+                            members.next_value::<IgnoredAny>()?;
+                            fields.note_flaw(unknown, "unknown", "is not a field of a note");
+                            continue;
+                        }
+                    };
+                    let twice = !matches!(slot, Field::Absent);
+                    *slot = members.next_value()?;
+                    if twice {
+                        fields.note_flaw(&name, "duplicate", "must be given once");
+                    } else if matches!(slot, Field::Other) {
+                        fields.note_flaw(&name, "type", "must be a string");
+                    }
+                }
+                // Stored trimmed of Unicode White_Space, which is what `trim` removes.
+                if let Field::Text(title) = &mut fields.title {
+                    *title = title.trim().to_owned();
+                }
+                Ok(fields)
+            }
+        }
+
+        deserializer.deserialize_any(ObjectVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldVisitor;
+
+        impl<'de> Visitor<'de> for FieldVisitor {
+            type Value = Field;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any value")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Field, E> {
+                Ok(Field::Text(text.to_owned()))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Field, E> {
+                Ok(Field::Text(text))
+            }
+
+            fn visit_unit<E>(self) -> Result<Field, E> {
+                Ok(Field::Other)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Field, E> {
+                Ok(Field::Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Field, E> {
+                Ok(Field::Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Field, E> {
+                Ok(Field::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Field, E> {
+                Ok(Field::Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Field, A::Error> {
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Field::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Field, A::Error> {
+                while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Field::Other)
+            }
+        }
+
+        deserializer.deserialize_any(FieldVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(json: &str) -> Result<NoteDraft, Problem> {
+        NoteDraft::parse(json.as_bytes())
+    }
+
+    /// The flaws as `pointer code`, read from the problem as a client reads it.
+    fn flaws_of<T: fmt::Debug>(result: Result<T, Problem>) -> Vec<String> {
+        let problem = result.unwrap_err();
+        assert_eq!(problem.code(), Code::ValidationFailed);
+        let body: serde_json::Value =
+            serde_json::from_slice(problem.into_response("-").body()).unwrap();
+        body["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| {
+                format!(
+                    "{} {}",
+                    e["pointer"].as_str().unwrap(),
+                    e["code"].as_str().unwrap()
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_limits_are_those_of_the_database() {
+        let migrations: String = std::fs::read_dir("supabase/migrations")
+            .unwrap()
+            .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+            .collect();
+        for check in [
+            format!("char_length(title) between 1 and {TITLE_MAX}"),
+            format!("char_length(body) <= {BODY_MAX}"),
+        ] {
+            assert_eq!(migrations.matches(&check).count(), 1, "{check}");
+        }
+    }
+
+    #[test]
+    fn the_database_trims_the_characters_that_we_trim() {
+        let migrations: String = std::fs::read_dir("supabase/migrations")
+            .unwrap()
+            .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+            .collect();
+        let white_space: Vec<char> = (0..=u32::from(char::MAX))
+            .filter_map(char::from_u32)
+            .filter(|c| c.is_whitespace())
+            .collect();
+        assert_eq!(white_space.len(), 25);
+        for c in white_space {
+            let escape = format!("\\{:04X}", u32::from(c));
+            assert!(
+                migrations.to_uppercase().contains(&escape),
+                "{escape} is missing in the title's CHECK"
+            );
+        }
+    }
+
+    #[test]
+    fn titles_are_trimmed_then_counted_in_characters() {
+        assert_eq!(
+            draft(r#"{"title":"\u00a0 a b \u3000"}"#).unwrap().title,
+            "a b"
+        );
+        let longest = "\u{1F469}".repeat(200);
+        let body = "\u{0301}".repeat(20_000);
+        let json = serde_json::json!({ "title": format!("  {longest}\n"), "body": body });
+        assert_eq!(draft(&json.to_string()).unwrap().title, longest);
+
+        let long =
+            serde_json::json!({ "title": format!("{longest}a"), "body": format!("{body}a") });
+        assert_eq!(
+            flaws_of(draft(&long.to_string())),
+            ["/title length", "/body length"]
+        );
+        assert_eq!(
+            flaws_of(draft(r#"{"title":" \t\u2003 "}"#)),
+            ["/title length"]
+        );
+        assert_eq!(
+            draft(r#"{"title":"\u200b"}"#).unwrap().title,
+            "\u{200b}",
+            "a zero width space is a character, not White_Space"
+        );
+    }
+
+    #[test]
+    fn an_absent_body_is_empty_and_an_absent_title_is_a_flaw() {
+        assert_eq!(draft(r#"{"title":"t"}"#).unwrap().body, "");
+        assert_eq!(flaws_of(draft("{}")), ["/title required"]);
+    }
+
+    #[test]
+    fn fields_that_are_not_the_clients_to_write_are_refused() {
+        for field in [
+            "user_id",
+            "id",
+            "version",
+            "created_at",
+            "updated_at",
+            "deleted_at",
+            "Title",
+        ] {
+            let json = format!(r#"{{"title":"t","{field}":"x"}}"#);
+            assert_eq!(flaws_of(draft(&json)), [format!("/{field} unknown")]);
+            assert_eq!(
+                flaws_of(NotePatch::parse(json.as_bytes())),
+                [format!("/{field} unknown")]
+            );
+        }
+        assert_eq!(
+            flaws_of(draft(r#"{"title":"t","a/b~c":[[1]]}"#)),
+            ["/a~1b~0c unknown"]
+        );
+    }
+
+    #[test]
+    fn every_flaw_of_shape_is_named() {
+        assert_eq!(
+            flaws_of(draft(r#"{"title":null,"body":7,"title":"x","x":{}}"#)),
+            [
+                "/title type",
+                "/body type",
+                "/title duplicate",
+                "/x unknown"
+            ]
+        );
+        for wrong in ["[]", "1", "\"title\"", "null", "true", "1.5", "-1"] {
+            assert_eq!(flaws_of(draft(wrong)), [" type"], "{wrong}");
+        }
+        assert_eq!(
+            flaws_of(draft(r#"{"title":"a\u0000b"}"#)),
+            ["/title characters"]
+        );
+        assert_eq!(
+            flaws_of(NotePatch::parse(br#"{"body":"\u0000"}"#)),
+            ["/body characters"]
+        );
+    }
+
+    #[test]
+    fn an_echo_is_bounded() {
+        let json = format!(r#"{{"title":"t","{}":1}}"#, "x".repeat(10_000));
+        assert_eq!(flaws_of(draft(&json))[0].len(), 1 + 64 + " unknown".len());
+        let many: String = (0..1000).map(|i| format!(",\"{i}\":1")).collect();
+        assert_eq!(
+            flaws_of(draft(&format!(r#"{{"title":"t"{many}}}"#))).len(),
+            16
+        );
+    }
+
+    #[test]
+    fn a_patch_has_at_least_one_field_and_none_is_null() {
+        assert_eq!(flaws_of(NotePatch::parse(b"{}")), [" required"]);
+        assert_eq!(
+            flaws_of(NotePatch::parse(br#"{"body":null}"#)),
+            ["/body type"]
+        );
+        assert_eq!(
+            flaws_of(NotePatch::parse(br#"{"title":""}"#)),
+            ["/title length"]
+        );
+        let patch = NotePatch::parse(br#"{"body":""}"#).unwrap();
+        assert_eq!(serde_json::to_string(&patch).unwrap(), r#"{"body":""}"#);
+    }
+
+    #[test]
+    fn what_is_not_json_is_malformed_wherever_its_flaw_lies() {
+        for text in [
+            "",
+            " ",
+            "{",
+            "[1,",
+            "{\"title\":\"t\"",
+            "{\"title\":\"t\"} x",
+            "\u{feff}{}",
+            "{title:1}",
+            "{\"title\":\"\u{1}\"}",
+            "[01]",
+            "[1.]",
+            "nul",
+            "{\"x\":\"\\x\"}",
+            "[\"a\" 1]",
+        ] {
+            assert_eq!(
+                draft(text).unwrap_err().code(),
+                Code::MalformedJson,
+                "{text}"
+            );
+        }
+        let invalid_utf8 = b"{\"x\":\"\xc3\x28\"}";
+        assert_eq!(
+            NoteDraft::parse(invalid_utf8).unwrap_err().code(),
+            Code::MalformedJson
+        );
+    }
+
+    #[test]
+    fn extremes_are_refused_without_a_crash() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(flaws_of(draft(&deep)), [" type"]);
+        let inside = format!(r#"{{"title":{deep}}}"#);
+        assert_eq!(flaws_of(draft(&inside)), ["/title type"]);
+        for json in [
+            r#"{"title":1e999}"#,
+            r#"{"title":"\ud800"}"#,
+            r#"{"title":"\udc00\ud800"}"#,
+        ] {
+            assert_eq!(
+                draft(json).unwrap_err().code(),
+                Code::MalformedJson,
+                "{json}"
+            );
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Which notes a list shows: page size, place and state.
+//!
+//! Promise: keyset pages in `created_at desc, id desc`, so that page 1000 costs what page 1 costs
+//! and a note written meanwhile moves nothing. It refuses every parameter it does not know, known
+//! ones twice, and a cursor that this code did not make.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use url::form_urlencoded;
+use uuid::Uuid;
+
+use super::{Note, NoteId, Timestamp};
+use crate::problem::{At, FieldError, Problem};
+
+const LIMIT_MAX: usize = 100;
+const LIMIT_DEFAULT: usize = 20;
+
+/// What `GET /v1/notes` was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListQuery {
+    /// 1 to 100.
+    pub(crate) limit: usize,
+    /// Where the page begins: after this note.
+    pub(crate) after: Option<Place>,
+    /// Live notes or deleted ones.
+    pub(crate) state: State,
+}
+
+/// The two lists. A note is in exactly one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Notes that were not deleted.
+    Active,
+    /// Deleted notes, which only this list shows.
+    Deleted,
+}
+
+/// A place in the order of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) created_at: Timestamp,
+    pub(crate) id: NoteId,
+}
+
+/// One page, as it goes over the wire.
+#[derive(Debug, Serialize)]
+pub(crate) struct Page<'a> {
+    data: Vec<Note<'a>>,
+    next_cursor: Option<String>,
+}
+
+impl ListQuery {
+    /// Parses the query string as received.
+    pub(crate) fn parse(query: &str) -> Result<Self, Problem> {
+        let mut parameters = Parameters::parse(query);
+        let limit = parameters.take("limit").map(|text| parse_limit(&text));
+        let after = parameters.take("cursor").map(|text| Place::decode(&text));
+        let state = parameters.take("state").map(|text| match text.as_str() {
+            "active" => Some(State::Active),
+            "deleted" => Some(State::Deleted),
+            _ => None,
+        });
+        let mut errors = parameters.finish();
+        let mut refuse = |parameter: &str, message| {
+            errors.push(FieldError {
+                at: At::Parameter(parameter.to_owned()),
+                code: "value",
+                message,
+            });
+        };
+        if limit == Some(None) {
+            refuse("limit", "must be a whole number from 1 to 100");
+        }
+        if after == Some(None) {
+            refuse(
+                "cursor",
+                "must be a next_cursor of an earlier page, unchanged",
+            );
+        }
+        if state == Some(None) {
+            refuse("state", "must be active or deleted");
+        }
+        if errors.is_empty() {
+            Ok(Self {
+                limit: limit.flatten().unwrap_or(LIMIT_DEFAULT),
+                after: after.flatten(),
+                state: state.flatten().unwrap_or(State::Active),
+            })
+        } else {
+            Err(Problem::validation(errors))
+        }
+    }
+
+    /// How many rows to ask the database for: one more than the page holds tells whether there is
+    /// a next page.
+    pub(crate) fn rows(&self) -> usize {
+        self.limit.saturating_add(1)
+    }
+
+    /// Cuts the rows of the database to the page. `None` if the last row has no usable place.
+    pub(crate) fn page<'a>(&self, mut rows: Vec<Note<'a>>) -> Option<Page<'a>> {
+        let more = rows.len() > self.limit;
+        rows.truncate(self.limit);
+        let next_cursor = match rows.last() {
+            Some(last) if more => Some(Place::encode(last)?),
+            _ => None,
+        };
+        Some(Page {
+            data: rows,
+            next_cursor,
+        })
+    }
+}
+
+/// Refuses every parameter: for routes that have none.
+pub(crate) fn no_parameters(query: &str) -> Result<(), Problem> {
+    let errors = Parameters::parse(query).finish();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::validation(errors))
+    }
+}
+
+fn parse_limit(text: &str) -> Option<usize> {
+    let canonical = (1..=3).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_digit())
+        && !text.starts_with('0');
+    text.parse()
+        .ok()
+        .filter(|limit| canonical && (1..=LIMIT_MAX).contains(limit))
+}
+
+impl Place {
+    /// Opaque to clients: the key of the last note shown, 24 bytes in base64url.
+    fn encode(note: &Note<'_>) -> Option<String> {
+        let mut bytes = [0_u8; 24];
+        let (time, id) = bytes.split_at_mut(8);
+        time.copy_from_slice(&note.created_at.micros()?.to_be_bytes());
+        id.copy_from_slice(note.id.0.as_bytes());
+        Some(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (time, id) = bytes.split_first_chunk::<8>()?;
+        Some(Self {
+            created_at: Timestamp::from_micros(i64::from_be_bytes(*time))?,
+            id: NoteId(Uuid::from_slice(id).ok()?),
+        })
+    }
+}
+
+/// The query's name-value pairs, each to be taken once.
+struct Parameters {
+    pairs: Vec<(String, String)>,
+    errors: Vec<FieldError>,
+}
+
+impl Parameters {
+    fn parse(query: &str) -> Self {
+        Self {
+            pairs: form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+            errors: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<String> {
+        let (mine, others) = std::mem::take(&mut self.pairs)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(other, _)| other == name);
+        self.pairs = others;
+        if mine.len() > 1 {
+            self.errors.push(FieldError {
+                at: At::Parameter(name.to_owned()),
+                code: "duplicate",
+                message: "must be given once",
+            });
+        }
+        mine.into_iter().next().map(|(_, value)| value)
+    }
+
+    /// What is left is unknown.
+    fn finish(mut self) -> Vec<FieldError> {
+        self.errors
+            .extend(self.pairs.into_iter().take(8).map(|(name, _)| FieldError {
+                at: At::Parameter(name.chars().take(64).collect()),
+                code: "unknown",
+                message: "is not a parameter of this route",
+            }));
+        self.errors
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(created_at: &str) -> Note<'static> {
+        let row = format!(
+            r#"{{"id":"7efe3d84-2d6a-4174-899e-8ffddea7a39a","title":"t","body":"","version":1,
+            "created_at":"{created_at}","updated_at":"{created_at}","deleted_at":null}}"#
+        );
+        serde_json::from_str::<Note<'_>>(&row).unwrap().into_owned()
+    }
+
+    fn refused(query: &str) -> bool {
+        ListQuery::parse(query).is_err()
+    }
+
+    #[test]
+    fn without_parameters_it_is_the_first_twenty_live_notes() {
+        let query = ListQuery {
+            limit: 20,
+            after: None,
+            state: State::Active,
+        };
+        assert_eq!(ListQuery::parse(""), Ok(query));
+    }
+
+    #[test]
+    fn limits_from_1_to_100_are_taken_and_nothing_else() {
+        assert_eq!(ListQuery::parse("limit=1").unwrap().limit, 1);
+        assert_eq!(ListQuery::parse("limit=%31%300").unwrap().limit, 100);
+        for bad in [
+            "0",
+            "101",
+            "-1",
+            "1.0",
+            "1e1",
+            "+5",
+            "020",
+            "",
+            "%20",
+            "999999999999999999999",
+            "a",
+        ] {
+            assert!(refused(&format!("limit={bad}")), "{bad}");
+        }
+        assert!(refused("limit"));
+    }
+
+    #[test]
+    fn unknown_and_repeated_parameters_are_refused() {
+        for query in [
+            "q=x",
+            "Limit=1",
+            "limit=1&limit=1",
+            "state=active&state=active",
+            "limit[]=1",
+            "=1",
+        ] {
+            assert!(refused(query), "{query}");
+        }
+        assert!(no_parameters("").is_ok());
+        assert!(no_parameters("a=1").is_err());
+    }
+
+    #[test]
+    fn a_cursor_leads_back_to_its_place() {
+        let query = ListQuery::parse("limit=1").unwrap();
+        let page = query
+            .page(vec![
+                note("2026-11-22T12:15:40.000001+00:00"),
+                note("2026-11-22T12:15:40+00:00"),
+            ])
+            .unwrap();
+        assert_eq!(page.data.len(), 1);
+        let cursor = page.next_cursor.unwrap();
+        let place = ListQuery::parse(&format!("cursor={cursor}"))
+            .unwrap()
+            .after
+            .unwrap();
+        assert_eq!(place.created_at.as_str(), "2026-11-22T12:15:40.000001Z");
+        assert_eq!(place.id, page.data[0].id);
+
+        let last = query.page(vec![note("2026-11-22T12:15:40+00:00")]).unwrap();
+        assert_eq!(last.next_cursor, None);
+    }
+
+    #[test]
+    fn a_cursor_that_was_not_made_here_is_refused() {
+        let good = Place::encode(&note("2026-11-22T12:15:40+00:00")).unwrap();
+        assert!(!refused(&format!("cursor={good}")));
+        for bad in [
+            String::new(),
+            "x".to_owned(),
+            format!("{good}A"),
+            format!("{good}="),
+            good.replacen(|_: char| true, "!", 1),
+            URL_SAFE_NO_PAD.encode([0x7f_u8; 24]),
+            URL_SAFE_NO_PAD.encode([0_u8; 23]),
+            URL_SAFE_NO_PAD.encode([0_u8; 25]),
+        ] {
+            assert!(refused(&format!("cursor={bad}")), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What the commands mean: from a [`Command`] to the response.
+//!
+//! Promise: a write happens at most once, only where its precondition held in the same statement
+//! that wrote, and what is already as the client wants it is success. It refuses to tell another
+//! user's note from a missing one.
+
+use serde::Serialize;
+
+use crate::command::{Command, PutCondition};
+use crate::note::draft::NoteDraft;
+use crate::note::page::{ListQuery, State};
+use crate::note::{Note, NoteId};
+use crate::precondition::{IfMatch, IfNoneMatch};
+use crate::problem::{Code, Problem};
+use crate::reply::{Response, empty, json, with};
+use crate::seam::Edge;
+use crate::store::{Inserted, Store, Target, not_found, unavailable};
+
+/// Runs a command as the user of `store`; `app_id` is the verified app, if any.
+pub(crate) async fn run<E: Edge>(
+    command: Command,
+    app_id: Option<&str>,
+    store: &Store<'_, E>,
+) -> Result<Response, Problem> {
+    match command {
+        Command::Me => Ok(json(200, &store.session().me(app_id))),
+        Command::List(query) => list(store, &query).await,
+        Command::Create(draft) => create(store, &draft).await,
+        Command::Read(id, condition) => read(store, id, condition.as_ref()).await,
+        Command::Put(id, draft, condition) => put(store, id, &draft, condition).await,
+        Command::Patch(id, patch, condition) => change(store, live(id), &patch, condition).await,
+        Command::Delete(id, condition) => delete(store, id, condition).await,
+        Command::Restore(id, condition) => restore(store, id, condition).await,
+    }
+}
+
+async fn list<E: Edge>(store: &Store<'_, E>, query: &ListQuery) -> Result<Response, Problem> {
+    let rows = store.list(query).await?;
+    let page = query.page(rows.notes()?).ok_or_else(|| {
+        Problem::new(
+            Code::UpstreamInvalid,
+            "The database's answer made no sense.",
+        )
+        .because("a created_at that is in no calendar")
+    })?;
+    Ok(json(200, &page))
+}
+
+async fn create<E: Edge>(store: &Store<'_, E>, draft: &NoteDraft) -> Result<Response, Problem> {
+    match store.insert(draft).await? {
+        Inserted::Created(note) => Ok(created(&note)),
+        // The database makes the id, so this is one chance in 2^122.
+        Inserted::Taken => Err(conflict()),
+    }
+}
+
+async fn read<E: Edge>(
+    store: &Store<'_, E>,
+    id: NoteId,
+    condition: Option<&IfNoneMatch>,
+) -> Result<Response, Problem> {
+    let note = store.find(live(id)).await?.ok_or_else(not_found)?;
+    if condition.is_some_and(|condition| condition.names(note.version())) {
+        return Ok(with(empty(304), "etag", &note.version().etag()));
+    }
+    Ok(found(&note))
+}
+
+/// An UPDATE of the live note, else an INSERT. Never an upsert: that would need the right to
+/// update ids, and `on conflict` sees rows that the user must not learn of.
+async fn put<E: Edge>(
+    store: &Store<'_, E>,
+    id: NoteId,
+    draft: &NoteDraft,
+    condition: PutCondition,
+) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct WithId<'a> {
+        id: NoteId,
+        #[serde(flatten)]
+        draft: &'a NoteDraft,
+    }
+
+    if let PutCondition::ReplaceOnly(condition) = condition {
+        return change(store, live(id), draft, Some(condition)).await;
+    }
+    if condition == PutCondition::None
+        && let Some(note) = store.update(live(id), draft).await?
+    {
+        return Ok(found(&note));
+    }
+    match store.insert(&WithId { id, draft }).await? {
+        Inserted::Created(note) => Ok(created(&note)),
+        Inserted::Taken if condition == PutCondition::CreateOnly => {
+            match store.find(live(id)).await? {
+                Some(current) => Err(Problem::version_mismatch(current)),
+                None => Err(conflict()),
+            }
+        }
+        // Taken since the UPDATE found nothing: by this user's other device, or never free.
+        Inserted::Taken => match store.update(live(id), draft).await? {
+            Some(note) => Ok(found(&note)),
+            None => Err(conflict()),
+        },
+    }
+}
+
+/// Soft delete. A note that is deleted already is as the client wants it, whatever version it was
+/// deleted in (RFC 9110 section 13.1.1 allows it), so a repeated DELETE is 204 again.
+async fn delete<E: Edge>(
+    store: &Store<'_, E>,
+    id: NoteId,
+    condition: Option<IfMatch>,
+) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Deleted {
+        deleted_at: &'static str,
+    }
+
+    // The database's trigger writes its own time, whatever is sent.
+    let deleted = Deleted { deleted_at: "now" };
+    match transition(store, live(id), &deleted, condition).await? {
+        Transition::Done(_) | Transition::Already(_) => Ok(empty(204)),
+    }
+}
+
+/// Undoes [`delete`]; a live note is as the client wants it.
+async fn restore<E: Edge>(
+    store: &Store<'_, E>,
+    id: NoteId,
+    condition: Option<IfMatch>,
+) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Live {
+        deleted_at: Option<&'static str>,
+    }
+
+    let deleted = Target {
+        state: Some(State::Deleted),
+        ..live(id)
+    };
+    match transition(store, deleted, &Live { deleted_at: None }, condition).await? {
+        Transition::Done(note) | Transition::Already(note) => Ok(found(&note)),
+    }
+}
+
+/// Changes a live note under a precondition.
+async fn change<E: Edge>(
+    store: &Store<'_, E>,
+    target: Target,
+    changes: &impl Serialize,
+    condition: Option<IfMatch>,
+) -> Result<Response, Problem> {
+    match transition(store, target, changes, condition).await? {
+        Transition::Done(note) => Ok(found(&note)),
+        Transition::Already(_) => Err(not_found()),
+    }
+}
+
+/// What came of an UPDATE of a note in one state.
+enum Transition {
+    /// This is the note now.
+    Done(Note<'static>),
+    /// The note is in the other state.
+    Already(Note<'static>),
+}
+
+/// How often to try again when another write came between the UPDATE and the look at what it found.
+const ATTEMPTS: u32 = 3;
+
+/// Updates the note if it is in `from`'s state and satisfies the condition, in one statement: the
+/// version is part of the UPDATE's filter, so no other write can come between.
+async fn transition<E: Edge>(
+    store: &Store<'_, E>,
+    from: Target,
+    changes: &impl Serialize,
+    condition: Option<IfMatch>,
+) -> Result<Transition, Problem> {
+    let target = Target {
+        version: match condition {
+            Some(IfMatch::Tag(version)) => version,
+            Some(IfMatch::Any) | None => None,
+        },
+        ..from
+    };
+    // A tag that no note ever has: there is no use in asking for an UPDATE.
+    let hopeless = condition == Some(IfMatch::Tag(None));
+    for _ in 0..ATTEMPTS {
+        if !hopeless && let Some(note) = store.update(target, changes).await? {
+            return Ok(Transition::Done(note));
+        }
+        // Nothing was changed. Why?
+        let any_state = Target {
+            state: None,
+            version: None,
+            ..from
+        };
+        let current = store.find(any_state).await?.ok_or_else(not_found)?;
+        let state = if current.is_deleted() {
+            State::Deleted
+        } else {
+            State::Active
+        };
+        if from.state != Some(state) {
+            return Ok(Transition::Already(current));
+        }
+        if condition.is_some_and(|condition| !condition.matches(current.version())) {
+            return Err(Problem::version_mismatch(current));
+        }
+        // It has become what the UPDATE looked for since the UPDATE looked.
+    }
+    Err(unavailable("the note kept changing under the request"))
+}
+
+fn live(id: NoteId) -> Target {
+    Target {
+        id,
+        state: Some(State::Active),
+        version: None,
+    }
+}
+
+fn conflict() -> Problem {
+    Problem::new(
+        Code::Conflict,
+        "This id is taken by something that is no live note of this user.",
+    )
+}
+
+fn found(note: &Note<'_>) -> Response {
+    with(json(200, note), "etag", &note.version().etag())
+}
+
+fn created(note: &Note<'_>) -> Response {
+    let response = with(json(201, note), "etag", &note.version().etag());
+    with(response, "location", &format!("/v1/notes/{}", note.id()))
+}

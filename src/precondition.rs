@@ -1,0 +1,167 @@
+//! Conditional requests (RFC 9110 section 13) over a note's version.
+//!
+//! Promise: a condition that was sent is evaluated or refused, never ignored; ignoring one would
+//! overwrite what the client wanted to protect. It refuses what is not well formed, and more than
+//! one tag in `If-Match`.
+
+use crate::note::Version;
+use crate::problem::{Code, Problem};
+
+/// A valid `If-Match`: one tag, or `*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IfMatch {
+    /// Any version, but the note must exist.
+    Any,
+    /// This version. `None` is a tag that no note of ours ever has.
+    Tag(Option<Version>),
+}
+
+/// A valid `If-None-Match`: a list of tags, or `*`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum IfNoneMatch {
+    /// Nothing may exist.
+    Any,
+    /// None of these versions.
+    Tags(Vec<Option<Version>>),
+}
+
+impl IfMatch {
+    /// Parses the header.
+    pub(crate) fn parse(header: &str) -> Result<Self, Problem> {
+        if header == "*" {
+            return Ok(Self::Any);
+        }
+        match entity_tags(header).as_deref() {
+            Some(&[tag]) => Ok(Self::Tag(tag)),
+            _ => Err(Problem::new(
+                Code::MalformedRequest,
+                "If-Match must be one entity tag, such as \"3\", or *.",
+            )),
+        }
+    }
+
+    /// Whether a note of this version satisfies it. `W/` matches too: Cloudflare weakens tags when
+    /// it compresses.
+    pub(crate) fn matches(self, version: Version) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Tag(tag) => tag == Some(version),
+        }
+    }
+}
+
+impl IfNoneMatch {
+    /// Parses the header.
+    pub(crate) fn parse(header: &str) -> Result<Self, Problem> {
+        if header == "*" {
+            return Ok(Self::Any);
+        }
+        entity_tags(header).map(Self::Tags).ok_or_else(|| {
+            Problem::new(
+                Code::MalformedRequest,
+                "If-None-Match must be a list of entity tags, such as \"3\", or *.",
+            )
+        })
+    }
+
+    /// Whether the client has this version already (weak comparison, section 8.8.3.2).
+    pub(crate) fn names(&self, version: Version) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Tags(tags) => tags.contains(&Some(version)),
+        }
+    }
+}
+
+/// `#entity-tag` (RFC 9110 sections 5.6.1 and 8.8.3): at least one tag, empty elements allowed.
+fn entity_tags(list: &str) -> Option<Vec<Option<Version>>> {
+    let mut tags = Vec::new();
+    let mut rest = list;
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            break;
+        }
+        let opaque = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"')?;
+        let (tag, after) = opaque.split_once('"')?;
+        if !tag.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x7e)) {
+            return None;
+        }
+        tags.push(version(tag));
+        rest = after.trim_start_matches([' ', '\t']);
+        if !rest.is_empty() && !rest.starts_with(',') {
+            return None;
+        }
+    }
+    (!tags.is_empty()).then_some(tags)
+}
+
+/// The version that a tag stands for: tags are opaque, so only the exact text of ours counts.
+fn version(tag: &str) -> Option<Version> {
+    let version = Version::try_from(tag.parse::<i64>().ok()?).ok()?;
+    (version.to_string() == tag).then_some(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v(number: i64) -> Version {
+        Version::try_from(number).unwrap()
+    }
+
+    #[test]
+    fn if_match_is_one_tag_or_a_star() {
+        assert_eq!(IfMatch::parse("*"), Ok(IfMatch::Any));
+        assert_eq!(IfMatch::parse("\"3\""), Ok(IfMatch::Tag(Some(v(3)))));
+        assert_eq!(IfMatch::parse("W/\"3\""), Ok(IfMatch::Tag(Some(v(3)))));
+        for foreign in [
+            "\"03\"",
+            "\"+3\"",
+            "\"0\"",
+            "\"-3\"",
+            "\"abc\"",
+            "\"\"",
+            "\"99999999999999999999\"",
+        ] {
+            assert_eq!(IfMatch::parse(foreign), Ok(IfMatch::Tag(None)), "{foreign}");
+        }
+        for bad in [
+            "",
+            "3",
+            "\"3",
+            "3\"",
+            "\"3\", \"4\"",
+            "w/\"3\"",
+            "W/3",
+            "*, \"3\"",
+            "\"a b\"",
+            "\"3\"x",
+            "-",
+            "\"é\"",
+        ] {
+            assert_eq!(
+                IfMatch::parse(bad).unwrap_err().code(),
+                Code::MalformedRequest,
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn if_none_match_is_a_list_or_a_star() {
+        assert_eq!(IfNoneMatch::parse("*"), Ok(IfNoneMatch::Any));
+        let list = IfNoneMatch::parse("\"1\" , W/\"3\",,\"x,y\"").unwrap();
+        assert!(list.names(v(1)) && list.names(v(3)) && !list.names(v(2)));
+        for bad in ["", ",", "1", "\"1\" \"2\"", "\"1\", *"] {
+            assert!(IfNoneMatch::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_tag_that_is_not_ours_matches_no_version() {
+        let foreign = IfMatch::parse("\"03\"").unwrap();
+        assert!(!foreign.matches(v(3)));
+        assert!(IfMatch::Any.matches(v(3)));
+    }
+}

@@ -1,0 +1,174 @@
+//! Claims (RFC 7519 section 4): from verified bytes to a [`Session`].
+//!
+//! Promise: a session is of a signed-in user of this project, now. It refuses the legacy anon and
+//! service keys, which are tokens under the same secret (`role` is what tells them apart), tokens
+//! for another audience or of another issuer, tokens that are not yet or no longer good, and
+//! absent claims: what `jsonwebtoken` takes for "nothing to check" is a reason to refuse here.
+//! `exp` is looked at last, so that "expired" means that nothing else was wrong.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::json;
+
+/// Allowed clock difference, in seconds.
+const LEEWAY: i64 = 30;
+
+/// The end of the year 9999: a NumericDate beyond it is no date.
+const LATEST: i64 = 253_402_300_799;
+
+/// A verified user. Made by `authenticate` alone; everything that reaches the database demands one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Session {
+    token: Token,
+    sub: Uuid,
+    email: Option<String>,
+    session_id: Option<String>,
+    aal: Option<String>,
+    is_anonymous: bool,
+    exp: i64,
+}
+
+/// The token, which `Debug` does not print.
+#[derive(Clone, PartialEq, Eq)]
+struct Token(String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(redacted)")
+    }
+}
+
+/// What `GET /v1/me` shows.
+#[derive(Debug, Serialize)]
+pub(crate) struct Me<'a> {
+    sub: Uuid,
+    email: Option<&'a str>,
+    session_id: Option<&'a str>,
+    aal: Option<&'a str>,
+    is_anonymous: bool,
+    exp: i64,
+    app_id: Option<&'a str>,
+}
+
+/// Why there is no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Nothing is wrong but the time.
+    Expired,
+    /// Anything else.
+    Invalid(&'static str),
+}
+
+impl Session {
+    /// `payload` must come from a signature that was found good. `now` is in Unix seconds.
+    pub(super) fn from_claims(
+        token: &str,
+        payload: &[u8],
+        issuer: Option<&str>,
+        now: i64,
+    ) -> Result<Self, Refusal> {
+        let claims = json::parse_object(payload)
+            .map_err(|_| Refusal::Invalid("claims are not a JSON object without repeated names"))?;
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        let refuse = |reason| Err(Refusal::Invalid(reason));
+
+        if issuer.is_some() && text("iss") != issuer {
+            return refuse("iss");
+        }
+        let audience = match claims.get("aud") {
+            Some(Value::String(one)) => one == "authenticated",
+            Some(Value::Array(many)) => many.iter().any(|one| one == "authenticated"),
+            _ => false,
+        };
+        if !audience {
+            return refuse("aud");
+        }
+        if text("role") != Some("authenticated") {
+            return refuse("role");
+        }
+        let Some(sub) = text("sub").and_then(uuid) else {
+            return refuse("sub");
+        };
+        for name in ["nbf", "iat"] {
+            match numeric_date(&claims, name) {
+                Date::Absent => {}
+                Date::At(time) if time <= now.saturating_add(LEEWAY) => {}
+                Date::At(_) => return refuse("nbf or iat in the future"),
+                Date::Malformed => return refuse("nbf or iat is no date"),
+            }
+        }
+        let exp = match numeric_date(&claims, "exp") {
+            Date::At(time) if now < time.saturating_add(LEEWAY) => time,
+            Date::At(_) => return Err(Refusal::Expired),
+            Date::Absent | Date::Malformed => return refuse("exp"),
+        };
+        Ok(Self {
+            token: Token(token.to_owned()),
+            sub,
+            email: text("email").map(str::to_owned),
+            session_id: text("session_id").map(str::to_owned),
+            aal: text("aal").map(str::to_owned),
+            is_anonymous: claims.get("is_anonymous") == Some(&Value::Bool(true)),
+            exp,
+        })
+    }
+
+    /// The user's id.
+    pub(crate) fn sub(&self) -> Uuid {
+        self.sub
+    }
+
+    /// The token as it came, for Supabase.
+    pub(crate) fn token(&self) -> &str {
+        &self.token.0
+    }
+
+    /// What the user may know of the session.
+    pub(crate) fn me<'a>(&'a self, app_id: Option<&'a str>) -> Me<'a> {
+        Me {
+            sub: self.sub,
+            email: self.email.as_deref(),
+            session_id: self.session_id.as_deref(),
+            aal: self.aal.as_deref(),
+            is_anonymous: self.is_anonymous,
+            exp: self.exp,
+            app_id,
+        }
+    }
+}
+
+/// A UUID in its hyphenated form, either case.
+fn uuid(text: &str) -> Option<Uuid> {
+    (text.len() == 36)
+        .then(|| Uuid::try_parse(text).ok())
+        .flatten()
+}
+
+enum Date {
+    Absent,
+    At(i64),
+    Malformed,
+}
+
+/// RFC 7519 section 2: seconds, possibly with a fraction, which is cut: a token ends a little early
+/// rather than late.
+fn numeric_date(claims: &Map<String, Value>, name: &str) -> Date {
+    let Some(value) = claims.get(name) else {
+        return Date::Absent;
+    };
+    let seconds = value.as_i64().or_else(|| {
+        let float = value.as_f64()?.floor();
+        // Beyond 2^53 a float is no longer a second; LATEST is far below it.
+        (0.0..9e15).contains(&float).then(|| {
+            #[expect(clippy::cast_possible_truncation, reason = "just checked to fit")]
+            let seconds = float as i64;
+            seconds
+        })
+    });
+    match seconds {
+        Some(time @ 0..=LATEST) => Date::At(time),
+        _ => Date::Malformed,
+    }
+}

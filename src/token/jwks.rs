@@ -1,0 +1,160 @@
+//! JWK Sets (RFC 7517): which public keys a project's tokens may be signed with.
+//!
+//! Promise: every key in a [`KeySet`] is public, strong enough, meant for signatures, for exactly
+//! one algorithm, and found under exactly one `kid`. It refuses a whole set that is malformed or
+//! holds a symmetric key, since whoever publishes one has published a signing secret; a single key
+//! that falls short is dropped.
+
+use std::collections::HashMap;
+
+use jsonwebtoken::DecodingKey;
+use serde_json::{Map, Value};
+
+use super::Rejected;
+use super::jws::{Alg, decode};
+use crate::json;
+
+/// A project has two or three; more than this is not a key set of Supabase.
+const KEYS_MAX: usize = 64;
+
+/// RFC 7518 section 3.3 asks for at least 2048 bits; the RSA crate takes at most 4096.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
+
+/// The usable keys of a set.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeySet {
+    keys: Vec<PublicKey>,
+}
+
+/// One usable key.
+#[derive(Debug, Clone)]
+pub(crate) struct PublicKey {
+    kid: Option<String>,
+    pub(super) alg: Alg,
+    pub(super) key: DecodingKey,
+}
+
+impl KeySet {
+    /// An empty set is a good one: a project that signs with the legacy secret has no public keys.
+    /// A set that has keys of which none is usable is poisoned.
+    pub(super) fn parse(text: &[u8]) -> Result<Self, Rejected> {
+        let set = json::parse_object(text).map_err(|_| Rejected("key set is not a JSON object"))?;
+        let Some(Value::Array(entries)) = set.get("keys") else {
+            return Err(Rejected("key set without keys"));
+        };
+        if entries.len() > KEYS_MAX {
+            return Err(Rejected("key set with too many keys"));
+        }
+        let entries: Vec<&Map<String, Value>> =
+            entries.iter().filter_map(Value::as_object).collect();
+        if entries.iter().any(|jwk| text_of(jwk, "kty") == Some("oct")) {
+            return Err(Rejected("key set with a symmetric key"));
+        }
+        let mut uses: HashMap<&str, u32> = HashMap::new();
+        for kid in entries.iter().filter_map(|jwk| text_of(jwk, "kid")) {
+            let count = uses.entry(kid).or_default();
+            *count = count.saturating_add(1);
+        }
+        let keys: Vec<PublicKey> = entries
+            .iter()
+            .filter(|jwk| text_of(jwk, "kid").is_none_or(|kid| uses.get(kid) == Some(&1)))
+            .filter_map(|jwk| PublicKey::parse(jwk))
+            .collect();
+        if keys.is_empty() && set.get("keys") != Some(&Value::Array(Vec::new())) {
+            return Err(Rejected("key set without a usable key"));
+        }
+        Ok(Self { keys })
+    }
+
+    pub(super) fn find(&self, kid: &str) -> Option<&PublicKey> {
+        self.keys.iter().find(|key| key.kid.as_deref() == Some(kid))
+    }
+
+    /// The key for tokens that name none: only if there is no choice.
+    pub(super) fn only(&self, alg: Alg) -> Option<&PublicKey> {
+        let mut fitting = self.keys.iter().filter(|key| key.alg == alg);
+        match (fitting.next(), fitting.next()) {
+            (Some(key), None) => Some(key),
+            _ => None,
+        }
+    }
+}
+
+impl PublicKey {
+    fn parse(jwk: &Map<String, Value>) -> Option<Self> {
+        let kid = match jwk.get("kid") {
+            None => None,
+            Some(Value::String(kid)) => Some(kid.clone()),
+            Some(_) => return None,
+        };
+        let (alg, key) = match text_of(jwk, "kty")? {
+            "EC" => (Alg::Es256, ec_key(jwk)?),
+            "RSA" => (Alg::Rs256, rsa_key(jwk)?),
+            _ => return None,
+        };
+        (is_for_signatures(jwk) && is_for(jwk, alg)).then_some(Self { kid, alg, key })
+    }
+}
+
+/// `use` and `key_ops` (RFC 7517 sections 4.2 and 4.3): absent, or for verifying.
+fn is_for_signatures(jwk: &Map<String, Value>) -> bool {
+    let usage = match jwk.get("use") {
+        None => true,
+        Some(usage) => usage == "sig",
+    };
+    let operations = match jwk.get("key_ops") {
+        None => true,
+        Some(Value::Array(operations)) => operations.iter().any(|op| op == "verify"),
+        Some(_) => false,
+    };
+    usage && operations
+}
+
+/// `alg` (section 4.4): absent, or the one that this key type is for here.
+fn is_for(jwk: &Map<String, Value>, alg: Alg) -> bool {
+    match jwk.get("alg") {
+        None => true,
+        Some(name) => name.as_str().and_then(Alg::parse) == Some(alg),
+    }
+}
+
+/// P-256, coordinates of full length (RFC 7518 section 6.2.1.2), on the curve and not at infinity.
+fn ec_key(jwk: &Map<String, Value>) -> Option<DecodingKey> {
+    if text_of(jwk, "crv")? != "P-256" {
+        return None;
+    }
+    let (x, y) = (text_of(jwk, "x")?, text_of(jwk, "y")?);
+    let mut point = vec![0x04];
+    for coordinate in [x, y] {
+        let bytes = decode(coordinate).ok()?;
+        if bytes.len() != 32 {
+            return None;
+        }
+        point.extend(bytes);
+    }
+    p256::PublicKey::from_sec1_bytes(&point).ok()?;
+    Some(DecodingKey::from_ec_der(&point))
+}
+
+/// An odd exponent of at least 3 that the RSA crate takes, and a modulus of [`RSA_BITS`].
+fn rsa_key(jwk: &Map<String, Value>) -> Option<DecodingKey> {
+    let modulus = unsigned(text_of(jwk, "n")?)?;
+    let exponent = unsigned(text_of(jwk, "e")?)?;
+    let leading = usize::try_from(modulus.first()?.leading_zeros()).ok()?;
+    let bits = modulus.len().checked_mul(8)?.checked_sub(leading)?;
+    let small = exponent.len() <= 4 && exponent != [1];
+    let odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
+    (RSA_BITS.contains(&bits) && odd(&modulus) && small && odd(&exponent))
+        .then(|| DecodingKey::from_rsa_raw_components(&modulus, &exponent))
+}
+
+/// Base64urlUInt (RFC 7518 section 2), forgiving the leading zero octets that some libraries write.
+fn unsigned(text: &str) -> Option<Vec<u8>> {
+    let bytes = decode(text).ok()?;
+    let first = bytes.iter().position(|byte| *byte != 0)?;
+    bytes.get(first..).map(<[u8]>::to_vec)
+}
+
+fn text_of<'a>(jwk: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    jwk.get(name).and_then(Value::as_str)
+}

@@ -1,0 +1,134 @@
+//! Compact JWS (RFC 7515 section 7.1), parsed before anything is believed.
+//!
+//! Promise: the payload of a [`Jws`] can be had through [`Jws::verify`] alone. It refuses more than
+//! 8 KiB, other than three parts, base64url with padding or loose bits, JSON with repeated names,
+//! every `alg` but three (`none` in all spellings among them), and any `crit` or `b64`: we
+//! understand no extension, so one that must be understood ends it (section 4.1.11, RFC 7797).
+//! `jku`, `jwk`, `x5u` and `x5c` are never looked at: a token does not bring its own key.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use serde_json::Value;
+
+use super::Rejected;
+use crate::json;
+
+/// A Supabase access token is about 1 KiB; large `app_metadata` makes it a few.
+const MAX_LEN: usize = 8 * 1024;
+
+/// The algorithms there are (RFC 7518 section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alg {
+    Hs256,
+    Es256,
+    Rs256,
+}
+
+impl Alg {
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        match name {
+            "HS256" => Some(Self::Hs256),
+            "ES256" => Some(Self::Es256),
+            "RS256" => Some(Self::Rs256),
+            _ => None,
+        }
+    }
+}
+
+/// A token that has the form of one. Nothing in it is trusted yet.
+pub(crate) struct Jws<'a> {
+    alg: Alg,
+    kid: Option<String>,
+    typ: Option<String>,
+    signing_input: &'a str,
+    signature: &'a str,
+    payload: Vec<u8>,
+}
+
+impl<'a> Jws<'a> {
+    pub(super) fn parse(compact: &'a str) -> Result<Self, Rejected> {
+        if compact.len() > MAX_LEN {
+            return Err(Rejected("longer than 8 KiB"));
+        }
+        let (signing_input, signature) = compact
+            .rsplit_once('.')
+            .ok_or(Rejected("not three parts"))?;
+        let (header, payload) = signing_input
+            .split_once('.')
+            .ok_or(Rejected("not three parts"))?;
+        // A fourth part leaves a dot in the payload, which base64url does not have.
+        let payload = decode(payload)?;
+        if decode(signature)?.is_empty() {
+            return Err(Rejected("no signature"));
+        }
+
+        let header = json::parse_object(&decode(header)?)
+            .map_err(|_| Rejected("header is not a JSON object without repeated names"))?;
+        if header.contains_key("crit") || header.contains_key("b64") {
+            return Err(Rejected("crit or b64 in the header"));
+        }
+        let text = |name: &str| match header.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.as_str())),
+            Some(_) => Err(Rejected("a header parameter is not a string")),
+        };
+        Ok(Self {
+            alg: text("alg")?.and_then(Alg::parse).ok_or(Rejected("alg"))?,
+            kid: text("kid")?.map(str::to_owned),
+            typ: text("typ")?.map(str::to_owned),
+            signing_input,
+            signature,
+            payload,
+        })
+    }
+
+    pub(super) fn alg(&self) -> Alg {
+        self.alg
+    }
+
+    pub(super) fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// A token of another kind, signed by the same key, is no access token (RFC 8725 section 3.11).
+    /// Supabase writes `JWT`; the parameter is optional and compared without case (RFC 7519
+    /// section 5.1).
+    pub(super) fn typ_is_jwt(&self) -> Result<(), Rejected> {
+        match self.typ.as_deref() {
+            None => Ok(()),
+            Some(typ) if typ.eq_ignore_ascii_case("jwt") => Ok(()),
+            Some(_) => Err(Rejected("typ")),
+        }
+    }
+
+    /// The payload, if `key`, which is for `alg`, made the signature. The key decides on the
+    /// algorithm; the header may only agree (RFC 8725 section 3.1).
+    pub(super) fn verify(&self, alg: Alg, key: &DecodingKey) -> Result<&[u8], Rejected> {
+        if alg != self.alg {
+            return Err(Rejected("alg is not the key's"));
+        }
+        let algorithm = match alg {
+            Alg::Hs256 => Algorithm::HS256,
+            Alg::Es256 => Algorithm::ES256,
+            Alg::Rs256 => Algorithm::RS256,
+        };
+        match crypto::verify(
+            self.signature,
+            self.signing_input.as_bytes(),
+            key,
+            algorithm,
+        ) {
+            Ok(true) => Ok(&self.payload),
+            Ok(false) | Err(_) => Err(Rejected("signature")),
+        }
+    }
+}
+
+/// RFC 7515 section 2: no padding, no white space, no `+` or `/`; and no bits left over, so that a
+/// token has one spelling.
+pub(super) fn decode(text: &str) -> Result<Vec<u8>, Rejected> {
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|_| Rejected("not base64url"))
+}

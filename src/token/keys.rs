@@ -1,0 +1,160 @@
+//! The life of the project's key set in this isolate.
+//!
+//! Promise: a key that the project withdrew is good for at most ten minutes more (an hour while its
+//! endpoint fails); a key that it added is found at once. A flood of made-up `kid`s costs one fetch
+//! in thirty seconds, and requests that arrive together share one. It refuses to let a broken
+//! answer replace good keys, and to answer "invalid" when the truth is "can't tell".
+
+use std::cell::RefCell;
+
+use http::{HeaderMap, Method};
+
+use super::jwks::{KeySet, PublicKey};
+use crate::seam::{Edge, Level, Millis, Outbound};
+
+const FRESH: Millis = 10 * 60_000;
+const STALE_MAX: Millis = 60 * 60_000;
+const COOL_DOWN: Millis = 30_000;
+
+/// A project's set is about 1 KB.
+const SET_MAX: usize = 256 * 1024;
+
+/// How often a request looks whether another one's fetch is back. Waiting for that fetch itself
+/// would tie this request to the other's: the platform ends a request's I/O with the request.
+const POLL: u32 = 10;
+
+/// The cached key set.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    url: String,
+    timeout: Millis,
+    state: RefCell<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    set: KeySet,
+    /// When `set` was fetched; `None` before the first good fetch.
+    fetched_at: Option<Millis>,
+    /// Until when unknown `kid`s cause no fetch.
+    cool_until: Millis,
+    /// Until when a failed endpoint is left alone.
+    failed_until: Millis,
+    /// Until when a running fetch is waited for. It may have been abandoned with its request.
+    fetching_until: Millis,
+}
+
+/// Where a search for a key ends.
+pub(super) enum Lookup {
+    /// The key.
+    Found(PublicKey),
+    /// The project has no such key.
+    Unknown,
+    /// The project can't be asked. Worth another try in so many seconds.
+    Unavailable { retry_after: u32 },
+}
+
+/// The next step of a search.
+enum Step {
+    Done(Lookup),
+    Wait,
+    Fetch,
+}
+
+impl Keys {
+    pub(crate) fn new(url: String, timeout: Millis) -> Self {
+        Self {
+            url,
+            timeout,
+            state: RefCell::default(),
+        }
+    }
+
+    /// Finds the key that a token names.
+    pub(super) async fn find(&self, kid: &str, edge: &impl Edge) -> Lookup {
+        loop {
+            // In a statement of its own: the borrow must be over before anything is awaited.
+            let step = self.state.borrow_mut().step(kid, edge.now(), self.timeout);
+            match step {
+                Step::Done(lookup) => return lookup,
+                Step::Wait => edge.sleep(POLL).await,
+                Step::Fetch => {
+                    let fetched = self.fetch(edge).await;
+                    if let Err(reason) = fetched {
+                        let line = format!(r#"{{"event":"jwks_failed","reason":"{reason}"}}"#);
+                        edge.log(Level::Error, &line);
+                    }
+                    let now = edge.now();
+                    self.state.borrow_mut().settle(kid, fetched.ok(), now);
+                }
+            }
+        }
+    }
+
+    async fn fetch(&self, edge: &impl Edge) -> Result<KeySet, &'static str> {
+        let request = Outbound {
+            method: Method::GET,
+            url: self.url.clone(),
+            headers: HeaderMap::new(),
+            body: None,
+        };
+        let deadline = edge.now().saturating_add(self.timeout);
+        match edge.send(request, SET_MAX, deadline).await {
+            Ok(reply) if reply.status == 200 => {
+                KeySet::parse(&reply.body).map_err(|rejected| rejected.0)
+            }
+            Ok(_) => Err("status is not 200"),
+            Err(_) => Err("no answer in time, or too much of one"),
+        }
+    }
+}
+
+impl State {
+    fn step(&mut self, kid: &str, now: Millis, timeout: Millis) -> Step {
+        let age = self.fetched_at.map(|at| now.saturating_sub(at));
+        let fresh = age.is_some_and(|age| age < FRESH);
+        let key = self.set.find(kid);
+        if let (true, Some(key)) = (fresh, key) {
+            return Step::Done(Lookup::Found(key.clone()));
+        }
+        if now < self.fetching_until {
+            return Step::Wait;
+        }
+        if now < self.failed_until {
+            let usable = age.is_some_and(|age| age < STALE_MAX);
+            return Step::Done(match key {
+                Some(key) if usable => Lookup::Found(key.clone()),
+                _ => Lookup::Unavailable {
+                    retry_after: seconds_until(self.failed_until, now),
+                },
+            });
+        }
+        if fresh && now < self.cool_until {
+            return Step::Done(Lookup::Unknown);
+        }
+        self.fetching_until = now.saturating_add(timeout);
+        Step::Fetch
+    }
+
+    fn settle(&mut self, kid: &str, fetched: Option<KeySet>, now: Millis) {
+        self.fetching_until = 0;
+        match fetched {
+            Some(set) => {
+                if set.find(kid).is_none() {
+                    self.cool_until = now.saturating_add(COOL_DOWN);
+                }
+                self.set = set;
+                self.fetched_at = Some(now);
+                self.failed_until = 0;
+            }
+            None => self.failed_until = now.saturating_add(COOL_DOWN),
+        }
+    }
+}
+
+fn seconds_until(then: Millis, now: Millis) -> u32 {
+    let millis = then.saturating_sub(now).max(1);
+    u32::try_from(millis.div_euclid(1000))
+        .unwrap_or(u32::MAX)
+        .saturating_add(1)
+}

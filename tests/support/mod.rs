@@ -1,0 +1,448 @@
+//! A gateway with everything around it under a test's control: the clock, the limiters, the nonce
+//! store, the key set and the database. Native: what runs is the Worker's own path.
+
+#![expect(dead_code, reason = "each test binary uses its own part")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::allow_attributes,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "test code"
+)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+
+use airlock::Canonical;
+use airlock::gateway::Gateway;
+use airlock::seam::{
+    Bindings, BodyError, Claim, Edge, Incoming, Level, Limiter, Millis, Outbound, Reply, SendError,
+    Unanswered, Verdict,
+};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hmac::{Hmac, Mac};
+use jsonwebtoken::{Algorithm, EncodingKey, crypto};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+pub const NOW: i64 = 1_795_348_800;
+pub const ALICE: &str = "a11ce000-0000-4000-8000-000000000001";
+pub const NOTE: &str = "7efe3d84-2d6a-4174-899e-8ffddea7a39a";
+pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub const APP_SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+pub const URL: &str = "https://project.supabase.co";
+pub const ISSUER: &str = "https://project.supabase.co/auth/v1";
+
+/// The world around the gateway.
+pub struct World {
+    pub vars: HashMap<&'static str, String>,
+    pub missing: Option<&'static str>,
+    pub now: Cell<Millis>,
+    pub logs: RefCell<Vec<(Level, String)>>,
+    pub throttled: RefCell<Vec<(Limiter, String)>>,
+    pub limits: Cell<Result<Verdict, Unanswered>>,
+    pub user_limit: Cell<Result<Verdict, Unanswered>>,
+    pub claims: RefCell<HashSet<String>>,
+    pub claims_down: Cell<bool>,
+    /// Replies of the key set endpoint and how often it was asked.
+    pub key_set: RefCell<Result<Reply, SendError>>,
+    pub key_set_fetches: Cell<u32>,
+    /// Replies of the database, the first one first, and what it was sent.
+    pub replies: RefCell<Vec<Result<Reply, SendError>>>,
+    pub sent: RefCell<Vec<Outbound>>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let guard = json!({"apps": {"rn-ios": {"keys": [{"id": "k1", "secret": APP_SECRET}]}}});
+        Self {
+            vars: HashMap::from([
+                ("SUPABASE_URL", URL.to_owned()),
+                ("SUPABASE_PUBLISHABLE_KEY", "sb_publishable_test".to_owned()),
+                ("SUPABASE_JWT_SECRET", SECRET.to_owned()),
+                ("APP_GUARD", guard.to_string()),
+            ]),
+            missing: None,
+            now: Cell::new(NOW * 1000),
+            logs: RefCell::default(),
+            throttled: RefCell::default(),
+            limits: Cell::new(Ok(Verdict::Granted)),
+            user_limit: Cell::new(Ok(Verdict::Granted)),
+            claims: RefCell::default(),
+            claims_down: Cell::new(false),
+            key_set: RefCell::new(reply(200, &key_set())),
+            key_set_fetches: Cell::new(0),
+            replies: RefCell::default(),
+            sent: RefCell::default(),
+        }
+    }
+
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.vars.insert(name, value.to_owned());
+        self
+    }
+
+    pub fn gateway(&self) -> Gateway {
+        Gateway::new(self, self)
+    }
+
+    /// The database answers this next.
+    pub fn will_reply(&self, status: u16, body: Value) {
+        self.replies.borrow_mut().push(reply(status, &body));
+    }
+
+    pub fn pass(&self, seconds: i64) {
+        self.now.set(self.now.get() + seconds * 1000);
+    }
+
+    pub fn last_log(&self) -> Value {
+        let logs = self.logs.borrow();
+        serde_json::from_str(&logs.last().unwrap().1).unwrap()
+    }
+}
+
+pub fn reply(status: u16, body: &Value) -> Result<Reply, SendError> {
+    Ok(Reply {
+        status,
+        body: body.to_string().into_bytes(),
+    })
+}
+
+impl Bindings for World {
+    fn text(&self, name: &str) -> Option<String> {
+        self.vars.get(name).cloned()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.missing != Some(name)
+    }
+}
+
+impl Edge for World {
+    fn now(&self) -> Millis {
+        self.now.get()
+    }
+
+    async fn sleep(&self, millis: u32) {
+        self.now.set(self.now.get() + Millis::from(millis));
+        yield_once().await;
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        self.logs.borrow_mut().push((level, line.to_owned()));
+    }
+
+    async fn throttle(
+        &self,
+        limiter: Limiter,
+        key: &str,
+        _: Millis,
+    ) -> Result<Verdict, Unanswered> {
+        self.throttled.borrow_mut().push((limiter, key.to_owned()));
+        match limiter {
+            Limiter::Ip => self.limits.get(),
+            Limiter::User => self.user_limit.get(),
+        }
+    }
+
+    async fn claim(&self, claim: &Claim, _: Millis) -> Result<Verdict, Unanswered> {
+        if self.claims_down.get() {
+            return Err(Unanswered);
+        }
+        if self.claims.borrow_mut().insert(claim.key.clone()) {
+            Ok(Verdict::Granted)
+        } else {
+            Ok(Verdict::Refused)
+        }
+    }
+
+    async fn send(&self, request: Outbound, _: usize, _: Millis) -> Result<Reply, SendError> {
+        if request.url.ends_with("/jwks.json") {
+            self.key_set_fetches.set(self.key_set_fetches.get() + 1);
+            // Others get their turn while this one waits for the network.
+            yield_once().await;
+            return self.key_set.borrow().clone();
+        }
+        self.sent.borrow_mut().push(request);
+        let mut replies = self.replies.borrow_mut();
+        assert!(!replies.is_empty(), "an unexpected request to the database");
+        replies.remove(0)
+    }
+}
+
+async fn yield_once() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if yielded {
+            return std::task::Poll::Ready(());
+        }
+        yielded = true;
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
+/// A request, signed unless a test says otherwise.
+#[derive(Clone)]
+pub struct Request {
+    pub method: String,
+    pub target: String,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+    pub broken: bool,
+}
+
+thread_local! {
+    static NONCE: Cell<u64> = const { Cell::new(0) };
+}
+
+impl Request {
+    pub fn new(method: &str, target: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            broken: false,
+        }
+    }
+
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.retain(|(n, _)| *n != name);
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    pub fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(n, _)| *n != name);
+        self
+    }
+
+    pub fn json(mut self, body: &str) -> Self {
+        self.body = body.as_bytes().to_vec();
+        self.header("content-type", "application/json")
+    }
+
+    pub fn token(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    /// As alice, with a good token.
+    pub fn alice(self) -> Self {
+        let token = hs256(&claims());
+        self.token(&token)
+    }
+
+    /// Signed by `rn-ios`, now, with a fresh nonce.
+    pub fn signed(self) -> Self {
+        self.signed_at(NOW)
+    }
+
+    pub fn signed_at(self, time: i64) -> Self {
+        let nonce = NONCE.with(|n| {
+            n.set(n.get() + 1);
+            format!("nonce-{:016}", n.get())
+        });
+        let timestamp = time.to_string();
+        let get = |name: &str| {
+            let found = self.headers.iter().find(|(n, _)| *n == name);
+            found.map(|(_, value)| value.as_str())
+        };
+        let text = Canonical {
+            app_id: "rn-ios",
+            timestamp: &timestamp,
+            nonce: &nonce,
+            method: &self.method,
+            target: &self.target,
+            token: get("authorization").and_then(|value| value.strip_prefix("Bearer ")),
+            body: &self.body,
+            idempotency_key: get("idempotency-key"),
+            if_match: get("if-match"),
+            if_none_match: get("if-none-match"),
+        }
+        .text()
+        .unwrap();
+        let secret = URL_SAFE_NO_PAD.decode(APP_SECRET).unwrap();
+        let mut mac = Hmac::<Sha256>::new_from_slice(&secret).unwrap();
+        mac.update(text.as_bytes());
+        let signature = base16ct::lower::encode_string(&mac.finalize().into_bytes());
+        self.header("x-app-id", "rn-ios")
+            .header("x-app-timestamp", &timestamp)
+            .header("x-app-nonce", &nonce)
+            .header("x-app-signature", &format!("v1={signature}"))
+    }
+
+    pub fn send(&self, gateway: &Gateway, world: &World) -> Answer {
+        pollster::block_on(self.sending(gateway, world))
+    }
+
+    pub async fn sending(&self, gateway: &Gateway, world: &World) -> Answer {
+        let response = gateway.handle(&mut self.clone(), world).await;
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+            bytes: body,
+        }
+    }
+}
+
+impl Incoming for Request {
+    fn method(&self) -> &str {
+        &self.method
+    }
+
+    fn target(&self) -> &str {
+        &self.target
+    }
+
+    fn header(&self, name: &'static str) -> Option<String> {
+        let found = self.headers.iter().find(|(n, _)| *n == name);
+        found.map(|(_, value)| value.clone())
+    }
+
+    async fn body(&mut self, max: usize) -> Result<Vec<u8>, BodyError> {
+        if self.broken {
+            Err(BodyError::Broken)
+        } else if self.body.len() > max {
+            Err(BodyError::TooLarge)
+        } else {
+            Ok(std::mem::take(&mut self.body))
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: http::HeaderMap,
+    pub body: Value,
+    pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    /// `status code`, such as `401 token_invalid`.
+    pub fn problem(&self) -> String {
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(self.body["status"], self.status);
+        format!("{} {}", self.status, self.body["code"].as_str().unwrap())
+    }
+
+    pub fn head(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |v| v.to_str().unwrap())
+    }
+}
+
+/// One signed request as alice, with one reply of the database.
+pub fn ask(request: Request, status: u16, body: Value) -> (Answer, Vec<Outbound>) {
+    let world = World::new();
+    world.will_reply(status, body);
+    let answer = request.alice().signed().send(&world.gateway(), &world);
+    (answer, world.sent.take())
+}
+
+/// A row of `notes` as PostgREST writes it.
+pub fn row(version: i64) -> Value {
+    json!({
+        "id": NOTE, "title": "t", "body": "b", "version": version,
+        "created_at": "2026-11-22T12:15:40.76+00:00", "updated_at": "2026-11-22T12:15:40.76+00:00",
+        "deleted_at": null
+    })
+}
+
+pub fn deleted_row(version: i64) -> Value {
+    let mut row = row(version);
+    row["deleted_at"] = json!("2026-11-22T12:16:00+00:00");
+    row
+}
+
+/// Claims of a good token of alice.
+pub fn claims() -> Value {
+    json!({
+        "iss": ISSUER, "aud": "authenticated", "role": "authenticated", "sub": ALICE,
+        "exp": NOW + 3600, "iat": NOW, "email": "alice@example.com", "session_id": "s", "aal": "aal1",
+        "is_anonymous": false
+    })
+}
+
+/// Good claims with one changed; `Null` removes it.
+pub fn claims_with(name: &str, value: Value) -> Value {
+    let mut claims = claims();
+    if value.is_null() {
+        claims.as_object_mut().unwrap().remove(name);
+    } else {
+        claims[name] = value;
+    }
+    claims
+}
+
+fn keys() -> Value {
+    serde_json::from_str(include_str!("../vectors/keys.json")).unwrap()
+}
+
+/// The public half of a test key as a JWK.
+pub fn jwk(key: &str, kid: &str) -> Value {
+    let mut jwk = keys()[key]["jwk"].clone();
+    jwk["kid"] = json!(kid);
+    jwk["use"] = json!("sig");
+    jwk["alg"] = json!(if jwk["kty"] == "EC" { "ES256" } else { "RS256" });
+    jwk
+}
+
+pub fn key_set() -> Value {
+    json!({ "keys": [jwk("ec", "ec-1"), jwk("rsa", "rsa-1")] })
+}
+
+/// A compact JWS over any header and payload, signed with `key`: `ec`, `rsa`, ... or `hs256`.
+pub fn jws(header: &str, payload: &str, key: &str) -> String {
+    let input = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header),
+        URL_SAFE_NO_PAD.encode(payload)
+    );
+    let der = || {
+        STANDARD
+            .decode(keys()[key]["private"].as_str().unwrap())
+            .unwrap()
+    };
+    let (key, alg) = match key {
+        "hs256" => (
+            EncodingKey::from_secret(SECRET.as_bytes()),
+            Algorithm::HS256,
+        ),
+        "ec" | "other_ec" => (EncodingKey::from_ec_der(&der()), Algorithm::ES256),
+        _ => (EncodingKey::from_rsa_der(&der()), Algorithm::RS256),
+    };
+    let signature = crypto::sign(input.as_bytes(), &key, alg).unwrap();
+    format!("{input}.{signature}")
+}
+
+pub fn hs256(claims: &Value) -> String {
+    jws(
+        r#"{"alg":"HS256","typ":"JWT"}"#,
+        &claims.to_string(),
+        "hs256",
+    )
+}
+
+pub fn es256(claims: &Value) -> String {
+    jws(
+        r#"{"alg":"ES256","kid":"ec-1","typ":"JWT"}"#,
+        &claims.to_string(),
+        "ec",
+    )
+}
+
+pub fn rs256(claims: &Value) -> String {
+    jws(
+        r#"{"alg":"RS256","kid":"rsa-1","typ":"JWT"}"#,
+        &claims.to_string(),
+        "rsa",
+    )
+}
