@@ -1,0 +1,82 @@
+-- Run by `npm test` and by `supabase test db`.
+begin;
+create extension if not exists pgtap with schema extensions;
+select plan(12);
+
+-- Every privilege of every role that PostgREST can become, on every exposed table: a table that a
+-- later migration adds shows up here.
+select results_eq(
+  $$
+    select format(
+      '%s: %s (%s) on %s', grantee, privilege_type,
+      string_agg(column_name, ', ' order by column_name), table_name
+    ) collate "default" as line
+    from information_schema.column_privileges
+    where table_schema = 'public' and grantee in ('PUBLIC', 'anon', 'authenticated', 'service_role')
+    group by grantee, table_name, privilege_type order by line
+  $$,
+  array[
+    'authenticated: INSERT (body, id, title) on notes',
+    'authenticated: SELECT (body, created_at, deleted_at, id, title, updated_at, user_id, version) on notes',
+    'authenticated: UPDATE (body, deleted_at, title) on notes'
+  ],
+  'the column privileges are these and no others'
+);
+
+select is_empty(
+  $$
+    select grantee, table_name, privilege_type from information_schema.table_privileges
+    where table_schema = 'public' and grantee in ('PUBLIC', 'anon', 'authenticated', 'service_role')
+  $$,
+  'nobody has a privilege on a whole table'
+);
+
+select is_empty(
+  $$ select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relrowsecurity $$,
+  'every exposed table has row level security'
+);
+select ok(
+  (select relforcerowsecurity from pg_class where oid = 'public.notes'::regclass),
+  'the owner of notes is under its policies too'
+);
+
+select policies_are(
+  'public', 'notes', array['notes_select_own', 'notes_insert_own', 'notes_update_own'],
+  'notes has three policies, none of them for DELETE'
+);
+select policy_roles_are('public', 'notes', 'notes_select_own', array['authenticated']);
+select policy_roles_are('public', 'notes', 'notes_insert_own', array['authenticated']);
+select policy_roles_are('public', 'notes', 'notes_update_own', array['authenticated']);
+
+select is_empty(
+  $$
+    select role, oid::regprocedure
+    from pg_proc, unnest(array['anon', 'authenticated', 'service_role']) as role
+    where pronamespace = 'private'::regnamespace and has_function_privilege(role, oid, 'execute')
+  $$,
+  'nobody may call a function of the private schema'
+);
+select is_empty(
+  $$
+    select role from unnest(array['anon', 'authenticated', 'service_role']) as role
+    where has_schema_privilege(role, 'private', 'usage') or has_schema_privilege(role, 'private', 'create')
+  $$,
+  'nobody may use the private schema'
+);
+
+-- What was granted by hand or by default privileges does not survive the next migration.
+grant all on public.notes to anon, authenticated, service_role;
+select private.apply_grants();
+select ok(
+  not has_table_privilege('authenticated', 'public.notes', 'DELETE')
+    and not has_any_column_privilege('anon', 'public.notes', 'SELECT, INSERT, UPDATE, REFERENCES'),
+  'apply_grants takes back what it does not list'
+);
+select ok(
+  has_column_privilege('authenticated', 'public.notes', 'title', 'UPDATE')
+    and not has_column_privilege('authenticated', 'public.notes', 'version', 'UPDATE'),
+  'apply_grants grants what it lists'
+);
+
+select * from finish();
+rollback;

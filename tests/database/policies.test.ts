@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import type { Supabase } from "../../tools/supabase.ts";
+import { freshSupabase } from "./support.ts";
+
+const FOLDER = fileURLToPath(new URL("../../supabase/tests/", import.meta.url));
+
+let supabase: Supabase;
+before(async () => {
+  supabase = await freshSupabase();
+});
+after(() => supabase.stop());
+
+for (const file of readdirSync(FOLDER).filter((name) => name.endsWith(".sql"))) {
+  test(`supabase/tests/${file} passes`, async (context) => {
+    const rows = await supabase.sql(readFileSync(FOLDER + file, "utf8")).catch(async (error) => {
+      await supabase.sql("rollback");
+      throw error;
+    });
+    const report = rows.flatMap((row) => Object.values(row).map(String));
+
+    const results = report.filter((line) => /^(not )?ok /.test(line));
+    for (const result of results) {
+      const description = result.split("\n", 1)[0]?.replace(/^(not )?ok \d+ - /, "");
+      await context.test(description, () => assert.match(result, /^ok /));
+    }
+    assert.ok(report.includes(`1..${results.length}`), report.at(-1));
+  });
+}

@@ -1,0 +1,177 @@
+// The embedded Supabase: @supabase/lite on PGlite, that is real Postgres with real Row Level
+// Security, behind Supabase's REST and Auth APIs on 127.0.0.1. Where lite differs from hosted
+// Supabase, tools/supabase/ makes it answer as hosted Supabase does.
+//
+// As its own process, because a slow query holds up everything else in the same one:
+//
+//     node tools/supabase.ts [--fresh]
+//
+// with SUPABASE_PORT, AIRLOCK_DATA, SUPABASE_JWT_SECRET and SUPABASE_PUBLISHABLE_KEY set. It prints
+// "supabase ready <url>", and ends on SIGTERM, on SIGINT, or with the process that forked it.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
+
+import { App } from "@supabase/lite";
+
+import { openDatabase, SetupError } from "./supabase/database.ts";
+import { answerAsPostgrest, caller, rest } from "./supabase/postgrest.ts";
+
+export interface SupabaseOptions {
+  /** 0 for any free port. */
+  port: number;
+  dataDir: string;
+  /** Signs and verifies user tokens (HS256). */
+  jwtSecret: string;
+  /** The one `apikey` that is accepted. */
+  publishableKey: string;
+  /** Start with an empty database. */
+  fresh?: boolean;
+}
+
+export interface Supabase {
+  url: string;
+  /** As the owner of the database; without parameters, several statements and all their rows. */
+  sql(text: string, parameters?: unknown[]): Promise<Record<string, unknown>[]>;
+  /** Answers what it has begun, then closes the database. */
+  stop(): Promise<void>;
+}
+
+export async function startSupabase(options: SupabaseOptions): Promise<Supabase> {
+  process.env["DO_NOT_TRACK"] = "1";
+
+  // First the port: a person who started it twice should not wait for a database to learn that.
+  let answer = async (_request: Request) => problem(503, "The embedded Supabase is starting");
+  const server = createServer((request, response) => {
+    receive(request)
+      .then((received) => answer(received))
+      .catch((error: unknown) => {
+        console.error("supabase:", error);
+        return problem(500, "The embedded Supabase failed; its log says why");
+      })
+      .then((answered) => send(answered, response));
+  });
+  // Longer than a client keeps a connection for reuse, or its next request meets a closed one.
+  server.keepAliveTimeout = 120_000;
+  await listen(server, options.port);
+
+  const { connection, close } = await openDatabase(options.dataDir, options.fresh ?? false).catch(
+    (error: unknown) => {
+      server.close();
+      throw error;
+    },
+  );
+  answerAsPostgrest(connection);
+  const app = new App({
+    connection,
+    auth: { enabled: true, jwt_secret: options.jwtSecret, minimum_password_length: 8 },
+    api: { schemas: ["public"], max_rows: 1000 },
+    options: {
+      server: {
+        // On, it would make a request without a key service_role.
+        admin: false,
+        disableStudio: true,
+        apiKeys: {
+          resolver: async (key) =>
+            key === options.publishableKey ? { type: "publishable", claims: caller() } : null,
+        },
+      },
+    },
+  });
+
+  // All requests share one connection, and lite does not hold it for the length of a transaction.
+  // In turns, no request can run inside the transaction of another user's.
+  let last: Promise<unknown> = Promise.resolve();
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = last.then(work);
+    last = result.catch(() => undefined);
+    return result;
+  }
+  const fetch = (request: Request) => inTurn(() => app.fetch(request));
+
+  answer = async (request) => {
+    const { pathname } = new URL(request.url);
+    if (pathname.startsWith("/rest/v1/")) return rest(request, options, fetch);
+    if (pathname.startsWith("/auth/v1/")) return fetch(request);
+    return problem(404, "no Route matched with those values");
+  };
+
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    sql: (text, parameters) =>
+      inTurn(async () => {
+        const results = parameters
+          ? [await connection.driver.query(text, parameters)]
+          : await connection.driver.exec(text);
+        return results.flatMap((result) => result.rows as Record<string, unknown>[]);
+      }),
+    async stop() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      const patience = setTimeout(() => server.closeAllConnections(), 2000);
+      await closed;
+      clearTimeout(patience);
+      await inTurn(close);
+    },
+  };
+}
+
+function listen(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      const taken = `Port ${port} is taken: stop the program that uses it, or set SUPABASE_PORT to another one.`;
+      reject(error.code === "EADDRINUSE" ? new SetupError(taken) : error);
+    });
+    server.listen(port, "127.0.0.1", resolve);
+  });
+}
+
+async function receive(request: IncomingMessage): Promise<Request> {
+  const headers = new Headers();
+  for (const [name, values] of Object.entries(request.headersDistinct)) {
+    for (const value of values ?? []) headers.append(name, value);
+  }
+  // Read to the end before the request takes its turn: a slow sender holds up nobody.
+  const body = await buffer(request);
+  return new Request(new URL(request.url ?? "/", "http://127.0.0.1"), {
+    method: request.method ?? "GET",
+    headers,
+    body: body.length > 0 ? body : null,
+  });
+}
+
+async function send(answer: Response, response: ServerResponse): Promise<void> {
+  const body = Buffer.from(await answer.arrayBuffer());
+  response.writeHead(answer.status, Object.fromEntries(answer.headers));
+  response.end(body);
+}
+
+function problem(status: number, message: string): Response {
+  return Response.json({ message }, { status });
+}
+
+async function main(): Promise<void> {
+  const setting = (name: string) => {
+    const value = process.env[name];
+    if (!value) throw new SetupError(`The embedded Supabase needs ${name} in its environment.`);
+    return value;
+  };
+  const supabase = await startSupabase({
+    port: Number(setting("SUPABASE_PORT")),
+    dataDir: setting("AIRLOCK_DATA"),
+    jwtSecret: setting("SUPABASE_JWT_SECRET"),
+    publishableKey: setting("SUPABASE_PUBLISHABLE_KEY"),
+    fresh: process.argv.includes("--fresh"),
+  });
+  let stopping: Promise<void> | undefined;
+  const stop = () => (stopping ??= supabase.stop().then(() => process.exit()));
+  for (const event of ["SIGTERM", "SIGINT", "disconnect"]) process.on(event, stop);
+  console.log(`supabase ready ${supabase.url}`);
+}
+
+if (import.meta.main) {
+  await main().catch((error: unknown) => {
+    console.error(error instanceof SetupError ? error.message : error);
+    process.exit(1);
+  });
+}

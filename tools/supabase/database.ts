@@ -1,0 +1,159 @@
+// The embedded Supabase's data folder: one Postgres (PGlite), locked while it is open, brought up
+// to date with supabase/migrations and supabase/seed.sql.
+
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { pgtap } from "@electric-sql/pglite/pgtap";
+import { App } from "@supabase/lite";
+import { createPgliteConnection, type PgliteConnection } from "@supabase/lite/pglite";
+
+const SUPABASE = fileURLToPath(new URL("../../supabase/", import.meta.url));
+const EMBEDDED_SQL = fileURLToPath(new URL("embedded.sql", import.meta.url));
+
+// PGlite decodes every value on its own, and would drop a U+FEFF that a text begins with.
+globalThis.TextDecoder = class extends TextDecoder {
+  constructor(...[label, options]: ConstructorParameters<typeof TextDecoder>) {
+    super(label, { ignoreBOM: true, ...options });
+  }
+};
+
+/** What the person at the terminal can act on; its message needs no stack trace. */
+export class SetupError extends Error {}
+
+export interface Database {
+  connection: PgliteConnection;
+  close(): Promise<void>;
+}
+
+export async function openDatabase(dataDir: string, fresh: boolean): Promise<Database> {
+  const unlock = await lock(dataDir);
+  try {
+    const connection = await openCluster(dataDir, fresh);
+    return {
+      connection,
+      async close() {
+        await connection.close();
+        await unlock();
+      },
+    };
+  } catch (error) {
+    await unlock();
+    throw error;
+  }
+}
+
+/** Two processes on one cluster destroy it, and PGlite does not look. */
+async function lock(dataDir: string): Promise<() => Promise<void>> {
+  const file = join(dataDir, "pglite.lock");
+  await mkdir(dataDir, { recursive: true }).catch((error: Error) => {
+    throw new SetupError(`The data folder ${dataDir} can't be created: ${error.message}`);
+  });
+  const owner = Number(await readFile(file, "utf8").catch(() => ""));
+  // In a container every process may get the same id again: an own id was left by a crash.
+  if (owner > 0 && owner !== process.pid && isRunning(owner)) {
+    throw new SetupError(
+      `The data folder ${dataDir} is in use by process ${owner}. Stop it, or choose another folder.` +
+        ` If that process has nothing to do with Airlock, delete ${file}.`,
+    );
+  }
+  await writeFile(file, String(process.pid));
+  return () => rm(file, { force: true });
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+async function openCluster(dataDir: string, fresh: boolean): Promise<PgliteConnection> {
+  const cluster = join(dataDir, "pglite");
+  const finished = join(dataDir, "pglite.ready");
+  // A first start that was interrupted has acknowledged no write.
+  if (fresh || !existsSync(finished)) {
+    await rm(finished, { force: true });
+    await rm(cluster, { recursive: true, force: true });
+  }
+
+  const connection = await connect(cluster).catch((error: Error) => {
+    throw new SetupError(
+      `The database in ${cluster} can't be opened (${error.message}). It is damaged or of another` +
+        " version: start with --fresh to begin with an empty one.",
+    );
+  });
+  try {
+    await prepare(connection);
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+  await writeFile(finished, "");
+  return connection;
+}
+
+async function connect(cluster: string): Promise<PgliteConnection> {
+  const connection = await createPgliteConnection({
+    url: cluster,
+    pgliteOptions: {
+      extensions: { pgtap },
+      // As PostgREST writes them: 2026-11-22T12:15:40.76+00:00
+      parsers: { 1184: (value) => `${value.replace(" ", "T")}:00` },
+    },
+  });
+  await connection.driver.waitReady;
+  // As if lite had set up its roles already: its way grants everything on every table to all.
+  connection["rlsState"] = "active";
+  return connection;
+}
+
+async function prepare(connection: PgliteConnection): Promise<void> {
+  const postgres = connection.driver;
+  await new App({ connection, auth: { enabled: true } }).ensureSystemSchema();
+  await postgres.exec(await readFile(EMBEDDED_SQL, "utf8"));
+  await migrate(connection);
+  await postgres.exec(await readFile(join(SUPABASE, "seed.sql"), "utf8"));
+}
+
+/** Each migration once and whole, recorded where the Supabase CLI records it. */
+async function migrate({ driver: postgres }: PgliteConnection): Promise<void> {
+  const { rows } = await postgres.query<{ version: string; statements: string[] }>(
+    "select version, statements from supabase_migrations.schema_migrations",
+  );
+  const applied = new Map(rows.map((row) => [row.version, row.statements.join("\n")]));
+
+  for (const file of (await readdir(join(SUPABASE, "migrations"))).sort()) {
+    const match = /^(\d{14})_(\w+)\.sql$/.exec(file);
+    if (!match) continue;
+    const [, version = "", name = ""] = match;
+    const text = await readFile(join(SUPABASE, "migrations", file), "utf8");
+    const before = applied.get(version);
+    applied.delete(version);
+    if (before === text) continue;
+    if (before !== undefined) {
+      throw new SetupError(
+        `supabase/migrations/${file} was changed after this database applied it.` +
+          " Start with --fresh, or put the change in a new migration.",
+      );
+    }
+    await postgres.transaction(async (transaction) => {
+      await transaction.exec(text);
+      await transaction.query(
+        "insert into supabase_migrations.schema_migrations (version, name, statements) values ($1, $2, $3)",
+        [version, name, [text]],
+      );
+    });
+  }
+
+  if (applied.size > 0) {
+    throw new SetupError(
+      `This database has migrations that supabase/migrations lacks (${[...applied.keys()].join(", ")}).` +
+        " Start with --fresh, or go back to the sources that it was made with.",
+    );
+  }
+}

@@ -1,0 +1,138 @@
+// What PostgREST does and lite does differently: who a request's caller is, which of its parts SQL
+// can see, and how a refusal by Postgres is answered.
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { inspect } from "node:util";
+
+import type { PgliteConnection } from "@supabase/lite/pglite";
+
+type Claims = Record<string, unknown>;
+
+interface Failure {
+  code: string;
+  message: string;
+  detail?: string | undefined;
+  hint?: string | undefined;
+}
+
+/** One REST request on its way through lite. */
+interface Call {
+  method: string;
+  path: string;
+  requestHeaders: Record<string, string>;
+  claims: Claims;
+  failure?: Failure;
+}
+
+const ROLES = ["anon", "authenticated", "service_role"];
+const LEEWAY_SECONDS = 30;
+
+const calls = new AsyncLocalStorage<Call>();
+
+/** The claims of the request that is being answered, for lite's key resolver. */
+export function caller(): Claims {
+  return calls.getStore()?.claims ?? { role: "anon" };
+}
+
+export async function rest(
+  request: Request,
+  { jwtSecret, publishableKey }: { jwtSecret: string; publishableKey: string },
+  fetch: (request: Request) => Promise<Response>,
+): Promise<Response> {
+  const call: Call = {
+    method: request.method,
+    path: new URL(request.url).pathname.replace("/rest/v1", ""),
+    requestHeaders: Object.fromEntries(request.headers),
+    claims: { role: "anon" },
+  };
+  const token = /^Bearer +(.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+  if (token !== undefined && token !== publishableKey) {
+    const claims = verify(token, jwtSecret);
+    if (claims instanceof Response) return claims;
+    call.claims = claims;
+  }
+  // lite's own check makes a malformed token anon and has no leeway. It sees none, and takes the
+  // claims from its key resolver.
+  request.headers.delete("authorization");
+
+  const response = await calls.run(call, () => fetch(request));
+  if (response.status !== 500 || !call.failure) return response;
+  const { code, message, detail, hint } = call.failure;
+  return refusal(statusOf(code), code, message, detail, hint);
+}
+
+/** lite gives every error that it does not expect a 500 without its SQLSTATE, a CHECK's too. */
+function statusOf(sqlstate: string): number {
+  if (sqlstate.startsWith("23") || sqlstate === "P0001") return 400;
+  return sqlstate.startsWith("53") ? 503 : 500;
+}
+
+function verify(token: string, secret: string): Claims | Response {
+  const parts = token.split(".");
+  if (parts.length !== 3) {
+    return refusal(401, "PGRST301", `Expected 3 parts in JWT; got ${parts.length}`);
+  }
+  const [header = "", payload = "", signature = ""] = parts;
+  const expected = createHmac("sha256", secret).update(`${header}.${payload}`).digest();
+  const given = Buffer.from(signature, "base64url");
+  const genuine = given.length === expected.length && timingSafeEqual(given, expected);
+  const claims = parse(payload);
+  if (!genuine || !claims || parse(header)?.["alg"] !== "HS256") {
+    return refusal(401, "PGRST301", "No suitable key or wrong key type");
+  }
+
+  const now = Date.now() / 1000;
+  const { exp, nbf, iat, role = "anon" } = claims;
+  if (typeof exp === "number" && exp < now - LEEWAY_SECONDS) {
+    return refusal(401, "PGRST303", "JWT expired");
+  }
+  if (typeof nbf === "number" && nbf > now + LEEWAY_SECONDS) {
+    return refusal(401, "PGRST303", "JWT not yet valid");
+  }
+  if (typeof iat === "number" && iat > now + LEEWAY_SECONDS) {
+    return refusal(401, "PGRST303", "JWT issued at future");
+  }
+  // PostgREST can become these roles only; PGlite's one user is a superuser, and could become any.
+  if (typeof role !== "string" || !ROLES.includes(role)) {
+    return refusal(401, "22023", `role "${String(role)}" does not exist`);
+  }
+  return { ...claims, role };
+}
+
+function parse(part: string): Claims | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(part, "base64url").toString());
+    return typeof value === "object" && value !== null ? (value as Claims) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function refusal(status: number, code: string, message: string, detail?: string, hint?: string) {
+  return Response.json(
+    { code, details: detail ?? null, hint: hint ?? null, message },
+    { status, headers: status === 401 ? { "www-authenticate": "Bearer" } : {} },
+  );
+}
+
+/** Adds PostgREST's part inside the database to lite's connection. */
+export function answerAsPostgrest(connection: PgliteConnection): void {
+  // lite sets request.headers, .method and .path for functions only, PostgREST for tables as well.
+  const applyClaims = connection["applyJwtSessionContext"].bind(connection);
+  connection["applyJwtSessionContext"] = async (transaction: unknown, ...rest: unknown[]) => {
+    await applyClaims(transaction, ...rest);
+    const call = calls.getStore();
+    if (call) await connection["applyRpcRequestGucs"](transaction, call);
+  };
+
+  // lite logs what this returns with a stack trace; one line without row contents is enough.
+  connection.normalizeDbError = (error: unknown) => {
+    const { code, message, detail, hint } = (error ?? {}) as Partial<Failure>;
+    const call = calls.getStore();
+    if (!call || typeof code !== "string") return error;
+    call.failure = { code, message: message ?? "", detail, hint };
+    const line = `supabase: ${call.method} ${call.path}: SQLSTATE ${code}`;
+    return { ...call.failure, [inspect.custom]: () => line };
+  };
+}
