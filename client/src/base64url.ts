@@ -1,0 +1,42 @@
+/**
+ * base64url without padding (RFC 4648, section 5).
+ *
+ * By hand because `atob` and `Buffer` forgive what App Guard's other side refuses.
+ */
+
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+export function encodeBase64url(bytes: Uint8Array): string {
+  let text = "";
+  let bits = 0;
+  let held = 0;
+  for (const byte of bytes) {
+    bits = ((bits << 8) | byte) & 0xffff;
+    held += 8;
+    while (held >= 6) {
+      held -= 6;
+      text += ALPHABET.charAt((bits >> held) & 63);
+    }
+  }
+  return held === 0 ? text : text + ALPHABET.charAt((bits << (6 - held)) & 63);
+}
+
+/** The bytes, or `null` for anything but the one canonical spelling of some bytes. */
+export function decodeBase64url(text: string): Uint8Array | null {
+  const bytes = new Uint8Array(Math.floor((text.length * 6) / 8));
+  let written = 0;
+  let bits = 0;
+  let held = 0;
+  for (const character of text) {
+    const value = ALPHABET.indexOf(character);
+    if (value < 0) return null;
+    bits = ((bits << 6) | value) & 0xffff;
+    held += 6;
+    if (held >= 8) {
+      held -= 8;
+      bytes[written++] = bits >> held;
+    }
+  }
+  const spare = bits & ((1 << held) - 1);
+  return held < 6 && spare === 0 ? bytes : null;
+}

@@ -1,0 +1,330 @@
+/**
+ * The client: signs, sends, and turns answers into notes or errors.
+ *
+ * It mends by itself what only it can: a wrong clock and an expired token, once each per call.
+ * Everything else is the app's to decide, by `retryable`.
+ */
+
+import { utf8ToBytes } from "@noble/hashes/utils.js";
+import { AirlockNetworkError, parseJson, problemFrom } from "./error.ts";
+import { type Note, type NoteChanges, type NoteDraft, type NotePage, withEtag } from "./note.ts";
+import { decodeSecret, signRequest } from "./sign.ts";
+
+export interface AirlockOptions {
+  /** Origin of the Airlock, without a path: `https://api.example.com`. */
+  url: string;
+  /** 1-64 of `A-Z a-z 0-9 . _ -`. */
+  appId: string;
+  /** The app's key: base64url, at least 32 bytes. */
+  secret: string;
+  /**
+   * The user's Supabase access token; `null` or `undefined` when signed out. Asked before every
+   * call, and once more with `refresh: true` when the server finds the token expired.
+   */
+  getToken: (options: { refresh: boolean }) => Promise<string | null | undefined>;
+  /** Default: the global one. */
+  fetch?: (url: string, init: RequestInit) => Promise<Response>;
+  /** Milliseconds since 1970. Default: `Date.now`. */
+  now?: () => number;
+}
+
+export interface Airlock {
+  /** Who the token says the user is. */
+  me(options?: CallOptions): Promise<Me>;
+  notes: Notes;
+  /**
+   * Sends one request, signed, and returns whatever the answer is. No second try, no problem
+   * thrown: for tools and tests.
+   *
+   * @param target path and query, already percent-encoded
+   * @throws AirlockNetworkError when there is no answer
+   */
+  request(method: string, target: string, options?: RequestOptions): Promise<Answer>;
+}
+
+/** All of them throw {@link AirlockError}; an `ifMatch` that no longer holds is `version_mismatch`. */
+export interface Notes {
+  /** One page, newest first. */
+  list(options?: ListOptions & { cursor?: string | null }): Promise<NotePage>;
+  /** Every note, newest first, page by page as it is iterated. `limit` is the size of a page. */
+  all(options?: ListOptions): AsyncGenerator<Note, void, undefined>;
+  /** A retry after an unknown outcome may make a second note: offline, prefer {@link put}. */
+  create(draft: NoteDraft, options?: CallOptions): Promise<Note>;
+  get(id: string, options?: CallOptions): Promise<Note>;
+  /** `undefined` when the note still has the tag `ifNoneMatch`. */
+  get(id: string, options: GetOptions): Promise<Note | undefined>;
+  /**
+   * Creates or replaces the note under a UUID of your making (lower case). Repeating it makes no
+   * second note. `ifNoneMatch: "*"` only creates, `ifMatch` only replaces.
+   */
+  put(id: string, draft: NoteDraft, options?: MatchOptions & { ifNoneMatch?: "*" }): Promise<Note>;
+  /** Changes the given fields. */
+  patch(id: string, changes: NoteChanges, options?: MatchOptions): Promise<Note>;
+  /** Soft delete; a second time is fine too. */
+  remove(id: string, options?: MatchOptions): Promise<void>;
+  /** Undoes {@link remove}. */
+  restore(id: string, options?: MatchOptions): Promise<Note>;
+}
+
+export interface CallOptions {
+  /** Ends the call early, for a timeout say. What `fetch` then throws is passed on unchanged. */
+  signal?: AbortSignal;
+}
+
+export interface GetOptions extends CallOptions {
+  /** Only if the note has another tag than this one, its `etag` when it was last read. */
+  ifNoneMatch: string | undefined;
+}
+
+export interface MatchOptions extends CallOptions {
+  /** Only if the note still has this tag (`note.etag`), or `*`: if it exists. */
+  ifMatch?: string;
+}
+
+export interface ListOptions extends CallOptions {
+  /** Notes per page, 1-100, by default 20. */
+  limit?: number;
+  /** By default the live ones. */
+  state?: "active" | "deleted";
+}
+
+export interface Me {
+  /** UUID of the user. */
+  sub: string;
+  email: string | null;
+  session_id: string | null;
+  /** Authenticator assurance level. */
+  aal: string | null;
+  is_anonymous: boolean;
+  /** When the token expires: Unix seconds. */
+  exp: number;
+  /** The app whose signature was verified. */
+  app_id: string | null;
+}
+
+export interface RequestOptions extends CallOptions {
+  /** Sent byte for byte; as `application/json` unless `headers` says otherwise. */
+  body?: string | Uint8Array;
+  /** `Idempotency-Key`, `If-Match` and `If-None-Match` are signed. These win over the client's own. */
+  headers?: Record<string, string>;
+  /** Default: what `getToken` gives. `null`: none. */
+  token?: string | null;
+  /** Default: a fresh one. */
+  nonce?: string;
+  /** Unix seconds. Default: the client's clock, as corrected so far. */
+  timestamp?: number | string;
+}
+
+/** An answer, whatever its status. */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  /** As text; `""` when there is none. */
+  body: string;
+}
+
+/**
+ * A client for one user of one app.
+ *
+ * @throws TypeError when `url`, `appId` or `secret` cannot be right
+ */
+export function createAirlock(options: AirlockOptions): Airlock {
+  const { appId, secret, fetch = globalThis.fetch, now = Date.now } = options;
+  const origin = parseOrigin(options.url);
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(appId)) {
+    throw new TypeError("appId must be 1 to 64 of A-Z a-z 0-9 . _ -");
+  }
+  decodeSecret(secret);
+
+  let clockOffset = 0;
+  const clock = () => Math.floor(now() / 1000);
+  const getToken = async (refresh: boolean) => (await options.getToken({ refresh })) ?? null;
+
+  async function request(
+    method: string,
+    target: string,
+    given: RequestOptions = {},
+  ): Promise<Answer> {
+    const verb = method.toUpperCase();
+    const body = typeof given.body === "string" ? utf8ToBytes(given.body) : given.body;
+    const token = given.token === undefined ? await getToken(false) : given.token;
+    // Checked here because fetch would refuse it with a message that quotes it.
+    if (token !== null && !/^[\x21-\x7e]+$/.test(token)) {
+      throw new TypeError("The token has characters that a header cannot carry, or none at all.");
+    }
+
+    const headers = new Headers(given.headers);
+    const own = {
+      ...signRequest({
+        appId,
+        secret,
+        nonce: given.nonce,
+        timestamp: given.timestamp ?? clock() + clockOffset,
+        method: verb,
+        target,
+        token,
+        body,
+        idempotencyKey: headers.get("Idempotency-Key"),
+        ifMatch: headers.get("If-Match"),
+        ifNoneMatch: headers.get("If-None-Match"),
+      }),
+      ...(token !== null && { Authorization: `Bearer ${token}` }),
+      ...(body !== undefined && { "Content-Type": "application/json" }),
+    };
+    for (const [name, value] of Object.entries(own)) {
+      if (!headers.has(name)) headers.set(name, value);
+    }
+
+    const { signal } = given;
+    try {
+      // No `cache` option: React Native answers it with a query parameter that nobody signed.
+      // Redirects are not followed: the token is for this origin alone.
+      const response = await fetch(origin + target, {
+        method: verb,
+        headers,
+        body: body as BodyInit | undefined,
+        signal,
+        redirect: "manual",
+      });
+      return { status: response.status, headers: response.headers, body: await response.text() };
+    } catch (error) {
+      throw signal?.aborted ? error : new AirlockNetworkError(error);
+    }
+  }
+
+  /** The JSON of an answer with one of the expected statuses; `undefined` for one without content. */
+  async function call<T>(
+    method: string,
+    target: string,
+    { expect, json, signal, ...conditions }: Call,
+  ): Promise<T> {
+    const body = json === undefined ? undefined : utf8ToBytes(JSON.stringify(json));
+    const headers = conditionHeaders(conditions);
+    let token = await getToken(false);
+    let clockCorrected = false;
+    let tokenRefreshed = false;
+    for (;;) {
+      const answer = await request(method, target, { body, headers, token, signal });
+      if (expect.includes(answer.status)) {
+        if (answer.status === 204 || answer.status === 304) return undefined as T;
+        const value = parseJson(answer.body);
+        if (typeof value === "object" && value !== null) return value as T;
+      }
+      const problem = problemFrom(answer);
+      if (problem.code === "clock_skew" && problem.server_time !== null && !clockCorrected) {
+        clockCorrected = true;
+        clockOffset = problem.server_time - clock();
+        continue;
+      }
+      if (problem.code === "token_expired" && !tokenRefreshed) {
+        tokenRefreshed = true;
+        const fresh = await getToken(true);
+        if (fresh !== null && fresh !== token) {
+          token = fresh;
+          continue;
+        }
+      }
+      throw problem;
+    }
+  }
+
+  async function callForNote(method: string, target: string, options: Call): Promise<Note> {
+    return withEtag(await call<Note>(method, target, options));
+  }
+
+  function get(id: string, options?: CallOptions): Promise<Note>;
+  function get(id: string, options: GetOptions): Promise<Note | undefined>;
+  async function get(id: string, options: Partial<GetOptions> = {}) {
+    const expect = options.ifNoneMatch === undefined ? [200] : [200, 304];
+    const note = await call<Note | undefined>("GET", noteTarget(id), { ...options, expect });
+    return note && withEtag(note);
+  }
+
+  const notes: Notes = {
+    async list({ limit, cursor, state, signal } = {}) {
+      const target = `/v1/notes${query({ limit, cursor, state })}`;
+      const page = await call<NotePage>("GET", target, { expect: [200], signal });
+      return { ...page, data: page.data.map(withEtag) };
+    },
+
+    async *all(options) {
+      let cursor: string | null = null;
+      do {
+        const page: NotePage = await notes.list({ ...options, cursor });
+        for (const note of page.data) yield note;
+        cursor = page.next_cursor;
+      } while (cursor !== null);
+    },
+
+    create: (draft, options) =>
+      callForNote("POST", "/v1/notes", { ...options, expect: [201], json: content(draft) }),
+
+    get,
+
+    put: (id, draft, options) =>
+      callForNote("PUT", noteTarget(id), { ...options, expect: [200, 201], json: content(draft) }),
+
+    patch: (id, changes, options) =>
+      callForNote("PATCH", noteTarget(id), { ...options, expect: [200], json: content(changes) }),
+
+    remove: (id, options) => call("DELETE", noteTarget(id), { ...options, expect: [204] }),
+
+    restore: (id, options) =>
+      callForNote("POST", `${noteTarget(id)}/restore`, { ...options, expect: [200] }),
+  };
+
+  return {
+    me: (options) => call("GET", "/v1/me", { ...options, expect: [200] }),
+    notes,
+    request,
+  };
+}
+
+interface Conditions {
+  ifMatch?: string;
+  ifNoneMatch?: string;
+}
+
+interface Call extends Conditions, CallOptions {
+  /** Any other status is a problem, also a good one: a captive portal's 200 deletes no note. */
+  expect: number[];
+  json?: unknown;
+}
+
+function conditionHeaders({ ifMatch, ifNoneMatch }: Conditions): Record<string, string> {
+  return {
+    ...(ifMatch !== undefined && { "If-Match": ifMatch }),
+    ...(ifNoneMatch !== undefined && { "If-None-Match": ifNoneMatch }),
+  };
+}
+
+/** Only what a request may hold, so that a whole Note can be passed: the server refuses the rest. */
+function content({ title, body }: NoteChanges): NoteChanges {
+  return { title, body };
+}
+
+function noteTarget(id: string): string {
+  return `/v1/notes/${encode(id)}`;
+}
+
+function query(parameters: Record<string, string | number | null | undefined>): string {
+  const pairs = Object.entries(parameters).flatMap(([name, value]) =>
+    value == null ? [] : [`${encode(name)}=${encode(String(value))}`],
+  );
+  return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
+}
+
+/** Percent-encodes all but RFC 3986's unreserved characters; `encodeURIComponent` leaves five more. */
+function encode(text: string): string {
+  return encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}
+
+/** By hand, since a `URL` would quietly mend what was meant otherwise. */
+function parseOrigin(url: string): string {
+  const match = /^(https?:\/\/[^\s/?#@\\]+)\/?$/.exec(url);
+  if (!match?.[1]) throw new TypeError("url must be an origin, such as https://api.example.com");
+  return match[1];
+}

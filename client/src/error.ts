@@ -1,0 +1,172 @@
+/**
+ * What a call throws when it got no good answer.
+ *
+ * All of it is an {@link AirlockError}; only misuse (a `TypeError`), the caller's own abort, and
+ * whatever `getToken` throws pass by.
+ */
+
+import { type Note, withEtag } from "./note.ts";
+
+/** `code` of a problem. A newer server may know more: keep a default branch. */
+export type ProblemCode =
+  | "malformed_json"
+  | "malformed_request"
+  | "app_guard_rejected"
+  | "clock_skew"
+  | "token_missing"
+  | "token_expired"
+  | "token_invalid"
+  | "forbidden"
+  | "not_found"
+  | "method_not_allowed"
+  | "request_replayed"
+  | "conflict"
+  | "version_mismatch"
+  | "payload_too_large"
+  | "unsupported_media_type"
+  | "validation_failed"
+  | "idempotency_key_reused"
+  | "rate_limited"
+  | "internal"
+  | "upstream_invalid"
+  | "upstream_unavailable"
+  | "misconfigured"
+  | "dependency_unavailable"
+  | "upstream_timeout";
+
+/** One invalid value of a request: of its body (`pointer`) or of its query (`parameter`). */
+export interface FieldError {
+  /** JSON Pointer (RFC 6901) into the body; `""` is the whole of it. */
+  pointer?: string;
+  /** Name of a query parameter. */
+  parameter?: string;
+  code: string;
+  /** For people. */
+  message: string;
+}
+
+/** Either an {@link AirlockProblem} or an {@link AirlockNetworkError}. */
+export abstract class AirlockError extends Error {
+  /** The same call may succeed later. Every call is signed afresh, so nothing else is needed. */
+  abstract readonly retryable: boolean;
+}
+
+/**
+ * No answer arrived: no connection, or it broke. Whether the request was carried out is unknown.
+ * `cause` is what `fetch` threw.
+ */
+export class AirlockNetworkError extends AirlockError {
+  override readonly name = "AirlockNetworkError";
+  readonly retryable = true;
+
+  constructor(cause: unknown) {
+    super("No answer from Airlock: there is no connection, or it broke.", { cause });
+  }
+}
+
+/** The answer was a problem (RFC 9457). Members are named as on the wire. */
+export class AirlockProblem extends AirlockError {
+  override readonly name = "AirlockProblem";
+  /** `urn:airlock:problem:<code>`. */
+  readonly type: string;
+  readonly title: string;
+  /** HTTP status. */
+  readonly status: number;
+  /** Stable: the member to branch on. */
+  readonly code: ProblemCode;
+  /** For people. */
+  readonly detail: string;
+  /** Quote it in a bug report: the server's log has the same one. */
+  readonly request_id: string | null;
+  readonly retryable: boolean;
+  /** With `validation_failed`: each invalid value. Empty otherwise. */
+  readonly errors: readonly FieldError[];
+  /** With `version_mismatch`: the note as it is now, when there is one. */
+  readonly current: Note | null;
+  /** With `clock_skew`: the server's Unix time in seconds. */
+  readonly server_time: number | null;
+  /** Seconds to wait, from the `Retry-After` header. */
+  readonly retryAfter: number | null;
+
+  constructor(problem: ProblemBody, retryAfter: number | null) {
+    super(`${problem.status} ${problem.code}: ${problem.detail}`);
+    this.type = problem.type;
+    this.title = problem.title;
+    this.status = problem.status;
+    this.code = problem.code;
+    this.detail = problem.detail;
+    this.request_id = problem.request_id;
+    this.retryable = problem.retryable;
+    this.errors = problem.errors ?? [];
+    this.current = problem.current ? withEtag(problem.current) : null;
+    this.server_time = problem.server_time ?? null;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** A problem as the server sends it. */
+export interface ProblemBody {
+  type: string;
+  title: string;
+  status: number;
+  code: ProblemCode;
+  detail: string;
+  request_id: string | null;
+  retryable: boolean;
+  errors?: FieldError[];
+  current?: Omit<Note, "etag">;
+  server_time?: number;
+}
+
+/** The problem that an answer is. */
+export function problemFrom(answer: {
+  status: number;
+  headers: Headers;
+  body: string;
+}): AirlockProblem {
+  const retryAfter = secondsFrom(answer.headers.get("Retry-After"));
+  const body = parseJson(answer.body);
+  return new AirlockProblem(isProblem(body) ? body : foreignProblem(answer), retryAfter);
+}
+
+/** The value, or `undefined` when the text is not JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isProblem(body: unknown): body is ProblemBody {
+  const { type, code } = Object(body) as Partial<ProblemBody>;
+  return typeof code === "string" && type === `urn:airlock:problem:${code}`;
+}
+
+/**
+ * The answer is not Airlock's: a gateway's HTML, a captive portal. Retryable whatever its status,
+ * since nobody who understood the request has refused it: an edit must not be dropped for it.
+ */
+function foreignProblem({ status, headers }: { status: number; headers: Headers }): ProblemBody {
+  const code = FOREIGN_CODES[status] ?? "upstream_invalid";
+  const media = headers.get("Content-Type") ?? "no media type";
+  return {
+    type: `urn:airlock:problem:${code}`,
+    title: "Not an answer of Airlock",
+    status,
+    code,
+    detail: `This answer (${status}, ${media}) is a proxy's, a captive portal's, or the url is wrong.`,
+    request_id: headers.get("X-Request-Id"),
+    retryable: true,
+  };
+}
+
+const FOREIGN_CODES: Partial<Record<number, ProblemCode>> = {
+  429: "rate_limited",
+  503: "upstream_unavailable",
+  504: "upstream_timeout",
+};
+
+function secondsFrom(retryAfter: string | null): number | null {
+  return retryAfter !== null && /^\d{1,9}$/.test(retryAfter) ? Number(retryAfter) : null;
+}

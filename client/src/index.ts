@@ -1,0 +1,31 @@
+/** Signed requests to an Airlock. Start at {@link createAirlock}. */
+
+export {
+  createAirlock,
+  type Airlock,
+  type AirlockOptions,
+  type Answer,
+  type CallOptions,
+  type GetOptions,
+  type ListOptions,
+  type MatchOptions,
+  type Me,
+  type Notes,
+  type RequestOptions,
+} from "./client.ts";
+export {
+  AirlockError,
+  AirlockNetworkError,
+  AirlockProblem,
+  type FieldError,
+  type ProblemCode,
+} from "./error.ts";
+export type { Note, NoteChanges, NoteDraft, NotePage } from "./note.ts";
+export {
+  canonicalString,
+  createNonce,
+  signRequest,
+  type SignatureHeaders,
+  type SignedFields,
+  type SignInput,
+} from "./sign.ts";

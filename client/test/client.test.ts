@@ -1,0 +1,398 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { AirlockError, AirlockNetworkError, AirlockProblem, createAirlock } from "../src/index.ts";
+import {
+  ID,
+  NOW,
+  SECRET,
+  TOKEN,
+  airlockWith,
+  expectedSignature,
+  json,
+  note,
+  problem,
+} from "./stub.ts";
+
+const utf8 = (bytes: Uint8Array) => Buffer.from(bytes).toString("utf8");
+
+async function thrownBy(promise: Promise<unknown>): Promise<Error> {
+  return promise.then(
+    () => assert.fail("nothing was thrown"),
+    (error: Error) => error,
+  );
+}
+
+async function problemOf(promise: Promise<unknown>): Promise<AirlockProblem> {
+  const error = await thrownBy(promise);
+  assert.ok(error instanceof AirlockProblem, String(error));
+  return error;
+}
+
+test("every call sends its method, target, conditions and body, signed as sent", async () => {
+  const page = { data: [note(2)], next_cursor: null };
+  const { airlock, sent } = airlockWith([
+    json(200, { sub: ID }),
+    json(200, page),
+    json(201, note()),
+    json(200, note()),
+    json(201, note()),
+    json(200, note(3)),
+    new Response(null, { status: 204 }),
+    json(200, note(5)),
+  ]);
+  const { notes } = airlock;
+
+  await airlock.me();
+  assert.equal((await notes.list()).data[0]?.etag, '"2"');
+  assert.equal((await notes.create({ title: "Café ☕ \u{1F9F3}" })).etag, '"1"');
+  await notes.get(ID);
+  await notes.put(ID, { title: "b", body: "" }, { ifNoneMatch: "*" });
+  assert.equal((await notes.patch(ID, { body: "c" }, { ifMatch: '"2"' })).etag, '"3"');
+  assert.equal(await notes.remove(ID, { ifMatch: '"3"' }), undefined);
+  assert.equal((await notes.restore(ID, { ifMatch: '"4"' })).version, 5);
+
+  const line = ({ method, target, headers, body }: (typeof sent)[number]) =>
+    [method, target, headers.get("If-Match"), headers.get("If-None-Match"), utf8(body)].join(" ");
+  assert.deepEqual(sent.map(line), [
+    "GET /v1/me   ",
+    "GET /v1/notes   ",
+    'POST /v1/notes   {"title":"Café ☕ \u{1F9F3}"}',
+    `GET /v1/notes/${ID}   `,
+    `PUT /v1/notes/${ID}  * {"title":"b","body":""}`,
+    `PATCH /v1/notes/${ID} "2"  {"body":"c"}`,
+    `DELETE /v1/notes/${ID} "3"  `,
+    `POST /v1/notes/${ID}/restore "4"  `,
+  ]);
+  for (const request of sent) {
+    assert.equal(request.headers.get("X-App-Signature"), expectedSignature(request));
+    assert.equal(request.headers.get("X-App-Timestamp"), String(NOW));
+    assert.equal(request.headers.get("Authorization"), `Bearer ${TOKEN}`);
+    const media = request.body.length > 0 ? "application/json" : null;
+    assert.equal(request.headers.get("Content-Type"), media);
+  }
+  assert.equal(new Set(sent.map(({ headers }) => headers.get("X-App-Nonce"))).size, sent.length);
+});
+
+test("fetch may follow no redirect, and gets no cache option: React Native would change the query", async () => {
+  const { airlock, sent } = airlockWith([json(200, { sub: ID })]);
+  await airlock.me();
+  assert.equal(sent[0]!.init.redirect, "manual");
+  assert.ok(!("cache" in sent[0]!.init));
+});
+
+test("a note can be sent back whole: only title and body go", async () => {
+  const { airlock, sent } = airlockWith([json(200, note()), json(200, note(2))]);
+  await airlock.notes.put(ID, { ...(await airlock.notes.get(ID)), title: "new" });
+  assert.equal(utf8(sent[1]!.body), '{"title":"new","body":""}');
+});
+
+test("get with ifNoneMatch gives undefined when nothing changed", async () => {
+  const { airlock, sent } = airlockWith([new Response(null, { status: 304 }), json(200, note(4))]);
+  assert.equal(await airlock.notes.get(ID, { ifNoneMatch: '"3"' }), undefined);
+  assert.equal((await airlock.notes.get(ID, { ifNoneMatch: undefined }))?.version, 4);
+  assert.deepEqual(
+    sent.map(({ headers }) => headers.get("If-None-Match")),
+    ['"3"', null],
+  );
+});
+
+test("all but unreserved characters are percent-encoded", async () => {
+  const empty = () => json(200, { data: [], next_cursor: null });
+  const { airlock, sent } = airlockWith([empty(), empty(), json(200, note())]);
+  await airlock.notes.list({ limit: 5, cursor: "aZ09-._~!*'()=+/& é", state: "deleted" });
+  await airlock.notes.list({ cursor: null });
+  await airlock.notes.get("../a?b#c%");
+  assert.deepEqual(
+    sent.map(({ target }) => target),
+    [
+      "/v1/notes?limit=5&cursor=aZ09-._~%21%2A%27%28%29%3D%2B%2F%26%20%C3%A9&state=deleted",
+      "/v1/notes",
+      "/v1/notes/..%2Fa%3Fb%23c%25",
+    ],
+  );
+});
+
+test("all() walks the pages and stops asking when the reader does", async () => {
+  const pages = () => [
+    json(200, { data: [note(1), note(2)], next_cursor: "p2" }),
+    json(200, { data: [], next_cursor: "p3" }),
+    json(200, { data: [note(3)], next_cursor: null }),
+  ];
+  const whole = airlockWith(pages());
+  const versions: number[] = [];
+  for await (const { version } of whole.airlock.notes.all({ limit: 2, state: "deleted" })) {
+    versions.push(version);
+  }
+  assert.deepEqual(versions, [1, 2, 3]);
+  assert.deepEqual(
+    whole.sent.map(({ target }) => target),
+    [
+      "/v1/notes?limit=2&state=deleted",
+      "/v1/notes?limit=2&cursor=p2&state=deleted",
+      "/v1/notes?limit=2&cursor=p3&state=deleted",
+    ],
+  );
+
+  const part = airlockWith(pages());
+  for await (const _ of part.airlock.notes.all()) break;
+  assert.equal(part.sent.length, 1);
+});
+
+test("a wrong clock is corrected once and stays corrected", async () => {
+  const skew = () => problem(401, "clock_skew", { server_time: NOW + 4000 });
+  const { airlock, sent } = airlockWith([
+    skew(),
+    json(201, note()),
+    json(200, note()),
+    skew(),
+    skew(),
+  ]);
+  await airlock.notes.create({ title: "a" });
+  await airlock.notes.get(ID);
+  assert.equal((await problemOf(airlock.notes.get(ID))).code, "clock_skew");
+
+  const timestamps = sent.map(({ headers }) => Number(headers.get("X-App-Timestamp")) - NOW);
+  assert.deepEqual(timestamps, [0, 4000, 4000, 4000, 4000]);
+  assert.deepEqual(sent[0]!.body, sent[1]!.body);
+  assert.notEqual(sent[0]!.headers.get("X-App-Nonce"), sent[1]!.headers.get("X-App-Nonce"));
+  for (const request of sent) {
+    assert.equal(request.headers.get("X-App-Signature"), expectedSignature(request));
+  }
+});
+
+test("an expired token is refreshed once", async () => {
+  const asked: boolean[] = [];
+  const getToken = async ({ refresh }: { refresh: boolean }) => {
+    asked.push(refresh);
+    return refresh ? "new.token" : "old.token";
+  };
+  const { airlock, sent } = airlockWith(
+    [
+      problem(401, "token_expired"),
+      json(200, note()),
+      problem(401, "token_expired"),
+      problem(401, "token_expired"),
+    ],
+    { getToken },
+  );
+  await airlock.notes.get(ID);
+  assert.equal((await problemOf(airlock.notes.get(ID))).code, "token_expired");
+  assert.deepEqual(asked, [false, true, false, true]);
+  assert.deepEqual(
+    sent.map(({ headers }) => headers.get("Authorization")),
+    ["Bearer old.token", "Bearer new.token", "Bearer old.token", "Bearer new.token"],
+  );
+  for (const request of sent) {
+    assert.equal(request.headers.get("X-App-Signature"), expectedSignature(request));
+  }
+});
+
+test("a token that cannot be refreshed is not sent again", async () => {
+  for (const fresh of [TOKEN, null, undefined]) {
+    const { airlock, sent } = airlockWith([problem(401, "token_expired")], {
+      getToken: async ({ refresh }) => (refresh ? fresh : TOKEN),
+    });
+    assert.equal((await problemOf(airlock.me())).code, "token_expired");
+    assert.equal(sent.length, 1);
+  }
+});
+
+test("signed out, the request carries no token", async () => {
+  for (const none of [null, undefined]) {
+    const { airlock, sent } = airlockWith([problem(401, "token_missing")], {
+      getToken: async () => none,
+    });
+    assert.equal((await problemOf(airlock.me())).code, "token_missing");
+    assert.equal(sent[0]!.headers.get("Authorization"), null);
+    assert.equal(sent[0]!.headers.get("X-App-Signature"), expectedSignature(sent[0]!));
+  }
+});
+
+test("a problem carries its members", async () => {
+  const errors = [{ pointer: "/title", code: "length", message: "1 to 200 characters" }];
+  const { airlock } = airlockWith([
+    problem(422, "validation_failed", { errors }),
+    problem(412, "version_mismatch", { current: note(7) }, { ETag: '"7"' }),
+    problem(503, "upstream_unavailable", { retryable: true }, { "Retry-After": "12" }),
+  ]);
+
+  const invalid = await problemOf(airlock.notes.create({ title: "" }));
+  assert.deepEqual(
+    { ...invalid },
+    {
+      name: "AirlockProblem",
+      type: "urn:airlock:problem:validation_failed",
+      title: "Title",
+      status: 422,
+      code: "validation_failed",
+      detail: "Detail.",
+      request_id: "request-1",
+      retryable: false,
+      errors,
+      current: null,
+      server_time: null,
+      retryAfter: null,
+    },
+  );
+  assert.equal(invalid.message, "422 validation_failed: Detail.");
+  assert.ok(invalid instanceof AirlockError && invalid instanceof Error);
+
+  const mismatch = await problemOf(airlock.notes.patch(ID, { body: "x" }, { ifMatch: '"3"' }));
+  assert.equal(mismatch.current?.etag, '"7"');
+  assert.deepEqual(mismatch.errors, []);
+
+  const unavailable = await problemOf(airlock.me());
+  assert.equal(unavailable.retryable, true);
+  assert.equal(unavailable.retryAfter, 12);
+});
+
+test("an answer that is not Airlock's is a retryable problem, whatever its status", async () => {
+  const html = (status: number) =>
+    new Response("<html>Welcome to the hotel", {
+      status,
+      headers: { "Content-Type": "text/html" },
+    });
+  const cases: [Response, string][] = [
+    [html(200), "upstream_invalid"],
+    [html(302), "upstream_invalid"],
+    [html(403), "upstream_invalid"],
+    [html(429), "rate_limited"],
+    [html(503), "upstream_unavailable"],
+    [html(504), "upstream_timeout"],
+    [html(520), "upstream_invalid"],
+    [json(404, { code: "not_found", message: "somebody else's" }), "upstream_invalid"],
+    [json(200, null), "upstream_invalid"],
+    [new Response(null, { status: 304 }), "upstream_invalid"],
+    [new Response('{"type":"urn:airl', { status: 500 }), "upstream_invalid"],
+  ];
+  for (const [answer, code] of cases) {
+    const { status } = answer;
+    const { airlock, sent } = airlockWith([answer]);
+    const thrown = await problemOf(airlock.notes.get(ID));
+    assert.deepEqual([thrown.code, thrown.status, thrown.retryable], [code, status, true]);
+    assert.ok(!thrown.message.includes("hotel"));
+    assert.equal(sent.length, 1);
+  }
+
+  const { airlock } = airlockWith([html(200)]);
+  assert.equal((await problemOf(airlock.notes.remove(ID))).code, "upstream_invalid");
+});
+
+test("a broken connection is a retryable error with its cause", async () => {
+  const cause = new TypeError("Network request failed");
+  const broken = new ReadableStream({ pull: (controller) => controller.error(cause) });
+  const { airlock } = airlockWith([cause, new Response(broken, { status: 200 })]);
+  for (let round = 0; round < 2; round++) {
+    const error = await thrownBy(airlock.notes.get(ID));
+    assert.ok(error instanceof AirlockNetworkError && error instanceof AirlockError);
+    assert.equal(error.retryable, true);
+    assert.equal(error.cause, cause);
+  }
+});
+
+test("the caller's own abort is passed on unchanged", async () => {
+  const reason = new Error("the app gave up");
+  const fetch = (_: string, { signal }: RequestInit) =>
+    new Promise<Response>((_, reject) =>
+      signal!.addEventListener("abort", () => reject(signal!.reason)),
+    );
+  const { airlock } = airlockWith([], { fetch });
+  const controller = new AbortController();
+  const thrown = thrownBy(airlock.notes.get(ID, { signal: controller.signal }));
+  setTimeout(() => controller.abort(reason), 5);
+  assert.equal(await thrown, reason);
+});
+
+test("what getToken throws is passed on unchanged", async () => {
+  const failure = new Error("keychain locked");
+  const { airlock, sent } = airlockWith([], { getToken: () => Promise.reject(failure) });
+  assert.equal(await thrownBy(airlock.me()), failure);
+  assert.equal(sent.length, 0);
+});
+
+test("no error repeats the secret or the token", async () => {
+  const token = "secret-part-1.secret-part-2.secret-part-3";
+  const errors = [
+    await thrownBy(
+      airlockWith([problem(401, "token_invalid")], { getToken: async () => token }).airlock.me(),
+    ),
+    await thrownBy(
+      airlockWith([new TypeError("failed")], { getToken: async () => token }).airlock.me(),
+    ),
+    await thrownBy(airlockWith([], { getToken: async () => `${token}\n` }).airlock.me()),
+    await thrownBy(airlockWith([], { getToken: async () => `${token} é` }).airlock.me()),
+    await thrownBy(airlockWith([]).airlock.request("GET", "/v1/me", { token: "" })),
+    await thrownBy(Promise.resolve().then(() => airlockWith([], { secret: `${SECRET}=` }))),
+  ];
+  for (const error of errors) {
+    const text = `${error.stack} ${JSON.stringify(error)} ${String(error.cause)}`;
+    assert.ok(!text.includes("secret-part"), text);
+    assert.ok(!text.includes(SECRET.slice(0, 12)), text);
+  }
+});
+
+test("options that cannot be right are refused at once", () => {
+  const options = {
+    url: "https://api.example.com",
+    appId: "rn-ios",
+    secret: SECRET,
+    getToken: async () => null,
+  };
+  for (const url of [
+    "api.example.com",
+    "https://a.example/v1",
+    "https://a@b.example",
+    "ftp://a",
+    "https://a?b",
+    "",
+  ]) {
+    assert.throws(() => createAirlock({ ...options, url }), /url must be an origin/);
+  }
+  for (const appId of ["", "rn ios", "é", "a".repeat(65)]) {
+    assert.throws(() => createAirlock({ ...options, appId }), /appId must be/);
+  }
+  assert.throws(() => createAirlock({ ...options, secret: "c2hvcnQ" }), /5 bytes, at least 32/);
+  createAirlock({ ...options, url: "http://127.0.0.1:8787/" });
+});
+
+test("request sends exactly what it is given, signs it, and returns any answer", async () => {
+  const { airlock, sent } = airlockWith([
+    problem(404, "not_found", {}, { "X-Request-Id": "r1" }),
+    new Response(null, { status: 204 }),
+    json(200, {}),
+  ]);
+  const bytes = new Uint8Array([0xff, 0x00, 0x7b]);
+  const answer = await airlock.request("patch", "/v1/../x?q=%2f", {
+    body: bytes,
+    token: "other.token",
+    nonce: "AAAAAAAAAAAAAAAAAAAAAA",
+    timestamp: 12,
+    headers: {
+      "content-type": "text/plain",
+      "idempotency-key": "order-0001",
+      "if-match": '"3"',
+      "if-none-match": "*",
+    },
+  });
+  assert.equal(answer.status, 404);
+  assert.equal(answer.headers.get("X-Request-Id"), "r1");
+  assert.equal(JSON.parse(answer.body).code, "not_found");
+
+  const [first] = sent;
+  assert.equal(first!.method, "PATCH");
+  assert.equal(first!.target, "/v1/../x?q=%2f");
+  assert.deepEqual(first!.body, bytes);
+  assert.equal(first!.headers.get("Content-Type"), "text/plain");
+  assert.equal(first!.headers.get("Authorization"), "Bearer other.token");
+  assert.equal(first!.headers.get("X-App-Nonce"), "AAAAAAAAAAAAAAAAAAAAAA");
+  assert.equal(first!.headers.get("X-App-Timestamp"), "12");
+  assert.equal(first!.headers.get("X-App-Signature"), expectedSignature(first!));
+
+  assert.equal((await airlock.request("DELETE", "/v1/notes/x", { token: null })).body, "");
+  assert.equal(sent[1]!.headers.get("Authorization"), null);
+
+  const forged = { "X-App-Signature": `v1=${"0".repeat(64)}` };
+  await airlock.request("GET", "/v1/me", { headers: forged });
+  assert.equal(sent[2]!.headers.get("X-App-Signature"), forged["X-App-Signature"]);
+  assert.equal(sent[2]!.headers.get("Authorization"), `Bearer ${TOKEN}`);
+});

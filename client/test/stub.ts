@@ -1,0 +1,110 @@
+/** A stand-in for the server: answers from a script, and keeps what was sent. */
+
+import { createHash, createHmac } from "node:crypto";
+import { type AirlockOptions, createAirlock } from "../src/index.ts";
+
+export const SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+export const NOW = 1795348800;
+export const TOKEN = "header.payload.signature";
+export const ID = "7efe3d84-2d6a-4174-899e-8ffddea7a39a";
+
+export interface Sent {
+  method: string;
+  /** Path and query. */
+  target: string;
+  headers: Headers;
+  body: Uint8Array;
+  init: RequestInit;
+}
+
+/** A client whose requests meet these answers, in order; an `Error` is a connection that broke. */
+export function airlockWith(answers: (Response | Error)[], options: Partial<AirlockOptions> = {}) {
+  const sent: Sent[] = [];
+  const url = "https://api.example.com";
+  const airlock = createAirlock({
+    url,
+    appId: "rn-ios",
+    secret: SECRET,
+    getToken: async () => TOKEN,
+    now: () => NOW * 1000 + 999,
+    fetch: async (address, init) => {
+      sent.push({
+        method: String(init.method),
+        target: address.slice(url.length),
+        headers: new Headers(init.headers),
+        body: (init.body ?? new Uint8Array()) as Uint8Array,
+        init,
+      });
+      const answer = answers.shift();
+      if (answer === undefined) throw new Error("one request too many");
+      if (answer instanceof Error) throw answer;
+      return answer;
+    },
+    ...options,
+  });
+  return { airlock, sent };
+}
+
+export function json(
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): Response {
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { "Content-Type": "application/json", ...headers },
+  });
+}
+
+export function problem(
+  status: number,
+  code: string,
+  members: Record<string, unknown> = {},
+  headers: Record<string, string> = {},
+): Response {
+  const body = {
+    type: `urn:airlock:problem:${code}`,
+    title: "Title",
+    status,
+    code,
+    detail: "Detail.",
+    request_id: "request-1",
+    retryable: false,
+    ...members,
+  };
+  return json(status, body, { "Content-Type": "application/problem+json", ...headers });
+}
+
+export function note(version = 1, members: Record<string, unknown> = {}) {
+  return {
+    id: ID,
+    title: "Title",
+    body: "",
+    version,
+    created_at: "2026-11-22T12:00:00.000000Z",
+    updated_at: "2026-11-22T12:00:00.000000Z",
+    deleted_at: null,
+    ...members,
+  };
+}
+
+/** The signature that these sent bytes need, by other code than the client's. */
+export function expectedSignature({ method, target, headers, body }: Sent): string {
+  const sha256 = (data: string | Uint8Array) => createHash("sha256").update(data).digest("hex");
+  const bearer = headers.get("Authorization");
+  const canonical = [
+    "v1",
+    headers.get("X-App-Id"),
+    headers.get("X-App-Timestamp"),
+    headers.get("X-App-Nonce"),
+    method,
+    target,
+    bearer === null ? "-" : sha256(bearer.slice("Bearer ".length)),
+    sha256(body),
+    headers.get("Idempotency-Key") ?? "-",
+    headers.get("If-Match") ?? "-",
+    headers.get("If-None-Match") ?? "-",
+  ].join("\n");
+  const key = Buffer.from(SECRET, "base64url");
+  return `v1=${createHmac("sha256", key).update(canonical).digest("hex")}`;
+}
