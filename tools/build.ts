@@ -1,0 +1,17 @@
+// npm run build: the release build of the Worker, and its size. Cloudflare's limit counts gzipped bytes.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { root } from "./setup/shell.ts";
+import { build, outputs } from "./setup/worker.ts";
+
+await build();
+for (const file of outputs) {
+  const bytes = readFileSync(join(root, file));
+  console.log(`${file.padEnd(22)}${kilobytes(bytes.length)}${kilobytes(gzipSync(bytes).length)} gzipped`);
+}
+
+function kilobytes(bytes: number): string {
+  return `${(bytes / 1000).toFixed(1)} kB`.padStart(12);
+}

@@ -1,0 +1,94 @@
+// npm run dev: the embedded Supabase and the Worker on workerd, until Ctrl-C or SIGTERM.
+//
+//     npm run dev [-- --fresh]      --fresh starts with a new data folder
+
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+
+import { root } from "./setup/shell.ts";
+import { build } from "./setup/worker.ts";
+import { devVars, number, overridden, places, required } from "./stack/vars.ts";
+import { requireFreePort, startWorker } from "./stack/worker.ts";
+
+const { values: options } = parseArgs({ options: { fresh: { type: "boolean", default: false } } });
+const { port, supabasePort, dataDir } = places();
+const limits = { ip: number("AIRLOCK_LIMIT_IP", 100_000), user: number("AIRLOCK_LIMIT_USER", 100_000) };
+const upstream = process.env["AIRLOCK_UPSTREAM"];
+await requireFreePort(port, "AIRLOCK_PORT");
+
+const vars = await devVars();
+const supabase = upstream ? undefined : startSupabase();
+const [supabaseUrl] = await Promise.all([supabase?.ready ?? upstream, build()]);
+const objects = join(dataDir, "worker");
+if (options.fresh) await rm(objects, { recursive: true, force: true });
+const worker = await startWorker({
+  port,
+  limits,
+  dataDir: objects,
+  vars: await overridden({ ...vars, SUPABASE_URL: supabaseUrl ?? "" }),
+});
+// It answers, whatever it answers: a configuration that it refuses is a thing to try, too.
+await fetch(`${worker.url}/health`);
+
+let stopping: Promise<void> | undefined;
+for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => (stopping ??= stop()));
+console.log(`airlock ready ${worker.url}`);
+console.log(
+  upstream
+    ? `  upstream  ${upstream}`
+    : `  Supabase  ${supabaseUrl}  users alice@example.com and bob@example.com, password airlock-dev-password`,
+);
+if (!upstream) console.log(`  try it    ${portsInFront()}npm run request -- POST /v1/notes '{"title":"hello"}'`);
+
+async function stop(): Promise<void> {
+  // The Worker first: what it has acknowledged is in the database, which then closes in peace.
+  await worker.stop();
+  await supabase?.stop();
+  process.exit();
+}
+
+/** In a process of its own: a slow query holds up everything else in the same one. */
+function startSupabase(): { ready: Promise<string>; stop(): Promise<void> } {
+  const settings = required(vars, "SUPABASE_JWT_SECRET", "SUPABASE_PUBLISHABLE_KEY");
+  const child: ChildProcess = fork(join(root, "tools/supabase.ts"), options.fresh ? ["--fresh"] : [], {
+    execArgv: [],
+    stdio: ["ignore", "pipe", 2, "ipc"],
+    env: {
+      ...process.env,
+      SUPABASE_PORT: String(supabasePort),
+      AIRLOCK_DATA: dataDir,
+      SUPABASE_JWT_SECRET: settings.SUPABASE_JWT_SECRET,
+      SUPABASE_PUBLISHABLE_KEY: settings.SUPABASE_PUBLISHABLE_KEY,
+    },
+  });
+  const ended = once(child, "exit").then(() => {
+    // It has said why. Without a database there is nothing to serve.
+    if (!stopping) process.exit(1);
+  });
+  const ready = new Promise<string>((resolve) => {
+    createInterface({ input: child.stdout ?? process.stdin }).on("line", (line) => {
+      const url = /^supabase ready (\S+)$/.exec(line)?.[1];
+      if (url) resolve(url);
+      else console.log(line);
+    });
+  });
+  return {
+    ready,
+    async stop() {
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}
+
+/** What to put before a command so that it finds this server. */
+function portsInFront(): string {
+  return ["AIRLOCK_PORT", "SUPABASE_PORT"]
+    .filter((name) => process.env[name])
+    .map((name) => `${name}=${process.env[name]} `)
+    .join("");
+}

@@ -1,0 +1,85 @@
+// npm run request -- METHOD PATH [JSON]: one signed request to the development server.
+//
+//     npm run request -- POST /v1/notes '{"title":"hello"}'
+//     npm run request -- GET /v1/notes --as bob
+//     npm run request -- PATCH /v1/notes/<id> '{"body":"x"}' --header 'If-Match: "1"'
+
+import { parseArgs } from "node:util";
+
+import { createClient } from "@supabase/supabase-js";
+
+import { createAirlock } from "../client/src/index.ts";
+import { Failure } from "./setup/shell.ts";
+import { devApp, devVars, overridden, places, required } from "./stack/vars.ts";
+
+const USAGE = "npm run request -- METHOD PATH [JSON] [--as alice|bob] [--no-token] [--header 'Name: value']...";
+
+const { method, target, body, as, header } = parse();
+const { port, supabasePort } = places();
+const vars = await devVars();
+const airlock = createAirlock({
+  url: `http://127.0.0.1:${port}`,
+  ...devApp(await overridden(vars)),
+  getToken: async () => null,
+});
+const headers = Object.fromEntries(header.map((line) => [line.slice(0, line.indexOf(":")).trim(), line.slice(line.indexOf(":") + 1).trim()]));
+const response = await airlock
+  .request(method, target, { token: as ? await signIn(as) : null, headers, ...(body !== undefined && { body }) })
+  .catch(() => {
+    throw new Failure(`Nothing answers at http://127.0.0.1:${port}. Is \`npm run dev\` running? (AIRLOCK_PORT sets another port.)`);
+  });
+
+console.log(`HTTP ${response.status}`);
+for (const [name, value] of response.headers) console.log(`${name}: ${value}`);
+console.log();
+console.log(pretty(response.body));
+process.exitCode = response.status < 400 ? 0 : 1;
+
+function parse() {
+  const fail = (why: string): never => {
+    throw new Failure(`${why}\n${USAGE}`);
+  };
+  const parsed = (() => {
+    try {
+      return parseArgs({
+        allowPositionals: true,
+        options: {
+          as: { type: "string", default: "alice" },
+          "no-token": { type: "boolean", default: false },
+          header: { type: "string", multiple: true, default: [] },
+        },
+      });
+    } catch (error) {
+      return fail((error as Error).message);
+    }
+  })();
+  const [method, target, body, ...rest] = parsed.positionals;
+  if (!method || !target?.startsWith("/") || rest.length > 0) return fail("A request is a METHOD and a PATH that begins with /, and JSON where it has a body.");
+  return {
+    method: method.toUpperCase(),
+    target,
+    body,
+    as: parsed.values["no-token"] ? undefined : parsed.values.as,
+    header: parsed.values.header,
+  };
+}
+
+async function signIn(user: string): Promise<string> {
+  const url = `http://127.0.0.1:${supabasePort}`;
+  const { SUPABASE_PUBLISHABLE_KEY } = required(vars, "SUPABASE_PUBLISHABLE_KEY");
+  const supabase = createClient(url, SUPABASE_PUBLISHABLE_KEY, { auth: { persistSession: false, autoRefreshToken: false } });
+  const { data, error } = await supabase.auth.signInWithPassword({
+    email: `${user}@example.com`,
+    password: "airlock-dev-password",
+  });
+  if (error) throw new Failure(`${user}@example.com can't sign in at ${url}: ${error.message}. The demo users are alice and bob.`);
+  return data.session.access_token;
+}
+
+function pretty(body: string): string {
+  try {
+    return JSON.stringify(JSON.parse(body), null, 2);
+  } catch {
+    return body;
+  }
+}

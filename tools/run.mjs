@@ -1,0 +1,117 @@
+// @ts-check
+// Runs one task of the project: `npm run build` is `node tools/run.mjs build`.
+//
+// This is the only script that runs on the machine's own Node.js (20 or newer), and on a fresh clone
+// there is nothing but this file to run: no packages, so no imports beyond Node's. It installs the npm
+// packages when they are missing or out of date, and hands over to tools/<task>.ts on the Node.js 22
+// among them, which wrangler needs. What else a task needs (Rust, the wasm target) it asks for itself.
+//
+// A task and all that it starts is one process group. It is told to end by SIGTERM when this process is
+// told to (Ctrl-C, SIGTERM, SIGHUP) or when npm has died; when it has ended, what is left of its group
+// is killed. Should this very process be killed, the task sees its IPC channel close (setup/preload.ts).
+// Either way nothing stays behind.
+
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const GRACE_MS = 10_000;
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const bin = join(root, "node_modules", ".bin");
+const node = join(bin, "node");
+
+const [task = "", ...args] = process.argv.slice(2);
+const script = join(root, "tools", `${task}.ts`);
+
+if (Number.parseInt(process.versions.node) < 20) {
+  fail(`Airlock needs Node.js 20 or newer; this is ${process.versions.node}.`);
+}
+if (!/^[a-z]+$/.test(task) || !existsSync(script)) {
+  fail(`There is no task "${task}". The tasks are the scripts in package.json: npm run.`);
+}
+await installPackages();
+process.exitCode = await inGroup(node, ["--import", new URL("setup/preload.ts", import.meta.url).href, script, ...args], {
+  stdio: ["inherit", "inherit", "inherit", "ipc"],
+  env: {
+    ...process.env,
+    PATH: [bin, process.env.PATH].join(delimiter),
+    WRANGLER_SEND_METRICS: "false",
+    DO_NOT_TRACK: "1",
+  },
+});
+
+/** `npm ci`, unless the installed packages are those of package-lock.json. */
+async function installPackages() {
+  const stamp = join(root, "node_modules", ".airlock-lock");
+  const wanted = createHash("sha256").update(readFileSync(join(root, "package-lock.json"))).digest("hex");
+  if (existsSync(node) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
+
+  console.error("airlock: installing the npm packages (about a minute the first time)");
+  // Without our own .bin, whose `node` would vanish under npm's feet. What npm says is no output of the
+  // task, so it goes to stderr; its warnings on packages that want the Node.js 22 they get are left out.
+  const path = (process.env.PATH ?? "").split(delimiter).filter((folder) => folder !== bin);
+  const code = await inGroup("npm", ["ci", "--loglevel=error"], {
+    stdio: ["ignore", 2, 2],
+    env: { ...process.env, PATH: path.join(delimiter) },
+  });
+  if (code !== 0) fail("npm ci failed, see above. Airlock needs its npm packages to go on.", code);
+  if (!existsSync(node)) {
+    fail(`There is no Node.js 22 among the npm packages for ${process.platform} on ${process.arch}, or npm was told to leave out optional packages.`);
+  }
+  writeFileSync(stamp, wanted);
+}
+
+/**
+ * Runs a command as a process group and sees to its end.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {import("node:child_process").SpawnOptions} options
+ * @returns {Promise<number>} its exit code
+ */
+function inGroup(command, args, options) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd: root, detached: true, ...options });
+    const killGroup = () => {
+      try {
+        if (child.pid) process.kill(-child.pid, "SIGKILL");
+      } catch {
+        // Nothing is left of it.
+      }
+    };
+
+    let stoppedAt = 0;
+    const stop = () => {
+      // One Ctrl-C arrives twice, from the terminal and from npm; the user's second one means "now".
+      if (stoppedAt && Date.now() - stoppedAt > 1000) return killGroup();
+      if (stoppedAt) return;
+      stoppedAt = Date.now();
+      child.kill("SIGTERM");
+      setTimeout(killGroup, GRACE_MS).unref();
+    };
+    const signals = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"]);
+    for (const signal of signals) process.on(signal, stop);
+    const parent = process.ppid;
+    const watch = setInterval(() => process.ppid === parent || stop(), 500);
+
+    child.on("error", (error) => fail(`${command} does not start: ${error.message}`));
+    child.on("exit", (code, signal) => {
+      killGroup();
+      clearInterval(watch);
+      for (const name of signals) process.off(name, stop);
+      resolve(code ?? 128 + (signal ? constants.signals[signal] : 0));
+    });
+  });
+}
+
+/**
+ * @param {string} message
+ * @returns {never}
+ */
+function fail(message, code = 1) {
+  console.error(`airlock: ${message}`);
+  process.exit(code);
+}

@@ -1,0 +1,20 @@
+// Loaded before every task by run.mjs.
+
+import { Failure } from "./shell.ts";
+
+// A failure that is explained needs no stack trace.
+process.on("uncaughtException", (error) => {
+  console.error(error instanceof Failure ? `airlock: ${error.message}` : error);
+  process.exit(1);
+});
+
+// run.mjs is at the other end of the IPC channel: when it closes, run.mjs has been killed. The task ends
+// as it does on SIGTERM, within the same ten seconds, and takes along all that it has started.
+process.once("disconnect", () => {
+  const killGroup = () => process.kill(-process.pid, "SIGKILL");
+  if (process.listenerCount("SIGTERM") === 0) killGroup();
+  process.once("exit", killGroup);
+  setTimeout(killGroup, 10_000).unref();
+  process.kill(process.pid, "SIGTERM");
+});
+process.channel?.unref();

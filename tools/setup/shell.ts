@@ -1,0 +1,39 @@
+// Running commands, and saying what is going on while they run.
+
+import { spawn, type SpawnOptions } from "node:child_process";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+
+export const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** A failure whose message is all that its reader needs. */
+export class Failure extends Error {}
+
+/**
+ * Runs a command from the project's folder and returns what it prints on stdout, if `options` pipes that.
+ * By default all it says goes to stderr: stdout belongs to the task. Fails when the command does.
+ */
+export async function run(command: string, args: string[], options: SpawnOptions = {}): Promise<string> {
+  const child = spawn(command, args, { cwd: root, stdio: ["inherit", 2, 2], ...options });
+  const ended = new Promise<void>((resolve, reject) => {
+    const fail = (how: string) => reject(new Failure(`\`${[command, ...args].join(" ")}\` ${how}`));
+    child.on("error", (error) => fail(`does not start: ${error.message}`));
+    child.on("exit", (code, signal) => (code === 0 ? resolve() : fail(`failed (${signal ?? `exit code ${code}`}).`)));
+  });
+  const [stdout] = await Promise.all([child.stdout ? text(child.stdout) : "", ended]);
+  return stdout.trim();
+}
+
+/** What a command prints on stdout; `undefined` when it fails or does not exist. */
+export function ask(command: string, args: string[], env = process.env): Promise<string | undefined> {
+  return run(command, args, { env, stdio: ["ignore", "pipe", "ignore"] }).catch(() => undefined);
+}
+
+/** Announces a step that takes long, runs it, says how long it took. */
+export async function step<T>(title: string, estimate: string, work: () => Promise<T>): Promise<T> {
+  console.error(`airlock: ${title} (once, ${estimate})`);
+  const begin = Date.now();
+  const result = await work();
+  console.error(`airlock: ${title}: done in ${Math.round((Date.now() - begin) / 1000)} s`);
+  return result;
+}
