@@ -1,4 +1,4 @@
-//! The whole path of a request, on one screen: [`Gateway::decide`].
+//! The whole path of a request, on one screen: [`decide`].
 //!
 //! Promise: the order of the steps is the security: cheap refusals come first, nothing is believed
 //! before it was proved, and nobody reaches the database without both proofs. Whatever can't be

@@ -1,8 +1,25 @@
-// npm run check: formatting, lints and types, as CI asks for them.
+// npm run check: formatting, lints, types, documentation and the size of the Worker, as CI asks for them.
 
-import { run } from "./setup/shell.ts";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+
+import { Failure, root, run } from "./setup/shell.ts";
+import { build, outputs } from "./setup/worker.ts";
+
+/** Gzipped bytes of the whole Worker. Cloudflare's own limit is 3 MB on the free plan. */
+const SIZE_MAX = 1_000_000;
 
 await run("cargo", ["fmt", "--check"]);
-await run("cargo", ["clippy", "--all-targets", "--", "--deny", "warnings"]);
+await run("cargo", ["clippy", "--locked", "--all-targets", "--", "--deny", "warnings"]);
+await run("cargo", ["doc", "--locked", "--no-deps", "--document-private-items"], {
+  // The crate's page is a map of its private rooms.
+  env: { ...process.env, RUSTDOCFLAGS: "--deny warnings --allow rustdoc::private_intra_doc_links" },
+});
 await run("tsc", []);
 await run("tsc", ["--project", "client", "--noEmit"]);
+
+await build();
+const size = outputs.reduce((sum, file) => sum + gzipSync(readFileSync(join(root, file))).length, 0);
+console.log(`airlock: the Worker is ${size} bytes gzipped, of ${SIZE_MAX} at most`);
+if (size > SIZE_MAX) throw new Failure("The Worker has become too large.");

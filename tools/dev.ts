@@ -23,12 +23,13 @@ await requireFreePort(port, "AIRLOCK_PORT");
 const vars = await devVars();
 const supabase = upstream ? undefined : startSupabase();
 const [supabaseUrl] = await Promise.all([supabase?.ready ?? upstream, build()]);
-const objects = join(dataDir, "worker");
-if (options.fresh) await rm(objects, { recursive: true, force: true });
+const storage = join(dataDir, "worker");
+// Used nonces outlive a restart. Miniflare would also keep the limiters' counts, which nobody expects.
+await rm(options.fresh ? storage : join(storage, "ratelimit"), { recursive: true, force: true });
 const worker = await startWorker({
   port,
   limits,
-  dataDir: objects,
+  dataDir: storage,
   vars: await overridden({ ...vars, SUPABASE_URL: supabaseUrl ?? "" }),
 });
 // It answers, whatever it answers: a configuration that it refuses is a thing to try, too.

@@ -1,0 +1,14 @@
+// npm test: everything, on the real parts. Ends with the runners' own summaries.
+
+import { run } from "./setup/shell.ts";
+import { build } from "./setup/worker.ts";
+
+const SUITES = ["client/test", "tests/repository", "tests/tools", "tests/database", "tests/e2e"];
+
+await build();
+console.log("airlock: Rust tests, natively through the whole path");
+await run("cargo", ["test", "--locked", "--quiet"], { stdio: "inherit" });
+console.log("airlock: client, repository, database and end-to-end tests (about two minutes)");
+const globs = SUITES.map((folder) => `${folder}/**/*.test.ts`);
+// Two at a time: most suites run a Postgres of their own.
+await run("node", ["--test", "--test-concurrency=2", ...globs], { stdio: "inherit" });
