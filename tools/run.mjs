@@ -6,23 +6,24 @@
 // packages when they are missing or out of date, and hands over to tools/<task>.ts on the Node.js 22
 // among them, which wrangler needs. What else a task needs (Rust, the wasm target) it asks for itself.
 //
-// A task and all that it starts is one process group. It is told to end by SIGTERM when this process is
-// told to (Ctrl-C, SIGTERM, SIGHUP) or when npm has died; when it has ended, what is left of its group
-// is killed. Should this very process be killed, the task sees its IPC channel close (setup/preload.ts).
-// Either way nothing stays behind.
+// A task and all that it starts is one process group. The task gets SIGTERM when this process is told to end
+// (Ctrl-C, SIGTERM, SIGHUP) or npm has died; once it has ended, what is left of its group is killed.
+// Should this very process be killed, the task sees its IPC channel close (setup/preload.ts). Either way
+// nothing stays behind. The `exec` in package.json makes npm itself our parent: a shell between the two
+// would outlive it.
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const GRACE_MS = 10_000;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const bin = join(root, "node_modules", ".bin");
-const node = join(bin, "node");
+const packages = join(root, "node_modules");
+const bin = join(packages, ".bin");
 
 const [task = "", ...args] = process.argv.slice(2);
 const script = join(root, "tools", `${task}.ts`);
@@ -33,36 +34,42 @@ if (Number.parseInt(process.versions.node) < 20) {
 if (!/^[a-z]+$/.test(task) || !existsSync(script)) {
   fail(`There is no task "${task}". The tasks are the scripts in package.json: npm run.`);
 }
-await installPackages();
+const node = await installPackages();
 process.exitCode = await inGroup(node, ["--import", new URL("setup/preload.ts", import.meta.url).href, script, ...args], {
   stdio: ["inherit", "inherit", "inherit", "ipc"],
   env: {
     ...process.env,
-    PATH: [bin, process.env.PATH].join(delimiter),
+    PATH: [dirname(node), bin, process.env.PATH].join(delimiter),
     WRANGLER_SEND_METRICS: "false",
     DO_NOT_TRACK: "1",
   },
 });
 
-/** `npm ci`, unless the installed packages are those of package-lock.json. */
+/** `npm ci`, unless the installed packages are those of package-lock.json; returns the path of their Node.js. */
 async function installPackages() {
-  const stamp = join(root, "node_modules", ".airlock-lock");
+  // Not .bin/node: npm 10 leaves that link out when it skips the packages for other platforms.
+  const findNode = () =>
+    ["node", "node-bin"].map((name) => join(packages, `${name}-${process.platform}-${process.arch}`, "bin", "node")).find(existsSync);
+  const stamp = join(packages, ".airlock-lock");
   const wanted = createHash("sha256").update(readFileSync(join(root, "package-lock.json"))).digest("hex");
-  if (existsSync(node) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return;
+  const installed = findNode();
+  if (installed && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return installed;
 
   console.error("airlock: installing the npm packages (about a minute the first time)");
-  // Without our own .bin, whose `node` would vanish under npm's feet. What npm says is no output of the
-  // task, so it goes to stderr; its warnings on packages that want the Node.js 22 they get are left out.
-  const path = (process.env.PATH ?? "").split(delimiter).filter((folder) => folder !== bin);
+  // Without our own folders on the path, whose `node` would vanish under npm's feet. What npm says is no
+  // output of the task, so it goes to stderr; it would warn of packages that want the Node.js they get.
+  const path = (process.env.PATH ?? "").split(delimiter).filter((folder) => !folder.startsWith(packages));
   const code = await inGroup("npm", ["ci", "--loglevel=error"], {
     stdio: ["ignore", 2, 2],
     env: { ...process.env, PATH: path.join(delimiter) },
   });
-  if (code !== 0) fail("npm ci failed, see above. Airlock needs its npm packages to go on.", code);
-  if (!existsSync(node)) {
-    fail(`There is no Node.js 22 among the npm packages for ${process.platform} on ${process.arch}, or npm was told to leave out optional packages.`);
+  if (code !== 0) fail("`npm ci` failed, see above.", code);
+  const node = findNode();
+  if (!node) {
+    fail(`npm installed no Node.js 22 for ${process.platform} on ${process.arch}: there is none for this platform, or npm is set to leave out optional packages.`);
   }
   writeFileSync(stamp, wanted);
+  return node;
 }
 
 /**

@@ -40,7 +40,7 @@ export async function aptInstall(names: string[], reason: string): Promise<void>
 
   const apt = (...args: string[]) => run("apt-get", args, { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
   // Never at the price of a package that is there: Debian's own rustup, for one, excludes these.
-  const install = () => apt("install", "--yes", "--no-remove", ...names);
+  const install = () => apt("install", "--yes", "--no-remove", "--no-install-recommends", ...names);
   await step(`installing the Debian packages ${list}`, "about a minute", () =>
     // A new machine or container may have no package lists yet, or outdated ones.
     install().catch(() => apt("update").then(install)),

@@ -56,8 +56,14 @@ async function rustForWasm(): Promise<NodeJS.ProcessEnv> {
 
   if (await ask("rustup", ["--version"])) {
     const addTarget = () => run("rustup", ["target", "add", wasmTarget], { timeout: 5 * 60_000 });
-    await step("adding the wasm target to Rust", "a few seconds", addTarget).catch((error: Failure) => console.error(`airlock: ${error.message}`));
-    if (await compilesToWasm(process.env)) return process.env;
+    try {
+      await step("adding the wasm target to Rust", "a few seconds", addTarget);
+      // Not so when the `rustc` on the path is another one than rustup's.
+      if (await compilesToWasm(process.env)) return process.env;
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      console.error(`airlock: ${error.message} Debian's Rust may do instead.`);
+    }
   }
   return buildDebianRust(tools);
 }
