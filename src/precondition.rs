@@ -31,8 +31,8 @@ impl IfMatch {
         if header == "*" {
             return Ok(Self::Any);
         }
-        match entity_tags(header).as_deref() {
-            Some(&[tag]) => Ok(Self::Tag(tag)),
+        match entity_tag(header) {
+            Some((tag, "")) => Ok(Self::Tag(tag)),
             _ => Err(Problem::new(
                 Code::MalformedRequest,
                 "If-Match must be one entity tag, such as \"3\", or *.",
@@ -73,27 +73,31 @@ impl IfNoneMatch {
     }
 }
 
-/// `#entity-tag` (RFC 9110 sections 5.6.1 and 8.8.3): at least one tag, empty elements allowed.
+/// `#entity-tag` (RFC 9110 section 5.6.1): at least one tag, empty elements allowed.
 fn entity_tags(list: &str) -> Option<Vec<Option<Version>>> {
     let mut tags = Vec::new();
     let mut rest = list;
     loop {
         rest = rest.trim_start_matches([' ', '\t', ',']);
         if rest.is_empty() {
-            break;
+            return (!tags.is_empty()).then_some(tags);
         }
-        let opaque = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"')?;
-        let (tag, after) = opaque.split_once('"')?;
-        if !tag.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x7e)) {
-            return None;
-        }
-        tags.push(version(tag));
+        let (tag, after) = entity_tag(rest)?;
+        tags.push(tag);
         rest = after.trim_start_matches([' ', '\t']);
         if !rest.is_empty() && !rest.starts_with(',') {
             return None;
         }
     }
-    (!tags.is_empty()).then_some(tags)
+}
+
+/// One `entity-tag` (section 8.8.3) and what comes after it.
+fn entity_tag(text: &str) -> Option<(Option<Version>, &str)> {
+    let opaque = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"')?;
+    let (tag, rest) = opaque.split_once('"')?;
+    tag.bytes()
+        .all(|b| matches!(b, 0x21 | 0x23..=0x7e))
+        .then(|| (version(tag), rest))
 }
 
 /// The version that a tag stands for: tags are opaque, so only the exact text of ours counts.
@@ -137,6 +141,8 @@ mod tests {
             "*, \"3\"",
             "\"a b\"",
             "\"3\"x",
+            "\"3\",",
+            ", \"3\"",
             "-",
             "\"é\"",
         ] {

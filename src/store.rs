@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::note::page::{ListQuery, State};
 use crate::note::{COLUMNS, Note, NoteId, Version};
-use crate::problem::{Code, Problem};
+use crate::problem::{At, Code, FieldError, Problem};
 use crate::seam::{Edge, Millis, Outbound, Reply, SendError};
 use crate::token::Session;
 
@@ -275,10 +275,12 @@ fn problem(reply: &Reply) -> Problem {
             Code::Conflict,
             "This id is taken by something that is no live note of this user.",
         ),
-        "23502" | "23514" | "22P02" | "22P05" | "22021" => {
-            Problem::new(Code::ValidationFailed, "The database refused a value.")
-                .because("a CHECK or a type was stricter than the Worker")
-        }
+        "23502" | "23514" | "22P02" | "22P05" | "22021" => Problem::validation(vec![FieldError {
+            at: At::Pointer(String::new()),
+            code: "value",
+            message: "holds a value that the database refused",
+        }])
+        .because("a CHECK or a type was stricter than the Worker"),
         "PGRST116" => not_found(),
         "40001" | "40P01" => unavailable("serialization failure or deadlock"),
         "57014" => timeout("statement timeout"),

@@ -33,7 +33,6 @@ console.log(`HTTP ${response.status}`);
 for (const [name, value] of response.headers) console.log(`${name}: ${value}`);
 console.log();
 console.log(pretty(response.body));
-process.exitCode = response.status < 400 ? 0 : 1;
 
 function parse() {
   const fail = (why: string): never => {

@@ -19,7 +19,7 @@ use crate::seam::{Claim, Verdict};
 /// them by their nonce, which is random.
 const SHARDS: u32 = 32;
 
-/// How often an object looks for claims to forget, in seconds.
+/// Seconds between two sweeps at least: one alarm for many claims.
 const SWEEP: i64 = 60;
 
 /// Asks the object that the key belongs to.
@@ -51,9 +51,14 @@ pub struct Replay {
     sweeping: Cell<bool>,
 }
 
+/// A row that an INSERT returned.
 #[derive(Deserialize)]
-struct Count {
-    claims: f64,
+struct Claimed {}
+
+#[derive(Deserialize)]
+struct Earliest {
+    /// Unix seconds; none in an empty table.
+    keep_until: Option<f64>,
 }
 
 impl DurableObject for Replay {
@@ -81,48 +86,61 @@ impl DurableObject for Replay {
         let keep_until: i64 = keep_until.parse().map_err(|_| "keep_until is no number")?;
 
         // One statement, and nothing is awaited before it: no other claim can come between.
-        let claimed: Vec<Count> = self
+        let claimed: Vec<Claimed> = self
             .sql
             .exec(
                 "INSERT INTO claims (key, keep_until) VALUES (?, ?) ON CONFLICT DO NOTHING \
-                 RETURNING 1 AS claims",
+                 RETURNING key",
                 vec![key.into(), keep_until.into()],
             )?
             .to_array()?;
         if !self.sweeping.get() {
-            self.sweep_later().await?;
+            self.sweep_at(keep_until).await?;
         }
         Response::empty()
             .map(|response| response.with_status(if claimed.is_empty() { 409 } else { 200 }))
     }
 
     async fn alarm(&self) -> Result<Response> {
-        let now = i64::try_from(Date::now().as_millis())
-            .unwrap_or(i64::MAX)
-            .div_euclid(1000);
+        let now = now();
         self.sql
             .exec("DELETE FROM claims WHERE keep_until < ?", vec![now.into()])?;
-        let left: Count = self
+        let left: Earliest = self
             .sql
-            .exec("SELECT count(*) AS claims FROM claims", None)?
+            .exec("SELECT min(keep_until) AS keep_until FROM claims", None)?
             .one()?;
         self.sweeping.set(false);
-        if left.claims > 0.0 {
-            self.sweep_later().await?;
+        if let Some(earliest) = left.keep_until {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "seconds, as they were stored"
+            )]
+            let earliest = earliest as i64;
+            self.sweep_at(earliest.max(now.saturating_add(SWEEP)))
+                .await?;
         }
         Response::empty()
     }
 }
 
 impl Replay {
-    async fn sweep_later(&self) -> Result<()> {
+    /// Sees to it that a sweep comes once `keep_until` is past, if none is due already.
+    async fn sweep_at(&self, keep_until: i64) -> Result<()> {
         let storage = self.state.storage();
         if storage.get_alarm().await?.is_none() {
+            let wait = keep_until.saturating_sub(now()).max(0).saturating_add(1);
             storage
-                .set_alarm(Duration::from_secs(SWEEP.unsigned_abs()))
+                .set_alarm(Duration::from_secs(wait.unsigned_abs()))
                 .await?;
         }
         self.sweeping.set(true);
         Ok(())
     }
+}
+
+/// Unix seconds.
+fn now() -> i64 {
+    i64::try_from(Date::now().as_millis())
+        .unwrap_or(i64::MAX)
+        .div_euclid(1000)
 }

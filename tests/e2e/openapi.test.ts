@@ -1,0 +1,257 @@
+// The document that the Worker serves is valid OpenAPI, and real answers are as it says.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, before, test } from "node:test";
+
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
+
+import type { Answer, RequestOptions } from "../../client/src/index.ts";
+import { caller, startStack, type Stack } from "./support.ts";
+
+/** Any part of the document: what it has to be is what is tested here. */
+type Part = any;
+
+const ID_PATTERN = /^\/v1\/notes\/[^/?]+/;
+
+let stack: Stack;
+let document: Part;
+let ajv: Ajv2020;
+/** The successes that were met, as `operationId status`. */
+const met = new Set<string>();
+
+before(async () => {
+  stack = await startStack();
+  document = await (await fetch(`${stack.url}/openapi.json`)).json();
+  // Strict, but for two rules that forbid to say in one place what another place completes.
+  ajv = new Ajv2020({ strict: true, strictTypes: false, strictRequired: false });
+  addFormats.default(ajv);
+  // References lead into it, as if it were a schema.
+  ajv.addVocabulary(Object.keys(document));
+  ajv.addSchema(document, "openapi.json");
+});
+after(() => stack?.stop());
+
+/** Follows a reference. */
+function resolve(part: Part): Part {
+  if (part?.$ref === undefined) return part;
+  return part.$ref.slice(2).split("/").reduce((parent: Part, name: string) => parent[name], document);
+}
+
+/** A validator of one of the document's schemas; `closed` refuses members that it does not name. */
+function validator(schema: Part, { closed = false } = {}): ValidateFunction {
+  // References in it are relative to the document.
+  const rooted = JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"openapi.json#/'));
+  return ajv.compile(closed ? { ...rooted, unevaluatedProperties: false } : rooted);
+}
+
+function assertValid(schema: Part, value: unknown, context: string, options?: { closed: boolean }): void {
+  const validate = validator(schema, options);
+  assert.ok(validate(value), `${context}: ${ajv.errorsText(validate.errors)} in ${JSON.stringify(value)}`);
+}
+
+function isValid(schemaName: string, value: unknown): boolean {
+  return validator({ $ref: `#/components/schemas/${schemaName}` })(value);
+}
+
+/** The answer is one that the operation documents: status, headers, media type and body. */
+function assertDocumented(method: string, target: string, answer: Answer): void {
+  const path = target.replace(/\?.*/, "").replace(ID_PATTERN, "/v1/notes/{id}");
+  const operation = document.paths[path][method.toLowerCase()];
+  const context = `${method} ${path}: ${answer.status}`;
+  assert.ok(answer.status in operation.responses, `${context} is not documented: ${answer.body}`);
+  const response = resolve(operation.responses[answer.status]);
+
+  for (const [name, reference] of Object.entries<Part>(response.headers)) {
+    const { required, schema } = resolve(reference);
+    const text = answer.headers.get(name);
+    assert.ok(text !== null || !required, `${context}: no ${name}`);
+    if (text !== null) assertValid(schema, schema.type === "integer" ? Number(text) : text, `${context}: ${name}`);
+  }
+
+  const mediaType = answer.headers.get("content-type");
+  if (response.content === undefined) {
+    assert.deepEqual([mediaType, answer.body], [null, ""], context);
+  } else {
+    assert.deepEqual(Object.keys(response.content), [mediaType], context);
+    assertValid(response.content[mediaType!].schema, JSON.parse(answer.body), context, { closed: true });
+  }
+  if (answer.status < 400) met.add(`${operation.operationId} ${answer.status}`);
+}
+
+/** Requests of one user, of which every answer is looked up in the document. */
+function documentedCaller(token?: string): ReturnType<typeof caller> {
+  const call = caller(stack.url, token);
+  return async (method: string, target: string, json?: unknown, options: RequestOptions = {}) => {
+    const answer = await call(method, target, json, options);
+    assertDocumented(method, target, answer);
+    return answer;
+  };
+}
+
+function header(name: string, value: string): RequestOptions {
+  return { headers: { [name]: value } };
+}
+
+test("the document is valid OpenAPI 3.1", async () => {
+  const openapi = new Validator();
+  const { valid, errors } = await openapi.validate(structuredClone(document));
+  assert.ok(valid, JSON.stringify(errors));
+  assert.equal(openapi.version, "3.1");
+});
+
+test("every schema compiles, and every example is valid", () => {
+  for (const name of Object.keys(document.components.schemas)) validator({ $ref: `#/components/schemas/${name}` });
+  let examples = 0;
+  const visit = (part: Part, place: string): void => {
+    if (typeof part !== "object" || part === null) return;
+    if (part.schema !== undefined) {
+      const values = Object.values<Part>(part.examples ?? {}).map(({ value }) => value);
+      if ("example" in part) values.push(part.example);
+      for (const value of values) {
+        assertValid(part.schema, value, place, { closed: typeof value === "object" });
+        examples += 1;
+      }
+    }
+    for (const [name, child] of Object.entries(part)) visit(child, `${place}/${name}`);
+  };
+  visit(document, "");
+  assert.ok(examples > 30, `${examples} examples`);
+});
+
+test("every operation succeeds as documented", async () => {
+  const nobody = documentedCaller();
+  await nobody("GET", "/health");
+  await nobody("GET", "/openapi.json");
+
+  const alice = documentedCaller(stack.alice.token);
+  await alice("GET", "/v1/me");
+  const note = JSON.parse((await alice("POST", "/v1/notes", { title: "first", body: "text" })).body);
+  const path = `/v1/notes/${note.id}`;
+  await alice("GET", path);
+  await alice("GET", path, undefined, header("If-None-Match", '"1"'));
+  await alice("PATCH", path, { body: "new" }, header("If-Match", '"1"'));
+  await alice("PATCH", path, { title: "other" }, header("Content-Type", "application/merge-patch+json"));
+  await alice("PUT", path, { title: "whole" });
+  await alice("PUT", `/v1/notes/${randomUUID()}`, { title: "own id" }, header("If-None-Match", "*"));
+
+  const page = JSON.parse((await alice("GET", "/v1/notes?limit=1")).body);
+  assert.equal(typeof page.next_cursor, "string");
+  await alice("GET", `/v1/notes?limit=100&cursor=${page.next_cursor}`);
+  await alice("DELETE", path);
+  await alice("GET", "/v1/notes?state=deleted");
+  await alice("POST", `${path}/restore`);
+
+  const documented = Object.values<Part>(document.paths)
+    .flatMap((item) => Object.values<Part>(item))
+    .filter(({ operationId }) => operationId !== undefined)
+    .flatMap(({ operationId, responses }) => Object.keys(responses).map((status) => `${operationId} ${status}`))
+    .filter((success) => / [23]..$/.test(success));
+  assert.deepEqual([...met].sort(), documented.sort());
+});
+
+test("refusals are as documented", async () => {
+  const nobody = documentedCaller();
+  const alice = documentedCaller(stack.alice.token);
+  const bob = documentedCaller(stack.bob.token);
+  const { id } = JSON.parse((await alice("POST", "/v1/notes", { title: "first" })).body);
+  const path = `/v1/notes/${id}`;
+  const nonce = "a-nonce-for-two-requests";
+  await alice("DELETE", `/v1/notes/${randomUUID()}`, undefined, { nonce });
+
+  for (const [refusal, ...expected] of [
+    [() => nobody("GET", "/health?a/b"), 400, "malformed_request"],
+    [() => nobody("GET", "/v1/me"), 401, "token_missing"],
+    [() => nobody("GET", "/v1/me", undefined, { token: "header.payload.signature" }), 401, "token_invalid"],
+    [() => alice("GET", "/v1/me", undefined, header("X-App-Id", "another-app")), 401, "app_guard_rejected"],
+    [() => alice("GET", "/v1/me", undefined, { timestamp: 1 }), 401, "clock_skew"],
+    [() => alice("GET", "/v1/me?x=1"), 422, "validation_failed"],
+    [() => alice("GET", "/v1/notes?limit=0&q=word"), 422, "validation_failed"],
+    [() => alice("GET", "/v1/notes?cursor=forged"), 422, "validation_failed"],
+    [() => alice("GET", "/v1/notes", undefined, header("If-None-Match", "*")), 400, "malformed_request"],
+    [() => alice("POST", "/v1/notes", undefined, { body: "{" }), 400, "malformed_json"],
+    [() => alice("POST", "/v1/notes", { title: "t" }, header("Idempotency-Key", "order-0001")), 400, "malformed_request"],
+    [() => alice("POST", "/v1/notes", { title: "t" }, header("Content-Type", "text/plain")), 415, "unsupported_media_type"],
+    [() => alice("POST", "/v1/notes", { title: "t".repeat(256 * 1024) }), 413, "payload_too_large"],
+    [() => alice("POST", "/v1/notes", { title: "", user_id: stack.bob.id }), 422, "validation_failed"],
+    [() => alice("GET", `/v1/notes/${randomUUID()}`), 404, "not_found"],
+    [() => alice("GET", `/v1/notes/${id.toUpperCase()}`), 404, "not_found"],
+    [() => bob("GET", path), 404, "not_found"],
+    [() => bob("PUT", path, { title: "mine" }), 409, "conflict"],
+    [() => alice("PATCH", path, { title: "t" }, header("If-Match", '"2"')), 412, "version_mismatch"],
+    [() => alice("PUT", path, { title: "t" }, header("If-None-Match", "*")), 412, "version_mismatch"],
+    [() => alice("DELETE", path, undefined, { nonce }), 409, "request_replayed"],
+    [() => alice("POST", `${path}/restore`, undefined, header("If-Match", "1")), 400, "malformed_request"],
+  ] as const) {
+    const { status, body } = await refusal();
+    assert.deepEqual([status, JSON.parse(body).code], expected);
+  }
+
+  const wrongMethod = await caller(stack.url)("PUT", "/v1/notes");
+  const { headers, content } = document.components.responses.MethodNotAllowed;
+  assertValid(content["application/problem+json"].schema, JSON.parse(wrongMethod.body), "405", { closed: true });
+  assertValid(resolve(headers.Allow).schema, wrongMethod.headers.get("allow"), "405: Allow");
+});
+
+// Whoever keeps to the document is never told otherwise by the Worker, and the other way round.
+
+/** The 25 code points of Unicode White_Space. */
+const WHITE_SPACE = [
+  ..."\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a",
+  ..."\u2028\u2029\u202f\u205f\u3000",
+];
+/** What some languages trim, and Unicode does not call White_Space. */
+const LOOKALIKES = [..."\u001c\u001f\u180e\u200b\u2060\ufeff"];
+
+test("bodies are accepted if their schema says so, and else refused", async () => {
+  const alice = documentedCaller(stack.alice.token);
+  const title = (text: string) => ({ title: text });
+  const bodies: unknown[] = [
+    ...[...WHITE_SPACE, ...LOOKALIKES].flatMap((c) => [title(c), title(`${c}a`)]),
+    ...["", "a", "a\n", "a\0", "\0", "\0a", "\u{1F4DD}".repeat(200), "\u{1F4DD}".repeat(201)].map(title),
+    ...["", "\0", "a\n\0", "\u{1F4DD}".repeat(20_000), "a".repeat(20_001)].map((body) => ({ title: "t", body })),
+    ...[{}, { body: "b" }, { title: null }, { title: 1 }, { title: "t", body: null }, { title: "t", id: randomUUID() }],
+    ...[[], [{ title: "t" }], "t", 1, null, true],
+  ];
+  const path = `/v1/notes/${randomUUID()}`;
+  await alice("PUT", path, { title: "t" });
+  for (const body of bodies) {
+    const shown = JSON.stringify(body).slice(0, 80);
+    const put = await alice("PUT", path, body);
+    assert.equal(put.status, isValid("NoteDraft", body) ? 200 : 422, `PUT ${shown}`);
+    const patch = await alice("PATCH", path, body);
+    assert.equal(patch.status, isValid("NotePatch", body) ? 200 : 422, `PATCH ${shown}`);
+  }
+});
+
+test("parameters are accepted if their schemas say so, and else refused", async () => {
+  const alice = documentedCaller(stack.alice.token);
+  const accepts = (name: string, value: unknown) => validator(document.components.parameters[name].schema)(value);
+
+  for (const id of [randomUUID(), randomUUID().toUpperCase(), "00000000-0000-0000-0000-000000000000", "1", randomUUID().replaceAll("-", "")]) {
+    const { status } = await alice("PUT", `/v1/notes/${id}`, { title: "t" });
+    assert.equal(status, accepts("NoteId", id) ? 201 : 404, id);
+  }
+  for (const limit of [-1, 0, 1, 1.5, 20, 100, 101, 1000]) {
+    const { status } = await alice("GET", `/v1/notes?limit=${limit}`);
+    assert.equal(status, accepts("Limit", limit) ? 200 : 422, `limit=${limit}`);
+  }
+  for (const state of ["active", "deleted", "Active", "all", ""]) {
+    const { status } = await alice("GET", `/v1/notes?state=${state}`);
+    assert.equal(status, accepts("State", state) ? 200 : 422, `state=${state}`);
+  }
+
+  const path = `/v1/notes/${randomUUID()}`;
+  await alice("PUT", path, { title: "t" });
+  const tags = ["*", '"1"', 'W/"1"', '"abc"', '""', '"1", "2"', '"1" , W/"2"', "1", '"1', '1"', 'w/"1"', '"a b"', '"1" "2"', '*, "1"', '"1", *'];
+  for (const tag of tags) {
+    const ifMatch = await alice("PATCH", path, { title: "t" }, header("If-Match", tag));
+    assert.equal(ifMatch.status !== 400, accepts("IfMatch", tag), `If-Match: ${tag}`);
+    const ifNoneMatch = await alice("GET", path, undefined, header("If-None-Match", tag));
+    assert.equal(ifNoneMatch.status !== 400, accepts("IfNoneMatch", tag), `If-None-Match: ${tag}`);
+    const createOnly = await alice("PUT", path, { title: "t" }, header("If-None-Match", tag));
+    assert.equal(createOnly.status !== 400, accepts("CreateOnly", tag), `PUT, If-None-Match: ${tag}`);
+  }
+});
