@@ -7,15 +7,24 @@
 use crate::guard::GuardedRequest;
 use crate::note::NoteId;
 use crate::note::draft::{NoteDraft, NotePatch};
-use crate::note::page::{self, ListQuery};
+use crate::note::page::ListQuery;
 use crate::precondition::{IfMatch, IfNoneMatch};
 use crate::problem::{Code, Problem};
-use crate::route::{self, Route};
+use crate::query;
+use crate::route::{self, Resource};
 
 /// What a valid request asks for.
 #[derive(Debug)]
 pub(crate) enum Command {
+    /// To see the session, which needs no database.
     Me,
+    /// Something about notes.
+    Notes(NotesCommand),
+}
+
+/// What a valid request asks the database for.
+#[derive(Debug)]
+pub(crate) enum NotesCommand {
     List(ListQuery),
     Create(NoteDraft),
     Read(NoteId, Option<IfNoneMatch>),
@@ -38,11 +47,11 @@ pub(crate) enum PutCondition {
 
 impl Command {
     /// Validates everything that the client sent besides its two proofs.
-    pub(crate) fn parse(route: Route, request: &GuardedRequest) -> Result<Self, Problem> {
+    pub(crate) fn parse(resource: Resource, request: &GuardedRequest) -> Result<Self, Problem> {
         let head = request.head();
         let (_, query) = route::split(&head.target);
-        if !matches!(route, Route::ListNotes) {
-            page::no_parameters(query)?;
+        if resource != Resource::ListNotes {
+            query::none(query)?;
         }
         if head.idempotency_key.is_some() {
             return Err(Problem::new(
@@ -50,9 +59,11 @@ impl Command {
                 "Idempotency-Key is not supported yet; PUT with an id of your own is safe to repeat.",
             ));
         }
-        let json = match route {
-            Route::CreateNote | Route::PutNote(_) => media_type(request, &["application/json"]),
-            Route::PatchNote(_) => media_type(
+        let json = match resource {
+            Resource::CreateNote | Resource::PutNote(_) => {
+                media_type(request, &["application/json"])
+            }
+            Resource::PatchNote(_) => media_type(
                 request,
                 &["application/json", "application/merge-patch+json"],
             ),
@@ -65,31 +76,28 @@ impl Command {
             .map(IfNoneMatch::parse)
             .transpose()?;
 
-        match (route, if_match, if_none_match) {
-            (Route::Me, None, None) => Ok(Self::Me),
-            (Route::ListNotes, None, None) => ListQuery::parse(query).map(Self::List),
-            (Route::CreateNote, None, None) => NoteDraft::parse(json).map(Self::Create),
-            (Route::ReadNote(id), None, condition) => Ok(Self::Read(id, condition)),
-            (Route::PutNote(id), if_match, if_none_match) => {
+        let command = match (resource, if_match, if_none_match) {
+            (Resource::Me, None, None) => return Ok(Self::Me),
+            (Resource::ListNotes, None, None) => NotesCommand::List(ListQuery::parse(query)?),
+            (Resource::CreateNote, None, None) => NotesCommand::Create(NoteDraft::parse(json)?),
+            (Resource::ReadNote(id), None, condition) => NotesCommand::Read(id, condition),
+            (Resource::PutNote(id), if_match, if_none_match) => {
                 let condition = match (if_match, if_none_match) {
                     (None, None) => PutCondition::None,
                     (None, Some(IfNoneMatch::Any)) => PutCondition::CreateOnly,
                     (Some(condition), None) => PutCondition::ReplaceOnly(condition),
                     _ => return Err(unsupported_condition()),
                 };
-                NoteDraft::parse(json).map(|draft| Self::Put(id, draft, condition))
+                NotesCommand::Put(id, NoteDraft::parse(json)?, condition)
             }
-            (Route::PatchNote(id), condition, None) => {
-                NotePatch::parse(json).map(|patch| Self::Patch(id, patch, condition))
+            (Resource::PatchNote(id), condition, None) => {
+                NotesCommand::Patch(id, NotePatch::parse(json)?, condition)
             }
-            (Route::DeleteNote(id), condition, None) => Ok(Self::Delete(id, condition)),
-            (Route::RestoreNote(id), condition, None) => Ok(Self::Restore(id, condition)),
-            (Route::Health | Route::OpenApi, ..) => Err(Problem::new(
-                Code::NotFound,
-                "The public documents are answered before the doors.",
-            )),
-            _ => Err(unsupported_condition()),
-        }
+            (Resource::DeleteNote(id), condition, None) => NotesCommand::Delete(id, condition),
+            (Resource::RestoreNote(id), condition, None) => NotesCommand::Restore(id, condition),
+            _ => return Err(unsupported_condition()),
+        };
+        Ok(Self::Notes(command))
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::reply::{Response, empty, with};
 use crate::route::{self, Path};
 use crate::seam::Incoming;
+use http::header;
 
 const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, \
      if-none-match, x-app-id, x-app-nonce, x-app-signature, x-app-timestamp";
@@ -20,9 +21,17 @@ pub(crate) fn preflight(origins: &[String], request: &impl Incoming) -> Option<R
     named(origins, request)?;
     request.header("access-control-request-method")?;
     let path = Path::parse(route::split(request.target()).0)?;
-    let response = with(empty(204), "access-control-allow-methods", path.allow());
-    let response = with(response, "access-control-allow-headers", REQUEST_HEADERS);
-    Some(with(response, "access-control-max-age", "7200"))
+    let response = with(
+        empty(204),
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        path.allow(),
+    );
+    let response = with(
+        response,
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        REQUEST_HEADERS,
+    );
+    Some(with(response, header::ACCESS_CONTROL_MAX_AGE, "7200"))
 }
 
 /// Lets a page of a named origin read the response.
@@ -30,12 +39,16 @@ pub(crate) fn expose(origins: &[String], request: &impl Incoming, response: Resp
     if origins.is_empty() {
         return response;
     }
-    let response = with(response, "vary", "Origin");
+    let response = with(response, header::VARY, "Origin");
     match named(origins, request) {
         None => response,
         Some(origin) => {
-            let response = with(response, "access-control-allow-origin", &origin);
-            with(response, "access-control-expose-headers", RESPONSE_HEADERS)
+            let response = with(response, header::ACCESS_CONTROL_ALLOW_ORIGIN, &origin);
+            with(
+                response,
+                header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                RESPONSE_HEADERS,
+            )
         }
     }
 }

@@ -4,6 +4,7 @@
 //! before it was proved, and nobody reaches the database without both proofs. Whatever can't be
 //! decided is refused. It refuses to run without a complete configuration.
 
+use http::header::{self, HeaderName};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -15,10 +16,13 @@ use crate::limit;
 use crate::notes;
 use crate::openapi;
 use crate::problem::{Code, Problem};
+use crate::replay;
 use crate::reply::{Response, json, with};
-use crate::route::{self, Route};
-use crate::seam::{Bindings, BodyError, Edge, Incoming, Level, Limiter, Millis, Verdict};
+use crate::route::{self, Document, Route};
+use crate::seam::{Bindings, BodyError, Edge, Incoming, Level, Limiter, Millis};
 use crate::token;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Most bytes that a request body may have.
 pub const BODY_MAX: usize = 256 * 1024;
@@ -64,10 +68,10 @@ impl Gateway {
                 "The service is not configured completely; its log says what is missing.",
             )),
         };
-        let mut response = with(response, "x-request-id", &trace.request_id);
-        response = with(response, "x-content-type-options", "nosniff");
-        if !response.headers().contains_key("cache-control") {
-            response = with(response, "cache-control", "no-store");
+        let mut response = with(response, X_REQUEST_ID, &trace.request_id);
+        response = with(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        if !response.headers().contains_key(header::CACHE_CONTROL) {
+            response = with(response, header::CACHE_CONTROL, "no-store");
         }
         if let Ok(config) = &self.config {
             response = cors::expose(&config.cors, request, response);
@@ -90,9 +94,11 @@ async fn decide<R: Incoming, E: Edge>(
     // 1. Route: 404, 405, 400. The public documents are behind no door.
     let route = route::resolve(request.method(), request.target())?;
     trace.route = Some(route.pattern());
-    if let Some(document) = public(route) {
-        return Ok(document);
-    }
+    let resource = match route {
+        Route::Public(Document::Health) => return Ok(health()),
+        Route::Public(Document::OpenApi) => return Ok(openapi::document()),
+        Route::Guarded(resource) => resource,
+    };
 
     // 2. Declared size: 413.
     refuse_declared_size(request)?;
@@ -128,41 +134,34 @@ async fn decide<R: Incoming, E: Edge>(
     .await?;
 
     // 8. Validation: 400, 415, 422. From here on the request is a command.
-    let command = Command::parse(route, &request)?;
+    let command = match Command::parse(resource, &request)? {
+        Command::Me => return Ok(json(200, &session.me(request.app_id()))),
+        Command::Notes(command) => command,
+    };
 
     // 9. Replay: 409; 503 if the nonce store can't say. A claim stands whatever comes of it.
-    if let Some(claim) = request.claim() {
-        let deadline = edge.now().saturating_add(config.store_timeout);
-        match edge.claim(claim, deadline).await {
-            Ok(Verdict::Granted) => {}
-            Ok(Verdict::Refused) => return Err(replayed()),
-            Err(_) => return Err(Problem::dependency("the nonce store gave no answer", 5)),
-        }
-    }
+    let admitted = replay::claim(&request, config.store_timeout, edge).await?;
 
     // 10. Supabase, with the user's own token: 403, 404, 409, 412, 5xx.
-    let store = config.database.open(&session, edge);
+    let store = config.database.open(&session, admitted, edge);
     let upstream = edge.now();
-    let outcome = notes::run(command, request.app_id(), &store).await;
+    let outcome = notes::run(command, &store).await;
     trace.upstream_ms = Some(edge.now().saturating_sub(upstream));
     outcome
 }
 
-fn public(route: Route) -> Option<Response> {
-    match route {
-        Route::Health => Some(json(200, &serde_json::json!({ "status": "ok" }))),
-        Route::OpenApi => Some(openapi::document()),
-        _ => None,
-    }
+fn health() -> Response {
+    json(200, &serde_json::json!({ "status": "ok" }))
 }
 
 fn refuse_declared_size(request: &impl Incoming) -> Result<(), Problem> {
-    let declared = request
-        .header("content-length")
-        .and_then(|length| length.parse::<usize>().ok());
-    match declared {
-        Some(length) if length > BODY_MAX => Err(too_large()),
-        _ => Ok(()),
+    match request.header("content-length") {
+        None => Ok(()),
+        // What does not fit into a `usize`, which has 32 bits on wasm, is too large as well.
+        Some(length) => match length.parse::<usize>() {
+            Ok(length) if length <= BODY_MAX => Ok(()),
+            _ => Err(too_large()),
+        },
     }
 }
 
@@ -170,14 +169,6 @@ fn too_large() -> Problem {
     Problem::new(
         Code::PayloadTooLarge,
         "A request body is at most 256 KiB (262144 bytes).",
-    )
-}
-
-fn replayed() -> Problem {
-    Problem::new(
-        Code::RequestReplayed,
-        "The nonce of this request was used before. What became of that request is not known here; \
-         to try again, sign again.",
     )
 }
 
@@ -193,6 +184,7 @@ struct Trace {
     upstream_ms: Option<Millis>,
     code: Option<Code>,
     reason: Option<&'static str>,
+    level: Level,
 }
 
 #[derive(Serialize)]
@@ -225,10 +217,12 @@ impl Trace {
             upstream_ms: None,
             code: None,
             reason: None,
+            level: Level::Info,
         }
     }
 
     fn refuse(&mut self, problem: Problem) -> Response {
+        self.level = problem.level();
         self.code = Some(problem.code());
         self.reason = problem.reason();
         problem.into_response(&self.request_id)
@@ -253,12 +247,10 @@ impl Trace {
             duration_ms: edge.now().saturating_sub(self.began),
             upstream_ms: self.upstream_ms,
         };
-        let level = match self.code {
-            Some(Code::Internal | Code::UpstreamInvalid | Code::Misconfigured) => Level::Error,
-            Some(code) if code.row().status >= 500 => Level::Warn,
-            _ => Level::Info,
-        };
-        edge.log(level, &serde_json::to_string(&line).unwrap_or_default());
+        edge.log(
+            self.level,
+            &serde_json::to_string(&line).unwrap_or_default(),
+        );
     }
 }
 

@@ -8,10 +8,11 @@
 //! 4. [`limit`]: how often
 //! 5. [`guard`]: first door, which app: `GuardedRequest`
 //! 6. [`token`]: second door, which user: `Session`
-//! 7. [`command`]: validation, with [`note`] and [`precondition`]
-//! 8. [`notes`]: what a command does
-//! 9. [`store`]: as PostgREST requests, with the user's own token
-//! 10. [`reply`], or [`problem`]: what goes back
+//! 7. [`command`]: validation, with [`query`], [`note`] and [`precondition`]: `Command`
+//! 8. [`replay`]: once: `Admitted`
+//! 9. [`notes`]: what a command does
+//! 10. [`store`]: as PostgREST requests, with the user's own token
+//! 11. [`reply`], or [`problem`]: what goes back
 //!
 //! Beside the path: [`config`] (read once), [`seam`] (what the platform does for us), [`json`]
 //! (strict), [`cors`], [`openapi`].
@@ -32,6 +33,8 @@ mod notes;
 pub mod openapi;
 mod precondition;
 mod problem;
+mod query;
+mod replay;
 mod reply;
 mod route;
 pub mod seam;

@@ -4,45 +4,42 @@
 //! that wrote, and what is already as the client wants it is success. It refuses to tell another
 //! user's note from a missing one.
 
+use http::header;
 use serde::Serialize;
 
-use crate::command::{Command, PutCondition};
+use crate::command::{NotesCommand, PutCondition};
 use crate::note::draft::NoteDraft;
 use crate::note::page::{ListQuery, State};
 use crate::note::{Note, NoteId};
 use crate::precondition::{IfMatch, IfNoneMatch};
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::reply::{Response, empty, json, with};
 use crate::seam::Edge;
-use crate::store::{Inserted, Store, Target, not_found, unavailable};
+use crate::store::{Inserted, Store, Target};
 
-/// Runs a command as the user of `store`; `app_id` is the verified app, if any.
+/// Runs a command as the user of `store`.
 pub(crate) async fn run<E: Edge>(
-    command: Command,
-    app_id: Option<&str>,
+    command: NotesCommand,
     store: &Store<'_, E>,
 ) -> Result<Response, Problem> {
     match command {
-        Command::Me => Ok(json(200, &store.session().me(app_id))),
-        Command::List(query) => list(store, &query).await,
-        Command::Create(draft) => create(store, &draft).await,
-        Command::Read(id, condition) => read(store, id, condition.as_ref()).await,
-        Command::Put(id, draft, condition) => put(store, id, &draft, condition).await,
-        Command::Patch(id, patch, condition) => change(store, live(id), &patch, condition).await,
-        Command::Delete(id, condition) => delete(store, id, condition).await,
-        Command::Restore(id, condition) => restore(store, id, condition).await,
+        NotesCommand::List(query) => list(store, &query).await,
+        NotesCommand::Create(draft) => create(store, &draft).await,
+        NotesCommand::Read(id, condition) => read(store, id, condition.as_ref()).await,
+        NotesCommand::Put(id, draft, condition) => put(store, id, &draft, condition).await,
+        NotesCommand::Patch(id, patch, condition) => {
+            change(store, live(id), &patch, condition).await
+        }
+        NotesCommand::Delete(id, condition) => delete(store, id, condition).await,
+        NotesCommand::Restore(id, condition) => restore(store, id, condition).await,
     }
 }
 
 async fn list<E: Edge>(store: &Store<'_, E>, query: &ListQuery) -> Result<Response, Problem> {
     let rows = store.list(query).await?;
-    let page = query.page(rows.notes()?).ok_or_else(|| {
-        Problem::new(
-            Code::UpstreamInvalid,
-            "The database's answer made no sense.",
-        )
-        .because("a created_at that is in no calendar")
-    })?;
+    let page = query.page(rows.notes()?).ok_or(Problem::upstream_invalid(
+        "a created_at that is in no calendar",
+    ))?;
     Ok(json(200, &page))
 }
 
@@ -50,7 +47,7 @@ async fn create<E: Edge>(store: &Store<'_, E>, draft: &NoteDraft) -> Result<Resp
     match store.insert(draft).await? {
         Inserted::Created(note) => Ok(created(&note)),
         // The database makes the id, so this is one chance in 2^122.
-        Inserted::Taken => Err(conflict()),
+        Inserted::Taken => Err(Problem::conflict()),
     }
 }
 
@@ -59,9 +56,9 @@ async fn read<E: Edge>(
     id: NoteId,
     condition: Option<&IfNoneMatch>,
 ) -> Result<Response, Problem> {
-    let note = store.find(live(id)).await?.ok_or_else(not_found)?;
+    let note = store.find(live(id)).await?.ok_or(Problem::no_such_note())?;
     if condition.is_some_and(|condition| condition.names(note.version())) {
-        return Ok(with(empty(304), "etag", &note.version().etag()));
+        return Ok(with(empty(304), header::ETAG, &note.version().etag()));
     }
     Ok(found(&note))
 }
@@ -94,13 +91,13 @@ async fn put<E: Edge>(
         Inserted::Taken if condition == PutCondition::CreateOnly => {
             match store.find(live(id)).await? {
                 Some(current) => Err(Problem::version_mismatch(current)),
-                None => Err(conflict()),
+                None => Err(Problem::conflict()),
             }
         }
         // Taken since the UPDATE found nothing: by this user's other device, or never free.
         Inserted::Taken => match store.update(live(id), draft).await? {
             Some(note) => Ok(found(&note)),
-            None => Err(conflict()),
+            None => Err(Problem::conflict()),
         },
     }
 }
@@ -153,7 +150,7 @@ async fn change<E: Edge>(
 ) -> Result<Response, Problem> {
     match transition(store, target, changes, condition).await? {
         Transition::Done(note) => Ok(found(&note)),
-        Transition::Already(_) => Err(not_found()),
+        Transition::Already(_) => Err(Problem::no_such_note()),
     }
 }
 
@@ -195,7 +192,10 @@ async fn transition<E: Edge>(
             version: None,
             ..from
         };
-        let current = store.find(any_state).await?.ok_or_else(not_found)?;
+        let current = store
+            .find(any_state)
+            .await?
+            .ok_or(Problem::no_such_note())?;
         let state = if current.is_deleted() {
             State::Deleted
         } else {
@@ -209,7 +209,9 @@ async fn transition<E: Edge>(
         }
         // It has become what the UPDATE looked for since the UPDATE looked.
     }
-    Err(unavailable("the note kept changing under the request"))
+    Err(Problem::upstream_unavailable(
+        "the note kept changing under the request",
+    ))
 }
 
 fn live(id: NoteId) -> Target {
@@ -220,18 +222,15 @@ fn live(id: NoteId) -> Target {
     }
 }
 
-fn conflict() -> Problem {
-    Problem::new(
-        Code::Conflict,
-        "This id is taken by something that is no live note of this user.",
-    )
-}
-
 fn found(note: &Note<'_>) -> Response {
-    with(json(200, note), "etag", &note.version().etag())
+    with(json(200, note), header::ETAG, &note.version().etag())
 }
 
 fn created(note: &Note<'_>) -> Response {
-    let response = with(json(201, note), "etag", &note.version().etag());
-    with(response, "location", &format!("/v1/notes/{}", note.id()))
+    let response = with(json(201, note), header::ETAG, &note.version().etag());
+    with(
+        response,
+        header::LOCATION,
+        &format!("/v1/notes/{}", note.id()),
+    )
 }

@@ -4,6 +4,7 @@
 //! and the code against each other.
 
 use crate::reply::{self, Response, with};
+use http::header;
 
 /// OpenAPI 3.1, as text.
 pub const DOCUMENT: &str = include_str!("../openapi.json");
@@ -11,5 +12,5 @@ pub const DOCUMENT: &str = include_str!("../openapi.json");
 /// The response to `GET /openapi.json`, which may be cached.
 pub(crate) fn document() -> Response {
     let response = reply::document(200, "application/json", DOCUMENT.as_bytes().to_vec());
-    with(response, "cache-control", "public, max-age=300")
+    with(response, header::CACHE_CONTROL, "public, max-age=300")
 }

@@ -102,7 +102,7 @@ fn entity_tag(text: &str) -> Option<(Option<Version>, &str)> {
 
 /// The version that a tag stands for: tags are opaque, so only the exact text of ours counts.
 fn version(tag: &str) -> Option<Version> {
-    let version = Version::try_from(tag.parse::<i64>().ok()?).ok()?;
+    let version = Version::try_from(tag.parse::<i32>().ok()?).ok()?;
     (version.to_string() == tag).then_some(version)
 }
 
@@ -110,7 +110,7 @@ fn version(tag: &str) -> Option<Version> {
 mod tests {
     use super::*;
 
-    fn v(number: i64) -> Version {
+    fn v(number: i32) -> Version {
         Version::try_from(number).unwrap()
     }
 
@@ -123,6 +123,7 @@ mod tests {
             "\"03\"",
             "\"+3\"",
             "\"0\"",
+            "\"2147483648\"",
             "\"-3\"",
             "\"abc\"",
             "\"\"",

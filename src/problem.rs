@@ -5,10 +5,12 @@
 //! is a constant of this program. What happened exactly goes to the log through
 //! [`Problem::because`], which no serialiser reads.
 
+use http::header;
 use serde::Serialize;
 
 use crate::note::Note;
 use crate::reply::{self, Response};
+use crate::seam::Level;
 
 /// The stable `code` of a problem; its `type` is `urn:airlock:problem:<code>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,6 +247,7 @@ pub(crate) struct Problem {
     code: Code,
     detail: &'static str,
     reason: Option<&'static str>,
+    alarming: bool,
     extra: Extra,
 }
 
@@ -255,6 +258,7 @@ impl Problem {
             code,
             detail,
             reason: None,
+            alarming: false,
             extra: Extra::Nothing,
         }
     }
@@ -264,6 +268,79 @@ impl Problem {
     pub(crate) const fn because(mut self, reason: &'static str) -> Self {
         self.reason = Some(reason);
         self
+    }
+
+    /// Marks a refusal that an operator should know of, though the client is told that it is wrong.
+    #[must_use]
+    pub(crate) const fn alarming(mut self) -> Self {
+        self.alarming = true;
+        self
+    }
+
+    /// 401 `token_expired`.
+    pub(crate) const fn token_expired() -> Self {
+        Self::new(
+            Code::TokenExpired,
+            "Refresh the session (supabase.auth.refreshSession()) and send the new token.",
+        )
+    }
+
+    /// 401 `token_invalid`; `reason` is for the log.
+    pub(crate) const fn token_invalid(reason: &'static str) -> Self {
+        Self::new(
+            Code::TokenInvalid,
+            "Send a valid Supabase access token of a signed-in user of this project.",
+        )
+        .because(reason)
+    }
+
+    /// 404: not there, not the user's, or not in the state that the route is about. One answer.
+    pub(crate) const fn no_such_note() -> Self {
+        Self::new(Code::NotFound, "This user has no such note.")
+    }
+
+    /// 409 `conflict`.
+    pub(crate) const fn conflict() -> Self {
+        Self::new(
+            Code::Conflict,
+            "This id is taken by something that is no live note of this user.",
+        )
+    }
+
+    /// 500 `internal`; `reason` is for the log.
+    pub(crate) const fn internal(reason: &'static str) -> Self {
+        Self::new(
+            Code::Internal,
+            "Something is wrong on our side; it has been logged.",
+        )
+        .because(reason)
+    }
+
+    /// 502 `upstream_invalid`; `reason` is for the log.
+    pub(crate) const fn upstream_invalid(reason: &'static str) -> Self {
+        Self::new(
+            Code::UpstreamInvalid,
+            "The database's answer made no sense. If this was a write, its outcome is unknown.",
+        )
+        .because(reason)
+    }
+
+    /// 503 `upstream_unavailable`; `reason` is for the log.
+    pub(crate) const fn upstream_unavailable(reason: &'static str) -> Self {
+        Self::new(
+            Code::UpstreamUnavailable,
+            "The database can't serve this now. If this was a write, its outcome is unknown.",
+        )
+        .because(reason)
+    }
+
+    /// 504 `upstream_timeout`; `reason` is for the log.
+    pub(crate) const fn upstream_timeout(reason: &'static str) -> Self {
+        Self::new(
+            Code::UpstreamTimeout,
+            "The database took too long. If this was a write, its outcome is unknown.",
+        )
+        .because(reason)
     }
 
     /// 401 `clock_skew`: `server_time` in Unix seconds lets the client correct itself.
@@ -323,6 +400,15 @@ impl Problem {
         self.code
     }
 
+    /// How much this matters to an operator.
+    pub(crate) fn level(&self) -> Level {
+        match self.code {
+            Code::Internal | Code::UpstreamInvalid | Code::Misconfigured => Level::Error,
+            code if self.alarming || code.row().status >= 500 => Level::Warn,
+            _ => Level::Info,
+        }
+    }
+
     /// What the log is to say beyond the code.
     pub(crate) fn reason(&self) -> Option<&'static str> {
         self.reason
@@ -351,7 +437,7 @@ impl Problem {
         };
         let mut headers = Vec::new();
         if let Some(challenge) = self.code.challenge() {
-            headers.push(("www-authenticate", challenge.to_owned()));
+            headers.push((header::WWW_AUTHENTICATE, challenge.to_owned()));
         }
         let mut retry_after = self.code.retry_after();
         match self.extra {
@@ -359,14 +445,14 @@ impl Problem {
             Extra::ServerTime(seconds) => body.server_time = Some(seconds),
             Extra::Errors(errors) => body.errors = Some(errors),
             Extra::Current(note) => {
-                headers.push(("etag", note.version().etag()));
+                headers.push((header::ETAG, note.version().etag()));
                 body.current = Some(*note);
             }
-            Extra::Allow(methods) => headers.push(("allow", methods.to_owned())),
+            Extra::Allow(methods) => headers.push((header::ALLOW, methods.to_owned())),
             Extra::RetryAfter(seconds) => retry_after = Some(seconds),
         }
         if let Some(seconds) = retry_after {
-            headers.push(("retry-after", seconds.to_string()));
+            headers.push((header::RETRY_AFTER, seconds.to_string()));
         }
         headers
             .into_iter()

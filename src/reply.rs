@@ -37,12 +37,10 @@ pub(crate) fn document(status: u16, media_type: &'static str, body: Vec<u8>) -> 
 }
 
 /// The response with one header more, in place of any of that name.
-pub(crate) fn with(mut response: Response, name: &'static str, value: &str) -> Response {
+pub(crate) fn with(mut response: Response, name: HeaderName, value: &str) -> Response {
     // Values are numbers, ids and constants; one that is no header value is left out.
     if let Ok(value) = HeaderValue::from_str(value) {
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static(name), value);
+        response.headers_mut().insert(name, value);
     }
     response
 }

@@ -10,10 +10,24 @@ use crate::problem::{Code, Problem};
 /// What a request wants. `HEAD` is the route of `GET`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
+    /// Behind no door.
+    Public(Document),
+    /// Behind both.
+    Guarded(Resource),
+}
+
+/// What everybody may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Document {
     /// `GET /health`
     Health,
     /// `GET /openapi.json`
     OpenApi,
+}
+
+/// What needs both proofs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resource {
     /// `GET /v1/me`
     Me,
     /// `GET /v1/notes`
@@ -36,16 +50,16 @@ impl Route {
     /// The route's name for the log: no ids, no query.
     pub(crate) fn pattern(self) -> &'static str {
         match self {
-            Route::Health => "GET /health",
-            Route::OpenApi => "GET /openapi.json",
-            Route::Me => "GET /v1/me",
-            Route::ListNotes => "GET /v1/notes",
-            Route::CreateNote => "POST /v1/notes",
-            Route::ReadNote(_) => "GET /v1/notes/{id}",
-            Route::PutNote(_) => "PUT /v1/notes/{id}",
-            Route::PatchNote(_) => "PATCH /v1/notes/{id}",
-            Route::DeleteNote(_) => "DELETE /v1/notes/{id}",
-            Route::RestoreNote(_) => "POST /v1/notes/{id}/restore",
+            Self::Public(Document::Health) => "GET /health",
+            Self::Public(Document::OpenApi) => "GET /openapi.json",
+            Self::Guarded(Resource::Me) => "GET /v1/me",
+            Self::Guarded(Resource::ListNotes) => "GET /v1/notes",
+            Self::Guarded(Resource::CreateNote) => "POST /v1/notes",
+            Self::Guarded(Resource::ReadNote(_)) => "GET /v1/notes/{id}",
+            Self::Guarded(Resource::PutNote(_)) => "PUT /v1/notes/{id}",
+            Self::Guarded(Resource::PatchNote(_)) => "PATCH /v1/notes/{id}",
+            Self::Guarded(Resource::DeleteNote(_)) => "DELETE /v1/notes/{id}",
+            Self::Guarded(Resource::RestoreNote(_)) => "POST /v1/notes/{id}/restore",
         }
     }
 }
@@ -80,19 +94,20 @@ impl Path {
 
     fn route(self, method: &str) -> Option<Route> {
         let method = if method == "HEAD" { "GET" } else { method };
-        Some(match (self, method) {
-            (Self::Health, "GET") => Route::Health,
-            (Self::OpenApi, "GET") => Route::OpenApi,
-            (Self::Me, "GET") => Route::Me,
-            (Self::Notes, "GET") => Route::ListNotes,
-            (Self::Notes, "POST") => Route::CreateNote,
-            (Self::Note(id), "GET") => Route::ReadNote(id),
-            (Self::Note(id), "PUT") => Route::PutNote(id),
-            (Self::Note(id), "PATCH") => Route::PatchNote(id),
-            (Self::Note(id), "DELETE") => Route::DeleteNote(id),
-            (Self::Restore(id), "POST") => Route::RestoreNote(id),
+        let resource = match (self, method) {
+            (Self::Health, "GET") => return Some(Route::Public(Document::Health)),
+            (Self::OpenApi, "GET") => return Some(Route::Public(Document::OpenApi)),
+            (Self::Me, "GET") => Resource::Me,
+            (Self::Notes, "GET") => Resource::ListNotes,
+            (Self::Notes, "POST") => Resource::CreateNote,
+            (Self::Note(id), "GET") => Resource::ReadNote(id),
+            (Self::Note(id), "PUT") => Resource::PutNote(id),
+            (Self::Note(id), "PATCH") => Resource::PatchNote(id),
+            (Self::Note(id), "DELETE") => Resource::DeleteNote(id),
+            (Self::Restore(id), "POST") => Resource::RestoreNote(id),
             _ => return None,
-        })
+        };
+        Some(Route::Guarded(resource))
     }
 
     /// The methods of this path, for `Allow`.
@@ -147,25 +162,57 @@ mod tests {
     fn every_route_is_found_and_head_goes_where_get_does() {
         let id = NoteId::parse(ID).unwrap();
         for (method, target, route) in [
-            ("GET", "/health".to_owned(), Route::Health),
-            ("GET", "/openapi.json".to_owned(), Route::OpenApi),
-            ("GET", "/v1/me".to_owned(), Route::Me),
-            ("GET", "/v1/notes".to_owned(), Route::ListNotes),
-            ("GET", "/v1/notes?".to_owned(), Route::ListNotes),
+            ("GET", "/health".to_owned(), Route::Public(Document::Health)),
+            (
+                "GET",
+                "/openapi.json".to_owned(),
+                Route::Public(Document::OpenApi),
+            ),
+            ("GET", "/v1/me".to_owned(), Route::Guarded(Resource::Me)),
+            (
+                "GET",
+                "/v1/notes".to_owned(),
+                Route::Guarded(Resource::ListNotes),
+            ),
+            (
+                "GET",
+                "/v1/notes?".to_owned(),
+                Route::Guarded(Resource::ListNotes),
+            ),
             (
                 "GET",
                 "/v1/notes?limit=1&cursor=a-b_%20+~.".to_owned(),
-                Route::ListNotes,
+                Route::Guarded(Resource::ListNotes),
             ),
-            ("POST", "/v1/notes".to_owned(), Route::CreateNote),
-            ("GET", format!("/v1/notes/{ID}"), Route::ReadNote(id)),
-            ("PUT", format!("/v1/notes/{ID}"), Route::PutNote(id)),
-            ("PATCH", format!("/v1/notes/{ID}"), Route::PatchNote(id)),
-            ("DELETE", format!("/v1/notes/{ID}"), Route::DeleteNote(id)),
+            (
+                "POST",
+                "/v1/notes".to_owned(),
+                Route::Guarded(Resource::CreateNote),
+            ),
+            (
+                "GET",
+                format!("/v1/notes/{ID}"),
+                Route::Guarded(Resource::ReadNote(id)),
+            ),
+            (
+                "PUT",
+                format!("/v1/notes/{ID}"),
+                Route::Guarded(Resource::PutNote(id)),
+            ),
+            (
+                "PATCH",
+                format!("/v1/notes/{ID}"),
+                Route::Guarded(Resource::PatchNote(id)),
+            ),
+            (
+                "DELETE",
+                format!("/v1/notes/{ID}"),
+                Route::Guarded(Resource::DeleteNote(id)),
+            ),
             (
                 "POST",
                 format!("/v1/notes/{ID}/restore"),
-                Route::RestoreNote(id),
+                Route::Guarded(Resource::RestoreNote(id)),
             ),
         ] {
             assert_eq!(resolve(method, &target), Ok(route), "{method} {target}");

@@ -2,7 +2,7 @@
 //!
 //! Promise: every request carries the user's own token, so that Row Level Security decides with
 //! it, and names the user besides: a policy that was dropped by mistake still shows nobody another
-//! user's note. There is no function here that does not demand a [`Session`]. It refuses redirects
+//! user's note. A [`Store`] can't be had without a [`Session`] and an [`Admitted`]. It refuses redirects
 //! and answers that are not what was asked for, and maps PostgREST's errors to problems without a
 //! word of theirs going out.
 
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::note::page::{ListQuery, State};
 use crate::note::{COLUMNS, Note, NoteId, Version};
 use crate::problem::{At, Code, FieldError, Problem};
+use crate::replay::Admitted;
 use crate::seam::{Edge, Millis, Outbound, Reply, SendError};
 use crate::token::Session;
 
@@ -35,7 +36,12 @@ impl Database {
     }
 
     /// The database as one user sees it, for one request: its statements share one deadline.
-    pub(crate) fn open<'a, E: Edge>(&'a self, session: &'a Session, edge: &'a E) -> Store<'a, E> {
+    pub(crate) fn open<'a, E: Edge>(
+        &'a self,
+        session: &'a Session,
+        _: Admitted,
+        edge: &'a E,
+    ) -> Store<'a, E> {
         Store {
             database: self,
             session,
@@ -64,9 +70,9 @@ pub(crate) struct Target {
 }
 
 /// What came of an INSERT.
-pub(crate) enum Inserted<T> {
+pub(crate) enum Inserted {
     /// It is there now.
-    Created(T),
+    Created(Note<'static>),
     /// The id is taken, by whomever.
     Taken,
 }
@@ -76,7 +82,8 @@ pub(crate) struct Rows(Vec<u8>);
 
 impl Rows {
     pub(crate) fn notes(&self) -> Result<Vec<Note<'_>>, Problem> {
-        serde_json::from_slice(&self.0).map_err(|_| invalid("the answer is no array of notes"))
+        serde_json::from_slice(&self.0)
+            .map_err(|_| Problem::upstream_invalid("the answer is no array of notes"))
     }
 
     /// The one row of a statement about one note, or none.
@@ -84,16 +91,12 @@ impl Rows {
         let mut notes = self.notes()?.into_iter();
         match (notes.next(), notes.next()) {
             (note, None) => Ok(note.map(Note::into_owned)),
-            _ => Err(invalid("more than one row for one id")),
+            _ => Err(Problem::upstream_invalid("more than one row for one id")),
         }
     }
 }
 
 impl<E: Edge> Store<'_, E> {
-    pub(crate) fn session(&self) -> &Session {
-        self.session
-    }
-
     /// A page of the user's notes and one more.
     pub(crate) async fn list(&self, query: &ListQuery) -> Result<Rows, Problem> {
         let mut select = self
@@ -128,21 +131,18 @@ impl<E: Edge> Store<'_, E> {
     }
 
     /// Writes a new note of the user.
-    pub(crate) async fn insert(
-        &self,
-        note: &impl Serialize,
-    ) -> Result<Inserted<Note<'static>>, Problem> {
+    pub(crate) async fn insert(&self, note: &impl Serialize) -> Result<Inserted, Problem> {
         let insert = self.table().select(COLUMNS).insert(to_json(note)?);
         let reply = self.send(insert).await?;
         if reply.status == 201 {
             let note = Rows(reply.body).one()?;
             return note
                 .map(Inserted::Created)
-                .ok_or_else(|| invalid("an INSERT without its row"));
+                .ok_or(Problem::upstream_invalid("an INSERT without its row"));
         }
-        match problem(&reply) {
-            taken if taken.code() == Code::Conflict => Ok(Inserted::Taken),
-            problem => Err(problem),
+        match PgError::read(&reply) {
+            Some(error) if error.code == UNIQUE_VIOLATION => Ok(Inserted::Taken),
+            _ => Err(problem(&reply)),
         }
     }
 
@@ -187,9 +187,11 @@ impl<E: Edge> Store<'_, E> {
         let request = outbound(statement)?;
         match self.edge.send(request, REPLY_MAX, self.deadline).await {
             Ok(reply) => Ok(reply),
-            Err(SendError::Timeout) => Err(timeout("no whole answer in time")),
-            Err(SendError::Unreachable) => Err(unavailable("no connection, or it broke")),
-            Err(SendError::TooLarge) => Err(invalid("more than 16 MiB")),
+            Err(SendError::Timeout) => Err(Problem::upstream_timeout("no whole answer in time")),
+            Err(SendError::Unreachable) => {
+                Err(Problem::upstream_unavailable("no connection, or it broke"))
+            }
+            Err(SendError::TooLarge) => Err(Problem::upstream_invalid("more than 16 MiB")),
         }
     }
 }
@@ -197,18 +199,18 @@ impl<E: Edge> Store<'_, E> {
 /// Takes the request out of postgrest's hands: its own client has no deadline and follows
 /// redirects, with the token.
 fn outbound(statement: Builder) -> Result<Outbound, Problem> {
-    let failed = |_| internal("postgrest could not build the request");
+    let failed = |_| Problem::internal("postgrest could not build the request");
     let request = statement.build().build().map_err(failed)?;
     let method = Method::from_bytes(request.method().as_str().as_bytes())
-        .map_err(|_| internal("postgrest named a method that is none"))?;
+        .map_err(|_| Problem::internal("postgrest named a method that is none"))?;
     let mut headers = http::HeaderMap::new();
     for (name, value) in request.headers() {
-        // reqwest has its own major version of `http`: the same header, another type.
-        let name = http::HeaderName::from_bytes(name.as_str().as_bytes());
-        let value = http::HeaderValue::from_bytes(value.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, value) {
-            headers.append(name, value);
-        }
+        // reqwest has its own major version of `http`: the same header, another type. One that got
+        // lost on the way could be the user's token.
+        let lost = |_| Problem::internal("a header of the request is none");
+        let name = http::HeaderName::from_bytes(name.as_str().as_bytes()).map_err(|_| lost(()))?;
+        let value = http::HeaderValue::from_bytes(value.as_bytes()).map_err(|_| lost(()))?;
+        headers.append(name, value);
     }
     // It sets an empty body on every request.
     let body = request
@@ -225,7 +227,8 @@ fn outbound(statement: Builder) -> Result<Outbound, Problem> {
 }
 
 fn to_json(value: &impl Serialize) -> Result<String, Problem> {
-    serde_json::to_string(value).map_err(|_| internal("a row could not be written as JSON"))
+    serde_json::to_string(value)
+        .map_err(|_| Problem::internal("a row could not be written as JSON"))
 }
 
 /// PostgREST's error body. Its `details` and `hint` are not read at all.
@@ -236,98 +239,70 @@ struct PgError {
     message: String,
 }
 
+const UNIQUE_VIOLATION: &str = "23505";
+
+impl PgError {
+    fn read(reply: &Reply) -> Option<Self> {
+        serde_json::from_slice(&reply.body).ok()
+    }
+}
+
 /// What an answer that is no success means.
 ///
 /// Codes: <https://docs.postgrest.org/en/stable/references/errors.html>,
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 /// A fault that may pass is never a 4xx: an app's queue of unsent changes drops an entry on 4xx.
 fn problem(reply: &Reply) -> Problem {
-    let Ok(PgError { code, message }) = serde_json::from_slice(&reply.body) else {
+    let Some(PgError { code, message }) = PgError::read(reply) else {
         return match reply.status {
             // A gateway in front of PostgREST, with a page of its own.
-            401 | 403 => internal("the gateway refused SUPABASE_PUBLISHABLE_KEY"),
-            429 | 502 | 503 | 520..=530 => unavailable("a gateway said so"),
-            504 => timeout("a gateway said so"),
-            _ => invalid("neither rows nor an error of PostgREST"),
+            401 | 403 => Problem::internal("the gateway refused SUPABASE_PUBLISHABLE_KEY"),
+            429 | 502 | 503 | 520..=530 => Problem::upstream_unavailable("a gateway said so"),
+            402 => {
+                Problem::upstream_unavailable("Supabase restricts this project: quota or payment")
+            }
+            540 => Problem::upstream_unavailable("this project is paused"),
+            504 | 544 => Problem::upstream_timeout("a gateway said so"),
+            _ => Problem::upstream_invalid("neither rows nor an error of PostgREST"),
         };
     };
     match code.as_str() {
-        "PGRST301" | "PGRST302" | "PGRST303" if message.contains("expired") => Problem::new(
-            Code::TokenExpired,
-            "Refresh the session (supabase.auth.refreshSession()) and send the new token.",
-        )
-        .because("the database's clock is ahead"),
-        "PGRST301" | "PGRST302" | "PGRST303" => Problem::new(
-            Code::TokenInvalid,
-            "Send a valid Supabase access token of a signed-in user of this project.",
-        )
-        .because("verified here, refused by the database"),
+        "PGRST301" | "PGRST302" | "PGRST303" if message.contains("expired") => {
+            Problem::token_expired().because("the database's clock is ahead")
+        }
+        "PGRST301" | "PGRST302" | "PGRST303" => {
+            Problem::token_invalid("verified here, refused by the database").alarming()
+        }
+        // Only `user_id` has a foreign key: the account was deleted, its token lives on.
+        "23503" => Problem::token_invalid("the user no longer exists"),
         "42501" if message.contains("row-level security") => Problem::new(
             Code::Forbidden,
             "The database's policies do not allow this for this user.",
         ),
-        "42501" => internal("permission denied: a grant is missing"),
-        "42P17" => internal("a policy recurses"),
-        "42P01" | "42703" | "PGRST202" | "PGRST204" | "PGRST205" => {
-            internal("the schema lacks what the Worker expects: are the migrations applied?")
-        }
-        "23505" => Problem::new(
-            Code::Conflict,
-            "This id is taken by something that is no live note of this user.",
+        "42501" => Problem::internal("permission denied: a grant is missing"),
+        "42P17" => Problem::internal("a policy recurses"),
+        "42P01" | "42703" | "PGRST202" | "PGRST204" | "PGRST205" => Problem::internal(
+            "the schema lacks what the Worker expects: are the migrations applied?",
         ),
+        UNIQUE_VIOLATION => Problem::conflict(),
         "23502" | "23514" | "22P02" | "22P05" | "22021" => Problem::validation(vec![FieldError {
             at: At::Pointer(String::new()),
             code: "value",
             message: "holds a value that the database refused",
         }])
-        .because("a CHECK or a type was stricter than the Worker"),
-        "PGRST116" => not_found(),
-        "40001" | "40P01" => unavailable("serialization failure or deadlock"),
-        "57014" => timeout("statement timeout"),
-        "PGRST003" => timeout("no database connection in time"),
+        .because("a CHECK or a type was stricter than the Worker")
+        .alarming(),
+        "PGRST116" => Problem::no_such_note(),
+        "40001" | "40P01" => Problem::upstream_unavailable("serialization failure or deadlock"),
+        "57014" => Problem::upstream_timeout("statement timeout"),
+        "PGRST003" => Problem::upstream_timeout("no database connection in time"),
+        "25006" => Problem::upstream_unavailable("the database is read-only"),
         "PGRST000" | "PGRST001" | "PGRST002" | "53300" | "57P03" => {
-            unavailable("PostgREST has no database")
+            Problem::upstream_unavailable("PostgREST has no database")
         }
         _ => match reply.status {
-            429 | 503 => unavailable("unknown code with a status that says so"),
-            _ => invalid("an error code that is not in the table"),
+            429 | 503 => Problem::upstream_unavailable("unknown code with a status that says so"),
+            _ => Problem::upstream_invalid("an error code that is not in the table"),
         },
     }
-}
-
-/// 404: not there, not the user's, or not in the state that the route is about. One answer.
-pub(crate) fn not_found() -> Problem {
-    Problem::new(Code::NotFound, "This user has no such note.")
-}
-
-fn internal(reason: &'static str) -> Problem {
-    Problem::new(
-        Code::Internal,
-        "Something is wrong on our side; it has been logged.",
-    )
-    .because(reason)
-}
-
-fn invalid(reason: &'static str) -> Problem {
-    Problem::new(
-        Code::UpstreamInvalid,
-        "The database's answer made no sense. If this was a write, its outcome is unknown.",
-    )
-    .because(reason)
-}
-
-pub(crate) fn unavailable(reason: &'static str) -> Problem {
-    Problem::new(
-        Code::UpstreamUnavailable,
-        "The database can't be reached. If this was a write, its outcome is unknown.",
-    )
-    .because(reason)
-}
-
-fn timeout(reason: &'static str) -> Problem {
-    Problem::new(
-        Code::UpstreamTimeout,
-        "The database took too long. If this was a write, its outcome is unknown.",
-    )
-    .because(reason)
 }

@@ -11,6 +11,8 @@
 
 mod support;
 
+use std::collections::HashSet;
+
 use airlock::Code;
 use airlock::seam::{Level, Limiter, Unanswered, Verdict};
 use serde_json::{Value, json};
@@ -420,8 +422,7 @@ fn cors_is_off_until_origins_are_named() {
 
 #[test]
 fn the_error_table_is_consistent() {
-    let mut codes: Vec<&str> = Code::ALL.iter().map(|code| code.row().code).collect();
-    codes.dedup();
+    let codes: HashSet<&str> = Code::ALL.iter().map(|code| code.row().code).collect();
     assert_eq!(codes.len(), Code::ALL.len());
     for code in Code::ALL {
         let row = code.row();
@@ -430,5 +431,84 @@ fn the_error_table_is_consistent() {
             "{}: a 5xx may pass",
             row.code
         );
+    }
+}
+
+#[test]
+fn every_call_out_has_its_own_deadline_and_all_statements_share_one() {
+    let world = World::new()
+        .with("UPSTREAM_TIMEOUT_MS", "7000")
+        .with("JWKS_TIMEOUT_MS", "3000")
+        .with("STORE_TIMEOUT_MS", "2000");
+    // A PUT that finds nothing, finds the id taken, and then finds the note: three statements.
+    world.will_reply(200, json!([]));
+    world.will_reply(409, json!({"code": "23505"}));
+    world.will_reply(200, json!([row(2)]));
+    let put = Request::new("PUT", &format!("/v1/notes/{NOTE}")).json(r#"{"title":"t"}"#);
+    let answer = put
+        .token(&es256(&claims()))
+        .signed()
+        .send(&world.gateway(), &world);
+    assert_eq!(answer.status, 200);
+    let deadlines = world.deadlines.take();
+    let after: Vec<_> = deadlines
+        .iter()
+        .map(|(what, at)| (*what, at - NOW * 1000))
+        .collect();
+    assert_eq!(
+        after,
+        [
+            ("limiter", 2000),
+            ("keys", 3000),
+            ("limiter", 2000),
+            ("nonces", 2000),
+            ("database", 7000),
+            ("database", 7000),
+            ("database", 7000),
+        ]
+    );
+    assert_eq!(
+        world.max_bodies.take(),
+        [256 * 1024, 16 << 20, 16 << 20, 16 << 20]
+    );
+}
+
+#[test]
+fn a_declared_size_that_fits_into_no_number_is_too_large() {
+    for length in ["262145", "4294967296", "99999999999999999999999", "-1", "x"] {
+        let request = post().header("content-length", length);
+        assert_eq!(problem_of(request), "413 payload_too_large", "{length}");
+    }
+}
+
+#[test]
+fn what_an_operator_should_know_is_more_than_information() {
+    for (status, body, level) in [
+        (
+            401,
+            json!({"code": "PGRST301", "message": "No suitable key"}),
+            Level::Warn,
+        ),
+        (
+            400,
+            json!({"code": "23514", "message": "violates check"}),
+            Level::Warn,
+        ),
+        (
+            404,
+            json!({"code": "PGRST205", "message": "no table"}),
+            Level::Error,
+        ),
+        (503, json!({}), Level::Warn),
+        (
+            409,
+            json!({"code": "23505", "message": "taken"}),
+            Level::Info,
+        ),
+    ] {
+        let world = World::new();
+        world.will_reply(status, body);
+        post().alice().signed().send(&world.gateway(), &world);
+        assert_eq!(world.logs.borrow().last().unwrap().0, level, "{status}");
     }
 }

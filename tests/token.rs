@@ -575,7 +575,7 @@ fn without_any_key_the_answer_is_that_it_cannot_be_told() {
         let gateway = world.gateway();
         let answer = me(&es256(&claims())).send(&gateway, &world);
         assert_eq!(answer.problem(), UNAVAILABLE);
-        assert_eq!(answer.head("retry-after"), "31");
+        assert_eq!(answer.head("retry-after"), "30");
         assert!(
             world
                 .logs
@@ -646,4 +646,25 @@ fn a_fetch_that_was_abandoned_is_taken_over() {
     assert_eq!(world.key_set_fetches.get(), 1);
     assert_eq!(verdict_in(&world, &gateway, &es256(&claims())), "200");
     assert_eq!(world.key_set_fetches.get(), 2);
+}
+
+#[test]
+fn while_a_failed_endpoint_is_asked_again_the_others_do_not_wait_for_it() {
+    let world = World::new();
+    let gateway = world.gateway();
+    let token = of_kid("ec-1", "ec");
+    assert_eq!(at(&world, &gateway, 0, &token), "200");
+    *world.key_set.borrow_mut() = Err(SendError::Timeout);
+    assert_eq!(at(&world, &gateway, 600, &token), "200");
+
+    world.now.set((NOW + 640) * 1000);
+    let request = Request::new("GET", "/v1/me")
+        .token(&token)
+        .signed_at(NOW + 640);
+    let mut asking = Box::pin(request.sending(&gateway, &world));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(asking.as_mut().poll(&mut context).is_pending());
+    let before = world.now.get();
+    assert_eq!(at(&world, &gateway, 640, &token), "200");
+    assert_eq!(world.now.get(), before, "without sleeping");
 }

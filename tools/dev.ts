@@ -71,7 +71,8 @@ function startSupabase(): { ready: Promise<string>; stop(): Promise<void> } {
     if (!stopping) process.exit(1);
   });
   const ready = new Promise<string>((resolve) => {
-    createInterface({ input: child.stdout ?? process.stdin }).on("line", (line) => {
+    if (!child.stdout) return;
+    createInterface({ input: child.stdout }).on("line", (line) => {
       const url = /^supabase ready (\S+)$/.exec(line)?.[1];
       if (url) resolve(url);
       else console.log(line);

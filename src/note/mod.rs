@@ -89,10 +89,11 @@ impl From<NoteId> for String {
     }
 }
 
-/// How often a note was written: 1 at first, one more with every change. Its entity tag.
+/// How often a note was written: 1 at first, one more with every change. Its entity tag. As wide as
+/// the database's column: a number beyond that is no version of anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "i64")]
-pub(crate) struct Version(i64);
+#[serde(try_from = "i32")]
+pub(crate) struct Version(i32);
 
 impl Version {
     /// The strong entity tag (RFC 9110 section 8.8.3).
@@ -107,10 +108,10 @@ impl fmt::Display for Version {
     }
 }
 
-impl TryFrom<i64> for Version {
+impl TryFrom<i32> for Version {
     type Error = &'static str;
 
-    fn try_from(number: i64) -> Result<Self, Self::Error> {
+    fn try_from(number: i32) -> Result<Self, Self::Error> {
         if number >= 1 {
             Ok(Self(number))
         } else {

@@ -2,16 +2,16 @@
 //!
 //! Promise: keyset pages in `created_at desc, id desc`, so that page 1000 costs what page 1 costs
 //! and a note written meanwhile moves nothing. It refuses every parameter it does not know, known
-//! ones twice, and a cursor that this code did not make.
+//! ones twice, and a cursor that names no place.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
-use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::{Note, NoteId, Timestamp};
 use crate::problem::{At, FieldError, Problem};
+use crate::query::Parameters;
 
 const LIMIT_MAX: usize = 100;
 const LIMIT_DEFAULT: usize = 20;
@@ -113,16 +113,6 @@ impl ListQuery {
     }
 }
 
-/// Refuses every parameter: for routes that have none.
-pub(crate) fn no_parameters(query: &str) -> Result<(), Problem> {
-    let errors = Parameters::parse(query).finish();
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(Problem::validation(errors))
-    }
-}
-
 fn parse_limit(text: &str) -> Option<usize> {
     let canonical = (1..=3).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_digit())
@@ -149,49 +139,6 @@ impl Place {
             created_at: Timestamp::from_micros(i64::from_be_bytes(*time))?,
             id: NoteId(Uuid::from_slice(id).ok()?),
         })
-    }
-}
-
-/// The query's name-value pairs, each to be taken once.
-struct Parameters {
-    pairs: Vec<(String, String)>,
-    errors: Vec<FieldError>,
-}
-
-impl Parameters {
-    fn parse(query: &str) -> Self {
-        Self {
-            pairs: form_urlencoded::parse(query.as_bytes())
-                .into_owned()
-                .collect(),
-            errors: Vec::new(),
-        }
-    }
-
-    fn take(&mut self, name: &str) -> Option<String> {
-        let (mine, others) = std::mem::take(&mut self.pairs)
-            .into_iter()
-            .partition::<Vec<_>, _>(|(other, _)| other == name);
-        self.pairs = others;
-        if mine.len() > 1 {
-            self.errors.push(FieldError {
-                at: At::Parameter(name.to_owned()),
-                code: "duplicate",
-                message: "must be given once",
-            });
-        }
-        mine.into_iter().next().map(|(_, value)| value)
-    }
-
-    /// What is left is unknown.
-    fn finish(mut self) -> Vec<FieldError> {
-        self.errors
-            .extend(self.pairs.into_iter().take(8).map(|(name, _)| FieldError {
-                at: At::Parameter(name.chars().take(64).collect()),
-                code: "unknown",
-                message: "is not a parameter of this route",
-            }));
-        self.errors
     }
 }
 
@@ -255,8 +202,6 @@ mod tests {
         ] {
             assert!(refused(query), "{query}");
         }
-        assert!(no_parameters("").is_ok());
-        assert!(no_parameters("a=1").is_err());
     }
 
     #[test]
@@ -282,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_that_was_not_made_here_is_refused() {
+    fn a_cursor_that_names_no_place_is_refused() {
         let good = Place::encode(&note("2026-11-22T12:15:40+00:00")).unwrap();
         assert!(!refused(&format!("cursor={good}")));
         for bad in [

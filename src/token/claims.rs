@@ -107,7 +107,10 @@ impl Session {
         Ok(Self {
             token: Token(token.to_owned()),
             sub,
-            email: text("email").map(str::to_owned),
+            // Supabase writes "" for users who have none: anonymous ones, those with a phone number.
+            email: text("email")
+                .filter(|email| !email.is_empty())
+                .map(str::to_owned),
             session_id: text("session_id").map(str::to_owned),
             aal: text("aal").map(str::to_owned),
             is_anonymous: claims.get("is_anonymous") == Some(&Value::Bool(true)),

@@ -38,7 +38,7 @@ struct State {
     fetched_at: Option<Millis>,
     /// Until when unknown `kid`s cause no fetch.
     cool_until: Millis,
-    /// Until when a failed endpoint is left alone.
+    /// Until when a failed endpoint is left alone; 0 after a good fetch.
     failed_until: Millis,
     /// Until when a running fetch is waited for. It may have been abandoned with its request.
     fetching_until: Millis,
@@ -117,17 +117,21 @@ impl State {
         if let (true, Some(key)) = (fresh, key) {
             return Step::Done(Lookup::Found(key.clone()));
         }
-        if now < self.fetching_until {
-            return Step::Wait;
-        }
-        if now < self.failed_until {
+        let fetching = now < self.fetching_until;
+        // The endpoint failed the last time it was asked; somebody may just be asking again.
+        if now < self.failed_until || (fetching && self.failed_until > 0) {
             let usable = age.is_some_and(|age| age < STALE_MAX);
-            return Step::Done(match key {
-                Some(key) if usable => Lookup::Found(key.clone()),
-                _ => Lookup::Unavailable {
-                    retry_after: seconds_until(self.failed_until, now),
-                },
-            });
+            match key {
+                Some(key) if usable => return Step::Done(Lookup::Found(key.clone())),
+                _ if fetching => {}
+                _ => {
+                    let retry_after = seconds_until(self.failed_until, now);
+                    return Step::Done(Lookup::Unavailable { retry_after });
+                }
+            }
+        }
+        if fetching {
+            return Step::Wait;
         }
         if fresh && now < self.cool_until {
             return Step::Done(Lookup::Unknown);
@@ -153,8 +157,6 @@ impl State {
 }
 
 fn seconds_until(then: Millis, now: Millis) -> u32 {
-    let millis = then.saturating_sub(now).max(1);
-    u32::try_from(millis.div_euclid(1000))
-        .unwrap_or(u32::MAX)
-        .saturating_add(1)
+    let millis = u32::try_from(then.saturating_sub(now)).unwrap_or(0);
+    millis.div_ceil(1000).max(1)
 }

@@ -49,22 +49,26 @@ pub(crate) async fn authenticate(
                 "Send the user's Supabase access token as Authorization: Bearer.",
             ));
         }
-        Bearer::Other => return Err(invalid("another scheme than Bearer")),
+        Bearer::Other => return Err(Problem::token_invalid("another scheme than Bearer")),
     };
-    let jws = Jws::parse(token).map_err(|refused| invalid(refused.0))?;
-    jws.typ_is_jwt().map_err(|refused| invalid(refused.0))?;
+    let jws = Jws::parse(token).map_err(|refused| Problem::token_invalid(refused.0))?;
+    jws.typ_is_jwt()
+        .map_err(|refused| Problem::token_invalid(refused.0))?;
 
     let verified = match jws.alg() {
         Alg::Hs256 => {
             let secret = verifier.secret.as_ref();
-            jws.verify(Alg::Hs256, secret.ok_or_else(|| invalid("HS256 is off"))?)
+            jws.verify(
+                Alg::Hs256,
+                secret.ok_or_else(|| Problem::token_invalid("HS256 is off"))?,
+            )
         }
         alg @ (Alg::Es256 | Alg::Rs256) => {
-            let kid = jws.kid().ok_or_else(|| invalid("no kid"))?;
+            let kid = jws.kid().ok_or_else(|| Problem::token_invalid("no kid"))?;
             match verifier.keys.find(kid, edge).await {
                 Lookup::Found(key) if key.alg == alg => jws.verify(alg, &key.key),
-                Lookup::Found(_) => return Err(invalid("alg is not the key's")),
-                Lookup::Unknown => return Err(invalid("unknown kid")),
+                Lookup::Found(_) => return Err(Problem::token_invalid("alg is not the key's")),
+                Lookup::Unknown => return Err(Problem::token_invalid("unknown kid")),
                 Lookup::Unavailable { retry_after } => {
                     return Err(Problem::dependency(
                         "no usable key: the key set can't be fetched",
@@ -74,25 +78,14 @@ pub(crate) async fn authenticate(
             }
         }
     };
-    let payload = verified.map_err(|refused| invalid(refused.0))?;
+    let payload = verified.map_err(|refused| Problem::token_invalid(refused.0))?;
     let now = edge.now().div_euclid(1000);
     Session::from_claims(token, payload, verifier.issuer.as_deref(), now).map_err(|refusal| {
         match refusal {
-            Refusal::Expired => Problem::new(
-                Code::TokenExpired,
-                "Refresh the session (supabase.auth.refreshSession()) and send the new token.",
-            ),
-            Refusal::Invalid(reason) => invalid(reason),
+            Refusal::Expired => Problem::token_expired(),
+            Refusal::Invalid(reason) => Problem::token_invalid(reason),
         }
     })
-}
-
-fn invalid(reason: &'static str) -> Problem {
-    Problem::new(
-        Code::TokenInvalid,
-        "Send a valid Supabase access token of a signed-in user of this project.",
-    )
-    .because(reason)
 }
 
 /// Verifies a compact JWS (RFC 7515) against a JWK Set (RFC 7517) given as JSON text, and returns

@@ -37,7 +37,7 @@ select is_empty(
 );
 select ok(
   (select relforcerowsecurity from pg_class where oid = 'public.notes'::regclass),
-  'the owner of notes is under its policies too'
+  'an owner without BYPASSRLS is under the policies of notes too'
 );
 
 select policies_are(

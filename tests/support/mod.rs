@@ -54,6 +54,9 @@ pub struct World {
     /// Replies of the database, the first one first, and what it was sent.
     pub replies: RefCell<Vec<Result<Reply, SendError>>>,
     pub sent: RefCell<Vec<Outbound>>,
+    /// Of all calls out that have one, in their order.
+    pub deadlines: RefCell<Vec<(&'static str, Millis)>>,
+    pub max_bodies: RefCell<Vec<usize>>,
 }
 
 impl World {
@@ -78,6 +81,8 @@ impl World {
             key_set_fetches: Cell::new(0),
             replies: RefCell::default(),
             sent: RefCell::default(),
+            deadlines: RefCell::default(),
+            max_bodies: RefCell::default(),
         }
     }
 
@@ -140,8 +145,9 @@ impl Edge for World {
         &self,
         limiter: Limiter,
         key: &str,
-        _: Millis,
+        deadline: Millis,
     ) -> Result<Verdict, Unanswered> {
+        self.deadlines.borrow_mut().push(("limiter", deadline));
         self.throttled.borrow_mut().push((limiter, key.to_owned()));
         match limiter {
             Limiter::Ip => self.limits.get(),
@@ -149,7 +155,8 @@ impl Edge for World {
         }
     }
 
-    async fn claim(&self, claim: &Claim, _: Millis) -> Result<Verdict, Unanswered> {
+    async fn claim(&self, claim: &Claim, deadline: Millis) -> Result<Verdict, Unanswered> {
+        self.deadlines.borrow_mut().push(("nonces", deadline));
         if self.claims_down.get() {
             return Err(Unanswered);
         }
@@ -160,14 +167,24 @@ impl Edge for World {
         }
     }
 
-    async fn send(&self, request: Outbound, _: usize, _: Millis) -> Result<Reply, SendError> {
+    async fn send(
+        &self,
+        request: Outbound,
+        max_body: usize,
+        deadline: Millis,
+    ) -> Result<Reply, SendError> {
+        self.max_bodies.borrow_mut().push(max_body);
         if request.url.ends_with("/jwks.json") {
+            self.deadlines.borrow_mut().push(("keys", deadline));
             self.key_set_fetches.set(self.key_set_fetches.get() + 1);
             // Others get their turn while this one waits for the network.
             yield_once().await;
             return self.key_set.borrow().clone();
         }
+        self.deadlines.borrow_mut().push(("database", deadline));
         self.sent.borrow_mut().push(request);
+        // Every statement takes a second of the time that there is.
+        self.now.set(self.now.get() + 1000);
         let mut replies = self.replies.borrow_mut();
         assert!(!replies.is_empty(), "an unexpected request to the database");
         replies.remove(0)
