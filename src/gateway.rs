@@ -27,6 +27,9 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Most bytes that a request body may have.
 pub const BODY_MAX: usize = 256 * 1024;
 
+/// How long a body may take to arrive: 256 KiB at 70 kbit/s.
+const BODY_TIMEOUT: Millis = 30_000;
+
 /// The Worker's logic, made once per isolate.
 pub struct Gateway {
     config: Result<Config, Misconfigured>,
@@ -107,11 +110,12 @@ async fn decide<R: Incoming, E: Edge>(
     let address = limit::address_key(request.header("cf-connecting-ip").as_deref());
     limit::admit(Limiter::Ip, &address, config.store_timeout, edge).await?;
 
-    // 4. The body, counted while it is read: 413.
-    let body = request.body(BODY_MAX).await.map_err(|error| match error {
-        BodyError::TooLarge => too_large(),
-        BodyError::Broken => Problem::new(Code::MalformedRequest, "The body did not arrive whole."),
-    })?;
+    // 4. The body, counted while it is read: 413; 503 if it takes too long.
+    let deadline = edge.now().saturating_add(BODY_TIMEOUT);
+    let body = request
+        .body(BODY_MAX, deadline)
+        .await
+        .map_err(refuse_body)?;
 
     // 5. First door, App Guard: 401.
     let now = edge.now().div_euclid(1000);
@@ -162,6 +166,15 @@ fn refuse_declared_size(request: &impl Incoming) -> Result<(), Problem> {
             Ok(length) if length <= BODY_MAX => Ok(()),
             _ => Err(too_large()),
         },
+    }
+}
+
+fn refuse_body(error: BodyError) -> Problem {
+    match error {
+        BodyError::TooLarge => too_large(),
+        BodyError::Broken => Problem::new(Code::MalformedRequest, "The body did not arrive whole."),
+        // A slow network is a fault that may pass, so it is no 4xx.
+        BodyError::Slow => Problem::dependency("the body took too long to arrive", 1),
     }
 }
 

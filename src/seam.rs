@@ -63,7 +63,7 @@ pub trait Incoming {
     fn header(&self, name: &'static str) -> Option<String>;
 
     /// Reads the body, counting while it reads; an absent one is empty.
-    async fn body(&mut self, max: usize) -> Result<Vec<u8>, BodyError>;
+    async fn body(&mut self, max: usize, deadline: Millis) -> Result<Vec<u8>, BodyError>;
 }
 
 /// The environment that the Worker was deployed with.
@@ -157,4 +157,6 @@ pub enum BodyError {
     TooLarge,
     /// The client stopped in the middle.
     Broken,
+    /// The deadline passed.
+    Slow,
 }

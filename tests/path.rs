@@ -14,7 +14,7 @@ mod support;
 use std::collections::HashSet;
 
 use airlock::Code;
-use airlock::seam::{Level, Limiter, Unanswered, Verdict};
+use airlock::seam::{BodyError, Level, Limiter, Unanswered, Verdict};
 use serde_json::{Value, json};
 use support::*;
 
@@ -239,9 +239,11 @@ fn a_body_at_the_cap_is_read_and_one_byte_more_is_not() {
     let signed = |bytes| post().json(&title(bytes)).alice().signed();
     assert_eq!(problem_of(signed(256 * 1024)), "422 validation_failed");
     assert_eq!(problem_of(signed(256 * 1024 + 1)), "413 payload_too_large");
-    let mut broken = signed(100);
-    broken.broken = true;
-    assert_eq!(problem_of(broken), "400 malformed_request");
+    let mut faulty = signed(100);
+    faulty.fault = Some(BodyError::Broken);
+    assert_eq!(problem_of(faulty.clone()), "400 malformed_request");
+    faulty.fault = Some(BodyError::Slow);
+    assert_eq!(problem_of(faulty), "503 dependency_unavailable");
 }
 
 #[test]

@@ -178,7 +178,8 @@ export function createAirlock(options: AirlockOptions): Airlock {
     const { signal } = given;
     try {
       // No `cache` option: React Native answers it with a query parameter that nobody signed.
-      // Redirects are not followed: the token is for this origin alone.
+      // The token is for this origin alone, and the Worker never redirects. React Native does not support
+      // `manual` and follows all the same: there, only `https` keeps others from answering with a redirect.
       const response = await fetch(origin + target, {
         method: verb,
         headers,

@@ -15,7 +15,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use worker::js_sys::futures::JsFuture;
+use worker::js_sys::futures::{JsFuture, future_to_promise};
 use worker::js_sys::{Reflect, Uint8Array};
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::{
@@ -36,7 +36,19 @@ thread_local! {
 }
 
 #[event(fetch)]
-async fn fetch(request: web_sys::Request, env: Env, _: Context) -> worker::Result<Response> {
+async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker::Result<Response> {
+    let answer = future_to_promise(answer(request, env));
+    // A client that goes away must not end its request half-way. workerd would drop the request's
+    // promises, and what waits for them in WASM would wait for ever: its memory lost, its log line
+    // never written, its fetch of the key set never settled.
+    let kept = answer.clone();
+    context.wait_until(async move {
+        let _ = JsFuture::from(kept).await;
+    });
+    Ok(JsFuture::from(answer).await?.unchecked_into())
+}
+
+async fn answer(request: web_sys::Request, env: Env) -> Result<JsValue, JsValue> {
     let platform = Platform { env };
     let gateway = GATEWAY.with(|cell| {
         // Leaked once per isolate, so that it can be borrowed for as long as a request takes.
@@ -44,7 +56,7 @@ async fn fetch(request: web_sys::Request, env: Env, _: Context) -> worker::Resul
     });
     let mut request = RawRequest::new(request);
     let response = gateway.handle(&mut request, &platform).await;
-    Ok(into_platform(response)?)
+    into_platform(response).map(JsValue::from)
 }
 
 impl Bindings for Env {
@@ -94,14 +106,16 @@ impl Incoming for RawRequest {
         self.headers.get(name).ok().flatten()
     }
 
-    async fn body(&mut self, max: usize) -> Result<Vec<u8>, BodyError> {
+    async fn body(&mut self, max: usize, deadline: Millis) -> Result<Vec<u8>, BodyError> {
         let Some(stream) = self.inner.body() else {
             return Ok(Vec::new());
         };
-        read(stream, max).await.map_err(|error| match error {
-            ReadError::TooLarge => BodyError::TooLarge,
-            ReadError::Broken => BodyError::Broken,
-        })
+        match by(deadline, read(stream, max)).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(ReadError::TooLarge)) => Err(BodyError::TooLarge),
+            Ok(Err(ReadError::Broken)) => Err(BodyError::Broken),
+            Err(Unanswered) => Err(BodyError::Slow),
+        }
     }
 }
 
@@ -164,13 +178,7 @@ struct Platform {
 
 impl Edge for Platform {
     fn now(&self) -> Millis {
-        let millis = js_sys::Date::now();
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "whole milliseconds, below 2^53"
-        )]
-        let millis = millis as Millis;
-        millis
+        now()
     }
 
     async fn sleep(&self, millis: u32) {
@@ -196,7 +204,7 @@ impl Edge for Platform {
             Limiter::User => "LIMIT_USER",
         };
         let limiter: RateLimiter = self.env.rate_limiter(name).map_err(|_| Unanswered)?;
-        let outcome = self.by(deadline, limiter.limit(key.to_owned())).await?;
+        let outcome = by(deadline, limiter.limit(key.to_owned())).await?;
         match outcome {
             Ok(outcome) if outcome.success => Ok(Verdict::Granted),
             Ok(_) => Ok(Verdict::Refused),
@@ -206,7 +214,7 @@ impl Edge for Platform {
 
     async fn claim(&self, claim: &Claim, deadline: Millis) -> Result<Verdict, Unanswered> {
         let namespace = self.env.durable_object("REPLAY").map_err(|_| Unanswered)?;
-        match self.by(deadline, replay::claim(&namespace, claim)).await? {
+        match by(deadline, replay::claim(&namespace, claim)).await? {
             Ok(verdict) => Ok(verdict),
             Err(_) => Err(Unanswered),
         }
@@ -252,19 +260,24 @@ impl Edge for Platform {
     }
 }
 
-impl Platform {
-    /// What `future` gives, or nothing if `deadline` comes first.
-    async fn by<T>(
-        &self,
-        deadline: Millis,
-        future: impl Future<Output = T>,
-    ) -> Result<T, Unanswered> {
-        let remaining = u64::try_from(deadline.saturating_sub(self.now())).unwrap_or(0);
-        let alarm = Delay::from(Duration::from_millis(remaining));
-        match select(pin!(future), pin!(alarm)).await {
-            Either::Left((value, _)) => Ok(value),
-            Either::Right(_) => Err(Unanswered),
-        }
+/// The platform's clock.
+fn now() -> Millis {
+    let millis = js_sys::Date::now();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "whole milliseconds, below 2^53"
+    )]
+    let millis = millis as Millis;
+    millis
+}
+
+/// What `future` gives, or nothing if `deadline` comes first.
+async fn by<T>(deadline: Millis, future: impl Future<Output = T>) -> Result<T, Unanswered> {
+    let remaining = u64::try_from(deadline.saturating_sub(now())).unwrap_or(0);
+    let alarm = Delay::from(Duration::from_millis(remaining));
+    match select(pin!(future), pin!(alarm)).await {
+        Either::Left((value, _)) => Ok(value),
+        Either::Right(_) => Err(Unanswered),
     }
 }
 

@@ -166,16 +166,20 @@ impl Fields {
         serde_json::from_str::<IgnoredAny>(text).map_err(|_| malformed())?;
 
         serde_json::from_str::<Self>(text).map_err(|error| {
-            if error.is_data() {
-                Problem::validation(vec![FieldError {
-                    at: At::Pointer(String::new()),
-                    code: "type",
-                    message: "must be an object",
-                }])
+            // It is JSON, so this is no syntax: a lone surrogate or 1e999 has no value here.
+            let (code, message) = if error.is_data() {
+                ("type", "must be an object")
             } else {
-                // Inside a string or a number: a lone surrogate, 1e999.
-                malformed()
-            }
+                (
+                    "value",
+                    "holds a number or a character that cannot be represented",
+                )
+            };
+            Problem::validation(vec![FieldError {
+                at: At::Pointer(String::new()),
+                code,
+                message,
+            }])
         })
     }
 
@@ -505,11 +509,7 @@ mod tests {
             r#"{"title":"\ud800"}"#,
             r#"{"title":"\udc00\ud800"}"#,
         ] {
-            assert_eq!(
-                draft(json).unwrap_err().code(),
-                Code::MalformedJson,
-                "{json}"
-            );
+            assert_eq!(flaws_of(draft(json)), [" value"], "{json}");
         }
     }
 }

@@ -66,6 +66,10 @@ impl KeySet {
         Ok(Self { keys })
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     pub(super) fn find(&self, kid: &str) -> Option<&PublicKey> {
         self.keys.iter().find(|key| key.kid.as_deref() == Some(kid))
     }

@@ -72,12 +72,14 @@ impl Keys {
 
     /// Finds the key that a token names.
     pub(super) async fn find(&self, kid: &str, edge: &impl Edge) -> Lookup {
+        let patience = edge.now().saturating_add(self.timeout);
         loop {
             // In a statement of its own: the borrow must be over before anything is awaited.
             let step = self.state.borrow_mut().step(kid, edge.now(), self.timeout);
             match step {
                 Step::Done(lookup) => return lookup,
-                Step::Wait => edge.sleep(POLL).await,
+                Step::Wait if edge.now() < patience => edge.sleep(POLL).await,
+                Step::Wait => return Lookup::Unavailable { retry_after: 1 },
                 Step::Fetch => {
                     let fetched = self.fetch(edge).await;
                     if let Err(reason) = fetched {
@@ -85,7 +87,10 @@ impl Keys {
                         edge.log(Level::Error, &line);
                     }
                     let now = edge.now();
-                    self.state.borrow_mut().settle(kid, fetched.ok(), now);
+                    let emptied = self.state.borrow_mut().settle(kid, fetched.ok(), now);
+                    if emptied {
+                        edge.log(Level::Warn, r#"{"event":"jwks_empty"}"#);
+                    }
                 }
             }
         }
@@ -137,21 +142,32 @@ impl State {
             return Step::Done(Lookup::Unknown);
         }
         self.fetching_until = now.saturating_add(timeout);
+        if fresh {
+            // From the start, so that a fetch that never ends counts as well.
+            self.cool_until = now.saturating_add(COOL_DOWN);
+        }
         Step::Fetch
     }
 
-    fn settle(&mut self, kid: &str, fetched: Option<KeySet>, now: Millis) {
+    /// Takes in what a fetch gave; true if there were keys and now there are none, which a project may
+    /// want and an operator should know.
+    fn settle(&mut self, kid: &str, fetched: Option<KeySet>, now: Millis) -> bool {
         self.fetching_until = 0;
         match fetched {
             Some(set) => {
+                let emptied = set.is_empty() && !self.set.is_empty();
                 if set.find(kid).is_none() {
                     self.cool_until = now.saturating_add(COOL_DOWN);
                 }
                 self.set = set;
                 self.fetched_at = Some(now);
                 self.failed_until = 0;
+                emptied
             }
-            None => self.failed_until = now.saturating_add(COOL_DOWN),
+            None => {
+                self.failed_until = now.saturating_add(COOL_DOWN);
+                false
+            }
         }
     }
 }

@@ -211,7 +211,7 @@ pub struct Request {
     pub target: String,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
-    pub broken: bool,
+    pub fault: Option<BodyError>,
 }
 
 thread_local! {
@@ -225,7 +225,7 @@ impl Request {
             target: target.to_owned(),
             headers: Vec::new(),
             body: Vec::new(),
-            broken: false,
+            fault: None,
         }
     }
 
@@ -324,9 +324,9 @@ impl Incoming for Request {
         found.map(|(_, value)| value.clone())
     }
 
-    async fn body(&mut self, max: usize) -> Result<Vec<u8>, BodyError> {
-        if self.broken {
-            Err(BodyError::Broken)
+    async fn body(&mut self, max: usize, _: Millis) -> Result<Vec<u8>, BodyError> {
+        if let Some(error) = self.fault {
+            Err(error)
         } else if self.body.len() > max {
             Err(BodyError::TooLarge)
         } else {
