@@ -1,0 +1,302 @@
+// Each row of the error table that a client or an operator can provoke, on the real parts.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { answer, assertOk, assertProblem, headersOf, open, raw, requestId, send, sendEndless, type ProblemBody, type Sent } from "./http.ts";
+import { claims, jws, legacy } from "./stub.ts";
+import { caller, startStack, type Stack } from "./support.ts";
+
+const MISSING = "/v1/notes/00000000-0000-4000-8000-000000000000";
+
+let stack: Stack;
+let url: string;
+let token: string;
+let alice: ReturnType<typeof caller>;
+let note: string;
+let stored: unknown;
+
+before(async () => {
+  stack = await startStack();
+  ({ url, alice: { token } } = stack);
+  alice = caller(url, token);
+  note = `/v1/notes/${assertOk(await alice("POST", "/v1/notes", { title: "the only one" }), 201).id}`;
+  stored = await table();
+});
+after(() => stack?.stop());
+
+const table = () => stack.sql("select *, xmin::text from public.notes");
+
+type Case = [method: string, target: string, sent?: Sent];
+
+/** Sends each request, expects the problem, and that nothing was written. */
+async function refused(code: Parameters<typeof assertProblem>[1], requests: Case[]): Promise<ProblemBody[]> {
+  const problems: ProblemBody[] = [];
+  for (const [method, target, sent] of requests) {
+    const answered = await send(url, method, target, { token, ...sent });
+    assert.equal(JSON.parse(answered.body).code, code, `${method} ${target} ${JSON.stringify(sent)?.slice(0, 200)}: ${answered.body}`);
+    problems.push(assertProblem(answered, code));
+  }
+  assert.deepEqual(await table(), stored);
+  return problems;
+}
+
+// 400
+
+test("what is no JSON or no UTF-8 is malformed_json", async () => {
+  const bodies: (string | Uint8Array)[] = [
+    "", " ", "{", "{}}", "{'title':'a'}", '{"title":"a",}', '{"title":"a"}x', '{"title":"a"}{"title":"b"}', '{title:"a"}', '{"title":"a\nb"}',
+    '{"title":"\\x41"}', '{"title":NaN}', '{"title":01}', '{"title":+1}', '{"title":.5}', "undefined", "nul", '"a', "[1,]", '\ufeff{"title":"a"}', '{"title":"a"}\u0000',
+    "/**/{}", '{"title":"a" "body":"b"}', '{"title"}', Buffer.from('{"title":"\xff"}', "latin1"), Buffer.from('{"title":"\xed\xa0\x80"}', "latin1"),
+    Buffer.from('{"title":"\xc0\x80"}', "latin1"), Buffer.from('{"\xfe":1,"title":"a"}', "latin1"), Buffer.from('{"title":"a"}', "utf16le"),
+  ];
+  await refused("malformed_json", bodies.flatMap((body) => [["POST", "/v1/notes", { body }], ["PATCH", note, { body }]] as Case[]));
+});
+
+test("lone surrogates, numbers out of range and very deep nesting are 400 or 422, never 5xx", async () => {
+  for (const body of [
+    '{"title":"\\ud800"}', '{"title":"\\udc00\\ud800"}', '{"title":"a","body":"\\ud83d"}', '{"\\ud800":1,"title":"a"}', '{"title":1e999}', '{"title":-1e400}',
+    `{"title":${"9".repeat(10_000)}}`, "[".repeat(100_000), `${"[".repeat(100_000)}${"]".repeat(100_000)}`, `{"title":${'{"a":'.repeat(40_000)}1${"}".repeat(40_000)}}`,
+    `{"title":"a","x":${"[".repeat(100_000)}${"]".repeat(100_000)}}`,
+  ]) {
+    const { status } = await send(url, "POST", "/v1/notes", { token, body });
+    assert.ok(status === 400 || status === 422, `${status} ${body.slice(0, 40)}`);
+  }
+  assert.deepEqual(await table(), stored);
+});
+
+test("a body where none belongs is malformed_request", async () => {
+  const bodies: [string, string][] = [["GET", note], ["GET", "/v1/notes"], ["GET", "/v1/me"], ["DELETE", note], ["POST", `${note}/restore`]];
+  await refused("malformed_request", bodies.map(([method, target]) => [method, target, { body: '{"title":"a"}' }]));
+  assert.equal((await send(url, "HEAD", note, { token, body: "x" })).status, 400);
+});
+
+test("a conditional header or an Idempotency-Key of another form, or where none belongs, is malformed_request", async () => {
+  const body = '{"title":"b"}';
+  const ifMatch = ["1", '"1', '1"', '"1", "2"', 'w/"1"', '*, "1"', '"1"x', ",", '"a b"', "W/1", '""1""'];
+  const ifNoneMatch = ["1", '"1" "2"', '"1", *', '"1', ","];
+  const idempotencyKey = ["short", "a".repeat(65), "with space", "semi;colon"];
+  await refused("malformed_request", [
+    ...ifMatch.flatMap((value): Case[] => {
+      const headers = { "If-Match": value };
+      return [["PATCH", note, { body, headers }], ["PUT", note, { body, headers }], ["DELETE", note, { headers }]];
+    }),
+    ...ifNoneMatch.map((value): Case => ["GET", note, { headers: { "If-None-Match": value } }]),
+    ...idempotencyKey.map((value): Case => ["POST", "/v1/notes", { body, headers: { "Idempotency-Key": value } }]),
+    ["PATCH", note, { body, headers: { "If-None-Match": '"1"' } }],
+    ["DELETE", note, { headers: { "If-None-Match": "*" } }],
+    ["POST", `${note}/restore`, { headers: { "If-None-Match": "*" } }],
+    ["GET", note, { headers: { "If-Match": '"1"' } }],
+    ["GET", "/v1/notes", { headers: { "If-None-Match": "*" } }],
+    ["GET", "/v1/me", { headers: { "If-Match": "*" } }],
+    ["POST", "/v1/notes", { body, headers: { "If-Match": "*" } }],
+    ["POST", "/v1/notes", { body, headers: { "If-None-Match": "*" } }],
+  ]);
+});
+
+test("a header that could be taken for an absent one, or is not ASCII, can't be signed", async () => {
+  const body = '{"title":"b"}';
+  await refused("app_guard_rejected", [
+    ...["If-Match", "If-None-Match", "Idempotency-Key"].flatMap((name): Case[] => [
+      ["PATCH", note, { body, headers: { [name]: "-" } }],
+      ["PATCH", note, { body, headers: { [name]: '"\u00e9"' } }],
+    ]),
+  ]);
+});
+
+test("a query of other bytes is malformed_request", async () => {
+  await refused("malformed_request", [["GET", "/v1/notes?limit=5;state=active"], ["GET", "/v1/notes?q=a:b"], ["POST", "/v1/notes?a/b", { body: '{"title":"a"}' }]]);
+});
+
+// 401
+
+test("no token, an expired one and a wrong one are told apart", async () => {
+  for (const [sent, code] of [
+    [{}, "token_missing"],
+    [{ token: jws(legacy, claims({ exp: 1_700_000_000 })) }, "token_expired"],
+    [{ token: jws(legacy, claims({ role: "service_role" })) }, "token_invalid"],
+    [{ token: jws({ ...legacy, key: "another secret of at least 32 bytes" }) }, "token_invalid"],
+    [{ token: jws(legacy, claims(), { alg: "none" }).replace(/[^.]*$/, "") }, "token_invalid"],
+  ] as const) {
+    assertProblem(await send(url, "GET", "/v1/notes", sent), code);
+    assertProblem(await send(url, "POST", "/v1/notes", { ...sent, body: '{"title":"a"}' }), code);
+  }
+  assertProblem(await send(url, "GET", "/v1/notes", { token, signed: null }), "app_guard_rejected");
+  assertProblem(await send(url, "GET", "/v1/notes", { token, signed: { timestamp: 1_700_000_000 } }), "clock_skew");
+  assert.deepEqual(await table(), stored);
+});
+
+// 404, 405
+
+test("what is not there is 404 for everybody, and another method is 405 with what is allowed", async () => {
+  assertProblem(await send(url, "GET", "/v2/notes", { signed: null }), "not_found");
+  await refused("not_found", [["GET", MISSING], ["DELETE", MISSING], ["POST", "/v1/notes/x/restore"]]);
+  for (const [target, allow, methods] of [
+    ["/health", "GET, HEAD", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"]],
+    ["/openapi.json", "GET, HEAD", ["POST", "OPTIONS"]],
+    ["/v1/me", "GET, HEAD", ["POST", "PUT", "DELETE", "OPTIONS"]],
+    ["/v1/notes", "GET, HEAD, POST", ["PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"]],
+    [note, "GET, HEAD, PUT, PATCH, DELETE", ["POST", "OPTIONS"]],
+    [`${note}/restore`, "POST", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]],
+  ] as const) {
+    for (const method of methods) {
+      const answered = await send(url, method, target, { signed: null });
+      if (method !== "HEAD") assertProblem(answered, "method_not_allowed");
+      assert.deepEqual([answered.status, answered.headers.get("allow")], [405, allow], `${method} ${target}`);
+    }
+  }
+});
+
+// 413
+
+test("a body over 256 KiB is refused by its declared size, before a byte of it is sent", async () => {
+  for (const length of ["262145", "1073741824", "99999999999"]) {
+    const request = open(url, "POST", "/v1/notes", { "Content-Type": "application/json", "Content-Length": length });
+    request.flushHeaders();
+    assertProblem(await answer(request), "payload_too_large");
+    request.destroy();
+  }
+});
+
+test("a body over 256 KiB is refused while it is read, and an endless one is cut off", async () => {
+  const { received, sent } = await sendEndless(url, "POST /v1/notes HTTP/1.1", "Host: localhost", "Content-Type: application/json");
+  assert.match(received, /^HTTP\/1\.1 413 .*"code":"payload_too_large"/s);
+  assert.ok(sent < 16 * 1024 * 1024, `${sent} bytes were taken`);
+  assert.deepEqual(await table(), stored);
+});
+
+test("a body of 256 KiB to the byte is read", async () => {
+  const body = (bytes: number) => `{"title":"a"${" ".repeat(bytes - 13)}}`;
+  await refused("payload_too_large", [["PATCH", note, { body: body(262_145) }]]);
+  const unknown = await send(url, "PATCH", note, { token, body: body(262_144).replace("title", "titel") });
+  assertProblem(unknown, "validation_failed");
+});
+
+// 415
+
+test("a body of another media type, or compressed, is unsupported_media_type", async () => {
+  const body = '{"title":"a"}';
+  const types = [
+    "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx", "application/problem+json", "json",
+    "application/", "text/json",
+  ];
+  const { "Content-Type": _, ...untyped } = headersOf("POST", "/v1/notes", { token, body });
+  const request = open(url, "POST", "/v1/notes", untyped);
+  request.end(body);
+  assertProblem(await answer(request), "unsupported_media_type");
+  await refused("unsupported_media_type", [
+    ...types.map((type) => ["POST", "/v1/notes", { body, headers: { "Content-Type": type } }] as Case),
+    ["POST", "/v1/notes", { body, headers: { "Content-Type": "application/merge-patch+json" } }],
+    ["PUT", note, { body, headers: { "Content-Type": "application/merge-patch+json" } }],
+    ["POST", "/v1/notes", { body, headers: { "Content-Type": ["application/json", "text/plain"] } }],
+    ...["gzip", "identity", "br"].map((encoding) => ["POST", "/v1/notes", { body, headers: { "Content-Encoding": encoding } }] as Case),
+    ["POST", "/v1/notes", {}],
+  ]);
+  for (const type of ["application/json; charset=utf-8", "APPLICATION/JSON", "application/json;charset=x", "application/merge-patch+json; a=b"]) {
+    assertProblem(await send(url, "PATCH", note, { token, body: "{}", headers: { "Content-Type": type } }), "validation_failed");
+  }
+});
+
+// 422
+
+test("what is wrong with a body is told by pointer", async () => {
+  for (const [body, ...errors] of [
+    ["{}", "/title required"],
+    ['{"title":""}', "/title length"],
+    ['{"title":" \\u00a0 "}', "/title length"],
+    ['{"title":"a\\u0000b"}', "/title characters"],
+    ['{"title":"a","body":"\\u0000"}', "/body characters"],
+    ['{"title":null}', "/title type"],
+    ['{"title":1,"body":[]}', "/title type", "/body type"],
+    ['{"title":"a","title":"a"}', "/title duplicate"],
+    ['{"title":"a","\\u0074itle":"b"}', "/title duplicate"],
+    ['{"title":"a","x":1}', "/x unknown"],
+    ['{"title":"a","a/b~c":1}', "/a~1b~0c unknown"],
+    ['{"title":"a","user_id":"x","id":"x","version":9}', "/user_id unknown", "/id unknown", "/version unknown"],
+    ['{"title":"a","created_at":"x","updated_at":"x","deleted_at":null}', "/created_at unknown", "/updated_at unknown", "/deleted_at unknown"],
+    ['{"title":"a","__proto__":{}}', "/__proto__ unknown"],
+    ["[]", " type"],
+    ["null", " type"],
+    ['"title"', " type"],
+    ["1", " type"],
+    ["true", " type"],
+    ['[{"title":"a"}]', " type"],
+  ] as const) {
+    const [problem] = await refused("validation_failed", [["POST", "/v1/notes", { body }]]);
+    const found = (problem?.errors ?? []).map((e) => `${e.pointer} ${e.code}`);
+    assert.deepEqual(found.sort(), [...errors].sort(), body);
+    for (const error of problem?.errors ?? []) assert.deepEqual(Object.keys(error).sort(), ["code", "message", "pointer"]);
+  }
+  const [empty] = await refused("validation_failed", [["PATCH", note, { body: "{}" }]]);
+  assert.deepEqual(empty?.errors?.map(({ pointer }) => pointer), [""]);
+});
+
+test("what is wrong with a query is told by parameter", async () => {
+  const cursor = "A".repeat(32);
+  const wrong: Record<string, string[]> = {
+    limit: [
+      "limit=0", "limit=101", "limit=-1", "limit=1.5", "limit=", "limit=%31%30%31", "limit=020", "limit=1e1", "limit=+5",
+      "limit=99999999999999999999", "limit=1&limit=1", "l%69mit=1&limit=1",
+    ],
+    state: ["state=gone", "state=", "state=Active", "state=active&state=active"],
+    cursor: ["cursor=x", "cursor=", `cursor=${cursor.slice(1)}`, `cursor=${cursor}A`, `cursor=f_________8${"A".repeat(21)}`],
+    "cursor limit state": ["limit=0&state=x&cursor=x"],
+    q: ["q=milk"],
+    offset: ["offset=1"],
+    Limit: ["Limit=1"],
+    select: ["select=id"],
+    user_id: ["user_id=eq.x"],
+    "\0": ["%00=1"],
+  };
+  for (const [parameters, queries] of Object.entries(wrong)) {
+    for (const query of queries) {
+      const [problem] = await refused("validation_failed", [["GET", `/v1/notes?${query}`]]);
+      assert.deepEqual(problem?.errors?.map(({ parameter }) => parameter).sort(), parameters.split(" "), query);
+      for (const error of problem?.errors ?? []) assert.deepEqual(Object.keys(error).sort(), ["code", "message", "parameter"]);
+    }
+  }
+  await refused("validation_failed", [
+    ["GET", "/v1/me?a=1"],
+    ["GET", `${note}?limit=1`],
+    ["POST", "/v1/notes?limit=1", { body: '{"title":"a"}' }],
+    ["DELETE", `${note}?x`],
+    ["POST", `${note}/restore?x=1`],
+  ]);
+});
+
+test("what a client sent is not thrown back at it", async () => {
+  const long = "x".repeat(10_000);
+  const [problem] = await refused("validation_failed", [["POST", "/v1/notes", { body: JSON.stringify({ title: "a", [long]: 1 }) }]]);
+  assert.ok(JSON.stringify(problem).length < 2000);
+  const many = Object.fromEntries(Array.from({ length: 5000 }, (_, n) => [`f${n}`, n]));
+  const [flood] = await refused("validation_failed", [["POST", "/v1/notes", { body: JSON.stringify(many) }]]);
+  assert.ok((flood?.errors?.length ?? 99) < 50);
+  const query = Array.from({ length: 500 }, (_, n) => `f${n}=1`).join("&");
+  const [parameters] = await refused("validation_failed", [["GET", `/v1/notes?${query}`]]);
+  assert.ok((parameters?.errors?.length ?? 99) < 50, `${parameters?.errors?.length} errors`);
+});
+
+// The public documents, and every answer
+
+test("the public documents are behind no door, and only the description may be stored", async () => {
+  for (const method of ["GET", "HEAD"]) {
+    const health = await send(url, method, "/health", { signed: null });
+    assert.equal(health.status, 200);
+    requestId(health);
+    const document = await send(url, method, "/openapi.json", { signed: null });
+    assert.deepEqual([document.status, document.headers.get("content-type")], [200, "application/json"]);
+    assert.match(document.headers.get("cache-control") ?? "", /public|max-age/);
+    assert.ok(document.headers.get("x-request-id"));
+  }
+});
+
+test("what the platform refuses itself opens nothing", async () => {
+  const { host } = new URL(url);
+  for (const line of ["get /v1/notes HTTP/1.1", "CONNECT /v1/notes HTTP/1.1", "GET /v1/notes?a b HTTP/1.1", "GET /v1/notes HTTP/3.0", "\u0000"]) {
+    assert.doesNotMatch(await raw(url, line, `Host: ${host}`), /^HTTP\/1\.1 [23]/, line);
+  }
+});
+
+test("Accept is ignored", async () => {
+  assert.equal(assertOk(await alice("GET", note, undefined, { headers: { Accept: "text/html;q=1, */*;q=0" } }), 200).title, "the only one");
+});

@@ -1,0 +1,115 @@
+// A stand-in for Supabase, where the real one can't be made to misbehave, and tokens that it might have signed.
+
+import { createHmac, generateKeyPairSync, sign, type JsonWebKey, type KeyObject } from "node:crypto";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { text } from "node:stream/consumers";
+
+import { JWT_SECRET } from "./support.ts";
+
+export interface Received {
+  method: string;
+  /** Path and query. */
+  target: string;
+  headers: IncomingMessage["headers"];
+  body: string;
+}
+
+/** Answers a request, or does what a broken server does. */
+export type Handler = (request: Received, response: ServerResponse) => void;
+
+export interface Stub {
+  url: string;
+  /** What it was asked, in order. */
+  received: Received[];
+  /** How it answers under `/rest/v1/`. */
+  rest: Handler;
+  /** How it answers for its key set. */
+  keys: Handler;
+  stop(): Promise<void>;
+}
+
+export async function startStub(): Promise<Stub> {
+  const sockets = new Set<Socket>();
+  const server = createServer(async (request, response) => {
+    const { method = "", url: target = "", headers } = request;
+    const received = { method, target, headers, body: await text(request) };
+    stub.received.push(received);
+    if (target === "/auth/v1/.well-known/jwks.json") stub.keys(received, response);
+    else if (target.startsWith("/rest/v1/")) stub.rest(received, response);
+    else response.writeHead(404).end();
+  });
+  server.on("connection", (socket) => sockets.add(socket));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const stub: Stub = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    received: [],
+    rest: json(200, []),
+    keys: json(200, { keys: [] }),
+    async stop() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+  return stub;
+}
+
+/** Always this answer. */
+export function json(status: number, body: unknown): Handler {
+  return (_, response) => response.writeHead(status, { "content-type": "application/json; charset=utf-8" }).end(JSON.stringify(body));
+}
+
+/** These bytes on the connection, then its end, unless it is to hang. */
+export function bytes(lines: string[], { hang = false } = {}): Handler {
+  return (_, { socket }) => {
+    socket?.write(lines.join("\r\n"), () => hang || socket.end());
+  };
+}
+
+/** A row of `notes` as hosted PostgREST writes it. */
+export const ROW = {
+  id: "7efe3d84-2d6a-4174-899e-8ffddea7a39a",
+  title: "title",
+  body: "body",
+  version: 3,
+  created_at: "2026-11-22T12:15:40.76+00:00",
+  updated_at: "2026-11-22T12:15:41+00:00",
+  deleted_at: null as string | null,
+};
+
+export interface Signer {
+  alg: "ES256" | "RS256" | "HS256";
+  kid?: string;
+  key: KeyObject | string;
+  jwk: JsonWebKey & Record<string, unknown>;
+}
+
+/** A new key under this name, and its public half. */
+export function newKey(kid: string, alg: "ES256" | "RS256" = "ES256", modulusLength = 2048): Signer {
+  const { privateKey, publicKey } =
+    alg === "ES256" ? generateKeyPairSync("ec", { namedCurve: "P-256" }) : generateKeyPairSync("rsa", { modulusLength });
+  return { alg, kid, key: privateKey, jwk: { ...publicKey.export({ format: "jwk" }), kid, alg, use: "sig" } };
+}
+
+export const legacy: Signer = { alg: "HS256", key: JWT_SECRET, jwk: {} };
+
+export const SUB = "7efe3d84-0000-4000-8000-8ffddea7a39a";
+
+/** What a token of a signed-in user says. */
+export function claims(changes: Record<string, unknown> = {}): Record<string, unknown> {
+  const now = Math.floor(Date.now() / 1000);
+  return { sub: SUB, role: "authenticated", aud: "authenticated", iat: now - 5, exp: now + 600, email: "user@example.com", ...changes };
+}
+
+/** A compact JWS of this payload; `header` changes what its header says, text stands for itself. */
+export function jws(signer: Signer, payload: unknown = claims(), header: Record<string, unknown> | string = {}): string {
+  const encode = (part: unknown) => Buffer.from(typeof part === "string" ? part : JSON.stringify(part)).toString("base64url");
+  const fields = typeof header === "string" ? header : { alg: signer.alg, ...(signer.kid && { kid: signer.kid }), typ: "JWT", ...header };
+  const input = `${encode(fields)}.${encode(payload)}`;
+  return `${input}.${signatureOf(signer, input).toString("base64url")}`;
+}
+
+function signatureOf({ alg, key }: Signer, input: string): Buffer {
+  if (alg === "HS256") return createHmac("sha256", key as string).update(input).digest();
+  return sign("sha256", Buffer.from(input), { key: key as KeyObject, dsaEncoding: "ieee-p1363" });
+}

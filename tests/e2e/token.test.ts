@@ -1,0 +1,353 @@
+// The second door: who is the user? With a stand-in for the project's key set, since the embedded Supabase has none.
+
+import assert from "node:assert/strict";
+import { createPublicKey, randomUUID, type JsonWebKey, type KeyObject } from "node:crypto";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, beforeEach, test } from "node:test";
+
+import type { Answer } from "../../client/src/index.ts";
+import type { Vars } from "../../tools/stack/vars.ts";
+import { assertOk, assertProblem, send } from "./http.ts";
+import { bytes, claims, json, jws, legacy, newKey, startStub, SUB, type Handler, type Signer, type Stub } from "./stub.ts";
+import { JWT_SECRET, startWorkerAlone, withWorker, workerVars, type LoggedWorker } from "./support.ts";
+
+const KEY_SET = "/auth/v1/.well-known/jwks.json";
+const es256 = newKey("es");
+const rs256 = newKey("rs", "RS256");
+const other = newKey("es");
+
+let stub: Stub;
+let worker: LoggedWorker;
+
+before(async () => {
+  stub = await startStub();
+  worker = await startWorkerAlone(workerVars(stub.url));
+});
+after(async () => {
+  await worker?.stop();
+  await stub?.stop();
+});
+
+beforeEach(() => {
+  stub.keys = keySet(es256, rs256);
+});
+
+function keySet(...keys: (Signer | JsonWebKey)[]): Handler {
+  return json(200, { keys: keys.map((key) => ("jwk" in key ? key.jwk : key)) });
+}
+
+function me(token: string, url = worker.url): Promise<Answer> {
+  return send(url, "GET", "/v1/me", { token });
+}
+
+/** How often the key set was fetched. */
+function fetches(): number {
+  return stub.received.filter(({ target }) => target === KEY_SET).length;
+}
+
+/** A Worker that knows no key yet, in front of a stub that nobody asked yet. */
+async function coldly(keys: Handler, work: (url: string) => Promise<void>, vars: Vars = {}): Promise<void> {
+  stub.keys = keys;
+  stub.received.length = 0;
+  await withWorker(workerVars(stub.url, vars), {}, ({ url }) => work(url));
+}
+
+// Good tokens
+
+test("a token of each algorithm is accepted, and what it says is shown", async () => {
+  for (const signer of [es256, rs256, legacy]) {
+    const said = { email: "user@example.com", session_id: randomUUID(), aal: "aal2", is_anonymous: true };
+    const payload = claims(said);
+    assert.deepEqual(assertOk(await me(jws(signer, payload)), 200), { sub: SUB, ...said, exp: payload["exp"], app_id: "rn-test" }, signer.alg);
+  }
+});
+
+test("what a token may leave out is null, or false", async () => {
+  const { sub, role, aud, exp } = claims();
+  const expected = { sub, email: null, session_id: null, aal: null, is_anonymous: false, exp, app_id: "rn-test" };
+  assert.deepEqual(assertOk(await me(jws(es256, { sub, role, aud, exp })), 200), expected);
+});
+
+test("claims may be spelled in every way that means the same", async () => {
+  const now = Math.floor(Date.now() / 1000);
+  for (const changes of [
+    { aud: ["authenticated"] },
+    { aud: ["other", "authenticated"] },
+    { sub: SUB.toUpperCase() },
+    { exp: now - 20 },
+    { nbf: now + 20, iat: now + 20 },
+    { exp: now + 600.5 },
+    { app_metadata: { role: "admin", aud: "x" }, amr: [{ method: "password" }] },
+  ]) {
+    assert.equal(assertOk(await me(jws(es256, claims(changes))), 200).sub, SUB, JSON.stringify(changes));
+  }
+  for (const header of [{ typ: undefined }, { typ: "jwt" }, { cty: "x" }]) assertOk(await me(jws(es256, claims(), header)), 200);
+});
+
+// Bad tokens, under a good signature
+
+const now = Math.floor(Date.now() / 1000);
+const CLAIMS: Record<string, Record<string, unknown>> = {
+  "the service key's role": { role: "service_role" },
+  "the anon key's role": { role: "anon" },
+  "no role": { role: undefined },
+  "a list of roles": { role: ["authenticated"] },
+  "a role in another case": { role: "Authenticated" },
+  "another audience": { aud: "other" },
+  "no audience": { aud: undefined },
+  "no audience among several": { aud: ["a", "b"] },
+  "an audience within an audience": { aud: [["authenticated"]] },
+  "no subject": { sub: undefined },
+  "an empty subject": { sub: "" },
+  "a subject that is no UUID": { sub: "alice" },
+  "a subject with SQL": { sub: `${SUB}' or 1=1` },
+  "a subject in braces": { sub: `{${SUB}}` },
+  "no expiry": { exp: undefined },
+  "an expiry in text": { exp: String(now + 600) },
+  "an expiry without end": { exp: 1e18 },
+  "a negative expiry": { exp: -1 },
+  "no expiry but null": { exp: null },
+  "a beginning in the future": { nbf: now + 120 },
+  "an issue in the future": { iat: now + 120 },
+  "a beginning in text": { nbf: "0" },
+};
+
+for (const [what, changes] of Object.entries(CLAIMS)) {
+  test(`a token with ${what} is invalid`, async () => {
+    for (const signer of [es256, legacy]) assertProblem(await me(jws(signer, claims(changes))), "token_invalid");
+  });
+}
+
+test("a token is expired only if nothing else is wrong with it", async () => {
+  for (const exp of [now - 40, now - 40.5, 1, 0]) assertProblem(await me(jws(es256, claims({ exp }))), "token_expired");
+  assertProblem(await me(jws(es256, claims({ exp: now - 40, role: "anon" }))), "token_invalid");
+  assertProblem(await me(jws(other, claims({ exp: now - 40 }))), "token_invalid");
+});
+
+test("claims or a header that name something twice are invalid", async () => {
+  const text = JSON.stringify(claims());
+  for (const twice of [`{"role":"anon",${text.slice(1)}`, `${text.slice(0, -1)},"sub":"${SUB}"}`, `${text.slice(0, -1)},"x":{"a":1,"a":2}}`]) {
+    assertProblem(await me(jws(es256, twice)), "token_invalid");
+  }
+  for (const header of ['{"alg":"ES256","kid":"es","alg":"ES256"}', '{"alg":"ES256","kid":"es","kid":"es"}']) {
+    assertProblem(await me(jws(es256, claims(), header)), "token_invalid");
+  }
+  for (const payload of ["[]", "null", '"x"', "{", "", `${text} `.repeat(2), `\ufeff${text}`]) assertProblem(await me(jws(es256, payload)), "token_invalid");
+});
+
+// Bad signatures
+
+/** HS256, with a public key as the secret in one of its spellings. */
+function confused(spelling: string | Buffer, kid: string): string {
+  return jws({ alg: "HS256", kid, key: spelling as string, jwk: {} });
+}
+
+test("no signature is good that was not made by the named key with its algorithm", async () => {
+  const [head, payload, signature] = jws(es256).split(".") as [string, string, string];
+  const pem = createPublicKey(es256.key as KeyObject).export({ type: "spki", format: "pem" });
+  const der = createPublicKey(rs256.key as KeyObject).export({ type: "spki", format: "der" });
+  const raw = Buffer.from(signature, "base64url");
+  const [r, s] = [raw.subarray(0, 32), raw.subarray(32)];
+  const n = Buffer.from("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", "hex");
+  const zero = Buffer.alloc(32);
+  const resigned = (...parts: Buffer[]) => `${head}.${payload}.${Buffer.concat(parts).toString("base64url")}`;
+  const bad: Record<string, string> = {
+    "another key": jws(other),
+    "another key's name": jws(es256, claims(), { kid: "rs" }),
+    "the other algorithm's name": jws(es256, claims(), { alg: "RS256" }),
+    "RS256 under the name of ES256": jws({ ...rs256, kid: "es" }),
+    "ES256 with the name of the RSA key": jws({ ...es256, kid: "rs" }),
+    "PS256": jws(rs256, claims(), { alg: "PS256" }),
+    "ES384": jws(es256, claims(), { alg: "ES384" }),
+    "another token's": `${jws(es256, claims({ exp: now + 999 })).split(".").slice(0, 2).join(".")}.${signature}`,
+    "one with a changed payload": `${head}.${Buffer.from(JSON.stringify(claims({ aal: "aal3" }))).toString("base64url")}.${signature}`,
+    "r and s of zero": resigned(zero, zero),
+    "r of zero": resigned(zero, s),
+    "s of zero": resigned(r, zero),
+    "r and s of the order": resigned(n, n),
+    "63 bytes": resigned(raw.subarray(0, 63)),
+    "65 bytes": resigned(raw, Buffer.from([0])),
+    "DER": resigned(Buffer.from([0x30, 0x44, 0x02, 0x20]), r, Buffer.from([0x02, 0x20]), s),
+    "none at all": `${head}.${payload}.`,
+    "HS256 with the public key in PEM": confused(pem as string, "es"),
+    "HS256 with the public key in DER": confused(der as Buffer, "rs"),
+    "HS256 with a coordinate of the key": confused(Buffer.from(es256.jwk.x as string, "base64url"), "es"),
+    "HS256 with an empty secret": confused("", "es"),
+    "HS256 with another secret": jws({ ...legacy, key: "another secret of at least 32 bytes" }),
+    "HS256 with the secret decoded": jws({ ...legacy, key: Buffer.from(JWT_SECRET, "base64url") as never }),
+    "no kid": jws({ ...es256, kid: "" }),
+    "no name for the key but an empty one": jws(es256, claims(), { kid: "" }),
+  };
+  for (const alg of ["none", "None", "NONE", "nOnE", "", "hs256", "es256", "HS384", "HS512", "EdDSA", " ES256", null, 1, ["ES256"]]) {
+    bad[`alg ${JSON.stringify(alg)}`] = jws(es256, claims(), { alg });
+    bad[`alg ${JSON.stringify(alg)}, unsigned`] = bad[`alg ${JSON.stringify(alg)}`]!.replace(/[^.]*$/, "");
+  }
+  for (const [what, token] of Object.entries(bad)) {
+    const answered = await me(token);
+    assert.equal(answered.status, 401, what);
+    assertProblem(answered, "token_invalid");
+  }
+});
+
+test("a token has one spelling", async () => {
+  const token = jws(es256);
+  const [head, payload, signature] = token.split(".") as [string, string, string];
+  const loose = signature.slice(0, -1) + String.fromCharCode(signature.charCodeAt(85) + 1);
+  for (const spelling of [
+    `${token}.`, `.${token}`, `${token}.${signature}`, `${head}.${payload}`, head, "..", "a.b.c", `${head}..${signature}`, `${token}=`, `${head}=.${payload}.${signature}`,
+    `${head}.${payload}.${signature}==`, `${head}.${payload}.${loose}`, `${head}.${payload} .${signature}`, `${head}. ${payload}.${signature}`, `${head}.${payload}+.${signature}`,
+    `${head}.${payload}/.${signature}`, jws(es256, claims({ pad: "x".repeat(8 * 1024) })),
+  ]) {
+    assertProblem(await me(spelling), "token_invalid");
+  }
+});
+
+test("a token that needs something understood, or is of another kind, is invalid", async () => {
+  for (const header of [
+    { crit: ["exp"] }, { crit: [] }, { crit: ["b64"], b64: false }, { b64: false }, { b64: true }, { typ: "at+jwt" }, { typ: "logout+jwt" }, { typ: "dpop+jwt" }, { typ: 1 },
+    { kid: ["es"] }, { kid: null }, { kid: 0 }, { kid: { es: 1 } },
+  ]) {
+    assertProblem(await me(jws(es256, claims(), header)), "token_invalid");
+  }
+});
+
+test("a token brings no key of its own, and nothing that it points to is fetched", async () => {
+  let asked = 0;
+  const trap = createServer((_, response) => {
+    asked++;
+    keySet(other)({} as never, response);
+  });
+  await new Promise<void>((resolve) => trap.listen(0, "127.0.0.1", resolve));
+  const address = `http://127.0.0.1:${(trap.address() as AddressInfo).port}/keys`;
+  for (const header of [{ jku: address }, { x5u: address }, { jwk: other.jwk }, { x5c: ["MIIB"] }, { jku: address, x5u: address, jwk: other.jwk }]) {
+    assertProblem(await me(jws(other, claims(), header)), "token_invalid");
+    assertOk(await me(jws(es256, claims(), header)), 200);
+  }
+  trap.close();
+  assert.equal(asked, 0);
+});
+
+// The issuer, and HS256
+
+test("the issuer is the project's, unless another one is set", async () => {
+  const project = `${stub.url}/auth/v1`;
+  for (const [setting, right] of [["", project], ["https://auth.example.com", "https://auth.example.com"]] as const) {
+    await withWorker(workerVars(stub.url, { SUPABASE_JWT_ISSUER: setting }), {}, async ({ url }) => {
+      assertOk(await me(jws(es256, claims({ iss: right })), url), 200);
+      for (const iss of [undefined, "", `${right}/`, `${right}.evil.example`, right.toUpperCase(), [right], "https://evil.example/auth/v1", null]) {
+        assertProblem(await me(jws(es256, claims({ iss })), url), "token_invalid");
+      }
+    });
+  }
+});
+
+test("HS256 is refused where its secret is not set", async () => {
+  const { SUPABASE_JWT_SECRET: _, ...vars } = workerVars(stub.url);
+  await withWorker(vars, {}, async ({ url }) => {
+    for (const key of [JWT_SECRET, "", "undefined"]) assertProblem(await me(jws({ ...legacy, key }), url), "token_invalid");
+    assertOk(await me(jws(es256), url), 200);
+  });
+});
+
+// The life of the key set
+
+test("requests that come together share one fetch, and later ones need none", async () => {
+  const slowly: Handler = (request, response) => void setTimeout(() => keySet(es256)(request, response), 200);
+  await coldly(slowly, async (url) => {
+    const answers = await Promise.all(Array.from({ length: 10 }, () => me(jws(es256), url)));
+    assert.deepEqual(answers.map(({ status }) => status), Array(10).fill(200));
+    assertOk(await me(jws(es256), url), 200);
+    assert.equal(fetches(), 1);
+    const [request] = stub.received;
+    assert.deepEqual([request?.method, request?.headers.authorization, request?.body], ["GET", undefined, ""]);
+  });
+});
+
+test("a new key is found at once, and a withdrawn one is gone with it", async () => {
+  const next = newKey("next", "RS256");
+  await coldly(keySet(es256), async (url) => {
+    assertOk(await me(jws(es256), url), 200);
+    stub.keys = keySet(next);
+    assertOk(await me(jws(next), url), 200);
+    assertProblem(await me(jws(es256), url), "token_invalid");
+  });
+});
+
+test("a flood of made-up key names costs one fetch", async () => {
+  await coldly(keySet(es256), async (url) => {
+    assertOk(await me(jws(es256), url), 200);
+    const kids = ["../../jwks", "' or 1=1 --", "x".repeat(4096), "ES", "es ", "\u0000", "__proto__", ...Array.from({ length: 40 }, () => randomUUID())];
+    for (const answered of await Promise.all(kids.map((kid) => me(jws(other, claims(), { kid }), url)))) assertProblem(answered, "token_invalid");
+    assertOk(await me(jws(es256), url), 200);
+    assert.equal(fetches(), 2, "the first one and one more");
+  });
+});
+
+const FAULTS: Record<string, Handler> = {
+  "down": (_, response) => void response.destroy(),
+  "failing": json(500, { message: "SECRET" }),
+  "a page": (_, response) => void response.writeHead(200, { "content-type": "text/html" }).end("<html>"),
+  "cut short": bytes(["HTTP/1.1 200 OK", "Content-Length: 999", "", '{"keys":['] ),
+  "redirecting": (_, response) => void response.writeHead(302, { location: `${stub.url}/rest/v1/keys` }).end(),
+  "endless": (_, response) => void response.writeHead(200).end(`{"keys":[${" ".repeat(1024 * 1024)}]}`),
+  "without keys": json(200, {}),
+  "symmetric": keySet(es256, { kty: "oct", kid: "oct", alg: "HS256", k: Buffer.from(JWT_SECRET).toString("base64url") }),
+};
+
+for (const [what, fault] of Object.entries(FAULTS)) {
+  test(`a key set that is ${what} is no reason to call a token invalid, and takes nothing from known keys`, async () => {
+    await coldly(fault, async (url) => {
+      for (let n = 0; n < 3; n++) {
+        const answered = await me(jws(es256), url);
+        assertProblem(answered, "dependency_unavailable");
+        assert.doesNotMatch(answered.body, /SECRET|html|127\.0\.0\.1/);
+      }
+      assert.equal(fetches(), 1, "a failed endpoint is left alone for a while");
+      assertOk(await me(jws(legacy), url), 200);
+    });
+    await coldly(keySet(es256), async (url) => {
+      assertOk(await me(jws(es256), url), 200);
+      stub.keys = fault;
+      assertProblem(await me(jws(newKey("unknown")), url), "dependency_unavailable");
+      assertOk(await me(jws(es256), url), 200);
+      assert.equal(fetches(), 2);
+    });
+    assert.equal(stub.received.filter(({ target }) => target !== KEY_SET).length, 0, "a redirect was followed");
+  });
+}
+
+test("a key set that hangs is waited for until its deadline, by all together", async () => {
+  for (const hang of [() => {}, bytes(["HTTP/1.1 200 OK", "Content-Length: 999", "", "{"], { hang: true })] as Handler[]) {
+    await coldly(hang, async (url) => {
+      const began = Date.now();
+      const answers = await Promise.all(Array.from({ length: 5 }, () => me(jws(es256), url)));
+      for (const answered of answers) assertProblem(answered, "dependency_unavailable");
+      const took = Date.now() - began;
+      assert.ok(took >= 290 && took < 2000, `${took} ms`);
+      assert.equal(fetches(), 1);
+    }, { JWKS_TIMEOUT_MS: "300" });
+  }
+});
+
+test("a key that falls short is dropped, and the good ones beside it stay", async () => {
+  let count = 0;
+  /** A key that would be good but for this. */
+  const key = (change: Record<string, unknown>, alg?: "RS256", bits?: number): Signer => {
+    const signer = newKey(`dropped ${++count}`, alg, bits);
+    return { ...signer, jwk: { ...signer.jwk, ...change } };
+  };
+  const dropped = [
+    key({ use: "enc" }), key({ key_ops: ["sign"] }), key({ key_ops: [] }), key({ alg: "ES384" }), key({ alg: "RS256" }), key({ alg: "ES256" }, "RS256"), key({ crv: "P-384" }),
+    key({ crv: "secp256k1" }), key({ y: other.jwk.y }), key({ x: "AA" }), key({ kty: "OKP" }), key({ kid: ["dropped"] }), key({ kid: undefined }), key({ e: "AQ" }, "RS256"),
+    key({ e: "AQAA" }, "RS256"), key({}, "RS256", 1024), ...[newKey("twin"), newKey("twin")],
+  ];
+  await coldly(keySet(...dropped, es256), async (url) => {
+    for (const signer of dropped) {
+      const answered = await me(jws(signer), url);
+      assert.equal(answered.status, 401, JSON.stringify(signer.jwk));
+      assertProblem(answered, "token_invalid");
+    }
+    assertOk(await me(jws(es256), url), 200);
+  });
+});
