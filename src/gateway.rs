@@ -174,7 +174,10 @@ fn refuse_body(error: BodyError) -> Problem {
         BodyError::TooLarge => too_large(),
         BodyError::Broken => Problem::new(Code::MalformedRequest, "The body did not arrive whole."),
         // A slow network is a fault that may pass, so it is no 4xx.
-        BodyError::Slow => Problem::dependency("the body took too long to arrive", 1),
+        BodyError::Slow => Problem::new(
+            Code::DependencyUnavailable,
+            "The body took longer than 30 seconds to arrive.",
+        ),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the commands mean: from a [`Command`] to the response.
+//! What the commands mean: from a [`NotesCommand`] to the response.
 //!
 //! Promise: a write happens at most once, only where its precondition held in the same statement
 //! that wrote, and what is already as the client wants it is success. It refuses to tell another

@@ -9,47 +9,59 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
-import { root } from "./setup/shell.ts";
+import { Failure, root } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
-import { devVars, number, overridden, places, required } from "./stack/vars.ts";
-import { requireFreePort, startWorker } from "./stack/worker.ts";
+import { devVars, number, overrides, places, required } from "./stack/vars.ts";
+import { requireFreePort, startWorker, type Worker } from "./stack/worker.ts";
 
-const { values: options } = parseArgs({ options: { fresh: { type: "boolean", default: false } } });
+const options = parseOptions();
 const { port, supabasePort, dataDir } = places();
 const limits = { ip: number("AIRLOCK_LIMIT_IP", 100_000), user: number("AIRLOCK_LIMIT_USER", 100_000) };
 const upstream = process.env["AIRLOCK_UPSTREAM"];
 await requireFreePort(port, "AIRLOCK_PORT");
+if (!upstream) await requireFreePort(supabasePort, "SUPABASE_PORT");
 
 const vars = await devVars();
+const changes = await overrides();
+let worker: Worker | undefined;
+let stopping: Promise<void> | undefined;
 const supabase = upstream ? undefined : startSupabase();
+for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => (stopping ??= stop()));
+
 const [supabaseUrl] = await Promise.all([supabase?.ready ?? upstream, build()]);
 const storage = join(dataDir, "worker");
 // Used nonces outlive a restart. Miniflare would also keep the limiters' counts, which nobody expects.
 await rm(options.fresh ? storage : join(storage, "ratelimit"), { recursive: true, force: true });
-const worker = await startWorker({
+worker = await startWorker({
   port,
   limits,
   dataDir: storage,
-  vars: await overridden({ ...vars, SUPABASE_URL: supabaseUrl ?? "" }),
+  vars: { ...vars, SUPABASE_URL: supabaseUrl ?? "", ...changes },
 });
 // It answers, whatever it answers: a configuration that it refuses is a thing to try, too.
 await fetch(`${worker.url}/health`);
 
-let stopping: Promise<void> | undefined;
-for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => (stopping ??= stop()));
 console.log(`airlock ready ${worker.url}`);
-console.log(
-  upstream
-    ? `  upstream  ${upstream}`
-    : `  Supabase  ${supabaseUrl}  users alice@example.com and bob@example.com, password airlock-dev-password`,
-);
-if (!upstream) console.log(`  try it    ${portsInFront()}npm run request -- POST /v1/notes '{"title":"hello"}'`);
+if (upstream) {
+  console.log(`  upstream  ${upstream}`);
+} else {
+  console.log(`  Supabase  ${supabaseUrl}  users alice@example.com and bob@example.com, password airlock-dev-password`);
+  console.log(`  try it    ${portsInFront()}npm run request -- POST /v1/notes '{"title":"hello"}'`);
+}
 
 async function stop(): Promise<void> {
   // The Worker first: what it has acknowledged is in the database, which then closes in peace.
-  await worker.stop();
+  await worker?.stop();
   await supabase?.stop();
   process.exit();
+}
+
+function parseOptions(): { fresh: boolean } {
+  try {
+    return parseArgs({ options: { fresh: { type: "boolean", default: false } } }).values;
+  } catch (error) {
+    throw new Failure(`${(error as Error).message}\nnpm run dev [-- --fresh]`);
+  }
 }
 
 /** In a process of its own: a slow query holds up everything else in the same one. */

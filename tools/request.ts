@@ -8,9 +8,9 @@ import { parseArgs } from "node:util";
 
 import { createClient } from "@supabase/supabase-js";
 
-import { createAirlock } from "../client/src/index.ts";
+import { AirlockNetworkError, createAirlock } from "../client/src/index.ts";
 import { Failure } from "./setup/shell.ts";
-import { devApp, devVars, overridden, places, required } from "./stack/vars.ts";
+import { devApp, devVars, overrides, places, required } from "./stack/vars.ts";
 
 const USAGE = "npm run request -- METHOD PATH [JSON] [--as alice|bob] [--no-token] [--header 'Name: value']...";
 
@@ -19,14 +19,14 @@ const { port, supabasePort } = places();
 const vars = await devVars();
 const airlock = createAirlock({
   url: `http://127.0.0.1:${port}`,
-  ...devApp(await overridden(vars)),
+  ...devApp({ ...vars, ...(await overrides()) }),
   getToken: async () => null,
 });
-const headers = Object.fromEntries(header.map((line) => [line.slice(0, line.indexOf(":")).trim(), line.slice(line.indexOf(":") + 1).trim()]));
+const headers = Object.fromEntries(header);
 const response = await airlock
   .request(method, target, { token: as ? await signIn(as) : null, headers, ...(body !== undefined && { body }) })
-  .catch(() => {
-    throw new Failure(`Nothing answers at http://127.0.0.1:${port}. Is \`npm run dev\` running? (AIRLOCK_PORT sets another port.)`);
+  .catch((error: unknown) => {
+    throw error instanceof AirlockNetworkError ? new Failure(nothingAt(`http://127.0.0.1:${port}`, "AIRLOCK_PORT")) : error;
   });
 
 console.log(`HTTP ${response.status}`);
@@ -52,15 +52,22 @@ function parse() {
       return fail((error as Error).message);
     }
   })();
-  const [method, target, body, ...rest] = parsed.positionals;
+  const [given, target, body, ...rest] = parsed.positionals;
+  const method = given?.toUpperCase();
   if (!method || !target?.startsWith("/") || rest.length > 0) return fail("A request is a METHOD and a PATH that begins with /, and JSON where it has a body.");
-  return {
-    method: method.toUpperCase(),
-    target,
-    body,
-    as: parsed.values["no-token"] ? undefined : parsed.values.as,
-    header: parsed.values.header,
-  };
+  if (body !== undefined && ["GET", "HEAD"].includes(method)) return fail(`${method} has no body. (Is the -- after "npm run request" missing?)`);
+  const as = parsed.values["no-token"] ? undefined : parsed.values.as.replace(/@example\.com$/, "");
+  if (as !== undefined && !["alice", "bob"].includes(as)) return fail("The demo users are alice and bob.");
+  const header = parsed.values.header.map((line): [string, string] => {
+    const [, name = "", value = ""] = /^([\w-]+):\s*(.*)$/.exec(line) ?? fail(`--header takes 'Name: value', not '${line}'.`);
+    if (/^(authorization|x-app-.*)$/i.test(name)) return fail(`${name} is what this command makes itself.`);
+    return [name, value];
+  });
+  return { method, target, body, as, header };
+}
+
+function nothingAt(url: string, variable: string): string {
+  return `Nothing answers at ${url}. Is \`npm run dev\` running? (${variable} sets another port.)`;
 }
 
 async function signIn(user: string): Promise<string> {
@@ -71,7 +78,8 @@ async function signIn(user: string): Promise<string> {
     email: `${user}@example.com`,
     password: "airlock-dev-password",
   });
-  if (error) throw new Failure(`${user}@example.com can't sign in at ${url}: ${error.message}. The demo users are alice and bob.`);
+  if (error?.name === "AuthRetryableFetchError") throw new Failure(nothingAt(url, "SUPABASE_PORT"));
+  if (error) throw new Failure(`${user}@example.com can't sign in at ${url}: ${error.message}.`);
   return data.session.access_token;
 }
 

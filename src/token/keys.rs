@@ -19,6 +19,10 @@ const COOL_DOWN: Millis = 30_000;
 /// A project's set is about 1 KB.
 const SET_MAX: usize = 256 * 1024;
 
+/// How long beyond its deadline a fetch is waited for before another request takes it over: it must
+/// have the time to say that it failed.
+const GRACE: Millis = 500;
+
 /// How often a request looks whether another one's fetch is back. Waiting for that fetch itself
 /// would tie this request to the other's: the platform ends a request's I/O with the request.
 const POLL: u32 = 10;
@@ -72,7 +76,10 @@ impl Keys {
 
     /// Finds the key that a token names.
     pub(super) async fn find(&self, kid: &str, edge: &impl Edge) -> Lookup {
-        let patience = edge.now().saturating_add(self.timeout);
+        let patience = edge
+            .now()
+            .saturating_add(self.timeout)
+            .saturating_add(2 * GRACE);
         loop {
             // In a statement of its own: the borrow must be over before anything is awaited.
             let step = self.state.borrow_mut().step(kid, edge.now(), self.timeout);
@@ -141,7 +148,7 @@ impl State {
         if fresh && now < self.cool_until {
             return Step::Done(Lookup::Unknown);
         }
-        self.fetching_until = now.saturating_add(timeout);
+        self.fetching_until = now.saturating_add(timeout).saturating_add(GRACE);
         if fresh {
             // From the start, so that a fetch that never ends counts as well.
             self.cool_until = now.saturating_add(COOL_DOWN);

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -46,7 +47,7 @@ test("it serves both, loses nothing over a restart and leaves nothing running", 
   const second = npm(["run", "dev"], environment);
   await ready(second);
   assert.match(await request("GET", "/v1/notes"), /"title": "hello"/);
-  await stop(second);
+  await stop(second, "SIGINT");
 
   const fresh = npm(["run", "dev", "--", "--fresh"], environment);
   await ready(fresh);
@@ -105,9 +106,25 @@ test("AIRLOCK_UPSTREAM takes the place of the embedded Supabase, AIRLOCK_VARS an
 });
 
 test("without a server the request says what to do", async () => {
-  const run = npm(["run", "request", "--", "GET", "/health", "--no-token"], environment);
-  assert.notEqual(await run.ended, 0);
-  assert.match(run.output, /Is `npm run dev` running\?/);
+  for (const options of [["--no-token"], ["--as", "bob"]]) {
+    const run = npm(["run", "request", "--", "GET", "/health", ...options], environment);
+    assert.notEqual(await run.ended, 0);
+    assert.match(run.output, /Is `npm run dev` running\?/);
+  }
+});
+
+test("a request that was not meant is refused with what is wrong", async () => {
+  for (const [args, says] of [
+    [["GET"], /A request is a METHOD and a PATH/],
+    [["GET", "/v1/notes", "bob"], /GET has no body/],
+    [["GET", "/v1/notes", "--as", "mallory"], /alice and bob/],
+    [["PATCH", "/v1/notes", "{}", "--header", "If-Match"], /--header takes 'Name: value'/],
+    [["GET", "/v1/me", "--header", "Authorization: Bearer x"], /makes itself/],
+  ] as const) {
+    const run = npm(["run", "request", "--", ...args], environment);
+    assert.notEqual(await run.ended, 0);
+    assert.match(run.output, says);
+  }
 });
 
 function npm(args: string[], env: NodeJS.ProcessEnv): Run {
@@ -126,9 +143,10 @@ async function ready(run: Run): Promise<void> {
   }
 }
 
-async function stop(run: Run): Promise<void> {
-  run.child.kill("SIGTERM");
-  await run.ended;
+async function stop(run: Run, signal: "SIGTERM" | "SIGINT" = "SIGTERM"): Promise<void> {
+  run.child.kill(signal);
+  assert.equal(await run.ended, 0, `it did not end by itself:\n${run.output}`);
+  assert.equal(existsSync(join(scratch, "data", "pglite.lock")), false, "the database was closed");
   for (const name of ["AIRLOCK_PORT", "SUPABASE_PORT"]) {
     assert.equal(await answers(environment[name]), false, `${name} still answers`);
   }

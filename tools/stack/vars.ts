@@ -53,10 +53,10 @@ export async function devVars(): Promise<Vars> {
   return read(FILE);
 }
 
-/** `vars`, with every line of the file `AIRLOCK_VARS` in place of the one of that name. */
-export async function overridden(vars: Vars): Promise<Vars> {
+/** The lines of the file `AIRLOCK_VARS`, each of which takes the place of the one of that name. */
+export async function overrides(): Promise<Vars> {
   const file = process.env["AIRLOCK_VARS"];
-  return file ? { ...vars, ...(await read(file)) } : vars;
+  return file ? read(file) : {};
 }
 
 /** The named values, all of which development needs. */

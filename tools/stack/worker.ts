@@ -31,6 +31,8 @@ export interface Worker {
   miniflare: Miniflare;
 }
 
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 /** What of wrangler.toml matters here; wrangler's own type is too wide to be checked. */
 interface WranglerConfig {
   compatibility_date: string;
@@ -50,6 +52,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     return [name, { className, useSQLite: true }] as const;
   });
 
+  const listening = SIGNALS.map((signal) => [signal, process.listeners(signal)] as const);
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       host: "127.0.0.1",
@@ -78,6 +81,11 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       ...(options.dataDir && { resourcePersistencePath: options.dataDir }),
     }),
   );
+  // Miniflare ends the process at a signal, there and then. How it ends is for the caller to say, who may
+  // have a database to close.
+  for (const [signal, before] of listening) {
+    for (const listener of process.listeners(signal)) if (!before.includes(listener)) process.off(signal, listener);
+  }
   const url = await miniflare.unsafeGetDirectURL("airlock");
   return { url: url.origin, stop: () => miniflare.dispose(), miniflare };
 }
