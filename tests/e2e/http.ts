@@ -84,14 +84,17 @@ export function raw(url: string, ...lines: string[]): Promise<string> {
   });
 }
 
-/** Sends an endless body in chunks until the other side has enough. Returns all that comes back, and how much was sent. */
-export function sendEndless(url: string, ...lines: string[]): Promise<{ received: string; sent: number }> {
+/** Sends a body without an end, in chunks, `most` bytes of it, until the other side has enough. Returns what came back, and how much was sent. */
+export function sendEndless(url: string, lines: string[], most = Infinity): Promise<{ received: string; sent: number }> {
   const { hostname, port } = new URL(url);
   const chunk = `4000\r\n${"x".repeat(0x4000)}\r\n`;
   return new Promise((resolve) => {
     let [received, sent] = ["", 0];
     const more = () => {
-      while (socket.writable && socket.write(chunk)) sent += 0x4000;
+      while (socket.writable && sent < most) {
+        sent += 0x4000;
+        if (!socket.write(chunk)) return;
+      }
     };
     const socket = connect(Number(port), hostname, () => {
       socket.write([...lines, "Transfer-Encoding: chunked", "", ""].join("\r\n"));
