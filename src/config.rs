@@ -93,14 +93,14 @@ impl Config {
         let origin = url.as_str().trim_end_matches('/');
         let config = Self {
             apps,
-            verifier: Verifier {
+            verifier: Verifier::new(
                 issuer,
                 secret,
-                keys: Keys::new(
+                Keys::new(
                     format!("{origin}/auth/v1/.well-known/jwks.json"),
                     millis("JWKS_TIMEOUT_MS", 3_000)?,
                 ),
-            },
+            ),
             database: Database::new(
                 &format!("{origin}/rest/v1"),
                 &key,

@@ -5,7 +5,7 @@
 
 use crate::reply::{Response, empty, with};
 use crate::route::{self, Path};
-use crate::seam::Incoming;
+use crate::seam::{Field, Incoming};
 use http::header;
 
 const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, \
@@ -19,7 +19,7 @@ pub(crate) fn preflight(origins: &[String], request: &impl Incoming) -> Option<R
         return None;
     }
     named(origins, request)?;
-    request.header("access-control-request-method")?;
+    request.header(Field::RequestMethod)?;
     let path = Path::parse(route::split(request.target()).0)?;
     let response = with(
         empty(204),
@@ -43,7 +43,7 @@ pub(crate) fn expose(origins: &[String], request: &impl Incoming, response: Resp
     match named(origins, request) {
         None => response,
         Some(origin) => {
-            let response = with(response, header::ACCESS_CONTROL_ALLOW_ORIGIN, &origin);
+            let response = with(response, header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             with(
                 response,
                 header::ACCESS_CONTROL_EXPOSE_HEADERS,
@@ -53,7 +53,7 @@ pub(crate) fn expose(origins: &[String], request: &impl Incoming, response: Resp
     }
 }
 
-fn named(origins: &[String], request: &impl Incoming) -> Option<String> {
-    let origin = request.header("origin")?;
-    origins.contains(&origin).then_some(origin)
+fn named<'a>(origins: &[String], request: &'a impl Incoming) -> Option<&'a str> {
+    let origin = request.header(Field::Origin)?;
+    origins.iter().any(|one| one == origin).then_some(origin)
 }

@@ -17,9 +17,9 @@ use crate::notes;
 use crate::openapi;
 use crate::problem::{Code, Problem};
 use crate::replay;
-use crate::reply::{Response, json, with};
+use crate::reply::{Response, document, json, with};
 use crate::route::{self, Document, Route};
-use crate::seam::{Bindings, BodyError, Edge, Incoming, Level, Limiter, Millis};
+use crate::seam::{Bindings, BodyError, Edge, Field, Incoming, Level, Limiter, Millis};
 use crate::token;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,20 +37,20 @@ pub struct Gateway {
 
 impl Gateway {
     /// Reads the configuration. What is wrong with it, or worth a warning, is logged here, once.
-    pub fn new(bindings: &impl Bindings, edge: &impl Edge) -> Self {
+    pub fn new(bindings: &impl Bindings, log: &impl Fn(Level, &str)) -> Self {
         let config = Config::load(bindings);
         let line = |event, message: &str| {
-            serde_json::json!({ "event": event, "message": message }).to_string()
+            serde_json::to_string(&Notice { event, message }).unwrap_or_default()
         };
         match config {
             Ok((config, warnings)) => {
                 for warning in warnings {
-                    edge.log(Level::Warn, &line("warning", &warning));
+                    log(Level::Warn, &line("warning", &warning));
                 }
                 Self { config: Ok(config) }
             }
             Err(error) => {
-                edge.log(Level::Error, &line("misconfigured", &error.to_string()));
+                log(Level::Error, &line("misconfigured", &error.to_string()));
                 Self { config: Err(error) }
             }
         }
@@ -107,7 +107,7 @@ async fn decide<R: Incoming, E: Edge>(
     refuse_declared_size(request)?;
 
     // 3. Limit of this client address: 429; 503 if the limiter can't say.
-    let address = limit::address_key(request.header("cf-connecting-ip").as_deref());
+    let address = limit::address_key(request.header(Field::ConnectingIp));
     limit::admit(Limiter::Ip, &address, config.store_timeout, edge).await?;
 
     // 4. The body, counted while it is read: 413; 503 if it takes too long.
@@ -155,11 +155,11 @@ async fn decide<R: Incoming, E: Edge>(
 }
 
 fn health() -> Response {
-    json(200, &serde_json::json!({ "status": "ok" }))
+    document(200, "application/json", br#"{"status":"ok"}"#.to_vec())
 }
 
 fn refuse_declared_size(request: &impl Incoming) -> Result<(), Problem> {
-    match request.header("content-length") {
+    match request.header(Field::ContentLength) {
         None => Ok(()),
         // What does not fit into a `usize`, which has 32 bits on wasm, is too large as well.
         Some(length) => match length.parse::<usize>() {
@@ -201,6 +201,13 @@ struct Trace {
     code: Option<Code>,
     reason: Option<&'static str>,
     level: Level,
+}
+
+/// A line about the isolate, not about a request.
+#[derive(Serialize)]
+struct Notice<'a> {
+    event: &'static str,
+    message: &'a str,
 }
 
 #[derive(Serialize)]

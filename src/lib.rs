@@ -42,6 +42,8 @@ mod store;
 mod token;
 
 pub use config::Misconfigured;
-pub use guard::Canonical;
+pub use guard::{Canonical, TokenDigest};
 pub use problem::{Code, Row};
-pub use token::{Rejected, verify_jws};
+pub use token::Rejected;
+#[cfg(not(target_arch = "wasm32"))]
+pub use token::{verify_jws, verify_signature};

@@ -13,7 +13,7 @@ use crate::note::page::{ListQuery, State};
 use crate::note::{Note, NoteId};
 use crate::precondition::{IfMatch, IfNoneMatch};
 use crate::problem::Problem;
-use crate::reply::{Response, empty, json, with};
+use crate::reply::{Response, document, empty, json, with};
 use crate::seam::Edge;
 use crate::store::{Inserted, Store, Target};
 
@@ -37,10 +37,10 @@ pub(crate) async fn run<E: Edge>(
 
 async fn list<E: Edge>(store: &Store<'_, E>, query: &ListQuery) -> Result<Response, Problem> {
     let rows = store.list(query).await?;
-    let page = query.page(rows.notes()?).ok_or(Problem::upstream_invalid(
-        "a created_at that is in no calendar",
+    let page = query.page(&rows).ok_or(Problem::upstream_invalid(
+        "the answer is no array of notes, or a created_at is in no calendar",
     ))?;
-    Ok(json(200, &page))
+    Ok(document(200, "application/json", page))
 }
 
 async fn create<E: Edge>(store: &Store<'_, E>, draft: &NoteDraft) -> Result<Response, Problem> {
@@ -157,9 +157,9 @@ async fn change<E: Edge>(
 /// What came of an UPDATE of a note in one state.
 enum Transition {
     /// This is the note now.
-    Done(Note<'static>),
+    Done(Note),
     /// The note is in the other state.
-    Already(Note<'static>),
+    Already(Note),
 }
 
 /// How often to try again when another write came between the UPDATE and the look at what it found.
@@ -222,11 +222,11 @@ fn live(id: NoteId) -> Target {
     }
 }
 
-fn found(note: &Note<'_>) -> Response {
+fn found(note: &Note) -> Response {
     with(json(200, note), header::ETAG, &note.version().etag())
 }
 
-fn created(note: &Note<'_>) -> Response {
+fn created(note: &Note) -> Response {
     let response = with(json(201, note), header::ETAG, &note.version().etag());
     with(
         response,

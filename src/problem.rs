@@ -236,7 +236,7 @@ enum Extra {
     Nothing,
     ServerTime(i64),
     Errors(Vec<FieldError>),
-    Current(Box<Note<'static>>),
+    Current(Box<Note>),
     Allow(&'static str),
     RetryAfter(u32),
 }
@@ -365,7 +365,7 @@ impl Problem {
     }
 
     /// 412 `version_mismatch` with the note as it is now.
-    pub(crate) fn version_mismatch(current: Note<'static>) -> Self {
+    pub(crate) fn version_mismatch(current: Note) -> Self {
         let mut problem = Self::new(
             Code::VersionMismatch,
             "The precondition does not hold for the note as it is now; see current.",
@@ -477,5 +477,5 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<Vec<FieldError>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    current: Option<Note<'static>>,
+    current: Option<Note>,
 }

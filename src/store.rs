@@ -14,7 +14,7 @@ use crate::note::page::{ListQuery, State};
 use crate::note::{COLUMNS, Note, NoteId, Version};
 use crate::problem::{At, Code, FieldError, Problem};
 use crate::replay::Admitted;
-use crate::seam::{Edge, Millis, Outbound, Reply, SendError};
+use crate::seam::{Edge, HeaderLines, Millis, Outbound, Reply, SendError};
 use crate::token::Session;
 
 /// Most that an answer may have. A page of 100 notes at their limits, escaped, is under 13 MB.
@@ -72,33 +72,14 @@ pub(crate) struct Target {
 /// What came of an INSERT.
 pub(crate) enum Inserted {
     /// It is there now.
-    Created(Note<'static>),
+    Created(Note),
     /// The id is taken, by whomever.
     Taken,
 }
 
-/// The rows of an answer, still borrowing from its bytes.
-pub(crate) struct Rows(Vec<u8>);
-
-impl Rows {
-    pub(crate) fn notes(&self) -> Result<Vec<Note<'_>>, Problem> {
-        serde_json::from_slice(&self.0)
-            .map_err(|_| Problem::upstream_invalid("the answer is no array of notes"))
-    }
-
-    /// The one row of a statement about one note, or none.
-    fn one(&self) -> Result<Option<Note<'static>>, Problem> {
-        let mut notes = self.notes()?.into_iter();
-        match (notes.next(), notes.next()) {
-            (note, None) => Ok(note.map(Note::into_owned)),
-            _ => Err(Problem::upstream_invalid("more than one row for one id")),
-        }
-    }
-}
-
 impl<E: Edge> Store<'_, E> {
-    /// A page of the user's notes and one more.
-    pub(crate) async fn list(&self, query: &ListQuery) -> Result<Rows, Problem> {
+    /// The rows of a page of the user's notes and one more.
+    pub(crate) async fn list(&self, query: &ListQuery) -> Result<Vec<u8>, Problem> {
         let mut select = self
             .mine(query.state.into())
             .select(COLUMNS)
@@ -116,8 +97,8 @@ impl<E: Edge> Store<'_, E> {
     }
 
     /// The note, if it is the user's and as `target` says.
-    pub(crate) async fn find(&self, target: Target) -> Result<Option<Note<'static>>, Problem> {
-        self.rows(self.one(target)).await?.one()
+    pub(crate) async fn find(&self, target: Target) -> Result<Option<Note>, Problem> {
+        one(&self.rows(self.one(target)).await?)
     }
 
     /// Changes the note, if it is the user's and as `target` says; `None` if there is no such.
@@ -125,9 +106,9 @@ impl<E: Edge> Store<'_, E> {
         &self,
         target: Target,
         changes: &impl Serialize,
-    ) -> Result<Option<Note<'static>>, Problem> {
+    ) -> Result<Option<Note>, Problem> {
         let update = self.one(target).update(to_json(changes)?);
-        self.rows(update).await?.one()
+        one(&self.rows(update).await?)
     }
 
     /// Writes a new note of the user.
@@ -135,7 +116,7 @@ impl<E: Edge> Store<'_, E> {
         let insert = self.table().select(COLUMNS).insert(to_json(note)?);
         let reply = self.send(insert).await?;
         if reply.status == 201 {
-            let note = Rows(reply.body).one()?;
+            let note = one(&reply.body)?;
             return note
                 .map(Inserted::Created)
                 .ok_or(Problem::upstream_invalid("an INSERT without its row"));
@@ -174,10 +155,10 @@ impl<E: Edge> Store<'_, E> {
         }
     }
 
-    async fn rows(&self, statement: Builder) -> Result<Rows, Problem> {
+    async fn rows(&self, statement: Builder) -> Result<Vec<u8>, Problem> {
         let reply = self.send(statement).await?;
         if reply.status == 200 {
-            Ok(Rows(reply.body))
+            Ok(reply.body)
         } else {
             Err(problem(&reply))
         }
@@ -196,6 +177,11 @@ impl<E: Edge> Store<'_, E> {
     }
 }
 
+/// The one row of a statement about one note, or none.
+fn one(rows: &[u8]) -> Result<Option<Note>, Problem> {
+    Note::of_rows(rows).map_err(|reason| Problem::upstream_invalid(reason.0))
+}
+
 /// Takes the request out of postgrest's hands: its own client has no deadline and follows
 /// redirects, with the token.
 fn outbound(statement: Builder) -> Result<Outbound, Problem> {
@@ -203,14 +189,13 @@ fn outbound(statement: Builder) -> Result<Outbound, Problem> {
     let request = statement.build().build().map_err(failed)?;
     let method = Method::from_bytes(request.method().as_str().as_bytes())
         .map_err(|_| Problem::internal("postgrest named a method that is none"))?;
-    let mut headers = http::HeaderMap::new();
+    let mut headers = HeaderLines::default();
     for (name, value) in request.headers() {
-        // reqwest has its own major version of `http`: the same header, another type. One that got
-        // lost on the way could be the user's token.
-        let lost = |_| Problem::internal("a header of the request is none");
-        let name = http::HeaderName::from_bytes(name.as_str().as_bytes()).map_err(|_| lost(()))?;
-        let value = http::HeaderValue::from_bytes(value.as_bytes()).map_err(|_| lost(()))?;
-        headers.append(name, value);
+        // One that got lost on the way could be the user's token.
+        let value = value
+            .to_str()
+            .map_err(|_| Problem::internal("a header of the request is no text"))?;
+        headers.push(name.as_str(), value);
     }
     // It sets an empty body on every request.
     let body = request

@@ -77,17 +77,13 @@ fn the_users_own_token_goes_to_the_database_with_a_key_that_gives_no_right() {
     let request = Request::new("GET", "/v1/notes").token(&token).signed();
     assert_eq!(request.send(&world.gateway(), &world).status, 200);
     let sent = world.sent.take();
-    let names: Vec<&str> = sent[0]
-        .headers
-        .keys()
-        .map(http::HeaderName::as_str)
-        .collect();
+    let names: Vec<&str> = sent[0].headers.as_str().lines().step_by(2).collect();
     for (name, value) in [
         ("authorization", format!("Bearer {token}")),
         ("apikey", "sb_publishable_test".to_owned()),
         ("accept", "application/json".to_owned()),
     ] {
-        assert_eq!(sent[0].headers[name], value);
+        assert_eq!(sent[0].headers.get(name).unwrap_or_default(), value);
     }
     assert_eq!(
         names.len(),
@@ -111,7 +107,7 @@ fn every_statement_names_the_user_and_the_state() {
         query(&sent[0]),
         [&user, "deleted_at=is.null", "order=created_at.desc,id.desc"]
     );
-    assert_eq!(sent[0].headers["range"], "0-5");
+    assert_eq!(sent[0].headers.get("range").unwrap_or_default(), "0-5");
 
     let (_, sent) = play(Request::new("GET", "/v1/notes?state=deleted"), &[none()]);
     assert_eq!(
@@ -178,7 +174,10 @@ fn a_note_is_created_with_its_place_and_tag() {
         sent[0].body.as_deref(),
         Some("{\"title\":\"Café\",\"body\":\"x\"}".as_bytes())
     );
-    assert_eq!(sent[0].headers["prefer"], "return=representation");
+    assert_eq!(
+        sent[0].headers.get("prefer").unwrap_or_default(),
+        "return=representation"
+    );
 }
 
 #[test]
@@ -213,9 +212,10 @@ fn put_updates_or_inserts_and_never_upserts() {
     let inserted: Value = serde_json::from_slice(sent[1].body.as_deref().unwrap()).unwrap();
     assert_eq!(inserted, json!({"id": NOTE, "title": "t", "body": ""}));
     assert!(
-        !sent[1].headers["prefer"]
-            .to_str()
-            .unwrap()
+        !sent[1]
+            .headers
+            .get("prefer")
+            .unwrap_or_default()
             .contains("resolution")
     );
 

@@ -4,193 +4,197 @@
 //! bytes), and every call out of the isolate has a deadline that holds until the last byte is read.
 //! It refuses to decide: see [`crate::gateway`].
 //!
-//! Requests and responses stay the platform's own objects, and headers are read one by one when
-//! they are needed: wrapping and copying between JavaScript and WASM costs more than all checks.
+//! A step over the boundary between JavaScript and WASM costs more than most checks, so there are
+//! few: `exchange.js` is the other half of this file.
 
 mod replay;
+mod task;
 
 use std::cell::OnceCell;
-use std::future::Future;
-use std::pin::pin;
-use std::time::Duration;
+use std::ops::Range;
 
-use futures_util::future::{Either, select};
-use worker::js_sys::futures::{JsFuture, future_to_promise};
-use worker::js_sys::{Reflect, Uint8Array};
-use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::web_sys::{
-    AbortSignal, Headers, ReadableStream, ReadableStreamDefaultReader, RequestInit,
-    RequestRedirect, Response, ResponseInit, WorkerGlobalScope,
-};
-use worker::{Context, Delay, Env, RateLimiter, event, js_sys, web_sys};
+use worker::js_sys::{Date, Promise, Reflect};
+use worker::wasm_bindgen::JsValue;
+use worker::wasm_bindgen::closure::Closure;
+use worker::wasm_bindgen::prelude::wasm_bindgen;
+use worker::web_sys::console;
 
 use crate::gateway::Gateway;
 use crate::seam::{
-    Bindings, BodyError, Claim, Edge, Incoming, Level, Limiter, Millis, Outbound, Reply, SendError,
-    Unanswered, Verdict,
+    Bindings, BodyError, Claim, Edge, Field, HeaderLines, Incoming, Level, Limiter, Millis,
+    Outbound, PublicKey, Reply, SendError, Unanswered, Verdict,
 };
+use task::Step;
+
+#[wasm_bindgen(module = "/src/edge/exchange.js")]
+extern "C" {
+    fn attach(fields: &str, wake: &JsValue);
+
+    type Exchange;
+    #[wasm_bindgen(constructor)]
+    fn new(request: JsValue, env: &JsValue, context: JsValue) -> Exchange;
+    #[wasm_bindgen(method, setter)]
+    fn set_task(this: &Exchange, task: usize);
+    #[wasm_bindgen(method, getter)]
+    fn response(this: &Exchange) -> Promise;
+    #[wasm_bindgen(method)]
+    fn head(this: &Exchange) -> String;
+    #[wasm_bindgen(method)]
+    fn body(this: &Exchange, max: usize, millis: u32);
+    #[wasm_bindgen(method)]
+    fn limit(this: &Exchange, user: bool, key: &str, millis: u32);
+    #[wasm_bindgen(method)]
+    fn claim(this: &Exchange, shard: u32, url: &str, millis: u32);
+    #[wasm_bindgen(method)]
+    fn verify(this: &Exchange, jwk: &str, message: &[u8], signature: &[u8]);
+    #[wasm_bindgen(method)]
+    fn send(this: &Exchange, head: &str, body: Option<&[u8]>, max: usize, millis: u32);
+    #[wasm_bindgen(method)]
+    fn sleep(this: &Exchange, millis: u32);
+    #[wasm_bindgen(method)]
+    fn respond(this: &Exchange, status: u16, head: &str, body: &[u8]);
+}
+
+/// Outcomes below zero, as `exchange.js` numbers them.
+const LATE: i32 = -1;
+const TOO_LARGE: i32 = -3;
 
 thread_local! {
     /// The environment does not change while an isolate lives.
     static GATEWAY: OnceCell<&'static Gateway> = const { OnceCell::new() };
 }
 
-#[event(fetch)]
-async fn fetch(request: web_sys::Request, env: Env, context: Context) -> worker::Result<Response> {
-    let answer = future_to_promise(answer(request, env));
-    // A client that goes away must not end its request half-way. workerd would drop the request's
-    // promises, and what waits for them in WASM would wait for ever: its memory lost, its log line
-    // never written, its fetch of the key set never settled.
-    let kept = answer.clone();
-    context.wait_until(async move {
-        let _ = JsFuture::from(kept).await;
+/// Cloudflare's `fetch` event. (The `event` macro of `worker` would wrap request, response and promise
+/// once more.)
+#[wasm_bindgen]
+#[expect(
+    unreachable_pub,
+    reason = "exported to JavaScript, which the lint can't see"
+)]
+pub fn fetch(request: JsValue, env: &JsValue, context: JsValue) -> Promise {
+    let gateway = GATEWAY.with(|cell| *cell.get_or_init(|| start(env)));
+    let exchange = Exchange::new(request, env, context);
+    let response = exchange.response();
+    task::spawn(async move |id| {
+        exchange.set_task(id);
+        let mut request = Request::new(&exchange);
+        let response = gateway.handle(&mut request, &Platform(&exchange)).await;
+        respond(&exchange, &response);
     });
-    Ok(JsFuture::from(answer).await?.unchecked_into())
+    response
 }
 
-async fn answer(request: web_sys::Request, env: Env) -> Result<JsValue, JsValue> {
-    let platform = Platform { env };
-    let gateway = GATEWAY.with(|cell| {
-        // Leaked once per isolate, so that it can be borrowed for as long as a request takes.
-        *cell.get_or_init(|| Box::leak(Box::new(Gateway::new(&platform.env, &platform))))
-    });
-    let mut request = RawRequest::new(request);
-    let response = gateway.handle(&mut request, &platform).await;
-    into_platform(response).map(JsValue::from)
+/// Once per isolate. What is made here is leaked, so that it can be borrowed for as long as a request
+/// takes.
+fn start(env: &JsValue) -> &'static Gateway {
+    let wake = |id: usize, outcome: i32, bytes: Vec<u8>| task::wake(id, (outcome, bytes));
+    attach(
+        &Field::ALL.map(Field::name).join("\n"),
+        &Closure::<dyn Fn(usize, i32, Vec<u8>)>::new(wake).into_js_value(),
+    );
+    Box::leak(Box::new(Gateway::new(&Environment(env), &log)))
 }
 
-impl Bindings for Env {
+struct Environment<'a>(&'a JsValue);
+
+impl Bindings for Environment<'_> {
     fn text(&self, name: &str) -> Option<String> {
-        Reflect::get(self, &name.into()).ok()?.as_string()
+        Reflect::get(self.0, &name.into()).ok()?.as_string()
     }
 
     fn has(&self, name: &str) -> bool {
-        Reflect::get(self, &name.into()).is_ok_and(|binding| binding.is_object())
+        Reflect::get(self.0, &name.into()).is_ok_and(|binding| binding.is_object())
     }
 }
 
 /// A request as workerd hands it over.
-struct RawRequest {
-    inner: web_sys::Request,
-    headers: Headers,
-    method: String,
-    url: String,
+struct Request<'a> {
+    exchange: &'a Exchange,
+    head: String,
+    method: Range<usize>,
+    target: Range<usize>,
+    fields: [Option<Range<usize>>; Field::ALL.len()],
 }
 
-impl RawRequest {
-    fn new(inner: web_sys::Request) -> Self {
+impl<'a> Request<'a> {
+    fn new(exchange: &'a Exchange) -> Self {
+        let head = exchange.head();
+        // Neither a URL nor a header's value can hold a line feed.
+        let mut start: usize = 0;
+        let mut lines = head.split('\n').map(|line| {
+            let range = start..start.saturating_add(line.len());
+            start = range.end.saturating_add(1);
+            (line, range)
+        });
+        let mut next = || lines.next().unwrap_or_default();
+        let (_, method) = next();
+        let (url, range) = next();
+        let target = range.start.saturating_add(authority_end(url))..range.end;
+        let fields = Field::ALL.map(|_| {
+            let (line, range) = next();
+            line.starts_with('=')
+                .then(|| range.start.saturating_add(1)..range.end)
+        });
         Self {
-            headers: inner.headers(),
-            method: inner.method(),
-            url: inner.url(),
-            inner,
+            exchange,
+            method,
+            target,
+            fields,
+            head,
         }
+    }
+
+    fn part(&self, range: &Range<usize>) -> &str {
+        self.head.get(range.clone()).unwrap_or_default()
     }
 }
 
-impl Incoming for RawRequest {
+/// workerd puts scheme and host before the raw target. Parsing would normalise it.
+fn authority_end(url: &str) -> usize {
+    let authority = url.find("://").map_or(url.len(), |at| at.saturating_add(3));
+    let rest = url.get(authority..).unwrap_or_default();
+    let length = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    authority.saturating_add(length)
+}
+
+impl Incoming for Request<'_> {
     fn method(&self) -> &str {
-        &self.method
+        self.part(&self.method)
     }
 
     fn target(&self) -> &str {
-        // workerd puts scheme and host before the raw target. Parsing would normalise it.
-        let after_scheme = self.url.split_once("://").map_or("", |(_, rest)| rest);
-        let authority = after_scheme
-            .find(['/', '?', '#'])
-            .unwrap_or(after_scheme.len());
-        after_scheme.get(authority..).unwrap_or_default()
+        self.part(&self.target)
     }
 
-    fn header(&self, name: &'static str) -> Option<String> {
-        self.headers.get(name).ok().flatten()
+    fn header(&self, field: Field) -> Option<&str> {
+        let range = self.fields.get(field as usize)?.as_ref()?;
+        Some(self.part(range))
     }
 
     async fn body(&mut self, max: usize, deadline: Millis) -> Result<Vec<u8>, BodyError> {
-        let Some(stream) = self.inner.body() else {
-            return Ok(Vec::new());
-        };
-        match by(deadline, read(stream, max)).await {
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(ReadError::TooLarge)) => Err(BodyError::TooLarge),
-            Ok(Err(ReadError::Broken)) => Err(BodyError::Broken),
-            Err(Unanswered) => Err(BodyError::Slow),
+        match Step::new(|| self.exchange.body(max, remaining(deadline))).await {
+            (0, body) if body.len() <= max => Ok(body),
+            (0 | TOO_LARGE, _) => Err(BodyError::TooLarge),
+            (LATE, _) => Err(BodyError::Slow),
+            _ => Err(BodyError::Broken),
         }
-    }
-}
-
-enum ReadError {
-    TooLarge,
-    Broken,
-}
-
-/// Reads a stream to its end, or until it has given more than `max` bytes.
-async fn read(stream: ReadableStream, max: usize) -> Result<Vec<u8>, ReadError> {
-    let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
-    let mut bytes = Vec::new();
-    loop {
-        let result = JsFuture::from(reader.read())
-            .await
-            .map_err(|_| ReadError::Broken)?;
-        let done = Reflect::get(&result, &"done".into()).is_ok_and(|done| done.is_truthy());
-        if done {
-            return Ok(bytes);
-        }
-        let chunk = Reflect::get(&result, &"value".into())
-            .ok()
-            .and_then(|chunk| chunk.dyn_into::<Uint8Array>().ok())
-            .ok_or(ReadError::Broken)?;
-        let length = usize::try_from(chunk.length()).map_err(|_| ReadError::TooLarge)?;
-        let total = bytes.len().saturating_add(length);
-        if total > max {
-            // Nobody reads the rest; its sender is told, and whether that works changes nothing.
-            let _ = JsFuture::from(reader.cancel()).await;
-            return Err(ReadError::TooLarge);
-        }
-        let start = bytes.len();
-        bytes.resize(total, 0);
-        if let Some(space) = bytes.get_mut(start..) {
-            chunk.copy_to(space);
-        }
-    }
-}
-
-fn into_platform(response: http::Response<Vec<u8>>) -> Result<Response, JsValue> {
-    let headers = Headers::new()?;
-    for (name, value) in response.headers() {
-        headers.append(name.as_str(), value.to_str().unwrap_or_default())?;
-    }
-    let init = ResponseInit::new();
-    init.set_status(response.status().as_u16());
-    init.set_headers(&headers);
-    if response.body().is_empty() {
-        Response::new_with_opt_str_and_init(None, &init)
-    } else {
-        let body = Uint8Array::from(response.body().as_slice());
-        Response::new_with_opt_js_u8_array_and_init(Some(&body), &init)
     }
 }
 
 /// workerd, as the gateway sees it.
-struct Platform {
-    env: Env,
-}
+struct Platform<'a>(&'a Exchange);
 
-impl Edge for Platform {
+impl Edge for Platform<'_> {
     fn now(&self) -> Millis {
         now()
     }
 
     async fn sleep(&self, millis: u32) {
-        Delay::from(Duration::from_millis(millis.into())).await;
+        Step::new(|| self.0.sleep(millis)).await;
     }
 
     fn log(&self, level: Level, line: &str) {
-        match level {
-            Level::Info => web_sys::console::log_1(&line.into()),
-            Level::Warn => web_sys::console::warn_1(&line.into()),
-            Level::Error => web_sys::console::error_1(&line.into()),
-        }
+        log(level, line);
     }
 
     async fn throttle(
@@ -199,25 +203,23 @@ impl Edge for Platform {
         key: &str,
         deadline: Millis,
     ) -> Result<Verdict, Unanswered> {
-        let name = match limiter {
-            Limiter::Ip => "LIMIT_IP",
-            Limiter::User => "LIMIT_USER",
-        };
-        let limiter: RateLimiter = self.env.rate_limiter(name).map_err(|_| Unanswered)?;
-        let outcome = by(deadline, limiter.limit(key.to_owned())).await?;
-        match outcome {
-            Ok(outcome) if outcome.success => Ok(Verdict::Granted),
-            Ok(_) => Ok(Verdict::Refused),
-            Err(_) => Err(Unanswered),
+        let user = limiter == Limiter::User;
+        match Step::new(|| self.0.limit(user, key, remaining(deadline))).await {
+            (1, _) => Ok(Verdict::Granted),
+            (0, _) => Ok(Verdict::Refused),
+            _ => Err(Unanswered),
         }
     }
 
     async fn claim(&self, claim: &Claim, deadline: Millis) -> Result<Verdict, Unanswered> {
-        let namespace = self.env.durable_object("REPLAY").map_err(|_| Unanswered)?;
-        match by(deadline, replay::claim(&namespace, claim)).await? {
-            Ok(verdict) => Ok(verdict),
-            Err(_) => Err(Unanswered),
-        }
+        let (shard, url) = replay::address(claim);
+        let step = Step::new(|| self.0.claim(shard, &url, remaining(deadline)));
+        replay::verdict(step.await.0)
+    }
+
+    async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+        let (good, _) = Step::new(|| self.0.verify(key.jwk(), message, signature)).await;
+        good == 1
     }
 
     async fn send(
@@ -226,43 +228,46 @@ impl Edge for Platform {
         max_body: usize,
         deadline: Millis,
     ) -> Result<Reply, SendError> {
-        let remaining = u32::try_from(deadline.saturating_sub(self.now()))
-            .ok()
-            .filter(|millis| *millis > 0)
-            .ok_or(SendError::Timeout)?;
-        // One signal over the answer and its body: a body may hang, too.
-        let signal = AbortSignal::timeout_with_u32(remaining);
-        let broken = || {
-            if signal.aborted() {
-                SendError::Timeout
-            } else {
-                SendError::Unreachable
+        if remaining(deadline) == 0 {
+            return Err(SendError::Timeout);
+        }
+        let (method, headers) = (request.method.as_str(), request.headers.as_str());
+        let head = [method, &request.url, headers].join("\n");
+        let body = request.body.as_deref();
+        let step = Step::new(|| self.0.send(&head, body, max_body, remaining(deadline)));
+        match step.await {
+            (LATE, _) => Err(SendError::Timeout),
+            (TOO_LARGE, _) => Err(SendError::TooLarge),
+            (_, body) if body.len() > max_body => Err(SendError::TooLarge),
+            (status, body) => {
+                let status = u16::try_from(status).map_err(|_| SendError::Unreachable)?;
+                Ok(Reply { status, body })
             }
-        };
-        let init = outbound(&request, &signal).map_err(|_| SendError::Unreachable)?;
-        let global: WorkerGlobalScope = js_sys::global().unchecked_into();
-        let response: Response =
-            JsFuture::from(global.fetch_with_str_and_init(&request.url, &init))
-                .await
-                .map_err(|_| broken())?
-                .unchecked_into();
-        let body = match response.body() {
-            None => Vec::new(),
-            Some(stream) => read(stream, max_body).await.map_err(|error| match error {
-                ReadError::TooLarge => SendError::TooLarge,
-                ReadError::Broken => broken(),
-            })?,
-        };
-        Ok(Reply {
-            status: response.status(),
-            body,
-        })
+        }
     }
+}
+
+fn respond(exchange: &Exchange, response: &http::Response<Vec<u8>>) {
+    let mut headers = HeaderLines::default();
+    for (name, value) in response.headers() {
+        headers.push(name.as_str(), value.to_str().unwrap_or_default());
+    }
+    let status = response.status().as_u16();
+    exchange.respond(status, headers.as_str(), response.body());
+}
+
+fn log(level: Level, line: &str) {
+    let write = match level {
+        Level::Info => console::log_1,
+        Level::Warn => console::warn_1,
+        Level::Error => console::error_1,
+    };
+    write(&line.into());
 }
 
 /// The platform's clock.
 fn now() -> Millis {
-    let millis = js_sys::Date::now();
+    let millis = Date::now();
     #[expect(
         clippy::cast_possible_truncation,
         reason = "whole milliseconds, below 2^53"
@@ -271,29 +276,7 @@ fn now() -> Millis {
     millis
 }
 
-/// What `future` gives, or nothing if `deadline` comes first.
-async fn by<T>(deadline: Millis, future: impl Future<Output = T>) -> Result<T, Unanswered> {
-    let remaining = u64::try_from(deadline.saturating_sub(now())).unwrap_or(0);
-    let alarm = Delay::from(Duration::from_millis(remaining));
-    match select(pin!(future), pin!(alarm)).await {
-        Either::Left((value, _)) => Ok(value),
-        Either::Right(_) => Err(Unanswered),
-    }
-}
-
-fn outbound(request: &Outbound, signal: &AbortSignal) -> Result<RequestInit, JsValue> {
-    let headers = Headers::new()?;
-    for (name, value) in &request.headers {
-        headers.append(name.as_str(), value.to_str().unwrap_or_default())?;
-    }
-    let init = RequestInit::new();
-    init.set_method(request.method.as_str());
-    init.set_headers(&headers);
-    // A redirect would carry the user's token to wherever it points.
-    init.set_redirect(RequestRedirect::Manual);
-    init.set_signal(Some(signal));
-    if let Some(body) = &request.body {
-        init.set_body(&Uint8Array::from(body.as_slice()));
-    }
-    Ok(init)
+/// Milliseconds until `deadline`, which is never far away; 0 if it is past.
+fn remaining(deadline: Millis) -> u32 {
+    u32::try_from(deadline.saturating_sub(now())).unwrap_or(0)
 }

@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use worker::{
-    Date, DurableObject, Env, Method, ObjectNamespace, Request, RequestInit, Response, Result,
-    SqlStorage, State, durable_object,
+    Date, DurableObject, Env, Request, Response, Result, SqlStorage, State, durable_object,
 };
 
-use crate::seam::{Claim, Verdict};
+use crate::seam::{Claim, Unanswered, Verdict};
 
 /// Objects that share the work. One handles some hundreds of claims a second; keys are spread over
 /// them by their nonce, which is random. A change of this number forgets the claims of the last eleven
@@ -23,24 +22,23 @@ const SHARDS: u32 = 32;
 /// Seconds between two sweeps at least: one alarm for many claims.
 const SWEEP: i64 = 60;
 
-/// Asks the object that the key belongs to.
-pub(super) async fn claim(namespace: &ObjectNamespace, claim: &Claim) -> Result<Verdict> {
+/// The number of the object that a key belongs to, and what to ask it for.
+pub(super) fn address(claim: &Claim) -> (u32, String) {
     // FNV-1a: which object a key belongs to must only be the same every time.
     let hash = claim.key.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
-    let shard = namespace.get_by_name(&format!("shard-{}", hash % SHARDS))?;
     // App ids, nonces and numbers need no encoding.
     let url = format!("https://replay/{}/{}", claim.keep_until, claim.key);
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post);
-    let response = shard
-        .fetch_with_request(Request::new_with_init(&url, &init)?)
-        .await?;
-    match response.status_code() {
+    (hash % SHARDS, url)
+}
+
+/// What the status of its answer means.
+pub(super) fn verdict(status: i32) -> Result<Verdict, Unanswered> {
+    match status {
         200 => Ok(Verdict::Granted),
         409 => Ok(Verdict::Refused),
-        status => Err(format!("the nonce store answered {status}").into()),
+        _ => Err(Unanswered),
     }
 }
 

@@ -5,8 +5,7 @@
 //! refuses a configuration that leaves anything open to guessing: unknown or repeated members,
 //! short secrets, keys without a name, an enforcing app without a key.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -33,10 +32,20 @@ pub(crate) enum Mode {
     Enforce,
 }
 
+impl Mode {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Report => "report",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
 /// All apps.
 pub(crate) struct Apps {
     default: Mode,
-    apps: HashMap<String, App>,
+    apps: BTreeMap<String, App>,
     unknown: Vec<Hmac<Sha256>>,
 }
 
@@ -61,7 +70,7 @@ pub(super) struct Keys<'a> {
 struct RawApps {
     #[serde(default)]
     default: Mode,
-    apps: HashMap<String, RawApp>,
+    apps: BTreeMap<String, RawApp>,
 }
 
 #[derive(Deserialize)]
@@ -83,15 +92,14 @@ struct RawKey {
 impl Apps {
     /// Parses the secret. The error names the place and never quotes a value.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let value = json::parse(text.as_bytes())
-            .map_err(|_| "is not JSON, or repeats a name".to_owned())?;
+        json::parse(text.as_bytes()).map_err(|_| "is not JSON, or repeats a name".to_owned())?;
         // serde's own message would quote what it found, which may be a misplaced secret.
-        let raw: RawApps = serde_json::from_value(value).map_err(|_| {
+        let raw: RawApps = serde_json::from_str(text).map_err(|_| {
             "must look like {\"default\":\"enforce\",\"apps\":{\"<app id>\":{\"mode\":\"enforce\",\
              \"keys\":[{\"id\":\"<name>\",\"secret\":\"<base64url>\"}]}}}"
                 .to_owned()
         })?;
-        let mut apps = HashMap::new();
+        let mut apps = BTreeMap::new();
         for (id, app) in raw.apps {
             if !is_app_id(&id) {
                 return Err("has an app id that is not 1 to 64 of A-Z a-z 0-9 . _ -".to_owned());
@@ -145,12 +153,11 @@ impl Apps {
             .apps
             .iter()
             .filter(|(_, app)| app.mode != Mode::Enforce)
-            .map(|(id, app)| format!("app {id} is {:?}", app.mode).to_lowercase())
+            .map(|(id, app)| format!("app {id} is {}", app.mode.as_str()))
             .collect();
         if self.default != Mode::Enforce {
-            open.push(format!("the default is {:?}", self.default).to_lowercase());
+            open.push(format!("the default is {}", self.default.as_str()));
         }
-        open.sort();
         open
     }
 }
@@ -163,14 +170,13 @@ impl App {
         if raw.keys.is_empty() && raw.mode == Mode::Enforce {
             return Err("is enforced but has no key");
         }
-        let mut seen = HashSet::new();
         let mut names = Vec::new();
         let mut macs = Vec::new();
         for key in raw.keys {
             if !is_app_id(&key.id) {
                 return Err("has a key whose id is not 1 to 64 of A-Z a-z 0-9 . _ -");
             }
-            if !seen.insert(key.id.clone()) {
+            if names.contains(&key.id) {
                 return Err("has two keys of one id");
             }
             let secret = URL_SAFE_NO_PAD

@@ -6,6 +6,17 @@
 
 use sha2::{Digest, Sha256};
 
+/// The SHA-256 of a bearer token, which stands for it in a signature and where it is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    /// Of the characters after `Bearer `.
+    pub fn of(token: &str) -> Self {
+        Self(Sha256::digest(token.as_bytes()).into())
+    }
+}
+
 /// What is signed, line by line.
 #[derive(Debug, Clone, Copy)]
 pub struct Canonical<'a> {
@@ -19,8 +30,8 @@ pub struct Canonical<'a> {
     pub method: &'a str,
     /// Path and query as received, never re-encoded
     pub target: &'a str,
-    /// The bearer token, if any
-    pub token: Option<&'a str>,
+    /// Of the bearer token, if any
+    pub token_digest: Option<TokenDigest>,
     /// The raw body; empty when there is none
     pub body: &'a [u8],
     /// `Idempotency-Key`
@@ -42,9 +53,9 @@ impl Canonical<'_> {
             self.method,
             self.target,
             &self
-                .token
-                .map_or("-".to_owned(), |token| sha256_hex(token.as_bytes())),
-            &sha256_hex(self.body),
+                .token_digest
+                .map_or("-".to_owned(), |digest| hex(&digest.0)),
+            &hex(&Sha256::digest(self.body)),
             optional(self.idempotency_key)?,
             optional(self.if_match)?,
             optional(self.if_none_match)?,
@@ -69,6 +80,6 @@ fn optional(header: Option<&str>) -> Option<&str> {
     }
 }
 
-fn sha256_hex(bytes: &[u8]) -> String {
-    base16ct::lower::encode_string(&Sha256::digest(bytes))
+fn hex(digest: &[u8]) -> String {
+    base16ct::lower::encode_string(digest)
 }

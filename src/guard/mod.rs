@@ -15,10 +15,10 @@ use sha2::Sha256;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 pub(crate) use apps::{Apps, Mode};
-pub use canonical::Canonical;
+pub use canonical::{Canonical, TokenDigest};
 
 use crate::problem::{Code, Problem};
-use crate::seam::{Claim, Incoming};
+use crate::seam::{Claim, Field, Incoming};
 
 /// How far a timestamp may be from the clock, either way, in seconds.
 const WINDOW: i64 = 300;
@@ -46,19 +46,20 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn read(request: &impl Incoming) -> Self {
+        let header = |field| request.header(field).map(str::to_owned);
         Self {
             method: request.method().to_owned(),
             target: request.target().to_owned(),
-            app_id: request.header("x-app-id"),
-            timestamp: request.header("x-app-timestamp"),
-            nonce: request.header("x-app-nonce"),
-            signature: request.header("x-app-signature"),
-            authorization: request.header("authorization"),
-            idempotency_key: request.header("idempotency-key"),
-            if_match: request.header("if-match"),
-            if_none_match: request.header("if-none-match"),
-            content_type: request.header("content-type"),
-            content_encoding: request.header("content-encoding"),
+            app_id: header(Field::AppId),
+            timestamp: header(Field::Timestamp),
+            nonce: header(Field::Nonce),
+            signature: header(Field::Signature),
+            authorization: header(Field::Authorization),
+            idempotency_key: header(Field::IdempotencyKey),
+            if_match: header(Field::IfMatch),
+            if_none_match: header(Field::IfNoneMatch),
+            content_type: header(Field::ContentType),
+            content_encoding: header(Field::ContentEncoding),
         }
     }
 
@@ -73,6 +74,13 @@ impl Head {
                 Bearer::Token(token)
             }
             _ => Bearer::Other,
+        }
+    }
+
+    fn token_digest(&self) -> Option<TokenDigest> {
+        match self.bearer() {
+            Bearer::Token(token) => Some(TokenDigest::of(token)),
+            Bearer::Absent | Bearer::Other => None,
         }
     }
 
@@ -127,6 +135,7 @@ impl Finding {
 pub(crate) struct GuardedRequest {
     head: Head,
     body: Vec<u8>,
+    token_digest: Option<TokenDigest>,
     app_id: Option<String>,
     claim: Option<Claim>,
 }
@@ -149,6 +158,11 @@ impl GuardedRequest {
         self.head.bearer()
     }
 
+    /// Of the bearer token, if there is one.
+    pub(crate) fn token_digest(&self) -> Option<TokenDigest> {
+        self.token_digest
+    }
+
     /// The nonce that this request uses up. `None` where nothing is changed, and in the modes
     /// `report` and `off`.
     pub(crate) fn claim(&self) -> Option<&Claim> {
@@ -164,10 +178,18 @@ pub(crate) fn check(
     now: i64,
 ) -> (Finding, Result<GuardedRequest, Problem>) {
     let mode = apps.mode(head.app_id.as_deref());
+    let token_digest = head.token_digest();
+    let admit = |head, body, app_id, claim| GuardedRequest {
+        head,
+        body,
+        token_digest,
+        app_id,
+        claim,
+    };
     if mode == Mode::Off {
         return (Finding::Off, Ok(admit(head, body, None, None)));
     }
-    match judge(apps, &head, &body, now) {
+    match judge(apps, &head, token_digest, &body, now) {
         (finding @ Finding::Verified { .. }, Some(signed)) => {
             let app_id = signed.app_id.to_owned();
             let claim = (mode == Mode::Enforce && head.mutates()).then(|| Claim {
@@ -188,27 +210,19 @@ pub(crate) fn check(
     }
 }
 
-fn admit(
-    head: Head,
-    body: Vec<u8>,
-    app_id: Option<String>,
-    claim: Option<Claim>,
-) -> GuardedRequest {
-    GuardedRequest {
-        head,
-        body,
-        app_id,
-        claim,
-    }
-}
-
 /// The signature first, then the clock: `clock_skew` tells a server time to holders of a key only,
 /// and a client that sees it knows that correcting its clock will do.
-fn judge<'a>(apps: &Apps, head: &'a Head, body: &[u8], now: i64) -> (Finding, Option<Signed<'a>>) {
+fn judge<'a>(
+    apps: &Apps,
+    head: &'a Head,
+    token_digest: Option<TokenDigest>,
+    body: &[u8],
+    now: i64,
+) -> (Finding, Option<Signed<'a>>) {
     let Some(signed) = Signed::read(head) else {
         return (Finding::Incomplete, None);
     };
-    let Some(canonical) = signed.canonical(head, body) else {
+    let Some(canonical) = signed.canonical(head, token_digest, body) else {
         return (Finding::Incomplete, None);
     };
     let keys = apps.keys(signed.app_id);
@@ -266,19 +280,23 @@ impl<'a> Signed<'a> {
         })
     }
 
-    fn canonical(&self, head: &Head, body: &[u8]) -> Option<String> {
+    fn canonical(
+        &self,
+        head: &Head,
+        token_digest: Option<TokenDigest>,
+        body: &[u8],
+    ) -> Option<String> {
+        // Two Authorization headers, joined on the way: which one was meant?
+        if matches!(head.bearer(), Bearer::Token(token) if token.contains(',')) {
+            return None;
+        }
         Canonical {
             app_id: self.app_id,
             timestamp: self.timestamp_text,
             nonce: self.nonce,
             method: &head.method,
             target: &head.target,
-            token: match head.bearer() {
-                // Two Authorization headers, joined on the way: which one was meant?
-                Bearer::Token(token) if token.contains(',') => return None,
-                Bearer::Token(token) => Some(token),
-                Bearer::Absent | Bearer::Other => None,
-            },
+            token_digest,
             body,
             idempotency_key: head.idempotency_key.as_deref(),
             if_match: head.if_match.as_deref(),

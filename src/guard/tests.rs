@@ -38,7 +38,7 @@ fn head() -> Head {
 fn signed_with(secret: &[u8], mut head: Head, body: &[u8]) -> Head {
     head.signature = Some(format!("v1={}", "0".repeat(64)));
     let signed = Signed::read(&head).unwrap();
-    let text = signed.canonical(&head, body).unwrap();
+    let text = signed.canonical(&head, head.token_digest(), body).unwrap();
     let mac = sign(&Hmac::new_from_slice(secret).unwrap(), &text);
     head.signature = Some(format!("v1={}", base16ct::lower::encode_string(&mac)));
     head
@@ -84,7 +84,9 @@ fn the_vectors_hold() {
             content_encoding: None,
         };
         let body = text("body").unwrap_or_default().into_bytes();
-        let canonical = Signed::read(&head).unwrap().canonical(&head, &body);
+        let canonical = Signed::read(&head)
+            .unwrap()
+            .canonical(&head, head.token_digest(), &body);
         assert_eq!(canonical, text("canonical"), "{vector}");
         let (finding, result) = check(&apps("enforce"), head, body, NOW);
         assert_eq!(finding, Finding::Verified { key: "old".into() }, "{vector}");

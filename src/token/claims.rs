@@ -1,6 +1,7 @@
-//! Claims (RFC 7519 section 4): from verified bytes to a [`Session`].
+//! Claims (RFC 7519 section 4), from verified bytes.
 //!
-//! Promise: a session is of a signed-in user of this project, now. It refuses the legacy anon and
+//! Promise: [`Claims`] are of a signed-in user of this project, and after [`Claims::check_time`] they
+//! hold now. It refuses the legacy anon and
 //! service keys, which are tokens under the same secret (`role` is what tells them apart), tokens
 //! for another audience or of another issuer, tokens that are not yet or no longer good, and
 //! absent claims: what `jsonwebtoken` takes for "nothing to check" is a reason to refuse here.
@@ -18,26 +19,17 @@ const LEEWAY: i64 = 30;
 /// The end of the year 9999: a NumericDate beyond it is no date.
 const LATEST: i64 = 253_402_300_799;
 
-/// A verified user. Made by `authenticate` alone; everything that reaches the database demands one.
+/// The claims of a user of this project.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Session {
-    token: Token,
+pub(super) struct Claims {
     sub: Uuid,
     email: Option<String>,
     session_id: Option<String>,
     aal: Option<String>,
     is_anonymous: bool,
     exp: i64,
-}
-
-/// The token, which `Debug` does not print.
-#[derive(Clone, PartialEq, Eq)]
-struct Token(String);
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(redacted)")
-    }
+    /// The later of `nbf` and `iat`.
+    not_before: i64,
 }
 
 /// What `GET /v1/me` shows.
@@ -52,7 +44,7 @@ pub(crate) struct Me<'a> {
     app_id: Option<&'a str>,
 }
 
-/// Why there is no session.
+/// Why these are no claims of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// Nothing is wrong but the time.
@@ -61,14 +53,9 @@ pub(super) enum Refusal {
     Invalid(&'static str),
 }
 
-impl Session {
-    /// `payload` must come from a signature that was found good. `now` is in Unix seconds.
-    pub(super) fn from_claims(
-        token: &str,
-        payload: &[u8],
-        issuer: Option<&str>,
-        now: i64,
-    ) -> Result<Self, Refusal> {
+impl Claims {
+    /// `payload` must come from a signature that was found good.
+    pub(super) fn parse(payload: &[u8], issuer: Option<&str>) -> Result<Self, Refusal> {
         let claims = json::parse_object(payload)
             .map_err(|_| Refusal::Invalid("claims are not a JSON object without repeated names"))?;
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
@@ -91,21 +78,18 @@ impl Session {
         let Some(sub) = text("sub").and_then(uuid) else {
             return refuse("sub");
         };
+        let mut not_before = 0;
         for name in ["nbf", "iat"] {
             match numeric_date(&claims, name) {
                 Date::Absent => {}
-                Date::At(time) if time <= now.saturating_add(LEEWAY) => {}
-                Date::At(_) => return refuse("nbf or iat in the future"),
+                Date::At(time) => not_before = not_before.max(time),
                 Date::Malformed => return refuse("nbf or iat is no date"),
             }
         }
-        let exp = match numeric_date(&claims, "exp") {
-            Date::At(time) if now < time.saturating_add(LEEWAY) => time,
-            Date::At(_) => return Err(Refusal::Expired),
-            Date::Absent | Date::Malformed => return refuse("exp"),
+        let Date::At(exp) = numeric_date(&claims, "exp") else {
+            return refuse("exp");
         };
         Ok(Self {
-            token: Token(token.to_owned()),
             sub,
             // Supabase writes "" for users who have none: anonymous ones, those with a phone number.
             email: text("email")
@@ -115,21 +99,28 @@ impl Session {
             aal: text("aal").map(str::to_owned),
             is_anonymous: claims.get("is_anonymous") == Some(&Value::Bool(true)),
             exp,
+            not_before,
         })
     }
 
+    /// `now` is in Unix seconds.
+    pub(super) fn check_time(&self, now: i64) -> Result<(), Refusal> {
+        if self.not_before > now.saturating_add(LEEWAY) {
+            return Err(Refusal::Invalid("nbf or iat in the future"));
+        }
+        if now >= self.exp.saturating_add(LEEWAY) {
+            return Err(Refusal::Expired);
+        }
+        Ok(())
+    }
+
     /// The user's id.
-    pub(crate) fn sub(&self) -> Uuid {
+    pub(super) fn sub(&self) -> Uuid {
         self.sub
     }
 
-    /// The token as it came, for Supabase.
-    pub(crate) fn token(&self) -> &str {
-        &self.token.0
-    }
-
     /// What the user may know of the session.
-    pub(crate) fn me<'a>(&'a self, app_id: Option<&'a str>) -> Me<'a> {
+    pub(super) fn me<'a>(&'a self, app_id: Option<&'a str>) -> Me<'a> {
         Me {
             sub: self.sub,
             email: self.email.as_deref(),
@@ -138,6 +129,19 @@ impl Session {
             is_anonymous: self.is_anonymous,
             exp: self.exp,
             app_id,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of_nobody() -> Self {
+        Self {
+            sub: Uuid::nil(),
+            email: None,
+            session_id: None,
+            aal: None,
+            is_anonymous: false,
+            exp: 0,
+            not_before: 0,
         }
     }
 }

@@ -5,33 +5,32 @@
 //! holds a symmetric key, since whoever publishes one has published a signing secret; a single key
 //! that falls short is dropped.
 
-use std::collections::HashMap;
+use std::rc::Rc;
 
-use jsonwebtoken::DecodingKey;
 use serde_json::{Map, Value};
 
 use super::Rejected;
-use super::jws::{Alg, decode};
+use super::jws::{Alg, decode, encode};
 use crate::json;
 
 /// A project has two or three; more than this is not a key set of Supabase.
 const KEYS_MAX: usize = 64;
 
-/// RFC 7518 section 3.3 asks for at least 2048 bits; the RSA crate takes at most 4096.
+/// RFC 7518 section 3.3 asks for at least 2048 bits; beyond 4096 a signature costs more than it is worth.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
 /// The usable keys of a set.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeySet {
-    keys: Vec<PublicKey>,
+    keys: Vec<Rc<PublicKey>>,
 }
 
 /// One usable key.
-#[derive(Debug, Clone)]
-pub(crate) struct PublicKey {
+#[derive(Debug)]
+pub struct PublicKey {
     kid: Option<String>,
-    pub(super) alg: Alg,
-    pub(super) key: DecodingKey,
+    alg: Alg,
+    jwk: String,
 }
 
 impl KeySet {
@@ -50,15 +49,16 @@ impl KeySet {
         if entries.iter().any(|jwk| text_of(jwk, "kty") == Some("oct")) {
             return Err(Rejected("key set with a symmetric key"));
         }
-        let mut uses: HashMap<&str, u32> = HashMap::new();
-        for kid in entries.iter().filter_map(|jwk| text_of(jwk, "kid")) {
-            let count = uses.entry(kid).or_default();
-            *count = count.saturating_add(1);
-        }
-        let keys: Vec<PublicKey> = entries
+        let named = |kid: &str| {
+            let same = entries
+                .iter()
+                .filter(|jwk| text_of(jwk, "kid") == Some(kid));
+            same.count()
+        };
+        let keys: Vec<Rc<PublicKey>> = entries
             .iter()
-            .filter(|jwk| text_of(jwk, "kid").is_none_or(|kid| uses.get(kid) == Some(&1)))
-            .filter_map(|jwk| PublicKey::parse(jwk))
+            .filter(|jwk| text_of(jwk, "kid").is_none_or(|kid| named(kid) == 1))
+            .filter_map(|jwk| PublicKey::parse(jwk).map(Rc::new))
             .collect();
         if keys.is_empty() && set.get("keys") != Some(&Value::Array(Vec::new())) {
             return Err(Rejected("key set without a usable key"));
@@ -70,12 +70,13 @@ impl KeySet {
         self.keys.is_empty()
     }
 
-    pub(super) fn find(&self, kid: &str) -> Option<&PublicKey> {
+    pub(super) fn find(&self, kid: &str) -> Option<&Rc<PublicKey>> {
         self.keys.iter().find(|key| key.kid.as_deref() == Some(kid))
     }
 
-    /// The key for tokens that name none: only if there is no choice.
-    pub(super) fn only(&self, alg: Alg) -> Option<&PublicKey> {
+    /// The key for tokens that name none: only if there is no choice. Tokens of Supabase name theirs.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn only(&self, alg: Alg) -> Option<&Rc<PublicKey>> {
         let mut fitting = self.keys.iter().filter(|key| key.alg == alg);
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Some(key),
@@ -85,6 +86,17 @@ impl KeySet {
 }
 
 impl PublicKey {
+    /// The one algorithm that it is for.
+    pub fn alg(&self) -> Alg {
+        self.alg
+    }
+
+    /// The key itself as a JWK of its required members alone, in the order of RFC 7638: two keys are
+    /// the same if these texts are.
+    pub fn jwk(&self) -> &str {
+        &self.jwk
+    }
+
     fn parse(jwk: &Map<String, Value>) -> Option<Self> {
         let kid = match jwk.get("kid") {
             None => None,
@@ -96,7 +108,7 @@ impl PublicKey {
             "RSA" => (Alg::Rs256, rsa_key(jwk)?),
             _ => return None,
         };
-        (is_for_signatures(jwk) && is_for(jwk, alg)).then_some(Self { kid, alg, key })
+        (is_for_signatures(jwk) && is_for(jwk, alg)).then_some(Self { kid, alg, jwk: key })
     }
 }
 
@@ -123,7 +135,7 @@ fn is_for(jwk: &Map<String, Value>, alg: Alg) -> bool {
 }
 
 /// P-256, coordinates of full length (RFC 7518 section 6.2.1.2), on the curve and not at infinity.
-fn ec_key(jwk: &Map<String, Value>) -> Option<DecodingKey> {
+fn ec_key(jwk: &Map<String, Value>) -> Option<String> {
     if text_of(jwk, "crv")? != "P-256" {
         return None;
     }
@@ -137,19 +149,23 @@ fn ec_key(jwk: &Map<String, Value>) -> Option<DecodingKey> {
         point.extend(bytes);
     }
     p256::PublicKey::from_sec1_bytes(&point).ok()?;
-    Some(DecodingKey::from_ec_der(&point))
+    Some(format!(
+        r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#
+    ))
 }
 
-/// An odd exponent of at least 3 that the RSA crate takes, and a modulus of [`RSA_BITS`].
-fn rsa_key(jwk: &Map<String, Value>) -> Option<DecodingKey> {
+/// An odd exponent of at least 3 and of 32 bits at most, and a modulus of [`RSA_BITS`].
+fn rsa_key(jwk: &Map<String, Value>) -> Option<String> {
     let modulus = unsigned(text_of(jwk, "n")?)?;
     let exponent = unsigned(text_of(jwk, "e")?)?;
     let leading = usize::try_from(modulus.first()?.leading_zeros()).ok()?;
     let bits = modulus.len().checked_mul(8)?.checked_sub(leading)?;
     let small = exponent.len() <= 4 && exponent != [1];
     let odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
-    (RSA_BITS.contains(&bits) && odd(&modulus) && small && odd(&exponent))
-        .then(|| DecodingKey::from_rsa_raw_components(&modulus, &exponent))
+    (RSA_BITS.contains(&bits) && odd(&modulus) && small && odd(&exponent)).then(|| {
+        let (e, n) = (encode(&exponent), encode(&modulus));
+        format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)
+    })
 }
 
 /// Base64urlUInt (RFC 7518 section 2), forgiving the leading zero octets that some libraries write.

@@ -1,6 +1,6 @@
 //! Compact JWS (RFC 7515 section 7.1), parsed before anything is believed.
 //!
-//! Promise: the payload of a [`Jws`] can be had through [`Jws::verify`] alone. It refuses more than
+//! Promise: the payload of a [`Jws`] can be had through [`Jws::payload`] alone. It refuses more than
 //! 8 KiB, other than three parts, base64url with padding or loose bits, JSON with repeated names,
 //! every `alg` but three (`none` in all spellings among them), and any `crit` or `b64`: we
 //! understand no extension, so one that must be understood ends it (section 4.1.11, RFC 7797).
@@ -8,7 +8,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde_json::Value;
 
 use super::Rejected;
@@ -19,9 +18,12 @@ const MAX_LEN: usize = 8 * 1024;
 
 /// The algorithms there are (RFC 7518 section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Alg {
+pub enum Alg {
+    /// HMAC with SHA-256: the legacy secret, never a public key.
     Hs256,
+    /// ECDSA over P-256 with SHA-256.
     Es256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
 }
 
@@ -37,13 +39,20 @@ impl Alg {
 }
 
 /// A token that has the form of one. Nothing in it is trusted yet.
-pub(crate) struct Jws<'a> {
-    alg: Alg,
-    kid: Option<String>,
+pub(super) struct Jws<'a> {
+    named: Named,
     typ: Option<String>,
     signing_input: &'a str,
-    signature: &'a str,
+    signature_text: &'a str,
+    signature: Vec<u8>,
     payload: Vec<u8>,
+}
+
+/// What a token says of the key that it was signed with: what to look for, nothing to rely on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) alg: Alg,
+    pub(super) kid: Option<String>,
 }
 
 impl<'a> Jws<'a> {
@@ -51,7 +60,7 @@ impl<'a> Jws<'a> {
         if compact.len() > MAX_LEN {
             return Err(Rejected("longer than 8 KiB"));
         }
-        let (signing_input, signature) = compact
+        let (signing_input, signature_text) = compact
             .rsplit_once('.')
             .ok_or(Rejected("not three parts"))?;
         let (header, payload) = signing_input
@@ -59,7 +68,8 @@ impl<'a> Jws<'a> {
             .ok_or(Rejected("not three parts"))?;
         // A fourth part leaves a dot in the payload, which base64url does not have.
         let payload = decode(payload)?;
-        if decode(signature)?.is_empty() {
+        let signature = decode(signature_text)?;
+        if signature.is_empty() {
             return Err(Rejected("no signature"));
         }
 
@@ -74,24 +84,38 @@ impl<'a> Jws<'a> {
             Some(_) => Err(Rejected("a header parameter is not a string")),
         };
         Ok(Self {
-            alg: text("alg")?.and_then(Alg::parse).ok_or(Rejected("alg"))?,
-            kid: text("kid")?.map(str::to_owned),
+            named: Named {
+                alg: text("alg")?.and_then(Alg::parse).ok_or(Rejected("alg"))?,
+                kid: text("kid")?.map(str::to_owned),
+            },
             typ: text("typ")?.map(str::to_owned),
             signing_input,
+            signature_text,
             signature,
             payload,
         })
     }
 
-    pub(super) fn alg(&self) -> Alg {
-        self.alg
+    /// Algorithm and key id, as the header names them.
+    pub(super) fn named(&self) -> &Named {
+        &self.named
     }
 
-    pub(super) fn kid(&self) -> Option<&str> {
-        self.kid.as_deref()
+    /// What the signature is over.
+    pub(super) fn signing_input(&self) -> &[u8] {
+        self.signing_input.as_bytes()
     }
 
-    /// A token of another kind, signed by the same key, is no access token (RFC 8725 section 3.11).
+    /// The signature as it came.
+    pub(super) fn signature_text(&self) -> &str {
+        self.signature_text
+    }
+
+    /// The signature's bytes, of which there is at least one.
+    pub(super) fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+
     /// Supabase writes `JWT`; the parameter is optional and compared without case (RFC 7519
     /// section 5.1).
     pub(super) fn typ_is_jwt(&self) -> Result<(), Rejected> {
@@ -102,25 +126,12 @@ impl<'a> Jws<'a> {
         }
     }
 
-    /// The payload, if `key`, which is for `alg`, made the signature. The key decides on the
-    /// algorithm; the header may only agree (RFC 8725 section 3.1).
-    pub(super) fn verify(&self, alg: Alg, key: &DecodingKey) -> Result<&[u8], Rejected> {
-        if alg != self.alg {
-            return Err(Rejected("alg is not the key's"));
-        }
-        let algorithm = match alg {
-            Alg::Hs256 => Algorithm::HS256,
-            Alg::Es256 => Algorithm::ES256,
-            Alg::Rs256 => Algorithm::RS256,
-        };
-        match crypto::verify(
-            self.signature,
-            self.signing_input.as_bytes(),
-            key,
-            algorithm,
-        ) {
-            Ok(true) => Ok(&self.payload),
-            Ok(false) | Err(_) => Err(Rejected("signature")),
+    /// The payload, of a token whose signature was found good.
+    pub(super) fn payload(&self, signature_is_good: bool) -> Result<&[u8], Rejected> {
+        if signature_is_good {
+            Ok(&self.payload)
+        } else {
+            Err(Rejected("signature"))
         }
     }
 }
@@ -131,4 +142,9 @@ pub(super) fn decode(text: &str) -> Result<Vec<u8>, Rejected> {
     URL_SAFE_NO_PAD
         .decode(text)
         .map_err(|_| Rejected("not base64url"))
+}
+
+/// The one spelling that [`decode`] takes.
+pub(super) fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -6,11 +6,12 @@
 //! answer replace good keys, and to answer "invalid" when the truth is "can't tell".
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
-use http::{HeaderMap, Method};
+use http::Method;
 
 use super::jwks::{KeySet, PublicKey};
-use crate::seam::{Edge, Level, Millis, Outbound};
+use crate::seam::{Edge, HeaderLines, Level, Millis, Outbound};
 
 const FRESH: Millis = 10 * 60_000;
 const STALE_MAX: Millis = 60 * 60_000;
@@ -51,7 +52,7 @@ struct State {
 /// Where a search for a key ends.
 pub(super) enum Lookup {
     /// The key.
-    Found(PublicKey),
+    Found(Rc<PublicKey>),
     /// The project has no such key.
     Unknown,
     /// The project can't be asked. Worth another try in so many seconds.
@@ -107,7 +108,7 @@ impl Keys {
         let request = Outbound {
             method: Method::GET,
             url: self.url.clone(),
-            headers: HeaderMap::new(),
+            headers: HeaderLines::default(),
             body: None,
         };
         let deadline = edge.now().saturating_add(self.timeout);
@@ -127,14 +128,14 @@ impl State {
         let fresh = age.is_some_and(|age| age < FRESH);
         let key = self.set.find(kid);
         if let (true, Some(key)) = (fresh, key) {
-            return Step::Done(Lookup::Found(key.clone()));
+            return Step::Done(Lookup::Found(Rc::clone(key)));
         }
         let fetching = now < self.fetching_until;
         // The endpoint failed the last time it was asked; somebody may just be asking again.
         if now < self.failed_until || (fetching && self.failed_until > 0) {
             let usable = age.is_some_and(|age| age < STALE_MAX);
             match key {
-                Some(key) if usable => return Step::Done(Lookup::Found(key.clone())),
+                Some(key) if usable => return Step::Done(Lookup::Found(Rc::clone(key))),
                 _ if fetching => {}
                 _ => {
                     let retry_after = seconds_until(self.failed_until, now);

@@ -16,12 +16,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
-use airlock::Canonical;
 use airlock::gateway::Gateway;
 use airlock::seam::{
-    Bindings, BodyError, Claim, Edge, Incoming, Level, Limiter, Millis, Outbound, Reply, SendError,
-    Unanswered, Verdict,
+    Bindings, BodyError, Claim, Edge, Field, Incoming, Level, Limiter, Millis, Outbound, PublicKey,
+    Reply, SendError, Unanswered, Verdict,
 };
+use airlock::{Canonical, TokenDigest};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
@@ -51,6 +51,8 @@ pub struct World {
     /// Replies of the key set endpoint and how often it was asked.
     pub key_set: RefCell<Result<Reply, SendError>>,
     pub key_set_fetches: Cell<u32>,
+    /// How many signatures of public keys were verified.
+    pub verifications: Cell<u32>,
     /// Replies of the database, the first one first, and what it was sent.
     pub replies: RefCell<Vec<Result<Reply, SendError>>>,
     pub sent: RefCell<Vec<Outbound>>,
@@ -79,6 +81,7 @@ impl World {
             claims_down: Cell::new(false),
             key_set: RefCell::new(reply(200, &key_set())),
             key_set_fetches: Cell::new(0),
+            verifications: Cell::new(0),
             replies: RefCell::default(),
             sent: RefCell::default(),
             deadlines: RefCell::default(),
@@ -92,7 +95,7 @@ impl World {
     }
 
     pub fn gateway(&self) -> Gateway {
-        Gateway::new(self, self)
+        Gateway::new(self, &|level, line: &str| self.log(level, line))
     }
 
     /// The database answers this next.
@@ -165,6 +168,11 @@ impl Edge for World {
         } else {
             Ok(Verdict::Refused)
         }
+    }
+
+    async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+        self.verifications.set(self.verifications.get() + 1);
+        airlock::verify_signature(key, message, signature)
     }
 
     async fn send(
@@ -276,7 +284,9 @@ impl Request {
             nonce: &nonce,
             method: &self.method,
             target: &self.target,
-            token: get("authorization").and_then(|value| value.strip_prefix("Bearer ")),
+            token_digest: get("authorization")
+                .and_then(|value| value.strip_prefix("Bearer "))
+                .map(TokenDigest::of),
             body: &self.body,
             idempotency_key: get("idempotency-key"),
             if_match: get("if-match"),
@@ -319,9 +329,9 @@ impl Incoming for Request {
         &self.target
     }
 
-    fn header(&self, name: &'static str) -> Option<String> {
-        let found = self.headers.iter().find(|(n, _)| *n == name);
-        found.map(|(_, value)| value.clone())
+    fn header(&self, field: Field) -> Option<&str> {
+        let found = self.headers.iter().find(|(n, _)| *n == field.name());
+        found.map(|(_, value)| value.as_str())
     }
 
     async fn body(&mut self, max: usize, _: Millis) -> Result<Vec<u8>, BodyError> {
