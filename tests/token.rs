@@ -703,3 +703,59 @@ fn a_project_that_withdraws_all_its_keys_is_obeyed_and_it_is_logged() {
             .any(|(_, line)| line.contains("jwks_empty"))
     );
 }
+
+#[test]
+fn a_token_is_verified_once_and_its_time_is_looked_at_for_every_request() {
+    let world = World::new();
+    let gateway = world.gateway();
+    let claims = claims_with("exp", json!(NOW + 300));
+    let token = es256(&claims);
+    for seconds in [0, 1, 300, 329] {
+        assert_eq!(at(&world, &gateway, seconds, &token), "200");
+    }
+    assert_eq!(world.verifications.get(), 1);
+    assert_eq!(at(&world, &gateway, 330, &token), "401 token_expired");
+    // The clock may be set back, which makes nothing of it valid too early.
+    assert_eq!(at(&world, &gateway, -31, &token), "401 token_invalid");
+    assert_eq!(world.verifications.get(), 1);
+    // One character more or less is another token.
+    assert_eq!(
+        at(&world, &gateway, 0, &format!("{token}A")),
+        "401 token_invalid"
+    );
+}
+
+#[test]
+fn a_token_that_was_verified_ends_with_its_key() {
+    let world = World::new();
+    let gateway = world.gateway();
+    serve(&world, &[jwk("ec", "a")]);
+    let token = of_kid("a", "ec");
+    assert_eq!(at(&world, &gateway, 0, &token), "200");
+    // Another key under the same name: its tokens are good, and the old one's no longer.
+    serve(&world, &[jwk("other_ec", "a")]);
+    assert_eq!(at(&world, &gateway, 599, &token), "200");
+    assert_eq!(at(&world, &gateway, 600, &token), "401 token_invalid");
+    assert_eq!(at(&world, &gateway, 601, &of_kid("a", "other_ec")), "200");
+    // No key at all.
+    serve(&world, &[jwk("ec", "b")]);
+    assert_eq!(
+        at(&world, &gateway, 1200, &of_kid("a", "other_ec")),
+        "401 token_invalid"
+    );
+}
+
+#[test]
+fn a_token_that_was_refused_is_not_remembered_as_good() {
+    let world = World::new();
+    let gateway = world.gateway();
+    let forged = jws(
+        r#"{"alg":"ES256","kid":"ec-1","typ":"JWT"}"#,
+        &claims().to_string(),
+        "other_ec",
+    );
+    for _ in 0..2 {
+        assert_eq!(at(&world, &gateway, 0, &forged), "401 token_invalid");
+    }
+    assert_eq!(world.verifications.get(), 2);
+}
