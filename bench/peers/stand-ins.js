@@ -1,0 +1,38 @@
+// Plain workerd has no rate limiting binding, and a Durable Object would weigh on all workers alike: these
+// stand in for both, as wrapped bindings. The worker crate knows a binding by the name of its class.
+
+class Ratelimit {
+  async limit() {
+    return { success: true };
+  }
+}
+
+/** Grants each path once. */
+class DurableObjectNamespace {
+  #claimed = new Set();
+  #stub = {
+    fetch: async (input) => {
+      const { pathname } = new URL(typeof input === "string" ? input : input.url);
+      const granted = !this.#claimed.has(pathname);
+      // Bounded, or the memory of a worker would be that of its stand-in.
+      if (this.#claimed.size >= 20_000) this.#claimed.clear();
+      this.#claimed.add(pathname);
+      return new Response(null, { status: granted ? 200 : 409 });
+    },
+  };
+
+  idFromName(name) {
+    return { name };
+  }
+
+  get() {
+    return this.#stub;
+  }
+
+  getByName() {
+    return this.#stub;
+  }
+}
+
+export const limiter = () => new Ratelimit();
+export const nonces = () => new DurableObjectNamespace();
