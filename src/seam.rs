@@ -38,7 +38,12 @@ pub trait Edge {
 
     /// Whether `key` made `signature` over `message`. The platform's Web Crypto takes a twentieth of
     /// the time that the same arithmetic takes in WASM.
-    async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool;
+    async fn verify(
+        &self,
+        key: &PublicKey,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, Unanswered>;
 
     /// Sends a request and reads the whole reply, at most `max_body` bytes of it, before
     /// `deadline`. Redirects are not followed.

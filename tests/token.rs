@@ -759,3 +759,17 @@ fn a_token_that_was_refused_is_not_remembered_as_good() {
     }
     assert_eq!(world.verifications.get(), 2);
 }
+
+#[test]
+fn a_signature_that_cannot_be_verified_is_not_called_invalid() {
+    let world = World::new();
+    let gateway = world.gateway();
+    let token = es256(&claims());
+    world.crypto_down.set(true);
+    assert_eq!(
+        at(&world, &gateway, 0, &token),
+        "503 dependency_unavailable"
+    );
+    world.crypto_down.set(false);
+    assert_eq!(at(&world, &gateway, 0, &token), "200");
+}

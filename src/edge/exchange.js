@@ -22,6 +22,12 @@ let fields;
 /** @type {(task: number, outcome: number, bytes: Uint8Array) => void} */
 let resume;
 
+/**
+ * How to wake a task of the instance that trapped last.
+ * @type {typeof resume | undefined}
+ */
+let broken;
+
 /** Imported keys by their JWK. A project has two or three; the bound is for a set that changes all the time. */
 const imported = new Map();
 const IMPORTED_MAX = 64;
@@ -195,9 +201,12 @@ export class Exchange {
     this.step++;
     this.due = Infinity;
     try {
+      if (this.resume === broken) throw new Error("the instance of the module is lost");
       this.resume(this.task, outcome, bytes);
     } catch (error) {
-      // A trap. The shim around us hears of it and makes a new instance for the next request.
+      // After a trap nothing in the instance's memory can be relied on: nobody is woken in it again. The shim
+      // around us hears of it and makes another one for the next request.
+      if (error instanceof WebAssembly.RuntimeError) broken = this.resume;
       reportError(error);
       this.reject?.(error);
     }
@@ -262,36 +271,39 @@ async function verify(jwk, message, signature) {
  * @param {Request | Response} message
  * @param {number} max
  */
-async function drain(message, max) {
-  const { body, headers } = message;
+async function drain({ body, headers }, max) {
   if (body === null) return NOTHING;
-  const declared = headers.get("content-length");
-  // A length that was declared is kept: HTTP ends the body there. A compressed body holds more than it declares.
-  if (declared !== null && Number(declared) <= max && headers.get("content-encoding") === null) {
-    return new Uint8Array(await message.arrayBuffer());
-  }
   const reader = body.getReader({ mode: "byob" });
-  let bytes = NOTHING;
-  for (let room = Math.min(16384, max + 1); ; room = Math.min(bytes.length * 2, max + 1 - bytes.length)) {
+  // One read takes what was declared, and finds the end. A body that holds more, as a compressed one does or one
+  // whose length is a lie, is counted on.
+  const length = headers.get("content-length") ?? "";
+  const declared = /^\d{1,9}$/.test(length) ? Number(length) : 16_383;
+  const chunks = [];
+  let total = 0;
+  for (let room = Math.min(declared, max) + 1; ; room = Math.min(total, max - total) + 1) {
     const { done, value } = await reader.readAtLeast(room, new Uint8Array(room));
-    if (value) bytes = bytes.length === 0 ? value : concatenate(bytes, value);
-    if (bytes.length > max) {
+    if (value) chunks.push(value);
+    total += value?.length ?? 0;
+    if (total > max) {
       reader.cancel().catch(() => {});
       throw TOO_LARGE;
     }
-    if (done || value.length < room) return bytes;
+    if (done || value.length < room) return chunks.length === 1 ? chunks[0] : join(chunks, total);
   }
 }
 
 /**
- * @param {Uint8Array} first
- * @param {Uint8Array} second
+ * @param {Uint8Array[]} chunks
+ * @param {number} total
  */
-function concatenate(first, second) {
-  const both = new Uint8Array(first.length + second.length);
-  both.set(first);
-  both.set(second, first.length);
-  return both;
+function join(chunks, total) {
+  const whole = new Uint8Array(total);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
 }
 
 /**

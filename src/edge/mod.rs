@@ -217,9 +217,17 @@ impl Edge for Platform<'_> {
         replay::verdict(step.await.0)
     }
 
-    async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
-        let (good, _) = Step::new(|| self.0.verify(key.jwk(), message, signature)).await;
-        good == 1
+    async fn verify(
+        &self,
+        key: &PublicKey,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, Unanswered> {
+        match Step::new(|| self.0.verify(key.jwk(), message, signature)).await {
+            (1, _) => Ok(true),
+            (0, _) => Ok(false),
+            _ => Err(Unanswered),
+        }
     }
 
     async fn send(

@@ -21,7 +21,7 @@ impl Timestamp {
         let (local, offset) = Self::split(text.as_bytes())?;
         match offset {
             // The usual case, without calendar arithmetic: twenty rows have up to sixty times.
-            b"+00:00" | b"+00" | b"Z" => Some(local),
+            b"+00:00" | b"+00" | b"Z" => local.is_on_the_clock().then_some(local),
             // A database whose `timezone` is not UTC prints local time and an offset.
             _ => {
                 let offset = TimeDelta::seconds(seconds_of(offset)?);
@@ -59,6 +59,22 @@ impl Timestamp {
             .get_mut(..digits)?
             .copy_from_slice(fraction);
         Some((Self(wire), rest))
+    }
+
+    /// Whether every part is within its range. (Which days a month has is for who reckons with them.)
+    fn is_on_the_clock(&self) -> bool {
+        let within = |start: usize, low: &[u8; 2], high: &[u8; 2]| {
+            self.0
+                .get(start..)
+                .and_then(<[u8]>::first_chunk::<2>)
+                .is_some_and(|digits| (low..=high).contains(&digits))
+        };
+        !self.0.starts_with(b"0000")
+            && within(5, b"01", b"12")
+            && within(8, b"01", b"31")
+            && within(11, b"00", b"23")
+            && within(14, b"00", b"59")
+            && within(17, b"00", b"59")
     }
 
     /// From microseconds since the Unix epoch; `None` outside the years 1 to 9999.
@@ -203,6 +219,13 @@ mod tests {
             "2026-11-22T12:15:40é+00",
             "2026-11-22T12:15:40+00:00 ",
             "2026-13-22T12:15:40+01",
+            "2026-13-22T12:15:40+00",
+            "2026-00-22T12:15:40+00",
+            "2026-11-32T12:15:40Z",
+            "2026-11-22T24:15:40+00:00",
+            "2026-11-22T12:60:40+00:00",
+            "2026-11-22T12:15:60+00:00",
+            "0000-11-22T12:15:40+00:00",
             "2026-11-22T12:15:40+1",
             "2026-11-22T12:15:40+01:60",
             "2026-11-22T12:15:40+01:00:00:00",

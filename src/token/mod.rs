@@ -125,19 +125,25 @@ impl Verifier {
 
     /// Whether `key` signed the token. The library decides on the legacy secret, the platform on the
     /// project's public keys.
-    async fn signed(&self, jws: &Jws<'_>, key: &SigningKey, edge: &impl Edge) -> bool {
+    async fn signed(
+        &self,
+        jws: &Jws<'_>,
+        key: &SigningKey,
+        edge: &impl Edge,
+    ) -> Result<bool, Problem> {
         match (key, &self.secret) {
-            (SigningKey::Secret, Some(secret)) => crypto::verify(
+            (SigningKey::Secret, Some(secret)) => Ok(crypto::verify(
                 jws.signature_text(),
                 jws.signing_input(),
                 secret,
                 Algorithm::HS256,
             )
-            .unwrap_or(false),
-            (SigningKey::Secret, None) => false,
-            (SigningKey::Public(key), _) => {
-                edge.verify(key, jws.signing_input(), jws.signature()).await
-            }
+            .unwrap_or(false)),
+            (SigningKey::Secret, None) => Ok(false),
+            (SigningKey::Public(key), _) => edge
+                .verify(key, jws.signing_input(), jws.signature())
+                .await
+                .map_err(|_| Problem::dependency("Web Crypto could not verify a signature", 5)),
         }
     }
 }
@@ -168,7 +174,7 @@ pub(crate) async fn authenticate(
             let jws = Jws::parse(token).map_err(invalid)?;
             jws.typ_is_jwt().map_err(invalid)?;
             let key = verifier.key(jws.named(), edge).await?;
-            let good = verifier.signed(&jws, &key, edge).await;
+            let good = verifier.signed(&jws, &key, edge).await?;
             let payload = jws.payload(good).map_err(invalid)?;
             let claims = Claims::parse(payload, verifier.issuer.as_deref())
                 .map(Rc::new)

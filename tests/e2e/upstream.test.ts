@@ -280,6 +280,24 @@ test("an answer of more than 16 MiB is cut off there", async () => {
   assert.ok(sent < 64, `${sent} MiB were sent`);
 });
 
+test("an answer that sends more than it declares is cut off there as well", async () => {
+  let sent = 0;
+  stub.rest = (_, { socket }) => {
+    // With chunks the length says nothing (RFC 9112 section 6.3), but it is what a reader of headers sees.
+    socket?.write(head("200 OK", "Content-Length: 5", "Transfer-Encoding: chunked").join("\r\n"));
+    const chunk = `\r\n100000\r\n${" ".repeat(1024 * 1024)}`;
+    const more = setInterval(() => {
+      while (socket?.writable && socket.write(chunk)) sent++;
+      sent++;
+    }, 1);
+    socket?.on("close", () => clearInterval(more)).on("error", () => {});
+  };
+  await withWorker(workerVars(stub.url), {}, async ({ url }) => {
+    assertProblem(await send(url, "GET", "/v1/notes", { token }), "upstream_invalid");
+  });
+  assert.ok(sent < 64, `${sent} MiB were sent`);
+});
+
 test("a redirect is not followed, and the token goes nowhere", async () => {
   let asked = 0;
   const trap = createServer((_, response) => {

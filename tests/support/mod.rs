@@ -53,6 +53,7 @@ pub struct World {
     pub key_set_fetches: Cell<u32>,
     /// How many signatures of public keys were verified.
     pub verifications: Cell<u32>,
+    pub crypto_down: Cell<bool>,
     /// Replies of the database, the first one first, and what it was sent.
     pub replies: RefCell<Vec<Result<Reply, SendError>>>,
     pub sent: RefCell<Vec<Outbound>>,
@@ -82,6 +83,7 @@ impl World {
             key_set: RefCell::new(reply(200, &key_set())),
             key_set_fetches: Cell::new(0),
             verifications: Cell::new(0),
+            crypto_down: Cell::new(false),
             replies: RefCell::default(),
             sent: RefCell::default(),
             deadlines: RefCell::default(),
@@ -170,9 +172,17 @@ impl Edge for World {
         }
     }
 
-    async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+    async fn verify(
+        &self,
+        key: &PublicKey,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<bool, Unanswered> {
         self.verifications.set(self.verifications.get() + 1);
-        airlock::verify_signature(key, message, signature)
+        if self.crypto_down.get() {
+            return Err(Unanswered);
+        }
+        Ok(airlock::verify_signature(key, message, signature))
     }
 
     async fn send(
