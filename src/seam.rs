@@ -259,3 +259,15 @@ pub enum BodyError {
     /// The deadline passed.
     Slow,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_field_is_found_at_its_own_place() {
+        for (place, field) in Field::ALL.into_iter().enumerate() {
+            assert_eq!(field as usize, place, "{field:?}");
+        }
+    }
+}

@@ -7,10 +7,7 @@
 // It decides nothing: what is asked for, how long that may take and what its outcome means is said in
 // Rust. mod.rs has the other half of each function here.
 
-/**
- * How a step may end that has no answer. mod.rs has the same numbers.
- * @typedef {-1 | -2 | -3} Failure
- */
+// How a step may end that has no answer. mod.rs has the same numbers.
 const LATE = -1;
 const FAILED = -2;
 const TOO_LARGE = -3;
@@ -256,10 +253,10 @@ async function claim(namespace, name, url) {
 async function verify(jwk, message, signature) {
   let key = imported.get(jwk);
   if (!key) {
-    const { kty, ...rest } = JSON.parse(jwk);
+    const material = JSON.parse(jwk);
     const algorithm =
-      kty === "EC" ? { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
-    key = { algorithm, key: await crypto.subtle.importKey("jwk", { kty, ...rest }, algorithm, false, ["verify"]) };
+      material.kty === "EC" ? { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+    key = { algorithm, key: await crypto.subtle.importKey("jwk", material, algorithm, false, ["verify"]) };
     if (imported.size >= IMPORTED_MAX) imported.clear();
     imported.set(jwk, key);
   }

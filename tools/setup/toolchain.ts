@@ -2,8 +2,8 @@
 // wasm-opt, esbuild. What is missing is installed, into `.airlock/tools` as far as that is possible.
 //
 // It takes nothing but package registries, and for the wasm target rustup's server or, where that cannot
-// be reached, Debian. Left alone, worker-build would download wasm-bindgen, wasm-opt and esbuild from
-// elsewhere; it is told where they are instead.
+// be reached, Debian. Left alone, worker-build would download wasm-bindgen and esbuild from elsewhere; it is
+// told where they are instead. (wasm-opt is run by worker.ts.)
 
 import { existsSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -30,7 +30,6 @@ export async function toolchain(): Promise<NodeJS.ProcessEnv> {
     ...rust,
     PATH: [dirname(workerBuild), rust.PATH].join(delimiter),
     WASM_BINDGEN_BIN: wasmBindgen,
-    WASM_OPT_BIN: join(packages, "wasm-opt"),
     ESBUILD_BIN: join(packages, "esbuild"),
   };
 }
