@@ -1,6 +1,6 @@
 // Rust for wasm out of Debian's packages, for machines that cannot reach rustup's server. Debian has a
 // recent compiler and its sources, but no standard library for wasm that fits: that is compiled here,
-// once, into a sysroot which looks like a toolchain to cargo and worker-build.
+// once, into a sysroot which looks like a toolchain to cargo.
 
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";

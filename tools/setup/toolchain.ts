@@ -1,37 +1,32 @@
-// All that turns the crate into a Worker: Rust with the wasm target, worker-build, wasm-bindgen,
-// wasm-opt, esbuild. What is missing is installed, into `.airlock/tools` as far as that is possible.
+// All that turns the crate into a Worker and is not on npm: Rust with the wasm target, wasm-bindgen. What is
+// missing is installed, into `.airlock/tools` as far as that is possible.
 //
 // It takes nothing but package registries, and for the wasm target rustup's server or, where that cannot
-// be reached, Debian. Left alone, worker-build would download wasm-bindgen and esbuild from elsewhere; it is
-// told where they are instead. (wasm-opt is run by worker.ts.)
+// be reached, Debian.
 
 import { existsSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { delimiter, dirname, join } from "node:path";
-import { aptInstall, buildDebianRust, findDebianRust } from "./debian.ts";
+import { join } from "node:path";
+import { buildDebianRust, findDebianRust } from "./debian.ts";
 import { ask, Failure, root, run, step } from "./shell.ts";
 
 export const wasmTarget = "wasm32-unknown-unknown";
 const tools = join(root, ".airlock", "tools");
 
-/** The environment in which cargo and worker-build can build the Worker. Native builds need none of it. */
-export async function toolchain(): Promise<NodeJS.ProcessEnv> {
+export interface Toolchain {
+  /** The environment in which cargo can build the Worker. Native builds need none of it. */
+  env: NodeJS.ProcessEnv;
+  /** The path of wasm-bindgen's command line tool. */
+  wasmBindgen: string;
+}
+
+/** Installs what is missing. */
+export async function toolchain(): Promise<Toolchain> {
   await requireRust();
-  const rust = await rustForWasm();
-
-  // The crates of workers-rs share one version number, and the command line tool of wasm-bindgen reads
-  // the output of exactly its own version of the library.
-  const workerBuild = await cargoTool("worker-build", locked("worker"), "worker-build", ["--locked"]);
+  const env = await rustForWasm();
+  // The tool reads the output of exactly its own version of the library.
   const wasmBindgen = await cargoTool("wasm-bindgen-cli", locked("wasm-bindgen"), "wasm-bindgen", ["--no-default-features"]);
-  await rm(join(tools, "target"), { recursive: true, force: true });
-
-  const packages = join(root, "node_modules", ".bin");
-  return {
-    ...rust,
-    PATH: [dirname(workerBuild), rust.PATH].join(delimiter),
-    WASM_BINDGEN_BIN: wasmBindgen,
-    ESBUILD_BIN: join(packages, "esbuild"),
-  };
+  return { env, wasmBindgen };
 }
 
 async function requireRust(): Promise<void> {
@@ -78,24 +73,16 @@ async function cargoTool(crate: string, version: string, binary: string, options
   const path = join(folder, "bin", binary);
   if (existsSync(path)) return path;
 
-  await requireOpenSsl();
   const env = {
     ...process.env,
-    PATH: [dirname(path), process.env.PATH].join(delimiter),
-    // The tools run for a second per build: optimising them would take minutes to save less than that.
+    // It runs for a second per build: optimising it would take minutes to save less than that.
     CARGO_PROFILE_RELEASE_OPT_LEVEL: "0",
-    // Shared, so that what both depend on is compiled once.
     CARGO_TARGET_DIR: join(tools, "target"),
   };
   const args = ["install", `${crate}@${version}`, "--bin", binary, "--root", folder, ...options];
-  await step(`building ${crate} ${version}`, "one to three minutes", () => run("cargo", args, { env }));
+  await step(`building ${crate} ${version}`, "about a minute", () => run("cargo", args, { env }));
+  await rm(env.CARGO_TARGET_DIR, { recursive: true, force: true });
   return path;
-}
-
-/** worker-build links to the system's OpenSSL on Linux, and would fail after a minute without it. */
-async function requireOpenSsl(): Promise<void> {
-  if (process.platform !== "linux" || (await ask("pkg-config", ["--exists", "openssl"])) !== undefined) return;
-  await aptInstall(["pkg-config", "libssl-dev"], "Building worker-build needs pkg-config and the development files of OpenSSL.");
 }
 
 /** The version of a package in Cargo.lock. */

@@ -1,0 +1,15 @@
+// What wasm-bindgen makes of the crate, as far as worker.js uses it.
+declare module "airlock:bindings" {
+  export function fetch(request: Request, env: unknown, context: unknown): Promise<Response>;
+  export class Replay {
+    constructor(state: unknown, env: unknown);
+    fetch(request: Request): Promise<Response>;
+    alarm(): Promise<Response>;
+  }
+  export function __worker_init_state(): { instanceId: number };
+}
+
+/** <https://developers.cloudflare.com/workers/runtime-apis/streams/readablestreambyobreader/> */
+interface ReadableStreamBYOBReader {
+  readAtLeast<T extends ArrayBufferView>(bytes: number, view: T): Promise<ReadableStreamReadResult<T>>;
+}
