@@ -310,7 +310,7 @@ mod tests {
         let problem = result.unwrap_err();
         assert_eq!(problem.code(), Code::ValidationFailed);
         let body: serde_json::Value =
-            serde_json::from_slice(problem.into_response("-").body()).unwrap();
+            serde_json::from_slice(&problem.into_response("-").body).unwrap();
         body["errors"]
             .as_array()
             .unwrap()

@@ -27,7 +27,7 @@ pub(crate) struct ListQuery {
 }
 
 /// The two lists. A note is in exactly one of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
     /// Notes that were not deleted.
     Active,
@@ -82,12 +82,6 @@ impl ListQuery {
         } else {
             Err(Problem::validation(errors))
         }
-    }
-
-    /// How many rows to ask the database for: one more than the page holds tells whether there is
-    /// a next page.
-    pub(crate) fn rows(&self) -> usize {
-        self.limit.saturating_add(1)
     }
 
     /// The page as it goes over the wire, from the rows that the database answered. `None` if they are

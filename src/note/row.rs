@@ -26,12 +26,11 @@ pub(super) struct Copied {
 /// Appends to `wire` the notes of the first `max` rows of a JSON array, a comma between two. `None` if
 /// it is no array of rows.
 pub(super) fn copy(rows: &[u8], max: usize, wire: &mut Vec<u8>) -> Option<Copied> {
-    let rows = std::str::from_utf8(rows).ok()?;
     let before = wire.len();
     wire.reserve(rows.len().saturating_add(64));
-    usual(rows.as_bytes(), max, wire).or_else(|| {
+    usual(rows, max, wire).or_else(|| {
         wire.truncate(before);
-        general(rows, max, wire)
+        general(std::str::from_utf8(rows).ok()?, max, wire)
     })
 }
 
@@ -178,7 +177,13 @@ impl<'a> Text<'a> {
 
     /// A time, up to and with the quotation mark at its end.
     fn time(&mut self, wire: &mut Vec<u8>) -> Option<Timestamp> {
-        let time = Timestamp::parse(self.until_quote()?)?;
+        let time = match Timestamp::read_utc(self.0, "+00:00\"") {
+            Some((time, rest)) => {
+                self.0 = rest;
+                time
+            }
+            None => Timestamp::parse(self.until_quote()?)?,
+        };
         wire.extend_from_slice(time.as_bytes());
         wire.push(b'"');
         Some(time)
@@ -209,13 +214,18 @@ impl<'a> Text<'a> {
 
     /// A string with both its quotation marks. Escapes stay as they are; `\u` beyond ASCII may name half
     /// a character, which is for [`general`] to judge.
+    #[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
     fn string(&mut self) -> Option<()> {
         self.literal("\"")?;
+        let begin = self.0;
+        let mut ascii = true;
         loop {
-            let (special, rest) = self.0.get(plain(self.0)..)?.split_first()?;
+            let plain = plain(self.0);
+            ascii &= plain.ascii;
+            let (special, rest) = self.0.get(plain.length..)?.split_first()?;
             self.0 = rest;
             match special {
-                b'"' => return Some(()),
+                b'"' => break,
                 b'\\' => {
                     let (escaped, rest) = self.0.split_first()?;
                     self.0 = rest;
@@ -235,35 +245,94 @@ impl<'a> Text<'a> {
                 _ => return None,
             }
         }
+        let string = begin.get(..begin.len().checked_sub(self.0.len())?)?;
+        (ascii || std::str::from_utf8(string).is_ok()).then_some(())
     }
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
+/// What a text begins with that needs no look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Plain {
+    /// How many bytes there are before the first that is special in a JSON string: a quotation mark, a
+    /// backslash, a control character.
+    length: usize,
+    /// Whether these are ASCII.
+    ascii: bool,
+}
 
-/// How many bytes there are before the first that is special in a JSON string: a quotation mark, a
-/// backslash, a control character. Eight at a time: a page of notes is mostly this.
-fn plain(bytes: &[u8]) -> usize {
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    let mut count: usize = 0;
-    for chunk in chunks {
-        let word = u64::from_le_bytes(*chunk);
-        // A byte's high bit for each that is zero in `x`, or below `n` for `n` up to 128. Borrows can
-        // set too many of them, but only above the first.
-        let zero = |x: u64| x.wrapping_sub(ONES) & !x;
-        let below = |n: u64| word.wrapping_sub(ONES.wrapping_mul(n)) & !word;
-        let same = |byte: u8| zero(word ^ ONES.wrapping_mul(u64::from(byte)));
-        let special = (same(b'"') | same(b'\\') | below(0x20)) & HIGHS;
+/// Sixteen bytes at a time: a page of notes is mostly this.
+#[inline]
+#[cfg_attr(target_arch = "wasm32", target_feature(enable = "simd128"))]
+fn plain(bytes: &[u8]) -> Plain {
+    let mut plain = Plain {
+        length: 0,
+        ascii: true,
+    };
+    let mut rest = bytes;
+    loop {
+        let Marks { special, beyond } = match rest.first_chunk() {
+            Some(chunk) => marks(chunk),
+            None => marks(&padded(rest)),
+        };
+        let before = special.wrapping_sub(1) & !special;
+        plain.ascii &= beyond & before == 0;
+        let length = special.trailing_zeros().min(16) as usize;
+        plain.length = plain.length.saturating_add(length);
         if special != 0 {
-            let place = usize::try_from(special.trailing_zeros() / 8).unwrap_or(0);
-            return count.saturating_add(place);
+            return plain;
         }
-        count = count.saturating_add(8);
+        rest = rest.get(16..).unwrap_or_default();
     }
-    let place = rest
-        .iter()
-        .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
-    count.saturating_add(place.unwrap_or(rest.len()))
+}
+
+/// Fewer than sixteen bytes, and an end after them.
+#[cold]
+fn padded(bytes: &[u8]) -> [u8; 16] {
+    let mut padded = [b'"'; 16];
+    for (to, from) in padded.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    padded
+}
+
+/// A bit for each of sixteen bytes, the lowest for the first.
+struct Marks {
+    /// Special in a JSON string.
+    special: u32,
+    /// Beyond ASCII.
+    beyond: u32,
+}
+
+#[cfg(target_arch = "wasm32")]
+#[inline]
+#[target_feature(enable = "simd128")]
+fn marks(bytes: &[u8; 16]) -> Marks {
+    use std::arch::wasm32::{u8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u64x2, v128_or};
+
+    let number = u128::from_le_bytes(*bytes);
+    #[expect(clippy::cast_possible_truncation, reason = "its two halves")]
+    let bytes = u64x2(number as u64, (number >> 64) as u64);
+    let control = u8x16_lt(bytes, u8x16_splat(0x20));
+    let quote = u8x16_eq(bytes, u8x16_splat(b'"'));
+    let backslash = u8x16_eq(bytes, u8x16_splat(b'\\'));
+    Marks {
+        special: u32::from(u8x16_bitmask(v128_or(control, v128_or(quote, backslash)))),
+        beyond: u32::from(u8x16_bitmask(bytes)),
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn marks(bytes: &[u8; 16]) -> Marks {
+    let bits = |is: fn(u8) -> bool| {
+        let marks = bytes.iter().enumerate();
+        marks.fold(0, |bits, (place, byte)| {
+            bits | u32::from(is(*byte)) << place
+        })
+    };
+    Marks {
+        special: bits(|byte| byte < 0x20 || byte == b'"' || byte == b'\\'),
+        beyond: bits(|byte| !byte.is_ascii()),
+    }
 }
 
 #[cfg(test)]
@@ -376,6 +445,20 @@ mod tests {
             assert_eq!(wire(rows, 1), None, "{rows}");
         }
         assert!(copy(b"[\xff]", 1, &mut Vec::new()).is_none());
+        for bytes in [
+            &b"\xff"[..],
+            b"\xc3",
+            b"\xed\xa0\x80",
+            b"\xc0\x80",
+            b"a\\n\xe2\x98",
+        ] {
+            for field in ["\"body\":\"", "\"title\":\""] {
+                let row = format!("[{ROW}]").into_bytes();
+                let at = ROW.find(field).unwrap() + 1 + field.len();
+                let rows = [&row[..at], bytes, &row[at..]].concat();
+                assert!(copy(&rows, 1, &mut Vec::new()).is_none(), "{bytes:?}");
+            }
+        }
     }
 
     #[test]
@@ -416,13 +499,16 @@ mod tests {
 
     #[test]
     fn the_first_special_byte_is_found_wherever_it_is() {
-        for length in 0..24_usize {
+        for length in 0..40_usize {
             for place in 0..length {
                 for byte in 0..=255_u8 {
                     let mut bytes = vec![b'x'; length];
                     bytes[place] = byte;
                     let special = byte < 0x20 || byte == b'"' || byte == b'\\';
-                    let expected = if special { place } else { length };
+                    let expected = Plain {
+                        length: if special { place } else { length },
+                        ascii: special || byte < 0x80,
+                    };
                     assert_eq!(plain(&bytes), expected, "{byte} at {place} of {length}");
                 }
             }
