@@ -3,10 +3,9 @@
 //! Promise: an origin that is not named, byte for byte, gets no CORS header at all. It refuses
 //! `*` and credentials: tokens travel in a header, not in cookies.
 
-use crate::reply::{Response, empty, with};
+use crate::reply::{Response, empty};
 use crate::route::{self, Path};
 use crate::seam::{Field, Incoming};
-use http::header;
 
 const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, \
      if-none-match, x-app-id, x-app-nonce, x-app-signature, x-app-timestamp";
@@ -21,17 +20,12 @@ pub(crate) fn preflight(origins: &[String], request: &impl Incoming) -> Option<R
     named(origins, request)?;
     request.header(Field::RequestMethod)?;
     let path = Path::parse(route::split(request.target()).0)?;
-    let response = with(
-        empty(204),
-        header::ACCESS_CONTROL_ALLOW_METHODS,
-        path.allow(),
-    );
-    let response = with(
-        response,
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        REQUEST_HEADERS,
-    );
-    Some(with(response, header::ACCESS_CONTROL_MAX_AGE, "7200"))
+    Some(
+        empty(204)
+            .with("access-control-allow-methods", path.allow())
+            .with("access-control-allow-headers", REQUEST_HEADERS)
+            .with("access-control-max-age", "7200"),
+    )
 }
 
 /// Lets a page of a named origin read the response.
@@ -39,17 +33,12 @@ pub(crate) fn expose(origins: &[String], request: &impl Incoming, response: Resp
     if origins.is_empty() {
         return response;
     }
-    let response = with(response, header::VARY, "Origin");
+    let response = response.with("vary", "Origin");
     match named(origins, request) {
         None => response,
-        Some(origin) => {
-            let response = with(response, header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            with(
-                response,
-                header::ACCESS_CONTROL_EXPOSE_HEADERS,
-                RESPONSE_HEADERS,
-            )
-        }
+        Some(origin) => response
+            .with("access-control-allow-origin", origin)
+            .with("access-control-expose-headers", RESPONSE_HEADERS),
     }
 }
 

@@ -4,7 +4,8 @@
 //! before it was proved, and nobody reaches the database without both proofs. Whatever can't be
 //! decided is refused. It refuses to run without a complete configuration.
 
-use http::header::{self, HeaderName};
+use std::cell::RefCell;
+
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -17,12 +18,10 @@ use crate::notes;
 use crate::openapi;
 use crate::problem::{Code, Problem};
 use crate::replay;
-use crate::reply::{Response, document, json, with};
+use crate::reply::{Response, document, json};
 use crate::route::{self, Document, Route};
 use crate::seam::{Bindings, BodyError, Edge, Field, Incoming, Level, Limiter, Millis};
 use crate::token;
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Most bytes that a request body may have.
 pub const BODY_MAX: usize = 256 * 1024;
@@ -56,6 +55,17 @@ impl Gateway {
         }
     }
 
+    /// How long a request takes at most, from the deadlines of all that it may wait for.
+    pub fn longest(&self) -> Millis {
+        let of = |config: &Config| {
+            let stores = config.store_timeout.saturating_mul(3);
+            [stores, config.verifier.longest(), config.database.timeout()]
+                .into_iter()
+                .fold(BODY_TIMEOUT, Millis::saturating_add)
+        };
+        self.config.as_ref().map_or(BODY_TIMEOUT, of)
+    }
+
     /// Answers a request and writes its log line.
     pub async fn handle<R: Incoming, E: Edge>(&self, request: &mut R, edge: &E) -> Response {
         let mut trace = Trace::begin(request.method(), edge.now());
@@ -71,18 +81,19 @@ impl Gateway {
                 "The service is not configured completely; its log says what is missing.",
             )),
         };
-        let mut response = with(response, X_REQUEST_ID, &trace.request_id);
-        response = with(response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-        if !response.headers().contains_key(header::CACHE_CONTROL) {
-            response = with(response, header::CACHE_CONTROL, "no-store");
+        let mut response = response
+            .with("x-request-id", &trace.request_id)
+            .with("x-content-type-options", "nosniff");
+        if response.headers.get("cache-control").is_none() {
+            response = response.with("cache-control", "no-store");
         }
         if let Ok(config) = &self.config {
             response = cors::expose(&config.cors, request, response);
         }
         if request.method() == "HEAD" {
-            response.body_mut().clear();
+            response.body.clear();
         }
-        trace.end(response.status().as_u16(), edge);
+        trace.end(response.status, edge);
         response
     }
 }
@@ -109,6 +120,11 @@ async fn decide<R: Incoming, E: Edge>(
     // 3. Limit of this client address: 429; 503 if the limiter can't say.
     let address = limit::address_key(request.header(Field::ConnectingIp));
     limit::admit(Limiter::Ip, &address, config.store_timeout, edge).await?;
+
+    // A read whose client has left is given up. What may write goes on, to its log line.
+    if !matches!(request.method(), "GET" | "HEAD") {
+        edge.outlive();
+    }
 
     // 4. The body, counted while it is read: 413; 503 if it takes too long.
     let deadline = edge.now().saturating_add(BODY_TIMEOUT);
@@ -279,10 +295,21 @@ impl Trace {
 
 /// 128 random bits as a UUID.
 fn request_id() -> String {
-    let mut bytes = [0; 16];
-    // A request id that can't be random is still an id; nothing rests on it but finding log lines.
-    let _ = getrandom::fill(&mut bytes);
-    uuid::Builder::from_random_bytes(bytes)
+    thread_local! {
+        /// Random bits for requests to come: to ask the platform for each by itself takes longer than
+        /// to sign a request does.
+        static BITS: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
+    }
+    let bits = BITS.with_borrow_mut(|bits| {
+        if bits.is_empty() {
+            let mut fresh = [[0; 16]; 64];
+            // A request id that can't be random is still an id; nothing rests on it but finding log lines.
+            let _ = getrandom::fill(fresh.as_flattened_mut());
+            bits.extend(fresh);
+        }
+        bits.pop().unwrap_or_default()
+    });
+    uuid::Builder::from_random_bytes(bits)
         .into_uuid()
         .to_string()
 }

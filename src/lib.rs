@@ -44,6 +44,7 @@ mod token;
 pub use config::Misconfigured;
 pub use guard::{Canonical, TokenDigest};
 pub use problem::{Code, Row};
+pub use reply::Response;
 pub use token::Rejected;
 #[cfg(not(target_arch = "wasm32"))]
 pub use token::{verify_jws, verify_signature};

@@ -4,7 +4,6 @@
 //! that wrote, and what is already as the client wants it is success. It refuses to tell another
 //! user's note from a missing one.
 
-use http::header;
 use serde::Serialize;
 
 use crate::command::{NotesCommand, PutCondition};
@@ -13,7 +12,7 @@ use crate::note::page::{ListQuery, State};
 use crate::note::{Note, NoteId};
 use crate::precondition::{IfMatch, IfNoneMatch};
 use crate::problem::Problem;
-use crate::reply::{Response, document, empty, json, with};
+use crate::reply::{Response, document, empty};
 use crate::seam::Edge;
 use crate::store::{Inserted, Store, Target};
 
@@ -45,7 +44,7 @@ async fn list<E: Edge>(store: &Store<'_, E>, query: &ListQuery) -> Result<Respon
 
 async fn create<E: Edge>(store: &Store<'_, E>, draft: &NoteDraft) -> Result<Response, Problem> {
     match store.insert(draft).await? {
-        Inserted::Created(note) => Ok(created(&note)),
+        Inserted::Created(note) => Ok(created(note)),
         // The database makes the id, so this is one chance in 2^122.
         Inserted::Taken => Err(Problem::conflict()),
     }
@@ -58,9 +57,9 @@ async fn read<E: Edge>(
 ) -> Result<Response, Problem> {
     let note = store.find(live(id)).await?.ok_or(Problem::no_such_note())?;
     if condition.is_some_and(|condition| condition.names(note.version())) {
-        return Ok(with(empty(304), header::ETAG, &note.version().etag()));
+        return Ok(empty(304).with("etag", &note.version().etag()));
     }
-    Ok(found(&note))
+    Ok(found(note))
 }
 
 /// An UPDATE of the live note, else an INSERT. Never an upsert: that would need the right to
@@ -84,10 +83,10 @@ async fn put<E: Edge>(
     if condition == PutCondition::None
         && let Some(note) = store.update(live(id), draft).await?
     {
-        return Ok(found(&note));
+        return Ok(found(note));
     }
     match store.insert(&WithId { id, draft }).await? {
-        Inserted::Created(note) => Ok(created(&note)),
+        Inserted::Created(note) => Ok(created(note)),
         Inserted::Taken if condition == PutCondition::CreateOnly => {
             match store.find(live(id)).await? {
                 Some(current) => Err(Problem::version_mismatch(current)),
@@ -96,7 +95,7 @@ async fn put<E: Edge>(
         }
         // Taken since the UPDATE found nothing: by this user's other device, or never free.
         Inserted::Taken => match store.update(live(id), draft).await? {
-            Some(note) => Ok(found(&note)),
+            Some(note) => Ok(found(note)),
             None => Err(Problem::conflict()),
         },
     }
@@ -137,7 +136,7 @@ async fn restore<E: Edge>(
         ..live(id)
     };
     match transition(store, deleted, &Live { deleted_at: None }, condition).await? {
-        Transition::Done(note) | Transition::Already(note) => Ok(found(&note)),
+        Transition::Done(note) | Transition::Already(note) => Ok(found(note)),
     }
 }
 
@@ -149,7 +148,7 @@ async fn change<E: Edge>(
     condition: Option<IfMatch>,
 ) -> Result<Response, Problem> {
     match transition(store, target, changes, condition).await? {
-        Transition::Done(note) => Ok(found(&note)),
+        Transition::Done(note) => Ok(found(note)),
         Transition::Already(_) => Err(Problem::no_such_note()),
     }
 }
@@ -222,15 +221,16 @@ fn live(id: NoteId) -> Target {
     }
 }
 
-fn found(note: &Note) -> Response {
-    with(json(200, note), header::ETAG, &note.version().etag())
+fn found(note: Note) -> Response {
+    shown(200, note)
 }
 
-fn created(note: &Note) -> Response {
-    let response = with(json(201, note), header::ETAG, &note.version().etag());
-    with(
-        response,
-        header::LOCATION,
-        &format!("/v1/notes/{}", note.id()),
-    )
+fn created(note: Note) -> Response {
+    let location = format!("/v1/notes/{}", note.id());
+    shown(201, note).with("location", &location)
+}
+
+fn shown(status: u16, note: Note) -> Response {
+    let etag = note.version().etag();
+    document(status, "application/json", note.into_json()).with("etag", &etag)
 }

@@ -5,7 +5,6 @@
 //! is a constant of this program. What happened exactly goes to the log through
 //! [`Problem::because`], which no serialiser reads.
 
-use http::header;
 use serde::Serialize;
 
 use crate::note::Note;
@@ -435,30 +434,30 @@ impl Problem {
             errors: None,
             current: None,
         };
-        let mut headers = Vec::new();
-        if let Some(challenge) = self.code.challenge() {
-            headers.push((header::WWW_AUTHENTICATE, challenge.to_owned()));
-        }
         let mut retry_after = self.code.retry_after();
+        let mut header = None;
         match self.extra {
             Extra::Nothing => {}
             Extra::ServerTime(seconds) => body.server_time = Some(seconds),
             Extra::Errors(errors) => body.errors = Some(errors),
             Extra::Current(note) => {
-                headers.push((header::ETAG, note.version().etag()));
+                header = Some(("etag", note.version().etag()));
                 body.current = Some(*note);
             }
-            Extra::Allow(methods) => headers.push((header::ALLOW, methods.to_owned())),
+            Extra::Allow(methods) => header = Some(("allow", methods.to_owned())),
             Extra::RetryAfter(seconds) => retry_after = Some(seconds),
         }
-        if let Some(seconds) = retry_after {
-            headers.push((header::RETRY_AFTER, seconds.to_string()));
+        let mut response = reply::problem(status, &body);
+        if let Some((name, value)) = header {
+            response = response.with(name, &value);
         }
-        headers
-            .into_iter()
-            .fold(reply::problem(status, &body), |response, (name, value)| {
-                reply::with(response, name, &value)
-            })
+        if let Some(challenge) = self.code.challenge() {
+            response = response.with("www-authenticate", challenge);
+        }
+        if let Some(seconds) = retry_after {
+            response = response.with("retry-after", &seconds.to_string());
+        }
+        response
     }
 }
 

@@ -1,19 +1,36 @@
 //! Responses, before the gateway adds what every response has.
 
-use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde::Serialize;
 
+use crate::seam::HeaderLines;
+
 /// A response whose body is in memory.
-pub(crate) type Response = http::Response<Vec<u8>>;
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// All headers.
+    pub headers: HeaderLines,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The response with one header more.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push(name, value);
+        self
+    }
+}
 
 /// A response without a body.
 pub(crate) fn empty(status: u16) -> Response {
-    let mut response = Response::new(Vec::new());
-    // Statuses are constants of this program; 500 stands for a typo in one.
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response
+    Response {
+        status,
+        headers: HeaderLines::default(),
+        body: Vec::new(),
+    }
 }
 
 /// A JSON response.
@@ -28,21 +45,11 @@ pub(crate) fn problem(status: u16, body: &impl Serialize) -> Response {
 
 /// A response with a body of this media type.
 pub(crate) fn document(status: u16, media_type: &'static str, body: Vec<u8>) -> Response {
-    let mut response = empty(status);
-    *response.body_mut() = body;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    response
-}
-
-/// The response with one header more, in place of any of that name.
-pub(crate) fn with(mut response: Response, name: HeaderName, value: &str) -> Response {
-    // Values are numbers, ids and constants; one that is no header value is left out.
-    if let Ok(value) = HeaderValue::from_str(value) {
-        response.headers_mut().insert(name, value);
+    Response {
+        body,
+        ..empty(status)
     }
-    response
+    .with("content-type", media_type)
 }
 
 /// Our bodies have string keys and no failing `Serialize`, which is all that can go wrong.

@@ -18,6 +18,10 @@ pub trait Edge {
     /// The one clock.
     fn now(&self) -> Millis;
 
+    /// From here on the request goes on to its end though its client may leave before. Without this a
+    /// client that leaves ends it wherever it is.
+    fn outlive(&self);
+
     /// Comes back after `millis`.
     async fn sleep(&self, millis: u32);
 
@@ -191,11 +195,14 @@ pub struct Claim {
 pub struct HeaderLines(String);
 
 impl HeaderLines {
-    /// Adds a header. Neither part can hold a line feed where it comes from a header of `http`.
-    pub fn push(&mut self, name: &str, value: &str) {
-        for part in [name, value] {
-            self.0.push_str(part);
-            self.0.push('\n');
+    /// Adds a header. A value that could end its line would be the beginning of another header, and is
+    /// left out.
+    pub fn push(&mut self, name: &'static str, value: &str) {
+        if !value.contains(['\n', '\r', '\0']) {
+            for part in [name, value] {
+                self.0.push_str(part);
+                self.0.push('\n');
+            }
         }
     }
 
@@ -206,27 +213,55 @@ impl HeaderLines {
 
     /// The value of the first header of this name.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let mut lines = self.0.lines();
-        while let (Some(line), value) = (lines.next(), lines.next()) {
-            if line == name {
-                return value;
-            }
-        }
-        None
+        let pair = pairs(&self.0).find(|(one, _)| *one == name);
+        pair.map(|(_, value)| value)
+    }
+
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        pairs(&self.0)
     }
 }
 
-/// A request to Supabase.
+fn pairs(lines: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut lines = lines.lines();
+    std::iter::from_fn(move || Some((lines.next()?, lines.next()?)))
+}
+
+/// A request to Supabase, all but its body in one text: the method, the URL, and then the names and
+/// values of the headers by turns, a line each.
 #[derive(Debug, Clone)]
 pub struct Outbound {
-    /// Method.
-    pub method: http::Method,
-    /// Absolute URL.
-    pub url: String,
-    /// All headers.
-    pub headers: HeaderLines,
+    /// That text.
+    pub head: String,
     /// Body, `None` for methods that have none.
     pub body: Option<Vec<u8>>,
+}
+
+impl Outbound {
+    /// Method.
+    pub fn method(&self) -> &str {
+        self.head.lines().next().unwrap_or_default()
+    }
+
+    /// Absolute URL.
+    pub fn url(&self) -> &str {
+        self.head.lines().nth(1).unwrap_or_default()
+    }
+
+    /// The value of the first header of this name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let pair = self.headers().find(|(one, _)| *one == name);
+        pair.map(|(_, value)| value)
+    }
+
+    /// Names and values of all headers.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let after_url = self.head.match_indices('\n').nth(1);
+        pairs(after_url.map_or("", |(at, _)| {
+            self.head.get(at.saturating_add(1)..).unwrap_or_default()
+        }))
+    }
 }
 
 /// Supabase's answer, read to its end.

@@ -514,3 +514,36 @@ fn what_an_operator_should_know_is_more_than_information() {
         assert_eq!(world.logs.borrow().last().unwrap().0, level, "{status}");
     }
 }
+
+#[test]
+fn what_may_write_and_what_others_wait_for_outlives_its_client() {
+    let es256 = || get("/v1/me").token(&es256(&claims())).signed();
+    for (request, times) in [
+        (get("/v1/notes").alice().signed(), 0),
+        (Request::new("HEAD", "/v1/notes").alice().signed(), 0),
+        (post().alice().signed(), 1),
+        (Request::new("DELETE", &format!("/v1/notes/{NOTE}")), 1),
+        // The key set is fetched.
+        (es256(), 1),
+    ] {
+        let world = World::new();
+        world.will_reply(200, json!([]));
+        request.send(&world.gateway(), &world);
+        assert_eq!(
+            world.outliving.get(),
+            times,
+            "{} {}",
+            request.method,
+            request.target
+        );
+    }
+}
+
+#[test]
+fn a_request_ends_within_the_sum_of_its_deadlines() {
+    // 30 s for the body, three stores, the key set and those who wait for it, the database.
+    let default = World::new().gateway().longest();
+    assert_eq!(default, 30_000 + 3 * 2_000 + 2 * 3_000 + 2_000 + 10_000);
+    let slow = World::new().with("UPSTREAM_TIMEOUT_MS", "60000");
+    assert_eq!(slow.gateway().longest(), default + 50_000);
+}

@@ -12,11 +12,14 @@ const LATE = -1;
 const FAILED = -2;
 const TOO_LARGE = -3;
 
-/** @typedef {[outcome: number, bytes?: Uint8Array]} Outcome */
+/** @typedef {Uint8Array<ArrayBuffer>} Bytes */
+/** @typedef {[outcome: number, bytes?: Bytes]} Outcome */
 
 /** @type {string[]} */
 let fields;
-/** @type {(task: number, outcome: number, bytes: Uint8Array) => void} */
+/** @type {(string | null)[]} */
+let withoutBody;
+/** @type {(task: number, outcome: number, bytes: Bytes) => void} */
 let resume;
 
 /**
@@ -39,6 +42,7 @@ const NOTHING = new Uint8Array(0);
  */
 export function attach(names, wake) {
   fields = names.split("\n");
+  withoutBody = fields.map((name) => (name.startsWith("content-") ? null : name));
   resume = wake;
 }
 
@@ -51,11 +55,14 @@ export class Exchange {
   constructor(request, env, context) {
     this.request = request;
     this.env = env;
+    this.context = context;
+    this.outlives = false;
     this.resume = resume;
     this.task = 0;
     this.step = 0;
     this.due = 0;
-    this.alarm = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.alarm = undefined;
     this.alarmAt = 0;
     this.reply = NOTHING;
     /** @type {Promise<Response>} */
@@ -63,20 +70,29 @@ export class Exchange {
       this.resolve = resolve;
       this.reject = reject;
     });
-    // A client that goes away must not end its request half-way: workerd would drop its promises, and
-    // what waits for them in WASM would wait for ever.
-    context.waitUntil(this.response);
   }
 
-  /** Method, URL, and the headers, a line each: `=` and the value, or nothing if there is none. */
+  /** From here on a client that goes away does not end its request: workerd would drop its promises half-way. */
+  outlive() {
+    if (this.outlives) return;
+    this.outlives = true;
+    this.context.waitUntil(this.response);
+  }
+
+  /**
+   * Method, URL, and the headers, a line each: `=` and the value, or nothing if there is none. Those about a body are
+   * looked for where there may be one.
+   */
   head() {
-    const { method, url, headers } = this.request;
-    let head = `${method}\n${url}`;
-    for (const field of fields) {
-      const value = headers.get(field);
-      head += value === null ? "\n" : `\n=${value}`;
+    const { method, url, headers, body } = this.request;
+    const read = method === "GET" && body === null ? withoutBody : fields;
+    const lines = [method, url];
+    for (const field of read) {
+      const value = field && headers.get(field);
+      lines.push(value === null ? "" : `=${value}`);
     }
-    return head;
+    // In one piece: a text that is put together bit by bit is slow to read.
+    return lines.join("\n");
   }
 
   /**
@@ -84,10 +100,7 @@ export class Exchange {
    * @param {number} millis
    */
   body(max, millis) {
-    this.await(
-      drain(this.request, max).then((bytes) => [0, bytes]),
-      millis,
-    );
+    this.await(() => drain(this.request, max), (bytes) => [0, bytes], millis);
   }
 
   /**
@@ -97,7 +110,8 @@ export class Exchange {
    * @param {number} millis
    */
   limit(user, key, millis) {
-    this.await(limit(user ? this.env.LIMIT_USER : this.env.LIMIT_IP, key), millis);
+    const limiter = user ? this.env.LIMIT_USER : this.env.LIMIT_IP;
+    this.await(() => limiter.limit({ key }), ({ success }) => [success ? 1 : 0], millis);
   }
 
   /**
@@ -107,39 +121,41 @@ export class Exchange {
    * @param {number} millis
    */
   claim(shard, url, millis) {
-    this.await(claim(this.env.REPLAY, `shard-${shard}`, url), millis);
+    const namespace = this.env.REPLAY;
+    const ask = () => namespace.get(namespace.idFromName(`shard-${shard}`)).fetch(url, { method: "POST" });
+    this.await(ask, ({ status }) => [status], millis);
   }
 
   /**
    * 1 if the key made the signature, 0 if not.
    * @param {string} jwk
-   * @param {Uint8Array} message
-   * @param {Uint8Array} signature
+   * @param {Bytes} message
+   * @param {Bytes} signature
    */
   verify(jwk, message, signature) {
-    this.await(verify(jwk, message.slice(), signature.slice()));
+    this.await(() => verify(jwk, message.slice(), signature.slice()), (good) => [good ? 1 : 0]);
   }
 
   /**
    * The status of the answer, and its body.
    * @param {string} head method, URL and headers
-   * @param {Uint8Array | undefined} body
+   * @param {Bytes | undefined} body
    * @param {number} max
    * @param {number} millis
    */
   send(head, body, max, millis) {
-    this.await(this.fetch(head.split("\n"), body?.slice(), max), millis);
+    this.await(() => this.fetch(head.split("\n"), body?.slice(), max), (status) => [status, this.reply], millis);
   }
 
   /** @param {number} millis */
   sleep(millis) {
-    this.await(new Promise((resolve) => setTimeout(resolve, millis, [0])));
+    this.await(() => new Promise((resolve) => setTimeout(resolve, millis)), () => [0]);
   }
 
   /**
    * @param {number} status
    * @param {string} head
-   * @param {Uint8Array} body
+   * @param {Bytes} body
    */
   respond(status, head, body) {
     clearTimeout(this.alarm);
@@ -150,7 +166,7 @@ export class Exchange {
   /**
    * Out of the memory of WASM, which is another's in a moment. A page of notes fits where the rows were that it
    * was made of: that saves the collector 16 kB a request.
-   * @param {Uint8Array} bytes
+   * @param {Bytes} bytes
    */
   copy(bytes) {
     if (bytes.length > this.reply.length) return bytes.slice();
@@ -161,30 +177,33 @@ export class Exchange {
 
   /**
    * @param {string[]} head
-   * @param {Uint8Array | undefined} body
+   * @param {Bytes | undefined} body
    * @param {number} max
-   * @returns {Promise<Outcome>}
    */
   async fetch(head, body, max) {
-    const [method, url] = head;
+    const [method, url = ""] = head;
     // A redirect would carry the user's token to wherever it points.
     const response = await fetch(url, { method, headers: record(head, 2), body, redirect: "manual" });
     this.reply = await drain(response, max);
-    return [response.status, this.reply];
+    return response.status;
   }
 
   /**
-   * Wakes the task with what comes of `outcome`, or after `millis` without it. A task waits for one thing
-   * at a time; what comes of an earlier one, late, is nobody's.
-   * @param {Promise<Outcome>} outcome
+   * Wakes the task with what comes of it, or after `millis` without that. A task waits for one thing at a time;
+   * what comes of an earlier one, late, is nobody's.
+   * @template T
+   * @param {() => Promise<T>} begin
+   * @param {(value: T) => Outcome} outcomeOf
    * @param {number} [millis]
    */
-  await(outcome, millis) {
+  await(begin, outcomeOf, millis) {
     const step = ++this.step;
-    outcome.then(
-      ([result, bytes]) => this.wake(step, result, bytes),
-      (error) => this.wake(step, error === TOO_LARGE ? TOO_LARGE : FAILED),
-    );
+    const failed = (/** @type {unknown} */ error) => this.wake(step, error === TOO_LARGE ? TOO_LARGE : FAILED);
+    try {
+      begin().then((value) => this.wake(step, ...outcomeOf(value)), failed);
+    } catch (error) {
+      Promise.reject(error).catch(failed);
+    }
     this.due = millis === undefined ? Infinity : Date.now() + millis;
     if (millis !== undefined) this.setAlarm();
   }
@@ -215,7 +234,7 @@ export class Exchange {
     clearTimeout(this.alarm);
     this.alarmAt = this.due;
     this.alarm = setTimeout(() => {
-      this.alarm = 0;
+      this.alarm = undefined;
       if (this.due === Infinity) return;
       if (Date.now() < this.due) this.setAlarm();
       else this.wake(this.step, LATE);
@@ -224,31 +243,9 @@ export class Exchange {
 }
 
 /**
- * @param {{ limit(options: { key: string }): Promise<{ success: boolean }> }} limiter
- * @param {string} key
- * @returns {Promise<Outcome>}
- */
-async function limit(limiter, key) {
-  const { success } = await limiter.limit({ key });
-  return [success ? 1 : 0];
-}
-
-/**
- * @param {any} namespace
- * @param {string} name
- * @param {string} url
- * @returns {Promise<Outcome>}
- */
-async function claim(namespace, name, url) {
-  const response = await namespace.get(namespace.idFromName(name)).fetch(url, { method: "POST" });
-  return [response.status];
-}
-
-/**
  * @param {string} jwk
- * @param {Uint8Array} message
- * @param {Uint8Array} signature
- * @returns {Promise<Outcome>}
+ * @param {Bytes} message
+ * @param {Bytes} signature
  */
 async function verify(jwk, message, signature) {
   let key = imported.get(jwk);
@@ -260,7 +257,7 @@ async function verify(jwk, message, signature) {
     if (imported.size >= IMPORTED_MAX) imported.clear();
     imported.set(jwk, key);
   }
-  return [(await crypto.subtle.verify(key.algorithm, key.key, signature, message)) ? 1 : 0];
+  return crypto.subtle.verify(key.algorithm, key.key, signature, message);
 }
 
 /**
@@ -268,16 +265,18 @@ async function verify(jwk, message, signature) {
  * @param {Request | Response} message
  * @param {number} max
  */
-async function drain({ body, headers }, max) {
+async function drain(message, max) {
+  const { body, headers } = message;
   if (body === null) return NOTHING;
+  const declared = headers.get("content-length");
+  // HTTP itself ends such a body there, but for one in chunks (RFC 9112 section 6.3). A compressed one may hold more.
+  const bounded = declared !== null && Number(declared) <= max && !headers.has("transfer-encoding") && !headers.has("content-encoding");
+  if (bounded) return new Uint8Array(await message.arrayBuffer());
+
   const reader = body.getReader({ mode: "byob" });
-  // One read takes what was declared, and finds the end. A body that holds more, as a compressed one does or one
-  // whose length is a lie, is counted on.
-  const length = headers.get("content-length") ?? "";
-  const declared = /^\d{1,9}$/.test(length) ? Number(length) : 16_383;
   const chunks = [];
   let total = 0;
-  for (let room = Math.min(declared, max) + 1; ; room = Math.min(total, max - total) + 1) {
+  for (let room = 16_384; ; room = Math.min(total, max - total) + 1) {
     const { done, value } = await reader.readAtLeast(room, new Uint8Array(room));
     if (value) chunks.push(value);
     total += value?.length ?? 0;
@@ -285,15 +284,16 @@ async function drain({ body, headers }, max) {
       reader.cancel().catch(() => {});
       throw TOO_LARGE;
     }
-    if (done || value.length < room) return chunks.length === 1 ? chunks[0] : join(chunks, total);
+    if (done || value.length < room) return join(chunks, total);
   }
 }
 
 /**
- * @param {Uint8Array[]} chunks
+ * @param {Bytes[]} chunks
  * @param {number} total
  */
 function join(chunks, total) {
+  if (chunks[0]?.length === total) return chunks[0];
   const whole = new Uint8Array(total);
   let at = 0;
   for (const chunk of chunks) {
@@ -311,6 +311,6 @@ function join(chunks, total) {
 function record(lines, from) {
   /** @type {Record<string, string>} */
   const headers = {};
-  for (let i = from; i + 1 < lines.length; i += 2) headers[lines[i]] = lines[i + 1];
+  for (let i = from; i + 1 < lines.length; i += 2) headers[lines[i] ?? ""] = lines[i + 1] ?? "";
   return headers;
 }

@@ -21,8 +21,8 @@ use worker::web_sys::console;
 
 use crate::gateway::Gateway;
 use crate::seam::{
-    Bindings, BodyError, Claim, Edge, Field, HeaderLines, Incoming, Level, Limiter, Millis,
-    Outbound, PublicKey, Reply, SendError, Unanswered, Verdict,
+    Bindings, BodyError, Claim, Edge, Field, Incoming, Level, Limiter, Millis, Outbound, PublicKey,
+    Reply, SendError, Unanswered, Verdict,
 };
 use task::Step;
 
@@ -34,9 +34,11 @@ extern "C" {
     #[wasm_bindgen(constructor)]
     fn new(request: JsValue, env: &JsValue, context: JsValue) -> Exchange;
     #[wasm_bindgen(method, setter)]
-    fn set_task(this: &Exchange, task: usize);
+    fn set_task(this: &Exchange, task: u32);
     #[wasm_bindgen(method, getter)]
     fn response(this: &Exchange) -> Promise;
+    #[wasm_bindgen(method)]
+    fn outlive(this: &Exchange);
     #[wasm_bindgen(method)]
     fn head(this: &Exchange) -> String;
     #[wasm_bindgen(method)]
@@ -75,22 +77,27 @@ pub fn fetch(request: JsValue, env: &JsValue, context: JsValue) -> Promise {
     let gateway = GATEWAY.with(|cell| *cell.get_or_init(|| start(env)));
     let exchange = Exchange::new(request, env, context);
     let response = exchange.response();
-    task::spawn(async move |id| {
-        exchange.set_task(id);
-        let mut request = Request::new(&exchange);
-        let response = gateway.handle(&mut request, &Platform(&exchange)).await;
-        respond(&exchange, &response);
-    });
+    let now = now();
+    task::spawn(
+        now,
+        now.saturating_add(gateway.longest()),
+        async move |id| {
+            exchange.set_task(id);
+            let mut request = Request::new(&exchange);
+            let response = gateway.handle(&mut request, &Platform(&exchange)).await;
+            exchange.respond(response.status, response.headers.as_str(), &response.body);
+        },
+    );
     response
 }
 
 /// Once per isolate. What is made here is leaked, so that it can be borrowed for as long as a request
 /// takes.
 fn start(env: &JsValue) -> &'static Gateway {
-    let wake = |id: usize, outcome: i32, bytes: Vec<u8>| task::wake(id, (outcome, bytes));
+    let wake = |id: u32, outcome: i32, bytes: Vec<u8>| task::wake(id, (outcome, bytes));
     attach(
         &Field::ALL.map(Field::name).join("\n"),
-        &Closure::<dyn Fn(usize, i32, Vec<u8>)>::new(wake).into_js_value(),
+        &Closure::<dyn Fn(u32, i32, Vec<u8>)>::new(wake).into_js_value(),
     );
     Box::leak(Box::new(Gateway::new(&Environment(env), &log)))
 }
@@ -189,6 +196,10 @@ impl Edge for Platform<'_> {
         now()
     }
 
+    fn outlive(&self) {
+        self.0.outlive();
+    }
+
     async fn sleep(&self, millis: u32) {
         Step::new(|| self.0.sleep(millis)).await;
     }
@@ -239,10 +250,8 @@ impl Edge for Platform<'_> {
         if remaining(deadline) == 0 {
             return Err(SendError::Timeout);
         }
-        let (method, headers) = (request.method.as_str(), request.headers.as_str());
-        let head = [method, &request.url, headers].join("\n");
-        let body = request.body.as_deref();
-        let step = Step::new(|| self.0.send(&head, body, max_body, remaining(deadline)));
+        let (head, body) = (request.head.as_str(), request.body.as_deref());
+        let step = Step::new(|| self.0.send(head, body, max_body, remaining(deadline)));
         match step.await {
             (LATE, _) => Err(SendError::Timeout),
             (TOO_LARGE, _) => Err(SendError::TooLarge),
@@ -253,15 +262,6 @@ impl Edge for Platform<'_> {
             }
         }
     }
-}
-
-fn respond(exchange: &Exchange, response: &http::Response<Vec<u8>>) {
-    let mut headers = HeaderLines::default();
-    for (name, value) in response.headers() {
-        headers.push(name.as_str(), value.to_str().unwrap_or_default());
-    }
-    let status = response.status().as_u16();
-    exchange.respond(status, headers.as_str(), response.body());
 }
 
 fn log(level: Level, line: &str) {

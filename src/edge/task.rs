@@ -9,46 +9,82 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use slab::Slab;
+use crate::seam::Millis;
 
 /// How a step ended: a number, and bytes if it brings any. Numbers below zero are failures.
 pub(super) type Outcome = (i32, Vec<u8>);
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
+/// A task that waits.
+struct Waiting {
+    id: u32,
+    /// Taken out while it runs.
+    task: Option<Task>,
+    /// When it can't be waiting any more.
+    until: Millis,
+}
+
 thread_local! {
-    /// A task is taken out while it runs.
-    static TASKS: RefCell<Slab<Option<Task>>> = const { RefCell::new(Slab::new()) };
+    /// In the order of their numbers, which is that of their beginnings.
+    static TASKS: RefCell<Vec<Waiting>> = const { RefCell::new(Vec::new()) };
+    /// Of the next task; an isolate does not live for four billion requests.
+    static NEXT: Cell<u32> = const { Cell::new(0) };
     /// For the task that runs now.
     static OUTCOME: Cell<Option<Outcome>> = const { Cell::new(None) };
 }
 
-/// Starts a task, which `make` makes of the number under which it will be woken.
-pub(super) fn spawn<F: Future<Output = ()> + 'static>(make: impl FnOnce(usize) -> F) {
-    let id = TASKS.with_borrow_mut(|tasks| tasks.insert(None));
-    run(id, Box::pin(make(id)));
+/// Starts a task, which `make` makes of the number under which it will be woken. It will have ended by
+/// `until`; if it has not, then because its client left and the platform ended its request.
+pub(super) fn spawn<F: Future<Output = ()> + 'static>(
+    now: Millis,
+    until: Millis,
+    make: impl FnOnce(u32) -> F,
+) {
+    let abandoned = TASKS.with_borrow_mut(|tasks| {
+        let count = tasks.iter().take_while(|task| task.until < now).count();
+        tasks.drain(..count).collect::<Vec<_>>()
+    });
+    drop(abandoned);
+    let id = NEXT.replace(NEXT.get().saturating_add(1));
+    let task: Task = Box::pin(make(id));
+    TASKS.with_borrow_mut(|tasks| {
+        tasks.push(Waiting {
+            id,
+            task: None,
+            until,
+        });
+    });
+    run(id, task);
 }
 
 /// Lets a task go on with the outcome of its step.
-pub(super) fn wake(id: usize, outcome: Outcome) {
-    let task = TASKS.with_borrow_mut(|tasks| tasks.get_mut(id).and_then(Option::take));
+pub(super) fn wake(id: u32, outcome: Outcome) {
+    let task = TASKS
+        .with_borrow_mut(|tasks| find(tasks, id).and_then(|at| tasks.get_mut(at)?.task.take()));
     if let Some(task) = task {
         OUTCOME.set(Some(outcome));
         run(id, task);
     }
 }
 
-fn run(id: usize, mut task: Task) {
+fn find(tasks: &[Waiting], id: u32) -> Option<usize> {
+    tasks.binary_search_by_key(&id, |task| task.id).ok()
+}
+
+fn run(id: u32, mut task: Task) {
     let done = task
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))
         .is_ready();
-    TASKS.with_borrow_mut(|tasks| {
-        if done {
-            tasks.try_remove(id);
-        } else if let Some(place) = tasks.get_mut(id) {
-            *place = Some(task);
+    TASKS.with_borrow_mut(|tasks| match find(tasks, id) {
+        Some(at) if done => drop(tasks.remove(at)),
+        Some(at) => {
+            if let Some(waiting) = tasks.get_mut(at) {
+                waiting.task = Some(task);
+            }
         }
+        None => {}
     });
 }
 
@@ -88,14 +124,14 @@ mod tests {
         let seen = Rc::new(RefCell::new(Vec::new()));
         for name in ["a", "b"] {
             let seen = Rc::clone(&seen);
-            spawn(move |id| async move {
+            spawn(0, 1, move |id| async move {
                 for step in 0..2 {
                     let (outcome, bytes) = Step::new(|| {}).await;
                     seen.borrow_mut().push((name, id, step, outcome, bytes));
                 }
             });
         }
-        let ids: Vec<usize> = TASKS.with_borrow(|tasks| tasks.iter().map(|(id, _)| id).collect());
+        let ids: Vec<u32> = TASKS.with_borrow(|tasks| tasks.iter().map(|task| task.id).collect());
         let [a, b] = ids[..] else { panic!("{ids:?}") };
         wake(b, (1, vec![1]));
         wake(a, (2, vec![]));
@@ -113,6 +149,24 @@ mod tests {
                 ("a", a, 1, 6, vec![]),
             ]
         );
-        assert!(TASKS.with_borrow(Slab::is_empty));
+        assert!(TASKS.with_borrow(Vec::is_empty));
+    }
+
+    #[test]
+    fn a_task_that_nobody_will_wake_is_dropped_and_no_other() {
+        let alive = Rc::new(());
+        for (now, until) in [(0, 10), (1, 11), (12, 22)] {
+            let alive = Rc::clone(&alive);
+            spawn(now, until, move |_| async move {
+                Step::new(|| {}).await;
+                drop(alive);
+            });
+        }
+        assert_eq!(Rc::strong_count(&alive), 2);
+        let left: Vec<u32> = TASKS.with_borrow(|tasks| tasks.iter().map(|task| task.id).collect());
+        wake(left[0] - 1, (0, vec![]));
+        wake(left[0], (0, vec![]));
+        assert_eq!(Rc::strong_count(&alive), 1);
+        assert!(TASKS.with_borrow(Vec::is_empty));
     }
 }

@@ -8,10 +8,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use http::Method;
-
 use super::jwks::{KeySet, PublicKey};
-use crate::seam::{Edge, HeaderLines, Level, Millis, Outbound};
+use crate::seam::{Edge, Level, Millis, Outbound};
 
 const FRESH: Millis = 10 * 60_000;
 const STALE_MAX: Millis = 60 * 60_000;
@@ -75,6 +73,11 @@ impl Keys {
         }
     }
 
+    /// How long [`Keys::find`] takes at most.
+    pub(super) fn longest(&self) -> Millis {
+        self.timeout.saturating_mul(2).saturating_add(4 * GRACE)
+    }
+
     /// Finds the key that a token names.
     pub(super) async fn find(&self, kid: &str, edge: &impl Edge) -> Lookup {
         let patience = edge
@@ -106,11 +109,11 @@ impl Keys {
 
     async fn fetch(&self, edge: &impl Edge) -> Result<KeySet, &'static str> {
         let request = Outbound {
-            method: Method::GET,
-            url: self.url.clone(),
-            headers: HeaderLines::default(),
+            head: format!("GET\n{}\n", self.url),
             body: None,
         };
+        // Others wait for this set.
+        edge.outlive();
         let deadline = edge.now().saturating_add(self.timeout);
         match edge.send(request, SET_MAX, deadline).await {
             Ok(reply) if reply.status == 200 => {

@@ -29,7 +29,7 @@ pub use native::{verify_jws, verify_signature};
 
 use crate::guard::{Bearer, GuardedRequest};
 use crate::problem::{Code, Problem};
-use crate::seam::Edge;
+use crate::seam::{Edge, Millis};
 use claims::{Claims, Me, Refusal};
 use jws::{Jws, Named};
 use keys::Lookup;
@@ -100,6 +100,11 @@ impl Verifier {
             keys,
             verified: VerifiedTokens::default(),
         }
+    }
+
+    /// How long [`authenticate`] waits for anything at most.
+    pub(crate) fn longest(&self) -> Millis {
+        self.keys.longest()
     }
 
     /// The key that a token's header names, if that key is for the algorithm that it names.

@@ -336,7 +336,7 @@ test("the statements of one request share one deadline", async () => {
   assert.ok(Date.now() - began < TIMEOUT * 1.5 + 300);
 });
 
-test("a client that goes away leaves a log line behind, and the Worker as it was", async () => {
+test("a write goes on to its log line though its client has gone, and the Worker is as it was", async () => {
   stub.rest = (_, response) => void setTimeout(() => json(201, [ROW])(null as never, response), 200);
   const before = worker.logs.length;
   for (let n = 0; n < 5; n++) {
@@ -345,9 +345,25 @@ test("a client that goes away leaves a log line behind, and the Worker as it was
     request.end(BODY);
     setTimeout(() => request.destroy(), 100);
   }
-  const statuses = () => worker.logs.slice(before).map((line) => JSON.parse(line).status);
+  const lines = () => worker.logs.slice(before).map((line) => JSON.parse(line));
+  const statuses = () => lines().flatMap(({ event, status }) => (event === "request" ? [status] : []));
   for (let patience = 100; patience > 0 && statuses().length < 5; patience--) await new Promise((resolve) => setTimeout(resolve, 50));
   assert.deepEqual(statuses(), Array(5).fill(201));
+  stub.rest = json(200, [ROW]);
+  assertOk(await ask(["GET", NOTE]), 200);
+});
+
+test("a read is given up when its client goes away, and the database with it", async () => {
+  let given = 0;
+  stub.rest = (_, response) => void response.on("close", () => (given += response.writableEnded ? 0 : 1));
+  for (let n = 0; n < 5; n++) {
+    const request = open(worker.url, "GET", NOTE, headersOf("GET", NOTE, { token }));
+    request.on("error", () => {});
+    request.end();
+    setTimeout(() => request.destroy(), 100);
+  }
+  for (let patience = 100; patience > 0 && given < 5; patience--) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(given, 5);
   stub.rest = json(200, [ROW]);
   assertOk(await ask(["GET", NOTE]), 200);
 });

@@ -18,8 +18,8 @@ use std::collections::{HashMap, HashSet};
 
 use airlock::gateway::Gateway;
 use airlock::seam::{
-    Bindings, BodyError, Claim, Edge, Field, Incoming, Level, Limiter, Millis, Outbound, PublicKey,
-    Reply, SendError, Unanswered, Verdict,
+    Bindings, BodyError, Claim, Edge, Field, HeaderLines, Incoming, Level, Limiter, Millis,
+    Outbound, PublicKey, Reply, SendError, Unanswered, Verdict,
 };
 use airlock::{Canonical, TokenDigest};
 use base64::Engine as _;
@@ -54,6 +54,8 @@ pub struct World {
     /// How many signatures of public keys were verified.
     pub verifications: Cell<u32>,
     pub crypto_down: Cell<bool>,
+    /// How often a request was to outlive its client.
+    pub outliving: Cell<u32>,
     /// Replies of the database, the first one first, and what it was sent.
     pub replies: RefCell<Vec<Result<Reply, SendError>>>,
     pub sent: RefCell<Vec<Outbound>>,
@@ -84,6 +86,7 @@ impl World {
             key_set_fetches: Cell::new(0),
             verifications: Cell::new(0),
             crypto_down: Cell::new(false),
+            outliving: Cell::new(0),
             replies: RefCell::default(),
             sent: RefCell::default(),
             deadlines: RefCell::default(),
@@ -135,6 +138,10 @@ impl Bindings for World {
 impl Edge for World {
     fn now(&self) -> Millis {
         self.now.get()
+    }
+
+    fn outlive(&self) {
+        self.outliving.set(self.outliving.get() + 1);
     }
 
     async fn sleep(&self, millis: u32) {
@@ -192,7 +199,7 @@ impl Edge for World {
         deadline: Millis,
     ) -> Result<Reply, SendError> {
         self.max_bodies.borrow_mut().push(max_body);
-        if request.url.ends_with("/jwks.json") {
+        if request.url().ends_with("/jwks.json") {
             self.deadlines.borrow_mut().push(("keys", deadline));
             self.key_set_fetches.set(self.key_set_fetches.get() + 1);
             // Others get their turn while this one waits for the network.
@@ -320,12 +327,11 @@ impl Request {
 
     pub async fn sending(&self, gateway: &Gateway, world: &World) -> Answer {
         let response = gateway.handle(&mut self.clone(), world).await;
-        let (parts, body) = response.into_parts();
         Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
-            bytes: body,
+            status: response.status,
+            body: serde_json::from_slice(&response.body).unwrap_or(Value::Null),
+            headers: response.headers,
+            bytes: response.body,
         }
     }
 }
@@ -358,7 +364,7 @@ impl Incoming for Request {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    pub headers: http::HeaderMap,
+    pub headers: HeaderLines,
     pub body: Value,
     pub bytes: Vec<u8>,
 }
@@ -366,13 +372,13 @@ pub struct Answer {
 impl Answer {
     /// `status code`, such as `401 token_invalid`.
     pub fn problem(&self) -> String {
-        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(self.head("content-type"), "application/problem+json");
         assert_eq!(self.body["status"], self.status);
         format!("{} {}", self.status, self.body["code"].as_str().unwrap())
     }
 
     pub fn head(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |v| v.to_str().unwrap())
+        self.headers.get(name).unwrap_or_default()
     }
 }
 
