@@ -13,6 +13,10 @@ import { ask, Failure, root, run, step } from "./shell.ts";
 
 export const wasmTarget = "wasm32-unknown-unknown";
 const tools = join(root, ".airlock", "tools");
+/** Where the tools are compiled: shared, so that what several depend on is compiled once. */
+const target = join(tools, "target");
+/** Whether this task has compiled one. */
+let built = false;
 
 /** The environment in which cargo and worker-build can build the Worker. Native builds need none of it. */
 export async function toolchain(): Promise<NodeJS.ProcessEnv> {
@@ -23,7 +27,8 @@ export async function toolchain(): Promise<NodeJS.ProcessEnv> {
   // the output of exactly its own version of the library.
   const workerBuild = await cargoTool("worker-build", locked("worker"), "worker-build", ["--locked"]);
   const wasmBindgen = await cargoTool("wasm-bindgen-cli", locked("wasm-bindgen"), "wasm-bindgen", ["--no-default-features"]);
-  await rm(join(tools, "target"), { recursive: true, force: true });
+  // Not when there was nothing to build: another task may be building there right now.
+  if (built) await rm(target, { recursive: true, force: true });
 
   const packages = join(root, "node_modules", ".bin");
   return {
@@ -32,6 +37,11 @@ export async function toolchain(): Promise<NodeJS.ProcessEnv> {
     WASM_BINDGEN_BIN: wasmBindgen,
     ESBUILD_BIN: join(packages, "esbuild"),
   };
+}
+
+/** The path of cargo-deny, which reads Cargo.lock and deny.toml. */
+export function cargoDeny(): Promise<string> {
+  return cargoTool("cargo-deny", "0.20.2", "cargo-deny", ["--locked"]);
 }
 
 async function requireRust(): Promise<void> {
@@ -82,13 +92,15 @@ async function cargoTool(crate: string, version: string, binary: string, options
   const env = {
     ...process.env,
     PATH: [dirname(path), process.env.PATH].join(delimiter),
-    // The tools run for a second per build: optimising them would take minutes to save less than that.
+    // The tools run for seconds: optimising them would take minutes to save less than that.
     CARGO_PROFILE_RELEASE_OPT_LEVEL: "0",
-    // Shared, so that what both depend on is compiled once.
-    CARGO_TARGET_DIR: join(tools, "target"),
+    CARGO_PROFILE_RELEASE_LTO: "off",
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "16",
+    CARGO_TARGET_DIR: target,
   };
   const args = ["install", `${crate}@${version}`, "--bin", binary, "--root", folder, ...options];
   await step(`building ${crate} ${version}`, "one to three minutes", () => run("cargo", args, { env }));
+  built = true;
   return path;
 }
 
