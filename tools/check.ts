@@ -1,9 +1,11 @@
-// npm run check: formatting, lints, types, documentation and the size of the Worker, as CI asks for them.
+// npm run check: formatting, lints, types, documentation, the crates that are depended on and the size of the
+// Worker, as CI asks for them.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 
+import { deny } from "./setup/deny.ts";
 import { Failure, root, run } from "./setup/shell.ts";
 import { build, outputs } from "./setup/worker.ts";
 
@@ -18,6 +20,7 @@ await run("cargo", ["doc", "--locked", "--no-deps", "--document-private-items"],
 });
 await run("tsc", []);
 await run("tsc", ["--project", "client", "--noEmit"]);
+await deny();
 
 await build();
 const size = outputs.reduce((sum, file) => sum + gzipSync(readFileSync(join(root, file))).length, 0);

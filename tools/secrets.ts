@@ -1,4 +1,6 @@
 // Finding secrets in text: what must be in no file, no commit and no build.
+//
+// A build's strings stand side by side with nothing between them, and so nothing here asks for a border before a secret.
 
 /** What was found, without the secret itself. */
 export interface Finding {
@@ -8,11 +10,17 @@ export interface Finding {
 }
 
 const PATTERNS: [kind: string, pattern: RegExp][] = [
-  ["a Supabase secret key", /\bsb_secret_[A-Za-z0-9_-]{16,}/g],
-  ["a private key", /-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=\s]{40,}/g],
-  ["a Cloudflare API token", /\bCLOUDFLARE_API_TOKEN\s*=\s*\S{20,}/g],
+  ["a Supabase secret key", /sb_secret_[A-Za-z0-9_-]{16,}/g],
+  ["a Supabase access token", /sbp_[0-9a-f]{40}/g],
+  // Also as a JSON string, which writes its line feeds as \n.
+  ["a private key", /-----BEGIN [A-Z ]*PRIVATE KEY-----(?:\s|\\[nr])+(?:[A-Za-z0-9+/=\s]|\\[nr]){40,}/g],
+  ["a private JSON Web Key", /"d"\s*:\s*"[A-Za-z0-9_-]{40,}"/g],
+  // Not where a word in brackets stands for it.
+  ["a database's password", /postgres(?:ql)?:\/\/[^\s:/@]+:[^\s@${}<>[\]]{8,}@/g],
+  ["a Cloudflare API token", /CLOUDFLARE_API_TOKEN\s*=\s*\S{20,}/g],
 ];
-const JWT = /\beyJ[A-Za-z0-9_-]{5,}\.(eyJ[A-Za-z0-9_-]{5,})\.[A-Za-z0-9_-]{20,}/g;
+// Any JSON object, in base64url, begins so.
+const JWT = /e[yw][A-Za-z0-9_-]{5,}\.(e[yw][A-Za-z0-9_-]{5,})\.[A-Za-z0-9_-]{20,}/g;
 
 /** All secrets in a text. A JWT counts by its role: the legacy anon key is public, any other is not. */
 export function findSecrets(text: string): Finding[] {

@@ -31,6 +31,7 @@ test("every npm package is pinned to one version", () => {
 
 test("the lock files name no host", () => {
   assert.doesNotMatch(readFileSync("package-lock.json", "utf8"), /"resolved": "http/);
+  assert.doesNotMatch(readFileSync("tests/api/requirements.txt", "utf8"), /:\/\//);
 });
 
 test("nothing but its build is deployed", () => {

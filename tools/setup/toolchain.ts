@@ -1,5 +1,5 @@
-// All that turns the crate into a Worker and is not on npm: Rust with the wasm target, wasm-bindgen. What is
-// missing is installed, into `.airlock/tools` as far as that is possible.
+// What is not on npm: Rust with the wasm target and wasm-bindgen, which turn the crate into a Worker, and
+// cargo-deny, which checks what the crate is made of. What is missing is installed, into `.airlock/tools` as far as that is possible.
 //
 // It takes nothing but package registries, and for the wasm target rustup's server or, where that cannot
 // be reached, Debian.
@@ -27,6 +27,11 @@ export async function toolchain(): Promise<Toolchain> {
   // The tool reads the output of exactly its own version of the library.
   const wasmBindgen = await cargoTool("wasm-bindgen-cli", locked("wasm-bindgen"), "wasm-bindgen", ["--no-default-features"]);
   return { env, wasmBindgen };
+}
+
+/** The path of cargo-deny, which reads Cargo.lock and deny.toml. */
+export function cargoDeny(): Promise<string> {
+  return cargoTool("cargo-deny", "0.20.2", "cargo-deny", ["--locked"]);
 }
 
 async function requireRust(): Promise<void> {
@@ -75,12 +80,14 @@ async function cargoTool(crate: string, version: string, binary: string, options
 
   const env = {
     ...process.env,
-    // It runs for a second per build: optimising it would take minutes to save less than that.
+    // The tools run for seconds: optimising them would take minutes to save less than that.
     CARGO_PROFILE_RELEASE_OPT_LEVEL: "0",
-    CARGO_TARGET_DIR: join(tools, "target"),
+    CARGO_PROFILE_RELEASE_LTO: "off",
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "16",
+    CARGO_TARGET_DIR: `${folder}.target`,
   };
   const args = ["install", `${crate}@${version}`, "--bin", binary, "--root", folder, ...options];
-  await step(`building ${crate} ${version}`, "about a minute", () => run("cargo", args, { env }));
+  await step(`building ${crate} ${version}`, "one to three minutes", () => run("cargo", args, { env }));
   await rm(env.CARGO_TARGET_DIR, { recursive: true, force: true });
   return path;
 }
