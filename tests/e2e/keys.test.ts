@@ -216,8 +216,10 @@ test("a flood that finds the endpoint hanging is answered in time, and asks it o
     const began = Date.now();
     const answers = await Promise.all(tokens.map(me));
     for (const answered of answers) assertProblem(answered, "dependency_unavailable");
-    assert.ok(Date.now() - began < TIMEOUT + 2 * SLACK, `${Date.now() - began} ms`);
-    assert.equal(fetches(), 1);
+    const took = Date.now() - began;
+    assert.ok(took < TIMEOUT + 2 * SLACK, `${took} ms`);
+    // A fetch that is half a second late in saying that it failed is taken over: by one, and only on a machine that stood still.
+    assert.ok(fetches() === 1 || (fetches() === 2 && took > TIMEOUT + 500), `${fetches()} fetches in ${took} ms`);
   });
 });
 
