@@ -12,7 +12,7 @@ import { answer, assertOk, assertProblem, headersOf, open, send, type Sent } fro
 import { inParallel } from "./parallel.ts";
 import { startStack, startWorkerAlone, workerVars, type LoggedWorker, type Stack } from "./support.ts";
 
-const UPSTREAM_TIMEOUT = 1500;
+const UPSTREAM_TIMEOUT = 2500;
 const WIDTH = 16;
 /** One in four requests to Supabase meets a fault. */
 const PROBABILITY = 0.25;
