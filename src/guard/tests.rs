@@ -297,6 +297,24 @@ fn report_lets_everything_pass_and_names_what_it_saw() {
 }
 
 #[test]
+fn debug_shows_no_token_no_signature_and_nothing_that_a_user_wrote() {
+    let body = b"{\"title\":\"private\"}";
+    let head = signed_with(SECRET, head(), body);
+    let (_, result) = check(&apps("enforce"), head, body.to_vec(), NOW);
+    let shown = format!("{:?}", result.unwrap());
+    assert!(shown.contains("POST") && shown.contains("rn-ios"));
+    for hidden in [
+        "header.payload",
+        "v1=",
+        "private",
+        "order-0001",
+        "123, 34, 116",
+    ] {
+        assert!(!shown.contains(hidden), "{shown}");
+    }
+}
+
+#[test]
 fn the_bearer_scheme_is_read_in_any_case_with_one_space() {
     let read = |value: Option<&str>| {
         let mut head = head();

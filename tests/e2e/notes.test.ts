@@ -90,20 +90,6 @@ test("limits are counted in characters, not in bytes or UTF-16 units", async () 
   }
 });
 
-test("naughty strings come back byte by byte", async () => {
-  const naughty = [
-    "'; drop table public.notes; --", '"', "\\", "\\u0000", "%00", "%", "null", "undefined", "NaN", "1e999", "{}", "[]", "*", "*,user_id",
-    "eq.1", "a,b", "(a,b)", "a.b", "not.is.null", "<script>alert(1)</script>", "&amp;", "é", "e\u0301", "ﷺ", "مُنَاقَشَةُ", "\u202etest\u202c",
-    "👨‍👩‍👧‍👦", "🏳️‍🌈", "\u{10ffff}", "\uffff", "\u{1f3f4}\u{e0067}\u{e007f}", "a\u2028b\u2029c", "a\r\nb\tc", "\ufeffa", "\u0001\u0008\u001b[31m\u007f\u0080\u009f",
-    "Ω≈ç√∫˜µ≤≥÷", "$1", "$$", "${1}", "{{7*7}}", "../../etc/passwd", "http://example.com/?a=b#c", "I İ ı i", "ẞß", "a".repeat(200),
-  ];
-  for (const text of naughty) await create({ title: text, body: text });
-  const { data } = assertOk(await alice("GET", "/v1/notes?limit=100"), 200);
-  const back = new Map<string, WireNote>(data.map((note: WireNote) => [note.body, note]));
-  for (const text of naughty) assert.equal(back.get(text)?.title, text, JSON.stringify(text));
-  assert.equal(back.size, naughty.length);
-});
-
 test("a JSON text may be escaped, ordered and spaced as it likes", async () => {
   const body = ' \r\n{ "body" :\t"\\ud83d\\ude00\\/\\b" , "\\u0074itle":"\\u00e9" } \n';
   const note = assertOk(await alice("POST", "/v1/notes", undefined, { body }), 201);

@@ -5,80 +5,26 @@ import { randomUUID } from "node:crypto";
 import { after, before, test } from "node:test";
 
 import { Validator } from "@seriousme/openapi-schema-validator";
-import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
-import addFormats from "ajv-formats";
 
-import type { Answer, RequestOptions } from "../../client/src/index.ts";
+import type { RequestOptions } from "../../client/src/index.ts";
+import { readDescription, type Description, type Part } from "./documented.ts";
 import { caller, startStack, type Stack } from "./support.ts";
 
-/** Any part of the document: what it has to be is what is tested here. */
-type Part = any;
-
-const ID_PATTERN = /^\/v1\/notes\/[^/?]+/;
-
 let stack: Stack;
+let description: Description;
 let document: Part;
-let ajv: Ajv2020;
 /** The successes that were met, as `operationId status`. */
 const met = new Set<string>();
 
 before(async () => {
   stack = await startStack();
-  document = await (await fetch(`${stack.url}/openapi.json`)).json();
-  // Strict, but for two rules that forbid to say in one place what another place completes.
-  ajv = new Ajv2020({ strict: true, strictTypes: false, strictRequired: false });
-  addFormats.default(ajv);
-  // References lead into it, as if it were a schema.
-  ajv.addVocabulary(Object.keys(document));
-  ajv.addSchema(document, "openapi.json");
+  description = await readDescription(stack.url);
+  ({ document } = description);
 });
 after(() => stack?.stop());
 
-/** Follows a reference. */
-function resolve(part: Part): Part {
-  if (part?.$ref === undefined) return part;
-  return part.$ref.slice(2).split("/").reduce((parent: Part, name: string) => parent[name], document);
-}
-
-/** A validator of one of the document's schemas; `closed` refuses members that it does not name. */
-function validator(schema: Part, { closed = false } = {}): ValidateFunction {
-  // References in it are relative to the document.
-  const rooted = JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"openapi.json#/'));
-  return ajv.compile(closed ? { ...rooted, unevaluatedProperties: false } : rooted);
-}
-
-function assertValid(schema: Part, value: unknown, context: string, options?: { closed: boolean }): void {
-  const validate = validator(schema, options);
-  assert.ok(validate(value), `${context}: ${ajv.errorsText(validate.errors)} in ${JSON.stringify(value)}`);
-}
-
 function isValid(schemaName: string, value: unknown): boolean {
-  return validator({ $ref: `#/components/schemas/${schemaName}` })(value);
-}
-
-/** The answer is one that the operation documents: status, headers, media type and body. */
-function assertDocumented(method: string, target: string, answer: Answer): void {
-  const path = target.replace(/\?.*/, "").replace(ID_PATTERN, "/v1/notes/{id}");
-  const operation = document.paths[path][method.toLowerCase()];
-  const context = `${method} ${path}: ${answer.status}`;
-  assert.ok(answer.status in operation.responses, `${context} is not documented: ${answer.body}`);
-  const response = resolve(operation.responses[answer.status]);
-
-  for (const [name, reference] of Object.entries<Part>(response.headers)) {
-    const { required, schema } = resolve(reference);
-    const text = answer.headers.get(name);
-    assert.ok(text !== null || !required, `${context}: no ${name}`);
-    if (text !== null) assertValid(schema, schema.type === "integer" ? Number(text) : text, `${context}: ${name}`);
-  }
-
-  const mediaType = answer.headers.get("content-type");
-  if (response.content === undefined) {
-    assert.deepEqual([mediaType, answer.body], [null, ""], context);
-  } else {
-    assert.deepEqual(Object.keys(response.content), [mediaType], context);
-    assertValid(response.content[mediaType!].schema, JSON.parse(answer.body), context, { closed: true });
-  }
-  if (answer.status < 400) met.add(`${operation.operationId} ${answer.status}`);
+  return description.validator({ $ref: `#/components/schemas/${schemaName}` })(value);
 }
 
 /** Requests of one user, of which every answer is looked up in the document. */
@@ -86,7 +32,8 @@ function documentedCaller(token?: string): ReturnType<typeof caller> {
   const call = caller(stack.url, token);
   return async (method: string, target: string, json?: unknown, options: RequestOptions = {}) => {
     const answer = await call(method, target, json, options);
-    assertDocumented(method, target, answer);
+    const operation = description.assertDocumented(method, target, answer);
+    if (answer.status < 400) met.add(`${operation} ${answer.status}`);
     return answer;
   };
 }
@@ -103,7 +50,7 @@ test("the document is valid OpenAPI 3.1", async () => {
 });
 
 test("every schema compiles, and every example is valid", () => {
-  for (const name of Object.keys(document.components.schemas)) validator({ $ref: `#/components/schemas/${name}` });
+  for (const name of Object.keys(document.components.schemas)) description.validator({ $ref: `#/components/schemas/${name}` });
   let examples = 0;
   const visit = (part: Part, place: string): void => {
     if (typeof part !== "object" || part === null) return;
@@ -111,7 +58,7 @@ test("every schema compiles, and every example is valid", () => {
       const values = Object.values<Part>(part.examples ?? {}).map(({ value }) => value);
       if ("example" in part) values.push(part.example);
       for (const value of values) {
-        assertValid(part.schema, value, place, { closed: typeof value === "object" });
+        description.assertValid(part.schema, value, place, { closed: typeof value === "object" });
         examples += 1;
       }
     }
@@ -191,8 +138,8 @@ test("refusals are as documented", async () => {
 
   const wrongMethod = await caller(stack.url)("PUT", "/v1/notes");
   const { headers, content } = document.components.responses.MethodNotAllowed;
-  assertValid(content["application/problem+json"].schema, JSON.parse(wrongMethod.body), "405", { closed: true });
-  assertValid(resolve(headers.Allow).schema, wrongMethod.headers.get("allow"), "405: Allow");
+  description.assertValid(content["application/problem+json"].schema, JSON.parse(wrongMethod.body), "405", { closed: true });
+  description.assertValid(description.resolve(headers.Allow).schema, wrongMethod.headers.get("allow"), "405: Allow");
 });
 
 // Whoever keeps to the document is never told otherwise by the Worker, and the other way round.
@@ -228,7 +175,7 @@ test("bodies are accepted if their schema says so, and else refused", async () =
 
 test("parameters are accepted if their schemas say so, and else refused", async () => {
   const alice = documentedCaller(stack.alice.token);
-  const accepts = (name: string, value: unknown) => validator(document.components.parameters[name].schema)(value);
+  const accepts = (name: string, value: unknown) => description.validator(document.components.parameters[name].schema)(value);
 
   for (const id of [randomUUID(), randomUUID().toUpperCase(), "00000000-0000-0000-0000-000000000000", "1", randomUUID().replaceAll("-", "")]) {
     const { status } = await alice("PUT", `/v1/notes/${id}`, { title: "t" });

@@ -195,7 +195,7 @@ test("a token has one spelling", async () => {
   const [head, payload, signature] = token.split(".") as [string, string, string];
   const loose = signature.slice(0, -1) + String.fromCharCode(signature.charCodeAt(85) + 1);
   for (const spelling of [
-    `${token}.`, `.${token}`, `${token}.${signature}`, `${head}.${payload}`, head, "..", "a.b.c", `${head}..${signature}`, `${token}=`, `${head}=.${payload}.${signature}`,
+    `${token}.`, `.${token}`, `${token}.${signature}`, `${head}.${payload}`, head, "..", "a.b.c", `${token}.x.y`, `${head}..${signature}`, `${token}=`, `${head}=.${payload}.${signature}`,
     `${head}.${payload}.${signature}==`, `${head}.${payload}.${loose}`, `${head}.${payload} .${signature}`, `${head}. ${payload}.${signature}`, `${head}.${payload}+.${signature}`,
     `${head}.${payload}/.${signature}`, jws(es256, claims({ pad: "x".repeat(8 * 1024) })),
   ]) {

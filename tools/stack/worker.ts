@@ -22,6 +22,11 @@ export interface WorkerOptions {
   log?: (line: { level: string; message: string }) => void;
   /** Bindings to leave out: for tests of an incomplete deployment. */
   without?: string[];
+  /**
+   * Source of a module whose classes `Limiter` and `Replay` take the place of the rate limiters and of the nonce store:
+   * for tests of a platform that fails.
+   */
+  standIns?: string;
 }
 
 export interface Worker {
@@ -52,6 +57,14 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     return [name, { className, useSQLite: true }] as const;
   });
 
+  const { standIns } = options;
+  const platform = {
+    name: "stand-ins",
+    compatibilityDate: config.compatibility_date,
+    modules: [{ type: "ESModule" as const, path: "stand-ins.js", contents: standIns ?? "" }],
+    durableObjects: { REPLAY: { className: "Replay", useSQLite: true } },
+  };
+
   const listening = SIGNALS.map((signal) => [signal, process.listeners(signal)] as const);
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
@@ -71,12 +84,17 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
           })),
           modulesRoot: join(root, "build"),
           bindings: options.vars,
-          ratelimits: Object.fromEntries(ratelimits),
-          durableObjects: Object.fromEntries(durableObjects),
+          ...(standIns === undefined
+            ? { ratelimits: Object.fromEntries(ratelimits), durableObjects: Object.fromEntries(durableObjects) }
+            : {
+                serviceBindings: Object.fromEntries(ratelimits.map(([name]) => [name, { name: platform.name, entrypoint: "Limiter" }])),
+                durableObjects: Object.fromEntries(durableObjects.map(([name, { className }]) => [name, { className, scriptName: platform.name }])),
+              }),
           // Miniflare's own entry normalises the request's target before the Worker sees it (`..`,
           // `%2e`, `\`), which would hide what Cloudflare hands over as received. This is workerd itself.
           unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port }],
         },
+        ...(standIns === undefined ? [] : [platform]),
       ],
       ...(options.dataDir && { resourcePersistencePath: options.dataDir }),
     }),
