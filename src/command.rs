@@ -26,12 +26,43 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) enum NotesCommand {
     List(ListQuery),
-    Create(NoteDraft),
+    Create(NoteDraft, Option<Once>),
     Read(NoteId, Option<IfNoneMatch>),
     Put(NoteId, NoteDraft, PutCondition),
     Patch(NoteId, NotePatch, Option<IfMatch>),
     Delete(NoteId, Option<IfMatch>),
     Restore(NoteId, Option<IfMatch>),
+}
+
+/// A POST that makes one note however often it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Once {
+    /// The `Idempotency-Key`.
+    pub(crate) key: String,
+    /// SHA-256 of the raw body, in hex.
+    pub(crate) digest: String,
+}
+
+impl Once {
+    fn read(request: &GuardedRequest) -> Result<Option<Self>, Problem> {
+        let Some(key) = request.head().idempotency_key.as_deref() else {
+            return Ok(None);
+        };
+        let good = (8..=64).contains(&key.len())
+            && key
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+        if !good {
+            return Err(Problem::new(
+                Code::MalformedRequest,
+                "Idempotency-Key must be 8 to 64 of A-Z a-z 0-9 _ -.",
+            ));
+        }
+        Ok(Some(Self {
+            key: key.to_owned(),
+            digest: request.body_digest(),
+        }))
+    }
 }
 
 /// What a PUT may do.
@@ -53,10 +84,10 @@ impl Command {
         if resource != Resource::ListNotes {
             query::none(query)?;
         }
-        if head.idempotency_key.is_some() {
+        if head.idempotency_key.is_some() && resource != Resource::CreateNote {
             return Err(Problem::new(
                 Code::MalformedRequest,
-                "Idempotency-Key is not supported yet; PUT with an id of your own is safe to repeat.",
+                "Only POST /v1/notes takes an Idempotency-Key.",
             ));
         }
         let json = match resource {
@@ -79,7 +110,10 @@ impl Command {
         let command = match (resource, if_match, if_none_match) {
             (Resource::Me, None, None) => return Ok(Self::Me),
             (Resource::ListNotes, None, None) => NotesCommand::List(ListQuery::parse(query)?),
-            (Resource::CreateNote, None, None) => NotesCommand::Create(NoteDraft::parse(json)?),
+            (Resource::CreateNote, None, None) => {
+                let once = Once::read(request)?;
+                NotesCommand::Create(NoteDraft::parse(json)?, once)
+            }
             (Resource::ReadNote(id), None, condition) => NotesCommand::Read(id, condition),
             (Resource::PutNote(id), if_match, if_none_match) => {
                 let condition = match (if_match, if_none_match) {

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use crate::command::{NotesCommand, PutCondition};
+use crate::command::{NotesCommand, Once, PutCondition};
 use crate::note::draft::NoteDraft;
 use crate::note::page::{ListQuery, State};
 use crate::note::{Note, NoteId};
@@ -23,7 +23,8 @@ pub(crate) async fn run<E: Edge>(
 ) -> Result<Response, Problem> {
     match command {
         NotesCommand::List(query) => list(store, &query).await,
-        NotesCommand::Create(draft) => create(store, &draft).await,
+        NotesCommand::Create(draft, None) => create(store, &draft).await,
+        NotesCommand::Create(draft, Some(once)) => create_once(store, &draft, &once).await,
         NotesCommand::Read(id, condition) => read(store, id, condition.as_ref()).await,
         NotesCommand::Put(id, draft, condition) => put(store, id, &draft, condition).await,
         NotesCommand::Patch(id, patch, condition) => {
@@ -47,6 +48,19 @@ async fn create<E: Edge>(store: &Store<'_, E>, draft: &NoteDraft) -> Result<Resp
         Inserted::Created(note) => Ok(created(note)),
         // The database makes the id, so this is one chance in 2^122.
         Inserted::Taken => Err(Problem::conflict()),
+    }
+}
+
+/// The note that the key made, as it is now, whether it was this request that made it or an earlier one.
+async fn create_once<E: Edge>(
+    store: &Store<'_, E>,
+    draft: &NoteDraft,
+    once: &Once,
+) -> Result<Response, Problem> {
+    match store.insert_once(draft, once).await? {
+        Some(note) if note.is_deleted() => Err(Problem::made_and_deleted()),
+        Some(note) => Ok(created(note)),
+        None => Err(Problem::idempotency_key_reused()),
     }
 }
 

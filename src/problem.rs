@@ -36,7 +36,8 @@ pub enum Code {
     MethodNotAllowed,
     /// 409: the nonce was used before. What became of that request is not known here.
     RequestReplayed,
-    /// 409: the id is taken by something that is not a live note of the caller.
+    /// 409: the id is taken by something that is not a live note of the caller; or what the
+    /// `Idempotency-Key` made is deleted.
     Conflict,
     /// 412: a precondition did not hold; carries the `current` note.
     VersionMismatch,
@@ -46,6 +47,8 @@ pub enum Code {
     UnsupportedMediaType,
     /// 422: valid JSON that is no valid note, or a query parameter out of its range.
     ValidationFailed,
+    /// 422: this `Idempotency-Key` was used with another body.
+    IdempotencyKeyReused,
     /// 429: over the limit of this address or this user.
     RateLimited,
     /// 500: a fault of ours, such as a migration that was not applied.
@@ -78,7 +81,7 @@ pub struct Row {
 
 impl Code {
     /// All codes, in the order of the table.
-    pub const ALL: [Code; 23] = [
+    pub const ALL: [Code; 24] = [
         Code::MalformedJson,
         Code::MalformedRequest,
         Code::AppGuardRejected,
@@ -95,6 +98,7 @@ impl Code {
         Code::PayloadTooLarge,
         Code::UnsupportedMediaType,
         Code::ValidationFailed,
+        Code::IdempotencyKeyReused,
         Code::RateLimited,
         Code::Internal,
         Code::UpstreamInvalid,
@@ -133,7 +137,7 @@ impl Code {
                 "This signed request was sent before",
                 true,
             ),
-            Code::Conflict => (409, "conflict", "The id is taken", false),
+            Code::Conflict => (409, "conflict", "In conflict with what is there", false),
             Code::VersionMismatch => (412, "version_mismatch", "The note has changed", false),
             Code::PayloadTooLarge => (413, "payload_too_large", "The body is too large", false),
             Code::UnsupportedMediaType => (
@@ -143,6 +147,12 @@ impl Code {
                 false,
             ),
             Code::ValidationFailed => (422, "validation_failed", "The request is not valid", false),
+            Code::IdempotencyKeyReused => (
+                422,
+                "idempotency_key_reused",
+                "The Idempotency-Key was used before",
+                false,
+            ),
             Code::RateLimited => (429, "rate_limited", "Too many requests", true),
             Code::Internal => (500, "internal", "Internal error", true),
             Code::UpstreamInvalid => (
@@ -303,6 +313,23 @@ impl Problem {
         Self::new(
             Code::Conflict,
             "This id is taken by something that is no live note of this user.",
+        )
+    }
+
+    /// 409 `conflict`: the note that the key made is deleted.
+    pub(crate) const fn made_and_deleted() -> Self {
+        Self::new(
+            Code::Conflict,
+            "The note that this Idempotency-Key made was deleted since. For another note use another key.",
+        )
+    }
+
+    /// 422 `idempotency_key_reused`.
+    pub(crate) const fn idempotency_key_reused() -> Self {
+        Self::new(
+            Code::IdempotencyKeyReused,
+            "This Idempotency-Key was used with another body in the last 24 hours. For another note use \
+             another key.",
         )
     }
 

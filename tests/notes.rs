@@ -28,6 +28,10 @@ fn patch() -> Request {
     note("PATCH").json(r#"{"title":"t"}"#)
 }
 
+fn post() -> Request {
+    Request::new("POST", "/v1/notes").json(r#"{"title":" t "}"#)
+}
+
 fn restore() -> Request {
     Request::new("POST", &format!("/v1/notes/{NOTE}/restore"))
 }
@@ -391,6 +395,10 @@ fn what_a_route_does_not_support_is_refused_and_never_ignored() {
             "400 malformed_request",
         ),
         (
+            post().header("idempotency-key", "short"),
+            "400 malformed_request",
+        ),
+        (
             Request::new("GET", "/v1/notes").header("if-none-match", "*"),
             "400 malformed_request",
         ),
@@ -627,5 +635,62 @@ fn answers_that_are_none_are_never_a_client_error() {
         world.replies.borrow_mut().push(Err(error));
         let answer = patch().alice().signed().send(&world.gateway(), &world);
         assert_eq!(answer.problem(), expected);
+    }
+}
+
+#[test]
+fn a_post_with_a_key_is_one_call_that_finds_or_makes_the_note() {
+    let keyed = || post().header("idempotency-key", "order-0001");
+    let (answer, sent) = play(keyed(), &[one(row(3))]);
+    assert_eq!((answer.status, answer.head("etag")), (201, "\"3\""));
+    assert_eq!(answer.head("location"), format!("/v1/notes/{NOTE}"));
+    assert_eq!((sent[0].method(), sent.len()), ("POST", 1));
+    assert!(
+        sent[0]
+            .url()
+            .contains("/rest/v1/rpc/create_note_once?select=")
+    );
+    let parameters: Value = serde_json::from_slice(sent[0].body.as_deref().unwrap()).unwrap();
+    assert_eq!(
+        parameters,
+        json!({
+            "request_key": "order-0001",
+            // Of the body as it was sent, not as it is read.
+            "request_digest": "539c68fbc7770480e2cb5d8725aadd13a812867f5bb9ea8cc9654bda25a517b2",
+            "note_title": "t",
+            "note_body": "",
+        })
+    );
+
+    assert_eq!(
+        play(keyed(), &[one(deleted_row(3))]).0.problem(),
+        "409 conflict"
+    );
+    assert_eq!(
+        play(keyed(), &[none()]).0.problem(),
+        "422 idempotency_key_reused"
+    );
+    assert_eq!(
+        play(keyed(), &[one(json!({}))]).0.problem(),
+        "502 upstream_invalid"
+    );
+}
+
+#[test]
+fn an_idempotency_key_has_8_to_64_plain_characters() {
+    for good in ["12345678", "A-Z_a-z0", &"k".repeat(64)] {
+        let (answer, _) = play(post().header("idempotency-key", good), &[one(row(1))]);
+        assert_eq!(answer.status, 201, "{good}");
+    }
+    for bad in [
+        "",
+        "1234567",
+        "with space",
+        "semi;colon",
+        "key.with.dots",
+        &"k".repeat(65),
+    ] {
+        let (answer, _) = play(post().header("idempotency-key", bad), &[]);
+        assert_eq!(answer.problem(), "400 malformed_request", "{bad}");
     }
 }

@@ -511,7 +511,16 @@ impl Answers {
             ),
             (to("GET", "/v1/notes?limit=0"), vec![]),
             (create.clone(), vec![created()]),
-            (create, vec![taken()]),
+            (create.clone(), vec![taken()]),
+            (
+                create.clone().header("idempotency-key", "order-0001"),
+                vec![one(&new)],
+            ),
+            (
+                create.clone().header("idempotency-key", "order-0001"),
+                vec![one(&deleted)],
+            ),
+            (create.header("idempotency-key", "order-0001"), vec![none()]),
             (to("GET", &id), vec![one(&note)]),
             (to("GET", &id), vec![none()]),
             (

@@ -48,8 +48,11 @@ export interface Notes {
   list(options?: ListOptions & { cursor?: string | null }): Promise<NotePage>;
   /** Every note, newest first, page by page as it is iterated. `limit` is the size of a page. */
   all(options?: ListOptions): AsyncGenerator<Note, void, undefined>;
-  /** A retry after an unknown outcome may make a second note: offline, prefer {@link put}. */
-  create(draft: NoteDraft, options?: CallOptions): Promise<Note>;
+  /**
+   * The database makes the id. With an `idempotencyKey`, kept with the edit, a retry of the same draft makes no second
+   * note for 24 hours; without one it may.
+   */
+  create(draft: NoteDraft, options?: CreateOptions): Promise<Note>;
   get(id: string, options?: CallOptions): Promise<Note>;
   /** `undefined` when the note still has the tag `ifNoneMatch`. */
   get(id: string, options: GetOptions): Promise<Note | undefined>;
@@ -69,6 +72,11 @@ export interface Notes {
 export interface CallOptions {
   /** Ends the call early, for a timeout say. What `fetch` then throws is passed on unchanged. */
   signal?: AbortSignal;
+}
+
+export interface CreateOptions extends CallOptions {
+  /** 8 to 64 of `A-Z a-z 0-9 _ -`, a UUID for example; of one draft. */
+  idempotencyKey?: string;
 }
 
 export interface GetOptions extends CallOptions {
@@ -282,6 +290,7 @@ export function createAirlock(options: AirlockOptions): Airlock {
 }
 
 interface Conditions {
+  idempotencyKey?: string;
   ifMatch?: string;
   ifNoneMatch?: string;
 }
@@ -292,8 +301,9 @@ interface Call extends Conditions, CallOptions {
   json?: unknown;
 }
 
-function conditionHeaders({ ifMatch, ifNoneMatch }: Conditions): Record<string, string> {
+function conditionHeaders({ idempotencyKey, ifMatch, ifNoneMatch }: Conditions): Record<string, string> {
   return {
+    ...(idempotencyKey !== undefined && { "Idempotency-Key": idempotencyKey }),
     ...(ifMatch !== undefined && { "If-Match": ifMatch }),
     ...(ifNoneMatch !== undefined && { "If-None-Match": ifNoneMatch }),
   };

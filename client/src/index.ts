@@ -6,6 +6,7 @@ export {
   type AirlockOptions,
   type Answer,
   type CallOptions,
+  type CreateOptions,
   type GetOptions,
   type ListOptions,
   type MatchOptions,

@@ -55,7 +55,7 @@ impl Canonical<'_> {
             &self
                 .token_digest
                 .map_or("-".to_owned(), |digest| hex(&digest.0)),
-            &hex(&Sha256::digest(self.body)),
+            &digest(self.body),
             optional(self.idempotency_key)?,
             optional(self.if_match)?,
             optional(self.if_none_match)?,
@@ -78,6 +78,11 @@ fn optional(header: Option<&str>) -> Option<&str> {
             .all(|b| matches!(b, b'\t' | 0x20..=0x7e))
             .then_some(value),
     }
+}
+
+/// SHA-256, in hex.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn hex(digest: &[u8]) -> String {

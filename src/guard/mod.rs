@@ -177,6 +177,11 @@ impl GuardedRequest {
         self.head.bearer()
     }
 
+    /// SHA-256 of the raw body, in hex.
+    pub(crate) fn body_digest(&self) -> String {
+        canonical::digest(&self.body)
+    }
+
     /// Of the bearer token, if there is one.
     pub(crate) fn token_digest(&self) -> Option<TokenDigest> {
         self.token_digest

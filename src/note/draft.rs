@@ -44,6 +44,14 @@ pub(crate) struct NotePatch {
 }
 
 impl NoteDraft {
+    pub(crate) fn title(&self) -> &str {
+        &self.title
+    }
+
+    pub(crate) fn body(&self) -> &str {
+        &self.body
+    }
+
     /// `title` is required, an absent `body` is empty.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Problem> {
         let mut fields = Fields::parse(json)?;

@@ -15,6 +15,8 @@ use std::rc::Rc;
 use postgrest::Postgrest;
 use serde::Serialize;
 
+use crate::command::Once;
+use crate::note::draft::NoteDraft;
 use crate::note::page::{ListQuery, State};
 use crate::note::{Note, NoteId, Version};
 use crate::problem::Problem;
@@ -148,6 +150,35 @@ impl<E: Edge> Store<'_, E> {
             _ if failure::is_taken(&reply) => Ok(Inserted::Taken),
             _ => Err(failure::problem(&reply)),
         }
+    }
+
+    /// Writes a new note of the user, or finds the one that this key made, deleted ones too. `None` if it
+    /// was used for something else.
+    pub(crate) async fn insert_once(
+        &self,
+        draft: &NoteDraft,
+        once: &Once,
+    ) -> Result<Option<Note>, Problem> {
+        /// The parameters of the function in `supabase/migrations`.
+        #[derive(Serialize)]
+        struct Parameters<'a> {
+            request_key: &'a str,
+            request_digest: &'a str,
+            note_title: &'a str,
+            note_body: &'a str,
+        }
+
+        let parameters = Parameters {
+            request_key: &once.key,
+            request_digest: &once.digest,
+            note_title: draft.title(),
+            note_body: draft.body(),
+        };
+        let parameters = Some(to_json(&parameters)?);
+        let reply = self
+            .send(Shape::InsertOnce, &self.values(), parameters)
+            .await?;
+        one(&rows(reply)?)
     }
 
     /// What every statement needs.

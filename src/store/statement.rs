@@ -26,6 +26,8 @@ pub(super) enum Shape {
     Update(Filter),
     /// INSERT of one note.
     Insert,
+    /// INSERT of one note under an idempotency key.
+    InsertOnce,
 }
 
 /// What a statement asks of its one note besides its id.
@@ -195,7 +197,8 @@ fn put(head: &mut String, value: Option<impl std::fmt::Display>) {
 }
 
 fn builder(client: &Postgrest, shape: Shape) -> Builder {
-    let table = client.from("notes").auth(Gap::Token.mark()).select(COLUMNS);
+    let as_the_user = |builder: Builder| builder.auth(Gap::Token.mark()).select(COLUMNS);
+    let table = as_the_user(client.from("notes"));
     match shape {
         Shape::Page { state, goes_on } => {
             let page = mine(table, Some(state))
@@ -213,6 +216,7 @@ fn builder(client: &Postgrest, shape: Shape) -> Builder {
         Shape::Find(filter) => one(table, filter),
         Shape::Update(filter) => one(table, filter).update("{}"),
         Shape::Insert => table.insert("{}"),
+        Shape::InsertOnce => as_the_user(client.rpc("create_note_once", "{}")),
     }
 }
 
@@ -253,7 +257,7 @@ mod tests {
         filters
             .flat_map(|filter| [Shape::Find(filter), Shape::Update(filter)])
             .chain(pages)
-            .chain([Shape::Insert])
+            .chain([Shape::Insert, Shape::InsertOnce])
             .collect()
     }
 
@@ -291,7 +295,11 @@ mod tests {
                 "{head}"
             );
             let named = rest.contains("user_id=eq.00000000-0000-0000-0000-000000000001&");
-            assert_eq!(named, shape != Shape::Insert, "{head}");
+            assert_eq!(
+                named,
+                !matches!(shape, Shape::Insert | Shape::InsertOnce),
+                "{head}"
+            );
             assert!(
                 head.lines().count().is_multiple_of(2) && head.ends_with('\n'),
                 "{head}"
@@ -310,7 +318,7 @@ mod tests {
             let method = match shape {
                 Shape::Page { .. } | Shape::Find(_) => "GET\n",
                 Shape::Update(_) => "PATCH\n",
-                Shape::Insert => "POST\n",
+                Shape::Insert | Shape::InsertOnce => "POST\n",
             };
             assert!(head.starts_with(method), "{head}");
         }

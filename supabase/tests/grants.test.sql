@@ -1,7 +1,7 @@
 -- Run by `npm test` and by `supabase test db`.
 begin;
 create extension if not exists pgtap with schema extensions;
-select plan(12);
+select plan(17);
 
 -- Every privilege of every role that PostgREST can become, on every exposed table: a table that a
 -- later migration adds shows up here.
@@ -17,8 +17,11 @@ select results_eq(
   $$,
   array[
     'authenticated: INSERT (body, id, title) on notes',
+    'authenticated: INSERT (digest, key, note_id) on idempotency_keys',
     'authenticated: SELECT (body, created_at, deleted_at, id, title, updated_at, user_id, version) on notes',
-    'authenticated: UPDATE (body, deleted_at, title) on notes'
+    'authenticated: SELECT (created_at, digest, key, note_id, user_id) on idempotency_keys',
+    'authenticated: UPDATE (body, deleted_at, title) on notes',
+    'authenticated: UPDATE (created_at, digest, note_id) on idempotency_keys'
   ],
   'the column privileges are these and no others'
 );
@@ -47,6 +50,25 @@ select policies_are(
 select policy_roles_are('public', 'notes', 'notes_select_own', array['authenticated']);
 select policy_roles_are('public', 'notes', 'notes_insert_own', array['authenticated']);
 select policy_roles_are('public', 'notes', 'notes_update_own', array['authenticated']);
+
+select policies_are(
+  'public', 'idempotency_keys',
+  array['idempotency_keys_select_own', 'idempotency_keys_insert_own', 'idempotency_keys_update_own'],
+  'idempotency_keys has three policies, none of them for DELETE'
+);
+select policy_roles_are('public', 'idempotency_keys', 'idempotency_keys_select_own', array['authenticated']);
+select policy_roles_are('public', 'idempotency_keys', 'idempotency_keys_insert_own', array['authenticated']);
+select policy_roles_are('public', 'idempotency_keys', 'idempotency_keys_update_own', array['authenticated']);
+
+select results_eq(
+  $$
+    select format('%s: %s (definer: %s)', role, proname, prosecdef) collate "default"
+    from pg_proc, unnest(array['anon', 'authenticated', 'service_role']) as role
+    where pronamespace = 'public'::regnamespace and has_function_privilege(role, oid, 'execute')
+  $$,
+  array['authenticated: create_note_once (definer: f)'],
+  'one function may be called, by those who are signed in, and it has no rights of its own'
+);
 
 select is_empty(
   $$

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import time
 import uuid
@@ -58,6 +59,13 @@ def send_signed(adapter, request, *args, **kwargs):
 # Requests of the phases and those that checks make for themselves all pass here, as the bytes they are sent as.
 send = HTTPAdapter.send
 HTTPAdapter.send = send_signed
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """A key is for one note: under another body the same one would be refused, rightly."""
+    if re.fullmatch(r"[A-Za-z0-9_-]{8,64}", str(case.headers.get("Idempotency-Key", ""))):
+        case.headers["Idempotency-Key"] = secrets.token_urlsafe(16)
 
 
 # What no schema can say: the generator for headers knows no quotation mark, without which there is no entity tag,

@@ -249,6 +249,30 @@ test("2,000 requests through faults of every class: documented answers, no panic
   assert.equal(answer?.status, 200, "the Worker is alive");
 });
 
-test("of a POST that was done and whose reply was lost, a retry under the same Idempotency-Key is the same note, once", {
-  todo: "Idempotency-Key is refused until it is supported",
+test("a POST that is repeated under its Idempotency-Key until it is answered is one note, whatever was lost on the way", async (context) => {
+  const tries = await inParallel(Array(60).fill(0), WIDTH / 2, async () => {
+    const [title, key] = [`once ${randomUUID()}`, randomUUID()];
+    const body = JSON.stringify({ title });
+    for (let tries = 1; ; tries++) {
+      // Now and then two of them at once, as an app does that gave up waiting.
+      const sends = random() < 0.3 ? 2 : 1;
+      const answers = await Promise.all(
+        Array.from({ length: sends }, async () => {
+          const answered = await send(worker.url, "POST", "/v1/notes", { token: stack.alice.token, body, headers: { "Idempotency-Key": key } });
+          return judge("POST", "/v1/notes", answered).answer;
+        }),
+      );
+      const created = answers.filter((answer) => answer?.status === 201).map((answer) => assertOk(answer!, 201).id);
+      if (created.length > 0) {
+        const rows = await stack.sql("select id from public.notes where title = $1", [title]);
+        assert.deepEqual(rows, [{ id: created[0] }]);
+        assert.ok(created.every((id) => id === created[0]));
+        return tries;
+      }
+      assert.ok(tries < 50, "never answered");
+    }
+  });
+  const repeated = tries.filter((count) => count > 1).length;
+  context.diagnostic(`60 notes, ${repeated} of them after ${Math.max(...tries)} tries at most`);
+  assert.ok(repeated > 0);
 });
