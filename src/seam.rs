@@ -4,6 +4,8 @@
 //! path runs natively under `cargo test` with another [`Edge`] behind it. It refuses policy: what
 //! an outcome *means* (fail closed, retry, a status) is decided by the caller.
 
+use std::fmt;
+
 pub use crate::token::{Alg, PublicKey};
 
 /// Milliseconds since the Unix epoch.
@@ -230,12 +232,19 @@ fn pairs(lines: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// A request to Supabase, all but its body in one text: the method, the URL, and then the names and
 /// values of the headers by turns, a line each.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Outbound {
     /// That text.
     pub head: String,
     /// Body, `None` for methods that have none.
     pub body: Option<Vec<u8>>,
+}
+
+/// Without headers and body: they hold the user's token and texts.
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outbound({} {})", self.method(), self.url())
+    }
 }
 
 impl Outbound {
@@ -265,12 +274,19 @@ impl Outbound {
 }
 
 /// Supabase's answer, read to its end.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
     /// The whole body.
     pub body: Vec<u8>,
+}
+
+/// Without the body: it is a user's.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reply({}, {} bytes)", self.status, self.body.len())
+    }
 }
 
 /// Why there is no [`Reply`].
@@ -298,6 +314,30 @@ pub enum BodyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn debug_shows_no_token_and_no_text() {
+        let request = Outbound {
+            head: "POST\nhttps://x/rest\nauthorization\nBearer secret\n".to_owned(),
+            body: Some(b"secret".to_vec()),
+        };
+        let reply = Reply {
+            status: 200,
+            body: b"secret".to_vec(),
+        };
+        assert_eq!(format!("{request:?}"), "Outbound(POST https://x/rest)");
+        assert_eq!(format!("{reply:?}"), "Reply(200, 6 bytes)");
+    }
+
+    #[test]
+    fn a_value_that_could_end_its_line_is_left_out() {
+        let mut lines = HeaderLines::default();
+        for value in ["a\nb", "a\rb", "a\0b"] {
+            lines.push("x-bad", value);
+        }
+        lines.push("x-good", "a");
+        assert_eq!(lines.as_str(), "x-good\na\n");
+    }
 
     #[test]
     fn each_field_is_found_at_its_own_place() {
