@@ -39,3 +39,7 @@ test("nothing but its build is deployed", () => {
   assert.match(config, /^main = "build\/index.js"$/m);
   assert.match(config, /^\[observability\]\nenabled = true$/m);
 });
+
+test("the log that is deployed is ours alone", () => {
+  assert.match(readFileSync("wrangler.toml", "utf8"), /^\[observability\.logs\]\nenabled = true\ninvocation_logs = false$/m);
+});
