@@ -74,6 +74,11 @@ impl KeySet {
         self.keys.iter().find(|key| key.kid.as_deref() == Some(kid))
     }
 
+    #[cfg(fuzzing)]
+    pub(super) fn jwks(&self) -> Vec<String> {
+        self.keys.iter().map(|key| key.jwk.clone()).collect()
+    }
+
     /// The key for tokens that name none: only if there is no choice. Tokens of Supabase name theirs.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn only(&self, alg: Alg) -> Option<&Rc<PublicKey>> {

@@ -7,6 +7,8 @@
 //! warns of, and what `jsonwebtoken` would let pass by default: see [`jws`], [`jwks`], [`claims`].
 
 mod claims;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod jwks;
 mod jws;
 mod keys;
