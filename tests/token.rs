@@ -689,6 +689,28 @@ fn while_a_sound_endpoint_is_asked_again_the_others_wait_for_it() {
 }
 
 #[test]
+fn without_any_key_the_others_wait_for_a_failed_endpoint_that_is_asked_again() {
+    let world = World::new();
+    let gateway = world.gateway();
+    *world.key_set.borrow_mut() = Err(SendError::Timeout);
+    let token = of_kid("ec-1", "ec");
+    assert_eq!(at(&world, &gateway, 0, &token), UNAVAILABLE);
+    serve(&world, &[jwk("ec", "ec-1")]);
+    world.now.set((NOW + 30) * 1000);
+    let request = me(&token);
+    let (mut asking, mut waiting) = (
+        Box::pin(request.sending(&gateway, &world)),
+        Box::pin(request.sending(&gateway, &world)),
+    );
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(asking.as_mut().poll(&mut context).is_pending());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    assert_eq!(pollster::block_on(asking).status, 200);
+    assert_eq!(pollster::block_on(waiting).status, 200);
+    assert_eq!(world.key_set_fetches.get(), 2);
+}
+
+#[test]
 fn a_request_waits_for_others_as_long_as_for_a_fetch_of_its_own_and_a_second() {
     let world = World::new();
     let gateway = world.gateway();
