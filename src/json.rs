@@ -68,10 +68,6 @@ impl<'de> Visitor<'de> for StrictVisitor {
         Ok(Value::String(value.to_owned()))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
-    }
-
     fn visit_unit<E>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }
@@ -141,5 +137,153 @@ mod tests {
         let text =
             br#"{"s":"\u00e9","n":-1,"f":1.5,"u":18446744073709551615,"b":true,"z":null,"a":[{}]}"#;
         assert_eq!(parse(text), Ok(serde_json::from_slice(text).unwrap()));
+    }
+
+    #[expect(clippy::arithmetic_side_effects, reason = "test code")]
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        /// JSON in the making: it may repeat a name.
+        #[derive(Debug, Clone)]
+        enum Tree {
+            Scalar(String),
+            Array(Vec<Tree>),
+            Object(Vec<(String, Tree)>),
+        }
+
+        impl Tree {
+            /// `space` goes wherever white space may be.
+            fn write(&self, space: &str, text: &mut String) {
+                text.push_str(space);
+                match self {
+                    Self::Scalar(scalar) => text.push_str(scalar),
+                    Self::Array(items) => {
+                        text.push('[');
+                        for (place, item) in items.iter().enumerate() {
+                            text.push_str(if place > 0 { "," } else { "" });
+                            item.write(space, text);
+                        }
+                        text.push(']');
+                    }
+                    Self::Object(members) => {
+                        text.push('{');
+                        for (place, (name, value)) in members.iter().enumerate() {
+                            text.push_str(if place > 0 { "," } else { "" });
+                            text.push_str(&format!("{space}{name}{space}:"));
+                            value.write(space, text);
+                        }
+                        text.push('}');
+                    }
+                }
+                text.push_str(space);
+            }
+
+            fn repeats_a_name(&self) -> bool {
+                match self {
+                    Self::Scalar(_) => false,
+                    Self::Array(items) => items.iter().any(Self::repeats_a_name),
+                    Self::Object(members) => {
+                        let names: std::collections::BTreeSet<String> = members
+                            .iter()
+                            .map(|(name, _)| serde_json::from_str(name).unwrap())
+                            .collect();
+                        names.len() < members.len()
+                            || members.iter().any(|(_, value)| value.repeats_a_name())
+                    }
+                }
+            }
+        }
+
+        /// A name in one of its spellings.
+        fn name() -> impl Strategy<Value = String> {
+            prop_oneof![
+                Just(r#""a""#.to_owned()),
+                Just(r#""\u0061""#.to_owned()),
+                Just(r#""A""#.to_owned()),
+                Just(r#""\u00e9""#.to_owned()),
+                Just("\"\u{e9}\"".to_owned()),
+                Just("\"e\u{301}\"".to_owned()),
+                Just(r#""\ud83d\ude00""#.to_owned()),
+                Just("\"\u{1f600}\"".to_owned()),
+                any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),
+            ]
+        }
+
+        fn tree() -> impl Strategy<Value = Tree> {
+            let scalar = prop_oneof![
+                name(),
+                "-?(0|[1-9][0-9]{0,25})(\\.[0-9]{1,8})?([eE][-+]?[0-9]{1,2})?",
+                "null|true|false",
+            ];
+            scalar
+                .prop_map(Tree::Scalar)
+                .prop_recursive(5, 40, 5, |inner| {
+                    prop_oneof![
+                        prop::collection::vec(inner.clone(), 0..5).prop_map(Tree::Array),
+                        prop::collection::vec((name(), inner), 0..5).prop_map(Tree::Object),
+                    ]
+                })
+        }
+
+        /// How many members there are in a text that is JSON: colons outside of strings.
+        fn colons(text: &[u8]) -> usize {
+            let (mut count, mut quoted, mut escaped) = (0, false, false);
+            for byte in text {
+                match byte {
+                    _ if escaped => escaped = false,
+                    b'\\' => escaped = quoted,
+                    b'"' => quoted = !quoted,
+                    b':' if !quoted => count += 1,
+                    _ => {}
+                }
+            }
+            count
+        }
+
+        fn members(value: &Value) -> usize {
+            match value {
+                Value::Array(items) => items.iter().map(members).sum(),
+                Value::Object(object) => object.len() + object.values().map(members).sum::<usize>(),
+                _ => 0,
+            }
+        }
+
+        proptest! {
+            #![proptest_config(ProptestConfig { cases: 5_000, failure_persistence: None, ..Default::default() })]
+
+            #[test]
+            fn what_is_json_is_read_as_it_stands_unless_it_repeats_a_name(
+                tree in tree(), space in "[ \t\r\n]{0,2}"
+            ) {
+                let mut text = String::new();
+                tree.write(&space, &mut text);
+                let read = parse(text.as_bytes());
+                if tree.repeats_a_name() {
+                    prop_assert_eq!(read, Err(NotStrictJson), "{}", text);
+                } else {
+                    prop_assert_eq!(read, Ok(serde_json::from_str(&text).unwrap()), "{}", text);
+                }
+            }
+
+            #[test]
+            fn any_other_text_is_json_here_exactly_when_it_is_json_without_repeated_names(
+                tree in tree(), cut in any::<prop::sample::Index>(), bytes in prop::collection::vec(any::<u8>(), 0..3),
+                skip in 0..3_usize
+            ) {
+                let mut text = String::new();
+                tree.write("", &mut text);
+                let mut text = text.into_bytes();
+                let from = cut.index(text.len() + 1);
+                let to = (from + skip).min(text.len());
+                text.splice(from..to, bytes);
+                let expected = serde_json::from_slice::<Value>(&text)
+                    .ok()
+                    .filter(|value| members(value) == colons(&text))
+                    .ok_or(NotStrictJson);
+                prop_assert_eq!(parse(&text), expected, "{:?}", text);
+            }
+        }
     }
 }

@@ -24,6 +24,9 @@ mod command;
 mod config;
 mod cors;
 mod edge;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gateway;
 mod guard;
 mod json;

@@ -325,8 +325,11 @@ fn the_issuer_check_may_be_off_on_loopback() {
     let world = World::new()
         .with("SUPABASE_URL", "http://127.0.0.1:54321")
         .with("SUPABASE_JWT_ISSUER", "-");
-    let token = es256(&claims_with("iss", Value::Null));
-    assert_eq!(verdict_in(&world, &world.gateway(), &token), "200");
+    let gateway = world.gateway();
+    for issuer in [Value::Null, json!("anybody"), json!(7)] {
+        let token = es256(&claims_with("iss", issuer));
+        assert_eq!(verdict_in(&world, &gateway, &token), "200");
+    }
 }
 
 #[test]
@@ -490,6 +493,14 @@ fn the_key_set_is_fetched_once_in_ten_minutes() {
     assert_eq!(world.key_set_fetches.get(), 1);
     assert_eq!(at(&world, &gateway, 600, &token), "200");
     assert_eq!(world.key_set_fetches.get(), 2);
+    assert_eq!(world.max_bodies.borrow()[..], [256 * 1024; 2]);
+    assert!(
+        world
+            .logs
+            .borrow()
+            .iter()
+            .all(|(_, line)| !line.contains("jwks"))
+    );
 }
 
 #[test]
@@ -548,9 +559,15 @@ fn while_the_endpoint_fails_stale_keys_are_good_for_an_hour() {
         2,
         "a failed endpoint is left alone for 30 seconds"
     );
+    assert_eq!(at(&world, &gateway, 629, &token), "200");
+    assert_eq!(world.key_set_fetches.get(), 2);
+    assert_eq!(at(&world, &gateway, 630, &token), "200");
+    assert_eq!(world.key_set_fetches.get(), 3);
     assert_eq!(at(&world, &gateway, 3599, &token), "200");
+    assert_eq!(world.key_set_fetches.get(), 4);
     assert_eq!(at(&world, &gateway, 3600, &token), UNAVAILABLE);
     assert_eq!(at(&world, &gateway, 3600, &of_kid("x", "ec")), UNAVAILABLE);
+    assert_eq!(world.key_set_fetches.get(), 4);
     serve(&world, &[jwk("ec", "ec-1")]);
     assert_eq!(at(&world, &gateway, 3660, &token), "200");
 }
@@ -645,6 +662,81 @@ fn a_fetch_that_was_abandoned_is_taken_over() {
     }
     assert_eq!(world.key_set_fetches.get(), 1);
     assert_eq!(verdict_in(&world, &gateway, &es256(&claims())), "200");
+    assert_eq!(world.key_set_fetches.get(), 2);
+}
+
+#[test]
+fn while_a_sound_endpoint_is_asked_again_the_others_wait_for_it() {
+    let world = World::new();
+    let gateway = world.gateway();
+    let token = of_kid("ec-1", "ec");
+    assert_eq!(at(&world, &gateway, 0, &token), "200");
+    world.now.set((NOW + 600) * 1000);
+    let request = Request::new("GET", "/v1/me")
+        .token(&token)
+        .signed_at(NOW + 600);
+    let (mut asking, mut waiting) = (
+        Box::pin(request.sending(&gateway, &world)),
+        Box::pin(request.sending(&gateway, &world)),
+    );
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(asking.as_mut().poll(&mut context).is_pending());
+    // The key may just have been withdrawn: it is not good any longer without asking.
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    assert_eq!(pollster::block_on(asking).status, 200);
+    assert_eq!(pollster::block_on(waiting).status, 200);
+    assert_eq!(world.key_set_fetches.get(), 2);
+}
+
+#[test]
+fn without_any_key_the_others_wait_for_a_failed_endpoint_that_is_asked_again() {
+    let world = World::new();
+    let gateway = world.gateway();
+    *world.key_set.borrow_mut() = Err(SendError::Timeout);
+    let token = of_kid("ec-1", "ec");
+    assert_eq!(at(&world, &gateway, 0, &token), UNAVAILABLE);
+    serve(&world, &[jwk("ec", "ec-1")]);
+    world.now.set((NOW + 30) * 1000);
+    let request = me(&token);
+    let (mut asking, mut waiting) = (
+        Box::pin(request.sending(&gateway, &world)),
+        Box::pin(request.sending(&gateway, &world)),
+    );
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(asking.as_mut().poll(&mut context).is_pending());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    assert_eq!(pollster::block_on(asking).status, 200);
+    assert_eq!(pollster::block_on(waiting).status, 200);
+    assert_eq!(world.key_set_fetches.get(), 2);
+}
+
+#[test]
+fn a_request_waits_for_others_as_long_as_for_a_fetch_of_its_own_and_a_second() {
+    let world = World::new();
+    let gateway = world.gateway();
+    let request = me(&es256(&claims()));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut requests: Vec<_> = (0..3)
+        .map(|_| Box::pin(request.sending(&gateway, &world)))
+        .collect();
+    let since = |world: &World| world.now.get() - NOW * 1000;
+    // The first one asks and is never heard of again; the second takes over when its time is up.
+    assert!(requests[0].as_mut().poll(&mut context).is_pending());
+    assert!(requests[2].as_mut().poll(&mut context).is_pending());
+    world.now.set(NOW * 1000);
+    while world.key_set_fetches.get() == 1 {
+        assert!(requests[1].as_mut().poll(&mut context).is_pending());
+    }
+    assert_eq!(since(&world), 3500);
+    // Nor is the second. The third gives up.
+    let answer = loop {
+        if let std::task::Poll::Ready(answer) = requests[2].as_mut().poll(&mut context) {
+            break answer;
+        }
+    };
+    assert_eq!(since(&world), 4000);
+    assert_eq!(answer.problem(), UNAVAILABLE);
+    assert_eq!(answer.head("retry-after"), "1");
     assert_eq!(world.key_set_fetches.get(), 2);
 }
 

@@ -332,3 +332,346 @@ fn the_bearer_scheme_is_read_in_any_case_with_one_space() {
         assert_eq!(read(Some(other)), "other", "{other}");
     }
 }
+
+/// A request with something in every signed part.
+fn full_head() -> Head {
+    let mut head = head();
+    head.method = "PATCH".into();
+    head.target = "/v1/notes/7efe3d84-2d6a-4174-899e-8ffddea7a39a?a=%2F&b".into();
+    head.if_match = Some("W/\"3\"".into());
+    head.if_none_match = Some("*".into());
+    head
+}
+
+/// The signed parts that are text, to be changed in place.
+fn text_parts(head: &mut Head) -> [(&'static str, &mut String); 9] {
+    [
+        ("app id", head.app_id.as_mut().unwrap()),
+        ("timestamp", head.timestamp.as_mut().unwrap()),
+        ("nonce", head.nonce.as_mut().unwrap()),
+        ("method", &mut head.method),
+        ("target", &mut head.target),
+        ("token", head.authorization.as_mut().unwrap()),
+        ("idempotency key", head.idempotency_key.as_mut().unwrap()),
+        ("if-match", head.if_match.as_mut().unwrap()),
+        ("if-none-match", head.if_none_match.as_mut().unwrap()),
+    ]
+}
+
+/// Every text that differs from this one in one byte, changed to any of `with` or left out, and some to
+/// which one was added.
+fn one_byte_off(bytes: &[u8], with: &[u8]) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for place in 0..=bytes.len() {
+        for byte in b"-0a \n\0" {
+            let mut added = bytes.to_vec();
+            added.insert(place, *byte);
+            all.push(added);
+        }
+        if place < bytes.len() {
+            let mut removed = bytes.to_vec();
+            removed.remove(place);
+            all.push(removed);
+            for byte in with {
+                let mut changed = bytes.to_vec();
+                changed[place] = *byte;
+                all.push(changed);
+            }
+        }
+    }
+    all.retain(|other| other != bytes);
+    all
+}
+
+#[test]
+fn a_changed_byte_of_any_signed_part_is_refused() {
+    let apps = apps("enforce");
+    let body = b"{\"title\":\"\xc3\xa9\"}";
+    let good = signed_with(SECRET, full_head(), body);
+    let copy = || Head {
+        signature: good.signature.clone(),
+        ..full_head()
+    };
+    let verdict = |head: Head, body: &[u8]| check(&apps, head, body.to_vec(), NOW);
+    assert!(verdict(copy(), body).1.is_ok());
+
+    let ascii: Vec<u8> = (0..0x80).collect();
+    let mut changes = 0;
+    for part in 0..9 {
+        let mut original = copy();
+        let (name, text) = &text_parts(&mut original)[part];
+        let (name, text) = (*name, (*text).clone());
+        // The scheme is not signed, and read in any case; its token is.
+        let (scheme, signed) = text.split_at(if name == "token" { 7 } else { 0 });
+        for other in one_byte_off(signed.as_bytes(), &ascii) {
+            let mut head = copy();
+            let other = format!("{scheme}{}", String::from_utf8(other).unwrap());
+            *text_parts(&mut head)[part].1 = other.clone();
+            assert!(verdict(head, body).1.is_err(), "{name}: {other:?}");
+            changes += 1;
+        }
+        // Characters beyond ASCII, which only a broken platform would hand over.
+        for place in 0..=signed.len() {
+            let mut head = copy();
+            text_parts(&mut head)[part]
+                .1
+                .insert(scheme.len() + place, '\u{e9}');
+            assert!(verdict(head, body).1.is_err(), "{name} at {place}");
+            changes += 1;
+        }
+    }
+    let any: Vec<u8> = (0..=255).collect();
+    for other in one_byte_off(body, &any) {
+        assert!(verdict(copy(), &other).1.is_err(), "body: {other:?}");
+        changes += 1;
+    }
+    // And of the signature itself.
+    for other in one_byte_off(good.signature.as_ref().unwrap().as_bytes(), &ascii) {
+        let mut head = copy();
+        head.signature = Some(String::from_utf8(other).unwrap());
+        let sent = head.signature.clone();
+        assert!(verdict(head, body).1.is_err(), "signature: {sent:?}");
+        changes += 1;
+    }
+    assert!(changes > 30_000, "{changes}");
+}
+
+#[test]
+fn a_signed_part_that_is_left_out_or_moved_to_its_neighbour_is_refused() {
+    let good = signed(full_head());
+    for part in [
+        "authorization",
+        "idempotency key",
+        "if-match",
+        "if-none-match",
+    ] {
+        let mut head = Head {
+            signature: good.signature.clone(),
+            ..full_head()
+        };
+        let slot = match part {
+            "authorization" => &mut head.authorization,
+            "idempotency key" => &mut head.idempotency_key,
+            "if-match" => &mut head.if_match,
+            _ => &mut head.if_none_match,
+        };
+        *slot = None;
+        assert_eq!(refused(head), Finding::BadSignature, "{part}");
+    }
+    let mut swapped = Head {
+        signature: good.signature.clone(),
+        ..full_head()
+    };
+    std::mem::swap(&mut swapped.if_match, &mut swapped.if_none_match);
+    assert_eq!(refused(swapped), Finding::BadSignature);
+}
+
+#[test]
+fn every_form_of_a_path_has_a_signature_of_its_own() {
+    let id = "/v1/notes/7efe3d84-2d6a-4174-899e-8ffddea7a39a";
+    let targets = [
+        "/v1/notes",
+        "//v1/notes",
+        "/v1//notes",
+        "/v1/notes/",
+        "/v1/./notes",
+        "/v1/x/../notes",
+        "/v1/%2e/notes",
+        "/v1/%2E/notes",
+        "/v1%2Fnotes",
+        "/v1%2fnotes",
+        "/v1/%6eotes",
+        "/v1/%6Eotes",
+        "/V1/notes",
+        "/v1/notes;",
+        "/v1/notes;x=1",
+        "/v1/notes?",
+        "/v1/notes??",
+        "/v1/notes#",
+        "/v1/notes%23",
+        "/v1/notes%3F",
+        "/v1/caf\u{e9}",
+        "/v1/caf%C3%A9",
+        "/v1/caf%c3%a9",
+        "/v1/cafe\u{301}",
+        "/v1/notes?a=1&b=2",
+        "/v1/notes?b=2&a=1",
+        "/v1/notes?a=1&a=1",
+        "/v1/notes?a=1",
+        "/v1/notes?a=1&",
+        "/v1/notes?a",
+        "/v1/notes?a=",
+        "/v1/notes?a=%20",
+        "/v1/notes?a=+",
+        id,
+        "/v1/notes/7EFE3D84-2D6A-4174-899E-8FFDDEA7A39A",
+    ];
+    for one in targets {
+        let mut head = head();
+        head.target = one.into();
+        let head = signed(head);
+        for other in targets {
+            let mut sent = Head {
+                target: other.into(),
+                ..self::head()
+            };
+            sent.signature.clone_from(&head.signature);
+            assert_eq!(knock(sent).1.is_ok(), one == other, "{one} as {other}");
+        }
+    }
+}
+
+#[test]
+fn bodies_that_look_alike_have_signatures_of_their_own() {
+    let bodies: [&[u8]; 7] = [
+        b"",
+        b"{}",
+        b"\xef\xbb\xbf{}",
+        b"{} ",
+        b"{}\n",
+        b"{}\r\n",
+        b"\0",
+    ];
+    for one in bodies {
+        let head = signed_with(SECRET, head(), one);
+        for other in bodies {
+            let sent = Head {
+                signature: head.signature.clone(),
+                ..self::head()
+            };
+            let (_, result) = check(&apps("enforce"), sent, other.to_vec(), NOW);
+            assert_eq!(result.is_ok(), one == other, "{one:?} as {other:?}");
+        }
+    }
+}
+
+#[expect(clippy::arithmetic_side_effects, reason = "test code")]
+mod canonical_text {
+    use std::cell::Cell;
+
+    use proptest::prelude::*;
+    use proptest::test_runner::TestRunner;
+
+    use super::*;
+
+    /// What is signed, as it is before anything of it is hashed.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    struct Parts {
+        /// App id, timestamp, nonce, method, target.
+        lines: [String; 5],
+        token: Option<String>,
+        body: Vec<u8>,
+        /// `Idempotency-Key`, `If-Match`, `If-None-Match`.
+        headers: [Option<String>; 3],
+    }
+
+    impl Parts {
+        fn text(&self) -> Option<String> {
+            let [app_id, timestamp, nonce, method, target] = &self.lines;
+            let [idempotency_key, if_match, if_none_match] = &self.headers;
+            Canonical {
+                app_id,
+                timestamp,
+                nonce,
+                method,
+                target,
+                token_digest: self.token.as_deref().map(TokenDigest::of),
+                body: &self.body,
+                idempotency_key: idempotency_key.as_deref(),
+                if_match: if_match.as_deref(),
+                if_none_match: if_none_match.as_deref(),
+            }
+            .text()
+        }
+    }
+
+    /// Few characters, those that could be taken for structure among them, so that parts often are alike.
+    fn part() -> impl Strategy<Value = String> {
+        prop_oneof![
+            24 => "[-a1]{0,3}",
+            1 => "[-a1\n]{0,3}",
+            2 => Just("-".to_owned()),
+            2 => Just(String::new()),
+            2 => Just("v1".to_owned()),
+            // The hash of an empty body.
+            2 => Just("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".to_owned()),
+            1 => any::<String>(),
+        ]
+    }
+
+    fn parts() -> impl Strategy<Value = Parts> {
+        (
+            prop::array::uniform5(part()),
+            prop::option::of(part()),
+            part(),
+            prop::array::uniform3(prop::option::of(part())),
+        )
+            .prop_map(|(lines, token, body, headers)| Parts {
+                lines,
+                token,
+                body: body.into_bytes(),
+                headers,
+            })
+    }
+
+    /// Requests that are nearly the same: a part replaced, two exchanged, one pushed into the next.
+    fn near(one: &Parts, other: &Parts) -> Vec<Parts> {
+        let mut all = vec![other.clone()];
+        let mut with = |change: &dyn Fn(&mut Parts)| {
+            let mut near = one.clone();
+            change(&mut near);
+            all.push(near);
+        };
+        for place in 0..5 {
+            let next = (place + 1) % 5;
+            with(&|near| near.lines[place].clone_from(&other.lines[place]));
+            with(&|near| near.lines.swap(place, next));
+            with(&|near| near.lines.rotate_left(place));
+            with(&|near| near.lines[place].insert(0, '-'));
+            with(&|near| {
+                let line = std::mem::take(&mut near.lines[place]);
+                near.lines[next] = format!("{line}\n{}", near.lines[next]);
+            });
+            with(&|near| near.token = Some(near.lines[place].clone()));
+        }
+        for place in 0..3 {
+            with(&|near| near.headers[place].clone_from(&other.headers[place]));
+            with(&|near| near.headers.swap(place, (place + 1) % 3));
+            with(&|near| near.headers[place] = None);
+            with(&|near| near.headers[place] = Some("-".to_owned()));
+            with(&|near| near.headers[place].clone_from(&near.token));
+        }
+        with(&|near| near.token.clone_from(&other.token));
+        with(&|near| near.token = None);
+        with(&|near| near.body.clone_from(&other.body));
+        with(&|near| near.body.clear());
+        all
+    }
+
+    #[test]
+    fn no_two_different_requests_have_the_same_one() {
+        let config = ProptestConfig {
+            cases: 6_000,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        };
+        let compared = Cell::new(0);
+        let compare = |(one, other): (Parts, Parts)| {
+            let Some(text) = one.text() else {
+                return Ok(());
+            };
+            prop_assert_eq!(text.split('\n').count(), 11);
+            for near in near(&one, &other) {
+                if let (true, Some(other)) = (one != near, near.text()) {
+                    prop_assert_ne!(&text, &other);
+                    compared.set(compared.get() + 1);
+                }
+            }
+            Ok(())
+        };
+        TestRunner::new(config)
+            .run(&(parts(), parts()), compare)
+            .unwrap();
+        assert!(compared.get() > 100_000, "{}", compared.get());
+    }
+}

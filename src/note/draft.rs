@@ -266,10 +266,6 @@ impl<'de> Deserialize<'de> for Field {
                 Ok(Field::Text(text.to_owned()))
             }
 
-            fn visit_string<E>(self, text: String) -> Result<Field, E> {
-                Ok(Field::Text(text))
-            }
-
             fn visit_unit<E>(self) -> Result<Field, E> {
                 Ok(Field::Other)
             }
@@ -450,6 +446,30 @@ mod tests {
     }
 
     #[test]
+    fn a_field_of_any_other_type_is_a_flaw() {
+        for value in [
+            "null",
+            "true",
+            "false",
+            "0",
+            "7",
+            "-7",
+            "1.5",
+            "1e2",
+            "[]",
+            "[[1],{}]",
+            "{}",
+            r#"{"a":{"a":[]}}"#,
+        ] {
+            let json = format!(r#"{{"title":"t","body":{value}}}"#);
+            assert_eq!(flaws_of(draft(&json)), ["/body type"], "{value}");
+            let json = format!(r#"{{"title":{value}}}"#);
+            assert_eq!(flaws_of(draft(&json)), ["/title type"], "{value}");
+            assert_eq!(flaws_of(NotePatch::parse(json.as_bytes())), ["/title type"]);
+        }
+    }
+
+    #[test]
     fn an_echo_is_bounded() {
         let json = format!(r#"{{"title":"t","{}":1}}"#, "x".repeat(10_000));
         assert_eq!(flaws_of(draft(&json))[0].len(), 1 + 64 + " unknown".len());
@@ -518,6 +538,98 @@ mod tests {
             r#"{"title":"\udc00\ud800"}"#,
         ] {
             assert_eq!(flaws_of(draft(json)), [" value"], "{json}");
+        }
+    }
+
+    #[expect(clippy::arithmetic_side_effects, reason = "test code")]
+    mod properties {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        /// A JSON string that means `text`, some of its characters escaped where that is allowed.
+        fn spelled(text: &str, escape: &[bool]) -> String {
+            let mut json = String::from("\"");
+            for (place, character) in text.chars().enumerate() {
+                let must = character < ' ' || matches!(character, '"' | '\\');
+                if must || escape.get(place % escape.len().max(1)) == Some(&true) {
+                    for unit in character.encode_utf16(&mut [0; 2]) {
+                        json.push_str(&format!("\\u{unit:04X}"));
+                    }
+                } else {
+                    json.push(character);
+                }
+            }
+            json.push('"');
+            json
+        }
+
+        /// Texts around a limit: of any characters, of one character only, with space around them.
+        fn text(limit: usize) -> impl Strategy<Value = String> {
+            let one = prop_oneof![
+                any::<char>(),
+                Just('\u{1f469}'),
+                Just('\u{301}'),
+                Just('\u{200b}')
+            ];
+            prop_oneof![
+                3 => any::<String>(),
+                3 => prop::collection::vec(any::<char>(), 0..40).prop_map(String::from_iter),
+                2 => (one, limit - 1..=limit + 1).prop_map(|(one, count)| one.to_string().repeat(count)),
+                1 => "[ \t\u{a0}\u{2003}\u{3000}]{0,3}[a\0]{0,2}[ \n\u{85}\u{2028}]{0,3}",
+            ]
+        }
+
+        proptest! {
+            #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..Default::default() })]
+
+            #[test]
+            fn a_note_is_taken_exactly_when_it_keeps_the_limits_and_its_texts_stay_what_they_are(
+                title in text(200), body in text(20_000), escape in prop::collection::vec(any::<bool>(), 0..4)
+            ) {
+                let json = format!(
+                    r#"{{"title":{},"body":{}}}"#,
+                    spelled(&title, &escape),
+                    spelled(&body, &escape)
+                );
+                let trimmed = title.trim_matches(char::is_whitespace);
+                let good = (1..=200).contains(&trimmed.chars().count())
+                    && body.chars().count() <= 20_000
+                    && !trimmed.contains('\0')
+                    && !body.contains('\0');
+                match NoteDraft::parse(json.as_bytes()) {
+                    Ok(draft) => {
+                        prop_assert!(good, "{}", json);
+                        prop_assert_eq!(&draft.title, trimmed);
+                        prop_assert_eq!(&draft.body, &body);
+                        let written = serde_json::to_value(&draft).unwrap();
+                        prop_assert_eq!(written, serde_json::json!({"title": trimmed, "body": body}));
+                    }
+                    Err(problem) => {
+                        prop_assert!(!good, "{}", json);
+                        prop_assert_eq!(problem.code(), Code::ValidationFailed);
+                    }
+                }
+                prop_assert_eq!(NotePatch::parse(json.as_bytes()).is_ok(), good);
+            }
+
+            #[test]
+            fn a_body_is_malformed_exactly_when_it_is_not_json(
+                title in "\\PC{0,20}", cut in any::<prop::sample::Index>(),
+                bytes in prop::collection::vec(any::<u8>(), 0..3), skip in 0..3_usize
+            ) {
+                let mut json = serde_json::json!({"title": title, "body": [null, 1.5, {"x": true}]})
+                    .to_string()
+                    .into_bytes();
+                let from = cut.index(json.len() + 1);
+                let to = (from + skip).min(json.len());
+                json.splice(from..to, bytes);
+                // `Value` also refuses what is JSON but has no value, such as half a character: two bytes
+                // make none of this text.
+                let is_json = serde_json::from_slice::<serde_json::Value>(&json).is_ok();
+                let code = NoteDraft::parse(&json).unwrap_err().code();
+                prop_assert_eq!(code == Code::MalformedJson, !is_json, "{:?}", json);
+            }
         }
     }
 }

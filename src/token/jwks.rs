@@ -74,6 +74,11 @@ impl KeySet {
         self.keys.iter().find(|key| key.kid.as_deref() == Some(kid))
     }
 
+    #[cfg(fuzzing)]
+    pub(super) fn jwks(&self) -> Vec<String> {
+        self.keys.iter().map(|key| key.jwk.clone()).collect()
+    }
+
     /// The key for tokens that name none: only if there is no choice. Tokens of Supabase name theirs.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn only(&self, alg: Alg) -> Option<&Rc<PublicKey>> {
@@ -162,9 +167,29 @@ fn rsa_key(jwk: &Map<String, Value>) -> Option<String> {
     let bits = modulus.len().checked_mul(8)?.checked_sub(leading)?;
     let small = exponent.len() <= 4 && exponent != [1];
     let odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
-    (RSA_BITS.contains(&bits) && odd(&modulus) && small && odd(&exponent)).then(|| {
+    let sound = RSA_BITS.contains(&bits) && odd(&modulus) && !is_roca(&modulus);
+    (sound && small && odd(&exponent)).then(|| {
         let (e, n) = (encode(&exponent), encode(&modulus));
         format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)
+    })
+}
+
+/// Whether it is a key of chips whose primes can be found (CVE-2017-15361, "ROCA"): modulo each of these
+/// primes its modulus is a power of 65537. Of other keys that holds for one in 200 million.
+fn is_roca(modulus: &[u8]) -> bool {
+    const PRIMES: [u32; 17] = [
+        11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157,
+    ];
+    PRIMES.iter().all(|prime| {
+        let modulo = |number: u32| number.checked_rem(*prime);
+        let rest = modulus.iter().try_fold(0_u32, |rest, byte| {
+            modulo(rest.wrapping_mul(256).wrapping_add(u32::from(*byte)))
+        });
+        let mut powers = (0..*prime).scan(1_u32, |power, _| {
+            *power = modulo(power.wrapping_mul(65537))?;
+            Some(*power)
+        });
+        powers.any(|power| Some(power) == rest)
     })
 }
 
@@ -177,4 +202,103 @@ fn unsigned(text: &str) -> Option<Vec<u8>> {
 
 fn text_of<'a>(jwk: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     jwk.get(name).and_then(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 65537^`exponent`, big-endian.
+    #[expect(clippy::arithmetic_side_effects, reason = "test code")]
+    fn power(exponent: usize) -> Vec<u8> {
+        let mut little = vec![1_u32];
+        for _ in 0..exponent {
+            // In digits of 16 bits, 65537 times a number is the number and itself one place higher.
+            let mut carry = 0;
+            let shifted = std::iter::once(0).chain(little.clone());
+            little = (little.iter().copied().chain([0]).zip(shifted))
+                .map(|(low, high)| {
+                    let sum = low + high + carry;
+                    carry = sum >> 16;
+                    sum & 0xffff
+                })
+                .collect();
+        }
+        let bytes = little
+            .iter()
+            .rev()
+            .flat_map(|digit| digit.to_be_bytes().into_iter().skip(2));
+        bytes.skip_while(|byte| *byte == 0).collect()
+    }
+
+    fn key(modulus: &[u8]) -> Option<String> {
+        let jwk = serde_json::json!({"kty": "RSA", "e": "AQAB", "n": encode(modulus)});
+        rsa_key(jwk.as_object().unwrap())
+    }
+
+    #[test]
+    fn keys_of_the_chips_whose_primes_can_be_found_are_refused() {
+        // Each is in the one class of all seventeen primes, and its neighbour in another of most.
+        for exponent in 128..256 {
+            let mut modulus = power(exponent);
+            assert_eq!(key(&modulus), None, "{exponent}");
+            *modulus.last_mut().unwrap() ^= 2;
+            assert!(key(&modulus).is_some(), "{exponent}");
+        }
+    }
+
+    #[test]
+    fn a_modulus_has_2048_to_4096_bits() {
+        for (bits, good) in [(2047, false), (2048, true), (4096, true), (4097, false)] {
+            let mut modulus = vec![0; usize::div_ceil(bits, 8)];
+            modulus[0] = 1 << ((bits - 1) % 8);
+            *modulus.last_mut().unwrap() |= 1;
+            assert_eq!(key(&modulus).is_some(), good, "{bits}");
+            // Leading zero octets do not count.
+            assert_eq!(key(&[&[0, 0], &modulus[..]].concat()).is_some(), good);
+        }
+    }
+
+    #[test]
+    fn an_exponent_is_odd_above_one_and_of_four_bytes_at_most() {
+        let key = |exponent: &[u8], last: u8| {
+            let mut modulus = vec![0xc5; 256];
+            modulus[255] = last;
+            let (e, n) = (encode(exponent), encode(&modulus));
+            let jwk = serde_json::json!({"kty": "RSA", "e": e, "n": n});
+            rsa_key(jwk.as_object().unwrap()).is_some()
+        };
+        for good in [
+            &[3][..],
+            &[17],
+            &[1, 0, 1],
+            &[0, 1, 0, 1],
+            &[0, 0, 1, 0, 1],
+            &[0xff; 4],
+        ] {
+            assert!(key(good, 0xc5), "{good:?}");
+            assert!(!key(good, 0xc4), "an even modulus");
+        }
+        for bad in [
+            &[][..],
+            &[0],
+            &[1],
+            &[0, 1],
+            &[2],
+            &[1, 0, 0],
+            &[1, 0, 0, 0, 1],
+            &[0xff; 8],
+        ] {
+            assert!(!key(bad, 0xc5), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_set_has_64_keys_at_most() {
+        let key = r#"{"kty":"EC","crv":"P-256","x":"ahk_Beg22MwAuka86RQ1ta3bzfBN8fWIp2z8W921t2M","y":"FtCowVaZ7B2Q4qyVQUvrGCUMzJyjfrnzCoj-KxH2q20"}"#;
+        let set = |count: usize| format!(r#"{{"keys":[{}]}}"#, vec![key; count].join(","));
+        assert!(KeySet::parse(set(64).as_bytes()).is_ok());
+        assert!(KeySet::parse(set(65).as_bytes()).is_err());
+        assert!(KeySet::parse(set(66).as_bytes()).is_err());
+    }
 }

@@ -7,6 +7,8 @@
 //! warns of, and what `jsonwebtoken` would let pass by default: see [`jws`], [`jwks`], [`claims`].
 
 mod claims;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod jwks;
 mod jws;
 mod keys;
@@ -14,6 +16,8 @@ mod keys;
 mod native;
 #[cfg(any(target_arch = "wasm32", test))]
 mod provider;
+#[cfg(test)]
+mod vectors;
 mod verified;
 
 use std::rc::Rc;
@@ -208,3 +212,21 @@ fn refuse(refusal: Refusal) -> Problem {
 /// Why a token or a key set was not accepted: for logs and tests, not for clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejected(pub &'static str);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_in_a_log_shows_no_token() {
+        let session = Session {
+            token: Token("header.payload.signature".to_owned()),
+            claims: Rc::new(Claims::of_nobody()),
+        };
+        let text = format!("{session:?}");
+        assert!(
+            text.contains("Token(redacted)") && !text.contains("payload"),
+            "{text}"
+        );
+    }
+}

@@ -52,6 +52,12 @@ impl JwtVerifier for Hs256 {
     }
 }
 
+/// What the library finds with this provider.
+#[cfg(test)]
+pub(super) fn hs256(key: &DecodingKey, message: &[u8], tag: &[u8]) -> bool {
+    verifier(&Algorithm::HS256, key).is_ok_and(|hs256| hs256.verify(message, &tag.to_vec()).is_ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -109,4 +109,15 @@ mod tests {
         }
         assert!(tokens.get(&unused).is_none());
     }
+    #[test]
+    fn what_was_found_good_a_generation_ago_is_still_known() {
+        let tokens = VerifiedTokens::default();
+        let first = TokenDigest::of("first");
+        tokens.insert(first, token());
+        for n in 1..2 * GENERATION {
+            tokens.insert(TokenDigest::of(&n.to_string()), token());
+        }
+        assert!(tokens.get(&first).is_some());
+        assert!(tokens.get(&TokenDigest::of("never")).is_none());
+    }
 }

@@ -73,7 +73,7 @@ async function compilesToWasm(env: NodeJS.ProcessEnv): Promise<boolean> {
 }
 
 /** The path of a tool that cargo has installed, in this version, into a folder of its own. */
-async function cargoTool(crate: string, version: string, binary: string, options: string[]): Promise<string> {
+export async function cargoTool(crate: string, version: string, binary: string, options: string[]): Promise<string> {
   const folder = join(tools, `${crate}-${version}`);
   const path = join(folder, "bin", binary);
   if (existsSync(path)) return path;
