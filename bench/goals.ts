@@ -22,7 +22,7 @@ export function goals({ sizes, cpu, cold, memory }: Results): Goal[] {
     const verdict = measured > goal ? "missed" : aim === undefined || measured > aim ? "met" : "aim reached";
     found.push({ what, measured, goal, aim, budget, verdict });
   };
-  judge("bytes of wasm, gzipped", sizes["airlock"]?.find(({ file }) => file.endsWith(".wasm"))?.gzipped, WASM_GZIPPED.goal, undefined, WASM_GZIPPED.budget);
+  judge("bytes of wasm, gzipped", sizes["airlock"]?.find(({ file }) => file.endsWith(".wasm"))?.gzipped, WASM_GZIPPED);
   for (const [workload, limits] of Object.entries(CPU)) {
     for (const { over, goal, aim, budget } of limits) {
       judge(`CPU over ${over}'s: ${workload}`, ratio(cpu[workload]?.airlock, cpu[workload]?.[over])?.median, goal, aim, budget);
