@@ -162,6 +162,9 @@ async fn decide<R: Incoming, E: Edge>(
     // 9. Replay: 409; 503 if the nonce store can't say. A claim stands whatever comes of it.
     let admitted = replay::claim(&request, config.store_timeout, edge).await?;
 
+    // All that is needed of it is in the command: a body is not held while the database is waited for.
+    drop(request);
+
     // 10. Supabase, with the user's own token: 403, 404, 409, 412, 5xx.
     let store = config.database.open(&session, admitted, edge);
     let upstream = edge.now();

@@ -22,7 +22,7 @@ pub(crate) enum IfNoneMatch {
     /// Nothing may exist.
     Any,
     /// None of these versions.
-    Tags(Vec<Option<Version>>),
+    Tags(Vec<Version>),
 }
 
 impl IfMatch {
@@ -68,22 +68,25 @@ impl IfNoneMatch {
     pub(crate) fn names(&self, version: Version) -> bool {
         match self {
             Self::Any => true,
-            Self::Tags(tags) => tags.contains(&Some(version)),
+            Self::Tags(tags) => tags.contains(&version),
         }
     }
 }
 
-/// `#entity-tag` (RFC 9110 section 5.6.1): at least one tag, empty elements allowed.
-fn entity_tags(list: &str) -> Option<Vec<Option<Version>>> {
+/// `#entity-tag` (RFC 9110 section 5.6.1): at least one tag, empty elements allowed. Tags that no note
+/// ever has are not kept: a long list of them would take up memory while the database is waited for.
+fn entity_tags(list: &str) -> Option<Vec<Version>> {
     let mut tags = Vec::new();
+    let mut any = false;
     let mut rest = list;
     loop {
         rest = rest.trim_start_matches([' ', '\t', ',']);
         if rest.is_empty() {
-            return (!tags.is_empty()).then_some(tags);
+            return any.then_some(tags);
         }
         let (tag, after) = entity_tag(rest)?;
-        tags.push(tag);
+        tags.extend(tag);
+        any = true;
         rest = after.trim_start_matches([' ', '\t']);
         if !rest.is_empty() && !rest.starts_with(',') {
             return None;

@@ -7,6 +7,12 @@ declare module "airlock:bindings" {
     alarm(): Promise<Response>;
   }
   export function __worker_init_state(): { instanceId: number };
+  export function __wbg_reset_state(): void;
+}
+
+/** exchange.js, as the bindings have it: not a second time. */
+declare module "airlock:exchange" {
+  export function onTrap(reset: () => void): void;
 }
 
 /** <https://developers.cloudflare.com/workers/runtime-apis/streams/readablestreambyobreader/> */

@@ -19,14 +19,19 @@ const TOO_LARGE = -3;
 let fields;
 /** @type {(string | null)[]} */
 let withoutBody;
-/** @type {(task: number, outcome: number, bytes: Bytes) => void} */
+/** @type {(task: number, outcome: number, bytes: Bytes) => boolean} */
 let resume;
 
 /**
- * How to wake a task of the instance that trapped last.
- * @type {typeof resume | undefined}
+ * Puts a new instance in the place of the module's.
+ * @type {() => void}
  */
-let broken;
+let replace;
+
+/** @param {() => void} reset */
+export function onTrap(reset) {
+  replace = reset;
+}
 
 /** Imported keys by their JWK. A project has two or three; the bound is for a set that changes all the time. */
 const imported = new Map();
@@ -144,7 +149,11 @@ export class Exchange {
    * @param {number} millis
    */
   send(head, body, max, millis) {
-    this.await(() => this.fetch(head.split("\n"), body?.slice(), max), (status) => [status, this.reply], millis);
+    const outcome = (/** @type {[number, Bytes]} */ [status, reply]) => {
+      this.reply = reply;
+      return /** @type {Outcome} */ ([status, reply]);
+    };
+    this.await(() => this.fetch(head.split("\n"), body?.slice(), max), outcome, millis);
   }
 
   /** @param {number} millis */
@@ -179,13 +188,13 @@ export class Exchange {
    * @param {string[]} head
    * @param {Bytes | undefined} body
    * @param {number} max
+   * @returns {Promise<[status: number, reply: Bytes]>}
    */
   async fetch(head, body, max) {
     const [method, url = ""] = head;
     // A redirect would carry the user's token to wherever it points.
     const response = await fetch(url, { method, headers: record(head, 2), body, redirect: "manual" });
-    this.reply = await drain(response, max);
-    return response.status;
+    return [response.status, await drain(response, max)];
   }
 
   /**
@@ -200,7 +209,9 @@ export class Exchange {
     const step = ++this.step;
     const failed = (/** @type {unknown} */ error) => this.wake(step, error === TOO_LARGE ? TOO_LARGE : FAILED);
     try {
-      begin().then((value) => this.wake(step, ...outcomeOf(value)), failed);
+      begin().then((value) => {
+        if (step === this.step) this.wake(step, ...outcomeOf(value));
+      }, failed);
     } catch (error) {
       Promise.reject(error).catch(failed);
     }
@@ -217,12 +228,11 @@ export class Exchange {
     this.step++;
     this.due = Infinity;
     try {
-      if (this.resume === broken) throw new Error("the instance of the module is lost");
-      this.resume(this.task, outcome, bytes);
+      if (!this.resume(this.task, outcome, bytes)) throw new Error("the task was given up");
     } catch (error) {
-      // After a trap nothing in the instance's memory can be relied on: nobody is woken in it again. The shim
-      // around us hears of it and makes another one for the next request.
-      if (error instanceof WebAssembly.RuntimeError) broken = this.resume;
+      // After a trap nothing in the instance's memory can be relied on. It is replaced there and then: whoever waits
+      // in the old one is refused by the bindings, and fails.
+      if (error instanceof WebAssembly.RuntimeError) replace();
       reportError(error);
       this.reject?.(error);
     }

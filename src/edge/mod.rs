@@ -97,7 +97,7 @@ fn start(env: &JsValue) -> &'static Gateway {
     let wake = |id: u32, outcome: i32, bytes: Vec<u8>| task::wake(id, (outcome, bytes));
     attach(
         &Field::ALL.map(Field::name).join("\n"),
-        &Closure::<dyn Fn(u32, i32, Vec<u8>)>::new(wake).into_js_value(),
+        &Closure::<dyn Fn(u32, i32, Vec<u8>) -> bool>::new(wake).into_js_value(),
     );
     Box::leak(Box::new(Gateway::new(&Environment(env), &log)))
 }

@@ -58,14 +58,14 @@ pub(super) fn spawn<F: Future<Output = ()> + 'static>(
     run(id, task);
 }
 
-/// Lets a task go on with the outcome of its step.
-pub(super) fn wake(id: u32, outcome: Outcome) {
+/// Lets a task go on with the outcome of its step; false if it was given up.
+pub(super) fn wake(id: u32, outcome: Outcome) -> bool {
     let task = TASKS
         .with_borrow_mut(|tasks| find(tasks, id).and_then(|at| tasks.get_mut(at)?.task.take()));
-    if let Some(task) = task {
-        OUTCOME.set(Some(outcome));
-        run(id, task);
-    }
+    let Some(task) = task else { return false };
+    OUTCOME.set(Some(outcome));
+    run(id, task);
+    true
 }
 
 fn find(tasks: &[Waiting], id: u32) -> Option<usize> {
@@ -137,8 +137,8 @@ mod tests {
         wake(a, (2, vec![]));
         wake(b, (3, vec![]));
         // Nobody's any more.
-        wake(b, (4, vec![]));
-        wake(99, (5, vec![]));
+        assert!(!wake(b, (4, vec![])));
+        assert!(!wake(99, (5, vec![])));
         wake(a, (6, vec![]));
         assert_eq!(
             *seen.borrow(),
@@ -164,8 +164,8 @@ mod tests {
         }
         assert_eq!(Rc::strong_count(&alive), 2);
         let left: Vec<u32> = TASKS.with_borrow(|tasks| tasks.iter().map(|task| task.id).collect());
-        wake(left[0] - 1, (0, vec![]));
-        wake(left[0], (0, vec![]));
+        assert!(!wake(left[0] - 1, (0, vec![])));
+        assert!(wake(left[0], (0, vec![])));
         assert_eq!(Rc::strong_count(&alive), 1);
         assert!(TASKS.with_borrow(Vec::is_empty));
     }

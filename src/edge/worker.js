@@ -1,13 +1,30 @@
 // @ts-check
 // What Cloudflare calls: the `fetch` event, and the Durable Object.
 //
-// After a trap the bindings make a new instance of the module by themselves, the next time that anything is called.
-// What is left to see to is that an object of the old instance is not used in the new one.
+// After a trap the instance of the module is replaced, there and then. The bindings would do it by themselves the next
+// time that they are called, but only after they have copied that call's arguments, for the old instance.
 
-import { fetch, Replay as Shard, __worker_init_state } from "airlock:bindings";
+import { fetch as answer, Replay as Shard, __wbg_reset_state, __worker_init_state } from "airlock:bindings";
+import { onTrap } from "airlock:exchange";
 
 /** Counts the instances of the module. */
 const module = __worker_init_state();
+
+onTrap(__wbg_reset_state);
+
+/**
+ * @param {Request} request
+ * @param {unknown} env
+ * @param {unknown} context
+ */
+function fetch(request, env, context) {
+  try {
+    return answer(request, env, context);
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) __wbg_reset_state();
+    throw error;
+  }
+}
 
 export default { fetch };
 
@@ -24,6 +41,8 @@ export class Replay {
   }
 
   shard() {
+    // Any call does what a trap has left to be done.
+    __worker_init_state();
     if (this.instance !== module.instanceId) {
       this.latest = this.make();
       this.instance = module.instanceId;

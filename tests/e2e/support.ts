@@ -65,7 +65,7 @@ export function appGuard(apps: Record<string, GuardedApp>, defaultMode?: Guarded
 /** A Worker alone, on a free port, in front of whatever `vars` names. Without limits it has room for everything. */
 export async function startWorkerAlone(
   vars: Vars,
-  { limits, ...options }: Pick<WorkerOptions, "dataDir" | "standIns" | "without"> & { limits?: WorkerOptions["limits"] } = {},
+  { limits, ...options }: Pick<WorkerOptions, "dataDir" | "standIns" | "wasm" | "without"> & { limits?: WorkerOptions["limits"] } = {},
 ): Promise<LoggedWorker> {
   const logs: string[] = [];
   const worker = await startWorker({

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 
 import { build as esbuild } from "esbuild";
@@ -48,10 +48,14 @@ async function bundle(): Promise<void> {
   const generated = join(bindings, "index.js");
   // workerd has the module itself where the standard to come has its source.
   await writeFile(generated, (await readFile(generated, "utf8")).replace("import source ", "import "));
+  const [snippet] = await readdir(join(bindings, "snippets"));
   await esbuild({
     entryPoints: [join(root, "src", "edge", "worker.js")],
     outfile: join(root, "build", "index.js"),
-    alias: { "airlock:bindings": generated },
+    alias: {
+      "airlock:bindings": generated,
+      "airlock:exchange": join(bindings, "snippets", snippet ?? "", "src", "edge", "exchange.js"),
+    },
     external: ["./index_bg.wasm", "cloudflare:*"],
     bundle: true,
     minify: true,

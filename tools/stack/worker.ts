@@ -22,6 +22,8 @@ export interface WorkerOptions {
   log?: (line: { level: string; message: string }) => void;
   /** Bindings to leave out: for tests of an incomplete deployment. */
   without?: string[];
+  /** In place of the built WASM: for tests of an instance that traps. */
+  wasm?: Uint8Array<ArrayBuffer>;
   /**
    * Source of a module whose classes `Limiter` and `Replay` take the place of the rate limiters and of the nonce store:
    * for tests of a platform that fails.
@@ -81,6 +83,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
           modules: outputs.map((path) => ({
             type: path.endsWith(".wasm") ? ("CompiledWasm" as const) : ("ESModule" as const),
             path: join(root, path),
+            ...(path.endsWith(".wasm") && options.wasm && { contents: options.wasm }),
           })),
           modulesRoot: join(root, "build"),
           bindings: options.vars,
