@@ -366,7 +366,7 @@ fn what_a_route_does_not_support_is_refused_and_never_ignored() {
     for (request, expected) in [
         (Request::new("GET", "/v1/me?x=1"), "422 validation_failed"),
         (
-            Request::new("GET", "/v1/notes?q=word"),
+            Request::new("GET", "/v1/notes?offset=1"),
             "422 validation_failed",
         ),
         (
@@ -455,11 +455,11 @@ fn what_a_route_does_not_support_is_refused_and_never_ignored() {
 
 #[test]
 fn query_flaws_name_their_parameter() {
-    let (answer, _) = play(Request::new("GET", "/v1/notes?limit=0&q=x"), &[]);
+    let (answer, _) = play(Request::new("GET", "/v1/notes?limit=0&x=1"), &[]);
     assert_eq!(
         answer.body["errors"],
         json!([
-            {"parameter": "q", "code": "unknown", "message": "is not a parameter of this route"},
+            {"parameter": "x", "code": "unknown", "message": "is not a parameter of this route"},
             {"parameter": "limit", "code": "value", "message": "must be a whole number from 1 to 100"}
         ])
     );
@@ -693,4 +693,24 @@ fn an_idempotency_key_has_8_to_64_plain_characters() {
         let (answer, _) = play(post().header("idempotency-key", bad), &[]);
         assert_eq!(answer.problem(), "400 malformed_request", "{bad}");
     }
+}
+
+#[test]
+fn a_search_asks_for_the_words_as_they_are_and_nothing_else() {
+    let target = "/v1/notes?q=%26user_id=eq.x+%22a,b%22)%0A&state=deleted&limit=5";
+    let target = target
+        .replace("user_id=eq", "user_id%3Deq")
+        .replace([',', ')'], "%2C");
+    let (answer, sent) = play(Request::new("GET", &target), &[none()]);
+    assert_eq!(answer.status, 200);
+    let user = format!("user_id=eq.{ALICE}");
+    assert_eq!(
+        query(&sent[0]),
+        [
+            &user,
+            "deleted_at=not.is.null",
+            "order=created_at.desc,id.desc",
+            "search=wfts(simple).&user_id=eq.x \"a,b\",\n",
+        ]
+    );
 }

@@ -92,6 +92,8 @@ export interface MatchOptions extends CallOptions {
 export interface ListOptions extends CallOptions {
   /** Notes per page, 1-100, by default 20. */
   limit?: number;
+  /** Only notes with these words, as in a web search: 1 to 200 characters. */
+  q?: string;
   /** By default the live ones. */
   state?: "active" | "deleted";
 }
@@ -250,8 +252,8 @@ export function createAirlock(options: AirlockOptions): Airlock {
   }
 
   const notes: Notes = {
-    async list({ limit, cursor, state, signal } = {}) {
-      const target = `/v1/notes${query({ limit, cursor, state })}`;
+    async list({ limit, cursor, q, state, signal } = {}) {
+      const target = `/v1/notes${query({ limit, cursor, q, state })}`;
       const page = await call<NotePage>("GET", target, { expect: [200], signal });
       return { ...page, data: page.data.map(withEtag) };
     },

@@ -14,6 +14,7 @@ use crate::query::Parameters;
 
 const LIMIT_MAX: usize = 100;
 const LIMIT_DEFAULT: usize = 20;
+const WORDS_MAX: usize = 200;
 
 /// What `GET /v1/notes` was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,9 @@ pub(crate) struct ListQuery {
     pub(crate) after: Option<Place>,
     /// Live notes or deleted ones.
     pub(crate) state: State,
+    /// Only notes with these words: 1 to 200 characters, in the syntax of Postgres's
+    /// `websearch_to_tsquery`, in which nothing is an error.
+    pub(crate) words: Option<String>,
 }
 
 /// The two lists. A note is in exactly one of them.
@@ -53,6 +57,7 @@ impl ListQuery {
             "deleted" => Some(State::Deleted),
             _ => None,
         });
+        let words = parameters.take("q").map(parse_words);
         let mut errors = parameters.finish();
         let mut refuse = |parameter: &str, message| {
             errors.push(FieldError {
@@ -73,11 +78,15 @@ impl ListQuery {
         if state == Some(None) {
             refuse("state", "must be active or deleted");
         }
+        if words == Some(None) {
+            refuse("q", "must have 1 to 200 characters and no U+0000");
+        }
         if errors.is_empty() {
             Ok(Self {
                 limit: limit.flatten().unwrap_or(LIMIT_DEFAULT),
                 after: after.flatten(),
                 state: state.flatten().unwrap_or(State::Active),
+                words: words.flatten(),
             })
         } else {
             Err(Problem::validation(errors))
@@ -101,6 +110,11 @@ impl ListQuery {
         page.push(b'}');
         Some(page)
     }
+}
+
+fn parse_words(text: String) -> Option<String> {
+    let good = (1..=WORDS_MAX).contains(&text.chars().count()) && !text.contains('\0');
+    good.then_some(text)
 }
 
 fn parse_limit(text: &str) -> Option<usize> {
@@ -158,6 +172,7 @@ mod tests {
             limit: 20,
             after: None,
             state: State::Active,
+            words: None,
         };
         assert_eq!(ListQuery::parse(""), Ok(query));
     }
@@ -185,9 +200,23 @@ mod tests {
     }
 
     #[test]
+    fn words_are_1_to_200_characters() {
+        let words = |query: &str| ListQuery::parse(query).unwrap().words;
+        assert_eq!(
+            words("q=caf%C3%A9+%22a%20b%22").unwrap(),
+            "caf\u{e9} \"a b\""
+        );
+        let most = format!("q={}", "%E2%98%95".repeat(200));
+        assert_eq!(words(&most).unwrap().chars().count(), 200);
+        for bad in ["q=", "q", "q=%00", "q=a%00", &format!("{most}a")] {
+            assert!(refused(bad), "{bad}");
+        }
+    }
+
+    #[test]
     fn unknown_and_repeated_parameters_are_refused() {
         for query in [
-            "q=x",
+            "q=a&q=b",
             "Limit=1",
             "limit=1&limit=1",
             "state=active&state=active",

@@ -109,10 +109,12 @@ impl<E: Edge> Store<'_, E> {
         let shape = Shape::Page {
             state: query.state,
             goes_on: query.after.is_some(),
+            searches: query.words.is_some(),
         };
         let values = Values {
             time: query.after.as_ref().map(|place| place.created_at),
             note: query.after.as_ref().map(|place| place.id),
+            words: query.words.as_deref(),
             // One more than the page holds tells whether there is a next page.
             last: query.limit,
             ..self.values()

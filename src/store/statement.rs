@@ -2,13 +2,14 @@
 //!
 //! Promise: each statement is written once an isolate, with a gap where a request puts a value of its
 //! own, and every one has a gap for the user's token. What fits into a gap can't end it: base64url, a
-//! UUID, a number or a time. It refuses to write an UPDATE that names no note.
+//! UUID, a number, or a text that is percent-encoded. It refuses to write an UPDATE that names no note.
 //!
 //! (To write a statement anew takes a seventh of the time of a whole request.)
 
 use std::fmt::Write as _;
 
 use postgrest::{Builder, Postgrest};
+use url::form_urlencoded::byte_serialize;
 use uuid::Uuid;
 
 use crate::note::page::State;
@@ -18,8 +19,13 @@ use crate::problem::Problem;
 /// Which statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Shape {
-    /// SELECT of a page of notes, from the first one or from where another page ended.
-    Page { state: State, goes_on: bool },
+    /// SELECT of a page of notes, from the first one or from where another page ended, of all notes or
+    /// of those with some words.
+    Page {
+        state: State,
+        goes_on: bool,
+        searches: bool,
+    },
     /// SELECT of one note.
     Find(Filter),
     /// UPDATE of one note.
@@ -46,6 +52,7 @@ pub(super) struct Values<'a> {
     pub(super) note: Option<NoteId>,
     pub(super) version: Option<Version>,
     pub(super) time: Option<Timestamp>,
+    pub(super) words: Option<&'a str>,
     /// The last row that is wanted, counted from 0.
     pub(super) last: usize,
 }
@@ -59,6 +66,7 @@ impl<'a> Values<'a> {
             note: None,
             version: None,
             time: None,
+            words: None,
             last: 0,
         }
     }
@@ -72,16 +80,18 @@ enum Gap {
     Note,
     Version,
     Time,
+    Words,
     Last,
 }
 
 impl Gap {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Token,
         Self::User,
         Self::Note,
         Self::Version,
         Self::Time,
+        Self::Words,
         Self::Last,
     ];
 
@@ -93,6 +103,7 @@ impl Gap {
             Self::Note => "GAP-NOTE",
             Self::Version => "GAP-VERSION",
             Self::Time => "GAP-TIME",
+            Self::Words => "GAP-WORDS",
             Self::Last => "4294967294",
         }
     }
@@ -184,7 +195,10 @@ impl Statement {
                 Some(Gap::Version) => put(&mut head, values.version),
                 Some(Gap::Time) => {
                     let time = values.time.as_ref().map(Timestamp::as_str);
-                    head.push_str(&time.unwrap_or_default().replace(':', "%3A"));
+                    head.extend(byte_serialize(time.unwrap_or_default().as_bytes()));
+                }
+                Some(Gap::Words) => {
+                    head.extend(byte_serialize(values.words.unwrap_or_default().as_bytes()));
                 }
                 Some(Gap::Last) => put(&mut head, Some(values.last)),
             }
@@ -205,10 +219,17 @@ fn builder(client: &Postgrest, shape: Shape) -> Builder {
     let as_the_user = |builder: Builder| builder.auth(Gap::Token.mark()).select(COLUMNS);
     let table = as_the_user(client.from("notes"));
     match shape {
-        Shape::Page { state, goes_on } => {
-            let page = mine(table, Some(state))
+        Shape::Page {
+            state,
+            goes_on,
+            searches,
+        } => {
+            let mut page = mine(table, Some(state))
                 .order("created_at.desc,id.desc")
                 .limit(LIMIT);
+            if searches {
+                page = page.wfts("search", Gap::Words.mark(), Some("simple"));
+            }
             if !goes_on {
                 return page;
             }
@@ -258,7 +279,14 @@ mod tests {
             .flat_map(|state| [false, true].map(|version| Filter { state, version }));
         let pages = [State::Active, State::Deleted]
             .into_iter()
-            .flat_map(|state| [false, true].map(|goes_on| Shape::Page { state, goes_on }));
+            .flat_map(|state| [false, true].map(|goes_on| (state, goes_on)))
+            .flat_map(|(state, goes_on)| {
+                [false, true].map(|searches| Shape::Page {
+                    state,
+                    goes_on,
+                    searches,
+                })
+            });
         filters
             .flat_map(|filter| [Shape::Find(filter), Shape::Update(filter)])
             .chain(pages)
@@ -275,6 +303,7 @@ mod tests {
             version: Version::try_from(7).ok(),
             time: Timestamp::from_micros(1_795_348_800_000_001),
             last: 20,
+            words: Some("a&user_id=eq.x\n\u{e9} \"b\""),
             ..Values::of(TOKEN, Uuid::from_u128(1))
         };
         Statement::write(&client, shape).unwrap().fill(&values)
@@ -332,15 +361,21 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_encoded_and_a_page_has_its_range() {
+    fn times_and_words_are_encoded_and_a_page_has_its_range() {
         let head = filled(Shape::Page {
             state: State::Active,
             goes_on: true,
+            searches: true,
         });
         assert!(
             head.contains("created_at=lte.2026-11-22T12%3A00%3A00.000001Z&"),
             "{head}"
         );
         assert!(head.contains("range\n0-20\n"), "{head}");
+        let words = "a%26user_id%3Deq.x%0A%C3%A9+%22b%22";
+        assert!(
+            head.contains(&format!("&search=wfts%28simple%29.{words}")),
+            "{head}"
+        );
     }
 }

@@ -18,7 +18,7 @@ select results_eq(
   array[
     'authenticated: INSERT (body, id, title) on notes',
     'authenticated: INSERT (digest, key, note_id) on idempotency_keys',
-    'authenticated: SELECT (body, created_at, deleted_at, id, title, updated_at, user_id, version) on notes',
+    'authenticated: SELECT (body, created_at, deleted_at, id, search, title, updated_at, user_id, version) on notes',
     'authenticated: SELECT (created_at, digest, key, note_id, user_id) on idempotency_keys',
     'authenticated: UPDATE (body, deleted_at, title) on notes',
     'authenticated: UPDATE (created_at, digest, note_id) on idempotency_keys'

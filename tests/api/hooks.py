@@ -96,7 +96,10 @@ def filter_case(context, case):
     empty = any(not case.headers.get(name, "-").strip() for name in SIGNED_HEADERS)
     # PUT takes either condition, not both.
     both = case.method == "PUT" and {"If-Match", "If-None-Match"} <= {*case.headers}
-    return not (empty or both)
+    # A title is counted when it is trimmed.
+    title = case.body.get("title") if isinstance(case.body, dict) else None
+    padded = isinstance(title, str) and len(title) > 200 and title != title.strip()
+    return not (empty or both or padded)
 
 
 def problem(response):

@@ -245,7 +245,7 @@ test("what is wrong with a query is told by parameter", async () => {
     state: ["state=gone", "state=", "state=Active", "state=active&state=active"],
     cursor: ["cursor=x", "cursor=", `cursor=${cursor.slice(1)}`, `cursor=${cursor}A`, `cursor=f_________8${"A".repeat(21)}`],
     "cursor limit state": ["limit=0&state=x&cursor=x"],
-    q: ["q=milk"],
+    q: ["q=", "q=%00", "q=a&q=b", `q=${"a".repeat(201)}`],
     offset: ["offset=1"],
     Limit: ["Limit=1"],
     select: ["select=id"],

@@ -1,0 +1,70 @@
+// Full-text search: `q`, against real Postgres.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import type { Note } from "../../client/src/index.ts";
+import { assertOk } from "./http.ts";
+import { app, caller, startStack, type Stack } from "./support.ts";
+
+let stack: Stack;
+let alice: ReturnType<typeof caller>;
+
+const NOTES: [title: string, body: string][] = [
+  ["Packing list", "passport, charger, umbrella"],
+  ["Café ☕", "Zoë's espresso machine"],
+  ["Umbrella", "lent to Zoë"],
+  ["Über die Brücke", "日本語 のメモ"],
+  ["x', or 1=1; --", "a&b|c !d <-> (e) :* \\ %"],
+];
+
+before(async () => {
+  stack = await startStack();
+  alice = caller(stack.url, stack.alice.token);
+  const bob = caller(stack.url, stack.bob.token);
+  for (const [title, body] of NOTES) assertOk(await alice("POST", "/v1/notes", { title, body }), 201);
+  assertOk(await bob("POST", "/v1/notes", { title: "Bob's umbrella", body: "passport" }), 201);
+});
+after(() => stack?.stop());
+
+async function found(q: string, more = ""): Promise<string[]> {
+  const answer = await alice("GET", `/v1/notes?q=${encodeURIComponent(q).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)}${more}`);
+  return assertOk(answer, 200).data.map(({ title }: Note) => title);
+}
+
+test("words are found in title and body, in any case, the newest note first", async () => {
+  assert.deepEqual(await found("UMBRELLA"), ["Umbrella", "Packing list"]);
+  assert.deepEqual(await found("über"), ["Über die Brücke"]);
+  assert.deepEqual(await found("zoë"), ["Umbrella", "Café ☕"]);
+  assert.deepEqual(await found("日本語"), ["Über die Brücke"]);
+  assert.deepEqual(await found("umbrellas"), []);
+});
+
+test("as in a web search: all words, either, a phrase, one that is absent", async () => {
+  assert.deepEqual(await found("umbrella passport"), ["Packing list"]);
+  assert.deepEqual(await found("espresso or passport"), ["Café ☕", "Packing list"]);
+  assert.deepEqual(await found('"espresso machine"'), ["Café ☕"]);
+  assert.deepEqual(await found('"machine espresso"'), []);
+  assert.deepEqual(await found("umbrella -zoë"), ["Packing list"]);
+});
+
+test("no text is an error, and none finds what is not the user's", async () => {
+  for (const q of ["'", '"', "\\", ":*", "!", "&", "|", "(", ")", "<->", "a:b", "a,b", "a.b", "*", "%", "eq.x", "not.is.null", "x', or 1=1; --", "☕", "\u0001", "-", " ", "or", "or or", '""', "a".repeat(200), "👩‍👩‍👧", "simple", ")&user_id=eq.x"]) {
+    for (const title of await found(q)) assert.ok(NOTES.some(([known]) => known === title), `${q}: ${title}`);
+  }
+  assert.deepEqual(await found("bob's"), []);
+});
+
+test("a search has pages, and knows deleted notes from live ones", async () => {
+  const client = app(stack.url, stack.alice.token);
+  const titles: string[] = [];
+  for await (const note of client.notes.all({ q: "umbrella", limit: 1 })) titles.push(note.title);
+  assert.deepEqual(titles, ["Umbrella", "Packing list"]);
+
+  const { id } = (await client.notes.list({ q: "umbrella" })).data[0]!;
+  await client.notes.remove(id);
+  assert.deepEqual(await found("umbrella"), ["Packing list"]);
+  assert.deepEqual(await found("umbrella", "&state=deleted"), ["Umbrella"]);
+  await client.notes.patch((await client.notes.list({ q: "umbrella" })).data[0]!.id, { body: "nothing" });
+  assert.deepEqual(await found("umbrella"), []);
+});
