@@ -210,7 +210,15 @@ export class Exchange {
     const failed = (/** @type {unknown} */ error) => this.wake(step, error === TOO_LARGE ? TOO_LARGE : FAILED);
     try {
       begin().then((value) => {
-        if (step === this.step) this.wake(step, ...outcomeOf(value));
+        if (step !== this.step) return;
+        /** @type {Outcome} */
+        let outcome = [FAILED];
+        try {
+          outcome = outcomeOf(value);
+        } catch {
+          // It is not what was asked for.
+        }
+        this.wake(step, ...outcome);
       }, failed);
     } catch (error) {
       Promise.reject(error).catch(failed);
