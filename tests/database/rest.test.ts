@@ -102,12 +102,16 @@ test("after the first REST request the grants are those of the migration", async
      from information_schema.column_privileges
      where table_schema = 'public' and grantee in ${roles} order by 1`,
   );
-  const all = ["body", "created_at", "deleted_at", "id", "title", "updated_at", "user_id", "version"];
+  const key = ["created_at", "digest", "key", "note_id", "user_id"];
+  const note = ["body", "created_at", "deleted_at", "id", "search", "title", "updated_at", "user_id", "version"];
   assert.deepEqual(
     columns.map(({ line }) => line),
     [
+      ...["digest", "key", "note_id"].map((column) => `authenticated INSERT idempotency_keys.${column}`),
       ...["body", "id", "title"].map((column) => `authenticated INSERT notes.${column}`),
-      ...all.map((column) => `authenticated SELECT notes.${column}`),
+      ...key.map((column) => `authenticated SELECT idempotency_keys.${column}`),
+      ...note.map((column) => `authenticated SELECT notes.${column}`),
+      ...["created_at", "digest", "note_id"].map((column) => `authenticated UPDATE idempotency_keys.${column}`),
       ...["body", "deleted_at", "title"].map((column) => `authenticated UPDATE notes.${column}`),
     ],
   );
@@ -129,6 +133,7 @@ test("a user creates, reads, changes, deletes and restores a note", async () => 
       created_at: "",
       updated_at: "",
       deleted_at: null,
+      search: "'hello':1",
     },
   );
   assert.match(note.created_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00$/);

@@ -27,8 +27,7 @@ const bytes = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 export async function judge(verify, vectors) {
   const outcomes = [];
   for (const { jwk, message, signature } of vectors) {
-    const outcome = await verify(jwk, bytes(message), bytes(signature)).catch((error) => [String(error)]);
-    outcomes.push(outcome[0]);
+    outcomes.push(await verify(jwk, bytes(message), bytes(signature)).catch(String));
   }
   return outcomes;
 }
@@ -44,7 +43,7 @@ before(async () => {
 
 function assertJudged(outcomes: unknown[]): void {
   assert.equal(outcomes.length, vectors.length);
-  for (const [place, { name, good }] of vectors.entries()) assert.equal(outcomes[place], good ? 1 : 0, name);
+  for (const [place, { name, good }] of vectors.entries()) assert.equal(outcomes[place], good, name);
 }
 
 test("workerd accepts every good signature and refuses every other, as the native verifier does", async () => {
