@@ -240,10 +240,11 @@ pub struct Outbound {
     pub body: Option<Vec<u8>>,
 }
 
-/// Without headers and body: they hold the user's token and texts.
+/// Without query, headers and body: they hold the user's token and texts.
 impl fmt::Debug for Outbound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Outbound({} {})", self.method(), self.url())
+        let place = self.url().split('?').next().unwrap_or_default();
+        write!(f, "Outbound({} {place})", self.method())
     }
 }
 
@@ -318,7 +319,7 @@ mod tests {
     #[test]
     fn debug_shows_no_token_and_no_text() {
         let request = Outbound {
-            head: "POST\nhttps://x/rest\nauthorization\nBearer secret\n".to_owned(),
+            head: "POST\nhttps://x/rest?search=secret\nauthorization\nBearer secret\n".to_owned(),
             body: Some(b"secret".to_vec()),
         };
         let reply = Reply {

@@ -11,11 +11,10 @@
 
 mod support;
 
-use airlock::gateway::Gateway;
 use airlock::seam::SendError;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
+use serde_json::json;
 use support::*;
 
 const INVALID: &str = "401 token_invalid";
@@ -23,11 +22,6 @@ const UNAVAILABLE: &str = "503 dependency_unavailable";
 
 fn good_for_a_day() -> String {
     claims_with("exp", json!(NOW + 86_400)).to_string()
-}
-
-fn of_kid(kid: &str, key: &str) -> String {
-    let header = json!({"alg": "ES256", "kid": kid}).to_string();
-    jws(&header, &good_for_a_day(), key)
 }
 
 /// A token that no key is looked at for: there is none of this name.
@@ -38,27 +32,8 @@ fn made_up(kid: &str) -> String {
     format!("{header}.{payload}.{}", part(&[1; 64]))
 }
 
-fn serve(world: &World, keys: &[Value]) {
-    *world.key_set.borrow_mut() = reply(200, &json!({ "keys": keys }));
-}
-
 fn fail(world: &World) {
     *world.key_set.borrow_mut() = Err(SendError::Timeout);
-}
-
-fn ask(world: &World, gateway: &Gateway, seconds: i64, token: &str) -> Answer {
-    world.now.set((NOW + seconds) * 1000);
-    let request = Request::new("GET", "/v1/me").token(token);
-    request.signed_at(NOW + seconds).send(gateway, world)
-}
-
-fn at(world: &World, gateway: &Gateway, seconds: i64, token: &str) -> String {
-    let answer = ask(world, gateway, seconds, token);
-    if answer.status == 200 {
-        "200".to_owned()
-    } else {
-        answer.problem()
-    }
 }
 
 #[test]
@@ -113,7 +88,7 @@ fn after_an_outage_that_began_cold_keys_are_had_in_thirty_seconds_and_the_client
     let good = of_kid("ec-1", "ec");
     fail(&world);
     for (second, retry_after) in [(0, "30"), (10, "20"), (29, "1")] {
-        let answer = ask(&world, &gateway, second, &good);
+        let answer = ask_at(&world, &gateway, second, &good);
         assert_eq!(answer.problem(), UNAVAILABLE);
         assert_eq!(answer.head("retry-after"), retry_after, "{second}");
         serve(&world, &[jwk("ec", "ec-1")]);

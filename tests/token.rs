@@ -25,12 +25,7 @@ fn me(token: &str) -> Request {
 
 /// `200`, or the problem.
 fn verdict_in(world: &World, gateway: &Gateway, token: &str) -> String {
-    let answer = me(token).send(gateway, world);
-    if answer.status == 200 {
-        "200".to_owned()
-    } else {
-        answer.problem()
-    }
+    me(token).send(gateway, world).verdict()
 }
 
 fn verdict(token: &str) -> String {
@@ -456,32 +451,6 @@ fn the_seam_returns_the_payload_and_looks_at_no_claim() {
     }
 }
 
-/// A token of a key that only the test knows to be in the set or not.
-fn of_kid(kid: &str, key: &str) -> String {
-    let header = json!({"alg": "ES256", "kid": kid}).to_string();
-    let claims = claims_with("exp", json!(NOW + 86_400));
-    jws(&header, &claims.to_string(), key)
-}
-
-/// The key set endpoint answers this from now on.
-fn serve(world: &World, keys: &[Value]) {
-    *world.key_set.borrow_mut() = reply(200, &json!({ "keys": keys }));
-}
-
-/// Lets time pass for tokens signed at `NOW`.
-fn at(world: &World, gateway: &Gateway, seconds: i64, token: &str) -> String {
-    world.now.set((NOW + seconds) * 1000);
-    let request = Request::new("GET", "/v1/me")
-        .token(token)
-        .signed_at(NOW + seconds);
-    let answer = request.send(gateway, world);
-    if answer.status == 200 {
-        "200".to_owned()
-    } else {
-        answer.problem()
-    }
-}
-
 #[test]
 fn the_key_set_is_fetched_once_in_ten_minutes() {
     let world = World::new();
@@ -665,6 +634,19 @@ fn a_fetch_that_was_abandoned_is_taken_over() {
     assert_eq!(world.key_set_fetches.get(), 2);
 }
 
+/// Two that come together: neither is done without the key set, and both are good with it.
+fn one_asks_and_one_waits(request: &Request, gateway: &Gateway, world: &World) {
+    let (mut asking, mut waiting) = (
+        Box::pin(request.sending(gateway, world)),
+        Box::pin(request.sending(gateway, world)),
+    );
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(asking.as_mut().poll(&mut context).is_pending());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
+    assert_eq!(pollster::block_on(asking).status, 200);
+    assert_eq!(pollster::block_on(waiting).status, 200);
+}
+
 #[test]
 fn while_a_sound_endpoint_is_asked_again_the_others_wait_for_it() {
     let world = World::new();
@@ -675,16 +657,8 @@ fn while_a_sound_endpoint_is_asked_again_the_others_wait_for_it() {
     let request = Request::new("GET", "/v1/me")
         .token(&token)
         .signed_at(NOW + 600);
-    let (mut asking, mut waiting) = (
-        Box::pin(request.sending(&gateway, &world)),
-        Box::pin(request.sending(&gateway, &world)),
-    );
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(asking.as_mut().poll(&mut context).is_pending());
     // The key may just have been withdrawn: it is not good any longer without asking.
-    assert!(waiting.as_mut().poll(&mut context).is_pending());
-    assert_eq!(pollster::block_on(asking).status, 200);
-    assert_eq!(pollster::block_on(waiting).status, 200);
+    one_asks_and_one_waits(&request, &gateway, &world);
     assert_eq!(world.key_set_fetches.get(), 2);
 }
 
@@ -698,15 +672,7 @@ fn without_any_key_the_others_wait_for_a_failed_endpoint_that_is_asked_again() {
     serve(&world, &[jwk("ec", "ec-1")]);
     world.now.set((NOW + 30) * 1000);
     let request = me(&token);
-    let (mut asking, mut waiting) = (
-        Box::pin(request.sending(&gateway, &world)),
-        Box::pin(request.sending(&gateway, &world)),
-    );
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    assert!(asking.as_mut().poll(&mut context).is_pending());
-    assert!(waiting.as_mut().poll(&mut context).is_pending());
-    assert_eq!(pollster::block_on(asking).status, 200);
-    assert_eq!(pollster::block_on(waiting).status, 200);
+    one_asks_and_one_waits(&request, &gateway, &world);
     assert_eq!(world.key_set_fetches.get(), 2);
 }
 

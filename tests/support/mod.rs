@@ -377,6 +377,15 @@ impl Answer {
         format!("{} {}", self.status, self.body["code"].as_str().unwrap())
     }
 
+    /// `200`, or the problem.
+    pub fn verdict(&self) -> String {
+        if self.status == 200 {
+            "200".to_owned()
+        } else {
+            self.problem()
+        }
+    }
+
     pub fn head(&self, name: &str) -> &str {
         self.headers.get(name).unwrap_or_default()
     }
@@ -488,4 +497,28 @@ pub fn rs256(claims: &Value) -> String {
         &claims.to_string(),
         "rsa",
     )
+}
+
+/// A token that is good for a day, of the key of this name.
+pub fn of_kid(kid: &str, key: &str) -> String {
+    let header = json!({"alg": "ES256", "kid": kid}).to_string();
+    let claims = claims_with("exp", json!(NOW + 86_400));
+    jws(&header, &claims.to_string(), key)
+}
+
+/// The key set endpoint answers this from now on.
+pub fn serve(world: &World, keys: &[Value]) {
+    *world.key_set.borrow_mut() = reply(200, &json!({ "keys": keys }));
+}
+
+/// A request so many seconds after `NOW`, signed then.
+pub fn ask_at(world: &World, gateway: &Gateway, seconds: i64, token: &str) -> Answer {
+    world.now.set((NOW + seconds) * 1000);
+    let request = Request::new("GET", "/v1/me").token(token);
+    request.signed_at(NOW + seconds).send(gateway, world)
+}
+
+/// What came of it.
+pub fn at(world: &World, gateway: &Gateway, seconds: i64, token: &str) -> String {
+    ask_at(world, gateway, seconds, token).verdict()
 }
