@@ -15,7 +15,7 @@
 //! 11. [`reply`], or [`problem`]: what goes back
 //!
 //! Beside the path: [`config`] (read once), [`seam`] (what the platform does for us), [`json`]
-//! (strict), [`cors`], [`openapi`].
+//! (strict), [`cors`], [`openapi`]. Apart from it, by the clock: [`job`].
 //!
 //! Postgres Row Level Security is the boundary. Everything here raises the price of getting to it,
 //! and none of it is trusted to be the last line.
@@ -29,6 +29,7 @@ mod edge;
 pub mod fuzzing;
 pub mod gateway;
 mod guard;
+pub mod job;
 mod json;
 mod limit;
 mod note;

@@ -39,7 +39,7 @@ pub(super) fn problem(reply: &Reply) -> Problem {
     let Some(PgError { code, message }) = PgError::read(reply) else {
         return match reply.status {
             // A gateway in front of PostgREST, with a page of its own.
-            401 | 403 => Problem::internal("the gateway refused SUPABASE_PUBLISHABLE_KEY"),
+            401 | 403 => Problem::internal("the gateway refused the API key"),
             429 | 502 | 503 | 520..=530 => Problem::upstream_unavailable("a gateway said so"),
             402 => {
                 Problem::upstream_unavailable("Supabase restricts this project: quota or payment")

@@ -23,6 +23,7 @@ use crate::problem::Problem;
 use crate::replay::Admitted;
 use crate::seam::{Edge, Millis, Outbound, Reply, SendError};
 use crate::token::Session;
+pub(crate) use statement::head;
 use statement::{Shape, Statement, Values};
 
 /// Most that an answer may have. A page of 100 notes at their limits, escaped, is under 13 MB.
@@ -208,19 +209,28 @@ impl<E: Edge> Store<'_, E> {
         body: Option<Vec<u8>>,
     ) -> Result<Reply, Problem> {
         let head = self.database.statement(shape)?.fill(values);
-        let request = Outbound { head, body };
-        match self.edge.send(request, REPLY_MAX, self.deadline).await {
-            Ok(reply) => Ok(reply),
-            Err(SendError::Timeout) => Err(Problem::upstream_timeout("no whole answer in time")),
-            Err(SendError::Unreachable) => {
-                Err(Problem::upstream_unavailable("no connection, or it broke"))
-            }
-            Err(SendError::TooLarge) => Err(Problem::upstream_invalid("more than 16 MiB")),
-        }
+        send(self.edge, Outbound { head, body }, self.deadline).await
     }
 }
 
-fn rows(reply: Reply) -> Result<Vec<u8>, Problem> {
+/// Sends a request; no answer is a problem.
+pub(crate) async fn send(
+    edge: &impl Edge,
+    request: Outbound,
+    deadline: Millis,
+) -> Result<Reply, Problem> {
+    match edge.send(request, REPLY_MAX, deadline).await {
+        Ok(reply) => Ok(reply),
+        Err(SendError::Timeout) => Err(Problem::upstream_timeout("no whole answer in time")),
+        Err(SendError::Unreachable) => {
+            Err(Problem::upstream_unavailable("no connection, or it broke"))
+        }
+        Err(SendError::TooLarge) => Err(Problem::upstream_invalid("more than 16 MiB")),
+    }
+}
+
+/// What a success has brought.
+pub(crate) fn rows(reply: Reply) -> Result<Vec<u8>, Problem> {
     if reply.status == 200 {
         Ok(reply.body)
     } else {
@@ -233,6 +243,6 @@ fn one(rows: &[u8]) -> Result<Option<Note>, Problem> {
     Note::of_rows(rows).map_err(|reason| Problem::upstream_invalid(reason.0))
 }
 
-fn to_json(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
+pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
     serde_json::to_vec(value).map_err(|_| Problem::internal("a row could not be written as JSON"))
 }

@@ -25,6 +25,12 @@ interface Call {
   failure?: Failure;
 }
 
+/** The keys of a project. */
+export interface Keys {
+  publishableKey: string;
+  secretKey?: string | undefined;
+}
+
 const ROLES = ["anon", "authenticated", "service_role"];
 const LEEWAY_SECONDS = 30;
 
@@ -35,19 +41,27 @@ export function caller(): Claims {
   return calls.getStore()?.claims ?? { role: "anon" };
 }
 
+/** Which of the project's keys this is, if any. */
+export function typeOfKey(key: string | null, { publishableKey, secretKey }: Keys): "publishable" | "secret" | undefined {
+  if (key === publishableKey) return "publishable";
+  return secretKey && key === secretKey ? "secret" : undefined;
+}
+
 export async function rest(
   request: Request,
-  { jwtSecret, publishableKey }: { jwtSecret: string; publishableKey: string },
+  { jwtSecret, ...keys }: Keys & { jwtSecret: string },
   fetch: (request: Request) => Promise<Response>,
 ): Promise<Response> {
+  const apikey = request.headers.get("apikey");
   const call: Call = {
     method: request.method,
     path: new URL(request.url).pathname.replace("/rest/v1", ""),
     requestHeaders: Object.fromEntries(request.headers),
-    claims: { role: "anon" },
+    // What hosted Supabase makes of a key that comes alone.
+    claims: { role: typeOfKey(apikey, keys) === "secret" ? "service_role" : "anon" },
   };
   const token = /^Bearer +(.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
-  if (token !== undefined && token !== publishableKey) {
+  if (token !== undefined && token !== apikey) {
     const claims = verify(token, jwtSecret);
     if (claims instanceof Response) return claims;
     call.claims = claims;
