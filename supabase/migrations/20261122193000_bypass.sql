@@ -20,6 +20,8 @@ alter table private.bypass_audit force row level security;
 
 -- What is due begins an index range, however much is not.
 create index notes_due_idx on public.notes (deleted_at) where deleted_at is not null;
+create index organizations_due_idx on public.organizations (deleted_at) where deleted_at is not null;
+create index organization_invitations_due_idx on public.organization_invitations (expires_at);
 
 
 -- One batch of a job and the record of it, in one transaction: there is neither without the other. The label
@@ -31,6 +33,8 @@ set search_path = ''
 as $$
 declare
   due constant timestamptz := now() - make_interval(days => after_days);
+  -- In the first of two statements.
+  before integer := 0;
   deleted integer;
 begin
   -- A secret key in the wrong hands still empties no bin of today, and nothing in one go.
@@ -51,10 +55,29 @@ begin
         select ctid from public.idempotency_keys where created_at <= now() - interval '24 hours'
           order by created_at limit at_most for update skip locked
       ));
+    -- Its notes first, or a batch with one organisation in it could be of any size.
+    when 'job:purge-deleted-organizations' then
+      delete from public.notes where id = any (array(
+        select notes.id from public.notes join public.organizations as orgs on orgs.id = notes.org_id
+          where orgs.deleted_at <= due limit at_most for update of notes skip locked
+      ));
+      get diagnostics before = row_count;
+      delete from public.organizations where id = any (array(
+        select orgs.id from public.organizations as orgs
+          where orgs.deleted_at <= due and not exists (select from public.notes where notes.org_id = orgs.id)
+          order by orgs.deleted_at limit at_most - before for update skip locked
+      ));
+    -- Accepted or not: it is good for nothing any more.
+    when 'job:purge-expired-invitations' then
+      delete from public.organization_invitations where id = any (array(
+        select id from public.organization_invitations where expires_at <= now()
+          order by expires_at limit at_most for update skip locked
+      ));
     else
       raise exception 'there is no such job' using errcode = '22023';
   end case;
   get diagnostics deleted = row_count;
+  deleted := before + deleted;
   insert into private.bypass_audit (label, run, after_days, rows) values (job_label, job_run, after_days, deleted);
   return deleted;
 end

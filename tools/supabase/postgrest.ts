@@ -78,7 +78,7 @@ export async function rest(
 
 /** lite gives every error that it does not expect a 500 without its SQLSTATE, a CHECK's too. */
 function statusOf(sqlstate: string): number {
-  if (sqlstate.startsWith("23") || sqlstate === "P0001") return 400;
+  if (/^2[23]|^P0001$/.test(sqlstate)) return 400;
   return sqlstate.startsWith("53") ? 503 : 500;
 }
 
