@@ -144,7 +144,12 @@ pub(crate) fn whole(
     };
     let number = text.parse().ok().filter(|number| range.contains(number));
     let (from, to) = range.into_inner();
-    number.ok_or_else(|| bad(name, &format!("is not a number of {unit} from {from} to {to}")))
+    number.ok_or_else(|| {
+        bad(
+            name,
+            &format!("is not a number of {unit} from {from} to {to}"),
+        )
+    })
 }
 
 /// https, or http to this machine; nothing but scheme, host and port.

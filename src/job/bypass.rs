@@ -79,7 +79,13 @@ impl Bypass {
             .ok_or_else(|| bad("SUPABASE_URL", "is missing"))
             .and_then(|text| project_url(&text))?;
         let millis = 1..=u16::MAX;
-        let timeout = whole(bindings, "UPSTREAM_TIMEOUT_MS", "milliseconds", millis, 10_000)?;
+        let timeout = whole(
+            bindings,
+            "UPSTREAM_TIMEOUT_MS",
+            "milliseconds",
+            millis,
+            10_000,
+        )?;
         let days = whole(bindings, "PURGE_AFTER_DAYS", "days", DAYS, 30)?;
         let rest_url = format!("{}rest/v1", url.as_str());
         Ok(Some(Self {
