@@ -1,7 +1,7 @@
 -- Run by `npm test` and by `supabase test db`.
 begin;
 create extension if not exists pgtap with schema extensions;
-select plan(12);
+select plan(14);
 
 -- Every privilege of every role that PostgREST can become, on every exposed table: a table that a
 -- later migration adds shows up here.
@@ -104,9 +104,10 @@ select results_eq(
   array[
     'authenticated: accept_invitation (definer: f)',
     'authenticated: create_note_once (definer: f)',
-    'authenticated: create_organization (definer: f)'
+    'authenticated: create_organization (definer: f)',
+    'service_role: run_job (definer: f)'
   ],
-  'three functions may be called, by those who are signed in, and none has rights of its own'
+  'of exposed functions these may be called, and none has rights of its own'
 );
 
 select results_eq(
@@ -120,7 +121,8 @@ select results_eq(
     'anon: org_is_live',
     'authenticated: accept_invitation',
     'authenticated: create_organization',
-    'authenticated: org_ids'
+    'authenticated: org_ids',
+    'service_role: run_job'
   ],
   'of the private schema, what policies and exposed functions ask may be executed, and nothing else'
 );
@@ -131,6 +133,19 @@ select is_empty(
       and not 'search_path=""' = any (coalesce(proconfig, '{}'))
   $$,
   'every function has an empty search_path'
+);
+select is_empty(
+  $$
+    select role, relname, privilege
+    from pg_class, unnest(array['anon', 'authenticated', 'service_role']) as role,
+      unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) as privilege
+    where relnamespace = 'private'::regnamespace and relkind = 'r' and has_table_privilege(role, oid, privilege)
+  $$,
+  'nobody may do anything with a table of the private schema'
+);
+select is_empty(
+  $$ select relname from pg_class where relnamespace = 'private'::regnamespace and relkind = 'r' and not (relrowsecurity and relforcerowsecurity) $$,
+  'every table of the private schema has row level security, and is under it'
 );
 select is_empty(
   $$
