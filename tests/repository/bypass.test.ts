@@ -32,7 +32,7 @@ function errors(added: [file: string, lines: string[]][]): string[] {
 /** The number of the first line that would be added to a file. */
 const next = (file: string) => readFileSync(file, "utf8").split("\n").length;
 
-test("no room but the jobs' own can name the bypass, its key or its labels", { timeout: 240_000 }, () => {
+test("no room but the jobs' own can name the bypass, its key or its labels", () => {
   assert.ok(rooms.length > 30);
   const named = ["crate::job::Jobs", "crate::job::bypass::Bypass", "crate::job::bypass::Job"];
   // The first of them is public, and no error: all else in the copy is as it should be.
@@ -41,7 +41,7 @@ test("no room but the jobs' own can name the bypass, its key or its labels", { t
   assert.deepEqual(found, rooms.flatMap((file) => [1, 2].map((n) => `${file}:${next(file) + n} E0603`)).sort());
 });
 
-test("what a route is given leads neither to the bypass nor to a setting", { timeout: 240_000 }, () => {
+test("what a route is given leads neither to the bypass nor to a setting", () => {
   const file = "src/notes.rs";
   const lines: [code: string | null, line: string][] = [
     [null, "async fn probe_0(jobs: &crate::job::Jobs, edge: &impl crate::seam::Edge) { jobs.run(edge).await }"],
