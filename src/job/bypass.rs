@@ -12,6 +12,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::config::{Misconfigured, bad, legacy_role, optional, project_url, whole};
+use crate::json;
 use crate::problem::Problem;
 use crate::seam::{Bindings, Edge, Millis, Outbound};
 use crate::store;
@@ -128,8 +129,8 @@ impl Bypass {
         };
         let deadline = deadline.min(edge.now().saturating_add(self.timeout));
         let body = store::rows(store::send(edge, request, deadline).await?)?;
-        match serde_json::from_slice(&body) {
-            Ok(rows) if rows <= BATCH => Ok(Batch {
+        match json::read(&body) {
+            Some(rows) if rows <= BATCH => Ok(Batch {
                 rows,
                 last: rows < BATCH,
             }),
