@@ -58,6 +58,9 @@ pub(super) fn problem(reply: &Reply) -> Problem {
         }
         // Only `user_id` has a foreign key: the account was deleted, its token lives on.
         "23503" => Problem::token_invalid("the user no longer exists"),
+        "PT403" => Problem::internal(
+            "edge-only mode refused this Worker: is EDGE_PROOF_SECRET the database's, and are both clocks right?",
+        ),
         "42501" if message.contains("row-level security") => Problem::new(
             Code::Forbidden,
             "The database's policies do not allow this for this user.",

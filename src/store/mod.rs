@@ -20,6 +20,7 @@ use crate::note::draft::NoteDraft;
 use crate::note::page::{ListQuery, State};
 use crate::note::{Note, NoteId, Version};
 use crate::problem::Problem;
+use crate::proof::Signer;
 use crate::replay::Admitted;
 use crate::seam::{Edge, Millis, Outbound, Reply, SendError};
 use crate::token::Session;
@@ -32,16 +33,24 @@ const REPLY_MAX: usize = 16 * 1024 * 1024;
 pub(crate) struct Database {
     client: Postgrest,
     timeout: Millis,
+    /// In edge-only mode.
+    signer: Option<Signer>,
     /// As they were written when they were first needed.
     statements: RefCell<BTreeMap<Shape, Rc<Statement>>>,
 }
 
 impl Database {
     /// `publishable_key` must be printable ASCII.
-    pub(crate) fn new(rest_url: &str, publishable_key: &str, timeout: Millis) -> Self {
+    pub(crate) fn new(
+        rest_url: &str,
+        publishable_key: &str,
+        timeout: Millis,
+        signer: Option<Signer>,
+    ) -> Self {
         Self {
             client: Postgrest::new(rest_url).insert_header("apikey", publishable_key),
             timeout,
+            signer,
             statements: RefCell::default(),
         }
     }
@@ -208,7 +217,10 @@ impl<E: Edge> Store<'_, E> {
         body: Option<Vec<u8>>,
     ) -> Result<Reply, Problem> {
         let head = self.database.statement(shape)?.fill(values);
-        let request = Outbound { head, body };
+        let mut request = Outbound { head, body };
+        if let Some(signer) = &self.database.signer {
+            signer.sign(&mut request, Some(self.session.sub()), self.edge.now());
+        }
         match self.edge.send(request, REPLY_MAX, self.deadline).await {
             Ok(reply) => Ok(reply),
             Err(SendError::Timeout) => Err(Problem::upstream_timeout("no whole answer in time")),

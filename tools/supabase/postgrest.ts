@@ -64,6 +64,9 @@ export async function rest(
 
 /** lite gives every error that it does not expect a 500 without its SQLSTATE, a CHECK's too. */
 function statusOf(sqlstate: string): number {
+  // PTxyz is status xyz, as PostgREST has it.
+  const status = /^PT(\d{3})$/.exec(sqlstate)?.[1];
+  if (status) return Number(status);
   if (sqlstate.startsWith("23") || sqlstate === "P0001") return 400;
   return sqlstate.startsWith("53") ? 503 : 500;
 }
