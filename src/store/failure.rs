@@ -19,6 +19,10 @@ struct PgError {
 
 const UNIQUE_VIOLATION: &str = "23505";
 
+/// Edge-only mode refused this Worker: nothing that a client could do about it.
+const NO_PROOF: &str =
+    "the database did not accept the edge proof: is EDGE_PROOF_SECRET the same there, and are both clocks right?";
+
 impl PgError {
     fn read(reply: &Reply) -> Option<Self> {
         serde_json::from_slice(&reply.body).ok()
@@ -58,9 +62,8 @@ pub(super) fn problem(reply: &Reply) -> Problem {
         }
         // Only `user_id` has a foreign key: the account was deleted, its token lives on.
         "23503" => Problem::token_invalid("the user no longer exists"),
-        "PT403" => Problem::internal(
-            "edge-only mode refused this Worker: is EDGE_PROOF_SECRET the database's, and are both clocks right?",
-        ),
+        "PT403" => Problem::internal(NO_PROOF),
+        "42501" if message.contains("_edge_only\"") => Problem::internal(NO_PROOF),
         "42501" if message.contains("row-level security") => Problem::new(
             Code::Forbidden,
             "The database's policies do not allow this for this user.",

@@ -42,7 +42,7 @@ begin
     return true;
   end if;
 
-  method := nullif(current_setting('request.method', true), '');
+  method := current_setting('request.method', true);
   path := current_setting('request.path', true);
   proof := regexp_match(
     nullif(current_setting('request.headers', true), '')::json ->> 'x-edge-proof',
@@ -69,15 +69,24 @@ begin
 
   -- For the database's log; a client sees no message of this level.
   raise log 'edge-only mode (%): % % of %: %', settings.mode, method, path, coalesce(auth.uid()::text, 'nobody'), refusal;
-  if settings.mode = 'report' then
-    return true;
-  end if;
-  -- PostgREST is given an error, for no rows would be an answer: a Worker with the wrong secret would tell all
-  -- its users that they have no notes. An error in Realtime would stop it for everybody, so that is told no.
-  if method is not null then
+  -- In a policy no error: it would come for rows that are there and not for others, which tells them apart. And in
+  -- Realtime, one user's would stop it for all.
+  return settings.mode = 'report';
+end
+$$;
+
+-- The same for what is decided before any row: functions with the owner's rights, which no policy holds back, and
+-- PostgREST's pre-request. Those who have policies are asked, as there.
+create function private.check_edge() returns void
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  if current_setting('role', true) in ('anon', 'authenticated') and not private.edge_ok() then
+    -- PostgREST answers it as 403.
     raise sqlstate 'PT403' using message = 'This database answers its edge alone';
   end if;
-  return false;
 end
 $$;
 
@@ -104,12 +113,34 @@ select private.require_edge(oid::regclass)
   where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and relrowsecurity;
 
 
+-- As before, but asked first.
+create or replace function public.create_organization(org_name text) returns setof public.organizations
+language sql
+security invoker
+set search_path = ''
+begin atomic
+  select private.check_edge();
+  select * from private.create_organization(org_name);
+end;
+
+create or replace function public.accept_invitation(invitation_token text) returns setof public.organizations
+language sql
+security invoker
+set search_path = ''
+begin atomic
+  select private.check_edge();
+  select * from private.accept_invitation(invitation_token);
+end;
+
+
 create function private.grants_edge_only() returns void
 language sql
 set search_path = ''
 as $$
   revoke all on table private.edge_settings from public, anon, authenticated, service_role;
-  grant execute on function private.edge_ok() to anon, authenticated;
+  grant execute on function private.edge_ok(), private.check_edge() to anon, authenticated;
+  -- PostgREST calls its pre-request for whatever role a request has.
+  grant execute on function private.check_edge() to service_role;
 $$;
 
 select private.apply_grants();
