@@ -6,7 +6,8 @@
 //
 //     node tools/supabase.ts [--fresh]
 //
-// with SUPABASE_PORT, AIRLOCK_DATA, SUPABASE_JWT_SECRET and SUPABASE_PUBLISHABLE_KEY set. It prints
+// with SUPABASE_PORT, AIRLOCK_DATA, SUPABASE_JWT_SECRET and SUPABASE_PUBLISHABLE_KEY set; with EDGE_PROOF_SECRET too it
+// enforces edge-only mode. It prints
 // "supabase ready <url>", and ends on SIGTERM, on SIGINT, or with the process that forked it.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -163,6 +164,12 @@ async function main(): Promise<void> {
     publishableKey: setting("SUPABASE_PUBLISHABLE_KEY"),
     fresh: process.argv.includes("--fresh"),
   });
+  // What is wrong with a secret that is none, the Worker says.
+  await supabase.sql(
+    `update private.edge_settings set mode = case when good is null then 'off' else 'enforce' end, secret = good, next_secret = null
+     from substring($1::text from '^[!-~]{32,}$') as good`,
+    [process.env["EDGE_PROOF_SECRET"] ?? ""],
+  );
   let stopping: Promise<void> | undefined;
   const stop = () => (stopping ??= supabase.stop().then(() => process.exit()));
   for (const event of ["SIGTERM", "SIGINT", "disconnect"]) process.on(event, stop);

@@ -82,19 +82,58 @@ select ok(pg_temp.ok(null), 'off, no proof is needed');
 select ok(pg_temp.ok('x'), 'off, nothing is looked at');
 
 update private.edge_settings set mode = 'enforce', secret = one from as_a;
-select ok(pg_temp.ok(pg_temp.proof(one, 0, sub), claims), 'a proof is good for its user, however the id is spelled') from as_a;
-select ok(pg_temp.ok(pg_temp.proof(one, 0)), 'without a user the proof is nobody''s') from as_a;
-select ok(pg_temp.ok(pg_temp.proof(one, 60, sub), claims), 'a proof is good for 60 seconds') from as_a;
-select ok(not pg_temp.ok(pg_temp.proof(one, 61, sub), claims), 'and not for 61') from as_a;
-select ok(pg_temp.ok(pg_temp.proof(one, -5, sub), claims), 'a proof may be 5 seconds ahead') from as_a;
-select ok(not pg_temp.ok(pg_temp.proof(one, -6, sub), claims), 'and not 6') from as_a;
-select ok(not pg_temp.ok(pg_temp.proof(one, 0, sub), '{"role": "authenticated", "sub": "b0000000-0000-4000-8000-00000000000b"}'), 'a proof is not good for another user') from as_a;
-select ok(not pg_temp.ok(pg_temp.proof(one, 0, sub)), 'a user''s proof is not good for nobody') from as_a;
-select ok(not pg_temp.ok(pg_temp.proof(one, 0), claims), 'nobody''s proof is not good for a user') from as_a;
-select ok(not pg_temp.ok(pg_temp.proof(one, 0), method => 'HEAD'), 'a proof is not good for another method') from as_a;
-select ok(not pg_temp.ok(pg_temp.proof(one, 0), path => '/organizations'), 'a proof is not good for another path') from as_a;
-select ok(not pg_temp.ok(pg_temp.proof(one, 0), path => '/notes/'), 'nor for one that is spelled otherwise') from as_a;
-select ok(not pg_temp.ok(pg_temp.proof(two, 0)), 'a proof of another secret is not good') from as_a;
+select ok(
+  pg_temp.ok(pg_temp.proof(one, 0, sub), claims),
+  'a proof is good for its user, however the id is spelled'
+) from as_a;
+select ok(
+  pg_temp.ok(pg_temp.proof(one, 0)),
+  'without a user the proof is nobody''s'
+) from as_a;
+select ok(
+  pg_temp.ok(pg_temp.proof(one, 60, sub), claims),
+  'a proof is good for 60 seconds'
+) from as_a;
+select ok(
+  not pg_temp.ok(pg_temp.proof(one, 61, sub), claims),
+  'a proof is not good for 61 seconds'
+) from as_a;
+select ok(
+  pg_temp.ok(pg_temp.proof(one, -5, sub), claims),
+  'a proof may be 5 seconds ahead'
+) from as_a;
+select ok(
+  not pg_temp.ok(pg_temp.proof(one, -6, sub), claims),
+  'a proof may not be 6 seconds ahead'
+) from as_a;
+select ok(
+  not pg_temp.ok(pg_temp.proof(one, 0, sub), '{"role": "authenticated", "sub": "b0000000-0000-4000-8000-00000000000b"}'),
+  'a proof is not good for another user'
+) from as_a;
+select ok(
+  not pg_temp.ok(pg_temp.proof(one, 0, sub)),
+  'a user''s proof is not good for nobody'
+) from as_a;
+select ok(
+  not pg_temp.ok(pg_temp.proof(one, 0), claims),
+  'nobody''s proof is not good for a user'
+) from as_a;
+select ok(
+  not pg_temp.ok(pg_temp.proof(one, 0), method => 'HEAD'),
+  'a proof is not good for another method'
+) from as_a;
+select ok(
+  not pg_temp.ok(pg_temp.proof(one, 0), path => '/organizations'),
+  'a proof is not good for another path'
+) from as_a;
+select ok(
+  not pg_temp.ok(pg_temp.proof(one, 0), path => '/notes/'),
+  'a proof is not good for a path that is spelled otherwise'
+) from as_a;
+select ok(
+  not pg_temp.ok(pg_temp.proof(two, 0)),
+  'a proof of another secret is not good'
+) from as_a;
 
 select ok(not pg_temp.ok(header), 'no proof: ' || why)
 from as_a, lateral (select pg_temp.proof(one, 0) as good) as made, lateral (values
@@ -137,7 +176,7 @@ select ok(
 update private.edge_settings set secret = next_secret, next_secret = null;
 select ok(
   not pg_temp.ok(pg_temp.proof(one, 0)) and pg_temp.ok(pg_temp.proof(two, 0)),
-  'a secret that was taken away is not'
+  'a secret that was taken away is not good'
 ) from as_a;
 
 
