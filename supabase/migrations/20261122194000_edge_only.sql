@@ -71,7 +71,7 @@ begin
   raise log 'edge-only mode (%): % % of %: %', settings.mode, method, path, coalesce(auth.uid()::text, 'nobody'), refusal;
   -- In a policy no error: it would come for rows that are there and not for others, which tells them apart. And in
   -- Realtime, one user's would stop it for all.
-  return settings.mode = 'report';
+  return settings.mode is not distinct from 'report';
 end
 $$;
 
@@ -83,7 +83,7 @@ security definer
 set search_path = ''
 as $$
 begin
-  if current_setting('role', true) in ('anon', 'authenticated') and not private.edge_ok() then
+  if current_setting('role', true) in ('anon', 'authenticated') and private.edge_ok() is not true then
     -- PostgREST answers it as 403.
     raise sqlstate 'PT403' using message = 'This database answers its edge alone';
   end if;

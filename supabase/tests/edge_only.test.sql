@@ -1,7 +1,7 @@
 -- Run by `npm test` and by `supabase test db`. Edge-only mode: what counts as a proof, and for how long.
 begin;
 create extension if not exists pgtap with schema extensions;
-select plan(53);
+select plan(55);
 
 
 -- Settings, which are the owner's alone
@@ -199,9 +199,20 @@ update private.edge_settings set mode = 'report';
 set local role authenticated;
 select results_eq('select title from public.notes', array['of A'], 'report lets all of it pass');
 reset role;
+update private.edge_settings set mode = 'enforce';
+set local role authenticated;
+select throws_ok(
+  $$ select public.create_organization('x') $$, 'PT403', null,
+  'a function with its owner''s rights asks for a proof too'
+);
+reset role;
 delete from private.edge_settings;
 set local role authenticated;
 select is_empty('select id from public.notes', 'without settings nothing passes');
+select throws_ok(
+  $$ select public.create_organization('x') $$, 'PT403', null,
+  'without settings no function passes'
+);
 
 reset role;
 select * from finish();
