@@ -2,7 +2,7 @@
 -- may do what with the policies alone see roles.test.sql.
 begin;
 create extension if not exists pgtap with schema extensions;
-select plan(70);
+select plan(71);
 
 -- As the owner of the tables, who has no auth.uid().
 insert into auth.users (id, email) values
@@ -254,6 +254,11 @@ select isnt_empty(
 );
 select is_empty('select id from public.notes', 'whoever has left sees no note of the organisation');
 reset role;
+-- Without a filter no policy for SELECT is asked.
+select is(
+  pg_temp.outcome('00000000-0000-4000-8000-000000000004', $$ update public.notes set title = 'x' $$), '0',
+  'whoever is removed changes no note of the organisation by changing all of their own'
+);
 
 
 -- What does not change
