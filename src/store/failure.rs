@@ -20,7 +20,7 @@ struct PgError {
 const UNIQUE_VIOLATION: &str = "23505";
 
 /// Edge-only mode refused this Worker: nothing that a client could do about it.
-const NO_PROOF: &str = "the database did not accept the edge proof: is EDGE_PROOF_SECRET the same there, and are both clocks right?";
+const NO_PROOF: &str = "the database did not accept the edge proof: is the secret the same there, and the clock right?";
 
 impl PgError {
     fn read(reply: &Reply) -> Option<Self> {

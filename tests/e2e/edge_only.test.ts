@@ -159,7 +159,7 @@ test("a Worker whose secret is not the database's, or that has none, fails loudl
       for (const [method, target, body] of [["GET", "/v1/notes"], ["GET", `/v1/notes/${id}`], ["POST", "/v1/notes", { title: "t" }], ["PATCH", `/v1/notes/${id}`, { title: "t" }]] as const) {
         const answer = await as(method, target, body);
         assertProblem(answer, "internal");
-        assert.match((await logOf(wrong, answer))["reason"], /did not accept the edge proof: is EDGE_PROOF_SECRET the same/);
+        assert.match((await logOf(wrong, answer))["reason"], /did not accept the edge proof: is the secret the same/);
       }
     });
   }
