@@ -17,6 +17,7 @@ use url::{Host, Url};
 
 use crate::guard::Apps;
 use crate::json;
+use crate::proof::Signer;
 use crate::seam::{Bindings, Millis};
 use crate::store::Database;
 use crate::token::{Keys, Verifier};
@@ -64,6 +65,9 @@ impl Config {
             .map(hs256_secret)
             .transpose()?;
         let apps = Apps::parse(&required("APP_GUARD")?).map_err(|why| bad("APP_GUARD", &why))?;
+        let signer = optional("EDGE_PROOF_SECRET")
+            .map(|secret| Signer::new(&secret).map_err(|why| bad("EDGE_PROOF_SECRET", why)))
+            .transpose()?;
         let cors = optional("CORS_ORIGINS").map_or(Ok(Vec::new()), |list| origins(&list))?;
         let millis = |name, default| {
             whole(bindings, name, "milliseconds", 1..=u16::MAX, default).map(Millis::from)
@@ -101,6 +105,7 @@ impl Config {
                 &format!("{origin}/rest/v1"),
                 &key,
                 millis("UPSTREAM_TIMEOUT_MS", 10_000)?,
+                signer,
             ),
             cors,
             store_timeout: millis("STORE_TIMEOUT_MS", 2_000)?,
@@ -394,6 +399,17 @@ mod tests {
         let (config, warnings) = load(&[("SUPABASE_JWT_SECRET", Some(&"x".repeat(32)))]).unwrap();
         assert!(config.verifier.secret.is_some());
         assert_eq!(warnings.len(), 1);
+    }
+
+    #[test]
+    fn the_edge_proof_is_off_without_its_secret_which_is_long_and_printable() {
+        let name = "EDGE_PROOF_SECRET";
+        for bad in ["x".repeat(31), format!("{}\n", "x".repeat(32))] {
+            refused(name, Some(&bad));
+        }
+        assert!(load(&[(name, Some(""))]).is_ok());
+        let (_, warnings) = load(&[(name, Some(&"x".repeat(32)))]).unwrap();
+        assert!(warnings.is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! 7. [`command`]: validation, with [`query`], [`note`], [`org`] and [`precondition`]: `Command`
 //! 8. [`replay`]: once: `Admitted`
 //! 9. [`notes`], [`orgs`]: what a command does
-//! 10. [`store`]: as PostgREST requests, with the user's own token
+//! 10. [`store`]: as PostgREST requests, with the user's own token, and a [`proof`] if there is to be one
 //! 11. [`reply`], or [`problem`]: what goes back
 //!
 //! Beside the path: [`config`] (read once), [`seam`] (what the platform does for us), [`wire`]
@@ -40,6 +40,7 @@ mod org;
 mod orgs;
 mod precondition;
 mod problem;
+mod proof;
 mod query;
 mod replay;
 mod reply;

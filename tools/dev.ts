@@ -78,6 +78,7 @@ function startSupabase(): { ready: Promise<string>; stop(): Promise<void> } {
       SUPABASE_PUBLISHABLE_KEY: settings.SUPABASE_PUBLISHABLE_KEY,
       // .dev.vars may be older than the first job.
       SUPABASE_SECRET_KEY: vars["SUPABASE_SECRET_KEY"] ?? "",
+      EDGE_PROOF_SECRET: { ...vars, ...changes }["EDGE_PROOF_SECRET"] ?? "",
     },
   });
   const ended = once(child, "exit").then(() => {

@@ -6,8 +6,9 @@
 //
 //     node tools/supabase.ts [--fresh]
 //
-// with SUPABASE_PORT, AIRLOCK_DATA, SUPABASE_JWT_SECRET and SUPABASE_PUBLISHABLE_KEY set, and SUPABASE_SECRET_KEY
-// if there is to be one. It prints "supabase ready <url>", and ends on SIGTERM, on SIGINT, or with the process that forked it.
+// with SUPABASE_PORT, AIRLOCK_DATA, SUPABASE_JWT_SECRET and SUPABASE_PUBLISHABLE_KEY set, SUPABASE_SECRET_KEY if there is to
+// be one, and EDGE_PROOF_SECRET if edge-only mode is to be enforced. It prints "supabase ready <url>", and ends on SIGTERM, on
+// SIGINT, or with the process that forked it.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -168,6 +169,12 @@ async function main(): Promise<void> {
     secretKey: process.env["SUPABASE_SECRET_KEY"],
     fresh: process.argv.includes("--fresh"),
   });
+  // What is wrong with a secret that is none, the Worker says.
+  await supabase.sql(
+    `update private.edge_settings set mode = case when good is null then 'off' else 'enforce' end, secret = good, next_secret = null
+     from substring($1::text from '^[!-~]{32,}$') as good`,
+    [process.env["EDGE_PROOF_SECRET"] ?? ""],
+  );
   let stopping: Promise<void> | undefined;
   const stop = () => (stopping ??= supabase.stop().then(() => process.exit()));
   for (const event of ["SIGTERM", "SIGINT", "disconnect"]) process.on(event, stop);

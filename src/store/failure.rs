@@ -20,6 +20,9 @@ struct PgError {
 
 const UNIQUE_VIOLATION: &str = "23505";
 
+/// Edge-only mode refused this Worker: nothing that a client could do about it.
+const NO_PROOF: &str = "the database did not accept the edge proof: is the secret the same there, and the clock right?";
+
 impl PgError {
     fn read(reply: &Reply) -> Option<Self> {
         json::read(&reply.body)
@@ -60,6 +63,8 @@ pub(super) fn problem(reply: &Reply) -> Problem {
         // The user's: the account was deleted, its token lives on. (An organisation that there is not is
         // refused by a policy before.)
         "23503" => Problem::token_invalid("the user no longer exists"),
+        "PT403" => Problem::internal(NO_PROOF),
+        "42501" if message.contains("_edge_only\"") => Problem::internal(NO_PROOF),
         "42501" if message.contains("row-level security") => Problem::forbidden(),
         "42501" => Problem::internal("permission denied: a grant is missing"),
         "42P17" => Problem::internal("a policy recurses"),

@@ -24,6 +24,7 @@ use serde::de::DeserializeOwned;
 
 use crate::json;
 use crate::problem::Problem;
+use crate::proof::Signer;
 use crate::replay::Admitted;
 use crate::seam::{Edge, Millis, Outbound, Reply, SendError};
 use crate::token::Session;
@@ -40,16 +41,24 @@ const REPLY_MAX: usize = 16 * 1024 * 1024;
 pub(crate) struct Database {
     client: Postgrest,
     timeout: Millis,
+    /// In edge-only mode.
+    signer: Option<Signer>,
     /// As they were written when they were first needed.
     statements: RefCell<BTreeMap<Shape, Rc<Statement>>>,
 }
 
 impl Database {
     /// `publishable_key` must be printable ASCII.
-    pub(crate) fn new(rest_url: &str, publishable_key: &str, timeout: Millis) -> Self {
+    pub(crate) fn new(
+        rest_url: &str,
+        publishable_key: &str,
+        timeout: Millis,
+        signer: Option<Signer>,
+    ) -> Self {
         Self {
             client: Postgrest::new(rest_url).insert_header("apikey", publishable_key),
             timeout,
+            signer,
             statements: RefCell::default(),
         }
     }
@@ -96,7 +105,14 @@ impl Database {
         let head = self
             .statement(shape)
             .map(|statement| statement.fill(values));
-        Box::pin(async move { send(edge, Outbound { head: head?, body }, deadline).await })
+        let user = (!shape.is_for_anybody()).then_some(values.user);
+        Box::pin(async move {
+            let mut request = Outbound { head: head?, body };
+            if let Some(signer) = &self.signer {
+                signer.sign(&mut request, user, edge.now());
+            }
+            send(edge, request, deadline).await
+        })
     }
 }
 

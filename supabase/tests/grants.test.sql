@@ -68,7 +68,7 @@ select ok(
 select results_eq(
   $$
     select format('%s on %s: %s to %s', cmd, tablename, policyname, array_to_string(roles, ', ')) collate "default" as line
-    from pg_policies where schemaname = 'public' order by line
+    from pg_policies where schemaname = 'public' and permissive = 'PERMISSIVE' order by line
   $$,
   array[
     'DELETE on organization_invitations: organization_invitations_delete_owner to authenticated',
@@ -88,7 +88,7 @@ select results_eq(
     'UPDATE on organization_members: organization_members_update_owner to authenticated',
     'UPDATE on organizations: organizations_update_owner to authenticated'
   ],
-  'the policies are these and no others, and one of them is for anon'
+  'the permissive policies are these and no others, and one of them is for anon'
 );
 
 select results_eq(
@@ -115,10 +115,15 @@ select results_eq(
     order by 1
   $$,
   array[
+    'anon: check_edge',
+    'anon: edge_ok',
     'anon: org_is_live',
     'authenticated: accept_invitation',
+    'authenticated: check_edge',
     'authenticated: create_organization',
+    'authenticated: edge_ok',
     'authenticated: org_ids',
+    'service_role: check_edge',
     'service_role: run_job'
   ],
   'of the private schema, what policies and exposed functions ask may be executed, and nothing else'

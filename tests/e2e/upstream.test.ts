@@ -150,6 +150,8 @@ const POSTGREST: [status: number, code: string, message: string, expected: Code]
   [401, "PGRST303", "JWT expired", "token_expired"],
   [403, "42501", rls, "forbidden"],
   [401, "42501", rls, "forbidden"],
+  [403, "42501", 'new row violates row-level security policy "notes_edge_only" for table "notes"', "internal"],
+  [403, "PT403", "This database answers its edge alone", "internal"],
   [403, "42501", "permission denied for table public.notes", "internal"],
   [403, "42501", "permission denied for column SECRET of public.notes", "internal"],
   [500, "42P17", 'infinite recursion detected in policy for relation "public.notes"', "internal"],

@@ -11,6 +11,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
+import { createClient } from "@supabase/supabase-js";
+
+import { devVars, required } from "../../tools/stack/vars.ts";
+
 interface Run {
   child: ChildProcess;
   output: string;
@@ -109,6 +113,19 @@ test("AIRLOCK_UPSTREAM takes the place of the embedded Supabase, AIRLOCK_VARS an
   upstream.close();
 });
 
+test("EDGE_PROOF_SECRET alone turns on edge-only mode, and off again when it is gone", { timeout: 120_000 }, async () => {
+  const vars = join(scratch, "edge-only");
+  await writeFile(vars, `EDGE_PROOF_SECRET=${"s".repeat(32)}\n`);
+  for (const [setting, expected] of [[{ AIRLOCK_VARS: vars }, 0], [{}, 1]] as const) {
+    const dev = npm(["run", "dev", "--", "--fresh"], { ...environment, ...setting });
+    await ready(dev);
+    assert.match(await request("POST", "/v1/notes", '{"title":"hello"}'), /^HTTP 201$/m);
+    assert.match(await request("GET", "/v1/notes"), /"title": "hello"/);
+    assert.equal(await direct(), expected);
+    await stop(dev);
+  }
+});
+
 test("without a server the request and the job say what to do", async () => {
   for (const args of [["request", "--", "GET", "/health", "--no-token"], ["request", "--", "GET", "/health", "--as", "bob"], ["job", "--", "purge"]]) {
     const run = npm(["run", ...args], environment);
@@ -163,6 +180,15 @@ async function request(...args: string[]): Promise<string> {
   const run = npm(["run", "request", "--", ...args], environment);
   await run.ended;
   return run.output;
+}
+
+/** How many notes alice gets from the embedded Supabase itself. */
+async function direct(): Promise<number> {
+  const { SUPABASE_PUBLISHABLE_KEY } = required(await devVars(), "SUPABASE_PUBLISHABLE_KEY");
+  const supabase = createClient(`http://127.0.0.1:${environment["SUPABASE_PORT"]}`, SUPABASE_PUBLISHABLE_KEY, { auth: { persistSession: false, autoRefreshToken: false } });
+  await supabase.auth.signInWithPassword({ email: "alice@example.com", password: "airlock-dev-password" });
+  const { data } = await supabase.from("notes").select("id").throwOnError();
+  return data.length;
 }
 
 async function answers(port: string | undefined): Promise<boolean> {

@@ -78,6 +78,9 @@ export async function rest(
 
 /** lite gives every error that it does not expect a 500 without its SQLSTATE, a CHECK's too. */
 function statusOf(sqlstate: string): number {
+  // PTxyz is status xyz, as PostgREST has it.
+  const status = /^PT(\d{3})$/.exec(sqlstate)?.[1];
+  if (status) return Number(status);
   if (/^2[23]|^P0001$/.test(sqlstate)) return 400;
   return sqlstate.startsWith("53") ? 503 : 500;
 }
@@ -130,6 +133,15 @@ function refusal(status: number, code: string, message: string, detail?: string,
   );
 }
 
+/** PostgREST calls this function before each request, as the request's role; lite calls none. */
+async function preRequest({ driver: postgres }: PgliteConnection): Promise<void> {
+  const { rows } = await postgres.query<{ name: string }>(
+    `select substring(setting from '=(.*)') as name from pg_db_role_setting, unnest(setconfig) as setting
+     where setrole = 'authenticator'::regrole and setting like 'pgrst.db_pre_request=%'`,
+  );
+  for (const { name } of rows) await postgres.exec(`select ${name}()`);
+}
+
 /** Adds PostgREST's part inside the database to lite's connection. */
 export function answerAsPostgrest(connection: PgliteConnection): void {
   // lite sets request.headers, .method and .path for functions only, PostgREST for tables as well.
@@ -137,7 +149,9 @@ export function answerAsPostgrest(connection: PgliteConnection): void {
   connection["applyJwtSessionContext"] = async (transaction: unknown, ...rest: unknown[]) => {
     await applyClaims(transaction, ...rest);
     const call = calls.getStore();
-    if (call) await connection["applyRpcRequestGucs"](transaction, call);
+    if (!call) return;
+    await connection["applyRpcRequestGucs"](transaction, call);
+    await preRequest(connection);
   };
 
   // lite logs what this returns with a stack trace; one line without row contents is enough.
