@@ -183,6 +183,11 @@ const POSTGREST: [status: number, code: string, message: string, expected: Code]
   [429, "over_request_rate_limit", "SECRET", "upstream_unavailable"],
 ];
 
+test("answers of PostgREST's are told apart by more than their code", (context) => {
+  assert.equal(new Set(POSTGREST.map(([status, , message]) => `${status} ${message}`)).size, POSTGREST.length);
+  context.diagnostic(`counted: ${POSTGREST.length} answers of PostgREST's, each on every route`);
+});
+
 for (const [status, code, message, expected] of POSTGREST) {
   test(`${status} ${code} (${message.slice(0, 40)}) is ${expected}`, async () => {
     stub.rest = json(status, { code, message, details: "SECRET: Failing row contains (public.notes, ...)", hint: "Perhaps you meant SECRET" });
