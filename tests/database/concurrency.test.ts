@@ -1,0 +1,135 @@
+// What two transactions do to each other, on a real Postgres server: PGlite, which is one connection, has them one after
+// another.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, before, test } from "node:test";
+
+import pg from "pg";
+
+import { startPostgres, type Postgres } from "../../tools/setup/postgres.ts";
+
+const ROUNDS = 20;
+
+let postgres: Postgres;
+let owner: pg.Client;
+const clients: pg.Client[] = [];
+
+before(async () => {
+  postgres = await startPostgres();
+  await postgres.create("airlock");
+  owner = await client();
+});
+after(async () => {
+  for (const one of clients) await one.end();
+  await postgres?.stop();
+});
+
+async function client(): Promise<pg.Client> {
+  const one = new pg.Client({ connectionString: postgres.url("airlock") });
+  await one.connect();
+  clients.push(one);
+  return one;
+}
+
+async function users(count: number): Promise<string[]> {
+  const ids = Array.from({ length: count }, () => randomUUID());
+  await owner.query("insert into auth.users (id) select unnest($1::uuid[])", [ids]);
+  return ids;
+}
+
+/** As PostgREST runs a statement of this user's: the error's code, or its rows. */
+async function as(connection: pg.Client, user: string, text: string, values: unknown[]): Promise<Record<string, unknown>[] | string> {
+  try {
+    await connection.query("begin");
+    const claims = JSON.stringify({ role: "authenticated", sub: user });
+    await connection.query("select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true)", [claims]);
+    const { rows } = await connection.query(text, values);
+    await connection.query("commit");
+    return rows;
+  } catch (error) {
+    await connection.query("rollback");
+    return (error as pg.DatabaseError).code ?? String(error);
+  }
+}
+
+/** The same at once, each on a connection of its own. */
+function together(all: { user: string; text: string; values: unknown[] }[], connections: pg.Client[]) {
+  return Promise.all(all.map(({ user, text, values }, place) => as(connections[place] as pg.Client, user, text, values)));
+}
+
+async function organisation(of: string): Promise<string> {
+  const [row] = (await as(owner, of, "select id from public.create_organization('o')", [])) as { id: string }[];
+  assert.ok(row);
+  return row.id;
+}
+
+test("of two owners who leave, step down or remove each other at once, one stays", async () => {
+  const connections = [await client(), await client()];
+  const leave = "delete from public.organization_members where org_id = $1 and user_id = $2 returning user_id";
+  const demote = "update public.organization_members set role = 'viewer' where org_id = $1 and user_id = $2 returning user_id";
+  const kinds = [
+    [leave, 0, leave, 1],
+    [demote, 1, demote, 0],
+    [leave, 1, demote, 0],
+    [leave, 0, demote, 1],
+  ] as const;
+  let refused = 0;
+  for (let round = 0; round < ROUNDS; round++) {
+    const both = await users(2);
+    const org = await organisation(both[0] as string);
+    await owner.query("insert into public.organization_members (org_id, user_id, role) values ($1, $2, 'owner')", [org, both[1]]);
+    const [first, of, second, of2] = kinds[round % kinds.length] as (typeof kinds)[number];
+    const outcomes = await together(
+      [
+        { user: both[0] as string, text: first, values: [org, both[of]] },
+        { user: both[1] as string, text: second, values: [org, both[of2]] },
+      ],
+      connections,
+    );
+    const { rows } = await owner.query("select count(*)::int as owners from public.organization_members where org_id = $1 and role = 'owner'", [org]);
+    assert.equal(rows[0].owners, 1, JSON.stringify(outcomes));
+    refused += outcomes.filter((outcome) => outcome === "PT409" || (Array.isArray(outcome) && outcome.length === 0)).length;
+  }
+  assert.equal(refused, ROUNDS, "one of the two each time");
+});
+
+test("of nine who accept one invitation at once, one joins", async () => {
+  const connections = await Promise.all(Array.from({ length: 9 }, client));
+  for (let round = 0; round < ROUNDS; round++) {
+    const [host = "", ...guests] = await users(10);
+    const org = await organisation(host);
+    const token = `${round}`.padStart(43, "t");
+    const invite = "insert into public.organization_invitations (org_id, role, token_digest) values ($1, 'editor', encode(sha256(convert_to($2, 'UTF8')), 'hex')) returning id";
+    assert.ok(Array.isArray(await as(owner, host, invite, [org, token])));
+    const outcomes = await together(guests.map((user) => ({ user, text: "select id from public.accept_invitation($1)", values: [token] })), connections);
+    assert.equal(outcomes.filter((outcome) => Array.isArray(outcome) && outcome.length === 1).length, 1, JSON.stringify(outcomes));
+    const { rows } = await owner.query("select count(*)::int as members from public.organization_members where org_id = $1", [org]);
+    assert.equal(rows[0].members, 2);
+  }
+});
+
+test("of nine requests with one Idempotency-Key at once, one makes the note and all are told of it", async () => {
+  const connections = await Promise.all(Array.from({ length: 9 }, client));
+  const [user = ""] = await users(1);
+  for (let round = 0; round < ROUNDS; round++) {
+    const values = [`order-${round}-0001`, "0".repeat(64)];
+    const request = { user, text: "select id from public.create_note_once($1, $2, 't', 'b')", values };
+    const outcomes = await together(Array(9).fill(request), connections);
+    const ids = new Set(outcomes.map((outcome) => (Array.isArray(outcome) ? outcome[0]?.["id"] : outcome)));
+    assert.equal(ids.size, 1, JSON.stringify(outcomes));
+  }
+  const { rows } = await owner.query("select count(*)::int as notes from public.notes where user_id = $1", [user]);
+  assert.equal(rows[0].notes, ROUNDS);
+});
+
+test("of two changes of one version at once, one finds it", async () => {
+  const connections = [await client(), await client()];
+  const [user = ""] = await users(1);
+  for (let round = 0; round < ROUNDS; round++) {
+    const [note] = (await as(owner, user, "insert into public.notes (title) values ('t') returning id", [])) as { id: string }[];
+    const text = "update public.notes set title = $2 where id = $1 and version = 1 returning version";
+    const outcomes = await together(["a", "b"].map((title) => ({ user, text, values: [note?.id, title] })), connections);
+    assert.equal(outcomes.flat().length, 1, JSON.stringify(outcomes));
+  }
+});
