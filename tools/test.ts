@@ -3,7 +3,7 @@
 import { run } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 
-const SUITES = ["client/test", "tests/repository", "tests/tools", "tests/database", "tests/e2e"];
+const SUITES = ["client/test", "tests/repository", "tests/tools", "tests/database", "tests/evidence", "tests/e2e"];
 
 await build();
 console.log("airlock: Rust tests, natively through the whole path");
