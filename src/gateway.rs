@@ -9,17 +9,18 @@ use std::cell::RefCell;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::command::Command;
+use crate::command::{Command, DataCommand, PublishedCommand};
 use crate::config::{Config, Misconfigured};
 use crate::cors;
 use crate::guard::{self, Head};
 use crate::limit;
 use crate::notes;
 use crate::openapi;
+use crate::orgs;
 use crate::problem::{Code, Problem};
 use crate::replay;
 use crate::reply::{Response, document, json};
-use crate::route::{self, Document, Route};
+use crate::route::{self, Document, Guarded, Route};
 use crate::seam::{Bindings, BodyError, Edge, Field, Incoming, Level, Limiter, Millis};
 use crate::token;
 
@@ -108,10 +109,10 @@ async fn decide<R: Incoming, E: Edge>(
     // 1. Route: 404, 405, 400. The public documents are behind no door.
     let route = route::resolve(request.method(), request.target())?;
     trace.route = Some(route.pattern());
-    let resource = match route {
+    let wanted = match route {
         Route::Public(Document::Health) => return Ok(health()),
         Route::Public(Document::OpenApi) => return Ok(openapi::document()),
-        Route::Guarded(resource) => resource,
+        Route::Guarded(wanted) => wanted,
     };
 
     // 2. Declared size: 413.
@@ -140,6 +141,18 @@ async fn decide<R: Incoming, E: Edge>(
     let request = guarded?;
     trace.app_id = request.app_id().map(str::to_owned);
 
+    // What was published is behind the first door alone, and asked for without any user's token.
+    let resource = match wanted {
+        Guarded::Authenticated(resource) => resource,
+        Guarded::Published(id) => {
+            let command = PublishedCommand::parse(&request)?;
+            let upstream = edge.now();
+            let outcome = notes::published(id, command, &request, &config.database, edge).await;
+            trace.upstream_ms = Some(edge.now().saturating_sub(upstream));
+            return outcome;
+        }
+    };
+
     // 6. Second door, the user's token: 401; 503 if the key set can't be had.
     let session = token::authenticate(&config.verifier, &request, edge).await?;
     trace.user_id = Some(session.sub());
@@ -156,7 +169,7 @@ async fn decide<R: Incoming, E: Edge>(
     // 8. Validation: 400, 415, 422. From here on the request is a command.
     let command = match Command::parse(resource, &request)? {
         Command::Me => return Ok(json(200, &session.me(request.app_id()))),
-        Command::Notes(command) => command,
+        Command::Data(command) => command,
     };
 
     // 9. Replay: 409; 503 if the nonce store can't say. A claim stands whatever comes of it.
@@ -168,7 +181,10 @@ async fn decide<R: Incoming, E: Edge>(
     // 10. Supabase, with the user's own token: 403, 404, 409, 412, 5xx.
     let store = config.database.open(&session, admitted, edge);
     let upstream = edge.now();
-    let outcome = notes::run(command, &store).await;
+    let outcome = match command {
+        DataCommand::Notes(scope, command) => notes::run(scope, command, &store).await,
+        DataCommand::Orgs(command) => orgs::run(command, &store).await,
+    };
     trace.upstream_ms = Some(edge.now().saturating_sub(upstream));
     outcome
 }

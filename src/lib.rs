@@ -8,14 +8,14 @@
 //! 4. [`limit`]: how often
 //! 5. [`guard`]: first door, which app: `GuardedRequest`
 //! 6. [`token`]: second door, which user: `Session`
-//! 7. [`command`]: validation, with [`query`], [`note`] and [`precondition`]: `Command`
+//! 7. [`command`]: validation, with [`query`], [`note`], [`org`] and [`precondition`]: `Command`
 //! 8. [`replay`]: once: `Admitted`
-//! 9. [`notes`]: what a command does
+//! 9. [`notes`], [`orgs`]: what a command does
 //! 10. [`store`]: as PostgREST requests, with the user's own token
 //! 11. [`reply`], or [`problem`]: what goes back
 //!
-//! Beside the path: [`config`] (read once), [`seam`] (what the platform does for us), [`json`]
-//! (strict), [`cors`], [`openapi`].
+//! Beside the path: [`config`] (read once), [`seam`] (what the platform does for us), [`wire`]
+//! (values as they are spelled), [`json`] (strict), [`cors`], [`openapi`].
 //!
 //! Postgres Row Level Security is the boundary. Everything here raises the price of getting to it,
 //! and none of it is trusted to be the last line.
@@ -34,6 +34,8 @@ mod limit;
 mod note;
 mod notes;
 pub mod openapi;
+mod org;
+mod orgs;
 mod precondition;
 mod problem;
 mod query;
@@ -43,6 +45,7 @@ mod route;
 pub mod seam;
 mod store;
 mod token;
+mod wire;
 
 pub use config::Misconfigured;
 pub use guard::{Canonical, TokenDigest};

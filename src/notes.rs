@@ -6,46 +6,109 @@
 
 use serde::Serialize;
 
-use crate::command::{NotesCommand, Once, PutCondition};
+use crate::command::{NotesCommand, Once, PublishedCommand, PutCondition};
+use crate::guard::GuardedRequest;
+use crate::json;
 use crate::note::draft::NoteDraft;
 use crate::note::page::{ListQuery, State};
-use crate::note::{Note, NoteId};
+use crate::note::published::PublishedNote;
+use crate::note::{Note, NoteId, Scope};
 use crate::precondition::{IfMatch, IfNoneMatch};
-use crate::problem::Problem;
-use crate::reply::{Response, document, empty};
+use crate::problem::{Code, Problem};
+use crate::reply::{self, Response, document, empty};
 use crate::seam::Edge;
-use crate::store::{Inserted, Store, Target};
+use crate::store::{Database, Inserted, NewNote, Store, Target};
 
 /// Runs a command as the user of `store`.
 pub(crate) async fn run<E: Edge>(
+    scope: Scope,
     command: NotesCommand,
     store: &Store<'_, E>,
 ) -> Result<Response, Problem> {
-    match command {
-        NotesCommand::List(query) => list(store, &query).await,
-        NotesCommand::Create(draft, None) => create(store, &draft).await,
-        NotesCommand::Create(draft, Some(once)) => create_once(store, &draft, &once).await,
-        NotesCommand::Read(id, condition) => read(store, id, condition.as_ref()).await,
-        NotesCommand::Put(id, draft, condition) => put(store, id, &draft, condition).await,
+    let live = |id| Target {
+        scope,
+        id,
+        state: Some(State::Active),
+        version: None,
+    };
+    let outcome = match command {
+        NotesCommand::List(query) => list(store, scope, &query).await,
+        NotesCommand::Create(draft, None) => create(store, scope, &draft).await,
+        NotesCommand::Create(draft, Some(once)) => create_once(store, scope, &draft, &once).await,
+        NotesCommand::Read(id, condition) => read(store, live(id), condition.as_ref()).await,
+        NotesCommand::Put(id, draft, condition) => put(store, live(id), &draft, condition).await,
         NotesCommand::Patch(id, patch, condition) => {
             change(store, live(id), &patch, condition).await
         }
-        NotesCommand::Delete(id, condition) => delete(store, id, condition).await,
-        NotesCommand::Restore(id, condition) => restore(store, id, condition).await,
+        NotesCommand::Delete(id, condition) => delete(store, live(id), condition).await,
+        NotesCommand::Restore(id, condition) => restore(store, live(id), condition).await,
+        NotesCommand::Publish(id, condition) => publish(store, live(id), true, condition).await,
+        NotesCommand::Unpublish(id, condition) => publish(store, live(id), false, condition).await,
+    };
+    match (outcome, scope) {
+        // Who is not in the organisation is not told that there is one.
+        (Err(problem), Scope::Org(org))
+            if problem.code() == Code::Forbidden && store.org(org).await?.is_none() =>
+        {
+            Err(Problem::no_such_org())
+        }
+        (outcome, _) => outcome,
     }
 }
 
-async fn list<E: Edge>(store: &Store<'_, E>, query: &ListQuery) -> Result<Response, Problem> {
-    let rows = store.list(query).await?;
+async fn list<E: Edge>(
+    store: &Store<'_, E>,
+    scope: Scope,
+    query: &ListQuery,
+) -> Result<Response, Problem> {
+    let rows = store.list(scope, query).await?;
+    if rows == b"[]"
+        && let Scope::Org(org) = scope
+        && store.org(org).await?.is_none()
+    {
+        return Err(Problem::no_such_org());
+    }
     let page = query.page(&rows).ok_or(Problem::upstream_invalid(
         "the answer is no array of notes, or a created_at is in no calendar",
     ))?;
     Ok(document(200, "application/json", page))
 }
 
-async fn create<E: Edge>(store: &Store<'_, E>, draft: &NoteDraft) -> Result<Response, Problem> {
-    match store.insert(draft).await? {
-        Inserted::Created(note) => Ok(created(note)),
+/// A published note, for anybody whose app was let in.
+pub(crate) async fn published(
+    id: NoteId,
+    PublishedCommand(condition): PublishedCommand,
+    request: &GuardedRequest,
+    database: &Database,
+    edge: &impl Edge,
+) -> Result<Response, Problem> {
+    let rows = database.published(request, id, edge).await?;
+    let rows: Vec<PublishedNote<'_>> = json::read(&rows).ok_or(Problem::upstream_invalid(
+        "the answer is no array of published notes",
+    ))?;
+    let note = match rows.as_slice() {
+        [] => return Err(Problem::new(Code::NotFound, "No such note is published.")),
+        [note] => note,
+        _ => return Err(Problem::upstream_invalid("more than one row for one id")),
+    };
+    let response = if condition.is_some_and(|condition| condition.names(note.version)) {
+        empty(304)
+    } else {
+        reply::json(200, note)
+    };
+    // As long as a note may go on being shown after it was taken back.
+    Ok(response
+        .with("etag", &note.version.etag())
+        .with("cache-control", "public, max-age=60"))
+}
+
+async fn create<E: Edge>(
+    store: &Store<'_, E>,
+    scope: Scope,
+    draft: &NoteDraft,
+) -> Result<Response, Problem> {
+    match store.insert(&NewNote::new(scope, None, draft)).await? {
+        Inserted::Created(note) => Ok(created(scope, note)),
         // The database makes the id, so this is one chance in 2^122.
         Inserted::Taken => Err(Problem::conflict()),
     }
@@ -54,22 +117,23 @@ async fn create<E: Edge>(store: &Store<'_, E>, draft: &NoteDraft) -> Result<Resp
 /// The note that the key made, as it is now, whether it was this request that made it or an earlier one.
 async fn create_once<E: Edge>(
     store: &Store<'_, E>,
+    scope: Scope,
     draft: &NoteDraft,
     once: &Once,
 ) -> Result<Response, Problem> {
-    match store.insert_once(draft, once).await? {
+    match store.insert_once(scope, draft, once).await? {
         Some(note) if note.is_deleted() => Err(Problem::made_and_deleted()),
-        Some(note) => Ok(created(note)),
+        Some(note) => Ok(created(scope, note)),
         None => Err(Problem::idempotency_key_reused()),
     }
 }
 
 async fn read<E: Edge>(
     store: &Store<'_, E>,
-    id: NoteId,
+    live: Target,
     condition: Option<&IfNoneMatch>,
 ) -> Result<Response, Problem> {
-    let note = store.find(live(id)).await?.ok_or(Problem::no_such_note())?;
+    let note = store.find(live).await?.ok_or(Problem::no_such_note())?;
     if condition.is_some_and(|condition| condition.names(note.version())) {
         return Ok(empty(304).with("etag", &note.version().etag()));
     }
@@ -80,35 +144,27 @@ async fn read<E: Edge>(
 /// update ids, and `on conflict` sees rows that the user must not learn of.
 async fn put<E: Edge>(
     store: &Store<'_, E>,
-    id: NoteId,
+    live: Target,
     draft: &NoteDraft,
     condition: PutCondition,
 ) -> Result<Response, Problem> {
-    #[derive(Serialize)]
-    struct WithId<'a> {
-        id: NoteId,
-        #[serde(flatten)]
-        draft: &'a NoteDraft,
-    }
-
     if let PutCondition::ReplaceOnly(condition) = condition {
-        return change(store, live(id), draft, Some(condition)).await;
+        return change(store, live, draft, Some(condition)).await;
     }
     if condition == PutCondition::None
-        && let Some(note) = store.update(live(id), draft).await?
+        && let Some(note) = store.update(live, draft).await?
     {
         return Ok(found(note));
     }
-    match store.insert(&WithId { id, draft }).await? {
-        Inserted::Created(note) => Ok(created(note)),
-        Inserted::Taken if condition == PutCondition::CreateOnly => {
-            match store.find(live(id)).await? {
-                Some(current) => Err(Problem::version_mismatch(current)),
-                None => Err(Problem::conflict()),
-            }
-        }
+    let new = NewNote::new(live.scope, Some(live.id), draft);
+    match store.insert(&new).await? {
+        Inserted::Created(note) => Ok(created(live.scope, note)),
+        Inserted::Taken if condition == PutCondition::CreateOnly => match store.find(live).await? {
+            Some(current) => Err(mismatch(current)),
+            None => Err(Problem::conflict()),
+        },
         // Taken since the UPDATE found nothing: by this user's other device, or never free.
-        Inserted::Taken => match store.update(live(id), draft).await? {
+        Inserted::Taken => match store.update(live, draft).await? {
             Some(note) => Ok(found(note)),
             None => Err(Problem::conflict()),
         },
@@ -119,7 +175,7 @@ async fn put<E: Edge>(
 /// deleted in (RFC 9110 section 13.1.1 allows it), so a repeated DELETE is 204 again.
 async fn delete<E: Edge>(
     store: &Store<'_, E>,
-    id: NoteId,
+    live: Target,
     condition: Option<IfMatch>,
 ) -> Result<Response, Problem> {
     #[derive(Serialize)]
@@ -129,7 +185,7 @@ async fn delete<E: Edge>(
 
     // The database's trigger writes its own time, whatever is sent.
     let deleted = Deleted { deleted_at: "now" };
-    match transition(store, live(id), &deleted, condition).await? {
+    match transition(store, live, &deleted, condition).await? {
         Transition::Done(_) | Transition::Already(_) => Ok(empty(204)),
     }
 }
@@ -137,7 +193,7 @@ async fn delete<E: Edge>(
 /// Undoes [`delete`]; a live note is as the client wants it.
 async fn restore<E: Edge>(
     store: &Store<'_, E>,
-    id: NoteId,
+    live: Target,
     condition: Option<IfMatch>,
 ) -> Result<Response, Problem> {
     #[derive(Serialize)]
@@ -147,11 +203,52 @@ async fn restore<E: Edge>(
 
     let deleted = Target {
         state: Some(State::Deleted),
-        ..live(id)
+        ..live
     };
     match transition(store, deleted, &Live { deleted_at: None }, condition).await? {
         Transition::Done(note) | Transition::Already(note) => Ok(found(note)),
     }
+}
+
+/// Publishes a live note, or takes it back; one that is as wanted stays as it is.
+async fn publish<E: Edge>(
+    store: &Store<'_, E>,
+    live: Target,
+    publish: bool,
+    condition: Option<IfMatch>,
+) -> Result<Response, Problem> {
+    #[derive(Serialize)]
+    struct Publication {
+        published_at: Option<&'static str>,
+    }
+
+    let (from, to) = if publish {
+        (State::Unpublished, State::Published)
+    } else {
+        (State::Published, State::Unpublished)
+    };
+    // The database's trigger writes its own time, whatever is sent.
+    let publication = Publication {
+        published_at: publish.then_some("now"),
+    };
+    let in_state = |state| Target {
+        state: Some(state),
+        ..live
+    };
+    if let Some(version) = IfMatch::version(condition) {
+        let target = Target {
+            version,
+            ..in_state(from)
+        };
+        if let Some(note) = store.update(target, &publication).await? {
+            return Ok(found(note));
+        }
+    }
+    if let Some(note) = store.find(in_state(to)).await? {
+        return Ok(found(note));
+    }
+    let current = store.find(live).await?.ok_or(Problem::no_such_note())?;
+    Err(refusal(current, condition))
 }
 
 /// Changes a live note under a precondition.
@@ -186,18 +283,13 @@ async fn transition<E: Edge>(
     changes: &impl Serialize,
     condition: Option<IfMatch>,
 ) -> Result<Transition, Problem> {
-    let target = Target {
-        version: match condition {
-            Some(IfMatch::Tag(version)) => version,
-            Some(IfMatch::Any) | None => None,
-        },
-        ..from
-    };
-    // A tag that no note ever has: there is no use in asking for an UPDATE.
-    let hopeless = condition == Some(IfMatch::Tag(None));
+    let mut seen = None;
     for _ in 0..ATTEMPTS {
-        if !hopeless && let Some(note) = store.update(target, changes).await? {
-            return Ok(Transition::Done(note));
+        if let Some(version) = IfMatch::version(condition) {
+            let target = Target { version, ..from };
+            if let Some(note) = store.update(target, changes).await? {
+                return Ok(Transition::Done(note));
+            }
         }
         // Nothing was changed. Why?
         let any_state = Target {
@@ -217,34 +309,48 @@ async fn transition<E: Edge>(
         if from.state != Some(state) {
             return Ok(Transition::Already(current));
         }
-        if condition.is_some_and(|condition| !condition.matches(current.version())) {
-            return Err(Problem::version_mismatch(current));
+        // It was there in this version before and after an UPDATE that did not find it.
+        if seen == Some(current.version()) {
+            return Err(refusal(current, condition));
         }
-        // It has become what the UPDATE looked for since the UPDATE looked.
+        if condition.is_some_and(|condition| !condition.matches(current.version())) {
+            return Err(mismatch(current));
+        }
+        // It has become what the UPDATE looked for since the UPDATE looked; or a policy keeps it from this user.
+        seen = Some(current.version());
     }
     Err(Problem::upstream_unavailable(
         "the note kept changing under the request",
     ))
 }
 
-fn live(id: NoteId) -> Target {
-    Target {
-        id,
-        state: Some(State::Active),
-        version: None,
+/// Why a note that is there was not changed.
+fn refusal(current: Note, condition: Option<IfMatch>) -> Problem {
+    if condition.is_some_and(|condition| !condition.matches(current.version())) {
+        mismatch(current)
+    } else {
+        Problem::forbidden()
     }
+}
+
+fn mismatch(current: Note) -> Problem {
+    let version = current.version();
+    Problem::version_mismatch(current.into_json(), version)
 }
 
 fn found(note: Note) -> Response {
     shown(200, note)
 }
 
-fn created(note: Note) -> Response {
-    let location = format!("/v1/notes/{}", note.id());
+fn created(scope: Scope, note: Note) -> Response {
+    let location = match scope {
+        Scope::Own => format!("/v1/notes/{}", note.id()),
+        Scope::Org(org) => format!("/v1/orgs/{org}/notes/{}", note.id()),
+    };
     shown(201, note).with("location", &location)
 }
 
 fn shown(status: u16, note: Note) -> Response {
     let etag = note.version().etag();
-    document(status, "application/json", note.into_json()).with("etag", &etag)
+    document(status, "application/json", note.into_json().into_bytes()).with("etag", &etag)
 }

@@ -1,11 +1,11 @@
-//! Conditional requests (RFC 9110 section 13) over a note's version.
+//! Conditional requests (RFC 9110 section 13) over a version.
 //!
 //! Promise: a condition that was sent is evaluated or refused, never ignored; ignoring one would
 //! overwrite what the client wanted to protect. It refuses what is not well formed, and more than
 //! one tag in `If-Match`.
 
-use crate::note::Version;
 use crate::problem::{Code, Problem};
+use crate::wire::Version;
 
 /// A valid `If-Match`: one tag, or `*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,15 @@ impl IfMatch {
                 Code::MalformedRequest,
                 "If-Match must be one entity tag, such as \"3\", or *.",
             )),
+        }
+    }
+
+    /// What an UPDATE has to ask of a version under this condition, if it is worth sending: a tag that
+    /// nothing ever has is not.
+    pub(crate) fn version(condition: Option<Self>) -> Option<Option<Version>> {
+        match condition {
+            None | Some(Self::Any) => Some(None),
+            Some(Self::Tag(tag)) => tag.map(Some),
         }
     }
 

@@ -6,10 +6,11 @@
 //! [`Problem::because`], which no serialiser reads.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
-use crate::note::Note;
 use crate::reply::{self, Response};
 use crate::seam::Level;
+use crate::wire::Version;
 
 /// The stable `code` of a problem; its `type` is `urn:airlock:problem:<code>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +37,10 @@ pub enum Code {
     MethodNotAllowed,
     /// 409: the nonce was used before. What became of that request is not known here.
     RequestReplayed,
-    /// 409: the id is taken by something that is not a live note of the caller; or what the
-    /// `Idempotency-Key` made is deleted.
+    /// 409: the id is taken by something that is not a live note of the caller; what the
+    /// `Idempotency-Key` made is deleted; or an organisation's last owner would go.
     Conflict,
-    /// 412: a precondition did not hold; carries the `current` note.
+    /// 412: a precondition did not hold; carries what is there as `current`.
     VersionMismatch,
     /// 413: a body over 256 KiB.
     PayloadTooLarge,
@@ -138,7 +139,7 @@ impl Code {
                 true,
             ),
             Code::Conflict => (409, "conflict", "In conflict with what is there", false),
-            Code::VersionMismatch => (412, "version_mismatch", "The note has changed", false),
+            Code::VersionMismatch => (412, "version_mismatch", "It has changed since", false),
             Code::PayloadTooLarge => (413, "payload_too_large", "The body is too large", false),
             Code::UnsupportedMediaType => (
                 415,
@@ -229,6 +230,17 @@ pub(crate) struct FieldError {
     pub(crate) message: &'static str,
 }
 
+impl FieldError {
+    /// A query parameter whose value is out of its range.
+    pub(crate) fn parameter(name: &str, message: &'static str) -> Self {
+        Self {
+            at: At::Parameter(name.to_owned()),
+            code: "value",
+            message,
+        }
+    }
+}
+
 /// What a [`FieldError`] speaks of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -245,7 +257,7 @@ enum Extra {
     Nothing,
     ServerTime(i64),
     Errors(Vec<FieldError>),
-    Current(Box<Note>),
+    Current(String, Version),
     Allow(&'static str),
     RetryAfter(u32),
 }
@@ -306,6 +318,30 @@ impl Problem {
     /// 404: not there, not the user's, or not in the state that the route is about. One answer.
     pub(crate) const fn no_such_note() -> Self {
         Self::new(Code::NotFound, "This user has no such note.")
+    }
+
+    /// 404 for what belongs to an organisation: not there, or not the user's to see. One answer.
+    pub(crate) const fn no_such_org() -> Self {
+        Self::new(
+            Code::NotFound,
+            "This user has no such organisation, or it has no such thing.",
+        )
+    }
+
+    /// 403: the user may see it, and not do this to it.
+    pub(crate) const fn forbidden() -> Self {
+        Self::new(
+            Code::Forbidden,
+            "The database's policies do not allow this for this user.",
+        )
+    }
+
+    /// 409 `conflict`: a rule about members.
+    pub(crate) const fn membership() -> Self {
+        Self::new(
+            Code::Conflict,
+            "An organisation keeps its last owner, and nobody joins it twice.",
+        )
     }
 
     /// 409 `conflict`.
@@ -390,13 +426,13 @@ impl Problem {
         problem
     }
 
-    /// 412 `version_mismatch` with the note as it is now.
-    pub(crate) fn version_mismatch(current: Note) -> Self {
+    /// 412 `version_mismatch` with what is there now, as JSON, and its version.
+    pub(crate) fn version_mismatch(current: String, version: Version) -> Self {
         let mut problem = Self::new(
             Code::VersionMismatch,
-            "The precondition does not hold for the note as it is now; see current.",
+            "The precondition does not hold for what is there now; see current.",
         );
-        problem.extra = Extra::Current(Box::new(current));
+        problem.extra = Extra::Current(current, version);
         problem
     }
 
@@ -467,9 +503,9 @@ impl Problem {
             Extra::Nothing => {}
             Extra::ServerTime(seconds) => body.server_time = Some(seconds),
             Extra::Errors(errors) => body.errors = Some(errors),
-            Extra::Current(note) => {
-                header = Some(("etag", note.version().etag()));
-                body.current = Some(*note);
+            Extra::Current(json, version) => {
+                header = Some(("etag", version.etag()));
+                body.current = RawValue::from_string(json).ok();
             }
             Extra::Allow(methods) => header = Some(("allow", methods.to_owned())),
             Extra::RetryAfter(seconds) => retry_after = Some(seconds),
@@ -503,5 +539,5 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<Vec<FieldError>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    current: Option<Note>,
+    current: Option<Box<RawValue>>,
 }

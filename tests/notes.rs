@@ -105,33 +105,46 @@ fn the_users_own_token_goes_to_the_database_with_a_key_that_gives_no_right() {
 #[test]
 fn every_statement_names_the_user_and_the_state() {
     let user = format!("user_id=eq.{ALICE}");
+    let own = "org_id=is.null".to_owned();
     let id = format!("id=eq.{NOTE}");
     let (_, sent) = play(Request::new("GET", "/v1/notes?limit=5"), &[none()]);
     assert_eq!(
         query(&sent[0]),
-        [&user, "deleted_at=is.null", "order=created_at.desc,id.desc"]
+        [
+            &user,
+            &own,
+            "deleted_at=is.null",
+            "order=created_at.desc,id.desc"
+        ]
     );
     assert_eq!(sent[0].header("range").unwrap_or_default(), "0-5");
 
     let (_, sent) = play(Request::new("GET", "/v1/notes?state=deleted"), &[none()]);
     assert_eq!(
-        query(&sent[0])[..2],
-        [user.clone(), "deleted_at=not.is.null".to_owned()]
+        query(&sent[0])[..3],
+        [
+            user.clone(),
+            own.clone(),
+            "deleted_at=not.is.null".to_owned()
+        ]
     );
 
     let (_, sent) = play(note("GET"), &[one(row(1))]);
-    assert_eq!(query(&sent[0]), [&user, "deleted_at=is.null", &id]);
+    assert_eq!(query(&sent[0]), [&user, &own, "deleted_at=is.null", &id]);
 
     let (_, sent) = play(patch().header("if-match", "\"3\""), &[one(row(4))]);
     assert_eq!(
         query(&sent[0]),
-        [&user, "deleted_at=is.null", &id, "version=eq.3"]
+        [&user, &own, "deleted_at=is.null", &id, "version=eq.3"]
     );
     assert_eq!(sent[0].method(), "PATCH");
     assert_eq!(sent[0].body.as_deref(), Some(&br#"{"title":"t"}"#[..]));
 
     let (_, sent) = play(restore(), &[one(row(2))]);
-    assert_eq!(query(&sent[0]), [&user, "deleted_at=not.is.null", &id]);
+    assert_eq!(
+        query(&sent[0]),
+        [&user, &own, "deleted_at=not.is.null", &id]
+    );
     assert_eq!(
         sent[0].body.as_deref(),
         Some(&br#"{"deleted_at":null}"#[..])
@@ -271,7 +284,7 @@ fn a_change_under_a_stale_tag_shows_the_current_note() {
     assert_eq!(answer.head("etag"), "\"5\"");
     assert_eq!(
         query(&sent[1]).len(),
-        2,
+        3,
         "found in any state and version: {:?}",
         query(&sent[1])
     );
@@ -307,14 +320,23 @@ fn a_write_that_came_between_is_tried_again_and_not_for_ever() {
         none(),
         one(row(2)),
         none(),
-        one(row(2)),
+        one(row(3)),
         none(),
-        one(row(2)),
+        one(row(4)),
     ];
     assert_eq!(
         play(patch(), &changing).0.problem(),
         "503 upstream_unavailable"
     );
+}
+
+#[test]
+fn an_update_that_does_not_find_what_is_there_before_and_after_is_forbidden() {
+    let kept = [none(), one(row(2)), none(), one(row(2))];
+    assert_eq!(play(patch(), &kept).0.problem(), "403 forbidden");
+    let matching = patch().header("if-match", "\"2\"");
+    assert_eq!(play(matching, &kept).0.problem(), "403 forbidden");
+    assert_eq!(play(note("DELETE"), &kept).0.problem(), "403 forbidden");
 }
 
 #[test]
@@ -708,6 +730,7 @@ fn a_search_asks_for_the_words_as_they_are_and_nothing_else() {
         query(&sent[0]),
         [
             &user,
+            "org_id=is.null",
             "deleted_at=not.is.null",
             "order=created_at.desc,id.desc",
             "search=wfts(simple).&user_id=eq.x \"a,b\",\n",

@@ -1,17 +1,14 @@
 //! Bytes of a request body to the fields of a note.
 //!
 //! Promise: a draft in hand satisfies every limit of the database, so that a CHECK constraint never
-//! speaks to a client. It refuses unknown fields (`user_id`, `version` and the like can't be
-//! smuggled), a field twice, `null`, NUL, and names all flaws at once rather than the first.
-
-use std::borrow::Cow;
-use std::fmt;
+//! speaks to a client. It refuses what [`crate::wire::body`] refuses (`user_id`, `version` and the like
+//! can't be smuggled), and NUL.
 
 use serde::Serialize;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use validator::{Validate, ValidationError, ValidationErrors};
+use validator::Validate;
 
-use crate::problem::{At, Code, FieldError, Problem};
+use crate::problem::Problem;
+use crate::wire::body::{Members, checked, no_nul};
 
 /// Longest title, in Unicode scalar values, after trimming. The database's `notes_title_length`.
 const TITLE_MAX: u64 = 200;
@@ -19,26 +16,24 @@ const TITLE_MAX: u64 = 200;
 /// Longest body, in Unicode scalar values. The database's `notes_body_length`.
 const BODY_MAX: u64 = 20_000;
 
-/// What is wrong with a text that is too long, too short or holds a NUL.
-const LENGTH: &str = "length";
-const CHARACTERS: &str = "characters";
+const MEMBERS: &[&str] = &["title", "body"];
 
 /// A whole note, to be created or to replace one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Validate)]
 pub(crate) struct NoteDraft {
-    #[validate(length(min = 1, max = TITLE_MAX), custom(function = no_nul))]
+    #[validate(length(min = 1, max = TITLE_MAX, message = "must have 1 to 200 characters, trimmed"), custom(function = no_nul))]
     title: String,
-    #[validate(length(max = BODY_MAX), custom(function = no_nul))]
+    #[validate(length(max = BODY_MAX, message = "must have at most 20000 characters"), custom(function = no_nul))]
     body: String,
 }
 
 /// Some fields of a note, to be changed; never none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Validate)]
 pub(crate) struct NotePatch {
-    #[validate(length(min = 1, max = TITLE_MAX), custom(function = no_nul))]
+    #[validate(length(min = 1, max = TITLE_MAX, message = "must have 1 to 200 characters, trimmed"), custom(function = no_nul))]
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<String>,
-    #[validate(length(max = BODY_MAX), custom(function = no_nul))]
+    #[validate(length(max = BODY_MAX, message = "must have at most 20000 characters"), custom(function = no_nul))]
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
 }
@@ -54,256 +49,40 @@ impl NoteDraft {
 
     /// `title` is required, an absent `body` is empty.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Problem> {
-        let mut fields = Fields::parse(json)?;
-        if matches!(fields.title, Field::Absent) {
-            fields.errors.push(flaw("title", "required", "is required"));
-        }
+        let mut members = Members::parse(json, MEMBERS)?;
+        members.require("title");
         let draft = Self {
-            title: fields.title.text().unwrap_or_default(),
-            body: fields.body.text().unwrap_or_default(),
+            title: trimmed(members.take("title")).unwrap_or_default(),
+            body: members.take("body").unwrap_or_default(),
         };
-        checked(draft, fields.errors)
+        checked(draft, members.into_errors())
     }
 }
 
 impl NotePatch {
     /// At least one field.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Problem> {
-        let mut fields = Fields::parse(json)?;
+        let mut members = Members::parse(json, MEMBERS)?;
+        members.require_any("must have title, body or both");
         let patch = Self {
-            title: fields.title.text(),
-            body: fields.body.text(),
+            title: trimmed(members.take("title")),
+            body: members.take("body"),
         };
-        if patch.title.is_none() && patch.body.is_none() && fields.errors.is_empty() {
-            fields.errors.push(FieldError {
-                at: At::Pointer(String::new()),
-                code: "required",
-                message: "must have title, body or both",
-            });
-        }
-        checked(patch, fields.errors)
+        checked(patch, members.into_errors())
     }
 }
 
-/// Limits are looked at only where the shape is right, so that an absent title is not also too
-/// short.
-fn checked<T: Validate>(value: T, shape: Vec<FieldError>) -> Result<T, Problem> {
-    if !shape.is_empty() {
-        return Err(Problem::validation(shape));
-    }
-    match value.validate() {
-        Ok(()) => Ok(value),
-        Err(errors) => Err(Problem::validation(flaws(&errors))),
-    }
-}
-
-fn no_nul(text: &str) -> Result<(), ValidationError> {
-    if text.contains('\0') {
-        Err(ValidationError::new(CHARACTERS))
-    } else {
-        Ok(())
-    }
-}
-
-/// `validator`'s findings in our words.
-fn flaws(errors: &ValidationErrors) -> Vec<FieldError> {
-    let mut flaws = Vec::new();
-    for (field, errors) in errors.field_errors() {
-        for error in errors {
-            flaws.push(match (field.as_ref(), error.code.as_ref()) {
-                ("title", LENGTH) => {
-                    flaw("title", LENGTH, "must have 1 to 200 characters, trimmed")
-                }
-                ("body", LENGTH) => flaw("body", LENGTH, "must have at most 20000 characters"),
-                (field, _) => flaw(field, CHARACTERS, "must not contain U+0000"),
-            });
-        }
-    }
-    // validator keeps them in a hash map: title before body, as in the schema.
-    flaws.sort_by(|a, b| b.at.cmp(&a.at));
-    flaws
-}
-
-fn flaw(field: &str, code: &'static str, message: &'static str) -> FieldError {
-    FieldError {
-        at: At::Pointer(pointer(field)),
-        code,
-        message,
-    }
-}
-
-/// JSON Pointer to a member (RFC 6901 section 3). A name comes from the client and is echoed in
-/// part only.
-fn pointer(name: &str) -> String {
-    let name: String = name.chars().take(64).collect();
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
-}
-
-/// The members of a body as they were found.
-#[derive(Default)]
-struct Fields {
-    title: Field,
-    body: Field,
-    errors: Vec<FieldError>,
-}
-
-#[derive(Default)]
-enum Field {
-    #[default]
-    Absent,
-    Text(String),
-    /// Present, and no string.
-    Other,
-}
-
-/// No answer needs more flaws than this; a body may hold tens of thousands.
-const FLAWS_MAX: usize = 16;
-
-impl Fields {
-    fn parse(json: &[u8]) -> Result<Self, Problem> {
-        // Two passes: whether a text is JSON at all must not depend on where its first flaw of
-        // shape lies. `IgnoredAny` checks the grammar without recursion, whatever the depth; it
-        // does not look into strings that it skips, hence UTF-8 first.
-        let malformed = || {
-            Problem::new(
-                Code::MalformedJson,
-                "The body must be one JSON text in UTF-8.",
-            )
-        };
-        let text = std::str::from_utf8(json).map_err(|_| malformed())?;
-        serde_json::from_str::<IgnoredAny>(text).map_err(|_| malformed())?;
-
-        serde_json::from_str::<Self>(text).map_err(|error| {
-            // It is JSON, so this is no syntax: a lone surrogate or 1e999 has no value here.
-            let (code, message) = if error.is_data() {
-                ("type", "must be an object")
-            } else {
-                (
-                    "value",
-                    "holds a number or a character that cannot be represented",
-                )
-            };
-            Problem::validation(vec![FieldError {
-                at: At::Pointer(String::new()),
-                code,
-                message,
-            }])
-        })
-    }
-
-    fn note_flaw(&mut self, name: &str, code: &'static str, message: &'static str) {
-        if self.errors.len() < FLAWS_MAX {
-            self.errors.push(flaw(name, code, message));
-        }
-    }
-}
-
-impl Field {
-    /// The string, trimmed of nothing yet.
-    fn text(self) -> Option<String> {
-        match self {
-            Field::Text(text) => Some(text),
-            Field::Absent | Field::Other => None,
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ObjectVisitor;
-
-        impl<'de> Visitor<'de> for ObjectVisitor {
-            type Value = Fields;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Fields, A::Error> {
-                let mut fields = Fields::default();
-                while let Some(name) = members.next_key::<Cow<'de, str>>()? {
-                    let slot = match name.as_ref() {
-                        "title" => &mut fields.title,
-                        "body" => &mut fields.body,
-                        unknown => {
-                            members.next_value::<IgnoredAny>()?;
-                            fields.note_flaw(unknown, "unknown", "is not a field of a note");
-                            continue;
-                        }
-                    };
-                    let twice = !matches!(slot, Field::Absent);
-                    *slot = members.next_value()?;
-                    if twice {
-                        fields.note_flaw(&name, "duplicate", "must be given once");
-                    } else if matches!(slot, Field::Other) {
-                        fields.note_flaw(&name, "type", "must be a string");
-                    }
-                }
-                // Stored trimmed of Unicode White_Space, which is what `trim` removes.
-                if let Field::Text(title) = &mut fields.title {
-                    *title = title.trim().to_owned();
-                }
-                Ok(fields)
-            }
-        }
-
-        deserializer.deserialize_any(ObjectVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Field {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldVisitor;
-
-        impl<'de> Visitor<'de> for FieldVisitor {
-            type Value = Field;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Field, E> {
-                Ok(Field::Text(text.to_owned()))
-            }
-
-            fn visit_unit<E>(self) -> Result<Field, E> {
-                Ok(Field::Other)
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Field, E> {
-                Ok(Field::Other)
-            }
-
-            fn visit_i64<E>(self, _: i64) -> Result<Field, E> {
-                Ok(Field::Other)
-            }
-
-            fn visit_u64<E>(self, _: u64) -> Result<Field, E> {
-                Ok(Field::Other)
-            }
-
-            fn visit_f64<E>(self, _: f64) -> Result<Field, E> {
-                Ok(Field::Other)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Field, A::Error> {
-                while items.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Field::Other)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Field, A::Error> {
-                while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Field::Other)
-            }
-        }
-
-        deserializer.deserialize_any(FieldVisitor)
-    }
+/// Stored trimmed of Unicode White_Space, which is what `trim` removes.
+fn trimmed(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+
     use super::*;
+    use crate::problem::Code;
 
     fn draft(json: &str) -> Result<NoteDraft, Problem> {
         NoteDraft::parse(json.as_bytes())

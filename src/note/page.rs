@@ -1,95 +1,68 @@
-//! Which notes a list shows: page size, place and state.
+//! Which notes a list shows: page, state and words.
 //!
-//! Promise: keyset pages in `created_at desc, id desc`, so that page 1000 costs what page 1 costs
-//! and a note written meanwhile moves nothing. It refuses every parameter it does not know, known
-//! ones twice, and a cursor that names no place.
+//! Promise: a page of a state, by [`crate::wire::page`]. It refuses every parameter it does not know, known
+//! ones twice, and values out of their range.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use uuid::Uuid;
-
-use super::{Facts, NoteId, Timestamp, row};
-use crate::problem::{At, FieldError, Problem};
+use super::row;
+use crate::problem::{FieldError, Problem};
 use crate::query::Parameters;
+use crate::wire::page::{PageQuery, Place};
 
-const LIMIT_MAX: usize = 100;
-const LIMIT_DEFAULT: usize = 20;
 const WORDS_MAX: usize = 200;
 
-/// What `GET /v1/notes` was asked for.
+/// What a list of notes was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListQuery {
-    /// 1 to 100.
-    pub(crate) limit: usize,
-    /// Where the page begins: after this note.
-    pub(crate) after: Option<Place>,
-    /// Live notes or deleted ones.
+    pub(crate) page: PageQuery,
+    /// Which of the lists.
     pub(crate) state: State,
     /// Only notes with these words: 1 to 200 characters, in the syntax of Postgres's
     /// `websearch_to_tsquery`, in which nothing is an error.
     pub(crate) words: Option<String>,
 }
 
-/// The two lists. A note is in exactly one of them.
+/// What may be asked of a note besides its id. A list shows the active, the deleted or the published ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
-    /// Notes that were not deleted.
+    /// Was not deleted.
     Active,
-    /// Deleted notes, which only this list shows.
+    /// Was deleted; no other list shows it.
     Deleted,
-}
-
-/// A place in the order of the list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) created_at: Timestamp,
-    pub(crate) id: NoteId,
+    /// Active, and everybody may read it.
+    Published,
+    /// Active, and not published.
+    Unpublished,
 }
 
 impl ListQuery {
     /// Parses the query string as received.
     pub(crate) fn parse(query: &str) -> Result<Self, Problem> {
         let mut parameters = Parameters::parse(query);
-        let limit = parameters.take("limit").map(|text| parse_limit(&text));
-        let after = parameters.take("cursor").map(|text| Place::decode(&text));
+        let page = PageQuery::take(&mut parameters);
         let state = parameters.take("state").map(|text| match text.as_str() {
             "active" => Some(State::Active),
             "deleted" => Some(State::Deleted),
+            "published" => Some(State::Published),
             _ => None,
         });
         let words = parameters.take("q").map(parse_words);
         let mut errors = parameters.finish();
-        let mut refuse = |parameter: &str, message| {
-            errors.push(FieldError {
-                at: At::Parameter(parameter.to_owned()),
-                code: "value",
-                message,
-            });
-        };
-        if limit == Some(None) {
-            refuse("limit", "must be a whole number from 1 to 100");
-        }
-        if after == Some(None) {
-            refuse(
-                "cursor",
-                "must be a next_cursor of an earlier page, unchanged",
-            );
-        }
+        let page = page.or_refuse(&mut errors);
         if state == Some(None) {
-            refuse("state", "must be active or deleted");
+            let message = "must be active, deleted or published";
+            errors.push(FieldError::parameter("state", message));
         }
         if words == Some(None) {
-            refuse("q", "must have 1 to 200 characters and no U+0000");
+            let message = "must have 1 to 200 characters and no U+0000";
+            errors.push(FieldError::parameter("q", message));
         }
-        if errors.is_empty() {
-            Ok(Self {
-                limit: limit.flatten().unwrap_or(LIMIT_DEFAULT),
-                after: after.flatten(),
+        match page {
+            Some(page) if errors.is_empty() => Ok(Self {
+                page,
                 state: state.flatten().unwrap_or(State::Active),
                 words: words.flatten(),
-            })
-        } else {
-            Err(Problem::validation(errors))
+            }),
+            _ => Err(Problem::validation(errors)),
         }
     }
 
@@ -97,12 +70,16 @@ impl ListQuery {
     /// no rows, or the last one has no usable place.
     pub(crate) fn page(&self, rows: &[u8]) -> Option<Vec<u8>> {
         let mut page = br#"{"data":["#.to_vec();
-        let copied = row::copy(rows, self.limit, &mut page)?;
+        let copied = row::copy(rows, self.page.limit, &mut page)?;
         page.extend_from_slice(br#"],"next_cursor":"#);
         match copied.last {
             Some(last) if copied.more => {
+                let place = Place {
+                    created_at: last.created_at,
+                    id: last.id.uuid(),
+                };
                 page.push(b'"');
-                page.extend_from_slice(Place::encode(&last)?.as_bytes());
+                page.extend_from_slice(place.encode()?.as_bytes());
                 page.push(b'"');
             }
             _ => page.extend_from_slice(b"null"),
@@ -115,35 +92,6 @@ impl ListQuery {
 fn parse_words(text: String) -> Option<String> {
     let good = (1..=WORDS_MAX).contains(&text.chars().count()) && !text.contains('\0');
     good.then_some(text)
-}
-
-fn parse_limit(text: &str) -> Option<usize> {
-    let canonical = (1..=3).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_digit())
-        && !text.starts_with('0');
-    text.parse()
-        .ok()
-        .filter(|limit| canonical && (1..=LIMIT_MAX).contains(limit))
-}
-
-impl Place {
-    /// Opaque to clients: the key of the last note shown, 24 bytes in base64url.
-    fn encode(note: &Facts) -> Option<String> {
-        let mut bytes = [0_u8; 24];
-        let (time, id) = bytes.split_at_mut(8);
-        time.copy_from_slice(&note.created_at.micros()?.to_be_bytes());
-        id.copy_from_slice(note.id.0.as_bytes());
-        Some(URL_SAFE_NO_PAD.encode(bytes))
-    }
-
-    fn decode(text: &str) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (time, id) = bytes.split_first_chunk::<8>()?;
-        Some(Self {
-            created_at: Timestamp::from_micros(i64::from_be_bytes(*time))?,
-            id: NoteId(Uuid::from_slice(id).ok()?),
-        })
-    }
 }
 
 #[cfg(test)]
@@ -169,34 +117,11 @@ mod tests {
     #[test]
     fn without_parameters_it_is_the_first_twenty_live_notes() {
         let query = ListQuery {
-            limit: 20,
-            after: None,
+            page: PageQuery::parse("").unwrap(),
             state: State::Active,
             words: None,
         };
         assert_eq!(ListQuery::parse(""), Ok(query));
-    }
-
-    #[test]
-    fn limits_from_1_to_100_are_taken_and_nothing_else() {
-        assert_eq!(ListQuery::parse("limit=1").unwrap().limit, 1);
-        assert_eq!(ListQuery::parse("limit=%31%300").unwrap().limit, 100);
-        for bad in [
-            "0",
-            "101",
-            "-1",
-            "1.0",
-            "1e1",
-            "+5",
-            "020",
-            "",
-            "%20",
-            "999999999999999999999",
-            "a",
-        ] {
-            assert!(refused(&format!("limit={bad}")), "{bad}");
-        }
-        assert!(refused("limit"));
     }
 
     #[test]
@@ -217,6 +142,8 @@ mod tests {
     fn unknown_and_repeated_parameters_are_refused() {
         for query in [
             "q=a&q=b",
+            "state=all",
+            "cursor=x",
             "Limit=1",
             "limit=1&limit=1",
             "state=active&state=active",
@@ -237,6 +164,7 @@ mod tests {
         let cursor = both["next_cursor"].as_str().unwrap();
         let place = ListQuery::parse(&format!("cursor={cursor}"))
             .unwrap()
+            .page
             .after
             .unwrap();
         assert_eq!(place.created_at.as_str(), "2026-11-22T12:15:40.000001Z");
@@ -259,27 +187,5 @@ mod tests {
         );
         assert_eq!(query.page(rows.as_bytes()), None);
         assert_eq!(query.page(b"{}"), None);
-    }
-
-    #[test]
-    fn a_cursor_that_names_no_place_is_refused() {
-        let page = page(
-            &ListQuery::parse("limit=1").unwrap(),
-            &["2026-11-22T12:15:40+00:00", "2026-11-22T12:15:39+00:00"],
-        );
-        let good = page["next_cursor"].as_str().unwrap().to_owned();
-        assert!(!refused(&format!("cursor={good}")));
-        for bad in [
-            String::new(),
-            "x".to_owned(),
-            format!("{good}A"),
-            format!("{good}="),
-            good.replacen(|_: char| true, "!", 1),
-            URL_SAFE_NO_PAD.encode([0x7f_u8; 24]),
-            URL_SAFE_NO_PAD.encode([0_u8; 23]),
-            URL_SAFE_NO_PAD.encode([0_u8; 25]),
-        ] {
-            assert!(refused(&format!("cursor={bad}")), "{bad}");
-        }
     }
 }

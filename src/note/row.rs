@@ -12,7 +12,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, NoteId, Timestamp, Version};
+use super::{Facts, NoteId};
+use crate::wire::{Timestamp, Version};
 
 /// What [`copy`] copied.
 #[derive(Debug, PartialEq, Eq)]

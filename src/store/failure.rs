@@ -6,7 +6,8 @@
 
 use serde::Deserialize;
 
-use crate::problem::{At, Code, FieldError, Problem};
+use crate::json;
+use crate::problem::{At, FieldError, Problem};
 use crate::seam::Reply;
 
 /// PostgREST's error body. Its `details` and `hint` are not read at all.
@@ -21,7 +22,7 @@ const UNIQUE_VIOLATION: &str = "23505";
 
 impl PgError {
     fn read(reply: &Reply) -> Option<Self> {
-        serde_json::from_slice(&reply.body).ok()
+        json::read(&reply.body)
     }
 }
 
@@ -56,18 +57,18 @@ pub(super) fn problem(reply: &Reply) -> Problem {
         "PGRST301" | "PGRST302" | "PGRST303" => {
             Problem::token_invalid("verified here, refused by the database").alarming()
         }
-        // Only `user_id` has a foreign key: the account was deleted, its token lives on.
+        // The user's: the account was deleted, its token lives on. (An organisation that there is not is
+        // refused by a policy before.)
         "23503" => Problem::token_invalid("the user no longer exists"),
-        "42501" if message.contains("row-level security") => Problem::new(
-            Code::Forbidden,
-            "The database's policies do not allow this for this user.",
-        ),
+        "42501" if message.contains("row-level security") => Problem::forbidden(),
         "42501" => Problem::internal("permission denied: a grant is missing"),
         "42P17" => Problem::internal("a policy recurses"),
         "42P01" | "42703" | "PGRST202" | "PGRST204" | "PGRST205" => Problem::internal(
             "the schema lacks what the Worker expects: are the migrations applied?",
         ),
         UNIQUE_VIOLATION => Problem::conflict(),
+        // Raised by our own functions, as <https://docs.postgrest.org/en/stable/references/errors.html#raise-errors-with-http-status-codes>.
+        "PT409" => Problem::membership(),
         "23502" | "23514" | "22P02" | "22P05" | "22021" => Problem::validation(vec![FieldError {
             at: At::Pointer(String::new()),
             code: "value",

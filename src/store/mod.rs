@@ -6,24 +6,31 @@
 //! and answers that are not what was asked for.
 
 mod failure;
+mod notes;
+mod orgs;
+mod published;
+mod shape;
 mod statement;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use postgrest::Postgrest;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::command::Once;
-use crate::note::draft::NoteDraft;
-use crate::note::page::{ListQuery, State};
-use crate::note::{Note, NoteId, Version};
+use crate::json;
 use crate::problem::Problem;
 use crate::replay::Admitted;
 use crate::seam::{Edge, Millis, Outbound, Reply, SendError};
 use crate::token::Session;
-use statement::{Shape, Statement, Values};
+pub(crate) use notes::{Inserted, NewNote, Target};
+pub(crate) use orgs::OrgChange;
+use shape::Shape;
+use statement::{Statement, Values};
 
 /// Most that an answer may have. A page of 100 notes at their limits, escaped, is under 13 MB.
 const REPLY_MAX: usize = 16 * 1024 * 1024;
@@ -75,9 +82,36 @@ impl Database {
         statements.insert(shape, Rc::clone(&statement));
         Ok(statement)
     }
+
+    /// Boxed, or the whole of it would be in the module once for each of the thirty places that ask.
+    fn send<'a>(
+        &'a self,
+        shape: Shape,
+        values: &Values<'_>,
+        body: Option<Vec<u8>>,
+        deadline: Millis,
+        edge: &'a impl Edge,
+    ) -> Pin<Box<dyn Future<Output = Result<Reply, Problem>> + 'a>> {
+        let head = self
+            .statement(shape)
+            .map(|statement| statement.fill(values));
+        Box::pin(async move {
+            let request = Outbound { head: head?, body };
+            match edge.send(request, REPLY_MAX, deadline).await {
+                Ok(reply) => Ok(reply),
+                Err(SendError::Timeout) => {
+                    Err(Problem::upstream_timeout("no whole answer in time"))
+                }
+                Err(SendError::Unreachable) => {
+                    Err(Problem::upstream_unavailable("no connection, or it broke"))
+                }
+                Err(SendError::TooLarge) => Err(Problem::upstream_invalid("more than 16 MiB")),
+            }
+        })
+    }
 }
 
-/// The notes of one user.
+/// What one user may see and change.
 pub(crate) struct Store<'a, E> {
     database: &'a Database,
     session: &'a Session,
@@ -85,141 +119,28 @@ pub(crate) struct Store<'a, E> {
     deadline: Millis,
 }
 
-/// Which of the user's notes a statement is about.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Target {
-    pub(crate) id: NoteId,
-    /// Live or deleted; `None` is either.
-    pub(crate) state: Option<State>,
-    /// In this version only.
-    pub(crate) version: Option<Version>,
-}
-
-/// What came of an INSERT.
-pub(crate) enum Inserted {
-    /// It is there now.
-    Created(Note),
-    /// The id is taken, by whomever.
-    Taken,
-}
-
 impl<E: Edge> Store<'_, E> {
-    /// The rows of a page of the user's notes and one more.
-    pub(crate) async fn list(&self, query: &ListQuery) -> Result<Vec<u8>, Problem> {
-        let shape = Shape::Page {
-            state: query.state,
-            goes_on: query.after.is_some(),
-            searches: query.words.is_some(),
-        };
-        let values = Values {
-            time: query.after.as_ref().map(|place| place.created_at),
-            note: query.after.as_ref().map(|place| place.id),
-            words: query.words.as_deref(),
-            // One more than the page holds tells whether there is a next page.
-            last: query.limit,
-            ..self.values()
-        };
-        rows(self.send(shape, &values, None).await?)
-    }
-
-    /// The note, if it is the user's and as `target` says.
-    pub(crate) async fn find(&self, target: Target) -> Result<Option<Note>, Problem> {
-        let (filter, values) = self.one(target);
-        one(&rows(self.send(Shape::Find(filter), &values, None).await?)?)
-    }
-
-    /// Changes the note, if it is the user's and as `target` says; `None` if there is no such.
-    pub(crate) async fn update(
-        &self,
-        target: Target,
-        changes: &impl Serialize,
-    ) -> Result<Option<Note>, Problem> {
-        let (filter, values) = self.one(target);
-        let changes = Some(to_json(changes)?);
-        one(&rows(
-            self.send(Shape::Update(filter), &values, changes).await?,
-        )?)
-    }
-
-    /// Writes a new note of the user.
-    pub(crate) async fn insert(&self, note: &impl Serialize) -> Result<Inserted, Problem> {
-        let note = Some(to_json(note)?);
-        let reply = self.send(Shape::Insert, &self.values(), note).await?;
-        match reply.status {
-            201 => one(&reply.body)?
-                .map(Inserted::Created)
-                .ok_or(Problem::upstream_invalid("an INSERT without its row")),
-            _ if failure::is_taken(&reply) => Ok(Inserted::Taken),
-            _ => Err(failure::problem(&reply)),
-        }
-    }
-
-    /// Writes a new note of the user, or finds the one that this key made, deleted ones too. `None` if it
-    /// was used for something else.
-    pub(crate) async fn insert_once(
-        &self,
-        draft: &NoteDraft,
-        once: &Once,
-    ) -> Result<Option<Note>, Problem> {
-        /// The parameters of the function in `supabase/migrations`.
-        #[derive(Serialize)]
-        struct Parameters<'a> {
-            request_key: &'a str,
-            request_digest: &'a str,
-            note_title: &'a str,
-            note_body: &'a str,
-        }
-
-        let parameters = Parameters {
-            request_key: &once.key,
-            request_digest: &once.digest,
-            note_title: draft.title(),
-            note_body: draft.body(),
-        };
-        let parameters = Some(to_json(&parameters)?);
-        let reply = self
-            .send(Shape::InsertOnce, &self.values(), parameters)
-            .await?;
-        one(&rows(reply)?)
-    }
-
     /// What every statement needs.
     fn values(&self) -> Values<'_> {
-        Values::of(self.session.token(), self.session.sub())
+        Values {
+            token: self.session.token(),
+            user: self.session.sub(),
+            ..Values::default()
+        }
     }
 
-    fn one(&self, target: Target) -> (statement::Filter, Values<'_>) {
-        let filter = statement::Filter {
-            state: target.state,
-            version: target.version.is_some(),
-        };
-        let values = Values {
-            note: Some(target.id),
-            version: target.version,
-            ..self.values()
-        };
-        (filter, values)
-    }
-
-    async fn send(
+    fn send(
         &self,
         shape: Shape,
         values: &Values<'_>,
         body: Option<Vec<u8>>,
-    ) -> Result<Reply, Problem> {
-        let head = self.database.statement(shape)?.fill(values);
-        let request = Outbound { head, body };
-        match self.edge.send(request, REPLY_MAX, self.deadline).await {
-            Ok(reply) => Ok(reply),
-            Err(SendError::Timeout) => Err(Problem::upstream_timeout("no whole answer in time")),
-            Err(SendError::Unreachable) => {
-                Err(Problem::upstream_unavailable("no connection, or it broke"))
-            }
-            Err(SendError::TooLarge) => Err(Problem::upstream_invalid("more than 16 MiB")),
-        }
+    ) -> Pin<Box<dyn Future<Output = Result<Reply, Problem>> + '_>> {
+        self.database
+            .send(shape, values, body, self.deadline, self.edge)
     }
 }
 
+/// The rows of a statement that reads or changes them.
 fn rows(reply: Reply) -> Result<Vec<u8>, Problem> {
     if reply.status == 200 {
         Ok(reply.body)
@@ -228,9 +149,22 @@ fn rows(reply: Reply) -> Result<Vec<u8>, Problem> {
     }
 }
 
-/// The one row of a statement about one note, or none.
-fn one(rows: &[u8]) -> Result<Option<Note>, Problem> {
-    Note::of_rows(rows).map_err(|reason| Problem::upstream_invalid(reason.0))
+/// Rows of a kind of their own.
+fn typed<T: DeserializeOwned>(rows: &[u8]) -> Result<Vec<T>, Problem> {
+    json::read(rows).ok_or(Problem::upstream_invalid(
+        "the answer is no array of such rows",
+    ))
+}
+
+/// The one row of a statement about one thing, or none.
+fn at_most_one<T: DeserializeOwned>(rows: &[u8]) -> Result<Option<T>, Problem> {
+    let mut rows = typed(rows)?;
+    let row = rows.pop();
+    if rows.is_empty() {
+        Ok(row)
+    } else {
+        Err(Problem::upstream_invalid("more than one row for one id"))
+    }
 }
 
 fn to_json(value: &impl Serialize) -> Result<Vec<u8>, Problem> {

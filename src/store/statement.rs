@@ -1,55 +1,30 @@
 //! Statements: what PostgREST is asked, as `postgrest` writes it.
 //!
 //! Promise: each statement is written once an isolate, with a gap where a request puts a value of its
-//! own, and every one has a gap for the user's token. What fits into a gap can't end it: base64url, a
-//! UUID, a number, or a text that is percent-encoded. It refuses to write an UPDATE that names no note.
+//! own, and every one but that for anybody has a gap for the user's token. What fits into a gap can't end it:
+//! base64url, a UUID, a number, or a text that is percent-encoded.
 //!
 //! (To write a statement anew takes a seventh of the time of a whole request.)
 
 use std::fmt::Write as _;
 
-use postgrest::{Builder, Postgrest};
+use postgrest::Postgrest;
 use url::form_urlencoded::byte_serialize;
 use uuid::Uuid;
 
-use crate::note::page::State;
-use crate::note::{COLUMNS, NoteId, Timestamp, Version};
+use super::shape::Shape;
 use crate::problem::Problem;
-
-/// Which statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Shape {
-    /// SELECT of a page of notes, from the first one or from where another page ended, of all notes or
-    /// of those with some words.
-    Page {
-        state: State,
-        goes_on: bool,
-        searches: bool,
-    },
-    /// SELECT of one note.
-    Find(Filter),
-    /// UPDATE of one note.
-    Update(Filter),
-    /// INSERT of one note.
-    Insert,
-    /// INSERT of one note under an idempotency key.
-    InsertOnce,
-}
-
-/// What a statement asks of its one note besides its id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Filter {
-    /// Live or deleted; `None` is either.
-    pub(super) state: Option<State>,
-    /// Whether its version is to be the one that is given.
-    pub(super) version: bool,
-}
+use crate::wire::page::Place;
+use crate::wire::{Timestamp, Version};
 
 /// What goes into the gaps.
+#[derive(Default)]
 pub(super) struct Values<'a> {
     pub(super) token: &'a str,
     pub(super) user: Uuid,
-    pub(super) note: Option<NoteId>,
+    pub(super) org: Option<Uuid>,
+    /// Of the one row, or of the row before a page.
+    pub(super) id: Option<Uuid>,
     pub(super) version: Option<Version>,
     pub(super) time: Option<Timestamp>,
     pub(super) words: Option<&'a str>,
@@ -57,27 +32,26 @@ pub(super) struct Values<'a> {
     pub(super) last: usize,
 }
 
-impl<'a> Values<'a> {
-    /// Those that every statement needs. `token` must be base64url with dots.
-    pub(super) fn of(token: &'a str, user: Uuid) -> Self {
+impl Values<'_> {
+    /// Those of a page: after a place, if it is not the first one.
+    pub(super) fn of_page(self, after: Option<Place>, limit: usize) -> Self {
         Self {
-            token,
-            user,
-            note: None,
-            version: None,
-            time: None,
-            words: None,
-            last: 0,
+            time: after.map(|place| place.created_at),
+            id: after.map(|place| place.id),
+            // One more than the page holds tells whether there is a next page.
+            last: limit,
+            ..self
         }
     }
 }
 
 /// Where a value goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Gap {
+pub(super) enum Gap {
     Token,
     User,
-    Note,
+    Org,
+    Id,
     Version,
     Time,
     Words,
@@ -85,10 +59,11 @@ enum Gap {
 }
 
 impl Gap {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Token,
         Self::User,
-        Self::Note,
+        Self::Org,
+        Self::Id,
         Self::Version,
         Self::Time,
         Self::Words,
@@ -96,11 +71,12 @@ impl Gap {
     ];
 
     /// What stands there while the statement is written: nothing that would be encoded.
-    const fn mark(self) -> &'static str {
+    pub(super) const fn mark(self) -> &'static str {
         match self {
             Self::Token => "GAP-TOKEN",
             Self::User => "GAP-USER",
-            Self::Note => "GAP-NOTE",
+            Self::Org => "GAP-ORG",
+            Self::Id => "GAP-ID",
             Self::Version => "GAP-VERSION",
             Self::Time => "GAP-TIME",
             Self::Words => "GAP-WORDS",
@@ -108,9 +84,6 @@ impl Gap {
         }
     }
 }
-
-/// The limit whose last row is the mark of [`Gap::Last`].
-const LIMIT: usize = 4_294_967_295;
 
 /// Method, URL and headers as an [`Outbound`](crate::seam::Outbound) has them, in pieces: each is
 /// followed by a gap, but for the last one.
@@ -124,7 +97,7 @@ impl Statement {
     /// redirects, with the token.
     pub(super) fn write(client: &Postgrest, shape: Shape) -> Result<Self, Problem> {
         let failed = |_| Problem::internal("postgrest could not build the request");
-        let request = builder(client, shape).build().build().map_err(failed)?;
+        let request = shape.build(client).build().build().map_err(failed)?;
         let mut statement = Self { pieces: Vec::new() };
         statement.add(request.method().as_str(), &[]);
         // Where a request goes, with the user's token, no value has a say in.
@@ -142,14 +115,13 @@ impl Statement {
             let own = if name == "apikey" { &[][..] } else { &Gap::ALL };
             statement.add(value, own);
         }
-        if statement
-            .pieces
-            .iter()
-            .any(|(_, gap)| *gap == Some(Gap::Token))
-        {
-            Ok(statement)
+        let mut gaps = statement.pieces.iter().map(|(_, gap)| *gap);
+        if gaps.any(|gap| gap == Some(Gap::Token)) == shape.is_for_anybody() {
+            Err(Problem::internal(
+                "a statement for another than it is meant for",
+            ))
         } else {
-            Err(Problem::internal("a statement without the user's token"))
+            Ok(statement)
         }
     }
 
@@ -191,7 +163,8 @@ impl Statement {
                 None => {}
                 Some(Gap::Token) => head.push_str(values.token),
                 Some(Gap::User) => put(&mut head, Some(values.user)),
-                Some(Gap::Note) => put(&mut head, values.note),
+                Some(Gap::Org) => put(&mut head, values.org),
+                Some(Gap::Id) => put(&mut head, values.id),
                 Some(Gap::Version) => put(&mut head, values.version),
                 Some(Gap::Time) => {
                     let time = values.time.as_ref().map(Timestamp::as_str);
@@ -215,125 +188,104 @@ fn put(head: &mut String, value: Option<impl std::fmt::Display>) {
     }
 }
 
-fn builder(client: &Postgrest, shape: Shape) -> Builder {
-    let as_the_user = |builder: Builder| builder.auth(Gap::Token.mark()).select(COLUMNS);
-    let table = as_the_user(client.from("notes"));
-    match shape {
-        Shape::Page {
-            state,
-            goes_on,
-            searches,
-        } => {
-            let mut page = mine(table, Some(state))
-                .order("created_at.desc,id.desc")
-                .limit(LIMIT);
-            if searches {
-                page = page.wfts("search", Gap::Words.mark(), Some("simple"));
-            }
-            if !goes_on {
-                return page;
-            }
-            // Row comparison, spelled so that the index begins the scan at the place: as
-            // `or(lt, and(eq, lt))` alone, Postgres reads and drops all rows before it.
-            let (time, id) = (Gap::Time.mark(), Gap::Note.mark());
-            page.lte("created_at", time)
-                .or(format!("created_at.lt.{time},id.lt.{id}"))
-        }
-        Shape::Find(filter) => one(table, filter),
-        Shape::Update(filter) => one(table, filter).update("{}"),
-        Shape::Insert => table.insert("{}"),
-        Shape::InsertOnce => as_the_user(client.rpc("create_note_once", "{}")),
-    }
-}
-
-fn mine(table: Builder, state: Option<State>) -> Builder {
-    let mine = table.eq("user_id", Gap::User.mark());
-    match state {
-        Some(State::Active) => mine.is("deleted_at", "null"),
-        Some(State::Deleted) => mine.not("is", "deleted_at", "null"),
-        None => mine,
-    }
-}
-
-/// Every UPDATE goes through here: one without an id would change all of the user's notes.
-fn one(table: Builder, filter: Filter) -> Builder {
-    let one = mine(table, filter.state).eq("id", Gap::Note.mark());
-    if filter.version {
-        one.eq("version", Gap::Version.mark())
-    } else {
-        one
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::shape::{Filter, Whose};
     use super::*;
+    use crate::note::page::State;
 
     const TOKEN: &str = "h.p.s";
     const ID: &str = "7efe3d84-2d6a-4174-899e-8ffddea7a39a";
 
+    const ORG: &str = "0f0e0d0c-2d6a-4174-899e-8ffddea7a39a";
+    const USER: &str = "00000000-0000-0000-0000-000000000001";
+
     fn shapes() -> Vec<Shape> {
-        let states = [None, Some(State::Active), Some(State::Deleted)];
-        let filters = states
-            .into_iter()
-            .flat_map(|state| [false, true].map(|version| Filter { state, version }));
-        let pages = [State::Active, State::Deleted]
-            .into_iter()
-            .flat_map(|state| [false, true].map(|goes_on| (state, goes_on)))
-            .flat_map(|(state, goes_on)| {
-                [false, true].map(|searches| Shape::Page {
-                    state,
-                    goes_on,
-                    searches,
-                })
-            });
-        filters
-            .flat_map(|filter| [Shape::Find(filter), Shape::Update(filter)])
-            .chain(pages)
-            .chain([Shape::Insert, Shape::InsertOnce])
-            .collect()
+        let both = [false, true];
+        let states = [
+            State::Active,
+            State::Deleted,
+            State::Published,
+            State::Unpublished,
+        ];
+        let mut shapes = vec![
+            Shape::Insert,
+            Shape::InsertOnce,
+            Shape::Published,
+            Shape::Org,
+            Shape::CreateOrg,
+            Shape::Join,
+            Shape::Member,
+            Shape::RemoveMember,
+            Shape::Invite,
+            Shape::Revoke,
+        ];
+        for flag in both {
+            shapes.extend([
+                Shape::Orgs { goes_on: flag },
+                Shape::UpdateOrg { version: flag },
+                Shape::Members { goes_on: flag },
+                Shape::UpdateMember { version: flag },
+                Shape::Invitations { goes_on: flag },
+            ]);
+        }
+        for whose in [Whose::Own, Whose::Org] {
+            for state in states.map(Some).into_iter().chain([None]) {
+                for flag in both {
+                    let filter = Filter {
+                        whose,
+                        state,
+                        version: flag,
+                    };
+                    shapes.extend([Shape::Find(filter), Shape::Update(filter)]);
+                    let pages = state.into_iter().flat_map(|state| {
+                        both.map(|searches| Shape::Page {
+                            whose,
+                            state,
+                            goes_on: flag,
+                            searches,
+                        })
+                    });
+                    shapes.extend(pages);
+                }
+            }
+        }
+        shapes
     }
 
     /// A key and a host that look like marks.
     fn filled(shape: Shape) -> String {
-        let client = Postgrest::new("https://4294967294.gap-user.example.com/GAP-NOTE/rest/v1")
+        let client = Postgrest::new("https://4294967294.gap-user.example.com/GAP-ID/rest/v1")
             .insert_header("apikey", "GAP-TOKEN-4294967294");
         let values = Values {
-            note: NoteId::parse(ID),
+            token: TOKEN,
+            user: Uuid::from_u128(1),
+            org: Uuid::parse_str(ORG).ok(),
+            id: Uuid::parse_str(ID).ok(),
             version: Version::try_from(7).ok(),
             time: Timestamp::from_micros(1_795_348_800_000_001),
-            last: 20,
             words: Some("a&user_id=eq.x\n\u{e9} \"b\""),
-            ..Values::of(TOKEN, Uuid::from_u128(1))
+            last: 20,
         };
         Statement::write(&client, shape).unwrap().fill(&values)
     }
 
     #[test]
-    fn every_statement_is_the_users_and_has_no_gap_left() {
+    fn every_statement_is_the_users_but_one_and_has_no_gap_left() {
         for shape in shapes() {
             let head = filled(shape);
-            assert_eq!(
-                head.matches("authorization\nBearer h.p.s\n").count(),
-                1,
-                "{head}"
-            );
+            let tokens = head.matches("authorization\nBearer h.p.s\n").count();
+            assert_eq!(tokens, usize::from(shape != Shape::Published), "{head}");
             assert_eq!(
                 head.matches("apikey\nGAP-TOKEN-4294967294\n").count(),
                 1,
                 "{head}"
             );
-            let place = "\nhttps://4294967294.gap-user.example.com/GAP-NOTE/rest/v1/";
+            let place = "\nhttps://4294967294.gap-user.example.com/GAP-ID/rest/v1/";
             assert_eq!(head.matches(place).count(), 1, "{head}");
             let rest = head.replace("GAP-TOKEN-4294967294", "").replace(place, "");
             assert!(
                 !rest.contains("GAP-") && !rest.contains("4294967294"),
-                "{head}"
-            );
-            let named = rest.contains("user_id=eq.00000000-0000-0000-0000-000000000001&");
-            assert_eq!(
-                named,
-                !matches!(shape, Shape::Insert | Shape::InsertOnce),
                 "{head}"
             );
             assert!(
@@ -344,25 +296,59 @@ mod tests {
     }
 
     #[test]
-    fn an_update_names_its_note() {
+    fn every_statement_about_rows_says_whose() {
         for shape in shapes() {
             let head = filled(shape);
-            if let Shape::Find(filter) | Shape::Update(filter) = shape {
-                assert!(head.contains(&format!("&id=eq.{ID}")), "{head}");
-                assert_eq!(head.contains("&version=eq.7"), filter.version, "{head}");
-            }
-            let method = match shape {
-                Shape::Page { .. } | Shape::Find(_) => "GET\n",
-                Shape::Update(_) => "PATCH\n",
-                Shape::Insert | Shape::InsertOnce => "POST\n",
+            let whose = match shape {
+                Shape::Page { whose, .. } => Some(whose),
+                Shape::Find(filter) | Shape::Update(filter) => Some(filter.whose),
+                _ => None,
             };
-            assert!(head.starts_with(method), "{head}");
+            let own = format!("user_id=eq.{USER}&org_id=is.null");
+            assert_eq!(head.contains(&own), whose == Some(Whose::Own), "{head}");
+            if whose == Some(Whose::Org) {
+                assert!(head.contains(&format!("&org_id=eq.{ORG}&")), "{head}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_names_its_row() {
+        for shape in shapes() {
+            let head = filled(shape);
+            let (method, one) = match shape {
+                Shape::Page { .. }
+                | Shape::Orgs { .. }
+                | Shape::Members { .. }
+                | Shape::Invitations { .. } => ("GET", String::new()),
+                Shape::Find(_) | Shape::Published => ("GET", format!("&id=eq.{ID}")),
+                Shape::Update(_) => ("PATCH", format!("&id=eq.{ID}")),
+                Shape::Insert | Shape::InsertOnce => ("POST", String::new()),
+                Shape::CreateOrg | Shape::Join | Shape::Invite => ("POST", String::new()),
+                Shape::Org => ("GET", format!("&id=eq.{ORG}")),
+                Shape::UpdateOrg { .. } => ("PATCH", format!("&id=eq.{ORG}")),
+                Shape::Member => ("GET", format!("&org_id=eq.{ORG}&user_id=eq.{ID}")),
+                Shape::UpdateMember { .. } => {
+                    ("PATCH", format!("&org_id=eq.{ORG}&user_id=eq.{ID}"))
+                }
+                Shape::RemoveMember => ("DELETE", format!("&org_id=eq.{ORG}&user_id=eq.{ID}")),
+                Shape::Revoke => ("DELETE", format!("&org_id=eq.{ORG}&id=eq.{ID}")),
+            };
+            assert!(head.starts_with(&format!("{method}\n")), "{head}");
+            assert!(head.contains(&one), "{head}");
+            let version = match shape {
+                Shape::Find(filter) | Shape::Update(filter) => filter.version,
+                Shape::UpdateOrg { version } | Shape::UpdateMember { version } => version,
+                _ => false,
+            };
+            assert_eq!(head.contains("&version=eq.7"), version, "{head}");
         }
     }
 
     #[test]
     fn times_and_words_are_encoded_and_a_page_has_its_range() {
         let head = filled(Shape::Page {
+            whose: Whose::Own,
             state: State::Active,
             goes_on: true,
             searches: true,

@@ -17,7 +17,7 @@ pub(crate) struct Timestamp([u8; LENGTH]);
 impl Timestamp {
     /// From what PostgREST (`2026-11-22T12:15:40.76+00:00`) or the embedded Supabase
     /// (`2026-11-22 12:15:40.76+00`) prints.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (local, offset) = Self::split(text.as_bytes())?;
         match offset {
             // The usual case, without calendar arithmetic: twenty rows have up to sixty times.
@@ -31,7 +31,7 @@ impl Timestamp {
     }
 
     /// From a text that begins with a time in UTC and goes on with `end`; and what is left of it.
-    pub(super) fn read_utc<'a>(text: &'a [u8], end: &str) -> Option<(Self, &'a [u8])> {
+    pub(crate) fn read_utc<'a>(text: &'a [u8], end: &str) -> Option<(Self, &'a [u8])> {
         let (time, rest) = Self::split(text)?;
         let rest = rest.strip_prefix(end.as_bytes())?;
         time.is_on_the_clock().then_some((time, rest))
