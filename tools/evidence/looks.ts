@@ -5,7 +5,7 @@
 
 import type { Accepted } from "./finding.ts";
 import { type Table } from "./rows.ts";
-import { ask, type Caller, denied, openOnPurpose, type Reply, type Rest, type Tried, type Verb } from "./tries.ts";
+import { answered, ask, type Caller, denied, openOnPurpose, type Reply, type Rest, type Tried, type Verb } from "./tries.ts";
 
 const MOST = 1000;
 const VERBS: Verb[] = ["select", "insert", "upsert", "update", "delete"];
@@ -43,21 +43,22 @@ async function select(rest: Rest, table: Table, first: Caller | undefined, calle
 
   const firsts = (await read(first, columns(first.role))).rows.map((row) => JSON.stringify(row));
   const how = `GET as both: ${first.name} ${firsts.length} rows, ${caller.name} ${seen.length} (${reply.status})`;
-  if (firsts.length === 0) return { ...one, outcome: "not tried", how: `${how}: there is none to be kept from anybody`, requests: 2 };
+  if (firsts.length === 0 && answered(reply)) return { ...one, outcome: "not tried", how: `${how}: there is none to be kept from anybody`, requests: 2 };
   const shared = seen.filter((row) => firsts.includes(row)).length;
   return { ...one, outcome: outcomeOf(reply, shared, accepted, table), how: `${how}, ${shared} of them the same`, requests: 2 };
 }
 
 function outcomeOf(reply: Reply, rows: number, accepted: Accepted[], table: Table): Tried["outcome"] {
   if (rows > 0) return openOnPurpose(accepted, table.name) ? "open on purpose" : "reached";
-  return denied(reply) ? "denied" : "nothing";
+  return denied(reply) ? "denied" : answered(reply) ? "nothing" : "not tried";
 }
 
-async function writeNothing(rest: Rest, table: Table, caller: Caller, verb: "update" | "delete" | Verb): Promise<Tried> {
+async function writeNothing(rest: Rest, table: Table, caller: Caller, verb: Verb): Promise<Tried> {
   const [column] = table.granted[`${caller.role} UPDATE`] ?? table.columns.map(({ name }) => name);
   const path = `${encodeURIComponent(table.relname)}?${table.key.map((name) => `${name}=is.null`).join("&")}`;
   const reply = await (verb === "delete" ? ask(rest, caller, table.schema, "DELETE", path) : ask(rest, caller, table.schema, "PATCH", path, { [column ?? ""]: null }));
   const refused = denied(reply);
-  const how = `${verb === "delete" ? "DELETE" : "PATCH"} where the key is null: ${reply.status}${refused ? "" : "; the verb is granted, and its policy met no row to decide on"}`;
-  return { object: table.name, as: caller.name, verb, outcome: refused ? "denied" : "nothing", how, requests: 1 };
+  const met = refused || !answered(reply) ? ` ${reply.code}` : "; the verb is granted, and its policy met no row to decide on";
+  const how = `${verb === "delete" ? "DELETE" : "PATCH"} where the key is null: ${reply.status}${met}`;
+  return { object: table.name, as: caller.name, verb, outcome: outcomeOf(reply, 0, [], table), how, requests: 1 };
 }

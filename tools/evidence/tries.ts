@@ -77,8 +77,14 @@ function parse(body: string): unknown {
   }
 }
 
-/** Refused whatever the row is: by a privilege or a policy, for an object that is not shown, or a view that takes no writes. */
-export const denied = ({ status, code }: Reply) => code === "42501" || code === "55000" || status === 401 || status === 403 || status === 404;
+/**
+ * Refused by Postgres: for want of a privilege, by a policy, or by a view that takes no writes. Nothing else counts: a
+ * token that is not taken, or a table that the API does not know, says nothing of the boundary.
+ */
+export const denied = ({ code }: Reply) => code === "42501" || code === "55000";
+
+/** Whether Postgres has had its say at all, be it that a constraint does not hold. */
+export const answered = ({ status, code }: Reply) => status < 300 || /^(?!PGRST)[0-9A-Z]{5}$/.test(code);
 
 interface Ground {
   sql: Sql;
@@ -91,7 +97,7 @@ interface Ground {
   accepted: Accepted[];
 }
 
-/** Tries all, and leaves the tables as they were. `only` narrows it to one table. */
+/** Tries all, and leaves the tables as they were. `only` narrows it to one table, or to one function: `public.f()`. */
 export async function tryAll(sql: Sql, rest: Rest, schemas: string[], owner: string, callers: Caller[], accepted: Accepted[], only?: string): Promise<Tried[]> {
   const tables = await readTables(sql, schemas);
   const found = await state(sql, tables);
@@ -101,7 +107,7 @@ export async function tryAll(sql: Sql, rest: Rest, schemas: string[], owner: str
   for (const table of tables.filter(({ name }) => !only || name === only)) {
     for (const caller of callers) tried.push(...(await tryTable(ground, table, caller)));
   }
-  if (!only) tried.push(...(await tryFunctions(ground, schemas, callers)));
+  tried.push(...(await tryFunctions(ground, schemas, callers, only)));
   await restore(sql, tables, found);
   return tried;
 }
@@ -162,6 +168,8 @@ async function trySelect({ rest, accepted }: Ground, table: Table, caller: Calle
       ask(rest, caller, table.schema, "GET", `${encodeURIComponent(table.relname)}?select=${columns}`, undefined, "count=exact"),
     ),
   );
+  const lost = replies.find((reply) => !answered(reply));
+  if (lost) return { object: table.name, as: caller.name, verb: "select", outcome: "not tried", how: `GET: ${lost.status} ${lost.code}`, requests: replies.length };
   const most = Math.max(...replies.map(({ rows, total }) => Math.max(rows.length, total)));
   const outcome = most > 0 ? (openOnPurpose(accepted, table.name) ? "open on purpose" : "reached") : replies.every(denied) ? "denied" : "nothing";
   const how = `GET of all columns and of those that are granted: ${replies.map(({ status }) => status).join(", ")}; ${most} rows`;
@@ -180,18 +188,25 @@ async function write(ground: Ground, table: Pick<Table, "schema" | "name">, call
   const statuses: string[] = [];
   let outcome: Tried["outcome"] = "denied";
   const reached: string[] = [];
-  for (const { method, path, json, prefer } of requests) {
-    const reply = await ask(ground.rest, caller, table.schema, method, path, json, prefer);
-    statuses.push(`${reply.status}${reply.code && ` ${reply.code}`}`);
+  let unheard: string | undefined;
+  const lookAfter = async ({ method, path, json }: Sent, { status, body }: Reply) => {
     const now = await state(ground.sql, ground.tables);
     const [lost, gained] = [beyond(ground.before, now), beyond(now, ground.before)];
     const foreign = gained.filter(({ table, row }) => caller.role === "anon" || refersToOwner(ground, table, row));
-    const shown = verb === "call" && reply.body.includes(ground.owner);
-    if (lost.length > 0 || foreign.length > 0 || shown) reached.push(`${method} ${path}${json === undefined ? "" : ` ${JSON.stringify(json)}`}: ${reply.status}`);
-    else if (!denied(reply) && outcome === "denied") outcome = "nothing";
-    if (gained.length > 0 && reached.length === 0) outcome = "own row";
+    const shown = verb === "call" && body.includes(ground.owner);
+    if (lost.length > 0 || foreign.length > 0 || shown) reached.push(`${method} ${path}${json === undefined ? "" : ` ${JSON.stringify(json)}`}: ${status}`);
+    else if (gained.length > 0) outcome = "own row";
     if (lost.length > 0 || gained.length > 0) await restore(ground.sql, ground.tables, ground.before);
+  };
+  for (const [at, sent] of requests.entries()) {
+    const reply = await ask(ground.rest, caller, table.schema, sent.method, sent.path, sent.json, sent.prefer);
+    statuses.push(`${reply.status}${reply.code && ` ${reply.code}`}`);
+    if (!answered(reply)) unheard ??= `${sent.method}: ${reply.status} ${reply.code}`;
+    if (!denied(reply) && outcome === "denied") outcome = "nothing";
+    // What is denied is rolled back: of those it is enough to look once.
+    if (!denied(reply) || at === requests.length - 1) await lookAfter(sent, reply);
   }
+  if (unheard && reached.length === 0) return { object: table.name, as: caller.name, verb, outcome: "not tried", how: unheard, requests: requests.length };
   const counts = [...new Set(statuses)].map((status) => `${statuses.filter((one) => one === status).length} × ${status}`).join(", ");
   return { object: table.name, as: caller.name, verb, outcome: reached.length > 0 ? "reached" : outcome, how: reached[0] ?? counts, requests: requests.length };
 }
@@ -206,7 +221,7 @@ function refersToOwner({ tables, rows, owner, accepted }: Ground, name: string, 
 }
 
 /** Every function that REST offers, with nothing for its arguments. */
-async function tryFunctions(ground: Ground, schemas: string[], callers: Caller[]): Promise<Tried[]> {
+async function tryFunctions(ground: Ground, schemas: string[], callers: Caller[], only?: string): Promise<Tried[]> {
   const functions = await ground.sql(
     `select n.nspname as schema, proname, coalesce(to_jsonb(proargnames[1:pronargs]), '[]') as arguments from pg_proc p join pg_namespace n on n.oid = pronamespace
      where n.nspname = any ($1::text[]) and prokind = 'f' and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
@@ -215,6 +230,7 @@ async function tryFunctions(ground: Ground, schemas: string[], callers: Caller[]
   );
   const tried: Tried[] = [];
   for (const { schema, proname, arguments: names } of functions as { schema: string; proname: string; arguments: string[] }[]) {
+    if (only && only !== `${schema}.${proname}()`) continue;
     const json = Object.fromEntries(names.map((name) => [name, null]));
     for (const caller of callers) tried.push(await write(ground, { schema, name: `${schema}.${proname}()` }, caller, "call", [{ method: "POST", path: `rpc/${proname}`, json }]));
   }
@@ -241,7 +257,7 @@ export function findingsOf(tried: Tried[]): Finding[] {
 
 /** Where nothing could be tried, on a database that was made for it. */
 export function notTried(tried: Tried[]): Finding[] {
-  const why = "What is not tried is not shown. The table's CHECKs or triggers refuse every row that was made up for it.";
-  const objects = [...new Set(tried.filter(({ outcome }) => outcome === "not tried").map(({ object }) => object))];
-  return objects.map((object) => ({ rule: "not-tried", level: "finding", object, what: "no row of the first user's could be made", why, mend: "-- Add a value that the table takes to candidates() in tools/evidence/rows.ts." }));
+  const why = "What is not tried is not shown: the table takes no row that was made up for it, or the API does not answer for it.";
+  const first = tried.filter(({ outcome, object }, at) => outcome === "not tried" && tried.findIndex((one) => one.outcome === "not tried" && one.object === object) === at);
+  return first.map(({ object, how }) => ({ rule: "not-tried", level: "finding", object, what: how, why, mend: "-- Add a value that the table takes to candidates() in tools/evidence/rows.ts, or see why the API does not know it." }));
 }
