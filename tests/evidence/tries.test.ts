@@ -81,7 +81,7 @@ for (const [name, flaw, reached] of [
   // What no rule about a policy's form sees: it asks who the caller is, and lets everybody in.
   ["a policy that gets it wrong", GRANT + policies("(select auth.uid()) <> user_id"), ["select", "insert", "upsert", "update", "delete"]],
   ["an insert in another's name", GRANT + policies(OWN, "(select auth.uid()) is not null"), ["insert"]],
-  ["a view that reads as its owner", "create view public.all_things as select * from public.things; grant select on public.all_things to authenticated", []],
+  ["a view that reads as its owner", "grant select on public.all_things to authenticated", []],
 ] as const) {
   test(`${name} is found by trying`, () =>
     opened(flaw, async () => {

@@ -163,7 +163,7 @@ export function another(value: unknown): unknown {
   if (typeof value !== "string") return value ?? "2026-01-01T00:00:00Z";
   if (/^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(value)) return randomUUID();
   if (/^[0-9a-f]{64}$/.test(value)) return randomBytes(32).toString("hex");
-  return value.startsWith("evidence") ? `evidence ${randomUUID()}` : value;
+  return value === "" || value.startsWith("evidence") ? `evidence ${randomUUID()}` : value;
 }
 
 /** All rows of all tables, as text. */

@@ -141,7 +141,9 @@ async function tryTable(ground: Ground, table: Table, caller: Caller): Promise<T
   const targets = rows.flatMap((row) => (table.key.length > 0 ? [`${to}?${filter(row)}`] : [])).concat(to);
 
   const inserts = rows.flatMap((row) => [whole(fresh(row)), whole(asCaller(fresh(row))), pick(fresh(row), granted("INSERT")), pick(asCaller(fresh(row)), granted("INSERT"))]);
-  const upserts = rows.flatMap((row) => [whole(row), pick(row, [...granted("INSERT"), ...table.key])]);
+  // Something in each has to be another, or an upsert that goes through would leave no trace.
+  const altered = (row: Row) => ({ ...row, ...changed(row, writable.filter((name) => !table.key.includes(name) && !table.references.some(({ column }) => column === name) && !theirs.includes(name))) });
+  const upserts = rows.flatMap((row) => [whole(altered(row)), whole(asCaller(row)), pick(altered(row), [...granted("INSERT"), ...table.key])]);
   const updates = rows.flatMap((row) => [
     changed(row, granted("UPDATE")),
     ...granted("UPDATE").map((name) => changed(row, [name])),
