@@ -86,19 +86,24 @@ test("what is accepted is no finding, and fails when it is accepted in vain", ()
     const why = "Everybody may read what is published.";
     const list = [
       ...accepted,
-      { rule: "policy-true", object: "public.notes.notes_anon", why },
-      { rule: "anon-grant", object: "SELECT (body, title) on public.notes", why },
+      { rule: "policy-true", object: "public.news.news_anon", why },
+      { rule: "anon-grant", object: "SELECT (body, title) on public.news", why },
     ];
-    await sql("create policy notes_anon on public.notes for select to anon using (deleted_at is null and title <> '')");
-    await sql("grant select (title, body) on public.notes to anon");
+    await sql(`
+      create table public.news (id uuid primary key, title text, body text, author uuid, live boolean);
+      alter table public.news enable row level security;
+      create policy news_anon on public.news for select to anon using (live);
+      grant select (title, body) on public.news to anon;
+    `);
     assert.deepEqual((await look(list)).findings, []);
 
-    await sql("grant select (user_id) on public.notes to anon; drop policy notes_anon on public.notes");
+    // One column more than was accepted, and a policy that is gone.
+    await sql("grant select (author) on public.news to anon; drop policy news_anon on public.news; create policy news_none on public.news for select to anon using (false)");
     const { findings } = await look(list);
     assert.deepEqual(findings.map(({ rule, object }) => [rule, object]), [
-      ["anon-grant", "SELECT (body, title, user_id) on public.notes"],
-      ["accepted-in-vain", "public.notes.notes_anon"],
-      ["accepted-in-vain", "SELECT (body, title) on public.notes"],
+      ["anon-grant", "SELECT (author, body, title) on public.news"],
+      ["accepted-in-vain", "public.news.news_anon"],
+      ["accepted-in-vain", "SELECT (body, title) on public.news"],
     ]);
   }));
 

@@ -54,7 +54,7 @@ export const FLAWS: Flaw[] = [
   onGood("the owner is an ordinary role, and policies are not forced", "create role keeper; alter table public.things owner to keeper; alter table public.things no force row level security", "rls-not-forced", "public.things", true),
   onGood("a client's role owns a table", "alter table public.things owner to authenticated; revoke all on public.things from authenticated", "owner-is-client", "public.things"),
 
-  onGood("anon may read a column", "grant select (title) on public.notes to anon", "anon-grant", "SELECT (title) on public.notes"),
+  onGood("anon may read a column", "grant select (title) on public.things to anon", "anon-grant", "SELECT (title) on public.things"),
   onGood("anon may insert", "grant insert on public.things to anon", "anon-grant", "INSERT on public.things"),
   onGood("everybody may read", "grant select (id) on public.things to public", "anon-grant", "SELECT (id) on public.things"),
   onGood("a client may TRUNCATE", "grant truncate on public.notes to authenticated", "grant-beyond-rows", "public.notes"),
@@ -128,7 +128,10 @@ export const FLAWS: Flaw[] = [
   onGood("a superuser's definer function stands beside an ordinary role's tables", `
     create role keeper;
     do $$ declare one regclass; begin
-      for one in select oid from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' loop execute format('alter table %s owner to keeper', one); end loop;
+      for one in select oid from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' loop
+        execute format('alter table %s owner to keeper', one);
+        execute format('alter table %s force row level security', one);
+      end loop;
     end $$;
     ${definer("private.pick", "set search_path = ''")}
   `, "definer-superuser", "private.pick()"),

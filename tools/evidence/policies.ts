@@ -203,7 +203,7 @@ function asksWho(tree: Value, { roles }: Policy, functions: Map<string, Called>)
     if (node.type !== "FUNCEXPR") return known && relationsOf([node]).length > 0;
     const called = functions.get(word(node, "funcid"));
     if (!called || called.schema === "pg_catalog") return called?.name === "current_setting";
-    return called.schema === "auth" || ASKS.test(called.source);
+    return called.schema === "auth" || ASKS.test(called.source) || (known && !called.definer && /\b(?:from|join)\b/i.test(called.source));
   });
 }
 

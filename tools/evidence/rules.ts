@@ -227,11 +227,11 @@ export const RULES: CatalogueRule[] = [
     query: `
       select called as object, format('security definer, owned by the superuser %s', rolname) as what,
         format('alter %s %s owner to %I;', case prokind when 'p' then 'procedure' else 'function' end, named, (
-          select relowner::regrole from relations group by relowner order by count(*) desc limit 1
+          select relowner::regrole from relations where relkind in ('r', 'p') group by relowner order by count(*) desc limit 1
         )) as mend
       from functions join pg_roles on pg_roles.oid = proowner
-      where prosecdef and rolsuper and exists (select from relations)
-        and not exists (select from relations join pg_roles owner on owner.oid = relowner where owner.rolsuper)
+      where prosecdef and rolsuper and exists (select from relations where relkind in ('r', 'p'))
+        and not exists (select from relations join pg_roles owner on owner.oid = relowner where relkind in ('r', 'p') and owner.rolsuper)
     `,
   },
   {
