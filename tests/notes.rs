@@ -11,7 +11,7 @@
 
 mod support;
 
-use airlock::seam::{Outbound, SendError};
+use airlock::seam::{Level, Outbound, SendError};
 use serde_json::{Value, json};
 use support::*;
 use url::Url;
@@ -100,6 +100,44 @@ fn the_users_own_token_goes_to_the_database_with_a_key_that_gives_no_right() {
             .starts_with("https://project.supabase.co/rest/v1/notes?")
     );
     assert_eq!(sent[0].body, None);
+}
+
+#[test]
+fn in_edge_only_mode_each_statement_has_a_proof_of_its_own() {
+    let proof = |statement: &Outbound| statement.header("x-edge-proof").map(str::to_owned);
+    for (secret, expected) in [
+        (
+            "airlock-edge-proof-vector-secret",
+            // At `NOW`, of alice; every statement takes a second.
+            [
+                Some(
+                    "v1.1795348800.ff831d59ab469a7d89d65e77cb1b06ca3c00e2c8b92104fbb932bf622d46e203",
+                ),
+                Some(
+                    "v1.1795348801.0f237ede89d3323834f26b6bcc05186e09f46edbeed94954626f85846aa40713",
+                ),
+            ],
+        ),
+        ("", [None, None]),
+    ] {
+        let world = World::new().with("EDGE_PROOF_SECRET", secret);
+        world.will_reply(200, json!([]));
+        world.will_reply(201, json!([row(1)]));
+        let request = put().header("x-edge-proof", "v1.1.of-the-client");
+        let answer = request.alice().signed().send(&world.gateway(), &world);
+        assert_eq!(answer.status, 201);
+        let sent = world.sent.take();
+        for (statement, expected) in sent.iter().zip(expected) {
+            let proof = proof(statement);
+            assert_eq!(proof.is_some(), expected.is_some(), "{proof:?}");
+            assert!(
+                proof
+                    .unwrap_or_default()
+                    .starts_with(expected.unwrap_or_default())
+            );
+        }
+        assert_eq!(sent.len(), 2);
+    }
 }
 
 #[test]
@@ -511,6 +549,18 @@ fn answers_of_postgrest_become_problems_and_none_of_their_words_goes_out() {
         (
             403,
             "42501",
+            "new row violates row-level security policy \"notes_edge_only\" for table \"notes\"",
+            "500 internal",
+        ),
+        (
+            403,
+            "PT403",
+            "This database answers its edge alone",
+            "500 internal",
+        ),
+        (
+            403,
+            "42501",
             "permission denied for table notes",
             "500 internal",
         ),
@@ -598,6 +648,24 @@ fn answers_of_postgrest_become_problems_and_none_of_their_words_goes_out() {
             "503 upstream_unavailable",
         ),
         (503, "PGRST002", "schema cache", "503 upstream_unavailable"),
+        (
+            500,
+            "40P01",
+            "deadlock detected",
+            "503 upstream_unavailable",
+        ),
+        (
+            503,
+            "53300",
+            "sorry, too many clients already",
+            "503 upstream_unavailable",
+        ),
+        (
+            503,
+            "57P03",
+            "the database system is starting up",
+            "503 upstream_unavailable",
+        ),
         (500, "SUP", "anything", "502 upstream_invalid"),
         (400, "P0001", "raised", "502 upstream_invalid"),
         (400, "PGRST100", "parse error", "502 upstream_invalid"),
@@ -617,6 +685,33 @@ fn answers_of_postgrest_become_problems_and_none_of_their_words_goes_out() {
     )
     .0;
     assert_eq!(conflict.problem(), "409 conflict");
+}
+
+#[test]
+fn what_our_own_migrations_lack_alarms_the_operator() {
+    for (status, code, message, level) in [
+        (
+            403,
+            "42501",
+            "permission denied for table notes",
+            Level::Error,
+        ),
+        (500, "42P17", "infinite recursion in policy", Level::Error),
+        (404, "PGRST202", "no such function", Level::Error),
+        (400, "PGRST204", "no such column", Level::Error),
+        (404, "PGRST205", "no such table", Level::Error),
+        (400, "23514", "violates check constraint", Level::Warn),
+        (401, "PGRST301", "No suitable key", Level::Warn),
+        (401, "PGRST303", "JWT expired", Level::Info),
+        (403, "42501", "violates row-level security", Level::Info),
+    ] {
+        let world = World::new();
+        world.will_reply(status, json!({"code": code, "message": message}));
+        patch().alice().signed().send(&world.gateway(), &world);
+        let logs = world.logs.borrow();
+        let (logged, line) = logs.last().unwrap();
+        assert_eq!(*logged, level, "{line}");
+    }
 }
 
 #[test]
