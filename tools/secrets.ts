@@ -2,6 +2,44 @@
 //
 // A build's strings stand side by side with nothing between them, and so nothing here asks for a border before a secret.
 
+import { execFileSync } from "node:child_process";
+import { existsSync, globSync, readFileSync } from "node:fs";
+
+import { outputs } from "./setup/worker.ts";
+
+/** A text that could hold one, one character a byte: secrets are ASCII, wherever they are. */
+export interface Place {
+  name: string;
+  text: string;
+}
+
+const git = (args: string[], input?: string) => execFileSync("git", args, { encoding: "latin1", maxBuffer: 1 << 30, ...(input !== undefined && { input }) });
+const read = (name: string): Place => ({ name, text: readFileSync(name, "latin1") });
+
+/** All files of the tree, but those that are ignored. */
+export function tree(): Place[] {
+  const files = git(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).split("\0");
+  return files.filter((file) => file !== "" && existsSync(file)).map(read);
+}
+
+/** Every version of every file, every message and every tag that any branch leads to, binary or not. */
+export function history(): Place[] {
+  const objects = git(["rev-list", "--objects", "--all"]).trim().split("\n").map((line) => [line.slice(0, 40), line.slice(41)] as const);
+  const contents = git(["cat-file", "--batch"], objects.map(([id]) => id).join("\n"));
+  let at = 0;
+  return objects.map(([id, path]) => {
+    const begin = contents.indexOf("\n", at) + 1;
+    const end = begin + Number(contents.slice(at, begin).trim().split(" ").at(-1));
+    at = end + 1;
+    return { name: `${path || "commit"} (${id.slice(0, 12)})`, text: contents.slice(begin, end) };
+  });
+}
+
+/** What is deployed or published, as far as it is built: the Worker, and the client as its package would have it. */
+export function built(): Place[] {
+  return [...outputs.filter((file) => existsSync(file)), ...globSync("client/dist/**/*.{js,ts,map}")].map(read);
+}
+
 /** What was found, without the secret itself. */
 export interface Finding {
   kind: string;

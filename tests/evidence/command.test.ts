@@ -1,0 +1,98 @@
+// The command itself: what it prints, how it ends, and that it can only read what is somebody's.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
+
+import { reading } from "../../tools/evidence/foreign.ts";
+import type { Report } from "../../tools/evidence/report.ts";
+import { type Database, openDatabase } from "../../tools/supabase/database.ts";
+import { temporaryFolder } from "../database/support.ts";
+
+const PROGRAM = fileURLToPath(new URL("../../tools/evidence.ts", import.meta.url));
+
+let folder: string;
+let database: Database;
+let server: PGLiteSocketServer;
+let url: string;
+before(async () => {
+  folder = await temporaryFolder();
+  database = await openDatabase(folder, true);
+  server = new PGLiteSocketServer({ db: database.connection.driver, port: 0, host: "127.0.0.1" });
+  await server.start();
+  url = `postgres://postgres@${server.getServerConn()}/postgres?sslmode=disable`;
+});
+after(async () => {
+  await server.stop();
+  await database.close();
+  await rm(folder, { recursive: true });
+});
+
+async function evidence(args: string[], env: Record<string, string> = {}) {
+  const child = spawn(process.execPath, [PROGRAM, ...args], { env: { ...process.env, DATABASE_URL: "", ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const ended = new Promise((resolve) => child.on("exit", resolve));
+  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
+  return { stdout, stderr, code };
+}
+
+test("the migrations have no finding: 0, and all that was tried is in one JSON object", async () => {
+  const { stdout, stderr, code } = await evidence(["--json"]);
+  assert.equal(code, 0, stdout + stderr);
+  const { findings, checked, tried } = JSON.parse(stdout) as Report;
+  assert.deepEqual(findings, []);
+  for (const what of ["rules", "tables", "policies", "files", "objects of the history", "built files"]) assert.ok((checked[what] ?? 0) > 0, what);
+  assert.ok(tried.length > 10 && tried.every(({ outcome }) => outcome !== "not tried" && outcome !== "reached"));
+  assert.equal(stderr, "");
+});
+
+test("a database by its connection string: what is not tried is said, and 1 with a finding", async () => {
+  const sound = await evidence([], { DATABASE_URL: url });
+  assert.equal(sound.code, 0, sound.stdout + sound.stderr);
+  assert.match(sound.stdout, /^Evidence of 127\.0\.0\.1:\d+\/postgres: /);
+  assert.match(sound.stdout, /^Not checked: \d+ tries: no --rest-url and --publishable-key \(as anon\)$/m);
+  assert.match(sound.stdout, /^0 findings, /m);
+
+  await database.connection.driver.exec("alter table public.notes disable row level security");
+  try {
+    const broken = await evidence(["--db-url", url]);
+    assert.equal(broken.code, 1, broken.stdout + broken.stderr);
+    assert.match(broken.stdout, /^public\.notes +rls-disabled +row level security is off$/m);
+    assert.match(broken.stdout, /Why: Without Row Level Security .*\n  SQL: alter table public\.notes enable row level security;/);
+    assert.match(broken.stdout, /^1 finding, /m);
+  } finally {
+    await database.connection.driver.exec("alter table public.notes enable row level security");
+  }
+});
+
+test("a connection string's database can only be read", async () => {
+  for (const write of ["delete from public.notes", "create table public.mine ()", "select private.apply_grants()", "set transaction read write", "select set_config('transaction_read_only', 'off', false)"]) {
+    await assert.rejects(reading(url, async (sql) => {
+      await sql("select 1");
+      await sql(write);
+    }), { code: /^(25006|25001)$/ }, write);
+  }
+  assert.deepEqual(await reading(url, (sql) => sql("select current_setting('transaction_read_only') as only")), [{ only: "on" }]);
+});
+
+test("2 when it could not check, with a sentence and nothing on stdout", async () => {
+  const odd = join(folder, "odd.json");
+  await writeFile(odd, '{"accepted": [{"rule": "policy-true"}]}');
+  for (const args of [
+    ["--db-url", "postgres://postgres@127.0.0.1:1/postgres"],
+    ["--db-url", url, "--schemas", "nowhere"],
+    ["--db-url", url, "--accepted", odd],
+    ["--db-url", url, "--user", "alice@example.com:x"],
+    ["--no-such-option"],
+  ]) {
+    const { stdout, stderr, code } = await evidence(args);
+    assert.equal(code, 2, `${args}: ${stderr}`);
+    assert.equal(stdout, "");
+    assert.match(stderr, /^airlock: could not check: .+\n$/);
+  }
+});

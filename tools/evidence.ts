@@ -1,0 +1,130 @@
+// npm run evidence: is the database the boundary that it is meant to be? An audit of its catalogue, tries over REST as
+// anon and as a second user, and a scan for secrets.
+//
+//     npm run evidence                                  the migrations of this folder, on a database of its own
+//     npm run evidence -- --db-url postgres://...       any database (or DATABASE_URL), in one read-only transaction
+//         [--rest-url https://... --publishable-key sb_publishable_... [--user email:password --user email:password]]
+//     [--schemas public,other] [--accepted FILE] [--json]
+//
+// Ends with 0 when there is no finding, 1 when there is one, 2 when it could not check.
+
+import { parseArgs } from "node:util";
+
+import { type Audit, audit, readAccepted } from "./evidence/audit.ts";
+import { signIn, startEmbedded } from "./evidence/embedded.ts";
+import type { Accepted, Finding } from "./evidence/finding.ts";
+import { reading, whereTo } from "./evidence/foreign.ts";
+import { look } from "./evidence/looks.ts";
+import { readable, type Report } from "./evidence/report.ts";
+import { readTables } from "./evidence/rows.ts";
+import { type Caller, findingsOf, notTried, type Rest, type Tried, tryAll } from "./evidence/tries.ts";
+import { built, findSecrets, history, type Place, tree } from "./secrets.ts";
+
+const ANON: Caller = { name: "anon", role: "anon" };
+const PASSWORD = "airlock-dev-password";
+
+interface Options {
+  schemas: string[];
+  accepted: Accepted[];
+  dbUrl: string | undefined;
+  rest: Rest | undefined;
+  users: [email: string, password: string][];
+  json: boolean;
+}
+
+type Looked = Audit & { database: string; tried: Tried[]; left: string[] };
+
+async function options(): Promise<Options> {
+  const { values } = parseArgs({
+    options: {
+      "db-url": { type: "string" },
+      "rest-url": { type: "string" },
+      "publishable-key": { type: "string" },
+      user: { type: "string", multiple: true, default: [] },
+      schemas: { type: "string", default: "public" },
+      accepted: { type: "string", default: "supabase/evidence.json" },
+      json: { type: "boolean", default: false },
+    },
+  });
+  const [url, publishableKey] = [values["rest-url"], values["publishable-key"]];
+  const dbUrl = values["db-url"] ?? (process.env["DATABASE_URL"] || undefined);
+  if ((url === undefined) !== (publishableKey === undefined)) throw new Error("--rest-url and --publishable-key come together.");
+  if (!dbUrl && url) throw new Error("--rest-url goes with --db-url: the database of the audit's own has a REST API already.");
+  if (values.user.length > 0 && (!url || values.user.length !== 2)) throw new Error("--user goes with --rest-url, and is given twice: whose rows are there, and who should not see them.");
+  const users = values.user.map((user): [string, string] => {
+    const [, email, password] = /^([^:]+):(.+)$/s.exec(user) ?? [];
+    if (!email || !password) throw new Error("--user takes email:password.");
+    return [email, password];
+  });
+  return {
+    schemas: values.schemas.split(","),
+    accepted: await readAccepted(values.accepted),
+    dbUrl,
+    rest: url && publishableKey ? { url: url.replace(/\/(rest\/v1\/?)?$/, ""), publishableKey } : undefined,
+    users,
+    json: values.json,
+  };
+}
+
+/** A database for nothing but this: what is tried there may be written. */
+async function ofMigrations({ schemas, accepted }: Options): Promise<Looked> {
+  const { supabase, rest, stop } = await startEmbedded();
+  try {
+    const { sql } = supabase;
+    await sql("begin");
+    const found = await audit(sql, schemas, accepted);
+    await sql("rollback");
+    const [alice, bob] = [await signIn(rest, "alice@example.com", PASSWORD), await signIn(rest, "bob@example.com", PASSWORD)];
+    const tried = await tryAll(sql, rest, schemas, alice.id, [ANON, bob], accepted);
+    return { ...found, findings: [...found.findings, ...findingsOf(tried), ...notTried(tried)], tried, left: [], database: "supabase/migrations on an empty database" };
+  } finally {
+    await stop();
+  }
+}
+
+async function ofUrl(url: string, { schemas, accepted, rest, users }: Options): Promise<Looked> {
+  const { tables, ...found } = await reading(url, async (sql) => ({ ...(await audit(sql, schemas, accepted)), tables: await readTables(sql, schemas) }));
+  const [first, second] = rest ? await Promise.all(users.map(([email, password]) => signIn(rest, email, password))) : [];
+  const tried = await look(rest, tables, first, second, accepted);
+  const whys = tried.flatMap(({ outcome, how, as }) => (outcome === "not tried" ? [`${how} (as ${as})`] : []));
+  const left = [...new Set(whys)].map((why) => `${whys.filter((one) => one === why).length} tries: ${why}`);
+  return { ...found, findings: [...found.findings, ...findingsOf(tried)], tried, left, database: whereTo(url) };
+}
+
+/** Keys that pass by every policy, where they could be read. */
+function secrets(): Pick<Report, "findings" | "checked" | "left"> {
+  const sources: [string, () => Place[]][] = [["files", tree], ["objects of the history", history], ["built files", built]];
+  const scan: Pick<Report, "findings" | "checked" | "left"> = { findings: [], checked: {}, left: [] };
+  const why = "Whoever reads it passes by every policy, or signs as somebody else. What was committed once stays in every clone.";
+  const mend = "-- Revoke the key where it was made, then take it out of the file; the history keeps it, which no longer matters.";
+  for (const [name, places] of sources) {
+    try {
+      const found = places();
+      scan.checked[name] = found.length;
+      if (found.length === 0) scan.left.push(`${name}: there are none`);
+      for (const { name: object, text } of found) {
+        for (const { kind, begins } of findSecrets(text)) scan.findings.push({ rule: "secret", level: "finding", object, what: `${kind}: ${begins}`, why, mend });
+      }
+    } catch (error) {
+      scan.left.push(`${name}: ${(error as Error).message.split("\n")[0]}`);
+    }
+  }
+  return scan;
+}
+
+async function main(): Promise<void> {
+  const chosen = await options();
+  // What the embedded Supabase says of each request that it refuses is no part of the report.
+  console.log = console.warn = console.error = () => undefined;
+  const looked = chosen.dbUrl ? await ofUrl(chosen.dbUrl, chosen) : await ofMigrations(chosen);
+  const scan = secrets();
+  const findings: Finding[] = [...looked.findings, ...scan.findings];
+  const report: Report = { ...looked, findings, checked: { ...looked.checked, ...scan.checked }, left: [...looked.left, ...scan.left] };
+  process.stdout.write(`${chosen.json ? JSON.stringify(report, null, 2) : readable(report)}\n`);
+  process.exitCode = findings.length > 0 ? 1 : 0;
+}
+
+await main().catch((error: unknown) => {
+  process.stderr.write(`airlock: could not check: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 2;
+});

@@ -1,0 +1,39 @@
+// A Supabase of the audit's own: the migrations of this folder on an empty database, for as long as it takes.
+
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { createClient } from "@supabase/supabase-js";
+
+import { startSupabase, type Supabase } from "../supabase.ts";
+import type { Caller, Rest } from "./tries.ts";
+
+export interface Embedded {
+  supabase: Supabase;
+  rest: Rest;
+  stop(): Promise<void>;
+}
+
+export async function startEmbedded(): Promise<Embedded> {
+  const dataDir = await mkdtemp(join(tmpdir(), "airlock-evidence-"));
+  const publishableKey = `sb_publishable_${randomBytes(16).toString("base64url")}`;
+  const supabase = await startSupabase({ port: 0, dataDir, publishableKey, jwtSecret: randomBytes(32).toString("base64url") });
+  return {
+    supabase,
+    rest: { url: supabase.url, publishableKey },
+    async stop() {
+      await supabase.stop();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Signs in where `rest` leads. */
+export async function signIn({ url, publishableKey }: Rest, email: string, password: string): Promise<Caller & { id: string }> {
+  const client = createClient(url, publishableKey, { auth: { persistSession: false, autoRefreshToken: false } });
+  const { data, error } = await client.auth.signInWithPassword({ email, password });
+  if (error) throw new Error(`${email} can't sign in at ${url}: ${error.message}`);
+  return { name: email, role: "authenticated", id: data.user.id, token: data.session.access_token };
+}

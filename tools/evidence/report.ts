@@ -1,0 +1,51 @@
+// What an audit prints.
+
+import { stripVTControlCharacters } from "node:util";
+
+import type { Finding } from "./finding.ts";
+import { type Tried, VERBS } from "./tries.ts";
+
+export interface Report {
+  /** Whose database it was. */
+  database: string;
+  findings: Finding[];
+  notes: Finding[];
+  checked: Record<string, number>;
+  tried: Tried[];
+  /** What could not be looked at, and why. */
+  left: string[];
+}
+
+/** Lines with their columns under one another. */
+function table(rows: string[][]): string {
+  const widths = rows[0]?.map((_, at) => Math.max(...rows.map((row) => (row[at] ?? "").length))) ?? [];
+  return rows.map((row) => row.map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0))).join("  ").trimEnd()).join("\n");
+}
+
+/** What a database holds is not for the terminal to obey. */
+const plain = (text: string) => stripVTControlCharacters(text).replace(/\s+/g, " ");
+const short = (text: string) => (text.length > 100 ? `${text.slice(0, 97)}...` : text);
+
+export function readable({ database, findings, notes, checked, tried, left }: Report): string {
+  const blocks = [`Evidence of ${database}: ${Object.entries(checked).map(([what, count]) => `${count} ${what}`).join(", ")}.`];
+  const all = [...findings, ...notes];
+  if (all.length > 0) {
+    blocks.push(table([["OBJECT", "RULE", "WHAT"], ...all.map(({ object, rule, what, level }) => [plain(object), level === "note" ? `${rule} (note)` : rule, short(plain(what))])]));
+    blocks.push(...all.map(({ object, rule, what, why, mend }) => `${rule}: ${plain(object)}\n  ${plain(what)}\n  Why: ${why}\n  SQL: ${plain(mend)}`));
+  }
+  if (tried.length > 0) blocks.push(`By trying, over REST (${tried.reduce((sum, { requests }) => sum + requests, 0)} requests):\n${matrix(tried)}`);
+  if (left.length > 0) blocks.push(left.map((line) => `Not checked: ${line}`).join("\n"));
+  blocks.push(`${findings.length} ${findings.length === 1 ? "finding" : "findings"}, ${notes.length} ${notes.length === 1 ? "note" : "notes"}.`);
+  return blocks.join("\n\n");
+}
+
+function matrix(tried: Tried[]): string {
+  const lines = new Map<string, Tried[]>();
+  for (const one of tried) lines.set(`${one.object} ${one.as}`, [...(lines.get(`${one.object} ${one.as}`) ?? []), one]);
+  const rows = [...lines.values()].map((line) => [
+    plain(line[0]?.object ?? ""),
+    plain(line[0]?.as ?? ""),
+    ...VERBS.map((verb) => line.find((one) => one.verb === verb)?.outcome ?? ""),
+  ]);
+  return table([["OBJECT", "AS", ...VERBS.map((verb) => verb.toUpperCase())], ...rows]);
+}

@@ -1,0 +1,395 @@
+// Rules about tables, views, functions and grants, as queries over the catalogue. What a policy says is in
+// policies.ts.
+
+import type { Rule } from "./finding.ts";
+
+export interface CatalogueRule extends Rule {
+  /** Gives `object`, `what` and `mend` of each fault. */
+  query: string;
+}
+
+/** What the queries are about. Schemas that Supabase keeps itself are not for their users to mend. */
+const COMMON = `
+  with exposed as (
+    select oid, nspname from pg_namespace where nspname = any ($1::text[])
+  ), own as (
+    select oid, nspname from pg_namespace
+    where nspname !~ '^pg_' and nspname <> all (array[
+      'information_schema', 'auth', 'cron', 'extensions', 'graphql', 'graphql_public', 'net', 'pgbouncer', 'pgmq', 'pgsodium',
+      'pgsodium_masks', 'realtime', '_realtime', 'storage', 'supabase_functions', 'supabase_migrations', 'vault'
+    ])
+  ), api as (
+    select oid, rolname from pg_roles where rolname in ('anon', 'authenticated')
+    union all select 0, 'public'
+  ), of_extensions as (
+    select classid, objid from pg_depend where deptype = 'e'
+  ), relations as (
+    select c.*, n.nspname, format('%s.%s', n.nspname, c.relname) as called, format('%I.%I', n.nspname, c.relname) as named
+    from pg_class c join exposed n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p', 'v', 'm', 'f')
+      and not (c.relkind = 'v' and exists (select from of_extensions where classid = 'pg_class'::regclass and objid = c.oid))
+  ), functions as (
+    select p.*, n.nspname, format('%s.%s(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as called,
+      format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as named
+    from pg_proc p join own n on n.oid = p.pronamespace
+    where p.prokind in ('f', 'p') and not exists (select from of_extensions where classid = 'pg_proc'::regclass and objid = p.oid)
+  ), table_grants as (
+    select r.oid, r.called, r.named, r.relkind, api.rolname, upper(a.privilege_type) as privilege
+    from relations r, aclexplode(coalesce(r.relacl, acldefault('r', r.relowner))) a join api on api.oid = a.grantee
+  ), column_grants as (
+    select r.oid, r.called, r.named, c.attname, api.rolname, upper(a.privilege_type) as privilege
+    from relations r join pg_attribute c on c.attrelid = r.oid and c.attnum > 0 and not c.attisdropped,
+      aclexplode(c.attacl) a join api on api.oid = a.grantee
+  )
+`;
+
+export const RULES: CatalogueRule[] = [
+  {
+    id: "rls-disabled",
+    level: "finding",
+    why: "Without Row Level Security a grant on the table is a grant on every row: any user reads or changes everybody's.",
+    query: `
+      select called as object, 'row level security is off' as what, format('alter table %s enable row level security;', named) as mend
+      from relations where relkind in ('r', 'p') and not relrowsecurity
+    `,
+  },
+  {
+    id: "no-policy",
+    level: "finding",
+    why: "With Row Level Security and no policy nobody gets at a row. A policy may have been lost, and the usual cure in haste is to turn RLS off. A policy that says false tells that it is meant.",
+    query: `
+      select called as object, 'no policy lets anybody in' as what, format(
+        'create policy %I on %s for select to authenticated using (%s);', relname || '_select', named, coalesce((
+          select format('(select auth.uid()) = %I', attname) from pg_attribute
+          where attrelid = relations.oid and attname in ('user_id', 'owner_id') and atttypid = 'uuid'::regtype and not attisdropped
+          limit 1
+        ), 'false')
+      ) as mend
+      from relations
+      where relrowsecurity and not exists (select from pg_policy where polrelid = relations.oid and polpermissive)
+    `,
+  },
+  {
+    id: "rls-not-forced",
+    level: "note",
+    why: "The table's owner is an ordinary role, and policies do not hold for an owner unless they are forced.",
+    query: `
+      select called as object, format('its owner %s is not under its policies', rolname) as what,
+        format('alter table %s force row level security;', named) as mend
+      from relations join pg_roles on pg_roles.oid = relowner
+      where relrowsecurity and not relforcerowsecurity and not rolsuper and not rolbypassrls
+    `,
+  },
+  {
+    id: "owner-is-client",
+    level: "finding",
+    why: "The owner of a table can turn its policies off, and a client can become this role.",
+    query: `
+      select called as object, format('%s owns it', rolname) as what, format('alter table %s owner to postgres;', named) as mend
+      from relations join pg_roles on pg_roles.oid = relowner where rolname in ('anon', 'authenticated')
+    `,
+  },
+  {
+    id: "anon-grant",
+    level: "finding",
+    why: "Whoever has the app has the publishable key, and with it the role anon. What anon may do, the whole world may.",
+    query: `
+      select format('%s on %s', privilege, called) as object, format('granted to %s', rolname) as what,
+        format('revoke %s on table %s from %s;', privilege, named, rolname) as mend
+      from table_grants where rolname in ('anon', 'public') and privilege <> all (array['TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN'])
+      union all
+      select format('%s (%s) on %s', privilege, string_agg(attname, ', ' order by attname), called), format('granted to %s', rolname),
+        format('revoke %s (%s) on table %s from %s;', privilege, string_agg(quote_ident(attname), ', ' order by attname), named, rolname)
+      from column_grants where rolname in ('anon', 'public') group by called, named, rolname, privilege
+    `,
+  },
+  {
+    id: "grant-beyond-rows",
+    level: "finding",
+    why: "TRUNCATE passes by every policy, REFERENCES and TRIGGER let a role tie its own objects to the table. The REST API needs none of them.",
+    query: `
+      select called as object, format('%s granted to %s', string_agg(privilege, ', ' order by privilege), rolname) as what,
+        format('revoke %s on table %s from %s;', string_agg(privilege, ', ' order by privilege), named, rolname) as mend
+      from table_grants where privilege in ('TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN') group by called, named, rolname
+    `,
+  },
+  {
+    id: "grant-whole-table",
+    level: "finding",
+    why: "A grant to write the whole table takes in each column that is added later, and those that are the database's to write: owners, versions, times.",
+    query: `
+      select called as object, format('%s on the whole table granted to %s', privilege, rolname) as what, format(
+        'revoke %1$s on table %2$s from %3$s; grant %1$s (%4$s) on table %2$s to %3$s;', privilege, named, rolname, (
+          select coalesce(string_agg(quote_ident(attname), ', ' order by attnum), 'ctid') from pg_attribute
+          where attrelid = table_grants.oid and attnum > 0 and not attisdropped and attgenerated = '' and attidentity <> 'a'
+            and attname <> all (array['id', 'user_id', 'owner_id', 'created_by', 'created_at', 'updated_at', 'version'])
+        )
+      ) as mend
+      from table_grants where rolname = 'authenticated' and privilege in ('INSERT', 'UPDATE') and relkind in ('r', 'p')
+    `,
+  },
+  {
+    id: "grant-whole-select",
+    level: "note",
+    why: "A column that is added later can be read at once. Grants by column keep it closed until somebody has thought about it.",
+    query: `
+      select called as object, format('SELECT on the whole table granted to %s', rolname) as what,
+        format('revoke select on table %1$s from %2$s; grant select (%3$s) on table %1$s to %2$s;', named, rolname, (
+          select string_agg(quote_ident(attname), ', ' order by attnum) from pg_attribute
+          where attrelid = table_grants.oid and attnum > 0 and not attisdropped
+        )) as mend
+      from table_grants where rolname = 'authenticated' and privilege = 'SELECT' and relkind in ('r', 'p')
+    `,
+  },
+  {
+    id: "service-column",
+    level: "finding",
+    why: "Who owns a row, when it was made and its version are for the database to say. A client that may write them forges them.",
+    query: `
+      select format('%s.%s', called, attname) as object, format('%s may %s it', rolname, privilege) as what,
+        format('revoke %s (%I) on table %s from %s;', privilege, attname, named, rolname) as mend
+      from column_grants
+      where privilege in ('INSERT', 'UPDATE') and (
+        attname in ('user_id', 'owner_id', 'created_by', 'created_at', 'updated_at', 'version')
+        or exists (
+          select from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+          where d.adrelid = column_grants.oid and a.attname = column_grants.attname and pg_get_expr(d.adbin, d.adrelid) like '%auth.uid()%'
+        )
+      )
+    `,
+  },
+  {
+    id: "delete-beside-soft-delete",
+    level: "finding",
+    why: "The table marks what is deleted in deleted_at, so that it can be restored. A DELETE, by REST and past the API, is for good.",
+    query: `
+      with soft as (
+        select * from relations where exists (select from pg_attribute where attrelid = relations.oid and attname = 'deleted_at' and not attisdropped)
+      )
+      select called as object, format('DELETE granted to %s', rolname) as what, format('revoke delete on table %s from %s;', named, rolname) as mend
+      from table_grants where privilege = 'DELETE' and oid in (select oid from soft)
+      union all
+      select format('%s.%s', called, polname), 'a policy for DELETE', format('drop policy %I on %s;', polname, named)
+      from soft join pg_policy on polrelid = soft.oid where polpermissive and polcmd = 'd'
+    `,
+  },
+  {
+    id: "definer-search-path",
+    level: "finding",
+    why: "The function runs with its owner's rights and finds its names by the caller's search_path: a caller who can make objects puts their own in the place of the ones it means.",
+    query: `
+      with paths as (
+        select oid, (select substring(setting from '^search_path=(.*)$') from unnest(proconfig) setting where setting like 'search_path=%') as path
+        from functions
+      )
+      select called as object,
+        case when path is null then 'security definer without a search_path' else format('%s can make objects in its search_path %s', maker, path) end as what,
+        format('alter %s %s set search_path = %L;', case prokind when 'p' then 'procedure' else 'function' end, named, '')
+          || ' -- and write names inside it with their schema' as mend
+      from functions join paths using (oid), lateral (
+        select string_agg(distinct rolname, ', ') as maker
+        from api, unnest(string_to_array(replace(replace(path, '"', ''), ' ', ''), ',')) part join pg_namespace on nspname = part
+        where api.oid <> 0 and has_schema_privilege(api.oid, pg_namespace.oid, 'CREATE')
+      ) makers
+      where prosecdef and (path is null or maker is not null)
+    `,
+  },
+  {
+    id: "definer-public",
+    level: "finding",
+    why: "Postgres lets everybody execute a new function. This one runs with its owner's rights, past the policies.",
+    query: `
+      select called as object, format('security definer, and %s may execute it', string_agg(api.rolname, ' and ' order by api.rolname)) as what,
+        format('revoke execute on %s %s from %s;', case prokind when 'p' then 'procedure' else 'function' end, named,
+          string_agg(api.rolname, ', ' order by api.rolname)) || ' -- and grant it to the roles whose policies call it' as mend
+      from functions, aclexplode(coalesce(proacl, acldefault('f', proowner))) a join api on api.oid = a.grantee
+      -- One that anon needs in a policy is out of its reach in a schema that it may not use.
+      where prosecdef and (api.oid = 0 or api.rolname = 'anon' and has_schema_privilege('anon', pronamespace, 'USAGE'))
+      group by called, named, prokind
+    `,
+  },
+  {
+    id: "definer-exposed",
+    level: "finding",
+    why: "The REST API offers every function of an exposed schema as rpc. This one runs with its owner's rights: its own checks are the only ones. It belongs into a schema of its own.",
+    query: `
+      select called as object, 'security definer, and authenticated may call it by REST' as what,
+        format('revoke execute on %s %s from authenticated;', case prokind when 'p' then 'procedure' else 'function' end, named) as mend
+      from functions, aclexplode(coalesce(proacl, acldefault('f', proowner))) a join api on api.oid = a.grantee
+      where prosecdef and api.rolname = 'authenticated' and pronamespace in (select oid from exposed)
+        and prorettype <> all (array['trigger', 'event_trigger']::regtype[])
+    `,
+  },
+  {
+    id: "definer-superuser",
+    level: "finding",
+    why: "The function runs as a superuser, though the tables belong to a lesser role: a mistake in it reaches the whole cluster.",
+    query: `
+      select called as object, format('security definer, owned by the superuser %s', rolname) as what,
+        format('alter %s %s owner to %I;', case prokind when 'p' then 'procedure' else 'function' end, named, (
+          select relowner::regrole from relations where relkind in ('r', 'p') group by relowner order by count(*) desc limit 1
+        )) as mend
+      from functions join pg_roles on pg_roles.oid = proowner
+      where prosecdef and rolsuper and exists (select from relations where relkind in ('r', 'p'))
+        and not exists (select from relations join pg_roles owner on owner.oid = relowner where relkind in ('r', 'p') and owner.rolsuper)
+    `,
+  },
+  {
+    id: "function-anon",
+    level: "finding",
+    why: "The REST API offers every function of an exposed schema as rpc, and this one to callers that nobody knows.",
+    query: `
+      select called as object, format('%s may call it by REST', string_agg(api.rolname, ' and ' order by api.rolname)) as what,
+        format('revoke execute on %s %s from %s;', case prokind when 'p' then 'procedure' else 'function' end, named,
+          string_agg(api.rolname, ', ' order by api.rolname)) as mend
+      from functions, aclexplode(coalesce(proacl, acldefault('f', proowner))) a join api on api.oid = a.grantee
+      where not prosecdef and api.rolname in ('anon', 'public') and pronamespace in (select oid from exposed)
+        and prorettype <> all (array['trigger', 'event_trigger']::regtype[])
+      group by called, named, prokind
+    `,
+  },
+  {
+    id: "view-definer",
+    level: "finding",
+    why: "Without security_invoker a view reads with its owner's rights, past the policies of its tables.",
+    query: `
+      select called as object, 'a view without security_invoker' as what, format('alter view %s set (security_invoker = true);', named) as mend
+      from relations
+      where relkind = 'v' and not exists (
+        select from pg_options_to_table(reloptions) where option_name = 'security_invoker' and option_value in ('true', 'on', 'yes', '1')
+      )
+    `,
+  },
+  {
+    id: "view-of-users",
+    level: "finding",
+    why: "The view reads from the schema auth: addresses, password hashes, tokens of everybody. They belong behind Supabase Auth.",
+    query: `
+      select called as object, format('reads auth.%s', string_agg(distinct source.relname, ', auth.')) as what,
+        format('drop %s %s;', case relations.relkind when 'm' then 'materialized view' else 'view' end, named) as mend
+      from relations join pg_rewrite on ev_class = relations.oid
+        join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = pg_rewrite.oid and d.refclassid = 'pg_class'::regclass
+        join pg_class source on source.oid = d.refobjid
+      where relations.relkind in ('v', 'm') and source.relnamespace = (select oid from pg_namespace where nspname = 'auth')
+      group by called, named, relations.relkind
+    `,
+  },
+  {
+    id: "materialized-view",
+    level: "finding",
+    why: "A materialized view has no policies, and what it holds was read as its owner.",
+    query: `
+      select called as object, format('a materialized view that %s may read', string_agg(distinct rolname, ' and ')) as what,
+        format('revoke all on table %s from public, anon, authenticated;', named) as mend
+      from (
+        select oid, called, named, rolname from table_grants where privilege = 'SELECT'
+        union select oid, called, named, rolname from column_grants where privilege = 'SELECT'
+      ) readers
+      where oid in (select oid from relations where relkind = 'm') group by called, named
+    `,
+  },
+  {
+    id: "foreign-table",
+    level: "finding",
+    why: "A foreign table has no policies: whoever may read it reads all that the other server gives.",
+    query: `
+      select called as object, format('a foreign table that %s may use', string_agg(distinct rolname, ' and ')) as what,
+        format('revoke all on table %s from public, anon, authenticated;', named) as mend
+      from (select oid, called, named, rolname from table_grants union select oid, called, named, rolname from column_grants) users
+      where oid in (select oid from relations where relkind = 'f') group by called, named
+    `,
+  },
+  {
+    id: "default-privileges",
+    level: "finding",
+    why: "Whatever this role makes next is open the moment it exists, before it has a policy.",
+    query: `
+      select format('default privileges of %s%s', owner.rolname, coalesce(' in ' || exposed.nspname, '')) as object,
+        format('%s on new %s for %s', string_agg(upper(a.privilege_type), ', ' order by a.privilege_type), kind, api.rolname) as what,
+        format('alter default privileges for role %I%s revoke all on %s from %s;', owner.rolname, coalesce(' in schema ' || quote_ident(exposed.nspname), ''), kind, api.rolname) as mend
+      from pg_default_acl d join pg_roles owner on owner.oid = defaclrole left join exposed on exposed.oid = defaclnamespace
+        cross join lateral (select case defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' end as kind) kinds
+        cross join lateral aclexplode(defaclacl) a join api on api.oid = a.grantee
+      where kind is not null and (defaclnamespace = 0 or exposed.oid is not null)
+        -- For functions Postgres itself begins with everybody, whatever is written here besides.
+        and not (kind = 'functions' and api.oid = 0 and defaclnamespace = 0)
+      group by owner.rolname, exposed.nspname, kind, api.rolname
+    `,
+  },
+  {
+    id: "schema-create",
+    level: "finding",
+    why: "Who can make objects in an exposed schema puts tables and functions of their own before everybody's eyes.",
+    query: `
+      select exposed.nspname as object, format('%s may create objects in it', api.rolname) as what,
+        format('revoke create on schema %I from %s;', exposed.nspname, api.rolname) as mend
+      from exposed join pg_namespace using (oid), aclexplode(coalesce(nspacl, acldefault('n', nspowner))) a join api on api.oid = a.grantee
+      where a.privilege_type = 'CREATE'
+    `,
+  },
+  {
+    id: "sequence-grant",
+    level: "finding",
+    why: "A sequence has no policies: who may read or set one learns how many rows there are, or makes the next insert fail.",
+    query: `
+      select format('%s.%s', exposed.nspname, relname) as object, format('%s granted to %s', string_agg(upper(privilege_type), ', ' order by privilege_type), rolname) as what,
+        format('revoke %s on sequence %I.%I from %s;', string_agg(privilege_type, ', ' order by privilege_type), exposed.nspname, relname, rolname) as mend
+      from pg_class join exposed on exposed.oid = relnamespace, aclexplode(coalesce(relacl, acldefault('S', relowner))) a join api on api.oid = a.grantee
+      -- To insert with a serial column takes USAGE.
+      where relkind = 'S' and not (rolname = 'authenticated' and upper(privilege_type) = 'USAGE')
+      group by exposed.nspname, relname, rolname
+    `,
+  },
+  {
+    id: "realtime",
+    level: "finding",
+    why: "Realtime sends the rows of a published table to those whom its policies let see them; without Row Level Security, to everybody who listens.",
+    query: `
+      select format('%s.%s', p.schemaname, p.tablename) as object, 'published to Realtime without row level security' as what,
+        format('alter table %I.%I enable row level security;', p.schemaname, p.tablename) as mend
+      from pg_publication_tables p join pg_namespace n on n.nspname = p.schemaname
+        join pg_class c on c.relnamespace = n.oid and c.relname = p.tablename
+      -- In an exposed schema this is rls-disabled.
+      where p.pubname = 'supabase_realtime' and not c.relrowsecurity and n.oid not in (select oid from exposed)
+    `,
+  },
+  {
+    id: "role-power",
+    level: "finding",
+    why: "A client can become this role, and with it all that the role can be or pass by.",
+    query: `
+      select rolname as object, 'it passes by row level security' as what, format('alter role %I nobypassrls nosuperuser;', rolname) as mend
+      from pg_roles where rolname in ('anon', 'authenticated') and (rolbypassrls or rolsuper)
+      union all
+      select member.rolname, format('it is a member of %s', role.rolname), format('revoke %I from %I;', role.rolname, member.rolname)
+      from pg_auth_members join pg_roles member on member.oid = member join pg_roles role on role.oid = roleid
+      where member.rolname in ('anon', 'authenticated')
+    `,
+  },
+  {
+    id: "extension-exposed",
+    level: "note",
+    why: "The functions of an extension in an exposed schema are offered by REST, and its names mix with yours.",
+    query: `
+      select extname as object, format('installed in the exposed schema %s', nspname) as what, format('alter extension %I set schema extensions;', extname) as mend
+      from pg_extension join exposed on exposed.oid = extnamespace
+    `,
+  },
+  {
+    id: "foreign-key-discloses",
+    level: "note",
+    why: "A foreign key is checked past the policies: whether a write is refused by it tells a caller whether a row exists that they may not see.",
+    query: `
+      select format('%s.%s', called, conname) as object, format('authenticated chooses what it refers to in %s', confrelid::regclass) as what,
+        '-- Let a trigger or a policy''s WITH CHECK refuse what the caller may not see, before the key is checked.' as mend
+      from relations join pg_constraint on conrelid = relations.oid
+      -- Whose row it is, is for service-column.
+      where contype = 'f' and confrelid <> conrelid and confrelid <> to_regclass('auth.users') and to_regrole('authenticated') is not null and not exists (
+        select from unnest(conkey) key where not has_column_privilege('authenticated', relations.oid, key, 'INSERT, UPDATE')
+      )
+    `,
+  },
+];
+
+/** All rules in one statement: `rule`, `object`, `what` and `mend` of each fault. $1 are the exposed schemas. */
+export const CATALOGUE = `${COMMON} ${RULES.map(({ id, query }) => `select '${id}' as rule, object, what, mend from (${query}) "${id}"`).join(" union all ")} order by 1, 2, 3`;

@@ -1,0 +1,106 @@
+// An expression as Postgres itself has parsed it: the text of a pg_node_tree.
+//
+// What a policy's source looks like is the author's choice; what it reads, calls and compares stands in its tree.
+
+export interface Node {
+  type: string;
+  fields: Map<string, Value[]>;
+}
+
+export type Value = Node | Value[] | string;
+
+/** A node with all nodes that it stands in, the outermost first. */
+export interface Placed {
+  node: Node;
+  within: Node[];
+}
+
+/** Reads `{OPEXPR :opno 2972 ... :args ({VAR ...} {CONST ...})}`. */
+export function parseTree(text: string): Value {
+  const tokens = [...text.matchAll(/[(){}]|(?:\\.|[^\s(){}\\])+/gs)].map(([token]) => token);
+  let at = 0;
+  const next = () => tokens[at++] ?? "";
+  const value = (): Value => {
+    const token = next();
+    if (token === "{") {
+      const fields = new Map<string, Value[]>();
+      const type = next();
+      let values: Value[] = [];
+      while (at < tokens.length && tokens[at] !== "}") {
+        if (tokens[at]?.startsWith(":")) fields.set(next().slice(1), (values = []));
+        else values.push(value());
+      }
+      at++;
+      return { type, fields };
+    }
+    if (token === "(") {
+      const list: Value[] = [];
+      while (at < tokens.length && tokens[at] !== ")") list.push(value());
+      at++;
+      return list;
+    }
+    return token;
+  };
+  return value();
+}
+
+const isNode = (value: Value | undefined): value is Node => typeof value === "object" && !Array.isArray(value);
+
+/** The nodes of a value, each before those inside it. */
+export function* nodesOf(value: Value, within: Node[] = []): Generator<Placed> {
+  if (Array.isArray(value)) for (const one of value) yield* nodesOf(one, within);
+  if (!isNode(value)) return;
+  yield { node: value, within };
+  for (const values of value.fields.values()) yield* nodesOf(values, [...within, value]);
+}
+
+/** What a field that holds one word says; "" when it is absent. */
+export function word(node: Node, field: string): string {
+  const [value] = node.fields.get(field) ?? [];
+  return typeof value === "string" ? value : "";
+}
+
+/** The nodes that a field holds, alone or as a list. */
+export function inside(node: Node, field: string): Node[] {
+  return (node.fields.get(field) ?? []).flat(1).filter((value) => isNode(value as Value)) as Node[];
+}
+
+/** Without the casts that change no value. */
+export function bare(node: Node): Node {
+  const [inner] = ["RELABELTYPE", "COERCEVIAIO"].includes(node.type) ? inside(node, "arg") : [];
+  return inner ? bare(inner) : node;
+}
+
+export const isQuery = ({ type }: Node) => type === "QUERY";
+const isTable = ({ type }: Node) => type === "RANGETBLENTRY" || type === "RTE";
+
+/** The entries of a query's FROM, in the order in which its variables count them. */
+export const entries = (query: Node) => inside(query, "rtable");
+
+/** All tables and views that a tree reads. */
+export function relationsOf(tree: Value): string[] {
+  const read = [...nodesOf(tree)].filter(({ node }) => isTable(node)).map(({ node }) => word(node, "relid"));
+  return [...new Set(read)].filter((oid) => oid !== "" && oid !== "0");
+}
+
+/** Whether a query has variables of what it stands in, and so has to be answered anew for each row of that. */
+export function correlated(query: Node): boolean {
+  for (const { node, within } of nodesOf(query)) {
+    if (node.type === "VAR" && Number(word(node, "varlevelsup")) > within.filter(isQuery).length - 1) return true;
+  }
+  return false;
+}
+
+/** Whether what stands here is worked out once a statement, not once a row: in `(select f())`, or `from f()`. */
+export function once({ within }: Placed): boolean {
+  const query = within.findLast(isQuery);
+  if (!query || correlated(query)) return false;
+  const tables = entries(query).filter((entry) => word(entry, "rtekind") !== "8");
+  return tables.length === 0 || within.slice(within.indexOf(query)).some(isTable);
+}
+
+/** The branches of which one is enough: the arguments of OR, and of OR below that. */
+export function branches(tree: Value): Value[] {
+  if (!isNode(tree) || tree.type !== "BOOLEXPR" || word(tree, "boolop") !== "or") return [tree];
+  return inside(tree, "args").flatMap(branches);
+}

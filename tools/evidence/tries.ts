@@ -1,0 +1,265 @@
+// By trying: what anon and a second user get at over REST, table by table and verb by verb, when every table has rows
+// of the first user's.
+//
+// The writes are real. So this is for a database that was made for it; of any other one, see looks.ts.
+
+import type { Accepted, Finding, Sql } from "./finding.ts";
+import { another, beyond, namesOwner, readTables, restore, type Row, seed, type State, state, type Table } from "./rows.ts";
+
+export const VERBS = ["select", "insert", "upsert", "update", "delete", "call"] as const;
+export type Verb = (typeof VERBS)[number];
+
+/** How a table or a function answered one caller. */
+export interface Tried {
+  object: string;
+  as: string;
+  verb: Verb;
+  /** `reached` is the one that must not be. */
+  outcome: "denied" | "nothing" | "own row" | "open on purpose" | "reached" | "not tried";
+  /** What was sent and what came of it. */
+  how: string;
+  requests: number;
+}
+
+/** Who tries. */
+export interface Caller {
+  name: string;
+  role: "anon" | "authenticated";
+  id?: string;
+  token?: string;
+}
+
+export interface Rest {
+  /** The project's URL. */
+  url: string;
+  publishableKey: string;
+}
+
+export interface Reply {
+  status: number;
+  code: string;
+  body: string;
+  rows: unknown[];
+  /** How many rows there are in all, by Content-Range. */
+  total: number;
+}
+
+export async function ask({ url, publishableKey }: Rest, { token }: Caller, schema: string, method: string, path: string, json?: unknown, prefer = "return=minimal"): Promise<Reply> {
+  const response = await fetch(`${url}/rest/v1/${path}`, {
+    method,
+    headers: {
+      apikey: publishableKey,
+      prefer,
+      "accept-profile": schema,
+      "content-profile": schema,
+      ...(token && { authorization: `Bearer ${token}` }),
+      ...(json !== undefined && { "content-type": "application/json" }),
+    },
+    body: json === undefined ? null : JSON.stringify(json),
+    signal: AbortSignal.timeout(30_000),
+  });
+  const body = await response.text();
+  const parsed = parse(body);
+  return {
+    status: response.status,
+    code: String((parsed as { code?: unknown } | undefined)?.code ?? ""),
+    body,
+    rows: Array.isArray(parsed) ? parsed : [],
+    total: Number(/\/(\d+)$/.exec(response.headers.get("content-range") ?? "")?.[1] ?? 0),
+  };
+}
+
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Refused by Postgres: for want of a privilege, by a policy, or by a view that takes no writes. Nothing else counts: a
+ * token that is not taken, or a table that the API does not know, says nothing of the boundary.
+ */
+export const denied = ({ code }: Reply) => code === "42501" || code === "55000";
+
+/** Whether Postgres has had its say at all, be it that a constraint does not hold. */
+export const answered = ({ status, code }: Reply) => status < 300 || /^(?!PGRST)[0-9A-Z]{5}$/.test(code);
+
+interface Ground {
+  sql: Sql;
+  rest: Rest;
+  tables: Table[];
+  /** The first user's. */
+  rows: Map<string, Row[]>;
+  before: State;
+  owner: string;
+  accepted: Accepted[];
+}
+
+/** Tries all, and leaves the tables as they were. `only` narrows it to one table, or to one function: `public.f()`. */
+export async function tryAll(sql: Sql, rest: Rest, schemas: string[], owner: string, callers: Caller[], accepted: Accepted[], only?: string): Promise<Tried[]> {
+  const tables = await readTables(sql, schemas);
+  const found = await state(sql, tables);
+  const rows = await seed(sql, tables, owner);
+  const ground: Ground = { sql, rest, tables, rows, owner, accepted, before: await state(sql, tables) };
+  const tried: Tried[] = [];
+  for (const table of tables.filter(({ name }) => !only || name === only)) {
+    for (const caller of callers) tried.push(...(await tryTable(ground, table, caller)));
+  }
+  tried.push(...(await tryFunctions(ground, schemas, callers, only)));
+  await restore(sql, tables, found);
+  return tried;
+}
+
+async function tryTable(ground: Ground, table: Table, caller: Caller): Promise<Tried[]> {
+  const seeded = ground.rows.get(table.name) ?? [];
+  const one = { object: table.name, as: caller.name };
+  const tried = [await trySelect(ground, table, caller)];
+  if (!table.isView && seeded.length === 0) {
+    const how = "no row of the first user's could be made";
+    return [...tried, ...VERBS.filter((verb) => verb !== "select" && verb !== "call").map((verb): Tried => ({ ...one, verb, outcome: "not tried", how, requests: 0 }))];
+  }
+  const column = table.columns[0]?.name ?? "";
+  const rows = seeded.length > 0 ? seeded : [{ [column]: null }];
+  const granted = (privilege: string) => table.granted[`${caller.role} ${privilege}`] ?? [];
+  const pick = (row: Row, names: string[]) => Object.fromEntries(Object.entries(row).filter(([name]) => names.includes(name)));
+  const writable = table.columns.filter(({ generated }) => !generated).map(({ name }) => name);
+  const theirs = table.columns.filter((column) => namesOwner(table, column)).map(({ name }) => name);
+  const fresh = (row: Row) =>
+    Object.fromEntries(Object.entries(row).map(([name, value]) => {
+      const column = table.columns.find((one) => one.name === name);
+      const refers = table.references.some((one) => one.column === name) || theirs.includes(name);
+      return [name, column?.unique && !refers ? another(value) : value];
+    }));
+  const asCaller = (row: Row) => ({ ...row, ...Object.fromEntries(caller.id ? theirs.map((name) => [name, caller.id]) : []) });
+  const whole = (row: Row) => pick(row, writable);
+  const changed = (row: Row, names: string[]) => Object.fromEntries(names.filter((name) => name in row).map((name) => [name, another(row[name])]));
+  const filter = (row: Row) => table.key.map((name) => `${name}=eq.${encodeURIComponent(String(row[name]))}`).join("&");
+  const to = encodeURIComponent(table.relname);
+  // One row by its key, and all at once.
+  const targets = rows.flatMap((row) => (table.key.length > 0 ? [`${to}?${filter(row)}`] : [])).concat(to);
+
+  const inserts = rows.flatMap((row) => [whole(fresh(row)), whole(asCaller(fresh(row))), pick(fresh(row), granted("INSERT")), pick(asCaller(fresh(row)), granted("INSERT"))]);
+  // Something in each has to be another, or an upsert that goes through would leave no trace.
+  const altered = (row: Row) => ({ ...row, ...changed(row, writable.filter((name) => !table.key.includes(name) && !table.references.some(({ column }) => column === name) && !theirs.includes(name))) });
+  const upserts = rows.flatMap((row) => [whole(altered(row)), whole(asCaller(row)), pick(altered(row), [...granted("INSERT"), ...table.key])]);
+  const updates = rows.flatMap((row) => [
+    changed(row, granted("UPDATE")),
+    ...granted("UPDATE").map((name) => changed(row, [name])),
+    pick(asCaller(row), theirs),
+    whole(asCaller(row)),
+  ]);
+  const bodies = (list: Row[]) => [...new Map(list.filter((body) => Object.keys(body).length > 0).map((body) => [JSON.stringify(body), body])).values()];
+  tried.push(
+    await write(ground, table, caller, "insert", bodies(inserts).map((json) => ({ method: "POST", path: to, json }))),
+    await write(ground, table, caller, "upsert", bodies(upserts).map((json) => ({ method: "POST", path: to, json, prefer: "return=minimal, resolution=merge-duplicates" }))),
+    await write(ground, table, caller, "update", targets.flatMap((path) => bodies(updates).map((json) => ({ method: "PATCH", path, json })))),
+    await write(ground, table, caller, "delete", targets.map((path) => ({ method: "DELETE", path }))),
+  );
+  return tried;
+}
+
+/** Whether the list lets everybody read some rows of a table. */
+export const openOnPurpose = (accepted: Accepted[], table: string) => accepted.some(({ rule, object }) => rule === "policy-true" && object.startsWith(`${table}.`));
+
+async function trySelect({ rest, accepted }: Ground, table: Table, caller: Caller): Promise<Tried> {
+  const granted = table.granted[`${caller.role} SELECT`] ?? [];
+  const replies = await Promise.all(
+    ["*", ...(granted.length > 0 ? [granted.map(encodeURIComponent).join(",")] : [])].map((columns) =>
+      ask(rest, caller, table.schema, "GET", `${encodeURIComponent(table.relname)}?select=${columns}`, undefined, "count=exact"),
+    ),
+  );
+  const lost = replies.find((reply) => !answered(reply));
+  if (lost) return { object: table.name, as: caller.name, verb: "select", outcome: "not tried", how: `GET: ${lost.status} ${lost.code}`, requests: replies.length };
+  const most = Math.max(...replies.map(({ rows, total }) => Math.max(rows.length, total)));
+  const outcome = most > 0 ? (openOnPurpose(accepted, table.name) ? "open on purpose" : "reached") : replies.every(denied) ? "denied" : "nothing";
+  const how = `GET of all columns and of those that are granted: ${replies.map(({ status }) => status).join(", ")}; ${most} rows`;
+  return { object: table.name, as: caller.name, verb: "select", outcome, how, requests: replies.length };
+}
+
+interface Sent {
+  method: string;
+  path: string;
+  json?: unknown;
+  prefer?: string;
+}
+
+/** Sends writes one after another, and after each looks at all tables. */
+async function write(ground: Ground, table: Pick<Table, "schema" | "name">, caller: Caller, verb: Verb, requests: Sent[]): Promise<Tried> {
+  const statuses: string[] = [];
+  let outcome: Tried["outcome"] = "denied";
+  const reached: string[] = [];
+  let unheard: string | undefined;
+  const lookAfter = async ({ method, path, json }: Sent, { status, body }: Reply) => {
+    const now = await state(ground.sql, ground.tables);
+    const [lost, gained] = [beyond(ground.before, now), beyond(now, ground.before)];
+    const foreign = gained.filter(({ table, row }) => caller.role === "anon" || refersToOwner(ground, table, row));
+    const shown = verb === "call" && body.includes(ground.owner);
+    if (lost.length > 0 || foreign.length > 0 || shown) reached.push(`${method} ${path}${json === undefined ? "" : ` ${JSON.stringify(json)}`}: ${status}`);
+    else if (gained.length > 0) outcome = "own row";
+    if (lost.length > 0 || gained.length > 0) await restore(ground.sql, ground.tables, ground.before);
+  };
+  for (const [at, sent] of requests.entries()) {
+    const reply = await ask(ground.rest, caller, table.schema, sent.method, sent.path, sent.json, sent.prefer);
+    statuses.push(`${reply.status}${reply.code && ` ${reply.code}`}`);
+    if (!answered(reply)) unheard ??= `${sent.method}: ${reply.status} ${reply.code}`;
+    if (!denied(reply) && outcome === "denied") outcome = "nothing";
+    // What is denied is rolled back: of those it is enough to look once.
+    if (!denied(reply) || at === requests.length - 1) await lookAfter(sent, reply);
+  }
+  if (unheard && reached.length === 0) return { object: table.name, as: caller.name, verb, outcome: "not tried", how: unheard, requests: requests.length };
+  const counts = [...new Set(statuses)].map((status) => `${statuses.filter((one) => one === status).length} × ${status}`).join(", ");
+  return { object: table.name, as: caller.name, verb, outcome: reached.length > 0 ? "reached" : outcome, how: reached[0] ?? counts, requests: requests.length };
+}
+
+/** Whether a new row is in the first user's name, or belongs to one of that user's rows. */
+function refersToOwner({ tables, rows, owner, accepted }: Ground, name: string, text: string): boolean {
+  const table = tables.find((one) => one.name === name);
+  const row = JSON.parse(text) as Row;
+  if (!table) return false;
+  if (table.columns.some((column) => namesOwner(table, column) && row[column.name] === owner)) return true;
+  return table.references.some(({ column, table: target, target: key }) => !openOnPurpose(accepted, target) && row[column] !== null && rows.get(target)?.some((one) => one[key] === row[column]));
+}
+
+/** Every function that REST offers, with nothing for its arguments. */
+async function tryFunctions(ground: Ground, schemas: string[], callers: Caller[], only?: string): Promise<Tried[]> {
+  const functions = await ground.sql(
+    `select n.nspname as schema, proname, coalesce(to_jsonb(proargnames[1:pronargs]), '[]') as arguments from pg_proc p join pg_namespace n on n.oid = pronamespace
+     where n.nspname = any ($1::text[]) and prokind = 'f' and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
+       and not exists (select from pg_depend where classid = 'pg_proc'::regclass and objid = p.oid and deptype = 'e') order by 1, 2`,
+    [schemas],
+  );
+  const tried: Tried[] = [];
+  for (const { schema, proname, arguments: names } of functions as { schema: string; proname: string; arguments: string[] }[]) {
+    if (only && only !== `${schema}.${proname}()`) continue;
+    const json = Object.fromEntries(names.map((name) => [name, null]));
+    for (const caller of callers) tried.push(await write(ground, { schema, name: `${schema}.${proname}()` }, caller, "call", [{ method: "POST", path: `rpc/${proname}`, json }]));
+  }
+  return tried;
+}
+
+const WHY: Record<Verb, string> = {
+  select: "Rows of one user's were shown to another, whatever the policies seem to say.",
+  insert: "A caller made a row in another user's name, or among that user's rows.",
+  upsert: "An insert that changes what is there already reached another user's row.",
+  update: "A caller changed a row of another user's.",
+  delete: "A caller deleted a row of another user's.",
+  call: "A function did for a caller what its tables do not let them do.",
+};
+
+/** What trying has found. A table that could not be tried is not passed over. */
+export function findingsOf(tried: Tried[]): Finding[] {
+  return tried.flatMap(({ object, as, verb, outcome, how }): Finding[] => {
+    if (outcome !== "reached") return [];
+    const mend = `-- Correct the policies and grants of ${object}: a row of each user's is for that user alone. The rules above may say which.`;
+    return [{ rule: `tried-${verb}`, level: "finding", object, what: `as ${as}: ${how}`, why: WHY[verb], mend }];
+  });
+}
+
+/** Where nothing could be tried, on a database that was made for it. */
+export function notTried(tried: Tried[]): Finding[] {
+  const why = "What is not tried is not shown: the table takes no row that was made up for it, or the API does not answer for it.";
+  const first = tried.filter(({ outcome, object }, at) => outcome === "not tried" && tried.findIndex((one) => one.outcome === "not tried" && one.object === object) === at);
+  return first.map(({ object, how }) => ({ rule: "not-tried", level: "finding", object, what: how, why, mend: "-- Add a value that the table takes to candidates() in tools/evidence/rows.ts, or see why the API does not know it." }));
+}
