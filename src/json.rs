@@ -12,9 +12,9 @@ use serde_json::{Map, Number, Value};
 /// Parses `text`, refusing repeated names at any depth. The error says nothing, on purpose: no
 /// caller may let it reach a client.
 pub(crate) fn parse(text: &[u8]) -> Result<Value, NotStrictJson> {
-    serde_json::from_slice::<Strict>(text)
+    read::<Strict>(text)
         .map(|strict| strict.0)
-        .map_err(|_| NotStrictJson)
+        .ok_or(NotStrictJson)
 }
 
 /// As [`parse`], for texts that must be an object.
@@ -23,6 +23,12 @@ pub(crate) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, NotStrictJ
         Value::Object(object) => Ok(object),
         _ => Err(NotStrictJson),
     }
+}
+
+/// What `T` takes of a text, as strictly as `T` is: for answers of the database.
+pub(crate) fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
+    // Always of a `&str`: each other kind of source would be all of the parser once more.
+    serde_json::from_str(std::str::from_utf8(text).ok()?).ok()
 }
 
 /// The text is not JSON, or means different things to different readers.

@@ -8,13 +8,14 @@ use serde::Serialize;
 
 use crate::command::{NotesCommand, Once, PublishedCommand, PutCondition};
 use crate::guard::GuardedRequest;
+use crate::json;
 use crate::note::draft::NoteDraft;
 use crate::note::page::{ListQuery, State};
 use crate::note::published::PublishedNote;
 use crate::note::{Note, NoteId, Scope};
 use crate::precondition::{IfMatch, IfNoneMatch};
 use crate::problem::{Code, Problem};
-use crate::reply::{Response, document, empty, json};
+use crate::reply::{self, Response, document, empty};
 use crate::seam::Edge;
 use crate::store::{Database, Inserted, NewNote, Store, Target};
 
@@ -82,8 +83,9 @@ pub(crate) async fn published(
     edge: &impl Edge,
 ) -> Result<Response, Problem> {
     let rows = database.published(request, id, edge).await?;
-    let rows: Vec<PublishedNote<'_>> = serde_json::from_slice(&rows)
-        .map_err(|_| Problem::upstream_invalid("the answer is no array of published notes"))?;
+    let rows: Vec<PublishedNote<'_>> = json::read(&rows).ok_or(Problem::upstream_invalid(
+        "the answer is no array of published notes",
+    ))?;
     let note = match rows.as_slice() {
         [] => return Err(Problem::new(Code::NotFound, "No such note is published.")),
         [note] => note,
@@ -92,7 +94,7 @@ pub(crate) async fn published(
     let response = if condition.is_some_and(|condition| condition.names(note.version)) {
         empty(304)
     } else {
-        json(200, note)
+        reply::json(200, note)
     };
     // As long as a note may go on being shown after it was taken back.
     Ok(response

@@ -11,7 +11,7 @@
 
 mod support;
 
-use airlock::seam::{Outbound, SendError};
+use airlock::seam::{Level, Outbound, SendError};
 use serde_json::{Value, json};
 use support::*;
 use url::Url;
@@ -598,6 +598,24 @@ fn answers_of_postgrest_become_problems_and_none_of_their_words_goes_out() {
             "503 upstream_unavailable",
         ),
         (503, "PGRST002", "schema cache", "503 upstream_unavailable"),
+        (
+            500,
+            "40P01",
+            "deadlock detected",
+            "503 upstream_unavailable",
+        ),
+        (
+            503,
+            "53300",
+            "sorry, too many clients already",
+            "503 upstream_unavailable",
+        ),
+        (
+            503,
+            "57P03",
+            "the database system is starting up",
+            "503 upstream_unavailable",
+        ),
         (500, "SUP", "anything", "502 upstream_invalid"),
         (400, "P0001", "raised", "502 upstream_invalid"),
         (400, "PGRST100", "parse error", "502 upstream_invalid"),
@@ -617,6 +635,33 @@ fn answers_of_postgrest_become_problems_and_none_of_their_words_goes_out() {
     )
     .0;
     assert_eq!(conflict.problem(), "409 conflict");
+}
+
+#[test]
+fn what_our_own_migrations_lack_alarms_the_operator() {
+    for (status, code, message, level) in [
+        (
+            403,
+            "42501",
+            "permission denied for table notes",
+            Level::Error,
+        ),
+        (500, "42P17", "infinite recursion in policy", Level::Error),
+        (404, "PGRST202", "no such function", Level::Error),
+        (400, "PGRST204", "no such column", Level::Error),
+        (404, "PGRST205", "no such table", Level::Error),
+        (400, "23514", "violates check constraint", Level::Warn),
+        (401, "PGRST301", "No suitable key", Level::Warn),
+        (401, "PGRST303", "JWT expired", Level::Info),
+        (403, "42501", "violates row-level security", Level::Info),
+    ] {
+        let world = World::new();
+        world.will_reply(status, json!({"code": code, "message": message}));
+        patch().alice().signed().send(&world.gateway(), &world);
+        let logs = world.logs.borrow();
+        let (logged, line) = logs.last().unwrap();
+        assert_eq!(*logged, level, "{line}");
+    }
 }
 
 #[test]

@@ -16,6 +16,8 @@ const TITLE_MAX: u64 = 200;
 /// Longest body, in Unicode scalar values. The database's `notes_body_length`.
 const BODY_MAX: u64 = 20_000;
 
+const MEMBERS: &[&str] = &["title", "body"];
+
 /// A whole note, to be created or to replace one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Validate)]
 pub(crate) struct NoteDraft {
@@ -47,28 +49,26 @@ impl NoteDraft {
 
     /// `title` is required, an absent `body` is empty.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Problem> {
-        let mut members = Members::parse(json, ["title", "body"])?;
+        let mut members = Members::parse(json, MEMBERS)?;
         members.require("title");
-        let ([title, body], errors) = members.into_texts();
         let draft = Self {
-            title: trimmed(title).unwrap_or_default(),
-            body: body.unwrap_or_default(),
+            title: trimmed(members.take("title")).unwrap_or_default(),
+            body: members.take("body").unwrap_or_default(),
         };
-        checked(draft, errors)
+        checked(draft, members.into_errors())
     }
 }
 
 impl NotePatch {
     /// At least one field.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Problem> {
-        let mut members = Members::parse(json, ["title", "body"])?;
+        let mut members = Members::parse(json, MEMBERS)?;
         members.require_any("must have title, body or both");
-        let ([title, body], errors) = members.into_texts();
         let patch = Self {
-            title: trimmed(title),
-            body,
+            title: trimmed(members.take("title")),
+            body: members.take("body"),
         };
-        checked(patch, errors)
+        checked(patch, members.into_errors())
     }
 }
 

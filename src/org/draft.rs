@@ -49,20 +49,20 @@ impl OrgDraft {
     }
 
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Problem> {
-        let mut members = Members::parse(json, ["name"])?;
+        let mut members = Members::parse(json, &["name"])?;
         members.require("name");
-        let ([name], errors) = members.into_texts();
         // Stored trimmed of Unicode White_Space, which is what `trim` removes.
-        let name = name.unwrap_or_default().trim().to_owned();
-        checked(Self { name }, errors)
+        let name = members.take("name").unwrap_or_default().trim().to_owned();
+        checked(Self { name }, members.into_errors())
     }
 }
 
 impl RoleDraft {
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Problem> {
-        let mut members = Members::parse(json, ["role"])?;
+        let mut members = Members::parse(json, &["role"])?;
         members.require("role");
-        let ([role], mut errors) = members.into_texts();
+        let role = members.take("role");
+        let mut errors = members.into_errors();
         let known = match role.as_deref() {
             Some("owner") => Some(Role::Owner),
             Some("editor") => Some(Role::Editor),
@@ -90,9 +90,10 @@ impl InvitationToken {
 
     /// From the body of the request that accepts it.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Problem> {
-        let mut members = Members::parse(json, ["token"])?;
+        let mut members = Members::parse(json, &["token"])?;
         members.require("token");
-        let ([token], mut errors) = members.into_texts();
+        let token = members.take("token");
+        let mut errors = members.into_errors();
         let form = |token: &String| {
             URL_SAFE_NO_PAD
                 .decode(token)

@@ -6,6 +6,7 @@
 
 use serde::Deserialize;
 
+use crate::json;
 use crate::problem::{At, FieldError, Problem};
 use crate::seam::Reply;
 
@@ -21,7 +22,7 @@ const UNIQUE_VIOLATION: &str = "23505";
 
 impl PgError {
     fn read(reply: &Reply) -> Option<Self> {
-        serde_json::from_slice(&reply.body).ok()
+        json::read(&reply.body)
     }
 }
 

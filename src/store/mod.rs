@@ -14,12 +14,15 @@ mod statement;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use postgrest::Postgrest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::json;
 use crate::problem::Problem;
 use crate::replay::Admitted;
 use crate::seam::{Edge, Millis, Outbound, Reply, SendError};
@@ -80,24 +83,31 @@ impl Database {
         Ok(statement)
     }
 
-    async fn send(
-        &self,
+    /// Boxed, or the whole of it would be in the module once for each of the thirty places that ask.
+    fn send<'a>(
+        &'a self,
         shape: Shape,
         values: &Values<'_>,
         body: Option<Vec<u8>>,
         deadline: Millis,
-        edge: &impl Edge,
-    ) -> Result<Reply, Problem> {
-        let head = self.statement(shape)?.fill(values);
-        let request = Outbound { head, body };
-        match edge.send(request, REPLY_MAX, deadline).await {
-            Ok(reply) => Ok(reply),
-            Err(SendError::Timeout) => Err(Problem::upstream_timeout("no whole answer in time")),
-            Err(SendError::Unreachable) => {
-                Err(Problem::upstream_unavailable("no connection, or it broke"))
+        edge: &'a impl Edge,
+    ) -> Pin<Box<dyn Future<Output = Result<Reply, Problem>> + 'a>> {
+        let head = self
+            .statement(shape)
+            .map(|statement| statement.fill(values));
+        Box::pin(async move {
+            let request = Outbound { head: head?, body };
+            match edge.send(request, REPLY_MAX, deadline).await {
+                Ok(reply) => Ok(reply),
+                Err(SendError::Timeout) => {
+                    Err(Problem::upstream_timeout("no whole answer in time"))
+                }
+                Err(SendError::Unreachable) => {
+                    Err(Problem::upstream_unavailable("no connection, or it broke"))
+                }
+                Err(SendError::TooLarge) => Err(Problem::upstream_invalid("more than 16 MiB")),
             }
-            Err(SendError::TooLarge) => Err(Problem::upstream_invalid("more than 16 MiB")),
-        }
+        })
     }
 }
 
@@ -119,15 +129,14 @@ impl<E: Edge> Store<'_, E> {
         }
     }
 
-    async fn send(
+    fn send(
         &self,
         shape: Shape,
         values: &Values<'_>,
         body: Option<Vec<u8>>,
-    ) -> Result<Reply, Problem> {
+    ) -> Pin<Box<dyn Future<Output = Result<Reply, Problem>> + '_>> {
         self.database
             .send(shape, values, body, self.deadline, self.edge)
-            .await
     }
 }
 
@@ -142,8 +151,9 @@ fn rows(reply: Reply) -> Result<Vec<u8>, Problem> {
 
 /// Rows of a kind of their own.
 fn typed<T: DeserializeOwned>(rows: &[u8]) -> Result<Vec<T>, Problem> {
-    serde_json::from_slice(rows)
-        .map_err(|_| Problem::upstream_invalid("the answer is no array of such rows"))
+    json::read(rows).ok_or(Problem::upstream_invalid(
+        "the answer is no array of such rows",
+    ))
 }
 
 /// The one row of a statement about one thing, or none.

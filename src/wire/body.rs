@@ -16,10 +16,11 @@ use crate::problem::{At, Code, FieldError, Problem};
 /// No answer needs more flaws than this; a body may hold tens of thousands.
 const FLAWS_MAX: usize = 16;
 
-/// The members of a body as they were found, in the order of their names.
-pub(crate) struct Members<const N: usize> {
-    names: [&'static str; N],
-    values: [Value; N],
+/// The members of a body as they were found.
+pub(crate) struct Members {
+    names: &'static [&'static str],
+    /// In the order of their names.
+    values: Vec<Value>,
     errors: Vec<FieldError>,
 }
 
@@ -30,9 +31,9 @@ enum Value {
     Other,
 }
 
-impl<const N: usize> Members<N> {
+impl Members {
     /// 400 for what is no JSON, 422 for what is no object.
-    pub(crate) fn parse(json: &[u8], names: [&'static str; N]) -> Result<Self, Problem> {
+    pub(crate) fn parse(json: &[u8], names: &'static [&'static str]) -> Result<Self, Problem> {
         // Two passes: whether a text is JSON at all must not depend on where its first flaw of
         // shape lies. `IgnoredAny` checks the grammar without recursion, whatever the depth; it
         // does not look into strings that it skips, hence UTF-8 first.
@@ -47,7 +48,7 @@ impl<const N: usize> Members<N> {
 
         let members = Self {
             names,
-            values: std::array::from_fn(|_| Value::Absent),
+            values: names.iter().map(|_| Value::Absent).collect(),
             errors: Vec::new(),
         };
         let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -92,13 +93,19 @@ impl<const N: usize> Members<N> {
         }
     }
 
-    /// The members' texts, none where a member is absent or no string; and all flaws of shape.
-    pub(crate) fn into_texts(self) -> ([Option<String>; N], Vec<FieldError>) {
-        let text = |value| match value {
+    /// The text of this member; none if it is absent or no string.
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<String> {
+        let mut members = self.names.iter().zip(&mut self.values);
+        let (_, value) = members.find(|(one, _)| **one == name)?;
+        match std::mem::replace(value, Value::Absent) {
             Value::Text(text) => Some(text),
             Value::Absent | Value::Other => None,
-        };
-        (self.values.map(text), self.errors)
+        }
+    }
+
+    /// All flaws of shape.
+    pub(crate) fn into_errors(self) -> Vec<FieldError> {
+        self.errors
     }
 
     fn note_flaw(&mut self, name: &str, code: &'static str, message: &'static str) {
@@ -164,7 +171,7 @@ fn pointer(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-impl<'de, const N: usize> DeserializeSeed<'de> for Members<N> {
+impl<'de> DeserializeSeed<'de> for Members {
     type Value = Self;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self, D::Error> {
@@ -172,7 +179,7 @@ impl<'de, const N: usize> DeserializeSeed<'de> for Members<N> {
     }
 }
 
-impl<'de, const N: usize> Visitor<'de> for Members<N> {
+impl<'de> Visitor<'de> for Members {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

