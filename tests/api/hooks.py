@@ -74,21 +74,23 @@ def given(name):
 
 
 # What no schema can say: the generator for headers knows no quotation mark, without which there is no entity tag,
-# a cursor is one that the list has given, and chance finds no organisation and no token.
-ORGS = given("ORGS")
+# a cursor is one that the list has given, and chance finds no organisation, no published note and no token.
+ORGS, MEMBERS, PUBLISHED, TOKENS = (given(name) for name in ("ORGS", "MEMBERS", "PUBLISHED", "TOKENS"))
 TAG = st.sampled_from(['"1"', 'W/"1"', '"2"', '"3"', '"4"', '"x"', '""'])
 FORMATS = {
     "IfMatch": ("entity-tag", st.just("*") | TAG),
     "IfNoneMatch": ("entity-tags", st.just("*") | st.lists(TAG, min_size=1, max_size=3).map(", ".join)),
     "Cursor": ("cursor", st.sampled_from(given("CURSORS"))),
-    "OrgId": ("org-id", st.sampled_from(ORGS)),
-    "UserId": ("user-id", st.sampled_from(given("MEMBERS"))),
-    "InvitationId": ("invitation-id", st.uuids().map(str)),
-    "NoteId": ("note-id", st.uuids().map(str) | st.sampled_from(ORGS)),
 }
-for name, strategy in FORMATS.values():
+PATH_FORMATS = {
+    "org_id": ("org-id", st.sampled_from(ORGS)),
+    "user_id": ("user-id", st.sampled_from(MEMBERS)),
+    "id": ("id", st.uuids().map(str)),
+}
+PUBLISHED_ID = ("published-id", st.sampled_from(PUBLISHED))
+for name, strategy in (*FORMATS.values(), *PATH_FORMATS.values(), PUBLISHED_ID):
     schemathesis.openapi.format(name, strategy)
-schemathesis.openapi.format("invitation-token", st.sampled_from(given("TOKENS")))
+schemathesis.openapi.format("invitation-token", st.sampled_from(TOKENS))
 
 
 @schemathesis.hook
@@ -96,16 +98,27 @@ def before_load_schema(context, raw_schema):
     components = raw_schema["components"]
     parameters = components["parameters"]
     for parameter, (name, _) in FORMATS.items():
-        if parameters[parameter]["in"] == "path":
-            # The format of its own is that of every id.
-            parameters[parameter]["schema"] = {"type": "string", "format": name}
-        else:
-            parameters[parameter]["schema"]["format"] = name
+        parameters[parameter]["schema"]["format"] = name
     components["schemas"]["InvitationToken"]["format"] = "invitation-token"
-    for parameter, example in (("OrgId", ORGS[0]), ("UserId", given("MEMBERS")[0]), ("InvitationId", ORGS[0])):
-        parameters[parameter]["example"] = example
+    body = components["requestBodies"]["TokenDraft"]["content"]["application/json"]
+    body["examples"]["token"]["value"]["token"] = TOKENS[0]
+
+    # Each path has an organisation of its own for its examples: one of them is about its deletion.
+    paths = raw_schema["paths"]
+    for path, org in zip([path for path in paths if "{org_id}" in path], ORGS):
+        examples = {"org_id": org, "user_id": MEMBERS[0], "id": org}
+        named = [parameters[parameter["$ref"].split("/")[-1]] for parameter in paths[path]["parameters"]]
+        ids = [(parameter, PATH_FORMATS[parameter["name"]], examples[parameter["name"]]) for parameter in named]
+        paths[path]["parameters"] = [known(*id) for id in ids]
+    paths["/v1/public/notes/{id}"]["parameters"] = [known(parameters["NoteId"], PUBLISHED_ID, PUBLISHED[0])]
+
     # An example goes into many requests, and few notes are at the document's version 3.
     parameters["IfMatch"]["example"] = "*"
+
+
+def known(parameter, format, example):
+    """A parameter of a path, with values that are there."""
+    return {**parameter, "schema": {"type": "string", "format": format[0]}, "example": example}
 
 
 @schemathesis.hook
