@@ -7,14 +7,17 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
+use serde::Serialize;
 use url::{Host, Url};
 
 use crate::guard::Apps;
 use crate::json;
+use crate::proof::Signer;
 use crate::seam::{Bindings, Millis};
 use crate::store::Database;
 use crate::token::{Keys, Verifier};
@@ -47,7 +50,7 @@ impl fmt::Display for Misconfigured {
 impl Config {
     /// Besides the configuration there are warnings, each to be logged once.
     pub(crate) fn load(bindings: &impl Bindings) -> Result<(Self, Vec<String>), Misconfigured> {
-        let optional = |name| bindings.text(name).filter(|value| !value.is_empty());
+        let optional = |name| optional(bindings, name);
         let required = |name| optional(name).ok_or_else(|| bad(name, "is missing"));
         for name in ["LIMIT_IP", "LIMIT_USER", "REPLAY"] {
             if !bindings.has(name) {
@@ -62,15 +65,12 @@ impl Config {
             .map(hs256_secret)
             .transpose()?;
         let apps = Apps::parse(&required("APP_GUARD")?).map_err(|why| bad("APP_GUARD", &why))?;
+        let signer = optional("EDGE_PROOF_SECRET")
+            .map(|secret| Signer::new(&secret).map_err(|why| bad("EDGE_PROOF_SECRET", why)))
+            .transpose()?;
         let cors = optional("CORS_ORIGINS").map_or(Ok(Vec::new()), |list| origins(&list))?;
         let millis = |name, default| {
-            optional(name).map_or(Ok(default), |text| {
-                text.parse::<u16>()
-                    .ok()
-                    .filter(|millis| *millis >= 1)
-                    .map(Millis::from)
-                    .ok_or_else(|| bad(name, "is not a number of milliseconds from 1 to 65535"))
-            })
+            whole(bindings, name, "milliseconds", 1..=u16::MAX, default).map(Millis::from)
         };
 
         let mut warnings = Vec::new();
@@ -105,6 +105,7 @@ impl Config {
                 &format!("{origin}/rest/v1"),
                 &key,
                 millis("UPSTREAM_TIMEOUT_MS", 10_000)?,
+                signer,
             ),
             cors,
             store_timeout: millis("STORE_TIMEOUT_MS", 2_000)?,
@@ -113,15 +114,51 @@ impl Config {
     }
 }
 
-fn bad(name: &'static str, reason: &str) -> Misconfigured {
+pub(crate) fn bad(name: &'static str, reason: &str) -> Misconfigured {
     Misconfigured {
         name,
         reason: reason.to_owned(),
     }
 }
 
+/// A log line that is about no request.
+pub(crate) fn notice(event: &'static str, message: &str) -> String {
+    #[derive(Serialize)]
+    struct Notice<'a> {
+        event: &'static str,
+        message: &'a str,
+    }
+    serde_json::to_string(&Notice { event, message }).unwrap_or_default()
+}
+
+/// A value that is there and not empty.
+pub(crate) fn optional(bindings: &impl Bindings, name: &str) -> Option<String> {
+    bindings.text(name).filter(|value| !value.is_empty())
+}
+
+/// A number of `unit`, or the default.
+pub(crate) fn whole(
+    bindings: &impl Bindings,
+    name: &'static str,
+    unit: &str,
+    range: RangeInclusive<u16>,
+    default: u16,
+) -> Result<u16, Misconfigured> {
+    let Some(text) = optional(bindings, name) else {
+        return Ok(default);
+    };
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    let (from, to) = range.into_inner();
+    number.ok_or_else(|| {
+        bad(
+            name,
+            &format!("is not a number of {unit} from {from} to {to}"),
+        )
+    })
+}
+
 /// https, or http to this machine; nothing but scheme, host and port.
-fn project_url(text: &str) -> Result<Url, Misconfigured> {
+pub(crate) fn project_url(text: &str) -> Result<Url, Misconfigured> {
     const NAME: &str = "SUPABASE_URL";
     let url = Url::parse(text).map_err(|_| bad(NAME, "is not a URL"))?;
     let bare = url.username().is_empty()
@@ -172,7 +209,7 @@ fn publishable_key(key: String) -> Result<String, Misconfigured> {
 }
 
 /// The `role` in a legacy key. Its signature is for Supabase to check.
-fn legacy_role(key: &str) -> Option<String> {
+pub(crate) fn legacy_role(key: &str) -> Option<String> {
     let (_, rest) = key.split_once('.')?;
     let (payload, _) = rest.split_once('.')?;
     let claims = json::parse_object(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
@@ -362,6 +399,17 @@ mod tests {
         let (config, warnings) = load(&[("SUPABASE_JWT_SECRET", Some(&"x".repeat(32)))]).unwrap();
         assert!(config.verifier.secret.is_some());
         assert_eq!(warnings.len(), 1);
+    }
+
+    #[test]
+    fn the_edge_proof_is_off_without_its_secret_which_is_long_and_printable() {
+        let name = "EDGE_PROOF_SECRET";
+        for bad in ["x".repeat(31), format!("{}\n", "x".repeat(32))] {
+            refused(name, Some(&bad));
+        }
+        assert!(load(&[(name, Some(""))]).is_ok());
+        let (_, warnings) = load(&[(name, Some(&"x".repeat(32)))]).unwrap();
+        assert!(warnings.is_empty());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::command::{Command, DataCommand, PublishedCommand};
-use crate::config::{Config, Misconfigured};
+use crate::config::{Config, Misconfigured, notice};
 use crate::cors;
 use crate::guard::{self, Head};
 use crate::limit;
@@ -38,19 +38,15 @@ pub struct Gateway {
 impl Gateway {
     /// Reads the configuration. What is wrong with it, or worth a warning, is logged here, once.
     pub fn new(bindings: &impl Bindings, log: &impl Fn(Level, &str)) -> Self {
-        let config = Config::load(bindings);
-        let line = |event, message: &str| {
-            serde_json::to_string(&Notice { event, message }).unwrap_or_default()
-        };
-        match config {
+        match Config::load(bindings) {
             Ok((config, warnings)) => {
                 for warning in warnings {
-                    log(Level::Warn, &line("warning", &warning));
+                    log(Level::Warn, &notice("warning", &warning));
                 }
                 Self { config: Ok(config) }
             }
             Err(error) => {
-                log(Level::Error, &line("misconfigured", &error.to_string()));
+                log(Level::Error, &notice("misconfigured", &error.to_string()));
                 Self { config: Err(error) }
             }
         }
@@ -236,13 +232,6 @@ struct Trace {
     code: Option<Code>,
     reason: Option<&'static str>,
     level: Level,
-}
-
-/// A line about the isolate, not about a request.
-#[derive(Serialize)]
-struct Notice<'a> {
-    event: &'static str,
-    message: &'a str,
 }
 
 #[derive(Serialize)]

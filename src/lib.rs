@@ -11,11 +11,12 @@
 //! 7. [`command`]: validation, with [`query`], [`note`], [`org`] and [`precondition`]: `Command`
 //! 8. [`replay`]: once: `Admitted`
 //! 9. [`notes`], [`orgs`]: what a command does
-//! 10. [`store`]: as PostgREST requests, with the user's own token
+//! 10. [`store`]: as PostgREST requests, with the user's own token, and a [`proof`] if there is to be one
 //! 11. [`reply`], or [`problem`]: what goes back
 //!
 //! Beside the path: [`config`] (read once), [`seam`] (what the platform does for us), [`wire`]
-//! (values as they are spelled), [`json`] (strict), [`cors`], [`openapi`].
+//! (values as they are spelled), [`json`] (strict), [`cors`], [`openapi`]. Apart from it, by the clock:
+//! [`job`].
 //!
 //! Postgres Row Level Security is the boundary. Everything here raises the price of getting to it,
 //! and none of it is trusted to be the last line.
@@ -29,6 +30,7 @@ mod edge;
 pub mod fuzzing;
 pub mod gateway;
 mod guard;
+pub mod job;
 mod json;
 mod limit;
 mod note;
@@ -38,6 +40,7 @@ mod org;
 mod orgs;
 mod precondition;
 mod problem;
+mod proof;
 mod query;
 mod replay;
 mod reply;

@@ -103,6 +103,44 @@ fn the_users_own_token_goes_to_the_database_with_a_key_that_gives_no_right() {
 }
 
 #[test]
+fn in_edge_only_mode_each_statement_has_a_proof_of_its_own() {
+    let proof = |statement: &Outbound| statement.header("x-edge-proof").map(str::to_owned);
+    for (secret, expected) in [
+        (
+            "airlock-edge-proof-vector-secret",
+            // At `NOW`, of alice; every statement takes a second.
+            [
+                Some(
+                    "v1.1795348800.ff831d59ab469a7d89d65e77cb1b06ca3c00e2c8b92104fbb932bf622d46e203",
+                ),
+                Some(
+                    "v1.1795348801.0f237ede89d3323834f26b6bcc05186e09f46edbeed94954626f85846aa40713",
+                ),
+            ],
+        ),
+        ("", [None, None]),
+    ] {
+        let world = World::new().with("EDGE_PROOF_SECRET", secret);
+        world.will_reply(200, json!([]));
+        world.will_reply(201, json!([row(1)]));
+        let request = put().header("x-edge-proof", "v1.1.of-the-client");
+        let answer = request.alice().signed().send(&world.gateway(), &world);
+        assert_eq!(answer.status, 201);
+        let sent = world.sent.take();
+        for (statement, expected) in sent.iter().zip(expected) {
+            let proof = proof(statement);
+            assert_eq!(proof.is_some(), expected.is_some(), "{proof:?}");
+            assert!(
+                proof
+                    .unwrap_or_default()
+                    .starts_with(expected.unwrap_or_default())
+            );
+        }
+        assert_eq!(sent.len(), 2);
+    }
+}
+
+#[test]
 fn every_statement_names_the_user_and_the_state() {
     let user = format!("user_id=eq.{ALICE}");
     let own = "org_id=is.null".to_owned();
@@ -507,6 +545,18 @@ fn answers_of_postgrest_become_problems_and_none_of_their_words_goes_out() {
             "42501",
             "new row violates row-level security policy for table",
             "403 forbidden",
+        ),
+        (
+            403,
+            "42501",
+            "new row violates row-level security policy \"notes_edge_only\" for table \"notes\"",
+            "500 internal",
+        ),
+        (
+            403,
+            "PT403",
+            "This database answers its edge alone",
+            "500 internal",
         ),
         (
             403,

@@ -96,9 +96,7 @@ fn an_organisation_is_made_and_shown_with_the_callers_role() {
 fn lists_are_paged_by_time_and_key() {
     let cursor = {
         let world = World::new();
-        let (_, Value::Array(mut rows)) = org("owner") else {
-            unreachable!()
-        };
+        let mut rows = org("owner").1.as_array().unwrap().clone();
         rows.push(rows[0].clone());
         world.will_reply(200, Value::Array(rows));
         let request = Request::new("GET", "/v1/orgs?limit=1").alice().signed();

@@ -76,6 +76,9 @@ function startSupabase(): { ready: Promise<string>; stop(): Promise<void> } {
       AIRLOCK_DATA: dataDir,
       SUPABASE_JWT_SECRET: settings.SUPABASE_JWT_SECRET,
       SUPABASE_PUBLISHABLE_KEY: settings.SUPABASE_PUBLISHABLE_KEY,
+      // .dev.vars may be older than the first job.
+      SUPABASE_SECRET_KEY: vars["SUPABASE_SECRET_KEY"] ?? "",
+      EDGE_PROOF_SECRET: { ...vars, ...changes }["EDGE_PROOF_SECRET"] ?? "",
     },
   });
   const ended = once(child, "exit").then(() => {

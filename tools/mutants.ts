@@ -1,12 +1,42 @@
 // npm run mutants [-- options of cargo-mutants]: changes the doors and the validation in every way that cargo-mutants
 // knows, one at a time, and asks the native tests to notice. Which files, and what is left out and why, is in
-// .cargo/mutants.toml. All of it takes hours; `-- --re src/json.rs` is one file.
+// .cargo/mutants.toml. All of it takes hours; `-- --re src/json.rs` is one file. What came of the files that were
+// looked at is put down in docs/mutants.json.
 
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { root, run } from "./setup/shell.ts";
 import { cargoTool } from "./setup/toolchain.ts";
 
+const RECORD = join(root, "docs", "mutants.json");
+const WORDS = { CaughtMutant: "caught", Timeout: "timeout", Unviable: "unviable", MissedMutant: "missed" } as const;
+
+type Counts = Record<(typeof WORDS)[keyof typeof WORDS], number>;
+
+interface Outcome {
+  summary: string;
+  scenario: "Baseline" | { Mutant: { file: string } };
+}
+
 const cargoMutants = await cargoTool("cargo-mutants", "27.1.0", "cargo-mutants", ["--locked"]);
 const output = join(root, ".airlock", "mutants");
-await run(cargoMutants, ["mutants", "--output", output, ...process.argv.slice(2)], { stdio: "inherit" });
+try {
+  await run(cargoMutants, ["mutants", "--output", output, ...process.argv.slice(2)], { stdio: "inherit" });
+} finally {
+  await record();
+}
+
+async function record(): Promise<void> {
+  const { outcomes }: { outcomes: Outcome[] } = JSON.parse(await readFile(join(output, "mutants.out", "outcomes.json"), "utf8"));
+  const found: Record<string, Counts> = {};
+  for (const { summary, scenario } of outcomes) {
+    const word = WORDS[summary as keyof typeof WORDS];
+    if (scenario === "Baseline" || !word) continue;
+    const counts = (found[scenario.Mutant.file] ??= { caught: 0, timeout: 0, unviable: 0, missed: 0 });
+    counts[word]++;
+  }
+  const before: Record<string, Counts> = JSON.parse(await readFile(RECORD, "utf8").catch(() => "{}"));
+  const all = Object.entries({ ...before, ...found }).sort(([one], [other]) => (one < other ? -1 : 1));
+  await writeFile(RECORD, `${JSON.stringify(Object.fromEntries(all), null, 2)}\n`);
+}

@@ -6,8 +6,9 @@
 //
 //     node tools/supabase.ts [--fresh]
 //
-// with SUPABASE_PORT, AIRLOCK_DATA, SUPABASE_JWT_SECRET and SUPABASE_PUBLISHABLE_KEY set. It prints
-// "supabase ready <url>", and ends on SIGTERM, on SIGINT, or with the process that forked it.
+// with SUPABASE_PORT, AIRLOCK_DATA, SUPABASE_JWT_SECRET and SUPABASE_PUBLISHABLE_KEY set, SUPABASE_SECRET_KEY if there is to
+// be one, and EDGE_PROOF_SECRET if edge-only mode is to be enforced. It prints "supabase ready <url>", and ends on SIGTERM, on
+// SIGINT, or with the process that forked it.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -16,7 +17,7 @@ import { buffer } from "node:stream/consumers";
 import { App } from "@supabase/lite";
 
 import { openDatabase, SetupError } from "./supabase/database.ts";
-import { answerAsPostgrest, caller, rest } from "./supabase/postgrest.ts";
+import { answerAsPostgrest, caller, rest, typeOfKey } from "./supabase/postgrest.ts";
 
 export interface SupabaseOptions {
   /** 0 for any free port. */
@@ -24,8 +25,10 @@ export interface SupabaseOptions {
   dataDir: string;
   /** Signs and verifies user tokens (HS256). */
   jwtSecret: string;
-  /** The one `apikey` that is accepted. */
+  /** The `apikey` that is accepted. */
   publishableKey: string;
+  /** The other one, which makes a caller without a token service_role. */
+  secretKey?: string | undefined;
   /** Start with an empty database. */
   fresh?: boolean;
 }
@@ -73,8 +76,10 @@ export async function startSupabase(options: SupabaseOptions): Promise<Supabase>
         admin: false,
         disableStudio: true,
         apiKeys: {
-          resolver: async (key) =>
-            key === options.publishableKey ? { type: "publishable", claims: caller() } : null,
+          resolver: async (key) => {
+            const type = typeOfKey(key, options);
+            return type ? { type, claims: caller() } : null;
+          },
         },
       },
     },
@@ -161,8 +166,15 @@ async function main(): Promise<void> {
     dataDir: setting("AIRLOCK_DATA"),
     jwtSecret: setting("SUPABASE_JWT_SECRET"),
     publishableKey: setting("SUPABASE_PUBLISHABLE_KEY"),
+    secretKey: process.env["SUPABASE_SECRET_KEY"],
     fresh: process.argv.includes("--fresh"),
   });
+  // What is wrong with a secret that is none, the Worker says.
+  await supabase.sql(
+    `update private.edge_settings set mode = case when good is null then 'off' else 'enforce' end, secret = good, next_secret = null
+     from substring($1::text from '^[!-~]{32,}$') as good`,
+    [process.env["EDGE_PROOF_SECRET"] ?? ""],
+  );
   let stopping: Promise<void> | undefined;
   const stop = () => (stopping ??= supabase.stop().then(() => process.exit()));
   for (const event of ["SIGTERM", "SIGINT", "disconnect"]) process.on(event, stop);

@@ -1,6 +1,7 @@
 // What wasm-bindgen makes of the crate, as far as worker.js uses it.
 declare module "airlock:bindings" {
   export function fetch(request: Request, env: unknown, context: unknown): Promise<Response>;
+  export function scheduled(event: unknown, env: unknown, context: unknown): Promise<unknown>;
   export class Replay {
     constructor(state: unknown, env: unknown);
     fetch(request: Request): Promise<Response>;

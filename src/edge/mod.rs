@@ -20,6 +20,7 @@ use worker::wasm_bindgen::prelude::wasm_bindgen;
 use worker::web_sys::console;
 
 use crate::gateway::Gateway;
+use crate::job::Jobs;
 use crate::seam::{
     Bindings, BodyError, Claim, Edge, Field, Incoming, Level, Limiter, Millis, Outbound, PublicKey,
     Reply, SendError, Unanswered, Verdict,
@@ -64,6 +65,7 @@ const TOO_LARGE: i32 = -3;
 thread_local! {
     /// The environment does not change while an isolate lives.
     static GATEWAY: OnceCell<&'static Gateway> = const { OnceCell::new() };
+    static ATTACHED: OnceCell<()> = const { OnceCell::new() };
 }
 
 /// Cloudflare's `fetch` event. (The `event` macro of `worker` would wrap request, response and promise
@@ -74,6 +76,7 @@ thread_local! {
     reason = "exported to JavaScript, which the lint can't see"
 )]
 pub fn fetch(request: JsValue, env: &JsValue, context: JsValue) -> Promise {
+    attached();
     let gateway = GATEWAY.with(|cell| *cell.get_or_init(|| start(env)));
     let exchange = Exchange::new(request, env, context);
     let response = exchange.response();
@@ -91,14 +94,44 @@ pub fn fetch(request: JsValue, env: &JsValue, context: JsValue) -> Promise {
     response
 }
 
+/// Cloudflare's `scheduled` event. What a job needs is made for this event and gone with it: the secret key
+/// is nowhere while requests are answered.
+#[wasm_bindgen]
+#[expect(
+    unreachable_pub,
+    reason = "exported to JavaScript, which the lint can't see"
+)]
+pub fn scheduled(event: JsValue, env: &JsValue, context: JsValue) -> Promise {
+    attached();
+    let jobs = Jobs::load(&Environment(env));
+    let exchange = Exchange::new(event, env, context);
+    let end = exchange.response();
+    let now = now();
+    task::spawn(now, now.saturating_add(Jobs::LONGEST), async move |id| {
+        exchange.set_task(id);
+        jobs.run(&Platform(&exchange)).await;
+        // Nobody reads it: that it is there ends the event.
+        exchange.respond(204, "", &[]);
+    });
+    end
+}
+
+/// Once per isolate, and instance of the module.
+fn attached() {
+    let wake = |id: u32, outcome: i32, bytes: Vec<u8>| task::wake(id, (outcome, bytes));
+    ATTACHED.with(|cell| {
+        cell.get_or_init(|| {
+            attach(
+                &Field::ALL.map(Field::name).join("\n"),
+                &Closure::<dyn Fn(u32, i32, Vec<u8>) -> bool>::new(wake).into_js_value(),
+            );
+        });
+    });
+}
+
 /// Once per isolate. What is made here is leaked, so that it can be borrowed for as long as a request
 /// takes.
 fn start(env: &JsValue) -> &'static Gateway {
-    let wake = |id: u32, outcome: i32, bytes: Vec<u8>| task::wake(id, (outcome, bytes));
-    attach(
-        &Field::ALL.map(Field::name).join("\n"),
-        &Closure::<dyn Fn(u32, i32, Vec<u8>) -> bool>::new(wake).into_js_value(),
-    );
     Box::leak(Box::new(Gateway::new(&Environment(env), &log)))
 }
 

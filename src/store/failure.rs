@@ -20,6 +20,9 @@ struct PgError {
 
 const UNIQUE_VIOLATION: &str = "23505";
 
+/// Edge-only mode refused this Worker: nothing that a client could do about it.
+const NO_PROOF: &str = "the database did not accept the edge proof: is the secret the same there, and the clock right?";
+
 impl PgError {
     fn read(reply: &Reply) -> Option<Self> {
         json::read(&reply.body)
@@ -40,7 +43,7 @@ pub(super) fn problem(reply: &Reply) -> Problem {
     let Some(PgError { code, message }) = PgError::read(reply) else {
         return match reply.status {
             // A gateway in front of PostgREST, with a page of its own.
-            401 | 403 => Problem::internal("the gateway refused SUPABASE_PUBLISHABLE_KEY"),
+            401 | 403 => Problem::internal("the gateway refused the API key"),
             429 | 502 | 503 | 520..=530 => Problem::upstream_unavailable("a gateway said so"),
             402 => {
                 Problem::upstream_unavailable("Supabase restricts this project: quota or payment")
@@ -60,6 +63,8 @@ pub(super) fn problem(reply: &Reply) -> Problem {
         // The user's: the account was deleted, its token lives on. (An organisation that there is not is
         // refused by a policy before.)
         "23503" => Problem::token_invalid("the user no longer exists"),
+        "PT403" => Problem::internal(NO_PROOF),
+        "42501" if message.contains("_edge_only\"") => Problem::internal(NO_PROOF),
         "42501" if message.contains("row-level security") => Problem::forbidden(),
         "42501" => Problem::internal("permission denied: a grant is missing"),
         "42P17" => Problem::internal("a policy recurses"),

@@ -24,12 +24,14 @@ use serde::de::DeserializeOwned;
 
 use crate::json;
 use crate::problem::Problem;
+use crate::proof::Signer;
 use crate::replay::Admitted;
 use crate::seam::{Edge, Millis, Outbound, Reply, SendError};
 use crate::token::Session;
 pub(crate) use notes::{Inserted, NewNote, Target};
 pub(crate) use orgs::OrgChange;
 use shape::Shape;
+pub(crate) use statement::head;
 use statement::{Statement, Values};
 
 /// Most that an answer may have. A page of 100 notes at their limits, escaped, is under 13 MB.
@@ -39,16 +41,24 @@ const REPLY_MAX: usize = 16 * 1024 * 1024;
 pub(crate) struct Database {
     client: Postgrest,
     timeout: Millis,
+    /// In edge-only mode.
+    signer: Option<Signer>,
     /// As they were written when they were first needed.
     statements: RefCell<BTreeMap<Shape, Rc<Statement>>>,
 }
 
 impl Database {
     /// `publishable_key` must be printable ASCII.
-    pub(crate) fn new(rest_url: &str, publishable_key: &str, timeout: Millis) -> Self {
+    pub(crate) fn new(
+        rest_url: &str,
+        publishable_key: &str,
+        timeout: Millis,
+        signer: Option<Signer>,
+    ) -> Self {
         Self {
             client: Postgrest::new(rest_url).insert_header("apikey", publishable_key),
             timeout,
+            signer,
             statements: RefCell::default(),
         }
     }
@@ -95,19 +105,30 @@ impl Database {
         let head = self
             .statement(shape)
             .map(|statement| statement.fill(values));
+        let user = (!shape.is_for_anybody()).then_some(values.user);
         Box::pin(async move {
-            let request = Outbound { head: head?, body };
-            match edge.send(request, REPLY_MAX, deadline).await {
-                Ok(reply) => Ok(reply),
-                Err(SendError::Timeout) => {
-                    Err(Problem::upstream_timeout("no whole answer in time"))
-                }
-                Err(SendError::Unreachable) => {
-                    Err(Problem::upstream_unavailable("no connection, or it broke"))
-                }
-                Err(SendError::TooLarge) => Err(Problem::upstream_invalid("more than 16 MiB")),
+            let mut request = Outbound { head: head?, body };
+            if let Some(signer) = &self.signer {
+                signer.sign(&mut request, user, edge.now());
             }
+            send(edge, request, deadline).await
         })
+    }
+}
+
+/// Sends a request; no answer is a problem.
+pub(crate) async fn send(
+    edge: &impl Edge,
+    request: Outbound,
+    deadline: Millis,
+) -> Result<Reply, Problem> {
+    match edge.send(request, REPLY_MAX, deadline).await {
+        Ok(reply) => Ok(reply),
+        Err(SendError::Timeout) => Err(Problem::upstream_timeout("no whole answer in time")),
+        Err(SendError::Unreachable) => {
+            Err(Problem::upstream_unavailable("no connection, or it broke"))
+        }
+        Err(SendError::TooLarge) => Err(Problem::upstream_invalid("more than 16 MiB")),
     }
 }
 
@@ -140,8 +161,8 @@ impl<E: Edge> Store<'_, E> {
     }
 }
 
-/// The rows of a statement that reads or changes them.
-fn rows(reply: Reply) -> Result<Vec<u8>, Problem> {
+/// The rows of a statement that reads or changes them, or what a function returns.
+pub(crate) fn rows(reply: Reply) -> Result<Vec<u8>, Problem> {
     if reply.status == 200 {
         Ok(reply.body)
     } else {
@@ -167,6 +188,6 @@ fn at_most_one<T: DeserializeOwned>(rows: &[u8]) -> Result<Option<T>, Problem> {
     }
 }
 
-fn to_json(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
+pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
     serde_json::to_vec(value).map_err(|_| Problem::internal("a row could not be written as JSON"))
 }

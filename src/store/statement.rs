@@ -8,7 +8,7 @@
 
 use std::fmt::Write as _;
 
-use postgrest::Postgrest;
+use postgrest::{Builder, Postgrest};
 use url::form_urlencoded::byte_serialize;
 use uuid::Uuid;
 
@@ -85,6 +85,22 @@ impl Gap {
     }
 }
 
+/// Takes a request out of postgrest's hands: its own client has no deadline and follows redirects, with
+/// the token. What comes out is the head of an [`Outbound`](crate::seam::Outbound).
+pub(crate) fn head(builder: Builder) -> Result<String, Problem> {
+    let failed = |_| Problem::internal("postgrest could not build the request");
+    let request = builder.build().build().map_err(failed)?;
+    let mut head = format!("{}\n{}\n", request.method(), request.url());
+    for (name, value) in request.headers() {
+        let value = value
+            .to_str()
+            .map_err(|_| Problem::internal("a header of the request is no text"))?;
+        // A `String` takes all that is written.
+        let _ = writeln!(head, "{name}\n{value}");
+    }
+    Ok(head)
+}
+
 /// Method, URL and headers as an [`Outbound`](crate::seam::Outbound) has them, in pieces: each is
 /// followed by a gap, but for the last one.
 #[derive(Debug)]
@@ -93,27 +109,24 @@ pub(super) struct Statement {
 }
 
 impl Statement {
-    /// Takes the request out of postgrest's hands: its own client has no deadline and follows
-    /// redirects, with the token.
+    /// Writes it with a gap at every mark.
     pub(super) fn write(client: &Postgrest, shape: Shape) -> Result<Self, Problem> {
-        let failed = |_| Problem::internal("postgrest could not build the request");
-        let request = shape.build(client).build().build().map_err(failed)?;
+        let head = head(shape.build(client))?;
         let mut statement = Self { pieces: Vec::new() };
-        statement.add(request.method().as_str(), &[]);
+        let mut lines = head.lines();
+        let mut next = || lines.next().unwrap_or_default();
+        statement.add(next(), &[]);
         // Where a request goes, with the user's token, no value has a say in.
-        let url = request.url().as_str();
+        let url = next();
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
         statement.text(place);
         statement.text("?");
         statement.add(query, &Gap::ALL);
-        for (name, value) in request.headers() {
-            let value = value
-                .to_str()
-                .map_err(|_| Problem::internal("a header of the request is no text"))?;
-            statement.add(name.as_str(), &[]);
+        while let Some(name) = lines.next() {
+            statement.add(name, &[]);
             // The key is the operator's, whatever it looks like.
             let own = if name == "apikey" { &[][..] } else { &Gap::ALL };
-            statement.add(value, own);
+            statement.add(lines.next().unwrap_or_default(), own);
         }
         let mut gaps = statement.pieces.iter().map(|(_, gap)| *gap);
         if gaps.any(|gap| gap == Some(Gap::Token)) == shape.is_for_anybody() {

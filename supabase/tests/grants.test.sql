@@ -1,7 +1,7 @@
 -- Run by `npm test` and by `supabase test db`.
 begin;
 create extension if not exists pgtap with schema extensions;
-select plan(12);
+select plan(14);
 
 -- Every privilege of every role that PostgREST can become, on every exposed table: a table that a
 -- later migration adds shows up here.
@@ -68,30 +68,27 @@ select ok(
 select results_eq(
   $$
     select format('%s on %s: %s to %s', cmd, tablename, policyname, array_to_string(roles, ', ')) collate "default" as line
-    from pg_policies where schemaname = 'public' order by line
+    from pg_policies where schemaname = 'public' and permissive = 'PERMISSIVE' order by line
   $$,
   array[
     'DELETE on organization_invitations: organization_invitations_delete_owner to authenticated',
     'DELETE on organization_members: organization_members_delete_owner to authenticated',
     'DELETE on organization_members: organization_members_delete_self to authenticated',
     'INSERT on idempotency_keys: idempotency_keys_insert_own to authenticated',
-    'INSERT on notes: notes_insert_org to authenticated',
-    'INSERT on notes: notes_insert_own to authenticated',
+    'INSERT on notes: notes_insert to authenticated',
     'INSERT on organization_invitations: organization_invitations_insert_owner to authenticated',
     'SELECT on idempotency_keys: idempotency_keys_select_own to authenticated',
-    'SELECT on notes: notes_select_org to authenticated',
-    'SELECT on notes: notes_select_own to authenticated',
+    'SELECT on notes: notes_select to authenticated',
     'SELECT on notes: notes_select_published to anon',
     'SELECT on organization_invitations: organization_invitations_select_owner to authenticated',
     'SELECT on organization_members: organization_members_select_member to authenticated',
     'SELECT on organizations: organizations_select_member to authenticated',
     'UPDATE on idempotency_keys: idempotency_keys_update_own to authenticated',
-    'UPDATE on notes: notes_update_org to authenticated',
-    'UPDATE on notes: notes_update_own to authenticated',
+    'UPDATE on notes: notes_update to authenticated',
     'UPDATE on organization_members: organization_members_update_owner to authenticated',
     'UPDATE on organizations: organizations_update_owner to authenticated'
   ],
-  'the policies are these and no others, and one of them is for anon'
+  'the permissive policies are these and no others, and one of them is for anon'
 );
 
 select results_eq(
@@ -104,9 +101,10 @@ select results_eq(
   array[
     'authenticated: accept_invitation (definer: f)',
     'authenticated: create_note_once (definer: f)',
-    'authenticated: create_organization (definer: f)'
+    'authenticated: create_organization (definer: f)',
+    'service_role: run_job (definer: f)'
   ],
-  'three functions may be called, by those who are signed in, and none has rights of its own'
+  'of exposed functions these may be called, and none has rights of its own'
 );
 
 select results_eq(
@@ -117,10 +115,16 @@ select results_eq(
     order by 1
   $$,
   array[
+    'anon: check_edge',
+    'anon: edge_ok',
     'anon: org_is_live',
     'authenticated: accept_invitation',
+    'authenticated: check_edge',
     'authenticated: create_organization',
-    'authenticated: org_ids'
+    'authenticated: edge_ok',
+    'authenticated: org_ids',
+    'service_role: check_edge',
+    'service_role: run_job'
   ],
   'of the private schema, what policies and exposed functions ask may be executed, and nothing else'
 );
@@ -131,6 +135,19 @@ select is_empty(
       and not 'search_path=""' = any (coalesce(proconfig, '{}'))
   $$,
   'every function has an empty search_path'
+);
+select is_empty(
+  $$
+    select role, relname, privilege
+    from pg_class, unnest(array['anon', 'authenticated', 'service_role']) as role,
+      unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) as privilege
+    where relnamespace = 'private'::regnamespace and relkind = 'r' and has_table_privilege(role, oid, privilege)
+  $$,
+  'nobody may do anything with a table of the private schema'
+);
+select is_empty(
+  $$ select relname from pg_class where relnamespace = 'private'::regnamespace and relkind = 'r' and not (relrowsecurity and relforcerowsecurity) $$,
+  'every table of the private schema has row level security, and is under it'
 );
 select is_empty(
   $$

@@ -8,7 +8,7 @@ import { networkInterfaces } from "node:os";
 import { after, before, beforeEach, test } from "node:test";
 
 import type { Supabase } from "../../tools/supabase.ts";
-import { freshSupabase, send, sign, signIn, type Sent, type User } from "./support.ts";
+import { freshSupabase, secretKey, send, sign, signIn, type Sent, type User } from "./support.ts";
 
 let supabase: Supabase;
 let alice: User;
@@ -257,6 +257,22 @@ test("service_role has no grant on notes, and no other role can be named", async
     const { status } = await request("GET", "/notes", { as: token({ sub: alice.id, role }) });
     assert.equal(status, 401, String(role));
   }
+});
+
+test("the secret key alone is service_role, and a token beside it stays whose it is", async () => {
+  await create(alice, { title: "note" });
+  const headers = { apikey: secretKey };
+  const alone = await request("GET", "/notes", { headers });
+  assert.deepEqual([alone.status, alone.code], [403, "42501"]);
+  const twice = await request("GET", "/notes", { headers: { ...headers, authorization: `Bearer ${secretKey}` } });
+  assert.deepEqual([twice.status, twice.code], [403, "42501"]);
+  assert.equal((await request("GET", "/notes", { as: alice, headers })).rows.length, 1);
+  assert.equal((await request("GET", "/notes", { as: bob, headers })).rows.length, 0);
+  for (const other of [`${secretKey}x`, secretKey.slice(0, -1), "sb_secret_", ""]) {
+    assert.equal((await request("GET", "/notes", { headers: { apikey: other } })).status, 401);
+  }
+  const { status, code } = await request("GET", "/notes", { headers: { authorization: `Bearer ${secretKey}` } });
+  assert.deepEqual([status, code], [401, "PGRST301"], "it is no token");
 });
 
 test("the checks hold for callers without the Worker", async () => {

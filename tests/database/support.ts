@@ -9,6 +9,7 @@ import { startSupabase, type Supabase } from "../../tools/supabase.ts";
 
 export const jwtSecret = randomBytes(32).toString("base64url");
 export const publishableKey = "sb_publishable_for_these_tests";
+export const secretKey = `sb_secret_${randomBytes(24).toString("base64url")}`;
 
 export function temporaryFolder(): Promise<string> {
   return mkdtemp(join(tmpdir(), "airlock-database-"));
@@ -17,7 +18,7 @@ export function temporaryFolder(): Promise<string> {
 /** An embedded Supabase of its own, with an empty table of notes. */
 export async function freshSupabase(): Promise<Supabase> {
   const dataDir = await temporaryFolder();
-  const supabase = await startSupabase({ port: 0, dataDir, jwtSecret, publishableKey });
+  const supabase = await startSupabase({ port: 0, dataDir, jwtSecret, publishableKey, secretKey });
   return {
     ...supabase,
     async stop() {

@@ -85,6 +85,7 @@ const MISCONFIGURED: [name: string, why: string, change: Vars | string[], unspok
   ["SUPABASE_PUBLISHABLE_KEY", "a service key", { SUPABASE_PUBLISHABLE_KEY: jws(legacy, { role: "service_role" }) }, "eyJ"],
   ["SUPABASE_JWT_ISSUER", "off for a project that is not on this machine", { SUPABASE_URL: "https://db.example", SUPABASE_JWT_ISSUER: "-" }, "db.example"],
   ["SUPABASE_JWT_SECRET", "too short", { SUPABASE_JWT_SECRET: "a secret of 31 characters, alas" }, "alas"],
+  ["EDGE_PROOF_SECRET", "too short", { EDGE_PROOF_SECRET: "a secret of 31 characters, alas" }, "alas"],
   ["APP_GUARD", "a short key", { APP_GUARD: keys(APP.secret.slice(0, 42)) }, APP.secret.slice(0, 42)],
   ["APP_GUARD", "no JSON", { APP_GUARD: APP.secret }, APP.secret],
   ["UPSTREAM_TIMEOUT_MS", "no number", { UPSTREAM_TIMEOUT_MS: "soon" }, "soon"],

@@ -121,6 +121,11 @@ const FAULTS: [what: string, fault: Handler, expected: Code][] = [
   ["closes after its headers", bytes([...head("200 OK", `Content-Length: ${rows.length}`), ""]), "upstream_unavailable"],
 ];
 
+test("faults have names of their own", (context) => {
+  assert.equal(new Set(FAULTS.map(([what]) => what)).size, FAULTS.length);
+  context.diagnostic(`counted: ${FAULTS.length} faults of an upstream, each met by every statement`);
+});
+
 for (const [what, fault, expected] of FAULTS) {
   test(`an upstream that ${what} is ${expected}`, async () => {
     stub.rest = fault;

@@ -120,7 +120,7 @@ test("every text of the JSON test suite is told for what it is, wherever it stan
   }
   const sendings = [...texts.values()].flatMap(everywhere);
   const counts = await judge(sendings);
-  context.diagnostic(`${texts.size} texts, ${sendings.length} requests: ${JSON.stringify(counts)}`);
+  context.diagnostic(`counted: ${texts.size} JSON texts, ${sendings.length} requests: ${JSON.stringify(counts)}`);
   assert.equal(texts.size, 318);
   for (const outcome of ["malformed_json", "validation_failed", "accepted"]) assert.ok(counts[outcome]! >= 30, outcome);
 });

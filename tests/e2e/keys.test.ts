@@ -106,7 +106,7 @@ test("an endpoint that gives anything but a good set: nobody is called invalid f
       assert.equal(stub.received.length, 1, "a redirect was followed");
     });
   });
-  context.diagnostic(`${Object.keys(BROKEN).length} kinds of broken endpoints, cold`);
+  context.diagnostic(`counted: ${Object.keys(BROKEN).length} kinds of broken key set endpoints, cold`);
 });
 
 test("an endpoint that breaks takes nothing from the keys that are known, and poisons none of them", async (context) => {
@@ -125,7 +125,7 @@ test("an endpoint that breaks takes nothing from the keys that are known, and po
       assert.ok(worker.logs.some((line) => line.includes("jwks_failed")), `${what} is logged`);
     });
   });
-  context.diagnostic(`${Object.keys(BROKEN).length} kinds of broken endpoints, warm`);
+  context.diagnostic(`counted: ${Object.keys(BROKEN).length} kinds of broken key set endpoints, warm`);
 });
 
 test("an empty set is an answer: there are no keys, and the log says so", async () => {

@@ -211,8 +211,8 @@ test("2,000 requests through faults of every class: documented answers, no panic
     inParallel(Array(READS).fill(0), 1, (_, index) => ask("GET", reads[index % reads.length]!)),
   ]);
   const total = Object.values(outcomes).reduce((sum, count) => sum + count, 0);
-  context.diagnostic(`${total} requests in ${Math.round((Date.now() - began) / 1000)} s, the slowest ${slowest} ms: ${JSON.stringify(outcomes)}`);
-  context.diagnostic(`${flaky.untouched} statements untouched, faults: ${JSON.stringify(flaky.met)}`);
+  context.diagnostic(`counted: ${total} requests in ${Math.round((Date.now() - began) / 1000)} s, the slowest ${slowest} ms: ${JSON.stringify(outcomes)}`);
+  context.diagnostic(`counted: ${flaky.untouched} statements untouched, faults: ${JSON.stringify(flaky.met)}`);
   assert.ok(total >= 2000, `${total} requests`);
   assert.deepEqual(Object.keys(FAULTS).filter((name) => !flaky.met[name]), [], "every class was met");
 
@@ -230,7 +230,7 @@ test("2,000 requests through faults of every class: documented answers, no panic
     else assert.deepEqual(found, [{ id, user_id: stack.alice.id, title, body, version: 1, deleted: false }], "acknowledged");
   }
   const acknowledged = posted.filter(({ id }) => id !== undefined).length;
-  context.diagnostic(`${posted.length} notes posted, ${acknowledged} acknowledged and there once each; of the others ${unheard} are there, once each`);
+  context.diagnostic(`counted: ${posted.length} notes posted, ${acknowledged} acknowledged and there once each; of the others ${unheard} are there, once each`);
   // On a busy machine more of them are late. But neither may be so rare that it shows nothing.
   assert.ok(acknowledged > POSTS / 4 && unheard > 0);
 
@@ -273,6 +273,6 @@ test("a POST that is repeated under its Idempotency-Key until it is answered is 
     }
   });
   const repeated = tries.filter((count) => count > 1).length;
-  context.diagnostic(`60 notes, ${repeated} of them after ${Math.max(...tries)} tries at most`);
+  context.diagnostic(`counted: 60 notes, ${repeated} of them after ${Math.max(...tries)} tries at most`);
   assert.ok(repeated > 0);
 });

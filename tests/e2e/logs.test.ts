@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 
 import { assertOk, logOf, send, type Sent } from "./http.ts";
 import { claims, json, jws, legacy, ROW, startStub, SUB, type Stub } from "./stub.ts";
-import { APP, JWT_SECRET, PUBLISHABLE_KEY, startWorkerAlone, workerVars, type LoggedWorker } from "./support.ts";
+import { APP, JWT_SECRET, PUBLISHABLE_KEY, SECRET_KEY, startWorkerAlone, workerVars, type LoggedWorker } from "./support.ts";
 
 const NOTE = `/v1/notes/${ROW.id}`;
 const TITLE = "a very private title";
@@ -68,7 +68,7 @@ test("no line has a token, a signature, a nonce, a secret, an address or a word 
   const log = worker.logs.join("\n");
   const [head, payload, signature] = token.split(".") as [string, string, string];
   for (const secret of [
-    head, payload, signature, APP.secret, JWT_SECRET, PUBLISHABLE_KEY, "v1=", nonce, "private", ROW.id, "somebody@", "203.0.113.77", "some browser",
+    head, payload, signature, APP.secret, JWT_SECRET, PUBLISHABLE_KEY, SECRET_KEY, "v1=", nonce, "private", ROW.id, "somebody@", "203.0.113.77", "some browser",
     "chosen-by-the-client", "cursor", "apps",
   ]) {
     assert.ok(!log.includes(secret), secret);

@@ -125,7 +125,7 @@ test("of 200 copies of a write exactly one is accepted, on each of several objec
   }
 
   await withWorker(vars, { dataDir }, ({ url }) => replayed(url, 20, "restarted"));
-  context.diagnostic(`${sent} copies of ${writes.length} writes on ${shards.length} objects, ${writes.length} accepted`);
+  context.diagnostic(`counted: ${sent} copies of ${writes.length} writes on ${shards.length} objects, ${writes.length} accepted`);
 });
 
 test("a claim that meets the eviction of its object is granted once or not at all", async () => {

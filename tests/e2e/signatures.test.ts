@@ -46,7 +46,7 @@ function assertJudged(outcomes: unknown[]): void {
   for (const [place, { name, good }] of vectors.entries()) assert.equal(outcomes[place], good, name);
 }
 
-test("workerd accepts every good signature and refuses every other, as the native verifier does", async () => {
+test("workerd accepts every good signature and refuses every other, as the native verifier does", async (context) => {
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       host: "127.0.0.1",
@@ -71,6 +71,7 @@ export default { fetch: async (request) => Response.json(await judge(verify, awa
   try {
     const response = await miniflare.dispatchFetch("http://127.0.0.1/", { method: "POST", body: JSON.stringify(vectors) });
     assertJudged((await response.json()) as unknown[]);
+    context.diagnostic(`counted: ${vectors.length} of the same signatures by Web Crypto in workerd`);
   } finally {
     await miniflare.dispose();
   }

@@ -17,6 +17,7 @@ export const APP = { appId: "rn-test", secret: randomBytes(32).toString("base64u
 /** For HS256 tokens that a test makes itself. */
 export const JWT_SECRET = randomBytes(32).toString("base64url");
 export const PUBLISHABLE_KEY = `sb_publishable_${randomBytes(16).toString("base64url")}`;
+export const SECRET_KEY = `sb_secret_${randomBytes(24).toString("base64url")}`;
 const PASSWORD = "airlock-dev-password";
 
 export interface User {
@@ -45,6 +46,7 @@ export function workerVars(supabaseUrl: string, overrides: Vars = {}): Vars {
   return {
     SUPABASE_URL: supabaseUrl,
     SUPABASE_PUBLISHABLE_KEY: PUBLISHABLE_KEY,
+    SUPABASE_SECRET_KEY: SECRET_KEY,
     SUPABASE_JWT_ISSUER: "-",
     SUPABASE_JWT_SECRET: JWT_SECRET,
     APP_GUARD: appGuard({ [APP.appId]: { mode: "enforce", keys: [{ id: "test", secret: APP.secret }] } }),
@@ -97,7 +99,7 @@ export async function damage(dataDir: string, className: string): Promise<void> 
 
 export async function startStack(overrides: Vars = {}): Promise<Stack> {
   const dataDir = await mkdtemp(join(tmpdir(), "airlock-e2e-"));
-  const supabase = await startSupabase({ port: 0, dataDir, jwtSecret: JWT_SECRET, publishableKey: PUBLISHABLE_KEY });
+  const supabase = await startSupabase({ port: 0, dataDir, jwtSecret: JWT_SECRET, publishableKey: PUBLISHABLE_KEY, secretKey: SECRET_KEY });
   const worker = await startWorkerAlone(workerVars(supabase.url, overrides));
   const [alice, bob] = [await signIn(supabase.url, "alice"), await signIn(supabase.url, "bob")];
   return {

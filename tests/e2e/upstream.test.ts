@@ -150,6 +150,8 @@ const POSTGREST: [status: number, code: string, message: string, expected: Code]
   [401, "PGRST303", "JWT expired", "token_expired"],
   [403, "42501", rls, "forbidden"],
   [401, "42501", rls, "forbidden"],
+  [403, "42501", 'new row violates row-level security policy "notes_edge_only" for table "notes"', "internal"],
+  [403, "PT403", "This database answers its edge alone", "internal"],
   [403, "42501", "permission denied for table public.notes", "internal"],
   [403, "42501", "permission denied for column SECRET of public.notes", "internal"],
   [500, "42P17", 'infinite recursion detected in policy for relation "public.notes"', "internal"],
@@ -180,6 +182,11 @@ const POSTGREST: [status: number, code: string, message: string, expected: Code]
   [500, "XX000", "SECRET internal error", "upstream_invalid"],
   [429, "over_request_rate_limit", "SECRET", "upstream_unavailable"],
 ];
+
+test("answers of PostgREST's are told apart by more than their code", (context) => {
+  assert.equal(new Set(POSTGREST.map(([status, , message]) => `${status} ${message}`)).size, POSTGREST.length);
+  context.diagnostic(`counted: ${POSTGREST.length} answers of PostgREST's, each on every route`);
+});
 
 for (const [status, code, message, expected] of POSTGREST) {
   test(`${status} ${code} (${message.slice(0, 40)}) is ${expected}`, async () => {

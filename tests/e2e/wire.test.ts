@@ -105,7 +105,7 @@ test("any changed byte of any signed field is refused", async (context) => {
     if (request.method !== "HEAD") assert.equal(JSON.parse(answered.body).code, "app_guard_rejected", shown);
     counts[field] = (counts[field] ?? 0) + 1;
   });
-  context.diagnostic(`${changed.length} changed requests: ${JSON.stringify(counts)}`);
+  context.diagnostic(`counted: ${changed.length} requests with one byte changed, all refused: ${JSON.stringify(counts)}`);
   assert.equal(Object.keys(counts).length, 12, "all ten fields, of the target path and query, and the signature");
   assert.deepEqual(stub.received, []);
   // None of them used up the nonce.

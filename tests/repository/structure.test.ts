@@ -13,6 +13,13 @@ test("the platform is named at the edge alone", () => {
   assert.deepEqual(naming, ["src/edge/mod.rs", "src/edge/replay.rs"]);
 });
 
+test("the jobs alone name the secret key, and the edge alone names the jobs", () => {
+  const naming = (pattern: RegExp) => files("src/*.rs", "src/**/*.rs").filter((file) => pattern.test(readFileSync(file, "utf8")));
+  assert.deepEqual(naming(/SECRET_KEY|sb_secret_/).filter((file) => !file.startsWith("src/job/")), ["src/config.rs"]);
+  assert.doesNotMatch(readFileSync("src/config.rs", "utf8"), /SECRET_KEY/);
+  assert.deepEqual(naming(/\bjob::/).filter((file) => !file.startsWith("src/job/")), ["src/edge/mod.rs"]);
+});
+
 test("every module says what it promises", () => {
   for (const file of files("src/*.rs", "src/**/*.rs")) {
     if (file.endsWith("tests.rs")) continue;

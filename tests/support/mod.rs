@@ -56,6 +56,8 @@ pub struct World {
     pub crypto_down: Cell<bool>,
     /// How often a request was to outlive its client.
     pub outliving: Cell<u32>,
+    /// How long a statement takes.
+    pub takes: Cell<Millis>,
     /// Replies of the database, the first one first, and what it was sent.
     pub replies: RefCell<Vec<Result<Reply, SendError>>>,
     pub sent: RefCell<Vec<Outbound>>,
@@ -87,6 +89,7 @@ impl World {
             verifications: Cell::new(0),
             crypto_down: Cell::new(false),
             outliving: Cell::new(0),
+            takes: Cell::new(1000),
             replies: RefCell::default(),
             sent: RefCell::default(),
             deadlines: RefCell::default(),
@@ -208,8 +211,7 @@ impl Edge for World {
         }
         self.deadlines.borrow_mut().push(("database", deadline));
         self.sent.borrow_mut().push(request);
-        // Every statement takes a second of the time that there is.
-        self.now.set(self.now.get() + 1000);
+        self.now.set(self.now.get() + self.takes.get());
         let mut replies = self.replies.borrow_mut();
         assert!(!replies.is_empty(), "an unexpected request to the database");
         replies.remove(0)

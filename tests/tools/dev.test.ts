@@ -1,4 +1,4 @@
-// npm run dev and npm run request, run as a person runs them.
+// npm run dev, npm run request and npm run job, run as a person runs them.
 
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
@@ -10,6 +10,10 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+
+import { createClient } from "@supabase/supabase-js";
+
+import { devVars, required } from "../../tools/stack/vars.ts";
 
 interface Run {
   child: ChildProcess;
@@ -42,6 +46,10 @@ test("it serves both, loses nothing over a restart and leaves nothing running", 
   assert.match(created, /^etag: "1"$/m);
   assert.doesNotMatch(await request("GET", "/v1/notes", "--as", "bob"), /hello/);
   assert.match(await request("GET", "/v1/me", "--no-token"), /^HTTP 401$/m);
+
+  const job = npm(["run", "job", "--", "purge"], environment);
+  assert.equal(await job.ended, 0, job.output);
+  assert.equal(job.output.match(/^\{"event":"job","label":"job:purge-[a-z-]+",.*"outcome":"done",.*\}$/gm)?.length, 4, job.output);
   await stop(first);
 
   const second = npm(["run", "dev"], environment);
@@ -105,23 +113,39 @@ test("AIRLOCK_UPSTREAM takes the place of the embedded Supabase, AIRLOCK_VARS an
   upstream.close();
 });
 
-test("without a server the request says what to do", async () => {
-  for (const options of [["--no-token"], ["--as", "bob"]]) {
-    const run = npm(["run", "request", "--", "GET", "/health", ...options], environment);
+test("EDGE_PROOF_SECRET alone turns on edge-only mode, and off again when it is gone", { timeout: 120_000 }, async () => {
+  const vars = join(scratch, "edge-only");
+  await writeFile(vars, `EDGE_PROOF_SECRET=${"s".repeat(32)}\n`);
+  for (const [setting, expected] of [[{ AIRLOCK_VARS: vars }, 0], [{}, 1]] as const) {
+    const dev = npm(["run", "dev", "--", "--fresh"], { ...environment, ...setting });
+    await ready(dev);
+    assert.match(await request("POST", "/v1/notes", '{"title":"hello"}'), /^HTTP 201$/m);
+    assert.match(await request("GET", "/v1/notes"), /"title": "hello"/);
+    assert.equal(await direct(), expected);
+    await stop(dev);
+  }
+});
+
+test("without a server the request and the job say what to do", async () => {
+  for (const args of [["request", "--", "GET", "/health", "--no-token"], ["request", "--", "GET", "/health", "--as", "bob"], ["job", "--", "purge"]]) {
+    const run = npm(["run", ...args], environment);
     assert.notEqual(await run.ended, 0);
     assert.match(run.output, /Is `npm run dev` running\?/);
   }
 });
 
-test("a request that was not meant is refused with what is wrong", async () => {
-  for (const [args, says] of [
-    [["GET"], /A request is a METHOD and a PATH/],
-    [["GET", "/v1/notes", "bob"], /GET has no body/],
-    [["GET", "/v1/notes", "--as", "mallory"], /alice and bob/],
-    [["PATCH", "/v1/notes", "{}", "--header", "If-Match"], /--header takes 'Name: value'/],
-    [["GET", "/v1/me", "--header", "Authorization: Bearer x"], /makes itself/],
+test("a request or a job that was not meant is refused with what is wrong", async () => {
+  for (const [[task, ...args], says] of [
+    [["job"], /The one job is purge/],
+    [["job", "everything"], /The one job is purge/],
+    [["job", "purge", "--now"], /npm run job -- purge/],
+    [["request", "GET"], /A request is a METHOD and a PATH/],
+    [["request", "GET", "/v1/notes", "bob"], /GET has no body/],
+    [["request", "GET", "/v1/notes", "--as", "mallory"], /alice and bob/],
+    [["request", "PATCH", "/v1/notes", "{}", "--header", "If-Match"], /--header takes 'Name: value'/],
+    [["request", "GET", "/v1/me", "--header", "Authorization: Bearer x"], /makes itself/],
   ] as const) {
-    const run = npm(["run", "request", "--", ...args], environment);
+    const run = npm(["run", task, "--", ...args], environment);
     assert.notEqual(await run.ended, 0);
     assert.match(run.output, says);
   }
@@ -156,6 +180,15 @@ async function request(...args: string[]): Promise<string> {
   const run = npm(["run", "request", "--", ...args], environment);
   await run.ended;
   return run.output;
+}
+
+/** How many notes alice gets from the embedded Supabase itself. */
+async function direct(): Promise<number> {
+  const { SUPABASE_PUBLISHABLE_KEY } = required(await devVars(), "SUPABASE_PUBLISHABLE_KEY");
+  const supabase = createClient(`http://127.0.0.1:${environment["SUPABASE_PORT"]}`, SUPABASE_PUBLISHABLE_KEY, { auth: { persistSession: false, autoRefreshToken: false } });
+  await supabase.auth.signInWithPassword({ email: "alice@example.com", password: "airlock-dev-password" });
+  const { data } = await supabase.from("notes").select("id").throwOnError();
+  return data.length;
 }
 
 async function answers(port: string | undefined): Promise<boolean> {

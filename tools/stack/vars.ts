@@ -89,6 +89,8 @@ function newVars(): string {
 # \`npm run dev\` points the Worker at the embedded Supabase, or at AIRLOCK_UPSTREAM.
 SUPABASE_URL=http://127.0.0.1:54321
 SUPABASE_PUBLISHABLE_KEY=sb_publishable_${key(16)}
+# For scheduled jobs alone; \`npm run job -- purge\` runs them now.
+SUPABASE_SECRET_KEY=sb_secret_${key(24)}
 # The embedded Supabase signs tokens with this secret (HS256) and writes no issuer into them.
 SUPABASE_JWT_ISSUER=-
 SUPABASE_JWT_SECRET=${key(32)}

@@ -33,6 +33,8 @@ export interface WorkerOptions {
 
 export interface Worker {
   url: string;
+  /** Has the schedule's event come now, and waits for its end. */
+  scheduled(): Promise<{ outcome: string }>;
   stop(): Promise<void>;
   /** The platform around the Worker, for tests that reach into it. */
   miniflare: Miniflare;
@@ -40,11 +42,17 @@ export interface Worker {
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
+/** As Miniflare hands a Worker out; its own type of that is too wide to be checked. */
+interface Schedulable {
+  scheduled(event: { cron: string | undefined }): Promise<{ outcome: string }>;
+}
+
 /** What of wrangler.toml matters here; wrangler's own type is too wide to be checked. */
 interface WranglerConfig {
   compatibility_date: string;
   compatibility_flags: string[];
   ratelimits: { name: string; namespace_id: string; simple: { limit: number; period: 10 | 60 } }[];
+  triggers: { crons: string[] };
   durable_objects: { bindings: { name: string; class_name: string }[] };
 }
 
@@ -108,7 +116,15 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
     for (const listener of process.listeners(signal)) if (!before.includes(listener)) process.off(signal, listener);
   }
   const url = await miniflare.unsafeGetDirectURL("airlock");
-  return { url: url.origin, stop: () => miniflare.dispose(), miniflare };
+  return {
+    url: url.origin,
+    async scheduled() {
+      const worker: unknown = await miniflare.getWorker("airlock");
+      return (worker as Schedulable).scheduled({ cron: config.triggers.crons[0] });
+    },
+    stop: () => miniflare.dispose(),
+    miniflare,
+  };
 }
 
 /** Fails with a sentence if the port is taken: better before a long build than after it. */

@@ -14,6 +14,15 @@ begin
 end
 $$;
 
+-- PostgREST's own role; its settings are PostgREST's.
+do $$
+begin
+  if to_regrole('authenticator') is null then
+    create role authenticator noinherit nologin;
+  end if;
+end
+$$;
+
 create schema if not exists extensions;
 create extension if not exists pgcrypto with schema extensions;
 

@@ -25,6 +25,12 @@ interface Call {
   failure?: Failure;
 }
 
+/** The keys of a project. */
+export interface Keys {
+  publishableKey: string;
+  secretKey?: string | undefined;
+}
+
 const ROLES = ["anon", "authenticated", "service_role"];
 const LEEWAY_SECONDS = 30;
 
@@ -35,19 +41,27 @@ export function caller(): Claims {
   return calls.getStore()?.claims ?? { role: "anon" };
 }
 
+/** Which of the project's keys this is, if any. */
+export function typeOfKey(key: string | null, { publishableKey, secretKey }: Keys): "publishable" | "secret" | undefined {
+  if (key === publishableKey) return "publishable";
+  return secretKey && key === secretKey ? "secret" : undefined;
+}
+
 export async function rest(
   request: Request,
-  { jwtSecret, publishableKey }: { jwtSecret: string; publishableKey: string },
+  { jwtSecret, ...keys }: Keys & { jwtSecret: string },
   fetch: (request: Request) => Promise<Response>,
 ): Promise<Response> {
+  const apikey = request.headers.get("apikey");
   const call: Call = {
     method: request.method,
     path: new URL(request.url).pathname.replace("/rest/v1", ""),
     requestHeaders: Object.fromEntries(request.headers),
-    claims: { role: "anon" },
+    // What hosted Supabase makes of a key that comes alone.
+    claims: { role: typeOfKey(apikey, keys) === "secret" ? "service_role" : "anon" },
   };
   const token = /^Bearer +(.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
-  if (token !== undefined && token !== publishableKey) {
+  if (token !== undefined && token !== apikey) {
     const claims = verify(token, jwtSecret);
     if (claims instanceof Response) return claims;
     call.claims = claims;
@@ -64,7 +78,10 @@ export async function rest(
 
 /** lite gives every error that it does not expect a 500 without its SQLSTATE, a CHECK's too. */
 function statusOf(sqlstate: string): number {
-  if (sqlstate.startsWith("23") || sqlstate === "P0001") return 400;
+  // PTxyz is status xyz, as PostgREST has it.
+  const status = /^PT(\d{3})$/.exec(sqlstate)?.[1];
+  if (status) return Number(status);
+  if (/^2[23]|^P0001$/.test(sqlstate)) return 400;
   return sqlstate.startsWith("53") ? 503 : 500;
 }
 
@@ -116,6 +133,15 @@ function refusal(status: number, code: string, message: string, detail?: string,
   );
 }
 
+/** PostgREST calls this function before each request, as the request's role; lite calls none. */
+async function preRequest({ driver: postgres }: PgliteConnection): Promise<void> {
+  const { rows } = await postgres.query<{ name: string }>(
+    `select substring(setting from '=(.*)') as name from pg_db_role_setting, unnest(setconfig) as setting
+     where setrole = 'authenticator'::regrole and setting like 'pgrst.db_pre_request=%'`,
+  );
+  for (const { name } of rows) await postgres.exec(`select ${name}()`);
+}
+
 /** Adds PostgREST's part inside the database to lite's connection. */
 export function answerAsPostgrest(connection: PgliteConnection): void {
   // lite sets request.headers, .method and .path for functions only, PostgREST for tables as well.
@@ -123,7 +149,9 @@ export function answerAsPostgrest(connection: PgliteConnection): void {
   connection["applyJwtSessionContext"] = async (transaction: unknown, ...rest: unknown[]) => {
     await applyClaims(transaction, ...rest);
     const call = calls.getStore();
-    if (call) await connection["applyRpcRequestGucs"](transaction, call);
+    if (!call) return;
+    await connection["applyRpcRequestGucs"](transaction, call);
+    await preRequest(connection);
   };
 
   // lite logs what this returns with a stack trace; one line without row contents is enough.

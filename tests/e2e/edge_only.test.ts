@@ -1,0 +1,214 @@
+// Edge-only mode through the Worker: what it sends, and what comes of it when the two secrets differ.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { createServer, request as httpRequest, type IncomingHttpHeaders } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, beforeEach, test } from "node:test";
+
+import type { Vars } from "../../tools/stack/vars.ts";
+import { edgeProof } from "../support/edge_proof.ts";
+import { assertOk, assertProblem, logOf, send } from "./http.ts";
+import { json, jws, legacy, ROW, startStub } from "./stub.ts";
+import { caller, startStack, startWorkerAlone, withWorker, workerVars, type LoggedWorker, type Stack } from "./support.ts";
+
+const SECRET = "the-secret-of-edge-only-mode-tests";
+const OTHER = "another-secret-of-these-tests-here";
+
+/** With the pre-request, as docs/edge-only.md asks for. */
+const PRE_REQUEST = `
+  create function public.edge_only() returns void language sql set search_path = '' begin atomic select private.check_edge(); end;
+  alter role authenticator set pgrst.db_pre_request = 'public.edge_only';
+`;
+const NO_PRE_REQUEST = "alter role authenticator reset pgrst.db_pre_request; drop function if exists public.edge_only();";
+
+let stack: Stack;
+/** What the Worker has sent to the REST API, in order. */
+const sent: { method: string; path: string; headers: IncomingHttpHeaders }[] = [];
+/** In front of the stack's Supabase by way of a proxy that writes down what passes, with the secret. */
+let worker: LoggedWorker;
+let proxyUrl: string;
+let alice: ReturnType<typeof caller>;
+
+const proxy = createServer((incoming, response) => {
+  const { method = "", url = "", headers } = incoming;
+  if (url.startsWith("/rest/v1/")) sent.push({ method, path: url.split("?")[0]!.replace("/rest/v1", ""), headers });
+  const onwards = httpRequest(new URL(url, stack.supabase.url), { method, headers }, (reply) => {
+    response.writeHead(reply.statusCode ?? 500, reply.headers);
+    reply.pipe(response);
+  });
+  incoming.pipe(onwards);
+});
+
+before(async () => {
+  stack = await startStack();
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  proxyUrl = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+  worker = await startWorkerAlone(workerVars(proxyUrl, { EDGE_PROOF_SECRET: SECRET }));
+  alice = caller(worker.url, stack.alice.token);
+});
+after(async () => {
+  await worker?.stop();
+  await stack?.stop();
+  proxy.closeAllConnections();
+  proxy.close();
+});
+beforeEach(async () => {
+  await stack.sql(`delete from public.idempotency_keys; delete from public.notes; ${NO_PRE_REQUEST}`);
+  await mode("enforce");
+  sent.length = 0;
+});
+
+async function mode(mode: string, secret = SECRET, next: string | null = null): Promise<void> {
+  await stack.sql("update private.edge_settings set mode = $1, secret = $2, next_secret = $3", [mode, secret, next]);
+}
+
+async function everyNoteRoute(as: ReturnType<typeof caller>): Promise<void> {
+  const { id } = assertOk(await as("POST", "/v1/notes", { title: "one" }), 201);
+  const headers = { "Idempotency-Key": randomUUID() };
+  const once = assertOk(await as("POST", "/v1/notes", { title: "once" }, { headers }), 201);
+  assert.deepEqual(assertOk(await as("POST", "/v1/notes", { title: "once" }, { headers }), 201), once);
+  assertOk(await as("PUT", `/v1/notes/${randomUUID()}`, { title: "put" }), 201);
+  assertOk(await as("PUT", `/v1/notes/${id}`, { title: "two words" }), 200);
+  assertOk(await as("PATCH", `/v1/notes/${id}`, { body: "b" }), 200);
+  assert.equal(assertOk(await as("GET", `/v1/notes/${id}`), 200).version, 3);
+  assert.equal((await as("HEAD", `/v1/notes/${id}`)).status, 200);
+  const page = assertOk(await as("GET", "/v1/notes?limit=2"), 200);
+  assert.deepEqual([page.data.length, assertOk(await as("GET", `/v1/notes?cursor=${page.next_cursor}`), 200).data.length], [2, 1]);
+  assert.equal(assertOk(await as("GET", "/v1/notes?q=words"), 200).data.length, 1);
+  assert.equal((await as("DELETE", `/v1/notes/${id}`)).status, 204);
+  assert.equal(assertOk(await as("GET", "/v1/notes?state=deleted"), 200).data.length, 1);
+  assertOk(await as("POST", `/v1/notes/${id}/restore`), 200);
+}
+
+for (const preRequest of ["", PRE_REQUEST]) {
+  test(`through the Worker every route of notes works, past it the same token gets nothing${preRequest && ", with the pre-request too"}`, async () => {
+    await stack.sql(preRequest);
+    await everyNoteRoute(alice);
+    const stored = await stack.sql("select *, xmin::text from public.notes order by id");
+    assert.equal(stored.length, 3);
+    for (const [method, body] of [["GET"], ["POST", '{"title":"x"}'], ["PATCH", '{"title":"x"}'], ["DELETE"]] as const) {
+      const path = method === "PATCH" || method === "DELETE" ? "/notes?id=not.is.null" : "/notes";
+      const answer = await stack.direct(stack.alice, path, { method, ...(body && { body }), headers: { prefer: "return=representation" } });
+      const rows = await answer.json();
+      assert.ok(answer.status === 403 || (answer.status === 200 && rows.length === 0 && !preRequest), `${method}: ${answer.status}`);
+    }
+    assert.deepEqual(await stack.sql("select *, xmin::text from public.notes order by id"), stored);
+  });
+}
+
+test("every statement has a proof of its own, which is the one that the page describes", async () => {
+  await everyNoteRoute(alice);
+  assert.ok(sent.length > 12);
+  for (const { method, path, headers } of sent) {
+    const [, seconds] = String(headers["x-edge-proof"]).split(".");
+    const age = Math.floor(Date.now() / 1000) - Number(seconds);
+    assert.ok(age >= 0 && age < 60);
+    assert.equal(headers["x-edge-proof"], edgeProof({ secret: SECRET, sub: stack.alice.id, method, path, age }));
+  }
+  assert.deepEqual([...new Set(sent.map(({ method, path }) => `${method} ${path}`))].sort(), ["GET /notes", "PATCH /notes", "POST /notes", "POST /rpc/create_note_once"]);
+});
+
+test("a proof that was caught is good again for the same user, method and path, and for nothing else", async () => {
+  assertOk(await alice("POST", "/v1/notes", { title: "caught" }), 201);
+  assertOk(await alice("GET", "/v1/notes"), 200);
+  const caught = { "x-edge-proof": String(sent.at(-1)?.headers["x-edge-proof"]) };
+  const rows = async (...[user, path, init]: Parameters<Stack["direct"]>) => {
+    const answer = await stack.direct(user, path, { ...init, headers: { ...caught, prefer: "return=representation", ...init?.headers } });
+    return answer.ok ? (await answer.json()).length : answer.status;
+  };
+  for (const query of ["", "?select=title", ""]) assert.equal(await rows(stack.alice, `/notes${query}`), 1);
+  assert.equal(await rows(stack.bob, "/notes"), 0);
+  await stack.sql("update public.notes set published_at = now()");
+  assert.equal(await rows(null, "/notes?select=id"), 0);
+  assert.equal(await rows(stack.alice, "/idempotency_keys"), 0);
+  assert.equal(await rows(stack.alice, "/notes?title=eq.caught", { method: "PATCH", body: '{"title":"x"}' }), 0);
+  assert.equal(await rows(stack.alice, "/notes", { method: "POST", body: '{"title":"x"}' }), 403);
+  // As it was, byte for byte, to whoever waits for its 60 seconds to be over.
+  const past = edgeProof({ secret: SECRET, sub: stack.alice.id, method: "GET", path: "/notes", age: 61 });
+  assert.equal(await rows(stack.alice, "/notes", { headers: { "x-edge-proof": past } }), 0);
+});
+
+test("a client's own X-Edge-Proof goes nowhere, with the mode on and off", async () => {
+  const stub = await startStub();
+  stub.rest = json(200, [ROW]);
+  const headers = { "X-Edge-Proof": "v1.1.of-the-client", "x-edge-proof-2": "of-the-client" };
+  for (const [vars, form] of [[{ EDGE_PROOF_SECRET: SECRET }, /^v1\.\d{10}\.[0-9a-f]{64}$/], [{}, /^absent$/]] as const) {
+    await withWorker(workerVars(stub.url, vars), {}, async ({ url }) => {
+      stub.received.length = 0;
+      const token = jws(legacy);
+      assertOk(await send(url, "GET", "/v1/notes", { token, headers }), 200);
+      assertOk(await send(url, "PATCH", `/v1/notes/${ROW.id}`, { token, headers, body: '{"title":"t"}' }), 200);
+      assert.deepEqual(stub.received.map(({ method }) => method), ["GET", "PATCH"]);
+      for (const received of stub.received) {
+        assert.match(String(received.headers["x-edge-proof"] ?? "absent"), form);
+        assert.doesNotMatch(JSON.stringify(received.headers), /of-the-client/);
+      }
+    });
+  }
+  await stub.stop();
+});
+
+test("a Worker whose secret is not the database's, or that has none, fails loudly and says why in its log", async () => {
+  await alice("POST", "/v1/notes", { title: "there" });
+  await stack.sql(PRE_REQUEST);
+  for (const vars of [{ EDGE_PROOF_SECRET: OTHER }, {} as Vars]) {
+    await withWorker(workerVars(stack.supabase.url, vars), {}, async (wrong) => {
+      const as = caller(wrong.url, stack.alice.token);
+      const id = randomUUID();
+      for (const [method, target, body] of [["GET", "/v1/notes"], ["GET", `/v1/notes/${id}`], ["POST", "/v1/notes", { title: "t" }], ["PATCH", `/v1/notes/${id}`, { title: "t" }]] as const) {
+        const answer = await as(method, target, body);
+        assertProblem(answer, "internal");
+        assert.match((await logOf(wrong, answer))["reason"], /did not accept the edge proof: is the secret the same/);
+      }
+    });
+  }
+});
+
+test("without the pre-request such a Worker sees no row, and its inserts are the alarm", async () => {
+  await alice("POST", "/v1/notes", { title: "there" });
+  await withWorker(workerVars(stack.supabase.url, { EDGE_PROOF_SECRET: OTHER }), {}, async (wrong) => {
+    const as = caller(wrong.url, stack.alice.token);
+    assert.deepEqual(assertOk(await as("GET", "/v1/notes"), 200).data, []);
+    for (const options of [{}, { headers: { "Idempotency-Key": randomUUID() } }]) {
+      const answer = await as("POST", "/v1/notes", { title: "t" }, options);
+      assertProblem(answer, "internal");
+      assert.match((await logOf(wrong, answer))["reason"], /did not accept the edge proof/);
+    }
+  });
+  assert.equal((await stack.sql("select 1 from public.notes")).length, 1);
+});
+
+test("the secret is changed without a request that fails", async () => {
+  await stack.sql(PRE_REQUEST);
+  await alice("POST", "/v1/notes", { title: "there" });
+  await withWorker(workerVars(stack.supabase.url, { EDGE_PROOF_SECRET: OTHER }), {}, async (changed) => {
+    const later = caller(changed.url, stack.alice.token);
+    const works = async (as: typeof later) => assert.equal(assertOk(await as("GET", "/v1/notes"), 200).data.length, 1);
+    // While one version of the Worker takes over from the other, both are asked.
+    let asked = 0;
+    let over = false;
+    const meanwhile = (async () => {
+      for (; !over; asked++) await works(alice);
+    })();
+    await mode("enforce", SECRET, OTHER);
+    for (let n = 0; n < 10; n++) await Promise.all([works(alice), works(later)]);
+    over = true;
+    await meanwhile;
+    assert.ok(asked > 0);
+    await stack.sql("update private.edge_settings set secret = next_secret, next_secret = null");
+    await works(later);
+    assertProblem(await alice("GET", "/v1/notes"), "internal");
+  });
+});
+
+test("off and report let both ways be, with the secret and without it", async () => {
+  for (const step of ["off", "report"]) {
+    await mode(step);
+    await stack.sql("delete from public.idempotency_keys; delete from public.notes");
+    await everyNoteRoute(alice);
+    await stack.sql("delete from public.notes");
+    await everyNoteRoute(caller(stack.url, stack.alice.token));
+    assert.equal((await (await stack.direct(stack.alice, "/notes")).json()).length, 3);
+  }
+});

@@ -1,0 +1,294 @@
+//! Scheduled jobs, natively: which requests they make, when they stop, and what they write into the log.
+
+#![allow(
+    missing_docs,
+    clippy::allow_attributes,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "test code"
+)]
+
+mod support;
+
+use airlock::job::Jobs;
+use airlock::seam::{Level, SendError};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use support::{NOW, URL, World, reply};
+
+const KEY: &str = "sb_secret_test";
+
+const LABELS: [&str; 4] = [
+    "job:purge-deleted-notes",
+    "job:purge-expired-idempotency-keys",
+    "job:purge-deleted-organizations",
+    "job:purge-expired-invitations",
+];
+
+fn world() -> World {
+    World::new().with("SUPABASE_SECRET_KEY", KEY)
+}
+
+fn legacy(role: &str) -> String {
+    let payload = URL_SAFE_NO_PAD.encode(json!({ "role": role }).to_string());
+    format!("e30.{payload}.c2ln")
+}
+
+/// The log lines of one event of the schedule, which asks the database for nothing beyond its replies.
+fn run(world: &World) -> Vec<(Level, Value)> {
+    pollster::block_on(Jobs::load(world).run(world));
+    assert!(
+        world.replies.borrow().is_empty(),
+        "a reply was not asked for"
+    );
+    let lines = world.logs.take();
+    for (_, line) in &lines {
+        assert!(!line.contains(KEY), "{line}");
+    }
+    lines
+        .into_iter()
+        .map(|(level, line)| (level, serde_json::from_str(&line).unwrap()))
+        .collect()
+}
+
+/// Level, outcome, rows and batches of each line.
+fn counted(lines: &[(Level, Value)]) -> Vec<(Level, &str, u64, u64)> {
+    lines
+        .iter()
+        .map(|(level, line)| {
+            let number = |name: &str| line[name].as_u64().unwrap();
+            let outcome = line["outcome"].as_str().unwrap();
+            (*level, outcome, number("rows"), number("batches"))
+        })
+        .collect()
+}
+
+#[test]
+fn each_job_asks_for_batches_under_its_own_label_until_one_is_not_full() {
+    let world = world();
+    for rows in [1000, 1000, 999, 0, 5, 1000, 0] {
+        world.will_reply(200, json!(rows));
+    }
+    let lines = run(&world);
+    assert_eq!(
+        counted(&lines),
+        [
+            (Level::Info, "done", 2999, 3),
+            (Level::Info, "done", 0, 1),
+            (Level::Info, "done", 5, 1),
+            (Level::Info, "done", 1000, 2),
+        ]
+    );
+    assert_eq!(lines[0].1["duration_ms"], 3000);
+
+    let run = &lines[0].1["run"];
+    let mut labels = Vec::new();
+    for sent in world.sent.take() {
+        assert_eq!(sent.method(), "POST");
+        assert_eq!(sent.url(), format!("{URL}/rest/v1/rpc/run_job"));
+        let headers: Vec<_> = sent.headers().collect();
+        let json = "application/json";
+        let expected = [("apikey", KEY), ("accept", json), ("content-type", json)];
+        assert_eq!(headers, expected, "and no token");
+        let body: Value = serde_json::from_slice(&sent.body.unwrap()).unwrap();
+        let label = body["job_label"].as_str().unwrap().to_owned();
+        let parameters =
+            json!({"job_label": label, "job_run": run, "after_days": 30, "at_most": 1000});
+        assert_eq!(body, parameters);
+        labels.push(label);
+    }
+    let [notes, keys, organizations, invitations] = LABELS;
+    let expected = [
+        notes,
+        notes,
+        notes,
+        keys,
+        organizations,
+        invitations,
+        invitations,
+    ];
+    assert_eq!(labels, expected);
+    for ((_, line), label) in lines.iter().zip(LABELS) {
+        assert_eq!(
+            (&line["event"], &line["label"]),
+            (&json!("job"), &json!(label))
+        );
+        assert_eq!(&line["run"], run);
+        assert_eq!(
+            (&line["code"], &line["reason"]),
+            (&Value::Null, &Value::Null)
+        );
+    }
+}
+
+#[test]
+fn two_runs_have_two_names() {
+    let names = [(); 2].map(|()| {
+        let world = world();
+        for _ in LABELS {
+            world.will_reply(200, json!(0));
+        }
+        run(&world)[0].1["run"].clone()
+    });
+    assert_ne!(names[0], names[1]);
+}
+
+#[test]
+fn a_job_stops_at_ten_batches_and_says_that_it_did() {
+    let world = world();
+    for _ in 0..40 {
+        world.will_reply(200, json!(1000));
+    }
+    let expected = (Level::Warn, "unfinished", 10_000, 10);
+    assert_eq!(counted(&run(&world)), [expected; 4]);
+}
+
+#[test]
+fn a_run_stops_after_five_minutes_whatever_is_left() {
+    let world = world();
+    world.takes.set(299_000);
+    for _ in 0..2 {
+        world.will_reply(200, json!(1000));
+    }
+    let not_begun = (Level::Warn, "unfinished", 0, 0);
+    assert_eq!(
+        counted(&run(&world)),
+        [
+            (Level::Warn, "unfinished", 2000, 2),
+            not_begun,
+            not_begun,
+            not_begun
+        ]
+    );
+    let begin = NOW * 1000;
+    let deadlines = [begin + 10_000, begin + 300_000].map(|deadline| ("database", deadline));
+    assert_eq!(world.deadlines.take(), deadlines);
+}
+
+#[test]
+fn a_job_that_fails_is_an_error_in_the_log_and_holds_up_no_other() {
+    let world = world();
+    let refused = |status, code, message| reply(status, &json!({"code": code, "message": message}));
+    let replies = [
+        reply(200, &json!(1000)),
+        Err(SendError::Timeout),
+        refused(
+            404,
+            "PGRST202",
+            "Could not find the function public.run_job",
+        ),
+        refused(403, "42501", "permission denied for function run_job"),
+        reply(200, &json!(1001)),
+    ];
+    world.replies.borrow_mut().extend(replies);
+    let lines = run(&world);
+    let failed = (Level::Error, "failed", 0, 0);
+    assert_eq!(
+        counted(&lines),
+        [(Level::Error, "failed", 1000, 1), failed, failed, failed]
+    );
+    let reasons = lines.iter().map(|(_, line)| {
+        let text = |name: &str| line[name].as_str().unwrap().to_owned();
+        (text("code"), text("reason"))
+    });
+    let expected = [
+        ("upstream_timeout", "no whole answer in time"),
+        (
+            "internal",
+            "the schema lacks what the Worker expects: are the migrations applied?",
+        ),
+        ("internal", "permission denied: a grant is missing"),
+        ("upstream_invalid", "a batch without its count"),
+    ];
+    let expected = expected.map(|(code, reason)| (code.to_owned(), reason.to_owned()));
+    assert_eq!(reasons.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn without_a_key_nothing_is_sent_and_one_line_says_so() {
+    for world in [World::new(), World::new().with("SUPABASE_SECRET_KEY", "")] {
+        let message = "SUPABASE_SECRET_KEY is not set: scheduled jobs are off.";
+        let line = json!({"event": "jobs_off", "message": message});
+        assert_eq!(run(&world), [(Level::Info, line)]);
+        assert!(world.sent.borrow().is_empty());
+    }
+}
+
+#[test]
+fn only_a_secret_key_is_one() {
+    for bad in [
+        "sb_publishable_test".to_owned(),
+        legacy("anon"),
+        legacy("authenticated"),
+        "e30.e30.c2ln".to_owned(),
+        "anything".to_owned(),
+        "sb_secret_\n".to_owned(),
+        "sb_secret_é".to_owned(),
+    ] {
+        let lines = run(&world().with("SUPABASE_SECRET_KEY", &bad));
+        let [(Level::Error, line)] = &lines[..] else {
+            panic!("{lines:?}")
+        };
+        assert_eq!(line["event"], "misconfigured");
+        let message = line["message"].as_str().unwrap();
+        assert!(message.starts_with("SUPABASE_SECRET_KEY "), "{message}");
+        assert!(!message.contains(&bad), "{message}");
+    }
+}
+
+#[test]
+fn a_legacy_key_is_sent_as_the_token_as_well() {
+    let key = legacy("service_role");
+    let world = world().with("SUPABASE_SECRET_KEY", &key);
+    for _ in LABELS {
+        world.will_reply(200, json!(0));
+    }
+    run(&world);
+    for sent in world.sent.take() {
+        assert_eq!(sent.header("apikey"), Some(&*key));
+        assert_eq!(
+            sent.header("authorization"),
+            Some(&*format!("Bearer {key}"))
+        );
+    }
+}
+
+#[test]
+fn the_days_are_one_to_3650() {
+    for (text, days) in [("1", 1), ("3650", 3650), ("", 30)] {
+        let world = world().with("PURGE_AFTER_DAYS", text);
+        for _ in LABELS {
+            world.will_reply(200, json!(0));
+        }
+        run(&world);
+        for sent in world.sent.take() {
+            let body: Value = serde_json::from_slice(&sent.body.unwrap()).unwrap();
+            assert_eq!(body["after_days"], days);
+        }
+    }
+    for bad in ["0", "-1", "3651", "1.5", "30d", " 30"] {
+        let lines = run(&world().with("PURGE_AFTER_DAYS", bad));
+        let message = "PURGE_AFTER_DAYS is not a number of days from 1 to 3650";
+        let line = json!({"event": "misconfigured", "message": message});
+        assert_eq!(lines, [(Level::Error, line)], "{bad}");
+    }
+}
+
+#[test]
+fn jobs_need_nothing_of_what_requests_need_but_the_project() {
+    let mut bare = world();
+    bare.vars
+        .retain(|name, _| ["SUPABASE_URL", "SUPABASE_SECRET_KEY"].contains(name));
+    bare.missing = Some("REPLAY");
+    for _ in LABELS {
+        bare.will_reply(200, json!(0));
+    }
+    assert_eq!(counted(&run(&bare)), [(Level::Info, "done", 0, 1); 4]);
+
+    bare.vars.remove("SUPABASE_URL");
+    let line = json!({"event": "misconfigured", "message": "SUPABASE_URL is missing"});
+    assert_eq!(run(&bare), [(Level::Error, line)]);
+}

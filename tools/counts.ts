@@ -1,0 +1,38 @@
+// npm run counts: how many vectors, texts, changed bytes, faults and mutants the promises of docs/security.md are held against,
+// as the tests themselves count them: natively and on workerd they say "counted: ...". Some minutes.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { run as runTests } from "node:test";
+
+import { Failure, root, run } from "./setup/shell.ts";
+import { build } from "./setup/worker.ts";
+
+const COUNTED = /^counted: (.*)$/;
+const SUITES = ["faults", "json", "keys", "load", "shards", "signatures", "strings", "upstream", "wire"];
+
+await build();
+
+console.log("\nnatively");
+const native = await run("cargo", ["test", "--locked", "--quiet", "--lib", "--", "--nocapture", "wycheproof", "canonical_text"], { stdio: ["ignore", "pipe", 2] });
+for (const line of native.split("\n")) {
+  const [, text] = COUNTED.exec(line.replace(/^\.*/, "")) ?? [];
+  if (text) console.log(`  ${text}`);
+}
+
+console.log("\non workerd");
+let failed = 0;
+const events = runTests({ files: SUITES.map((suite) => join(root, "tests", "e2e", `${suite}.test.ts`)), concurrency: 1 });
+for await (const { type, data } of events) {
+  if (type === "test:fail") failed++;
+  if (type !== "test:diagnostic") continue;
+  const [, text] = COUNTED.exec(data.message) ?? [];
+  if (text) console.log(`  ${text}`);
+}
+
+console.log("\nmutants (recorded by npm run mutants)");
+const mutants = await readFile(join(root, "docs", "mutants.json"), "utf8").then(JSON.parse);
+for (const [file, { caught, timeout, unviable, missed }] of Object.entries<Record<string, number>>(mutants)) {
+  console.log(`  ${file}: ${caught} caught, ${timeout} that never end, ${unviable} that do not compile, ${missed} missed`);
+}
+if (failed > 0) throw new Failure(`${failed} tests failed.`);
