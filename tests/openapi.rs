@@ -13,6 +13,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::slice;
 
 use airlock::Code;
 use airlock::openapi::DOCUMENT;
@@ -27,16 +28,48 @@ const METHODS: [&str; 9] = [
 
 struct Document(Value);
 
+const ORG: &str = "0f0e0d0c-2d6a-4174-899e-8ffddea7a39a";
+const BOB: &str = "b0b00000-0000-4000-8000-000000000001";
+const PLACES: [(&str, &str); 3] = [("{org_id}", ORG), ("{user_id}", BOB), ("{id}", NOTE)];
+
 struct Operation<'a> {
     method: String,
     path: &'a str,
     object: &'a Value,
 }
 
+/// What an operation asks for before it does anything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proofs {
+    None,
+    App,
+    AppAndUser,
+}
+
 impl Operation<'_> {
     /// As the log names it: `GET /v1/notes/{id}`.
     fn name(&self) -> String {
         format!("{} {}", self.method, self.path)
+    }
+
+    fn proofs(&self) -> Proofs {
+        let security = &self.object["security"];
+        if security.is_null() {
+            Proofs::AppAndUser
+        } else if *security == json!([]) {
+            Proofs::None
+        } else {
+            let app =
+                json!([{"AppId": [], "AppTimestamp": [], "AppNonce": [], "AppSignature": []}]);
+            assert_eq!(*security, app, "{}", self.name());
+            Proofs::App
+        }
+    }
+
+    /// Whether a refusal by a policy is followed by a look at the organisation.
+    fn looks_at_its_org(&self) -> bool {
+        self.path.starts_with("/v1/orgs/{org_id}/notes")
+            || self.name() == "POST /v1/orgs/{org_id}/invitations"
     }
 }
 
@@ -83,6 +116,31 @@ impl Document {
         self.resolve(&item["responses"][status.to_string()])
     }
 
+    /// A request with the example that the document has for its body.
+    fn request_to(&self, operation: &Operation<'_>) -> Request {
+        let request = Request::new(&operation.method, &filled(operation.path));
+        let body = self.resolve(&operation.object["requestBody"]);
+        match body["content"]["application/json"]["examples"].as_object() {
+            Some(examples) => {
+                let example = examples.values().next().unwrap();
+                request.json(&example["value"].to_string())
+            }
+            None => request,
+        }
+    }
+
+    fn request(&self, name: &str) -> Request {
+        let operations = self.operations();
+        let found = operations.iter().find(|operation| operation.name() == name);
+        self.request_to(found.unwrap())
+    }
+
+    /// The examples of a content or a header.
+    fn examples<'a>(&'a self, of: &'a Value) -> impl Iterator<Item = &'a Value> {
+        let examples = of["examples"].as_object().into_iter();
+        examples.flat_map(|all| all.values().map(|example| &self.resolve(example)["value"]))
+    }
+
     /// The codes that a problem's schema narrows `code` to.
     fn codes(&self, schema: &Value) -> Vec<String> {
         if schema["$ref"] == "#/components/schemas/Problem" {
@@ -115,23 +173,32 @@ impl Document {
     }
 }
 
+/// What a policy says.
+fn denied() -> (u16, Value) {
+    let message = "new row violates row-level security policy";
+    (403, json!({ "code": "42501", "message": message }))
+}
+
+/// The organisation of the document's examples.
+fn org_row() -> Value {
+    Document::read().example("Org", "org")
+}
+
 fn problem_schema(response: &Value) -> &Value {
     &response["content"]["application/problem+json"]["schema"]
 }
 
-fn request_to(operation: &Operation<'_>) -> Request {
-    let request = Request::new(&operation.method, &operation.path.replace("{id}", NOTE));
-    if operation.object["requestBody"].is_null() {
-        request
-    } else {
-        request.json(r#"{"title":"Packing list","body":"Passport, charger, umbrella"}"#)
-    }
+fn filled(path: &str) -> String {
+    let fill = |path: String, (name, id): &(&str, &str)| path.replace(name, id);
+    PLACES.iter().fold(path.to_owned(), fill)
 }
 
 /// The operation that a request is to.
 fn operation(request: &Request) -> String {
     let path = request.target.split('?').next().unwrap();
-    format!("{} {}", request.method, path.replace(NOTE, "{id}"))
+    let name = |path: String, (name, id): &(&str, &str)| path.replace(id, name);
+    let path = PLACES.iter().fold(path.to_owned(), name);
+    format!("{} {path}", request.method)
 }
 
 #[test]
@@ -163,13 +230,7 @@ fn every_status_carries_the_codes_of_its_rows() {
     let mut used = BTreeSet::new();
     for (name, response) in document.0["components"]["responses"].as_object().unwrap() {
         let codes = document.codes(problem_schema(response));
-        let examples = &response["content"]["application/problem+json"]["examples"];
-        for example in examples
-            .as_object()
-            .into_iter()
-            .flat_map(|all| all.values())
-        {
-            let problem = &example["value"];
+        for problem in document.examples(&response["content"]["application/problem+json"]) {
             let code = problem["code"].as_str().unwrap();
             assert!(codes.contains(&code.to_owned()), "{name}: {code}");
             assert_eq!(problem["type"], format!("urn:airlock:problem:{code}"));
@@ -198,9 +259,9 @@ fn the_documented_routes_are_those_that_are_served() {
     let documented: BTreeSet<String> = document.operations().iter().map(Operation::name).collect();
     // No request can find a route that is served in secret, so this reads the source.
     let source = include_str!("../src/route.rs");
-    let served: BTreeSet<String> = source
-        .lines()
-        .filter_map(|line| line.split_once("=> \"")?.1.strip_suffix("\","))
+    let (source, _tests) = source.split_once("#[cfg(test)]").unwrap();
+    let texts = source.split('"').skip(1).step_by(2);
+    let served: BTreeSet<String> = texts
         .filter(|text| text.contains(" /"))
         .map(str::to_owned)
         .collect();
@@ -218,7 +279,7 @@ fn the_documented_routes_are_those_that_are_served() {
             methods.insert("HEAD".to_owned());
         }
         for method in METHODS {
-            let request = Request::new(method, &path.replace("{id}", NOTE));
+            let request = Request::new(method, &filled(path));
             let answer = request.send(&gateway, &world);
             if methods.contains(method) {
                 let route = world.last_log()["route"].clone();
@@ -238,12 +299,19 @@ fn proofs_are_asked_for_where_the_document_says_so() {
     let document = Document::read();
     assert_eq!(document.0["security"].as_array().unwrap().len(), 1);
     for operation in document.operations() {
-        let public = operation.object["security"] == json!([]);
-        assert!(public || operation.object["security"].is_null());
-        let world = World::new();
-        let answer = request_to(&operation).send(&world.gateway(), &world);
-        let status = if public { 200 } else { 401 };
-        assert_eq!(answer.status, status, "{}", operation.name());
+        let ask = |request: Request| {
+            let world = World::new();
+            world.will_reply(200, json!([]));
+            request.send(&world.gateway(), &world).verdict()
+        };
+        let request = document.request_to(&operation);
+        let expected = match operation.proofs() {
+            Proofs::None => ["200", "200"],
+            Proofs::App => ["401 app_guard_rejected", "404 not_found"],
+            Proofs::AppAndUser => ["401 app_guard_rejected", "401 token_missing"],
+        };
+        let found = [ask(request.clone()), ask(request.signed())];
+        assert_eq!(found, expected, "{}", operation.name());
     }
 }
 
@@ -261,7 +329,7 @@ fn the_bounds_are_those_of_the_code() {
         answer.status == reply_status
     };
 
-    let title = document.schema("NoteTitle");
+    let title = document.schema("ShortText");
     let body = document.schema("NoteBody");
     let bound =
         |schema: &Value, name: &str| usize::try_from(schema[name].as_u64().unwrap()).unwrap();
@@ -286,6 +354,18 @@ fn the_bounds_are_those_of_the_code() {
             let request = Request::new(method, path).json(&json);
             assert_eq!(accepts(request, status), good, "{method} {title} {body}");
         }
+    }
+
+    for (length, good) in [(0, false), (1, true), (200, true), (201, false)] {
+        let world = World::new();
+        if good {
+            world.will_reply(200, json!([{}]));
+            world.will_reply(200, json!([document.example("Org", "org")]));
+        }
+        let rename = Request::new("PATCH", &format!("/v1/orgs/{ORG}"));
+        let rename = rename.json(&json!({ "name": text(length) }).to_string());
+        let answer = rename.alice().signed().send(&world.gateway(), &world);
+        assert_eq!(answer.status == 200, good, "{length}");
     }
 
     let limit = document.parameter("Limit");
@@ -374,22 +454,34 @@ impl Answers {
     fn collect(document: &Document) -> Self {
         let mut answers = Self(Vec::new());
         for operation in document.operations() {
-            let request = request_to(&operation);
+            let request = document.request_to(&operation);
             answers.common(&request);
-            if operation.object["security"].is_null() {
-                answers.doors(&request);
+            if operation.proofs() == Proofs::None {
+                continue;
             }
-            if operation.path.starts_with("/v1/notes") {
-                answers.database(&request.clone().alice());
+            let request = match operation.proofs() {
+                Proofs::AppAndUser => {
+                    answers.second_door(&request);
+                    request.alice()
+                }
+                _ => request,
+            };
+            answers.first_door(&request);
+            if operation.path != "/v1/me" {
+                answers.database(&request, operation.looks_at_its_org());
             }
             if operation.method != "GET" {
-                answers.replay(&request.clone().alice().signed());
+                answers.replay(&request.clone().signed());
             }
             if !operation.object["requestBody"].is_null() {
-                answers.bodies(&request.clone().alice());
+                answers.bodies(&request);
             }
         }
-        answers.notes(document);
+        answers.without_rows(document);
+        answers.notes(document, "/v1/notes");
+        answers.notes(document, &format!("/v1/orgs/{ORG}/notes"));
+        answers.orgs(document);
+        answers.published(document);
         answers
     }
 
@@ -403,23 +495,34 @@ impl Answers {
         });
     }
 
-    /// The doors and what stands around them.
-    fn doors(&mut self, request: &Request) {
-        let expired = hs256(&claims_with("exp", json!(NOW - 60)));
+    /// App Guard and what stands around it, for a request that lacks its signature alone.
+    fn first_door(&mut self, request: &Request) {
         for refused in [
-            request.clone().alice(),
-            request.clone().alice().signed_at(NOW - 301),
-            request.clone().signed(),
-            request.clone().token(&expired).signed(),
-            request.clone().token("header.payload.signature").signed(),
+            request.clone(),
+            request.clone().signed_at(NOW - 301),
             request.clone().header("content-length", "262145"),
         ] {
             self.ask(refused, &[]);
         }
         let mut unknown = request.clone();
         unknown.target.push_str("?x=1");
-        self.ask(unknown.alice().signed(), &[]);
+        self.ask(unknown.signed(), &[]);
 
+        let good = request.clone().signed();
+        self.ask_in(good.clone(), |world| world.limits.set(Ok(Verdict::Refused)));
+        self.ask_in(good, |world| world.limits.set(Err(Unanswered)));
+    }
+
+    /// The token and what stands around it, for a request without one.
+    fn second_door(&mut self, request: &Request) {
+        let expired = hs256(&claims_with("exp", json!(NOW - 60)));
+        for refused in [
+            request.clone(),
+            request.clone().token(&expired),
+            request.clone().token("header.payload.signature"),
+        ] {
+            self.ask(refused.signed(), &[]);
+        }
         let good = request.clone().alice().signed();
         self.ask_in(good.clone(), |world| {
             world.user_limit.set(Ok(Verdict::Refused))
@@ -428,13 +531,14 @@ impl Answers {
     }
 
     /// What the database says instead of rows.
-    fn database(&mut self, request: &Request) {
+    fn database(&mut self, request: &Request, looks_at_its_org: bool) {
         let error = |code: &str, message: &str| json!({ "code": code, "message": message });
+        let mut refused = vec![denied()];
+        if looks_at_its_org {
+            refused.push((200, json!([org_row()])));
+        }
+        self.ask(request.clone().signed(), &refused);
         for reply in [
-            (
-                403,
-                error("42501", "new row violates row-level security policy"),
-            ),
             (403, error("42501", "permission denied for table notes")),
             (200, json!("no rows")),
             (503, error("PGRST000", "Could not connect")),
@@ -466,8 +570,18 @@ impl Answers {
         }
     }
 
-    /// What depends on the notes that there are.
-    fn notes(&mut self, document: &Document) {
+    fn without_rows(&mut self, document: &Document) {
+        let content = &document.response("GET /v1/me", 200)["content"]["application/json"];
+        let me = &content["examples"]["me"]["value"];
+        let claims = claims_with("session_id", me["session_id"].clone());
+        let request = Request::new("GET", "/v1/me").token(&hs256(&claims));
+        self.ask(request.signed(), &[]);
+        self.ask(Request::new("GET", "/health"), &[]);
+        self.ask(Request::new("GET", "/openapi.json"), &[]);
+    }
+
+    /// What depends on the notes that there are at a place.
+    fn notes(&mut self, document: &Document, place: &str) {
         let note = document.example("Note", "note");
         let new = document.example("Created", "note");
         let mut deleted = note.clone();
@@ -482,15 +596,7 @@ impl Answers {
             )
         };
 
-        let content = &document.response("GET /v1/me", 200)["content"]["application/json"];
-        let me = &content["examples"]["me"]["value"];
-        let claims = claims_with("session_id", me["session_id"].clone());
-        let request = Request::new("GET", "/v1/me").token(&hs256(&claims));
-        self.ask(request.signed(), &[]);
-        self.ask(Request::new("GET", "/health"), &[]);
-        self.ask(Request::new("GET", "/openapi.json"), &[]);
-
-        let id = format!("/v1/notes/{NOTE}");
+        let id = format!("{place}/{NOTE}");
         let to = |method: &str, target: &str| {
             let request = Request::new(method, target).alice();
             match method {
@@ -500,16 +606,16 @@ impl Answers {
         };
         let stale = |request: Request| request.header("if-match", "\"2\"");
         let restore = format!("{id}/restore");
-        let create = Request::new("POST", "/v1/notes")
+        let create = Request::new("POST", place)
             .alice()
             .json(r#"{"title":"Packing list"}"#);
         let create_only = to("PUT", &id).header("if-none-match", "*");
         for (request, replies) in [
             (
-                to("GET", "/v1/notes?limit=1"),
+                to("GET", &format!("{place}?limit=1")),
                 vec![(200, json!([note, new]))],
             ),
-            (to("GET", "/v1/notes?limit=0"), vec![]),
+            (to("GET", &format!("{place}?limit=0")), vec![]),
             (create.clone(), vec![created()]),
             (create.clone(), vec![taken()]),
             (
@@ -545,6 +651,90 @@ impl Answers {
         ] {
             self.ask(request.signed(), &replies);
         }
+        for action in ["publish", "unpublish"] {
+            let target = format!("{id}/{action}");
+            let request = || to("POST", &target);
+            self.ask(request().signed(), &[one(&note)]);
+            self.ask(request().signed(), &[none(), none(), none()]);
+            let replies = [none(), none(), one(&note)];
+            self.ask(stale(request()).signed(), &replies);
+        }
+        if place != "/v1/notes" {
+            self.ask(to("GET", place).signed(), &[none(), none()]);
+            let request = to("POST", place).json(r#"{"title":"Packing list"}"#);
+            self.ask(request.signed(), &[denied(), none()]);
+        }
+    }
+
+    /// What depends on the organisations that there are, and on who is in them.
+    fn orgs(&mut self, document: &Document) {
+        let new = document.example("OrgCreated", "org");
+        let member = document.example("Member", "member");
+        let invitation = document.example("InvitationPage", "page")["data"][0].clone();
+        let one = |row: &Value| (200, json!([row]));
+        let org = || one(&org_row());
+        let none = || (200, json!([]));
+        let touched = || (200, json!([{ "id": ORG }]));
+        let rule = || (409, json!({"code": "PT409", "message": "a rule"}));
+        let to = |name: &str| document.request(name).alice();
+        let stale = |request: Request| request.header("if-match", "\"2\"");
+
+        let (orgs, join, id) = ("/v1/orgs", "/v1/orgs/join", "/v1/orgs/{org_id}");
+        let members = &*format!("{id}/members");
+        let invitations = &*format!("{id}/invitations");
+        let someone = &*format!("{members}/{{user_id}}");
+        let invited = &*format!("{invitations}/{{id}}");
+        for (method, path, replies) in [
+            ("GET", orgs, vec![org()]),
+            ("POST", orgs, vec![touched(), one(&new)]),
+            ("POST", orgs, vec![touched(), none()]),
+            ("POST", join, vec![touched(), org()]),
+            ("POST", join, vec![none()]),
+            ("POST", join, vec![rule()]),
+            ("GET", id, vec![org()]),
+            ("GET", id, vec![none()]),
+            ("PATCH", id, vec![touched(), org()]),
+            ("PATCH", id, vec![none(), none()]),
+            ("DELETE", id, vec![touched()]),
+            ("DELETE", id, vec![none(), none()]),
+            ("GET", members, vec![one(&member)]),
+            ("GET", members, vec![none(), none()]),
+            ("GET", someone, vec![one(&member)]),
+            ("GET", someone, vec![none()]),
+            ("PATCH", someone, vec![one(&member)]),
+            ("PATCH", someone, vec![none(), none()]),
+            ("PATCH", someone, vec![rule()]),
+            ("DELETE", someone, vec![touched()]),
+            ("DELETE", someone, vec![none(), none()]),
+            ("DELETE", someone, vec![rule()]),
+            ("GET", invitations, vec![one(&invitation)]),
+            ("GET", invitations, vec![none(), none()]),
+            ("POST", invitations, vec![(201, json!([invitation]))]),
+            ("POST", invitations, vec![denied(), none()]),
+            ("DELETE", invited, vec![touched()]),
+            ("DELETE", invited, vec![none(), none()]),
+        ] {
+            self.ask(to(&format!("{method} {path}")).signed(), &replies);
+        }
+        for (path, row) in [(id, org()), (someone, one(&member))] {
+            let tag = row.1[0]["version"].to_string();
+            let read = to(&format!("GET {path}"));
+            let read = read.header("if-none-match", &format!("\"{tag}\""));
+            self.ask(read.signed(), slice::from_ref(&row));
+            let patch = stale(to(&format!("PATCH {path}")));
+            self.ask(patch.signed(), &[none(), row]);
+        }
+        let delete = stale(to(&format!("DELETE {id}")));
+        self.ask(delete.signed(), &[none(), org()]);
+    }
+
+    fn published(&mut self, document: &Document) {
+        let note = json!([document.example("Published", "note")]);
+        let request = document.request("GET /v1/public/notes/{id}");
+        let known = request.clone().header("if-none-match", "\"3\"");
+        self.ask(request.clone().signed(), &[(200, note.clone())]);
+        self.ask(known.signed(), &[(200, note)]);
+        self.ask(request.signed(), &[(200, json!([]))]);
     }
 }
 
@@ -644,9 +834,8 @@ fn every_example_is_a_real_answer() {
             .into_iter()
             .flat_map(|all| all.values());
         for content in contents {
-            let examples = content["examples"].as_object();
-            for example in examples.into_iter().flat_map(|all| all.values()) {
-                let mut value = example["value"].clone();
+            for example in document.examples(content) {
+                let mut value = example.clone();
                 forget_request_id(&mut value);
                 assert!(answers.contains(&value), "nothing answers {value:#}");
             }

@@ -4,6 +4,7 @@
 //     npm run fuzz:api                            what CI insists on
 //     npm run fuzz:api -- --max-time 600 --seed 2 any option of `schemathesis run`
 
+import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { readFileSync, rmSync } from "node:fs";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -32,6 +33,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 const users = join(folder, "users.json");
 await writeFile(users, JSON.stringify({ auth: [credentials("alice"), credentials("bob")] }));
 const cursors = await someCursors();
+const { orgs, published, members, tokens } = await someOrganisations();
 const args = ["--config-file", "tests/api/schemathesis.toml", "run", `${stack.url}/openapi.json`];
 const outcome = await run(join(bin, "schemathesis"), [...args, "--max-time", `${BUDGET}`, "--seed", `${SEED}`, ...process.argv.slice(2)], {
   stdio: "inherit",
@@ -46,8 +48,13 @@ const outcome = await run(join(bin, "schemathesis"), [...args, "--max-time", `${
     AIRLOCK_FUZZ_ALICE: stack.alice.token,
     AIRLOCK_FUZZ_BOB: stack.bob.token,
     AIRLOCK_FUZZ_CURSORS: cursors.join(" "),
+    AIRLOCK_FUZZ_ORGS: orgs.join(" "),
+    AIRLOCK_FUZZ_PUBLISHED: published.join(" "),
+    AIRLOCK_FUZZ_MEMBERS: members.join(" "),
+    AIRLOCK_FUZZ_TOKENS: tokens.join(" "),
   },
 }).catch((error: unknown) => error);
+const bobs = await stack.sql("select org_id from public.organization_members where user_id = $1", [stack.bob.id]);
 await stack.stop();
 
 const lines = stack.worker.logs.map((line) => JSON.parse(line) as { route?: string; status?: number; user_id?: string });
@@ -61,6 +68,7 @@ if (outcome instanceof Error) throw outcome;
 
 // Checks send requests as well, whose answers schemathesis does not hold against the document.
 if (answers.some(({ status }) => status >= 500)) throw new Failure("The Worker has answered with a 5xx.");
+if (bobs.length > 0) throw new Failure("Bob has got into an organisation.");
 // Refusals alone would show nothing.
 const succeeded = new Set(answers.filter(({ status }) => status < 400).map(({ route }) => route));
 const never = operations().filter((route) => !succeeded.has(route));
@@ -92,4 +100,32 @@ async function someCursors(): Promise<string[]> {
   for (const title of ["one", "two", "three"]) await alice("POST", "/v1/notes", { title });
   const pages = await Promise.all([1, 2].map((limit) => alice("GET", `/v1/notes?limit=${limit}`)));
   return pages.map(({ body }) => JSON.parse(body).next_cursor);
+}
+
+/**
+ * Organisations of alice's, and tokens with which she joins others. The note and the invitation of one have its id:
+ * tests/api/hooks.py makes use of that.
+ */
+async function someOrganisations(): Promise<Record<"orgs" | "published" | "members" | "tokens", string[]>> {
+  const ids = (count: number) => Array.from({ length: count }, () => randomUUID());
+  const [orgs, hosts, people] = [ids(100), ids(30), ids(3)];
+  const tokens = hosts.map(() => randomBytes(32).toString("base64url"));
+  const digest = (text: string) => createHash("sha256").update(text).digest("hex");
+  const rows = <T>(items: T[], row: (item: T, n: number) => string) => items.map((item, n) => `(${row(item, n)})`).join(", ");
+  const host = people[0]!;
+  const published = orgs.slice(50);
+  const members = [...people, stack.alice.id];
+  await stack.sql(`
+    insert into auth.users (id) values ${rows(people, (id) => `'${id}'`)};
+    insert into public.organizations (id, name) values ${rows([...orgs, ...hosts], (id) => `'${id}', 'an organisation'`)};
+    insert into public.organization_members (org_id, user_id, role) values
+      ${orgs.map((org) => rows(members, (id) => `'${org}', '${id}', '${id === stack.alice.id ? "owner" : "editor"}'`)).join(", ")},
+      ${rows(hosts, (org) => `'${org}', '${host}', 'owner'`)};
+    insert into public.organization_invitations (id, org_id, role, created_by, token_digest) values
+      ${rows(orgs, (id) => `'${id}', '${id}', 'viewer', '${stack.alice.id}', '${digest(id)}'`)},
+      ${rows(hosts, (id, n) => `'${id}', '${id}', '${["owner", "editor", "viewer"][n % 3]}', '${host}', '${digest(tokens[n]!)}'`)};
+    insert into public.notes (id, org_id, user_id, title) values ${rows(orgs, (id) => `'${id}', '${id}', '${stack.alice.id}', 'a note'`)};
+    update public.notes set published_at = now() where id in (${published.map((id) => `'${id}'`).join(", ")});
+  `);
+  return { orgs, published, members, tokens };
 }

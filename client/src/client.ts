@@ -7,7 +7,15 @@
 
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { AirlockNetworkError, parseJson, problemFrom } from "./error.ts";
-import { type Note, type NoteChanges, type NoteDraft, type NotePage, withEtag } from "./note.ts";
+import {
+  type Note,
+  type NoteChanges,
+  type NoteDraft,
+  type Page,
+  type PublishedNote,
+  withEtag,
+} from "./note.ts";
+import type { Invitation, Member, NewInvitation, Org, Role } from "./org.ts";
 import { decodeSecret, signRequest } from "./sign.ts";
 
 export interface AirlockOptions {
@@ -31,7 +39,13 @@ export interface AirlockOptions {
 export interface Airlock {
   /** Who the token says the user is. */
   me(options?: CallOptions): Promise<Me>;
+  /** The user's own. */
   notes: Notes;
+  orgs: Orgs;
+  /** A published note, which takes no user. */
+  published(id: string, options?: CallOptions): Promise<PublishedNote>;
+  /** `undefined` when it still has the tag `ifNoneMatch`. */
+  published(id: string, options: GetOptions): Promise<PublishedNote | undefined>;
   /**
    * Sends one request, signed, and returns whatever the answer is. No second try, no problem
    * thrown: for tools and tests.
@@ -42,12 +56,16 @@ export interface Airlock {
   request(method: string, target: string, options?: RequestOptions): Promise<Answer>;
 }
 
+/** A list, newest first. */
+export interface List<T, Options extends PageOptions = PageOptions> {
+  /** One page. */
+  list(options?: Options & { cursor?: string | null }): Promise<Page<T>>;
+  /** All of it, page by page as it is iterated. `limit` is the size of a page. */
+  all(options?: Options): AsyncGenerator<T, void, undefined>;
+}
+
 /** All of them throw {@link AirlockError}; an `ifMatch` that no longer holds is `version_mismatch`. */
-export interface Notes {
-  /** One page, newest first. */
-  list(options?: ListOptions & { cursor?: string | null }): Promise<NotePage>;
-  /** Every note, newest first, page by page as it is iterated. `limit` is the size of a page. */
-  all(options?: ListOptions): AsyncGenerator<Note, void, undefined>;
+export interface Notes extends List<Note, ListOptions> {
   /**
    * The database makes the id. With an `idempotencyKey`, kept with the edit, a retry of the same draft makes no second
    * note for 24 hours; without one it may.
@@ -67,6 +85,44 @@ export interface Notes {
   remove(id: string, options?: MatchOptions): Promise<void>;
   /** Undoes {@link remove}. */
   restore(id: string, options?: MatchOptions): Promise<Note>;
+  /** Lets everybody read it. A second time is fine too. */
+  publish(id: string, options?: MatchOptions): Promise<Note>;
+  /** Undoes {@link publish}; the note may be shown for a minute more. */
+  unpublish(id: string, options?: MatchOptions): Promise<Note>;
+}
+
+/** The user's organisations. What a role does not allow is `forbidden`. */
+export interface Orgs extends List<Org> {
+  /** Makes the user its owner. */
+  create(name: string, options?: CallOptions): Promise<Org>;
+  /** Accepts an invitation. */
+  join(token: string, options?: CallOptions): Promise<Org>;
+  get(id: string, options?: CallOptions): Promise<Org>;
+  /** `undefined` when the organisation still has the tag `ifNoneMatch`. */
+  get(id: string, options: GetOptions): Promise<Org | undefined>;
+  rename(id: string, name: string, options?: MatchOptions): Promise<Org>;
+  /** For all its members, and with its notes. This client cannot undo it. */
+  remove(id: string, options?: MatchOptions): Promise<void>;
+  members(id: string): Members;
+  invitations(id: string): Invitations;
+  notes(id: string): Notes;
+}
+
+/** Of one organisation. Whatever leaves it without an owner is a `conflict`. */
+export interface Members extends List<Member> {
+  get(userId: string, options?: CallOptions): Promise<Member>;
+  /** `undefined` when the member still has the tag `ifNoneMatch`. */
+  get(userId: string, options: GetOptions): Promise<Member | undefined>;
+  setRole(userId: string, role: Role, options?: MatchOptions): Promise<Member>;
+  /** With the user's own id: leaves. */
+  remove(userId: string, options?: CallOptions): Promise<void>;
+}
+
+/** Of one organisation, for its owners. */
+export interface Invitations extends List<Invitation> {
+  create(role: Role, options?: CallOptions): Promise<NewInvitation>;
+  /** Takes it back. */
+  remove(id: string, options?: CallOptions): Promise<void>;
 }
 
 export interface CallOptions {
@@ -80,22 +136,25 @@ export interface CreateOptions extends CallOptions {
 }
 
 export interface GetOptions extends CallOptions {
-  /** Only if the note has another tag than this one, its `etag` when it was last read. */
+  /** Only if it has another tag than this one, its `etag` when it was last read. */
   ifNoneMatch: string | undefined;
 }
 
 export interface MatchOptions extends CallOptions {
-  /** Only if the note still has this tag (`note.etag`), or `*`: if it exists. */
+  /** Only if it still has this tag (`note.etag`), or `*`: if it exists. */
   ifMatch?: string;
 }
 
-export interface ListOptions extends CallOptions {
-  /** Notes per page, 1-100, by default 20. */
+export interface PageOptions extends CallOptions {
+  /** Rows per page, 1-100, by default 20. */
   limit?: number;
+}
+
+export interface ListOptions extends PageOptions {
   /** Only notes with these words, as in a web search: 1 to 200 characters. */
   q?: string;
   /** By default the live ones. */
-  state?: "active" | "deleted";
+  state?: "active" | "deleted" | "published";
 }
 
 export interface Me {
@@ -239,54 +298,116 @@ export function createAirlock(options: AirlockOptions): Airlock {
     }
   }
 
-  async function callForNote(method: string, target: string, options: Call): Promise<Note> {
-    return withEtag(await call<Note>(method, target, options));
+  /** What has a version, with its tag. */
+  async function callForOne<T extends { version: number }>(
+    method: string,
+    target: string,
+    options: Call,
+  ): Promise<T & { etag: string }> {
+    return withEtag(await call<T>(method, target, options));
   }
 
-  function get(id: string, options?: CallOptions): Promise<Note>;
-  function get(id: string, options: GetOptions): Promise<Note | undefined>;
-  async function get(id: string, options: Partial<GetOptions> = {}) {
-    const expect = options.ifNoneMatch === undefined ? [200] : [200, 304];
-    const note = await call<Note | undefined>("GET", noteTarget(id), { ...options, expect });
-    return note && withEtag(note);
+  function getAt<T extends { version: number }>(one: (id: string) => string) {
+    function get(id: string, options?: CallOptions): Promise<T>;
+    function get(id: string, options: GetOptions): Promise<T | undefined>;
+    async function get(id: string, options: Partial<GetOptions> = {}): Promise<T | undefined> {
+      const expect = options.ifNoneMatch === undefined ? [200] : [200, 304];
+      const row = await call<T | undefined>("GET", one(id), { ...options, expect });
+      return row && withEtag(row);
+    }
+    return get;
   }
 
-  const notes: Notes = {
-    async list({ limit, cursor, q, state, signal } = {}) {
-      const target = `/v1/notes${query({ limit, cursor, q, state })}`;
-      const page = await call<NotePage>("GET", target, { expect: [200], signal });
-      return { ...page, data: page.data.map(withEtag) };
-    },
+  function listAt<T>(place: string, finish: (row: T) => T): List<T, ListOptions> {
+    const self: List<T, ListOptions> = {
+      async list({ limit, cursor, q, state, signal } = {}) {
+        const target = `${place}${query({ limit, cursor, q, state })}`;
+        const page = await call<Page<T>>("GET", target, { expect: [200], signal });
+        return { ...page, data: page.data.map(finish) };
+      },
 
-    async *all(options) {
-      let cursor: string | null = null;
-      do {
-        const page: NotePage = await notes.list({ ...options, cursor });
-        for (const note of page.data) yield note;
-        cursor = page.next_cursor;
-      } while (cursor !== null);
-    },
+      async *all(options) {
+        let cursor: string | null = null;
+        do {
+          const page: Page<T> = await self.list({ ...options, cursor });
+          for (const row of page.data) yield row;
+          cursor = page.next_cursor;
+        } while (cursor !== null);
+      },
+    };
+    return self;
+  }
 
-    create: (draft, options) =>
-      callForNote("POST", "/v1/notes", { ...options, expect: [201], json: content(draft) }),
+  function notesAt(place: string): Notes {
+    const one = (id: string) => `${place}/${encode(id)}`;
+    return {
+      ...listAt<Note>(place, withEtag),
 
-    get,
+      create: (draft, options) =>
+        callForOne("POST", place, { ...options, expect: [201], json: content(draft) }),
 
-    put: (id, draft, options) =>
-      callForNote("PUT", noteTarget(id), { ...options, expect: [200, 201], json: content(draft) }),
+      get: getAt<Note>(one),
 
-    patch: (id, changes, options) =>
-      callForNote("PATCH", noteTarget(id), { ...options, expect: [200], json: content(changes) }),
+      put: (id, draft, options) =>
+        callForOne("PUT", one(id), { ...options, expect: [200, 201], json: content(draft) }),
 
-    remove: (id, options) => call("DELETE", noteTarget(id), { ...options, expect: [204] }),
+      patch: (id, changes, options) =>
+        callForOne("PATCH", one(id), { ...options, expect: [200], json: content(changes) }),
 
-    restore: (id, options) =>
-      callForNote("POST", `${noteTarget(id)}/restore`, { ...options, expect: [200] }),
+      remove: (id, options) => call("DELETE", one(id), { ...options, expect: [204] }),
+
+      restore: (id, options) =>
+        callForOne("POST", `${one(id)}/restore`, { ...options, expect: [200] }),
+
+      publish: (id, options) =>
+        callForOne("POST", `${one(id)}/publish`, { ...options, expect: [200] }),
+
+      unpublish: (id, options) =>
+        callForOne("POST", `${one(id)}/unpublish`, { ...options, expect: [200] }),
+    };
+  }
+
+  function membersAt(place: string): Members {
+    const one = (userId: string) => `${place}/${encode(userId)}`;
+    return {
+      ...listAt<Member>(place, withEtag),
+      get: getAt<Member>(one),
+      setRole: (userId, role, options) =>
+        callForOne("PATCH", one(userId), { ...options, expect: [200], json: { role } }),
+      remove: (userId, options) => call("DELETE", one(userId), { ...options, expect: [204] }),
+    };
+  }
+
+  function invitationsAt(place: string): Invitations {
+    return {
+      ...listAt<Invitation>(place, (invitation) => invitation),
+      create: (role, options) => call("POST", place, { ...options, expect: [201], json: { role } }),
+      remove: (id, options) =>
+        call("DELETE", `${place}/${encode(id)}`, { ...options, expect: [204] }),
+    };
+  }
+
+  const org = (id: string) => `/v1/orgs/${encode(id)}`;
+  const orgs: Orgs = {
+    ...listAt<Org>("/v1/orgs", withEtag),
+    create: (name, options) =>
+      callForOne("POST", "/v1/orgs", { ...options, expect: [201], json: { name } }),
+    join: (token, options) =>
+      callForOne("POST", "/v1/orgs/join", { ...options, expect: [200], json: { token } }),
+    get: getAt<Org>(org),
+    rename: (id, name, options) =>
+      callForOne("PATCH", org(id), { ...options, expect: [200], json: { name } }),
+    remove: (id, options) => call("DELETE", org(id), { ...options, expect: [204] }),
+    members: (id) => membersAt(`${org(id)}/members`),
+    invitations: (id) => invitationsAt(`${org(id)}/invitations`),
+    notes: (id) => notesAt(`${org(id)}/notes`),
   };
 
   return {
     me: (options) => call("GET", "/v1/me", { ...options, expect: [200] }),
-    notes,
+    notes: notesAt("/v1/notes"),
+    orgs,
+    published: getAt<PublishedNote>((id) => `/v1/public/notes/${encode(id)}`),
     request,
   };
 }
@@ -314,10 +435,6 @@ function conditionHeaders({ idempotencyKey, ifMatch, ifNoneMatch }: Conditions):
 /** Only what a request may hold, so that a whole Note can be passed: the server refuses the rest. */
 function content({ title, body }: NoteChanges): NoteChanges {
   return { title, body };
-}
-
-function noteTarget(id: string): string {
-  return `/v1/notes/${encode(id)}`;
 }
 
 function query(parameters: Record<string, string | number | null | undefined>): string {

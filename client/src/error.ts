@@ -6,6 +6,7 @@
  */
 
 import { type Note, withEtag } from "./note.ts";
+import type { Member, Org } from "./org.ts";
 
 /** `code` of a problem. A newer server may know more: keep a default branch. */
 export type ProblemCode =
@@ -81,8 +82,8 @@ export class AirlockProblem extends AirlockError {
   readonly retryable: boolean;
   /** With `validation_failed`: each invalid value. Empty otherwise. */
   readonly errors: readonly FieldError[];
-  /** With `version_mismatch`: the note as it is now, when there is one. */
-  readonly current: Note | null;
+  /** With `version_mismatch`: what the call was about, as it is now, when it is there. */
+  readonly current: Note | Org | Member | null;
   /** With `clock_skew`: the server's Unix time in seconds. */
   readonly server_time: number | null;
   /** Seconds to wait, from the `Retry-After` header. */
@@ -114,7 +115,7 @@ export interface ProblemBody {
   request_id: string | null;
   retryable: boolean;
   errors?: FieldError[];
-  current?: Omit<Note, "etag">;
+  current?: Omit<Note, "etag"> | Omit<Org, "etag"> | Omit<Member, "etag">;
   server_time?: number;
 }
 

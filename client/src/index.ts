@@ -8,10 +8,15 @@ export {
   type CallOptions,
   type CreateOptions,
   type GetOptions,
+  type Invitations,
+  type List,
   type ListOptions,
   type MatchOptions,
   type Me,
+  type Members,
   type Notes,
+  type Orgs,
+  type PageOptions,
   type RequestOptions,
 } from "./client.ts";
 export {
@@ -21,7 +26,8 @@ export {
   type FieldError,
   type ProblemCode,
 } from "./error.ts";
-export type { Note, NoteChanges, NoteDraft, NotePage } from "./note.ts";
+export type { Note, NoteChanges, NoteDraft, NotePage, Page, PublishedNote } from "./note.ts";
+export type { Invitation, Member, NewInvitation, Org, Role } from "./org.ts";
 export {
   canonicalString,
   createNonce,

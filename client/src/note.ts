@@ -1,6 +1,6 @@
 /** A note and the shapes around it, named as on the wire. */
 
-/** A note of the signed-in user. Times are RFC 3339 in UTC with six fraction digits. */
+/** A note of the signed-in user or of an organisation. Times are RFC 3339 in UTC with six fraction digits. */
 export interface Note {
   /** UUID, lower case. */
   id: string;
@@ -27,17 +27,23 @@ export interface NoteDraft {
 /** The fields to change, at least one. */
 export type NoteChanges = Partial<NoteDraft>;
 
-/** One page of notes, newest first. */
-export interface NotePage {
-  data: Note[];
+/** A note as everybody may read it. */
+export type PublishedNote = Omit<Note, "created_at" | "deleted_at"> & { published_at: string };
+
+/** One page of a list, newest first. */
+export interface Page<T> {
+  data: T[];
   /** Hand it to the next `list`; `null` on the last page. */
   next_cursor: string | null;
 }
 
+/** One page of notes. */
+export type NotePage = Page<Note>;
+
 /**
- * The tag comes from the version, as the server's own does: notes in a page and the `current` copy
- * of a problem have no `ETag` header of their own.
+ * The tag comes from the version, as the server's own does: what is in a page, and the `current`
+ * copy of a problem, have no `ETag` header of their own.
  */
-export function withEtag(note: Omit<Note, "etag">): Note {
-  return { ...note, etag: `"${note.version}"` };
+export function withEtag<T extends { version: number }>(row: T): T & { etag: string } {
+  return { ...row, etag: `"${row.version}"` };
 }

@@ -73,6 +73,79 @@ test("every call sends its method, target, conditions and body, signed as sent",
   assert.equal(new Set(sent.map(({ headers }) => headers.get("X-App-Nonce"))).size, sent.length);
 });
 
+test("calls about organisations and published notes send what the routes take", async () => {
+  const org = (version: number) => ({ id: ID, name: "Press", role: "owner", version });
+  const member = { user_id: ID, role: "viewer", version: 1 };
+  const invitation = { id: ID, role: "viewer", accepted_at: null };
+  const page = (...data: unknown[]) => json(200, { data, next_cursor: null });
+  const { airlock, sent } = airlockWith([
+    json(201, org(1)),
+    page(org(2)),
+    json(200, org(2)),
+    json(200, org(3)),
+    json(200, org(4)),
+    page(member),
+    json(200, member),
+    json(200, { ...member, version: 2 }),
+    new Response(null, { status: 204 }),
+    json(201, { ...invitation, token: "t" }),
+    page(invitation),
+    new Response(null, { status: 204 }),
+    json(201, note()),
+    json(200, note(2)),
+    json(200, note(3)),
+    json(200, { ...note(2), published_at: "2026-11-22T12:00:00.000000Z" }),
+    new Response(null, { status: 304 }),
+    new Response(null, { status: 204 }),
+  ]);
+  const { orgs } = airlock;
+
+  assert.equal((await orgs.create("Press")).etag, '"1"');
+  assert.equal((await orgs.list({ limit: 5 })).data[0]?.etag, '"2"');
+  assert.equal((await orgs.get(ID)).role, "owner");
+  assert.equal((await orgs.rename(ID, "News", { ifMatch: '"2"' })).etag, '"3"');
+  assert.equal((await orgs.join("token")).version, 4);
+  const members = orgs.members(ID);
+  for await (const { etag } of members.all()) assert.equal(etag, '"1"');
+  assert.equal((await members.get(ID)).etag, '"1"');
+  assert.equal((await members.setRole(ID, "editor", { ifMatch: '"1"' })).etag, '"2"');
+  await members.remove(ID);
+  const invitations = orgs.invitations(ID);
+  assert.equal((await invitations.create("viewer")).token, "t");
+  assert.deepEqual((await invitations.list()).data, [invitation]);
+  await invitations.remove(ID);
+  const notes = orgs.notes(ID);
+  await notes.create({ title: "a" });
+  await notes.publish(ID, { ifMatch: '"1"' });
+  await notes.unpublish(ID);
+  assert.equal((await airlock.published(ID)).etag, '"2"');
+  assert.equal(await airlock.published(ID, { ifNoneMatch: '"2"' }), undefined);
+  await orgs.remove(ID, { ifMatch: '"4"' });
+
+  const line = ({ method, target, headers, body }: (typeof sent)[number]) =>
+    [method, target, headers.get("If-Match"), headers.get("If-None-Match"), utf8(body)].join(" ");
+  assert.deepEqual(sent.map(line), [
+    'POST /v1/orgs   {"name":"Press"}',
+    "GET /v1/orgs?limit=5   ",
+    `GET /v1/orgs/${ID}   `,
+    `PATCH /v1/orgs/${ID} "2"  {"name":"News"}`,
+    'POST /v1/orgs/join   {"token":"token"}',
+    `GET /v1/orgs/${ID}/members   `,
+    `GET /v1/orgs/${ID}/members/${ID}   `,
+    `PATCH /v1/orgs/${ID}/members/${ID} "1"  {"role":"editor"}`,
+    `DELETE /v1/orgs/${ID}/members/${ID}   `,
+    `POST /v1/orgs/${ID}/invitations   {"role":"viewer"}`,
+    `GET /v1/orgs/${ID}/invitations   `,
+    `DELETE /v1/orgs/${ID}/invitations/${ID}   `,
+    `POST /v1/orgs/${ID}/notes   {"title":"a"}`,
+    `POST /v1/orgs/${ID}/notes/${ID}/publish "1"  `,
+    `POST /v1/orgs/${ID}/notes/${ID}/unpublish   `,
+    `GET /v1/public/notes/${ID}   `,
+    `GET /v1/public/notes/${ID}  "2" `,
+    `DELETE /v1/orgs/${ID} "4"  `,
+  ]);
+});
+
 test("fetch may follow no redirect, and gets no cache option: React Native would change the query", async () => {
   const { airlock, sent } = airlockWith([json(200, { sub: ID })]);
   await airlock.me();

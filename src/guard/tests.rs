@@ -648,11 +648,11 @@ mod canonical_text {
         all
     }
 
-    #[test]
     #[expect(
         clippy::print_stdout,
         reason = "for npm run counts, which looks for this line"
     )]
+    #[test]
     fn no_two_different_requests_have_the_same_one() {
         let config = ProptestConfig {
             cases: 6_000,

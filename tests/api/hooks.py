@@ -1,4 +1,4 @@
-"""What schemathesis cannot know of this API: how a request is signed, and whom a note belongs to."""
+"""What schemathesis cannot know of this API: how a request is signed, and whom a note or an organisation belongs to."""
 
 import hashlib
 import hmac
@@ -68,25 +68,67 @@ def before_call(context, case, kwargs):
         case.headers["Idempotency-Key"] = secrets.token_urlsafe(16)
 
 
+def given(name):
+    """What tools/apifuzz.ts has put into the database."""
+    return os.environ[f"AIRLOCK_FUZZ_{name}"].split()
+
+
 # What no schema can say: the generator for headers knows no quotation mark, without which there is no entity tag,
-# and a cursor is one that the list has given.
-TAG = st.sampled_from(['"1"', 'W/"1"', '"2"', '"3"', '"x"', '""'])
+# a cursor is one that the list has given, and chance finds no organisation, no published note and no token.
+ORGS, MEMBERS, PUBLISHED, TOKENS = (given(name) for name in ("ORGS", "MEMBERS", "PUBLISHED", "TOKENS"))
+TAG = st.sampled_from(['"1"', 'W/"1"', '"2"', '"3"', '"4"', '"x"', '""'])
 FORMATS = {
     "IfMatch": ("entity-tag", st.just("*") | TAG),
     "IfNoneMatch": ("entity-tags", st.just("*") | st.lists(TAG, min_size=1, max_size=3).map(", ".join)),
-    "Cursor": ("cursor", st.sampled_from(os.environ["AIRLOCK_FUZZ_CURSORS"].split())),
+    "Cursor": ("cursor", st.sampled_from(given("CURSORS"))),
 }
-for name, strategy in FORMATS.values():
+PATH_FORMATS = {
+    "org_id": ("org-id", st.sampled_from(ORGS)),
+    "user_id": ("user-id", st.sampled_from(MEMBERS)),
+    "id": ("id", st.uuids().map(str)),
+}
+PUBLISHED_ID = ("published-id", st.sampled_from(PUBLISHED))
+for name, strategy in (*FORMATS.values(), *PATH_FORMATS.values(), PUBLISHED_ID):
     schemathesis.openapi.format(name, strategy)
+schemathesis.openapi.format("invitation-token", st.sampled_from(TOKENS))
 
 
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
-    parameters = raw_schema["components"]["parameters"]
+    components = raw_schema["components"]
+    parameters = components["parameters"]
     for parameter, (name, _) in FORMATS.items():
         parameters[parameter]["schema"]["format"] = name
+    components["schemas"]["InvitationToken"]["format"] = "invitation-token"
+    body = components["requestBodies"]["TokenDraft"]["content"]["application/json"]
+    body["examples"]["token"]["value"]["token"] = TOKENS[0]
+
+    # Each path has an organisation of its own for its examples: one of them is about its deletion.
+    paths = raw_schema["paths"]
+    for path, org in zip([path for path in paths if "{org_id}" in path], ORGS):
+        examples = {"org_id": org, "user_id": MEMBERS[0], "id": org}
+        named = [parameters[parameter["$ref"].split("/")[-1]] for parameter in paths[path]["parameters"]]
+        ids = [(parameter, PATH_FORMATS[parameter["name"]], examples[parameter["name"]]) for parameter in named]
+        paths[path]["parameters"] = [known(*id) for id in ids]
+    paths["/v1/public/notes/{id}"]["parameters"] = [known(parameters["NoteId"], PUBLISHED_ID, PUBLISHED[0])]
+
     # An example goes into many requests, and few notes are at the document's version 3.
     parameters["IfMatch"]["example"] = "*"
+
+
+def known(parameter, format, example):
+    """A parameter of a path, with values that are there."""
+    return {**parameter, "schema": {"type": "string", "format": format[0]}, "example": example}
+
+
+@schemathesis.hook
+def map_path_parameters(context, path_parameters):
+    """Half of the time what is asked for in an organisation is in it: there, a note and an invitation have its id."""
+    if isinstance(path_parameters, dict):
+        org, inside = path_parameters.get("org_id"), path_parameters.get("id")
+        if org in ORGS and str(inside)[-1:] in "01234567":
+            path_parameters["id"] = org
+    return path_parameters
 
 
 @schemathesis.hook
@@ -96,9 +138,9 @@ def filter_case(context, case):
     empty = any(not case.headers.get(name, "-").strip() for name in SIGNED_HEADERS)
     # PUT takes either condition, not both.
     both = case.method == "PUT" and {"If-Match", "If-None-Match"} <= {*case.headers}
-    # A title is counted when it is trimmed.
-    title = case.body.get("title") if isinstance(case.body, dict) else None
-    padded = isinstance(title, str) and len(title) > 200 and title != title.strip()
+    # A title, or a name, is counted when it is trimmed.
+    texts = [case.body.get(name) for name in ("title", "name")] if isinstance(case.body, dict) else []
+    padded = any(isinstance(text, str) and len(text) > 200 and text != text.strip() for text in texts)
     return not (empty or both or padded)
 
 
@@ -130,7 +172,8 @@ def visible(response):
 
 @schemathesis.check
 class BobGetsWhatAMissingIdGets:
-    """What alice did to a note of hers, bob tries too: he gets what an id gets that never was, and changes nothing.
+    """What alice did to a note or an organisation of hers, bob tries too: he gets what an id gets that never was, and
+    changes nothing.
 
     The check object_level_authorization asks this of reading alone.
     """
@@ -140,31 +183,37 @@ class BobGetsWhatAMissingIdGets:
 
     def after_response(self, ctx, response, case):
         request = response.request
-        note = (case.path_parameters or {}).get("id")
-        # A condition that does not hold is told to the owner alone, so 412 is about a note of hers, too.
+        path = case.path_parameters or {}
+        org, note = path.get("org_id"), path.get("id")
+        # A condition that does not hold is told to the owner alone, so 412 is about something of hers, too.
         hers = response.status_code < 400 or response.status_code == 412
-        if note is None or not hers or request.headers.get("Authorization") != ALICE:
+        published = case.path.startswith("/v1/public/")
+        if (org or note) is None or published or not hers or request.headers.get("Authorization") != ALICE:
             return
 
-        before = self.read_as_alice(request, note)
-        as_bob = self.send_as_bob(request, note, note)
-        if request.method == "PUT" and not request.headers.get("If-Match"):
+        before = self.read_as_alice(request, org, note)
+        as_bob = self.send_as_bob(request, org or note, org or note)
+        if org is None and request.method == "PUT" and not request.headers.get("If-Match"):
             # It would create what is missing, so here the answer is that the id is taken.
             assert (as_bob.status_code, problem(as_bob)) == (409, "conflict"), f"PUT as bob: {as_bob.status_code}"
         else:
-            missing = self.send_as_bob(request, note, str(uuid.uuid4()))
+            missing = self.send_as_bob(request, org or note, str(uuid.uuid4()))
             assert missing.status_code == 404, f"{request.method} of a missing id: {missing.status_code}"
             assert visible(as_bob) == visible(missing), f"{request.method} as bob: {as_bob.status_code} {as_bob.text}"
-        after = self.read_as_alice(request, note)
-        assert visible(before) == visible(after), f"{request.method} as bob has changed a note of alice's"
+        after = self.read_as_alice(request, org, note)
+        assert before == after, f"{request.method} as bob has changed something of alice's"
 
-    def send_as_bob(self, request, note, other):
+    def send_as_bob(self, request, mine, other):
         copy = request.copy()
-        copy.url = request.url.replace(note, other)
+        # The first one: what is in an organisation may have its id.
+        copy.url = request.url.replace(mine, other, 1)
         copy.headers.update({"Authorization": BOB, "X-App-Signature": UNSIGNED})
         return self.session.send(copy, timeout=90)
 
-    def read_as_alice(self, request, note):
-        url = request.url[: request.url.index(note)] + note
+    def read_as_alice(self, request, org, note):
+        """The organisation, whose version rises with all that happens to its members, and the note."""
         proofs = {"Authorization": ALICE, "X-App-Id": request.headers["X-App-Id"], "X-App-Signature": UNSIGNED}
-        return self.session.get(url, headers=proofs, timeout=90)
+        parts = request.url.split("/")
+        ends = [parts.index(name) + 2 for name in ("orgs", "notes") if name in parts]
+        urls = ["/".join(parts[:end]) for end in ends if len(parts) >= end]
+        return [visible(self.session.get(url, headers=proofs, timeout=90)) for url in urls]

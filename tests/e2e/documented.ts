@@ -21,7 +21,14 @@ export interface Description {
   assertDocumented(method: string, target: string, answer: Answer): string;
 }
 
-const ID_PATTERN = /^\/v1\/notes\/[^/?]+/;
+/** What a path of the document calls the ids in a target. */
+function pathOf(target: string): string {
+  return target
+    .replace(/\?.*/, "")
+    .replace(/^\/v1\/orgs\/(?!join$)[^/]+/, "/v1/orgs/{org_id}")
+    .replace(/\/members\/[^/]+/, "/members/{user_id}")
+    .replace(/\/(notes|invitations)\/[^/]+/, "/$1/{id}");
+}
 
 export async function readDescription(url: string): Promise<Description> {
   const document: Part = await (await fetch(`${url}/openapi.json`)).json();
@@ -52,7 +59,7 @@ export async function readDescription(url: string): Promise<Description> {
   }
 
   function assertDocumented(method: string, target: string, answer: Answer): string {
-    const path = target.replace(/\?.*/, "").replace(ID_PATTERN, "/v1/notes/{id}");
+    const path = pathOf(target);
     const operation = document.paths[path][method.toLowerCase()];
     const context = `${method} ${path}: ${answer.status}`;
     assert.ok(answer.status in operation.responses, `${context} is not documented: ${answer.body}`);

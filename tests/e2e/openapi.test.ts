@@ -8,6 +8,7 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 
 import type { RequestOptions } from "../../client/src/index.ts";
 import { readDescription, type Description, type Part } from "./documented.ts";
+import { claims, jws, legacy } from "./stub.ts";
 import { caller, startStack, type Stack } from "./support.ts";
 
 let stack: Stack;
@@ -55,7 +56,7 @@ test("every schema compiles, and every example is valid", () => {
   const visit = (part: Part, place: string): void => {
     if (typeof part !== "object" || part === null) return;
     if (part.schema !== undefined) {
-      const values = Object.values<Part>(part.examples ?? {}).map(({ value }) => value);
+      const values = Object.values<Part>(part.examples ?? {}).map((example) => description.resolve(example).value);
       if ("example" in part) values.push(part.example);
       for (const value of values) {
         description.assertValid(part.schema, value, place, { closed: typeof value === "object" });
@@ -91,6 +92,45 @@ test("every operation succeeds as documented", async () => {
   await alice("GET", "/v1/notes?state=deleted");
   await alice("POST", `${path}/restore`);
 
+  await alice("POST", `${path}/publish`);
+  await alice("GET", "/v1/notes?state=published");
+  const { headers } = await nobody("GET", `/v1/public/notes/${note.id}`);
+  await nobody("GET", `/v1/public/notes/${note.id}`, undefined, header("If-None-Match", headers.get("etag")!));
+  await alice("POST", `${path}/unpublish`);
+
+  const bob = documentedCaller(stack.bob.token);
+  const org = JSON.parse((await alice("POST", "/v1/orgs", { name: "ours" })).body);
+  const ours = `/v1/orgs/${org.id}`;
+  await alice("GET", "/v1/orgs");
+  await alice("GET", ours);
+  await alice("GET", ours, undefined, header("If-None-Match", '"1"'));
+  await alice("PATCH", ours, { name: "new" }, header("If-Match", '"1"'));
+  const { id: unwanted } = JSON.parse((await alice("POST", `${ours}/invitations`, { role: "owner" })).body);
+  const { token } = JSON.parse((await alice("POST", `${ours}/invitations`, { role: "viewer" })).body);
+  await alice("GET", `${ours}/invitations?limit=1`);
+  await alice("DELETE", `${ours}/invitations/${unwanted}`);
+  await bob("POST", "/v1/orgs/join", { token });
+  const member = `${ours}/members/${stack.bob.id}`;
+  await alice("GET", `${ours}/members?limit=1`);
+  await alice("GET", member);
+  await alice("GET", member, undefined, header("If-None-Match", "*"));
+  await alice("PATCH", member, { role: "editor" }, header("If-Match", '"1"'));
+
+  const theirs = JSON.parse((await bob("POST", `${ours}/notes`, { title: "first" }, header("Idempotency-Key", randomUUID()))).body);
+  const there = `${ours}/notes/${theirs.id}`;
+  await bob("GET", `${ours}/notes?q=first`);
+  await bob("GET", there);
+  await bob("GET", there, undefined, header("If-None-Match", '"1"'));
+  await bob("PATCH", there, { body: "new" }, header("If-Match", '"1"'));
+  await bob("PUT", there, { title: "whole" });
+  await bob("PUT", `${ours}/notes/${randomUUID()}`, { title: "own id" }, header("If-None-Match", "*"));
+  await bob("POST", `${there}/publish`);
+  await bob("POST", `${there}/unpublish`);
+  await bob("DELETE", there);
+  await bob("POST", `${there}/restore`);
+  await bob("DELETE", member);
+  await alice("DELETE", ours);
+
   const documented = Object.values<Part>(document.paths)
     .flatMap((item) => Object.values<Part>(item))
     .filter(({ operationId }) => operationId !== undefined)
@@ -105,6 +145,14 @@ test("refusals are as documented", async () => {
   const bob = documentedCaller(stack.bob.token);
   const { id } = JSON.parse((await alice("POST", "/v1/notes", { title: "first" })).body);
   const path = `/v1/notes/${id}`;
+  const ours = `/v1/orgs/${JSON.parse((await alice("POST", "/v1/orgs", { name: "ours" })).body).id}`;
+  const self = `${ours}/members/${stack.alice.id}`;
+  const { token } = JSON.parse((await alice("POST", `${ours}/invitations`, { role: "editor" })).body);
+  const sub = randomUUID();
+  await stack.sql("insert into auth.users (id) values ($1)", [sub]);
+  const viewer = documentedCaller(jws(legacy, claims({ sub })));
+  const toRead = JSON.parse((await alice("POST", `${ours}/invitations`, { role: "viewer" })).body);
+  await viewer("POST", "/v1/orgs/join", { token: toRead.token });
   const nonce = "a-nonce-for-two-requests";
   await alice("DELETE", `/v1/notes/${randomUUID()}`, undefined, { nonce });
 
@@ -131,6 +179,22 @@ test("refusals are as documented", async () => {
     [() => alice("PUT", path, { title: "t" }, header("If-None-Match", "*")), 412, "version_mismatch"],
     [() => alice("DELETE", path, undefined, { nonce }), 409, "request_replayed"],
     [() => alice("POST", `${path}/restore`, undefined, header("If-Match", "1")), 400, "malformed_request"],
+    [() => alice("POST", `${path}/publish`, undefined, header("If-Match", '"2"')), 412, "version_mismatch"],
+    [() => bob("POST", `${path}/publish`), 404, "not_found"],
+    [() => alice("GET", `/v1/public/notes/${id}`), 404, "not_found"],
+    [() => alice("GET", `/v1/public/notes/${id}`, undefined, { timestamp: 1 }), 401, "clock_skew"],
+    [() => alice("PATCH", ours, { name: "new" }, header("If-Match", '"9"')), 412, "version_mismatch"],
+    [() => alice("PATCH", self, { role: "owner" }, header("If-Match", '"9"')), 412, "version_mismatch"],
+    [() => alice("PATCH", self, { role: "viewer" }), 409, "conflict"],
+    [() => alice("DELETE", self), 409, "conflict"],
+    [() => alice("PATCH", self, { role: "admin" }), 422, "validation_failed"],
+    [() => alice("POST", "/v1/orgs/join", { token }), 409, "conflict"],
+    [() => bob("POST", "/v1/orgs/join", { token: token.replaceAll(/[^A]/g, "A") }), 404, "not_found"],
+    [() => bob("GET", ours), 404, "not_found"],
+    [() => bob("POST", `${ours}/notes`, { title: "t" }), 404, "not_found"],
+    [() => bob("POST", `${ours}/invitations`, { role: "owner" }), 404, "not_found"],
+    [() => viewer("POST", `${ours}/notes`, { title: "t" }), 403, "forbidden"],
+    [() => viewer("GET", `${ours}/invitations`), 403, "forbidden"],
   ] as const) {
     const { status, body } = await refusal();
     assert.deepEqual([status, JSON.parse(body).code], expected);
@@ -173,6 +237,26 @@ test("bodies are accepted if their schema says so, and else refused", async () =
   }
 });
 
+test("bodies about organisations are accepted if their schema says so, and else refused", async () => {
+  const alice = documentedCaller(stack.alice.token);
+  const { id } = JSON.parse((await alice("POST", "/v1/orgs", { name: "ours" })).body);
+  const member = `/v1/orgs/${id}/members/${stack.alice.id}`;
+  const names = ["", " ", "a", "a\n", "a\0", "\u{1F4DD}".repeat(200), "\u{1F4DD}".repeat(201), ...WHITE_SPACE, ...LOOKALIKES, null, 1];
+  for (const body of [...names.map((name) => ({ name })), {}, { name: "a", id }, [], "a", null]) {
+    const { status } = await alice("PATCH", `/v1/orgs/${id}`, body);
+    assert.equal(status, isValid("OrgDraft", body) ? 200 : 422, JSON.stringify(body));
+  }
+  for (const body of [...["owner", "Owner", "admin", "", null, 1].map((role) => ({ role })), {}, { role: "owner", user_id: id }, [], null]) {
+    const { status } = await alice("PATCH", member, body);
+    assert.equal(status, isValid("RoleDraft", body) ? 200 : 422, JSON.stringify(body));
+  }
+  const token = "A".repeat(42);
+  for (const body of [...[`${token}A`, `${token}E`, `${token}B`, `${token}A=`, token, `${token}AA`, "", `${token}+`, 1].map((token) => ({ token })), {}, null]) {
+    const { status } = await alice("POST", "/v1/orgs/join", body);
+    assert.equal(status, isValid("TokenDraft", body) ? 404 : 422, JSON.stringify(body));
+  }
+});
+
 test("parameters are accepted if their schemas say so, and else refused", async () => {
   const alice = documentedCaller(stack.alice.token);
   const accepts = (name: string, value: unknown) => description.validator(document.components.parameters[name].schema)(value);
@@ -185,7 +269,7 @@ test("parameters are accepted if their schemas say so, and else refused", async 
     const { status } = await alice("GET", `/v1/notes?limit=${limit}`);
     assert.equal(status, accepts("Limit", limit) ? 200 : 422, `limit=${limit}`);
   }
-  for (const state of ["active", "deleted", "Active", "all", ""]) {
+  for (const state of ["active", "deleted", "published", "Active", "all", ""]) {
     const { status } = await alice("GET", `/v1/notes?state=${state}`);
     assert.equal(status, accepts("State", state) ? 200 : 422, `state=${state}`);
   }
