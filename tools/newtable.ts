@@ -33,7 +33,5 @@ for (const [template, file] of made) {
   console.log(`supabase/${file}`);
 }
 console.log(`
-Put your columns in both, then:
-  npm run evidence              what the boundary looks like now
-  node --test tests/database/policies.test.ts   by way of npm test, too
-and go on with "The route" in docs/data-boundary.md.`);
+Put your columns in both, then go on with "Adding a table" in docs/data-boundary.md: its second step says what the
+other tests have to be told.`);

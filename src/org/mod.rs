@@ -7,6 +7,7 @@ pub(crate) mod draft;
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::Columns;
 use crate::wire::page::{Listed, Place};
 use crate::wire::{Id, Timestamp, Version};
 
@@ -67,12 +68,6 @@ pub(crate) struct Invitation {
     created_at: Timestamp,
     expires_at: Timestamp,
     accepted_at: Option<Timestamp>,
-}
-
-/// What is read from the database as rows of its own kind.
-pub(crate) trait Columns {
-    /// For `select`.
-    const COLUMNS: &'static str;
 }
 
 impl Columns for Org {

@@ -19,8 +19,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use postgrest::Postgrest;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::json;
 use crate::problem::Problem;
@@ -160,6 +160,16 @@ impl<E: Edge> Store<'_, E> {
             .send(shape, values, body, self.deadline, self.edge)
     }
 }
+
+/// What is read from the database as rows of its own kind.
+pub(crate) trait Columns {
+    /// For `select`.
+    const COLUMNS: &'static str;
+}
+
+/// What a statement gives back of which only its being there matters.
+#[derive(Deserialize)]
+struct Touched {}
 
 /// The rows of a statement that reads or changes them, or what a function returns.
 pub(crate) fn rows(reply: Reply) -> Result<Vec<u8>, Problem> {

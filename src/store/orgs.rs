@@ -7,17 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::shape::Shape;
 use super::statement::Values;
-use super::{Store, at_most_one, failure, rows, to_json, typed};
+use super::{Store, Touched, at_most_one, failure, rows, to_json, typed};
 use crate::org::draft::{InvitationToken, OrgDraft, RoleDraft};
 use crate::org::{Invitation, InvitationId, Member, Org, OrgId, Role, UserId};
 use crate::problem::Problem;
 use crate::seam::{Edge, Reply};
 use crate::wire::Version;
 use crate::wire::page::PageQuery;
-
-/// What a statement gives back of which only its being there matters.
-#[derive(Deserialize)]
-struct Touched {}
 
 #[derive(Deserialize)]
 struct Named {

@@ -5,10 +5,11 @@
 
 use postgrest::{Builder, Postgrest};
 
+use super::Columns;
 use super::statement::Gap;
 use crate::note::page::State;
 use crate::note::{COLUMNS, published};
-use crate::org::{Columns, Invitation, Member, Org};
+use crate::org::{Invitation, Member, Org};
 
 /// Which statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

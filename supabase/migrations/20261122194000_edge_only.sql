@@ -17,6 +17,7 @@ create table private.edge_settings (
   constraint edge_settings_next_secret_form check (next_secret collate "C" ~ '^[!-~]{32,}$')
 );
 alter table private.edge_settings enable row level security;
+alter table private.edge_settings force row level security;
 insert into private.edge_settings default values;
 
 
