@@ -93,6 +93,26 @@ for (const [name, flaw, reached] of [
     }));
 }
 
+test("what is open to anon on purpose excuses no other role", () =>
+  opened(`grant select on public.things to anon; create policy things_open on public.things for select to anon using (true); ${GRANT} ${policies("(select auth.uid()) <> user_id")}`, async () => {
+    const open = { rule: "policy-true", object: "public.things.things_open", why: "A test's." };
+    const tried = await tryAll(sql, embedded.rest, ["public"], alice.id, [ANON, bob], [...accepted, open], "public.things");
+    const selects = tried.filter(({ verb }) => verb === "select").map(({ as, outcome }) => [as, outcome]);
+    assert.deepEqual(selects, [["anon", "open on purpose"], ["bob@example.com", "reached"]]);
+  }));
+
+test("a policy that shows what was published, or deleted, to any user is found by trying", async () => {
+  for (const column of ["published_at", "deleted_at"]) {
+    await sql(`create policy flaw on public.notes for select to authenticated using (${column} is not null and (select auth.uid()) is not null)`);
+    try {
+      const findings = findingsOf(await tryTables("public.notes"));
+      assert.deepEqual(findings.map(({ rule, what }) => [rule, what.slice(0, 18)]), [["tried-select", "as bob@example.com"]], column);
+    } finally {
+      await sql("drop policy flaw on public.notes");
+    }
+  }
+});
+
 test("a function that gives out another's rows is found by trying", () =>
   opened("grant execute on function public.dump() to authenticated", async () => {
     assert.deepEqual(findingsOf(await tryTables("public.dump()")).map(({ rule, object }) => `${rule} ${object}`), ["tried-call public.dump()"]);

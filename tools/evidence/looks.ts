@@ -39,17 +39,17 @@ async function select(rest: Rest, table: Table, first: Caller | undefined, calle
   const read = (by: Caller, names: string) => ask(rest, by, table.schema, "GET", `${encodeURIComponent(table.relname)}?select=${names}&limit=${MOST}`);
   const reply = await read(caller, columns(caller.role));
   const seen = reply.rows.map((row) => JSON.stringify(row));
-  if (caller.role === "anon" || !first) return { ...one, outcome: outcomeOf(reply, seen.length, accepted, table), how: `GET: ${reply.status}, ${seen.length} rows`, requests: 1 };
+  if (caller.role === "anon" || !first) return { ...one, outcome: outcomeOf(reply, seen.length, accepted, table, caller), how: `GET: ${reply.status}, ${seen.length} rows`, requests: 1 };
 
   const firsts = (await read(first, columns(first.role))).rows.map((row) => JSON.stringify(row));
   const how = `GET as both: ${first.name} ${firsts.length} rows, ${caller.name} ${seen.length} (${reply.status})`;
   if (firsts.length === 0 && answered(reply)) return { ...one, outcome: "not tried", how: `${how}: there is none to be kept from anybody`, requests: 2 };
   const shared = seen.filter((row) => firsts.includes(row)).length;
-  return { ...one, outcome: outcomeOf(reply, shared, accepted, table), how: `${how}, ${shared} of them the same`, requests: 2 };
+  return { ...one, outcome: outcomeOf(reply, shared, accepted, table, caller), how: `${how}, ${shared} of them the same`, requests: 2 };
 }
 
-function outcomeOf(reply: Reply, rows: number, accepted: Accepted[], table: Table): Tried["outcome"] {
-  if (rows > 0) return openOnPurpose(accepted, table.name) ? "open on purpose" : "reached";
+function outcomeOf(reply: Reply, rows: number, accepted: Accepted[], table: Table, caller: Caller): Tried["outcome"] {
+  if (rows > 0) return openOnPurpose(accepted, table, caller.role) ? "open on purpose" : "reached";
   return denied(reply) ? "denied" : answered(reply) ? "nothing" : "not tried";
 }
 
@@ -60,5 +60,5 @@ async function writeNothing(rest: Rest, table: Table, caller: Caller, verb: Verb
   const refused = denied(reply);
   const met = refused || !answered(reply) ? ` ${reply.code}` : "; the verb is granted, and its policy met no row to decide on";
   const how = `${verb === "delete" ? "DELETE" : "PATCH"} where the key is null: ${reply.status}${met}`;
-  return { object: table.name, as: caller.name, verb, outcome: outcomeOf(reply, 0, [], table), how, requests: 1 };
+  return { object: table.name, as: caller.name, verb, outcome: outcomeOf(reply, 0, [], table, caller), how, requests: 1 };
 }

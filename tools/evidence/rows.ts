@@ -36,6 +36,8 @@ export interface Table {
   columns: Column[];
   key: string[];
   references: Reference[];
+  /** By role, the policies by which it reads, as the audit calls them. */
+  policies: Record<string, string[]>;
   /** By role and privilege, the columns that it is granted on. */
   granted: Record<string, string[]>;
 }
@@ -61,6 +63,11 @@ export async function readTables(sql: Sql, schemas: string[]): Promise<Table[]> 
         from pg_constraint k join pg_class r on r.oid = confrelid join pg_namespace rn on rn.oid = r.relnamespace
           join pg_attribute a on a.attrelid = conrelid and a.attnum = conkey[1] join pg_attribute f on f.attrelid = confrelid and f.attnum = confkey[1]
         where conrelid = c.oid and contype = 'f' and cardinality(conkey) = 1) as references,
+       (select coalesce(jsonb_object_agg(rolname, policies), '{}') from (
+          select rolname, jsonb_agg(format('%s.%s.%s', n.nspname, relname, polname)) as policies from pg_roles, pg_policy
+          where rolname in ('anon', 'authenticated') and polrelid = c.oid and polcmd in ('r', '*') and polroles && array[0, pg_roles.oid]
+          group by rolname
+        ) by_role) as policies,
        (select coalesce(jsonb_object_agg(key, columns), '{}') from (
           select rolname || ' ' || privilege as key, jsonb_agg(attname order by attnum) as columns
           from pg_roles, unnest(array['SELECT', 'INSERT', 'UPDATE']) privilege, pg_attribute
@@ -110,8 +117,9 @@ function candidates({ type, category, words }: Column): string[] {
 }
 
 /**
- * The owner's rows in every table, as far as they can be made: one with what a row must have, and one that belongs to
- * the owner's rows of other tables as well. As the database's own role; its triggers and constraints hold.
+ * The owner's rows in every table, as far as they can be made: one with what a row must have, one that belongs to the
+ * owner's rows of other tables as well, and one for each thing that may come to pass with a row, by its optional times:
+ * published, deleted. As the database's own role; its triggers and constraints hold.
  */
 export async function seed(sql: Sql, tables: Table[], owner: string): Promise<Map<string, Row[]>> {
   const seeded = new Map<string, Row[]>();
@@ -119,9 +127,22 @@ export async function seed(sql: Sql, tables: Table[], owner: string): Promise<Ma
     const lean = await insert(sql, table, owner, seeded, false);
     const optional = table.references.some(({ column, table: target }) => target !== "auth.users" && !table.columns.find(({ name }) => name === column)?.required);
     const full = optional ? await insert(sql, table, owner, seeded, true) : undefined;
-    seeded.set(table.name, [lean, full].flatMap((row) => (row ? [row] : [])));
+    const later: (Row | undefined)[] = [];
+    for (const { name } of table.columns.filter(({ category, required, generated }) => category === "D" && !required && !generated)) {
+      const row = lean && (lean[name] ?? null) === null ? await insert(sql, table, owner, seeded, false) : undefined;
+      if (row) later.push(await pass(sql, table, row, name));
+    }
+    seeded.set(table.name, [lean, full, ...later].flatMap((row) => (row ? [row] : [])));
   }
   return seeded;
+}
+
+/** The row when the time of this column has come; as it was where it cannot. */
+async function pass(sql: Sql, { sql: table, key }: Table, row: Row, column: string): Promise<Row> {
+  const whose = key.map((name, at) => `made.${identifier(name)}::text = $${at + 1}`).join(" and ");
+  if (!whose) return row;
+  const passed = await sql(`update ${table} as made set ${identifier(column)} = now() where ${whose} returning to_jsonb(made) as row`, key.map((name) => String(row[name]))).catch(() => []);
+  return (passed[0]?.["row"] as Row | undefined) ?? row;
 }
 
 async function insert(sql: Sql, table: Table, owner: string, seeded: Map<string, Row[]>, full: boolean): Promise<Row | undefined> {

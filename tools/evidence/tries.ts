@@ -160,8 +160,9 @@ async function tryTable(ground: Ground, table: Table, caller: Caller): Promise<T
   return tried;
 }
 
-/** Whether the list lets everybody read some rows of a table. */
-export const openOnPurpose = (accepted: Accepted[], table: string) => accepted.some(({ rule, object }) => rule === "policy-true" && object.startsWith(`${table}.`));
+/** Whether the list lets a role read rows of a table that are not its own, by a policy for that role. */
+export const openOnPurpose = (accepted: Accepted[], { policies }: Table, role: Caller["role"]) =>
+  accepted.some(({ rule, object }) => rule === "policy-true" && policies[role]?.includes(object));
 
 async function trySelect({ rest, accepted }: Ground, table: Table, caller: Caller): Promise<Tried> {
   const granted = table.granted[`${caller.role} SELECT`] ?? [];
@@ -173,7 +174,7 @@ async function trySelect({ rest, accepted }: Ground, table: Table, caller: Calle
   const lost = replies.find((reply) => !answered(reply));
   if (lost) return { object: table.name, as: caller.name, verb: "select", outcome: "not tried", how: `GET: ${lost.status} ${lost.code}`, requests: replies.length };
   const most = Math.max(...replies.map(({ rows, total }) => Math.max(rows.length, total)));
-  const outcome = most > 0 ? (openOnPurpose(accepted, table.name) ? "open on purpose" : "reached") : replies.every(denied) ? "denied" : "nothing";
+  const outcome = most > 0 ? (openOnPurpose(accepted, table, caller.role) ? "open on purpose" : "reached") : replies.every(denied) ? "denied" : "nothing";
   const how = `GET of all columns and of those that are granted: ${replies.map(({ status }) => status).join(", ")}; ${most} rows`;
   return { object: table.name, as: caller.name, verb: "select", outcome, how, requests: replies.length };
 }
@@ -194,7 +195,7 @@ async function write(ground: Ground, table: Pick<Table, "schema" | "name">, call
   const lookAfter = async ({ method, path, json }: Sent, { status, body }: Reply) => {
     const now = await state(ground.sql, ground.tables);
     const [lost, gained] = [beyond(ground.before, now), beyond(now, ground.before)];
-    const foreign = gained.filter(({ table, row }) => caller.role === "anon" || refersToOwner(ground, table, row));
+    const foreign = gained.filter(({ table, row }) => caller.role === "anon" || refersToOwner(ground, table, row, caller.role));
     const shown = verb === "call" && body.includes(ground.owner);
     if (lost.length > 0 || foreign.length > 0 || shown) reached.push(`${method} ${path}${json === undefined ? "" : ` ${JSON.stringify(json)}`}: ${status}`);
     else if (gained.length > 0) outcome = "own row";
@@ -214,12 +215,16 @@ async function write(ground: Ground, table: Pick<Table, "schema" | "name">, call
 }
 
 /** Whether a new row is in the first user's name, or belongs to one of that user's rows. */
-function refersToOwner({ tables, rows, owner, accepted }: Ground, name: string, text: string): boolean {
+function refersToOwner({ tables, rows, owner, accepted }: Ground, name: string, text: string, role: Caller["role"]): boolean {
   const table = tables.find((one) => one.name === name);
   const row = JSON.parse(text) as Row;
   if (!table) return false;
   if (table.columns.some((column) => namesOwner(table, column) && row[column.name] === owner)) return true;
-  return table.references.some(({ column, table: target, target: key }) => !openOnPurpose(accepted, target) && row[column] !== null && rows.get(target)?.some((one) => one[key] === row[column]));
+  return table.references.some(({ column, table: target, target: key }) => {
+    const referred = tables.find((one) => one.name === target);
+    const open = referred && openOnPurpose(accepted, referred, role);
+    return !open && row[column] !== null && rows.get(target)?.some((one) => one[key] === row[column]);
+  });
 }
 
 /** Every function that REST offers, with nothing for its arguments. */
