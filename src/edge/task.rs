@@ -42,8 +42,9 @@ pub(super) fn spawn<F: Future<Output = ()> + 'static>(
     make: impl FnOnce(u32) -> F,
 ) {
     let abandoned = TASKS.with_borrow_mut(|tasks| {
-        let count = tasks.iter().take_while(|task| task.until < now).count();
-        tasks.drain(..count).collect::<Vec<_>>()
+        tasks
+            .extract_if(.., |task| task.until < now)
+            .collect::<Vec<_>>()
     });
     drop(abandoned);
     let id = NEXT.replace(NEXT.get().saturating_add(1));

@@ -99,11 +99,35 @@ $$;
 
 -- Triggers
 
-create function private.organizations_before_update() returns trigger
+-- Policies are asked as a statement begins. One that had to wait for the organisation's row, which every change of
+-- its members locks, may find that its caller is no owner any more, so the triggers ask once more. (In READ
+-- COMMITTED each statement of a trigger sees what was committed meanwhile.) Jobs, and the cascade of an
+-- account, have no such caller.
+create function private.require_owner(org uuid) returns void
 language plpgsql
+security definer
 set search_path = ''
 as $$
 begin
+  if current_setting('role', true) = 'authenticated' and not exists (
+    select from public.organization_members as members
+      where members.org_id = org and members.user_id = (select auth.uid()) and members.role = 'owner'
+  ) then
+    raise insufficient_privilege using message = 'row-level security: the caller owns the organisation no more';
+  end if;
+end
+$$;
+
+create function private.organizations_before_update() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  -- A change of members counts the version up as whoever changes them, who may be leaving.
+  if (new.name, new.deleted_at) is distinct from (old.name, old.deleted_at) then
+    perform private.require_owner(old.id);
+  end if;
   new.id := old.id;
   new.created_at := old.created_at;
   new.version := old.version + 1;
@@ -135,10 +159,17 @@ begin
   -- together wait for each other here, and the second one then sees that the first has gone.
   update public.organizations set version = version + 1 where id = coalesce(new.org_id, old.org_id);
 
-  -- Not found: the organisation itself is being deleted, or made. An account that is being deleted may be the
-  -- last owner's as well; nobody is promoted then, as nobody else was trusted with that much.
-  if found
-    and tg_op in ('UPDATE', 'DELETE')
+  -- Not found: the organisation itself is being deleted, or made.
+  if not found then
+    return coalesce(new, old);
+  end if;
+  -- Everybody may leave; what else there is to change is for owners.
+  if tg_op = 'UPDATE' or tg_op = 'DELETE' and old.user_id is distinct from (select auth.uid()) then
+    perform private.require_owner(old.org_id);
+  end if;
+  -- An account that is being deleted may be the last owner's as well; nobody is promoted then, as nobody else was
+  -- trusted with that much.
+  if tg_op in ('UPDATE', 'DELETE')
     and old.role = 'owner'
     and new.role is distinct from 'owner'
     and exists (select from auth.users where id = old.user_id)
@@ -197,6 +228,14 @@ as $$
 declare
   accepted public.organization_invitations;
 begin
+  -- First the lock that every change of members takes: the maker could be removed between what follows.
+  perform from public.organizations
+    where id = (
+      select invitation.org_id from public.organization_invitations as invitation
+        where invitation.token_digest = encode(sha256(convert_to(invitation_token, 'UTF8')), 'hex')
+    )
+    for no key update;
+
   update public.organization_invitations as invitation
     set accepted_at = now(), accepted_by = (select auth.uid())
     -- Hashed here, or else the digest would do for a token.

@@ -92,8 +92,8 @@ insert into last_owner values
   ('1', 'delete from public.organization_members where user_id = auth.uid()', '1', 'one of two owners can leave'),
   ('1', $$ update public.organization_members set role = 'viewer' where user_id = auth.uid() $$, '1', 'one of two owners can step down'),
   ('1', $$ delete from public.organization_members where user_id = '00000000-0000-4000-8000-000000000005' $$, '1', 'one of two owners can be removed'),
-  ('1', $$ delete from public.organization_members where role = 'owner' $$, 'PT409', 'all owners together cannot be removed'),
-  ('1', $$ update public.organization_members set role = 'editor' $$, 'PT409', 'all owners together cannot be demoted');
+  ('1', $$ delete from public.organization_members where role = 'owner' $$, '42501', 'all owners together cannot be removed'),
+  ('1', $$ update public.organization_members set role = 'editor' $$, '42501', 'all owners together cannot be demoted');
 select is(pg_temp.outcome('00000000-0000-4000-8000-00000000000' || sub, statement), expected, name) from last_owner;
 
 
