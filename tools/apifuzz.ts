@@ -15,7 +15,7 @@ import { pythonTools } from "./setup/python.ts";
 import { Failure, root, run } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 
-/** In seconds, of which the examples and the edges of each schema take half. */
+/** In seconds, of which the examples and the edges of each schema take more than half. */
 const BUDGET = 80;
 /** Always the same: a change is not to fail for what another one did. */
 const SEED = 1;

@@ -8,7 +8,7 @@ const SUITES = ["client/test", "tests/repository", "tests/tools", "tests/databas
 await build();
 console.log("airlock: Rust tests, natively through the whole path");
 await run("cargo", ["test", "--locked", "--quiet"], { stdio: "inherit" });
-console.log("airlock: client, repository, database, evidence and end-to-end tests (about four minutes)");
+console.log("airlock: client, repository, database, evidence and end-to-end tests (about seven minutes)");
 const globs = SUITES.map((folder) => `${folder}/**/*.test.ts`);
 // Two at a time: most suites run a Postgres of their own.
 await run("node", ["--test", "--test-concurrency=2", ...globs], { stdio: "inherit" });

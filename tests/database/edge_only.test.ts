@@ -1,7 +1,7 @@
 // Edge-only mode at the REST API: with a valid token and without the Worker.
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { after, before, beforeEach, test } from "node:test";
@@ -9,7 +9,7 @@ import { after, before, beforeEach, test } from "node:test";
 import { openDatabase } from "../../tools/supabase/database.ts";
 import type { Supabase } from "../../tools/supabase.ts";
 import { edgeProof } from "../support/edge_proof.ts";
-import { freshSupabase, publishableKey, signIn, temporaryFolder, type User } from "./support.ts";
+import { freshSupabase, publishableKey, secretKey, signIn, temporaryFolder, type User } from "./support.ts";
 
 const SECRET = "s".repeat(32);
 const ORGANIZATION = "0f000000-0000-4000-8000-000000000001";
@@ -221,6 +221,13 @@ test("with the pre-request of docs/edge-only.md every request without a proof is
       assert.deepEqual([status, body.code], [403, "PT403"], request.join(" "));
     }
     for (const request of REQUESTS) assert.ok((await askProven(request)).body.length > 0, request.join(" "));
+    // A scheduled job has no proof, and needs none.
+    const job = await fetch(`${supabase.url}/rest/v1/rpc/run_job`, {
+      method: "POST",
+      headers: { apikey: secretKey, "content-type": "application/json" },
+      body: JSON.stringify({ job_label: "job:purge-deleted-notes", job_run: randomUUID(), after_days: 30, at_most: 1 }),
+    });
+    assert.deepEqual([job.status, await job.json()], [200, 0]);
     await supabase.sql("update private.edge_settings set mode = 'off'");
     assert.equal((await ask(["GET", "/notes?select=id"])).status, 200);
   } finally {
