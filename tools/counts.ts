@@ -31,8 +31,9 @@ for await (const { type, data } of events) {
 }
 
 console.log("\nmutants (recorded by npm run mutants)");
-const mutants = await readFile(join(root, "docs", "mutants.json"), "utf8").then(JSON.parse);
-for (const [file, { caught, timeout, unviable, missed }] of Object.entries<Record<string, number>>(mutants)) {
+const mutants: Record<string, Record<string, number>> = JSON.parse(await readFile(join(root, "docs", "mutants.json"), "utf8").catch(() => "{}"));
+for (const [file, { caught, timeout, unviable, missed }] of Object.entries(mutants)) {
   console.log(`  ${file}: ${caught} caught, ${timeout} that never end, ${unviable} that do not compile, ${missed} missed`);
 }
+if (Object.keys(mutants).length === 0) console.log("  none so far");
 if (failed > 0) throw new Failure(`${failed} tests failed.`);
