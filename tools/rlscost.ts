@@ -55,7 +55,7 @@ const fill = (notes: number, users: number) => `
            case when shared then ('00000000-0000-4000-9000-' || lpad(((u - 1) / 10 + 1)::text, 12, '0'))::uuid end,
            'note ' || n, 'word' || (n % 997) || ' ' || repeat('lorem ipsum dolor sit amet ', 8), at, at, case when n % 19 = 0 then at end
     from (
-      select n, 1 + (n * 7919::bigint) % ${users} as u, n % 11 = 0 as shared, n % 11 <> 0 and n <= ${notes > 100_000 ? 25_000 : 0} as heavy,
+      select n, 1 + (n * 7919::bigint) % ${users} as u, n % 11 = 0 as shared, n % 11 <> 0 and n % ${Math.max(Math.floor(notes / 25_000), 3)} = 3 as heavy,
              timestamptz '2026-01-01' + n * interval '1 second' as at
       from generate_series(1, ${notes}) n
     ) as made;
