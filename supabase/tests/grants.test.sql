@@ -25,7 +25,7 @@ select results_eq(
     'authenticated: SELECT (created_at, deleted_at, id, name, updated_at, version) on organizations',
     'authenticated: SELECT (created_at, digest, key, note_id, user_id) on idempotency_keys',
     'authenticated: SELECT (created_at, id, name, role, updated_at, version) on my_organizations',
-    'authenticated: SELECT (created_at, org_id, role, updated_at, user_id, version) on organization_members',
+    'authenticated: SELECT (created_at, live, org_id, role, updated_at, user_id, version) on organization_members',
     'authenticated: UPDATE (body, deleted_at, published_at, title) on notes',
     'authenticated: UPDATE (created_at, digest, note_id) on idempotency_keys',
     'authenticated: UPDATE (deleted_at, name) on organizations',

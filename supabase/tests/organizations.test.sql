@@ -2,7 +2,7 @@
 -- may do what with the policies alone see roles.test.sql.
 begin;
 create extension if not exists pgtap with schema extensions;
-select plan(71);
+select plan(74);
 
 -- As the owner of the tables, who has no auth.uid().
 insert into auth.users (id, email) values
@@ -314,6 +314,23 @@ select ok(
   (select deleted_at = now() from public.organizations where name = 'changed'),
   'an organisation is deleted now, whatever time was written'
 );
+
+insert into public.organization_members (org_id, user_id, role)
+  values ('a0000000-0000-4000-8000-000000000000', '00000000-0000-4000-8000-000000000006', 'viewer');
+select is_empty(
+  $$ select from public.organization_members where org_id = 'a0000000-0000-4000-8000-000000000000' and live $$,
+  'nobody is a member of a deleted organisation, not who is added to it afterwards either'
+);
+-- Whoever runs the database may.
+update public.organizations set deleted_at = null where name = 'changed';
+select is_empty(
+  $$ select from public.organization_members where org_id = 'a0000000-0000-4000-8000-000000000000' and not live $$,
+  'an organisation that is brought back has all its members again'
+);
+set local role authenticated;
+select isnt_empty($$ select from public.organizations where name = 'changed' $$, 'who see it again');
+reset role;
+update public.organizations set deleted_at = now() where name = 'changed';
 
 select lives_ok(
   $$ delete from auth.users where id = '00000000-0000-4000-8000-000000000004' $$,
