@@ -7,9 +7,10 @@ import { rm } from "node:fs/promises";
 import { after, before, beforeEach, test } from "node:test";
 
 import { openDatabase } from "../../tools/supabase/database.ts";
+import { preparedFolder } from "../../tools/supabase/prepared.ts";
 import type { Supabase } from "../../tools/supabase.ts";
 import { edgeProof } from "../support/edge_proof.ts";
-import { freshSupabase, publishableKey, secretKey, signIn, temporaryFolder, type User } from "./support.ts";
+import { freshSupabase, publishableKey, secretKey, signIn, type User } from "./support.ts";
 
 const SECRET = "s".repeat(32);
 const ORGANIZATION = "0f000000-0000-4000-8000-000000000001";
@@ -152,8 +153,8 @@ test("a proof is for its user, method and path, and for 60 seconds, in which it 
 });
 
 test("report lets everything pass and writes to the database's log what enforce would refuse", async () => {
-  const dataDir = await temporaryFolder();
-  const { connection, close } = await openDatabase(dataDir, true);
+  const dataDir = await preparedFolder("airlock-database-");
+  const { connection, close } = await openDatabase(dataDir, false);
   const lines: string[] = [];
   const exec = (text: string) =>
     connection.driver.exec(text, { onNotice: ({ severity, message }) => void (severity === "LOG" && message?.startsWith("edge-only") && lines.push(message)) });

@@ -80,7 +80,7 @@ test("after the first REST request the grants are those of the migration", async
       "authenticated SELECT my_organizations: created_at id name role updated_at version",
       "authenticated SELECT notes: body created_at deleted_at id org_id published_at search title updated_at user_id version",
       "authenticated SELECT organization_invitations: accepted_at accepted_by created_at created_by expires_at id org_id role",
-      "authenticated SELECT organization_members: created_at org_id role updated_at user_id version",
+      "authenticated SELECT organization_members: created_at live org_id role updated_at user_id version",
       "authenticated SELECT organizations: created_at deleted_at id name updated_at version",
       "authenticated UPDATE idempotency_keys: created_at digest note_id",
       "authenticated UPDATE notes: body deleted_at published_at title",

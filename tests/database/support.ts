@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 
 import { startSupabase, type Supabase } from "../../tools/supabase.ts";
+import { preparedFolder } from "../../tools/supabase/prepared.ts";
 
 export const jwtSecret = randomBytes(32).toString("base64url");
 export const publishableKey = "sb_publishable_for_these_tests";
@@ -17,7 +18,7 @@ export function temporaryFolder(): Promise<string> {
 
 /** An embedded Supabase of its own, with an empty table of notes. */
 export async function freshSupabase(): Promise<Supabase> {
-  const dataDir = await temporaryFolder();
+  const dataDir = await preparedFolder("airlock-database-");
   const supabase = await startSupabase({ port: 0, dataDir, jwtSecret, publishableKey, secretKey });
   return {
     ...supabase,

@@ -2,8 +2,7 @@
 // two users signed in by the real supabase-js, and the app's own client to sign requests.
 
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { createClient } from "@supabase/supabase-js";
@@ -12,6 +11,7 @@ import { createAirlock, type Airlock, type Answer, type RequestOptions } from ".
 import { startWorker, type Worker, type WorkerOptions } from "../../tools/stack/worker.ts";
 import type { Vars } from "../../tools/stack/vars.ts";
 import { startSupabase, type Supabase } from "../../tools/supabase.ts";
+import { preparedFolder } from "../../tools/supabase/prepared.ts";
 
 export const APP = { appId: "rn-test", secret: randomBytes(32).toString("base64url") };
 /** For HS256 tokens that a test makes itself. */
@@ -98,7 +98,7 @@ export async function damage(dataDir: string, className: string): Promise<void> 
 }
 
 export async function startStack(overrides: Vars = {}): Promise<Stack> {
-  const dataDir = await mkdtemp(join(tmpdir(), "airlock-e2e-"));
+  const dataDir = await preparedFolder("airlock-e2e-");
   const supabase = await startSupabase({ port: 0, dataDir, jwtSecret: JWT_SECRET, publishableKey: PUBLISHABLE_KEY, secretKey: SECRET_KEY });
   const worker = await startWorkerAlone(workerVars(supabase.url, overrides));
   const [alice, bob] = [await signIn(supabase.url, "alice"), await signIn(supabase.url, "bob")];

@@ -9,7 +9,7 @@ import type { Accepted, Finding, Sql } from "../../tools/evidence/finding.ts";
 import { POLICY_RULES } from "../../tools/evidence/policies.ts";
 import { RULES } from "../../tools/evidence/rules.ts";
 import { type Database, openDatabase } from "../../tools/supabase/database.ts";
-import { temporaryFolder } from "../database/support.ts";
+import { preparedFolder } from "../../tools/supabase/prepared.ts";
 import { FLAWS, GROUND } from "./flaws.ts";
 
 const accepted: Accepted[] = await readAccepted("supabase/evidence.json");
@@ -17,8 +17,8 @@ let dataDir: string;
 let database: Database;
 let good: Audit;
 before(async () => {
-  dataDir = await temporaryFolder();
-  database = await openDatabase(dataDir, true);
+  dataDir = await preparedFolder("airlock-evidence-");
+  database = await openDatabase(dataDir, false);
   good = await undone(() => look());
 });
 after(async () => {

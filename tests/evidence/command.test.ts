@@ -13,7 +13,7 @@ import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import { reading } from "../../tools/evidence/foreign.ts";
 import type { Report } from "../../tools/evidence/report.ts";
 import { type Database, openDatabase } from "../../tools/supabase/database.ts";
-import { temporaryFolder } from "../database/support.ts";
+import { preparedFolder } from "../../tools/supabase/prepared.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../tools/evidence.ts", import.meta.url));
 
@@ -22,8 +22,8 @@ let database: Database;
 let server: PGLiteSocketServer;
 let url: string;
 before(async () => {
-  folder = await temporaryFolder();
-  database = await openDatabase(folder, true);
+  folder = await preparedFolder("airlock-evidence-");
+  database = await openDatabase(folder, false);
   server = new PGLiteSocketServer({ db: database.connection.driver, port: 0, host: "127.0.0.1" });
   await server.start();
   url = `postgres://postgres@${server.getServerConn()}/postgres?sslmode=disable`;

@@ -1,13 +1,12 @@
 // A Supabase of the audit's own: the migrations of this folder on an empty database, for as long as it takes.
 
 import { randomBytes } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
 
 import { createClient } from "@supabase/supabase-js";
 
 import { startSupabase, type Supabase } from "../supabase.ts";
+import { preparedFolder } from "../supabase/prepared.ts";
 import type { Caller, Rest } from "./tries.ts";
 
 export interface Embedded {
@@ -17,7 +16,7 @@ export interface Embedded {
 }
 
 export async function startEmbedded(): Promise<Embedded> {
-  const dataDir = await mkdtemp(join(tmpdir(), "airlock-evidence-"));
+  const dataDir = await preparedFolder("airlock-evidence-");
   const publishableKey = `sb_publishable_${randomBytes(16).toString("base64url")}`;
   const supabase = await startSupabase({ port: 0, dataDir, publishableKey, jwtSecret: randomBytes(32).toString("base64url") });
   return {
