@@ -2,35 +2,30 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
-
 import { reading } from "../../tools/evidence/foreign.ts";
 import type { Report } from "../../tools/evidence/report.ts";
-import { type Database, openDatabase } from "../../tools/supabase/database.ts";
-import { preparedFolder } from "../../tools/supabase/prepared.ts";
+import { type Postgres, query, startPostgres } from "../../tools/setup/postgres.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../tools/evidence.ts", import.meta.url));
 
 let folder: string;
-let database: Database;
-let server: PGLiteSocketServer;
+let postgres: Postgres;
 let url: string;
 before(async () => {
-  folder = await preparedFolder("airlock-evidence-");
-  database = await openDatabase(folder, false);
-  server = new PGLiteSocketServer({ db: database.connection.driver, port: 0, host: "127.0.0.1" });
-  await server.start();
-  url = `postgres://postgres@${server.getServerConn()}/postgres?sslmode=disable`;
+  folder = await mkdtemp(join(tmpdir(), "airlock-evidence-"));
+  postgres = await startPostgres();
+  await postgres.create("airlock");
+  url = `${postgres.url("airlock")}?sslmode=disable`;
 });
 after(async () => {
-  await server.stop();
-  await database.close();
+  await postgres.stop();
   await rm(folder, { recursive: true });
 });
 
@@ -54,11 +49,11 @@ test("the migrations have no finding: 0, and all that was tried is in one JSON o
 test("a database by its connection string: what is not tried is said, and 1 with a finding", async () => {
   const sound = await evidence([], { DATABASE_URL: url });
   assert.equal(sound.code, 0, sound.stdout + sound.stderr);
-  assert.match(sound.stdout, /^Evidence of 127\.0\.0\.1:\d+\/postgres: /);
+  assert.match(sound.stdout, /^Evidence of 127\.0\.0\.1:\d+\/airlock: /);
   assert.match(sound.stdout, /^Not checked: \d+ tries: no --rest-url and --publishable-key \(as anon\)$/m);
   assert.match(sound.stdout, /^0 findings, /m);
 
-  await database.connection.driver.exec("alter table public.notes disable row level security");
+  await query(url, "alter table public.notes disable row level security");
   try {
     const broken = await evidence(["--db-url", url]);
     assert.equal(broken.code, 1, broken.stdout + broken.stderr);
@@ -66,7 +61,7 @@ test("a database by its connection string: what is not tried is said, and 1 with
     assert.match(broken.stdout, /Why: Without Row Level Security .*\n  SQL: alter table public\.notes enable row level security;/);
     assert.match(broken.stdout, /^1 finding, /m);
   } finally {
-    await database.connection.driver.exec("alter table public.notes enable row level security");
+    await query(url, "alter table public.notes enable row level security");
   }
 });
 
