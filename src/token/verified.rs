@@ -109,6 +109,12 @@ mod tests {
         }
         assert!(tokens.get(&unused).is_none());
     }
+
+    #[test]
+    fn what_the_secret_signed_is_known_by_the_secret() {
+        assert!(token().signed_by(&SigningKey::Secret));
+    }
+
     #[test]
     fn what_was_found_good_a_generation_ago_is_still_known() {
         let tokens = VerifiedTokens::default();

@@ -99,4 +99,20 @@ mod tests {
             assert_eq!(Id::<()>::parse(bad), None, "{bad}");
         }
     }
+
+    #[test]
+    fn each_byte_of_an_id_has_its_form() {
+        let good = b"7efe3d84-2d6a-4174-899e-8ffddea7a39a";
+        for at in 0..good.len() {
+            for byte in 0..=u8::MAX {
+                let mut bytes = *good;
+                bytes[at] = byte;
+                let fits = match good[at] {
+                    b'-' => byte == b'-',
+                    _ => b"0123456789abcdef".contains(&byte),
+                };
+                assert_eq!(is_spelled(&bytes), fits, "{byte} at {at}");
+            }
+        }
+    }
 }
