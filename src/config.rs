@@ -62,7 +62,7 @@ impl Config {
         let key = publishable_key(required("SUPABASE_PUBLISHABLE_KEY")?)?;
         let issuer = issuer(optional("SUPABASE_JWT_ISSUER"), &url)?;
         let secret = optional("SUPABASE_JWT_SECRET")
-            .map(hs256_secret)
+            .map(|secret| hs256_secret(&secret, &url))
             .transpose()?;
         let apps = Apps::parse(&required("APP_GUARD")?).map_err(|why| bad("APP_GUARD", &why))?;
         let signer = optional("EDGE_PROOF_SECRET")
@@ -147,7 +147,10 @@ pub(crate) fn whole(
     let Some(text) = optional(bindings, name) else {
         return Ok(default);
     };
-    let number = text.parse().ok().filter(|number| range.contains(number));
+    // Rust would read `+5` and `05` as well.
+    let digits = !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit());
+    let number = text.parse().ok();
+    let number = number.filter(|number| digits && range.contains(number));
     let (from, to) = range.into_inner();
     number.ok_or_else(|| {
         bad(
@@ -166,8 +169,13 @@ pub(crate) fn project_url(text: &str) -> Result<Url, Misconfigured> {
         && url.path() == "/"
         && url.query().is_none()
         && url.fragment().is_none();
-    if !bare {
-        return Err(bad(NAME, "must be a scheme, a host and a port at most"));
+    // The parser mends what it can: white space, capitals, a user without a name.
+    let as_written = url.as_str().strip_suffix('/') == Some(text.strip_suffix('/').unwrap_or(text));
+    if !bare || !as_written {
+        return Err(bad(
+            NAME,
+            "must be a scheme, a host in lower case and a port at most, which is not the scheme's own",
+        ));
     }
     match url.scheme() {
         "https" => Ok(url),
@@ -196,7 +204,7 @@ fn publishable_key(key: String) -> Result<String, Misconfigured> {
         ))
     } else if !printable {
         Err(bad(NAME, "holds characters that no key has"))
-    } else if key.starts_with("sb_publishable_") || legacy_role(&key).as_deref() == Some("anon") {
+    } else if is_key(&key, "sb_publishable_") || legacy_role(&key).as_deref() == Some("anon") {
         Ok(key)
     } else if legacy_role(&key).is_some() {
         Err(bad(NAME, "is a legacy key of another role than anon"))
@@ -208,10 +216,20 @@ fn publishable_key(key: String) -> Result<String, Misconfigured> {
     }
 }
 
+/// Whether it is of this kind, and more than its prefix.
+pub(crate) fn is_key(key: &str, prefix: &str) -> bool {
+    key.strip_prefix(prefix)
+        .is_some_and(|rest| !rest.is_empty())
+}
+
 /// The `role` in a legacy key. Its signature is for Supabase to check.
 pub(crate) fn legacy_role(key: &str) -> Option<String> {
-    let (_, rest) = key.split_once('.')?;
-    let (payload, _) = rest.split_once('.')?;
+    let mut parts = key.split('.');
+    let (Some(_), Some(payload), Some(_), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return None;
+    };
     let claims = json::parse_object(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
     claims.get("role")?.as_str().map(str::to_owned)
 }
@@ -229,11 +247,16 @@ fn issuer(value: Option<String>, url: &Url) -> Result<Option<String>, Misconfigu
     }
 }
 
-fn hs256_secret(secret: String) -> Result<DecodingKey, Misconfigured> {
-    if secret.len() >= 32 {
-        Ok(DecodingKey::from_secret(secret.as_bytes()))
+fn hs256_secret(secret: &str, url: &Url) -> Result<DecodingKey, Misconfigured> {
+    const NAME: &str = "SUPABASE_JWT_SECRET";
+    // Of every project that the Supabase CLI runs on its developer's own machine.
+    const LOCAL: &str = "super-secret-jwt-token-with-at-least-32-characters-long";
+    if secret.len() < 32 {
+        Err(bad(NAME, "is shorter than 32 bytes"))
+    } else if secret == LOCAL && !is_loopback(url) {
+        Err(bad(NAME, "is the public one of local development"))
     } else {
-        Err(bad("SUPABASE_JWT_SECRET", "is shorter than 32 bytes"))
+        Ok(DecodingKey::from_secret(secret.as_bytes()))
     }
 }
 
@@ -245,7 +268,7 @@ fn origins(list: &str) -> Result<Vec<String>, Misconfigured> {
         .map(|origin| {
             let parsed = Url::parse(origin).ok();
             let canonical = parsed.map(|url| url.origin().ascii_serialization());
-            if canonical.as_deref() == Some(origin) {
+            if canonical.as_deref() == Some(origin) && !origin.contains('*') {
                 Ok(origin.to_owned())
             } else {
                 Err(bad(
@@ -356,6 +379,13 @@ mod tests {
             "abc.supabase.co",
             "http://0.0.0.0",
             "http://192.168.0.1",
+            " https://abc.supabase.co",
+            "https://abc.supa\nbase.co",
+            "https://@abc.supabase.co",
+            "https://abc.supabase.co//",
+            "https://abc.supabase.co:443",
+            "https://ABC.supabase.co",
+            "http://127.1",
         ] {
             refused("SUPABASE_URL", Some(bad));
         }
@@ -371,11 +401,17 @@ mod tests {
             legacy("authenticated"),
             "e30.e30.c2ln".to_owned(),
             "anything".to_owned(),
+            format!("{}.more", legacy("anon")),
             "sb_publishable_\n".to_owned(),
             "sb_publishable_é".to_owned(),
         ] {
             refused(name, Some(&bad));
         }
+    }
+
+    #[test]
+    fn a_prefix_is_no_key() {
+        assert!(load(&[("SUPABASE_PUBLISHABLE_KEY", Some("sb_publishable_"))]).is_err());
     }
 
     #[test]
@@ -399,6 +435,11 @@ mod tests {
         let (config, warnings) = load(&[("SUPABASE_JWT_SECRET", Some(&"x".repeat(32)))]).unwrap();
         assert!(config.verifier.secret.is_some());
         assert_eq!(warnings.len(), 1);
+
+        let public = "super-secret-jwt-token-with-at-least-32-characters-long";
+        refused("SUPABASE_JWT_SECRET", Some(public));
+        let local = ("SUPABASE_URL", Some("http://127.0.0.1:54321"));
+        assert!(load(&[local, ("SUPABASE_JWT_SECRET", Some(public))]).is_ok());
     }
 
     #[test]
@@ -423,7 +464,7 @@ mod tests {
     #[test]
     fn timeouts_and_origins_are_read_strictly() {
         for name in ["UPSTREAM_TIMEOUT_MS", "JWKS_TIMEOUT_MS", "STORE_TIMEOUT_MS"] {
-            for bad in ["0", "-1", "1.5", "10s", "65536", " 1"] {
+            for bad in ["0", "-1", "1.5", "10s", "65536", " 1", "+500", "0500"] {
                 refused(name, Some(bad));
             }
             assert!(load(&[(name, Some("500"))]).is_ok());
@@ -441,6 +482,7 @@ mod tests {
             "https://a.example,",
             "null",
             "https://A.example",
+            "https://*.example",
         ] {
             refused("CORS_ORIGINS", Some(bad));
         }

@@ -13,6 +13,7 @@ use crate::command::{Command, DataCommand, PublishedCommand};
 use crate::config::{Config, Misconfigured, notice};
 use crate::cors;
 use crate::guard::{self, Head};
+use crate::job;
 use crate::limit;
 use crate::notes;
 use crate::openapi;
@@ -38,7 +39,9 @@ pub struct Gateway {
 impl Gateway {
     /// Reads the configuration. What is wrong with it, or worth a warning, is logged here, once.
     pub fn new(bindings: &impl Bindings, log: &impl Fn(Level, &str)) -> Self {
-        match Config::load(bindings) {
+        // What the jobs need is none of a request's affair. But a key that is none is an operator's mistake, and is to
+        // be seen before the night.
+        match job::check(bindings).and_then(|()| Config::load(bindings)) {
             Ok((config, warnings)) => {
                 for warning in warnings {
                     log(Level::Warn, &notice("warning", &warning));

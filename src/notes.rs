@@ -46,9 +46,10 @@ pub(crate) async fn run<E: Edge>(
         NotesCommand::Unpublish(id, condition) => publish(store, live(id), false, condition).await,
     };
     match (outcome, scope) {
-        // Who is not in the organisation is not told that there is one.
+        // Who is not in the organisation is not told that there is one, nor of the note that a key made there before.
         (Err(problem), Scope::Org(org))
-            if problem.code() == Code::Forbidden && store.org(org).await?.is_none() =>
+            if matches!(problem.code(), Code::Forbidden | Code::IdempotencyKeyReused)
+                && store.org(org).await?.is_none() =>
         {
             Err(Problem::no_such_org())
         }

@@ -17,7 +17,7 @@ use airlock::seam::{Level, SendError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use support::{NOW, URL, World, reply};
+use support::{NOW, Request, URL, World, reply};
 
 const KEY: &str = "sb_secret_test";
 
@@ -225,6 +225,7 @@ fn only_a_secret_key_is_one() {
         legacy("authenticated"),
         "e30.e30.c2ln".to_owned(),
         "anything".to_owned(),
+        format!("{}.more", legacy("service_role")),
         "sb_secret_\n".to_owned(),
         "sb_secret_é".to_owned(),
     ] {
@@ -236,6 +237,39 @@ fn only_a_secret_key_is_one() {
         let message = line["message"].as_str().unwrap();
         assert!(message.starts_with("SUPABASE_SECRET_KEY "), "{message}");
         assert!(!message.contains(&bad), "{message}");
+    }
+}
+
+#[test]
+fn settings_that_the_jobs_would_refuse_are_refused_before_the_night() {
+    for (name, value, good) in [
+        ("SUPABASE_SECRET_KEY", "sb_secret_", false),
+        ("SUPABASE_SECRET_KEY", "sb_publishable_x", false),
+        ("SUPABASE_SECRET_KEY", "anything", false),
+        ("SUPABASE_SECRET_KEY", "", true),
+        ("SUPABASE_SECRET_KEY", "sb_secret_x", true),
+        ("PURGE_AFTER_DAYS", "0", false),
+        ("PURGE_AFTER_DAYS", "3651", false),
+        ("PURGE_AFTER_DAYS", "+30", false),
+        ("PURGE_AFTER_DAYS", "30", true),
+    ] {
+        let world = World::new().with(name, value);
+        let gateway = world.gateway();
+        let mut logged = world.logs.take();
+        logged.retain(|(_, line)| line.contains("misconfigured"));
+        if good {
+            assert!(logged.is_empty(), "{name}={value}: {logged:?}");
+            continue;
+        }
+        let [(Level::Error, line)] = &logged[..] else {
+            panic!("{name}={value}: {logged:?}")
+        };
+        assert!(
+            line.contains(&format!(r#""misconfigured","message":"{name} is "#)),
+            "{line}"
+        );
+        let answer = Request::new("GET", "/health").send(&gateway, &world);
+        assert_eq!(answer.problem(), "503 misconfigured");
     }
 }
 

@@ -610,6 +610,11 @@ impl Answers {
             .alice()
             .json(r#"{"title":"Packing list"}"#);
         let create_only = to("PUT", &id).header("if-none-match", "*");
+        let mut reused = vec![none()];
+        // Whoever is in no such organisation is told nothing of keys.
+        if place.contains("/orgs/") {
+            reused.push(one(&org_row()));
+        }
         for (request, replies) in [
             (
                 to("GET", &format!("{place}?limit=1")),
@@ -626,7 +631,7 @@ impl Answers {
                 create.clone().header("idempotency-key", "order-0001"),
                 vec![one(&deleted)],
             ),
-            (create.header("idempotency-key", "order-0001"), vec![none()]),
+            (create.header("idempotency-key", "order-0001"), reused),
             (to("GET", &id), vec![one(&note)]),
             (to("GET", &id), vec![none()]),
             (

@@ -305,8 +305,10 @@ fn notes_of_an_organisation_are_asked_for_by_it_and_not_by_their_author() {
     let once = at("POST", "/notes")
         .json(r#"{"title":"t"}"#)
         .header("idempotency-key", "order-0001");
-    let (answer, sent) = play(once, &[none()]);
+    let (answer, sent) = play(once.clone(), &[none(), org("editor")]);
     assert_eq!(answer.problem(), "422 idempotency_key_reused");
+    // Whoever is in no such organisation is told nothing of keys.
+    assert_eq!(play(once, &[none(), none()]).0.problem(), "404 not_found");
     let body: Value = serde_json::from_slice(sent[0].body.as_deref().unwrap()).unwrap();
     assert_eq!(body["note_org"], ORG);
 }

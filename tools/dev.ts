@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 
 import { Failure, root } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
-import { devVars, number, overrides, places, required } from "./stack/vars.ts";
+import { devVars, number, overrides, places, required, type Vars } from "./stack/vars.ts";
 import { requireFreePort, startWorker, type Worker } from "./stack/worker.ts";
 
 const options = parseOptions();
@@ -66,7 +66,10 @@ function parseOptions(): { fresh: boolean } {
 
 /** In a process of its own: a slow query holds up everything else in the same one. */
 function startSupabase(): { ready: Promise<string>; stop(): Promise<void> } {
-  const settings = required(vars, "SUPABASE_JWT_SECRET", "SUPABASE_PUBLISHABLE_KEY");
+  // What is overridden with nothing is missing to the Worker alone: a database without keys would be of no use.
+  const given = Object.entries(changes).filter(([, value]) => value !== "");
+  const settings: Vars = { ...vars, ...Object.fromEntries(given) };
+  const needed = required(settings, "SUPABASE_JWT_SECRET", "SUPABASE_PUBLISHABLE_KEY");
   const child: ChildProcess = fork(join(root, "tools/supabase.ts"), options.fresh ? ["--fresh"] : [], {
     execArgv: [],
     stdio: ["ignore", "pipe", 2, "ipc"],
@@ -74,11 +77,10 @@ function startSupabase(): { ready: Promise<string>; stop(): Promise<void> } {
       ...process.env,
       SUPABASE_PORT: String(supabasePort),
       AIRLOCK_DATA: dataDir,
-      SUPABASE_JWT_SECRET: settings.SUPABASE_JWT_SECRET,
-      SUPABASE_PUBLISHABLE_KEY: settings.SUPABASE_PUBLISHABLE_KEY,
+      ...needed,
       // .dev.vars may be older than the first job.
-      SUPABASE_SECRET_KEY: vars["SUPABASE_SECRET_KEY"] ?? "",
-      EDGE_PROOF_SECRET: { ...vars, ...changes }["EDGE_PROOF_SECRET"] ?? "",
+      SUPABASE_SECRET_KEY: settings["SUPABASE_SECRET_KEY"] ?? "",
+      EDGE_PROOF_SECRET: settings["EDGE_PROOF_SECRET"] ?? "",
     },
   });
   const ended = once(child, "exit").then(() => {

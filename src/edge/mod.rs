@@ -94,8 +94,8 @@ pub fn fetch(request: JsValue, env: &JsValue, context: JsValue) -> Promise {
     response
 }
 
-/// Cloudflare's `scheduled` event. What a job needs is made for this event and gone with it: the secret key
-/// is nowhere while requests are answered.
+/// Cloudflare's `scheduled` event. What a job needs is made for this event and gone with it: nothing that a request
+/// is given holds the secret key.
 #[wasm_bindgen]
 #[expect(
     unreachable_pub,
@@ -256,7 +256,7 @@ impl Edge for Platform<'_> {
     }
 
     async fn claim(&self, claim: &Claim, deadline: Millis) -> Result<Verdict, Unanswered> {
-        let (shard, url) = replay::address(claim);
+        let (shard, url) = replay::address(claim, now());
         let step = Step::new(|| self.0.claim(shard, &url, remaining(deadline)));
         replay::verdict(step.await.0)
     }

@@ -12,7 +12,7 @@ use worker::{
     Date, DurableObject, Env, Request, Response, Result, SqlStorage, State, durable_object,
 };
 
-use crate::seam::{Claim, Unanswered, Verdict};
+use crate::seam::{Claim, Millis, Unanswered, Verdict};
 
 /// Objects that share the work. One handles some hundreds of claims a second; keys are spread over
 /// them by their nonce, which is random. A change of this number forgets the claims of the last eleven
@@ -22,14 +22,16 @@ const SHARDS: u32 = 32;
 /// Seconds between two sweeps at least: one alarm for many claims.
 const SWEEP: i64 = 60;
 
-/// The number of the object that a key belongs to, and what to ask it for.
-pub(super) fn address(claim: &Claim) -> (u32, String) {
+/// The number of the object that a key belongs to, and what to ask it for. How long a claim is kept is said in
+/// seconds from `now`: an object whose clock goes ahead would forget it too soon.
+pub(super) fn address(claim: &Claim, now: Millis) -> (u32, String) {
     // FNV-1a: which object a key belongs to must only be the same every time.
     let hash = claim.key.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
     // App ids, nonces and numbers need no encoding.
-    let url = format!("https://replay/{}/{}", claim.keep_until, claim.key);
+    let seconds = claim.keep_until.saturating_sub(now.div_euclid(1000));
+    let url = format!("https://replay/{seconds}/{}", claim.key);
     (hash % SHARDS, url)
 }
 
@@ -78,11 +80,13 @@ impl DurableObject for Replay {
 
     async fn fetch(&self, request: Request) -> Result<Response> {
         let path = request.path();
-        let (keep_until, key) = path
+        let (seconds, key) = path
             .trim_start_matches('/')
             .split_once('/')
-            .ok_or("a claim is /<keep until>/<key>")?;
-        let keep_until: i64 = keep_until.parse().map_err(|_| "keep_until is no number")?;
+            .ok_or("a claim is /<seconds to keep it>/<key>")?;
+        // Not even a second: whoever asks should have refused it by itself.
+        let seconds: u32 = seconds.parse().map_err(|_| "seconds is no number")?;
+        let keep_until = now().saturating_add(seconds.into());
 
         // One statement, and nothing is awaited before it: no other claim can come between.
         let claimed: Vec<Claimed> = self

@@ -11,7 +11,7 @@ use postgrest::Postgrest;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::config::{Misconfigured, bad, legacy_role, optional, project_url, whole};
+use crate::config::{Misconfigured, bad, is_key, legacy_role, optional, project_url, whole};
 use crate::json;
 use crate::problem::Problem;
 use crate::seam::{Bindings, Edge, Millis, Outbound};
@@ -72,6 +72,7 @@ pub(super) struct Batch {
 impl Bypass {
     /// None without a secret key.
     pub(super) fn load(bindings: &impl Bindings) -> Result<Option<Self>, Misconfigured> {
+        let days = whole(bindings, "PURGE_AFTER_DAYS", "days", DAYS, 30)?;
         let Some(key) = optional(bindings, KEY) else {
             return Ok(None);
         };
@@ -87,7 +88,6 @@ impl Bypass {
             millis,
             10_000,
         )?;
-        let days = whole(bindings, "PURGE_AFTER_DAYS", "days", DAYS, 30)?;
         let rest_url = format!("{}rest/v1", url.as_str());
         Ok(Some(Self {
             client: Postgrest::new(rest_url).insert_header("apikey", &key),
@@ -145,7 +145,7 @@ fn secret_key(key: &str) -> Result<bool, Misconfigured> {
     let legacy = legacy_role(key);
     if !key.bytes().all(|b| b.is_ascii_graphic()) {
         Err(bad(KEY, "holds characters that no key has"))
-    } else if key.starts_with("sb_secret_") {
+    } else if is_key(key, "sb_secret_") {
         Ok(false)
     } else if legacy.as_deref() == Some("service_role") {
         Ok(true)

@@ -60,6 +60,11 @@ impl Jobs {
     }
 }
 
+/// Whether a run would find its settings as they should be.
+pub(crate) fn check(bindings: &impl Bindings) -> Result<(), Misconfigured> {
+    Bypass::load(bindings).map(drop)
+}
+
 enum Outcome {
     /// Nothing is left that is due.
     Done,

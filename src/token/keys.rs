@@ -1,6 +1,6 @@
 //! The life of the project's key set in this isolate.
 //!
-//! Promise: a key that the project withdrew is good for at most ten minutes more (an hour while its
+//! Promise: a key that its endpoint withdrew is good for at most ten minutes more (an hour while the
 //! endpoint fails); a key that it added is found at once. A flood of made-up `kid`s costs one fetch
 //! in thirty seconds, and requests that arrive together share one. It refuses to let a broken
 //! answer replace good keys, and to answer "invalid" when the truth is "can't tell".

@@ -102,21 +102,21 @@ $$;
 
 -- Triggers
 
--- Policies are asked as a statement begins. One that had to wait for the organisation's row, which every change of
--- its members locks, may find that its caller is no owner any more, so the triggers ask once more. (In READ
--- COMMITTED each statement of a trigger sees what was committed meanwhile.) Jobs, and the cascade of an
--- account, have no such caller.
-create function private.require_owner(org uuid) returns void
+-- Policies are asked as a statement begins. One that had to wait for a row may find that its caller is no owner or
+-- editor any more, or that the organisation is gone, so the triggers ask once more. (In READ COMMITTED each statement
+-- of a trigger sees what was committed meanwhile.) Jobs, and the cascade of an account, have no such caller.
+create function private.require_role(org uuid, at_least text) returns void
 language plpgsql
 security definer
 set search_path = ''
 as $$
 begin
-  if current_setting('role', true) = 'authenticated' and not exists (
-    select from public.organization_members as members
-      where members.org_id = org and members.user_id = (select auth.uid()) and members.role = 'owner'
-  ) then
-    raise insufficient_privilege using message = 'row-level security: the caller owns the organisation no more';
+  -- Whoever is signed in has been given a role, by whatever name; a database's owner at work has not.
+  if coalesce(current_setting('role', true), 'none') <> 'none'
+    and (select auth.uid()) is not null
+    and (org = any (private.org_ids(at_least))) is not true
+  then
+    raise insufficient_privilege using message = 'row-level security: the caller has no such role in the organisation';
   end if;
 end
 $$;
@@ -127,9 +127,9 @@ security definer
 set search_path = ''
 as $$
 begin
-  -- A change of members counts the version up as whoever changes them, who may be leaving.
-  if (new.name, new.deleted_at) is distinct from (old.name, old.deleted_at) then
-    perform private.require_owner(old.id);
+  -- A change of members, which counts the version up, comes by their trigger; its caller may be leaving.
+  if pg_trigger_depth() = 1 then
+    perform private.require_role(old.id, 'owner');
   end if;
   new.id := old.id;
   new.created_at := old.created_at;
@@ -185,7 +185,7 @@ begin
   end if;
   -- Everybody may leave; what else there is to change is for owners.
   if tg_op = 'UPDATE' or tg_op = 'DELETE' and old.user_id is distinct from (select auth.uid()) then
-    perform private.require_owner(old.org_id);
+    perform private.require_role(old.org_id, 'owner');
   end if;
   -- An account that is being deleted may be the last owner's as well; nobody is promoted then, as nobody else was
   -- trusted with that much.
@@ -205,14 +205,27 @@ begin
 end
 $$;
 
+create function private.organization_invitations_before_change() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  perform private.require_role(coalesce(new.org_id, old.org_id), 'owner');
+  return coalesce(new, old);
+end
+$$;
+
 create trigger organizations_before_update before update on public.organizations
   for each row execute function private.organizations_before_update();
 create trigger organizations_after_update after update of deleted_at on public.organizations
-  for each row execute function private.organizations_after_update();
+  for each row when (old.deleted_at is distinct from new.deleted_at) execute function private.organizations_after_update();
 -- Not of `live`, which is no change of who is what.
 create trigger organization_members_before_change
   before insert or delete or update of org_id, user_id, role, version, created_at, updated_at on public.organization_members
   for each row execute function private.organization_members_before_change();
+create trigger organization_invitations_before_change before insert or delete on public.organization_invitations
+  for each row execute function private.organization_invitations_before_change();
 
 
 -- What is more than one row: a definer function in the private schema, and what PostgREST can call has no rights
@@ -316,7 +329,7 @@ alter table public.organization_members enable row level security;
 alter table public.organization_invitations enable row level security;
 
 -- An owner's soft delete gets by although only live organisations may be seen: the helper is stable, and knows
--- what was there when the statement began. Afterwards nobody sees it, so nobody undoes it.
+-- what was there when the statement began. Afterwards nobody sees it, so nobody undoes it; who waited is asked again.
 create policy organizations_select_member on public.organizations
   for select to authenticated
   using (id = any ((select private.org_ids('viewer'))::uuid[]));
@@ -396,6 +409,20 @@ begin
   return new;
 end
 $$;
+
+create function private.notes_require_editor() returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+  perform private.require_role(new.org_id, 'editor');
+  return new;
+end
+$$;
+
+create trigger notes_require_editor before insert or update on public.notes
+  for each row when (new.org_id is not null) execute function private.notes_require_editor();
 
 -- A note of an organisation is its members' by their roles, any other its author's: who wrote an organisation's note is
 -- no reason to see it, and an author who was removed is as anybody else.

@@ -173,7 +173,7 @@ test("an organisation that is deleted while its members change and join is live 
       connections,
     );
     // They lock in another order than a change of members: Postgres may end one of the two (40P01), which its client sends again.
-    for (const outcome of outcomes) assert.ok(Array.isArray(outcome) || outcome === "40P01", JSON.stringify(outcomes));
+    for (const outcome of outcomes) assert.ok(Array.isArray(outcome) || outcome === "40P01" || outcome === "42501", JSON.stringify(outcomes));
     const { rows } = await owner.query(
       "select deleted_at is null as live, (select array_agg(distinct members.live) from public.organization_members as members where members.org_id = $1) as members from public.organizations where id = $1",
       [org],
@@ -182,6 +182,40 @@ test("an organisation that is deleted while its members change and join is live 
     if (!rows[0].live) deleted++;
   }
   assert.ok(deleted > 0);
+});
+
+test("who is removed, or whose organisation is deleted, while a statement of theirs waits, has nothing of it", async () => {
+  const waiting = await client();
+  const rename = "update public.organizations set name = name where id = $1 returning name";
+  const restore = "update public.organizations set deleted_at = null where id = $1 returning id";
+  const overwrite = "update public.notes set title = 'after' where org_id = $1 returning body";
+  const takeBack = "delete from public.organization_invitations where org_id = $1 returning role";
+  const remove = "delete from public.organization_members where org_id = $1 and user_id = $2 returning role";
+  const end = "update public.organizations set deleted_at = now() where id = $1 returning id";
+  for (const [meanwhile, statement] of [[remove, rename], [remove, overwrite], [remove, takeBack], [end, restore], [end, rename], [end, overwrite], [end, takeBack]] as const) {
+    const [host = "", rival = ""] = await users(2);
+    const org = await organisation(host);
+    await owner.query("insert into public.organization_members (org_id, user_id, role) values ($1, $2, 'owner')", [org, rival]);
+    assert.ok(Array.isArray(await as(owner, host, "insert into public.notes (title, body, org_id) values ('before', 'secret', $1) returning id", [org])));
+    const invite = "insert into public.organization_invitations (org_id, role, token_digest) values ($1, 'viewer', encode(sha256(convert_to($2, 'UTF8')), 'hex')) returning id";
+    assert.ok(Array.isArray(await as(owner, host, invite, [org, org])));
+
+    await owner.query("begin");
+    for (const table of ["organizations", "notes", "organization_invitations"]) {
+      await owner.query(`select from public.${table} where $1 in (${table === "organizations" ? "id" : "org_id"}) for update`, [org]);
+    }
+    const outcome = as(waiting, rival, statement, [org]);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    // In the transaction that it waits for.
+    await owner.query("select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true)", [JSON.stringify({ role: "authenticated", sub: host })]);
+    const { rows } = await owner.query(meanwhile, meanwhile === remove ? [org, rival] : [org]);
+    assert.equal(rows.length, 1);
+    await owner.query("commit");
+    assert.equal(await outcome, "42501", statement);
+
+    const left = await owner.query("select deleted_at is null as live, (select title from public.notes where org_id = $1), (select count(*)::int as invitations from public.organization_invitations where org_id = $1) from public.organizations where id = $1", [org]);
+    assert.deepEqual(left.rows, [{ live: meanwhile === remove, title: "before", invitations: 1 }], statement);
+  }
 });
 
 test("of nine who accept one invitation at once, one joins", async () => {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
+import { assertProblem, send } from "./http.ts";
 import { json, jws, legacy, startStub } from "./stub.ts";
 import { PUBLISHABLE_KEY, SECRET_KEY, startStack, startWorkerAlone, workerVars, type LoggedWorker, type Stack } from "./support.ts";
 
@@ -164,8 +165,9 @@ test("a key of too little power, and days that are none, are refused by name", a
     assert.equal(line.event, "misconfigured");
     assert.match(line.message, new RegExp(`^${name} is `));
     assert.ok(value.length < 8 || !line.message.includes(value));
-    // It is no concern of requests.
-    assert.equal((await fetch(`${worker.url}/health`)).status, 200);
+    // And before the night: nothing else runs with it either.
+    assertProblem(await send(worker.url, "GET", "/v1/me", { token: stack.alice.token }), "misconfigured");
+    assert.equal(JSON.parse(worker.logs[1] ?? "").message, line.message);
     await worker.stop();
   }
 });

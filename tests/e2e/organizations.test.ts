@@ -463,3 +463,15 @@ test("an Idempotency-Key makes one note of one organisation", async () => {
   const notes = await stack.sql("select id from public.notes where title = 'new'");
   assert.deepEqual(notes, [{ id: note.id }]);
 });
+
+test("who repeats a key in an organisation that is none to them any more gets the 404 of everybody else", async () => {
+  const once = (who: Person, path: string) => as[who]("POST", path, title, header("Idempotency-Key", "a-key-of-one-note"));
+  const missing = withoutId(await as.outsider("POST", at(OWN, "/notes"), title));
+  assertOk(await once("editor", at(OWN, "/notes")), 201);
+  assert.equal((await as.owner("DELETE", at(OWN, `/members/${ids.editor}`))).status, 204);
+  assert.deepEqual(withoutId(await once("editor", at(OWN, "/notes"))), missing);
+
+  assertOk(await once("owner", at(OWN, "/notes")), 201);
+  assert.equal((await as.owner("DELETE", at(OWN))).status, 204);
+  assert.deepEqual(withoutId(await once("owner", at(OWN, "/notes"))), missing);
+});

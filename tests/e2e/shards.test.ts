@@ -65,14 +65,14 @@ function copies(url: string, count: number, [method, target, body]: (typeof WRIT
 }
 
 /** Whether this object knows the nonce: a second claim at it is refused. */
-async function knows({ miniflare }: LoggedWorker, shard: number, { nonce, timestamp }: Signed): Promise<boolean> {
+async function knows({ miniflare }: LoggedWorker, shard: number, { nonce }: Signed): Promise<boolean> {
   interface Objects {
     idFromName(name: string): unknown;
     get(id: unknown): { fetch(url: string, init: RequestInit): Promise<Response> };
   }
   const objects = (await miniflare.getDurableObjectNamespace("REPLAY", "airlock")) as unknown as Objects;
   const object = objects.get(objects.idFromName(`shard-${shard}`));
-  const { status } = await object.fetch(`https://replay/${timestamp + 360}/${APP.appId}:${nonce}`, { method: "POST" });
+  const { status } = await object.fetch(`https://replay/360/${APP.appId}:${nonce}`, { method: "POST" });
   return status === 409;
 }
 

@@ -17,7 +17,9 @@ test("the jobs alone name the secret key, and the edge alone names the jobs", ()
   const naming = (pattern: RegExp) => files("src/*.rs", "src/**/*.rs").filter((file) => pattern.test(readFileSync(file, "utf8")));
   assert.deepEqual(naming(/SECRET_KEY|sb_secret_/).filter((file) => !file.startsWith("src/job/")), ["src/config.rs"]);
   assert.doesNotMatch(readFileSync("src/config.rs", "utf8"), /SECRET_KEY/);
-  assert.deepEqual(naming(/\bjob::/).filter((file) => !file.startsWith("src/job/")), ["src/edge/mod.rs"]);
+  assert.deepEqual(naming(/\bjob::/).filter((file) => !file.startsWith("src/job/")), ["src/edge/mod.rs", "src/gateway.rs"]);
+  // Which looks whether they would find what they need, and is told no more.
+  assert.deepEqual(readFileSync("src/gateway.rs", "utf8").match(/\bjob::\w+/g), ["job::check"]);
 });
 
 test("every module says what it promises", () => {
