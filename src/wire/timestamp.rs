@@ -208,6 +208,7 @@ mod tests {
             "2026-11-22 04:22:42.76-07:52:58",
         ] {
             let time = Timestamp::parse(text).unwrap();
+            assert_eq!(format!("{time:?}"), time.as_str());
             assert_eq!(time.as_str(), "2026-11-22T12:15:40.760000Z", "{text}");
             assert_eq!(
                 Timestamp::from_micros(time.micros().unwrap()).unwrap(),
@@ -220,6 +221,23 @@ mod tests {
                 .as_str(),
             "2026-11-22T12:15:40.000000Z"
         );
+    }
+
+    #[test]
+    fn each_byte_of_a_time_has_its_form() {
+        let good = b"2026-11-22T12:15:40";
+        for at in 0..good.len() {
+            for byte in 0..=u8::MAX {
+                let mut bytes = *good;
+                bytes[at] = byte;
+                let fits = match good[at] {
+                    b'0'..=b'9' => byte.is_ascii_digit(),
+                    b'T' => byte == b'T' || byte == b' ',
+                    separator => byte == separator,
+                };
+                assert_eq!(is_spelled(&bytes), fits, "{byte} at {at}");
+            }
+        }
     }
 
     #[test]
