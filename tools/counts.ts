@@ -31,9 +31,12 @@ for await (const { type, data } of events) {
 }
 
 console.log("\nmutants (recorded by npm run mutants)");
-const mutants: Record<string, Record<string, number>> = JSON.parse(await readFile(join(root, "docs", "mutants.json"), "utf8").catch(() => "{}"));
-for (const [file, { caught, timeout, unviable, missed }] of Object.entries(mutants)) {
-  console.log(`  ${file}: ${caught} caught, ${timeout} that never end, ${unviable} that do not compile, ${missed} missed`);
+const total = { caught: 0, timeout: 0, unviable: 0, missed: 0 };
+const mutants: Record<string, typeof total> = JSON.parse(await readFile(join(root, "docs", "mutants.json"), "utf8").catch(() => "{}"));
+const said = ({ caught, timeout, unviable, missed }: typeof total) => `${caught} caught, ${timeout} that never end, ${unviable} that do not compile, ${missed} missed`;
+for (const [file, counts] of Object.entries(mutants)) {
+  console.log(`  ${file}: ${said(counts)}`);
+  for (const word of ["caught", "timeout", "unviable", "missed"] as const) total[word] += counts[word];
 }
-if (Object.keys(mutants).length === 0) console.log("  none so far");
+console.log(`  in all: ${said(total)}`);
 if (failed > 0) throw new Failure(`${failed} tests failed.`);
