@@ -73,20 +73,34 @@ begin
 end
 $$;
 
--- What policies ask, with every statement. Off is how it is nearly everywhere: no more than a word is read for it.
+-- What policies ask, with every statement. Off is how it is nearly everywhere, and then there is nothing to call: the
+-- planner puts the one word in its place. (So it is not definer, and has no settings: what is in its body was resolved
+-- when it was made.)
 create function private.edge_ok() returns boolean
-language plpgsql
+language sql
 stable
+return true;
+
+-- Whatever changes the settings: `true` is said for 'off' alone, not for settings that are gone.
+create function private.edge_settings_after_change() returns trigger
+language plpgsql
 security definer
 set search_path = ''
 as $$
 begin
-  if (select edge.mode from private.edge_settings as edge) = 'off' then
-    return true;
+  if (select mode from private.edge_settings) = 'off' then
+    create or replace function private.edge_ok() returns boolean language sql stable return true;
+  else
+    create or replace function private.edge_ok() returns boolean language sql stable return private.edge_proof_ok();
   end if;
-  return private.edge_proof_ok();
+  return null;
 end
 $$;
+
+create trigger edge_settings_after_change after insert or update or delete or truncate on private.edge_settings
+  for each statement execute function private.edge_settings_after_change();
+-- In a restore of the data alone as well.
+alter table private.edge_settings enable always trigger edge_settings_after_change;
 
 -- The same for what is decided before any row: functions with the owner's rights, which no policy holds back, and
 -- PostgREST's pre-request. Those who have policies are asked, as there.
@@ -151,7 +165,7 @@ language sql
 set search_path = ''
 as $$
   revoke all on table private.edge_settings from public, anon, authenticated, service_role;
-  grant execute on function private.edge_ok(), private.check_edge() to anon, authenticated;
+  grant execute on function private.edge_ok(), private.edge_proof_ok(), private.check_edge() to anon, authenticated;
   -- PostgREST calls its pre-request for whatever role a request has.
   grant execute on function private.check_edge() to service_role;
 $$;

@@ -1,7 +1,7 @@
 -- Run by `npm test` and by `supabase test db`. Edge-only mode: what counts as a proof, and for how long.
 begin;
 create extension if not exists pgtap with schema extensions;
-select plan(55);
+select plan(57);
 
 
 -- Settings, which are the owner's alone
@@ -213,6 +213,14 @@ select throws_ok(
   $$ select public.create_organization('x') $$, 'PT403', null,
   'without settings no function passes'
 );
+reset role;
+insert into private.edge_settings default values;
+set local role authenticated;
+select isnt_empty('select id from public.notes', 'off again, everything passes');
+reset role;
+truncate private.edge_settings;
+set local role authenticated;
+select is_empty('select id from public.notes', 'with settings that are gone nothing passes, whatever was off before');
 
 reset role;
 select * from finish();

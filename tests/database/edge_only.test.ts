@@ -193,23 +193,29 @@ test("report lets everything pass and writes to the database's log what enforce 
   }
 });
 
-test("a statement looks at its proof once, however many rows it reads", async () => {
+test("a statement looks at its proof once, however many rows it reads, and at nothing while the mode is off", async () => {
   await supabase.sql(`
-    update private.edge_settings set mode = 'off';
     insert into public.notes (user_id, title) select '${alice.id}', 'note ' || n from generate_series(1, 500) as n;
   `);
-  const plan = (
-    await supabase.sql(`
-      begin;
-      set local role authenticated;
-      set local request.jwt.claims = '{"role": "authenticated", "sub": "${alice.id}"}';
-      explain (analyze, verbose, costs off, timing off, summary off) select title from public.notes;
-      rollback;
-    `)
-  ).map((row) => String(Object.values(row)[0]));
-  const at = plan.flatMap((line, n) => (line.trim() === "Output: private.edge_ok()" ? [n] : []));
+  const planned = async (mode: string) =>
+    (
+      await supabase.sql(`
+        begin;
+        update private.edge_settings set mode = '${mode}', secret = '${SECRET}';
+        set local role authenticated;
+        set local request.jwt.claims = '{"role": "authenticated", "sub": "${alice.id}"}';
+        explain (analyze, verbose, costs off, timing off, summary off) select title from public.notes;
+        rollback;
+      `)
+    ).map((row) => String(Object.values(row)[0]));
+  const plan = await planned("report");
+  const at = plan.flatMap((line, n) => (line.trim() === "Output: private.edge_proof_ok()" ? [n] : []));
   assert.deepEqual(at.map((n) => plan[n - 1]?.trim()), ["->  Result (actual rows=1 loops=1)"], plan.join("\n"));
   assert.match(plan.join("\n"), /actual rows=501 /);
+
+  const off = (await planned("off")).join("\n");
+  assert.match(off, /actual rows=501 /);
+  assert.doesNotMatch(off, /edge/);
 });
 
 test("with the pre-request of docs/edge-only.md every request without a proof is told no, whatever it asks for", async () => {
