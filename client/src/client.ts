@@ -52,6 +52,7 @@ export interface Airlock {
    *
    * @param target path and query, already percent-encoded
    * @throws AirlockNetworkError when there is no answer
+   * @throws TypeError when `target` is no path
    */
   request(method: string, target: string, options?: RequestOptions): Promise<Answer>;
 }
@@ -215,6 +216,8 @@ export function createAirlock(options: AirlockOptions): Airlock {
     given: RequestOptions = {},
   ): Promise<Answer> {
     const verb = method.toUpperCase();
+    // Anything else would be part of the host, and get the token.
+    if (!target.startsWith("/")) throw new TypeError("target must begin with /");
     const body = typeof given.body === "string" ? utf8ToBytes(given.body) : given.body;
     const token = given.token === undefined ? await getToken(false) : given.token;
     // Checked here because fetch would refuse it with a message that quotes it.

@@ -100,7 +100,8 @@ export class AirlockProblem extends AirlockError {
     this.retryable = problem.retryable;
     this.errors = problem.errors ?? [];
     this.current = problem.current ? withEtag(problem.current) : null;
-    this.server_time = problem.server_time ?? null;
+    // By it the clock is put right, for all that comes after.
+    this.server_time = Number.isSafeInteger(problem.server_time) ? (problem.server_time ?? null) : null;
     this.retryAfter = retryAfter;
   }
 }

@@ -233,6 +233,15 @@ test("a wrong clock is corrected once and stays corrected", async () => {
   }
 });
 
+test("a server's time that is no time corrects nothing", async () => {
+  for (const server_time of [{ a: 1 }, 1.5, 1e300, "1795000000", null]) {
+    const { airlock, sent } = airlockWith([problem(401, "clock_skew", { server_time }), json(200, note())]);
+    assert.equal((await problemOf(airlock.notes.get(ID))).server_time, null);
+    await airlock.notes.get(ID);
+    assert.equal(sent[1]!.headers.get("X-App-Timestamp"), String(NOW));
+  }
+});
+
 test("an expired token is refreshed once", async () => {
   const asked: boolean[] = [];
   const getToken = async ({ refresh }: { refresh: boolean }) => {
@@ -426,6 +435,14 @@ test("options that cannot be right are refused at once", () => {
   }
   assert.throws(() => createAirlock({ ...options, secret: "c2hvcnQ" }), /5 bytes, at least 32/);
   createAirlock({ ...options, url: "http://127.0.0.1:8787/" });
+});
+
+test("request goes to no other host, whatever its target", async () => {
+  for (const target of ["@evil.test/x", ".evil.test/x", ":1@evil.test/", "", "https://evil.test/"]) {
+    const { airlock, sent } = airlockWith([json(200, {})]);
+    await assert.rejects(airlock.request("GET", target), TypeError, target);
+    assert.equal(sent.length, 0);
+  }
 });
 
 test("request sends exactly what it is given, signs it, and returns any answer", async () => {

@@ -16,7 +16,7 @@ use crate::seam::{Claim, Millis, Unanswered, Verdict};
 
 /// Objects that share the work. One handles some hundreds of claims a second; keys are spread over
 /// them by their nonce, which is random. A change of this number forgets the claims of the last eleven
-/// minutes: deploy it when a replay of those does no harm.
+/// minutes, and so does one of what an object is asked for: deploy it when a replay of those does no harm.
 const SHARDS: u32 = 32;
 
 /// Seconds between two sweeps at least: one alarm for many claims.

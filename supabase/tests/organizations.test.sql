@@ -187,12 +187,12 @@ select isnt_empty(
 );
 select throws_ok(
   $$ insert into public.notes (org_id, title) values ('b0000000-0000-4000-8000-000000000000', 'x') $$,
-  '42501', 'row-level security: the caller has no such role in the organisation',
+  '42501', 'new row violates row-level security policy for table "notes"',
   'a note cannot be added to another organisation'
 );
 select throws_ok(
   $$ insert into public.notes (org_id, title) values ('c0000000-0000-4000-8000-000000000000', 'x') $$,
-  '42501', 'row-level security: the caller has no such role in the organisation',
+  '42501', 'new row violates row-level security policy for table "notes"',
   'an organisation that there is not is told from none of another'
 );
 select throws_ok(

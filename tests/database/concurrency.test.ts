@@ -218,6 +218,34 @@ test("who is removed, or whose organisation is deleted, while a statement of the
   }
 });
 
+test("nor has a statement of many rows that waits after it has written the first", async () => {
+  const [waiting, holding] = [await client(), await client()];
+  for (const rounds of [1, 2]) {
+    const [host = "", rival = ""] = await users(2);
+    const org = await organisation(host);
+    await owner.query("insert into public.organization_members (org_id, user_id, role) values ($1, $2, 'editor')", [org, rival]);
+    const [shared] = (await as(owner, host, "insert into public.notes (title, org_id) values ('before', $1) returning id", [org])) as { id: string }[];
+    const [own] = (await as(owner, rival, "insert into public.notes (title) values ('own') returning id", [])) as { id: string }[];
+    const made = randomUUID();
+
+    await holding.query("begin");
+    if (rounds === 1) await holding.query("select from public.notes where id = $1 for update", [own?.id]);
+    else await holding.query("insert into public.notes (id, user_id, title) values ($1, $2, 'held')", [made, rival]);
+    const [text, values] =
+      rounds === 1
+        ? ["update public.notes set published_at = now() where id = any ($1) returning id", [[shared?.id, own?.id]]]
+        : ["insert into public.notes (id, org_id, title) values ($1, $2, 'late') returning id", [made, org]];
+    const outcome = as(waiting, rival, text as string, values as unknown[]);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const removed = await as(owner, host, "delete from public.organization_members where org_id = $1 and user_id = $2 returning role", [org, rival]);
+    assert.equal(removed.length, 1);
+    await holding.query("rollback");
+    assert.equal(await outcome, "42501");
+    const { rows } = await owner.query("select title, published_at from public.notes where org_id = $1", [org]);
+    assert.deepEqual(rows, [{ title: "before", published_at: null }]);
+  }
+});
+
 test("of nine who accept one invitation at once, one joins", async () => {
   const connections = await Promise.all(Array.from({ length: 9 }, client));
   for (let round = 0; round < ROUNDS; round++) {

@@ -2,8 +2,9 @@
 // (what many rows cost, and what two transactions do to each other).
 
 import { execFileSync, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { cp, mkdtemp, readdir, readFile, rm, symlink } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
@@ -37,17 +38,21 @@ export async function startPostgres(settings: string[] = []): Promise<Postgres> 
     if (!existsSync(target)) await symlink(relative(dirname(target), join(folder, link.source)), target);
   }
 
+  // Whoever connects as its superuser can run programs, and other accounts of this machine reach its port.
+  const password = randomBytes(24).toString("base64url");
+  const passwordFile = join(folder, "password");
+  await writeFile(passwordFile, password, { mode: 0o600 });
   const as = await ordinaryUser(folder);
   const bin = (name: string) => join(native, "bin", name);
   const data = join(folder, "data");
-  const init = ["-D", data, "--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"];
+  const init = ["-D", data, "--username=postgres", "--auth=scram-sha-256", `--pwfile=${passwordFile}`, "--no-sync", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"];
   await run(bin("initdb"), init, { ...as, stdio: "ignore" });
 
   const port = await freePort();
   const options = ["listen_addresses=127.0.0.1", `port=${port}`, `unix_socket_directories=${folder}`, "fsync=off", ...settings];
   const server = spawn(bin("postgres"), ["-D", data, ...options.flatMap((option) => ["-c", option])], { ...as, stdio: "ignore" });
   const ended = new Promise<void>((resolve) => server.once("exit", () => resolve()));
-  const url = (database: string) => `postgres://postgres@127.0.0.1:${port}/${database}`;
+  const url = (database: string) => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`;
   const stop = async () => {
     server.kill("SIGINT");
     await ended;
