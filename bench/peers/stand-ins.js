@@ -7,16 +7,17 @@ class Ratelimit {
   }
 }
 
-/** Grants each path once. */
+/** Grants each key once, whatever is before it. */
 class DurableObjectNamespace {
   #claimed = new Set();
   #stub = {
     fetch: async (input) => {
       const { pathname } = new URL(typeof input === "string" ? input : input.url);
-      const granted = !this.#claimed.has(pathname);
+      const key = pathname.slice(pathname.indexOf("/", 1));
+      const granted = !this.#claimed.has(key);
       // Bounded, or the memory of a worker would be that of its stand-in.
       if (this.#claimed.size >= 20_000) this.#claimed.clear();
-      this.#claimed.add(pathname);
+      this.#claimed.add(key);
       return new Response(null, { status: granted ? 200 : 409 });
     },
   };
