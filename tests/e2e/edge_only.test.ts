@@ -9,7 +9,7 @@ import { after, before, beforeEach, test } from "node:test";
 import type { Vars } from "../../tools/stack/vars.ts";
 import { edgeProof } from "../support/edge_proof.ts";
 import { assertOk, assertProblem, logOf, send } from "./http.ts";
-import { json, jws, legacy, ROW, startStub } from "./stub.ts";
+import { json, jws, legacy, ROW, withStub } from "./stub.ts";
 import { caller, startStack, startWorkerAlone, withWorker, workerVars, type LoggedWorker, type Stack } from "./support.ts";
 
 const SECRET = "the-secret-of-edge-only-mode-tests";
@@ -130,15 +130,15 @@ test("a proof that was caught is good again for the same user, method and path, 
 });
 
 test("a client's own X-Edge-Proof goes nowhere, with the mode on and off", async () => {
-  const stub = await startStub();
-  stub.rest = json(200, [ROW]);
   const headers = { "X-Edge-Proof": "v1.1.of-the-client", "x-edge-proof-2": "of-the-client" };
   for (const [vars, form] of [[{ EDGE_PROOF_SECRET: SECRET }, /^v1\.\d{10}\.[0-9a-f]{64}$/], [{}, /^absent$/]] as const) {
-    await withWorker(workerVars(stub.url, vars), {}, async ({ url }) => {
-      stub.received.length = 0;
-      const token = jws(legacy);
-      assertOk(await send(url, "GET", "/v1/notes", { token, headers }), 200);
-      assertOk(await send(url, "PATCH", `/v1/notes/${ROW.id}`, { token, headers, body: '{"title":"t"}' }), 200);
+    await withStub(async (stub) => {
+      stub.rest = json(200, [ROW]);
+      await withWorker(workerVars(stub.url, vars), {}, async ({ url }) => {
+        const token = jws(legacy);
+        assertOk(await send(url, "GET", "/v1/notes", { token, headers }), 200);
+        assertOk(await send(url, "PATCH", `/v1/notes/${ROW.id}`, { token, headers, body: '{"title":"t"}' }), 200);
+      });
       assert.deepEqual(stub.received.map(({ method }) => method), ["GET", "PATCH"]);
       for (const received of stub.received) {
         assert.match(String(received.headers["x-edge-proof"] ?? "absent"), form);
@@ -146,7 +146,6 @@ test("a client's own X-Edge-Proof goes nowhere, with the mode on and off", async
       }
     });
   }
-  await stub.stop();
 });
 
 test("a Worker whose secret is not the database's, or that has none, fails loudly and says why in its log", async () => {

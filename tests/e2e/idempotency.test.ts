@@ -136,7 +136,7 @@ test("after 24 hours a key is free again", async () => {
   assert.equal(await notes(), 2);
 });
 
-test("a retry after a lost reply finds the note that was made", async () => {
+test("a retry after a lost reply finds the note that was made", async (context) => {
   let lose = true;
   const proxy = createServer((incoming, response) => {
     const { method, url, headers } = incoming;
@@ -147,6 +147,7 @@ test("a retry after a lost reply finds the note that was made", async () => {
     });
     incoming.pipe(onwards);
   });
+  context.after(() => proxy.close());
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
   await withWorker(workerVars(url), {}, async (worker) => {
@@ -158,7 +159,6 @@ test("a retry after a lost reply finds the note that was made", async () => {
     assert.equal(assertOk(await post(key, BODY, stack.alice, worker.url), 201).id, made[0]?.["id"]);
     assert.equal(await notes(), 1);
   });
-  proxy.close();
 });
 
 test("the client sends the key, signed, and again after it has corrected its clock", async () => {

@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
+import { until } from "../support/patience.ts";
 import { assertProblem, send } from "./http.ts";
-import { json, jws, legacy, startStub } from "./stub.ts";
-import { PUBLISHABLE_KEY, SECRET_KEY, startStack, startWorkerAlone, workerVars, type LoggedWorker, type Stack } from "./support.ts";
+import { json, jws, legacy, withStub } from "./stub.ts";
+import { PUBLISHABLE_KEY, SECRET_KEY, startStack, withWorker, workerVars, type LoggedWorker, type Stack } from "./support.ts";
 
 const JOBS = ["job:purge-deleted-notes", "job:purge-expired-idempotency-keys", "job:purge-deleted-organizations", "job:purge-expired-invitations"];
 
@@ -35,7 +36,7 @@ interface JobLine {
 async function runJobs(worker: LoggedWorker, lines = JOBS.length): Promise<JobLine[]> {
   worker.logs.length = 0;
   assert.equal((await worker.scheduled()).outcome, "ok");
-  for (let patience = 200; patience > 0 && worker.logs.length < lines; patience--) await new Promise((resolve) => setTimeout(resolve, 10));
+  await until(() => worker.logs.length >= lines);
   assert.equal(worker.logs.length, lines, worker.logs.join("\n"));
   for (const key of [SECRET_KEY, PUBLISHABLE_KEY]) assert.ok(!worker.logs.some((line) => line.includes(key)));
   return worker.logs.map((line) => JSON.parse(line));
@@ -43,12 +44,7 @@ async function runJobs(worker: LoggedWorker, lines = JOBS.length): Promise<JobLi
 
 /** What a run with these variables logs. */
 async function run(vars: Record<string, string>, lines?: number, url = stack.supabase.url): Promise<JobLine[]> {
-  const worker = await startWorkerAlone(workerVars(url, vars));
-  try {
-    return await runJobs(worker, lines);
-  } finally {
-    await worker.stop();
-  }
+  return withWorker(workerVars(url, vars), {}, (worker) => runJobs(worker, lines));
 }
 
 const counted = (lines: JobLine[]) => lines.map(({ label, outcome, rows, batches }) => [label, outcome, rows, batches]);
@@ -136,11 +132,11 @@ test("a run ends at its bound, says that something is left, and the next one goe
 });
 
 test("without a secret key jobs are off, one line says so, and the database is not asked", async () => {
-  const stub = await startStub();
-  const [line] = await run({ SUPABASE_SECRET_KEY: "" }, 1, stub.url);
-  assert.deepEqual(line as unknown, { event: "jobs_off", message: "SUPABASE_SECRET_KEY is not set: scheduled jobs are off." });
-  assert.deepEqual(stub.received, []);
-  await stub.stop();
+  await withStub(async (stub) => {
+    const [line] = await run({ SUPABASE_SECRET_KEY: "" }, 1, stub.url);
+    assert.deepEqual(line as unknown, { event: "jobs_off", message: "SUPABASE_SECRET_KEY is not set: scheduled jobs are off." });
+    assert.deepEqual(stub.received, []);
+  });
 });
 
 test("a key that is not the project's has nothing done, and each job says so", async () => {
@@ -159,28 +155,30 @@ test("a key of too little power, and days that are none, are refused by name", a
     ["PURGE_AFTER_DAYS", "0"],
     ["PURGE_AFTER_DAYS", "3651"],
   ] as const) {
-    const worker = await startWorkerAlone(workerVars(stack.supabase.url, { [name]: value }));
-    await runJobs(worker, 1);
-    const line = JSON.parse(worker.logs[0] ?? "");
-    assert.equal(line.event, "misconfigured");
-    assert.match(line.message, new RegExp(`^${name} is `));
-    assert.ok(value.length < 8 || !line.message.includes(value));
-    // And before the night: nothing else runs with it either.
-    assertProblem(await send(worker.url, "GET", "/v1/me", { token: stack.alice.token }), "misconfigured");
-    assert.equal(JSON.parse(worker.logs[1] ?? "").message, line.message);
-    await worker.stop();
+    await withWorker(workerVars(stack.supabase.url, { [name]: value }), {}, async (worker) => {
+      await runJobs(worker, 1);
+      const line = JSON.parse(worker.logs[0] ?? "");
+      assert.equal(line.event, "misconfigured");
+      assert.match(line.message, new RegExp(`^${name} is `));
+      assert.ok(value.length < 8 || !line.message.includes(value));
+      // And before the night: nothing else runs with it either.
+      assertProblem(await send(worker.url, "GET", "/v1/me", { token: stack.alice.token }), "misconfigured");
+      await until(() => worker.logs.length > 1);
+      assert.equal(JSON.parse(worker.logs[1] ?? "").message, line.message);
+    });
   }
 });
 
 test("a job that fails holds up no other", async () => {
-  const stub = await startStub();
-  stub.rest = (request, response) => {
-    const { job_label: label } = JSON.parse(request.body);
-    if (label === JOBS[0]) return;
-    if (label === JOBS[1]) return json(500, { code: "57014", message: "SECRET" })(request, response);
-    return json(200, label === JOBS[2] ? "SECRET" : 7)(request, response);
-  };
-  const lines = await run({ UPSTREAM_TIMEOUT_MS: "300" }, JOBS.length, stub.url);
+  const lines = await withStub((stub) => {
+    stub.rest = (request, response) => {
+      const { job_label: label } = JSON.parse(request.body);
+      if (label === JOBS[0]) return;
+      if (label === JOBS[1]) return json(500, { code: "57014", message: "SECRET" })(request, response);
+      return json(200, label === JOBS[2] ? "SECRET" : 7)(request, response);
+    };
+    return run({ UPSTREAM_TIMEOUT_MS: "2000" }, JOBS.length, stub.url);
+  });
   assert.deepEqual(
     lines.map(({ outcome, code, rows }) => [outcome, code, rows]),
     [
@@ -191,23 +189,22 @@ test("a job that fails holds up no other", async () => {
     ],
   );
   assert.ok(!JSON.stringify(lines).includes("SECRET"));
-  await stub.stop();
 });
 
 test("an sb_secret_ key goes out as the API key alone, a legacy one as the token besides", async () => {
-  const stub = await startStub();
-  stub.rest = json(200, 0);
   const serviceRole = jws(legacy, { role: "service_role" });
-  await run({}, JOBS.length, stub.url);
-  await run({ SUPABASE_SECRET_KEY: serviceRole }, JOBS.length, stub.url);
-  assert.deepEqual(
-    stub.received.map(({ method, target, headers }) => [method, target, headers["apikey"], headers["authorization"]]),
-    [
-      ...JOBS.map(() => ["POST", "/rest/v1/rpc/run_job", SECRET_KEY, undefined]),
-      ...JOBS.map(() => ["POST", "/rest/v1/rpc/run_job", serviceRole, `Bearer ${serviceRole}`]),
-    ],
-  );
-  await stub.stop();
+  await withStub(async (stub) => {
+    stub.rest = json(200, 0);
+    await run({}, JOBS.length, stub.url);
+    await run({ SUPABASE_SECRET_KEY: serviceRole }, JOBS.length, stub.url);
+    assert.deepEqual(
+      stub.received.map(({ method, target, headers }) => [method, target, headers["apikey"], headers["authorization"]]),
+      [
+        ...JOBS.map(() => ["POST", "/rest/v1/rpc/run_job", SECRET_KEY, undefined]),
+        ...JOBS.map(() => ["POST", "/rest/v1/rpc/run_job", serviceRole, `Bearer ${serviceRole}`]),
+      ],
+    );
+  });
 });
 
 test("nobody but the holder of the secret key runs a job in the REST API, and that is all that it is good for", async () => {

@@ -5,7 +5,7 @@ import { after, before, beforeEach, test } from "node:test";
 
 import type { Answer, RequestOptions } from "../../client/src/index.ts";
 import { assertOk, assertProblem, logOf, send, withoutId } from "./http.ts";
-import { json, ROW, startStub } from "./stub.ts";
+import { json, ROW, withStub } from "./stub.ts";
 import { caller, startStack, withWorker, workerVars, type Stack } from "./support.ts";
 
 let stack: Stack;
@@ -170,17 +170,18 @@ test("a published note needs an app, and neither needs nor minds a user", async 
 });
 
 test("no token goes to the database for it, whatever the client sent", async () => {
-  const stub = await startStub();
   const { created_at: _, deleted_at: __, ...row } = ROW;
-  stub.rest = json(200, [{ ...row, published_at: ROW.updated_at }]);
-  await withWorker(workerVars(stub.url), {}, async ({ url }) => {
-    const answer = await send(url, "GET", `/v1/public/notes/${ROW.id}`, { token: stack.alice.token, headers: { Cookie: "a=b", apikey: "mine" } });
-    assert.equal(answer.status, 200, answer.body);
+  const [request, ...more] = await withStub(async (stub) => {
+    stub.rest = json(200, [{ ...row, published_at: ROW.updated_at }]);
+    await withWorker(workerVars(stub.url), {}, async ({ url }) => {
+      const answer = await send(url, "GET", `/v1/public/notes/${ROW.id}`, { token: stack.alice.token, headers: { Cookie: "a=b", apikey: "mine" } });
+      assert.equal(answer.status, 200, answer.body);
+    });
+    return stub.received;
   });
-  await stub.stop();
-  const [request] = stub.received;
-  assert.equal(stub.received.length, 1);
-  assert.equal(request?.target, `/rest/v1/notes?select=id%2Ctitle%2Cbody%2Cversion%2Cupdated_at%2Cpublished_at&id=eq.${ROW.id}`);
+  assert.deepEqual(more, []);
+  assert.ok(request);
+  assert.equal(request.target, `/rest/v1/notes?select=id%2Ctitle%2Cbody%2Cversion%2Cupdated_at%2Cpublished_at&id=eq.${ROW.id}`);
   const { authorization, cookie, apikey } = request.headers;
   assert.deepEqual([authorization, cookie], [undefined, undefined]);
   assert.match(String(apikey), /^sb_publishable_/);

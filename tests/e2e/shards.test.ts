@@ -39,11 +39,6 @@ after(async () => {
   if (dataDir) await rm(dataDir, { recursive: true, force: true });
 });
 
-/** 200 at once may take longer than a client would be let wait. */
-function patient() {
-  return workerVars(stub.url, { STORE_TIMEOUT_MS: "60000", UPSTREAM_TIMEOUT_MS: "60000" });
-}
-
 /** The number of the object that the claim of this nonce falls on. */
 function shardOf(nonce: string): number {
   let hash = 0x811c9dc5;
@@ -84,7 +79,7 @@ test("of 200 copies of a write exactly one is accepted, on each of several objec
   const shards = [0, 7, 13, 22, 31];
   const writes = shards.map((shard, n) => ({ shard, signed: fixed(shard), write: WRITES[n]! }));
   const accepted = (answers: Answer[]) => answers.filter(({ status }) => status < 300).length;
-  const vars = patient();
+  const vars = workerVars(stub.url);
   let sent = 0;
 
   /** Sends each write again; none of the copies gets anywhere. */
@@ -129,7 +124,7 @@ test("of 200 copies of a write exactly one is accepted, on each of several objec
 });
 
 test("a claim that meets the eviction of its object is granted once or not at all", async () => {
-  const worker = await startWorkerAlone(patient());
+  const worker = await startWorkerAlone(workerVars(stub.url));
   try {
     let granted = 0;
     for (let n = 0; n < 20; n++) {

@@ -54,6 +54,16 @@ export async function startStub(): Promise<Stub> {
   return stub;
 }
 
+/** Has such a stand-in for as long as `work` takes. */
+export async function withStub<T>(work: (stub: Stub) => Promise<T>): Promise<T> {
+  const stub = await startStub();
+  try {
+    return await work(stub);
+  } finally {
+    await stub.stop();
+  }
+}
+
 /** Always this answer. */
 export function json(status: number, body: unknown): Handler {
   return (_, response) => response.writeHead(status, { "content-type": "application/json; charset=utf-8" }).end(JSON.stringify(body));

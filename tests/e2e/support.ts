@@ -41,12 +41,15 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
-/** The variables of a Worker in front of `supabaseUrl`. */
+/** The variables of a Worker in front of `supabaseUrl`, which is patient: a slow machine is no fault of Supabase's. */
 export function workerVars(supabaseUrl: string, overrides: Vars = {}): Vars {
   return {
     SUPABASE_URL: supabaseUrl,
     SUPABASE_PUBLISHABLE_KEY: PUBLISHABLE_KEY,
     SUPABASE_SECRET_KEY: SECRET_KEY,
+    UPSTREAM_TIMEOUT_MS: "60000",
+    JWKS_TIMEOUT_MS: "60000",
+    STORE_TIMEOUT_MS: "60000",
     SUPABASE_JWT_ISSUER: "-",
     SUPABASE_JWT_SECRET: JWT_SECRET,
     APP_GUARD: appGuard({ [APP.appId]: { mode: "enforce", keys: [{ id: "test", secret: APP.secret }] } }),
@@ -81,10 +84,10 @@ export async function startWorkerAlone(
 }
 
 /** Has such a Worker for as long as `work` takes. */
-export async function withWorker(vars: Vars, options: Parameters<typeof startWorkerAlone>[1], work: (worker: LoggedWorker) => Promise<void>): Promise<void> {
+export async function withWorker<T>(vars: Vars, options: Parameters<typeof startWorkerAlone>[1], work: (worker: LoggedWorker) => Promise<T>): Promise<T> {
   const worker = await startWorkerAlone(vars, options);
   try {
-    await work(worker);
+    return await work(worker);
   } finally {
     await worker.stop();
   }

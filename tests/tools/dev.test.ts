@@ -21,6 +21,7 @@ interface Run {
   ended: Promise<number | null>;
 }
 
+const children = new Set<ChildProcess>();
 let scratch: string;
 let environment: NodeJS.ProcessEnv;
 
@@ -34,9 +35,12 @@ before(async () => {
   };
 });
 
-after(() => rm(scratch, { recursive: true, force: true }));
+after(async () => {
+  for (const child of children) child.kill();
+  await rm(scratch, { recursive: true, force: true });
+});
 
-test("it serves both, loses nothing over a restart and leaves nothing running", { timeout: 240_000 }, async () => {
+test("it serves both, loses nothing over a restart and leaves nothing running", async () => {
   const first = npm(["run", "dev"], environment);
   await ready(first);
   assert.match(first.output, new RegExp(`^airlock ready http://127.0.0.1:${environment["AIRLOCK_PORT"]}$`, "m"));
@@ -63,8 +67,9 @@ test("it serves both, loses nothing over a restart and leaves nothing running", 
   await stop(fresh);
 });
 
-test("a port that is taken is named, with the variable that sets another", async () => {
+test("a port that is taken is named, with the variable that sets another", async (context) => {
   const other = createServer().listen(0, "127.0.0.1");
+  context.after(() => other.close());
   await once(other, "listening");
   const taken = String((other.address() as AddressInfo).port);
   for (const name of ["AIRLOCK_PORT", "SUPABASE_PORT"]) {
@@ -72,7 +77,6 @@ test("a port that is taken is named, with the variable that sets another", async
     assert.notEqual(await dev.ended, 0);
     assert.match(dev.output, new RegExp(`Port ${taken} is taken: .*${name}`));
   }
-  other.close();
 });
 
 test("settings that are none are refused by name", async () => {
@@ -88,8 +92,9 @@ test("settings that are none are refused by name", async () => {
   }
 });
 
-test("AIRLOCK_UPSTREAM takes the place of the embedded Supabase, AIRLOCK_VARS and the limits are obeyed", { timeout: 60_000 }, async () => {
+test("AIRLOCK_UPSTREAM takes the place of the embedded Supabase, AIRLOCK_VARS and the limits are obeyed", async (context) => {
   const upstream: Server = createServer((_, response) => response.end("{}")).listen(0, "127.0.0.1");
+  context.after(() => upstream.close());
   await once(upstream, "listening");
   const vars = join(scratch, "vars");
   await writeFile(vars, `APP_GUARD='{"default":"off","apps":{}}'\n`);
@@ -110,10 +115,9 @@ test("AIRLOCK_UPSTREAM takes the place of the embedded Supabase, AIRLOCK_VARS an
   assert.ok(statuses.includes(429), `limited: ${statuses}`);
   assert.equal(await answers(environment["SUPABASE_PORT"]), false, "no embedded Supabase");
   await stop(dev);
-  upstream.close();
 });
 
-test("EDGE_PROOF_SECRET alone turns on edge-only mode, and off again when it is gone", { timeout: 120_000 }, async () => {
+test("EDGE_PROOF_SECRET alone turns on edge-only mode, and off again when it is gone", async () => {
   const vars = join(scratch, "edge-only");
   await writeFile(vars, `EDGE_PROOF_SECRET=${"s".repeat(32)}\n`);
   for (const [setting, expected] of [[{ AIRLOCK_VARS: vars }, 0], [{}, 1]] as const) {
@@ -153,6 +157,7 @@ test("a request or a job that was not meant is refused with what is wrong", asyn
 
 function npm(args: string[], env: NodeJS.ProcessEnv): Run {
   const child = spawn("npm", args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  children.add(child);
   const run: Run = { child, output: "", ended: once(child, "close").then(([code]) => code as number | null) };
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (run.output += chunk.toString()));
   return run;
