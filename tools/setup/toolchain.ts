@@ -1,5 +1,5 @@
 // What is not on npm: Rust with the wasm target and wasm-bindgen, which turn the crate into a Worker, and
-// cargo-deny, which checks what the crate is made of. What is missing is installed, into `.airlock/tools` as far as that is possible.
+// cargo-deny, which checks what the crate is made of. What is missing is installed, once a machine.
 //
 // It takes nothing but package registries, and for the wasm target rustup's server or, where that cannot
 // be reached, Debian.
@@ -8,10 +8,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { buildDebianRust, findDebianRust } from "./debian.ts";
+import { tools } from "./kept.ts";
 import { ask, Failure, root, run, step } from "./shell.ts";
 
 export const wasmTarget = "wasm32-unknown-unknown";
-const tools = join(root, ".airlock", "tools");
 
 export interface Toolchain {
   /** The environment in which cargo can build the Worker. Native builds need none of it. */
