@@ -3,8 +3,9 @@
 // once, into a sysroot which looks like a toolchain to cargo.
 
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
+import { keep } from "./kept.ts";
 import { ask, Failure, run, step } from "./shell.ts";
 
 const packages = ["rustc-web", "cargo-web", "rust-web-src", "lld-19"];
@@ -28,7 +29,7 @@ export async function buildDebianRust(folder: string): Promise<NodeJS.ProcessEnv
   }
   const sysroot = await sysrootBelow(folder);
   if (!sysroot) throw new Failure(`${rustc} does not run.`);
-  await step("compiling Rust's standard library for wasm", "about a minute", () => buildSysroot(sysroot));
+  await step("compiling Rust's standard library for wasm", "about a minute", () => keep(sysroot, buildSysroot));
   return environment(sysroot);
 }
 
@@ -65,7 +66,6 @@ function environment(sysroot: string): NodeJS.ProcessEnv {
 
 async function buildSysroot(sysroot: string): Promise<void> {
   const crate = `${sysroot}.build`;
-  await rm(crate, { recursive: true, force: true });
   await mkdir(join(crate, "src"), { recursive: true });
   await writeFile(join(crate, "Cargo.toml"), '[package]\nname = "empty"\nedition = "2024"\n\n[workspace]\n');
   await writeFile(join(crate, "src/lib.rs"), "");
@@ -81,20 +81,18 @@ async function buildSysroot(sysroot: string): Promise<void> {
     },
   });
 
-  const finished = join(crate, "sysroot");
-  const library = join(finished, "lib/rustlib", target, "lib");
+  const library = join(sysroot, "lib/rustlib", target, "lib");
   await mkdir(library, { recursive: true });
   const compiled = join(crate, "target", target, "release/deps");
   for (const file of await readdir(compiled)) {
     if (file.endsWith(".rlib") && !file.startsWith("libempty-")) await copyFile(join(compiled, file), join(library, file));
   }
   const host = /^host: (.+)$/m.exec((await ask(rustc, ["-vV"])) ?? "")?.[1] ?? "";
-  await symlink(join(rustlib, host), join(finished, "lib/rustlib", host));
+  await symlink(join(rustlib, host), join(sysroot, "lib/rustlib", host));
 
-  await mkdir(join(finished, "bin"));
-  await symlink(cargo, join(finished, "bin/cargo"));
-  await writeFile(join(finished, "bin/rustc"), `#!/bin/sh\nexec ${rustc} --sysroot "\${0%/bin/rustc}" "$@"\n`, { mode: 0o755 });
+  await mkdir(join(sysroot, "bin"));
+  await symlink(cargo, join(sysroot, "bin/cargo"));
+  await writeFile(join(sysroot, "bin/rustc"), `#!/bin/sh\nexec ${rustc} --sysroot "\${0%/bin/rustc}" "$@"\n`, { mode: 0o755 });
 
-  await rename(finished, sysroot);
   await rm(crate, { recursive: true });
 }

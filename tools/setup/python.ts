@@ -1,4 +1,5 @@
-// Tools that are Python packages: in a virtual environment of their own, exactly as a file of requirements pins them.
+// Tools that are Python packages: in a virtual environment of the project's own, exactly as a file of
+// requirements pins them.
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -6,14 +7,13 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { aptInstall } from "./debian.ts";
-import { tools } from "./kept.ts";
 import { ask, Failure, root, run, step } from "./shell.ts";
 
 /** The folder of the commands that these requirements install, each with its hash. */
 export async function pythonTools(requirements: string): Promise<string> {
   const python = await requirePython();
   const made = createHash("sha256").update(python).update(await readFile(join(root, requirements)));
-  const folder = join(tools, `python-${made.digest("hex").slice(0, 12)}`);
+  const folder = join(root, ".airlock", "tools", `python-${made.digest("hex").slice(0, 12)}`);
   const bin = join(folder, "bin");
   const stamp = join(folder, "complete");
   if (existsSync(stamp)) return bin;

@@ -8,7 +8,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { buildDebianRust, findDebianRust } from "./debian.ts";
-import { tools } from "./kept.ts";
+import { keep, tools } from "./kept.ts";
 import { ask, Failure, root, run, step } from "./shell.ts";
 
 export const wasmTarget = "wasm32-unknown-unknown";
@@ -78,17 +78,18 @@ export async function cargoTool(crate: string, version: string, binary: string, 
   const path = join(folder, "bin", binary);
   if (existsSync(path)) return path;
 
+  const target = join(root, ".airlock", "tools.target");
   const env = {
     ...process.env,
     // The tools run for seconds: optimising them would take minutes to save less than that.
     CARGO_PROFILE_RELEASE_OPT_LEVEL: "0",
     CARGO_PROFILE_RELEASE_LTO: "off",
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "16",
-    CARGO_TARGET_DIR: `${folder}.target`,
+    CARGO_TARGET_DIR: target,
   };
-  const args = ["install", `${crate}@${version}`, "--bin", binary, "--root", folder, ...options];
-  await step(`building ${crate} ${version}`, "one to three minutes", () => run("cargo", args, { env }));
-  await rm(env.CARGO_TARGET_DIR, { recursive: true, force: true });
+  const install = async (into: string) => void (await run("cargo", ["install", `${crate}@${version}`, "--bin", binary, "--root", into, ...options], { env }));
+  await step(`building ${crate} ${version}`, "one to three minutes", () => keep(folder, install));
+  await rm(target, { recursive: true, force: true, maxRetries: 5 });
   return path;
 }
 
