@@ -11,13 +11,23 @@ export interface Goal {
   goal: number;
   aim: number | undefined;
   /** Only where CI insists on something. */
-  budget: number | undefined;
+  budget: Budget | undefined;
   verdict: "aim reached" | "met" | "missed";
+}
+
+/** What CI insists on. */
+export interface Budget {
+  most: number;
+  /**
+   * The lowest of the rounds: neighbours of a machine make a round dearer in any proportion, and none makes all of
+   * them cheap.
+   */
+  best: number;
 }
 
 export function goals({ sizes, cpu, cold, memory }: Results): Goal[] {
   const found: Goal[] = [];
-  const judge = (what: string, measured: number | undefined, goal: number, aim?: number, budget?: number) => {
+  const judge = (what: string, measured: number | undefined, goal: number, aim?: number, budget?: Budget) => {
     if (measured === undefined) return;
     const verdict = measured > goal ? "missed" : aim === undefined || measured > aim ? "met" : "aim reached";
     found.push({ what, measured, goal, aim, budget, verdict });
@@ -25,7 +35,8 @@ export function goals({ sizes, cpu, cold, memory }: Results): Goal[] {
   judge("bytes of wasm, gzipped", sizes["airlock"]?.find(({ file }) => file.endsWith(".wasm"))?.gzipped, WASM_GZIPPED);
   for (const [workload, limits] of Object.entries(CPU)) {
     for (const { over, goal, aim, budget } of limits) {
-      judge(`CPU over ${over}'s: ${workload}`, ratio(cpu[workload]?.airlock, cpu[workload]?.[over])?.median, goal, aim, budget);
+      const measured = ratio(cpu[workload]?.airlock, cpu[workload]?.[over]);
+      judge(`CPU over ${over}'s: ${workload}`, measured?.median, goal, aim, measured && budget ? { most: budget, best: measured.min } : undefined);
     }
   }
   judge("first response over hono's", ratio(cold?.airlock, cold?.hono)?.median, COLD_OVER_HONO);
