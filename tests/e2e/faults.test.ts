@@ -16,7 +16,6 @@ import { startWorkerAlone, withWorker, workerVars, type LoggedWorker } from "./s
 const NOTE = `/v1/notes/${ROW.id}`;
 const BODY = '{"title":"t","body":"b"}';
 const TIMEOUT = 4000;
-const DEADLINES = { UPSTREAM_TIMEOUT_MS: String(TIMEOUT), JWKS_TIMEOUT_MS: String(TIMEOUT) };
 const MIB = 1024 * 1024;
 
 const es256 = newKey("es");
@@ -24,15 +23,18 @@ const token = jws(es256);
 
 let stub: Stub;
 let worker: LoggedWorker;
+/** One whose deadlines are soon. To read a hundred megabytes takes a slow machine longer. */
+let hasty: LoggedWorker;
 
 before(async () => {
   stub = await startStub();
   stub.keys = json(200, { keys: [es256.jwk] });
-  worker = await startWorkerAlone(workerVars(stub.url, DEADLINES));
-  assertOk(await send(worker.url, "GET", "/v1/me", { token }), 200);
+  [worker, hasty] = await Promise.all([startWorkerAlone(workerVars(stub.url)), startWorkerAlone(workerVars(stub.url, { UPSTREAM_TIMEOUT_MS: String(TIMEOUT) }))]);
+  for (const { url } of [worker, hasty]) assertOk(await send(url, "GET", "/v1/me", { token }), 200);
 });
 after(async () => {
   await worker?.stop();
+  await hasty?.stop();
   await stub?.stop();
 });
 beforeEach(() => {
@@ -49,18 +51,19 @@ function ask([method, target, body]: Request, to = worker.url): Promise<Answer> 
   return send(to, method, target, { token, ...(body && { body }) });
 }
 
-async function everyStatement(code: Code, most = TIMEOUT): Promise<void> {
+async function everyStatement(code: Code): Promise<void> {
+  const asked = code === "upstream_timeout" ? hasty : worker;
   const began = Date.now();
-  const answers = await Promise.all(REQUESTS.map((request) => ask(request)));
+  const answers = await Promise.all(REQUESTS.map((request) => ask(request, asked.url)));
   const took = Date.now() - began;
   for (const answered of answers) {
     assertProblem(answered, code);
-    assert.doesNotMatch(answered.body + JSON.stringify(await logOf(worker, answered)), /SECRET|127\.0\.0\.1|<html/);
+    assert.doesNotMatch(answered.body + JSON.stringify(await logOf(asked, answered)), /SECRET|127\.0\.0\.1|<html/);
   }
-  assert.ok(took < most + SLACK, `${took} ms`);
+  if (asked === hasty) assert.ok(took < TIMEOUT + SLACK, `${took} ms`);
   // What was broken is broken no longer.
   stub.rest = json(200, [ROW]);
-  assertOk(await ask(["GET", NOTE]), 200);
+  assertOk(await ask(["GET", NOTE], asked.url), 200);
 }
 
 const rows = JSON.stringify([ROW]);
@@ -168,17 +171,20 @@ test("an upstream that takes connections and says nothing holds up nobody beyond
 });
 
 test("key set and database that break at once are told apart, in the time of one", async () => {
-  for (const [keys, code] of [[() => {}, "dependency_unavailable"], [json(200, { keys: [es256.jwk] }), "upstream_timeout"]] as [Handler, Code][]) {
-    await withStub(async (broken) => {
+  const deadline = 2 * TIMEOUT;
+  const deadlines = { UPSTREAM_TIMEOUT_MS: String(deadline), JWKS_TIMEOUT_MS: String(deadline) };
+  const cases: [Handler, Code][] = [[() => {}, "dependency_unavailable"], [json(200, { keys: [es256.jwk] }), "upstream_timeout"]];
+  await inParallel(cases, 2, ([keys, code]) =>
+    withStub(async (broken) => {
       broken.keys = keys;
       broken.rest = () => {};
-      await withWorker(workerVars(broken.url, DEADLINES), {}, async ({ url }) => {
+      await withWorker(workerVars(broken.url, deadlines), {}, async ({ url }) => {
         const began = Date.now();
         for (const answered of await Promise.all(REQUESTS.map((request) => ask(request, url)))) assertProblem(answered, code);
-        assert.ok(Date.now() - began < 2 * TIMEOUT, `${Date.now() - began} ms`);
+        assert.ok(Date.now() - began < 2 * deadline, `${Date.now() - began} ms`);
       });
-    });
-  }
+    }),
+  );
 });
 
 test("after many answers of 100 MB the Worker is as it was", async () => {

@@ -177,7 +177,7 @@ test("a job that fails holds up no other", async () => {
       if (label === JOBS[1]) return json(500, { code: "57014", message: "SECRET" })(request, response);
       return json(200, label === JOBS[2] ? "SECRET" : 7)(request, response);
     };
-    return run({ UPSTREAM_TIMEOUT_MS: "2000" }, JOBS.length, stub.url);
+    return run({ UPSTREAM_TIMEOUT_MS: "5000" }, JOBS.length, stub.url);
   });
   assert.deepEqual(
     lines.map(({ outcome, code, rows }) => [outcome, code, rows]),

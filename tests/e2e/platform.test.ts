@@ -13,10 +13,10 @@ import { startWorkerAlone, workerVars, type LoggedWorker } from "./support.ts";
 const NOTE = `/v1/notes/${ROW.id}`;
 const BODY = '{"title":"t"}';
 
-const STORE_TIMEOUT = 1500;
-const UPSTREAM_TIMEOUT = 600;
+const STORE_TIMEOUT = 3000;
+const UPSTREAM_TIMEOUT = 3000;
 /** What a slow one takes. */
-const SLOWNESS = STORE_TIMEOUT / 5;
+const SLOWNESS = STORE_TIMEOUT / 10;
 
 /** How a stand-in behaves is the last digit of what it is asked about: an address, a user, a nonce. */
 const GOOD = 0;
