@@ -9,7 +9,7 @@ export interface Limit {
   goal: number;
   /** Better still. */
   aim?: number;
-  /** Twice what a quiet machine measures, about; CI fails when every round is above it. Absent where CI does not insist. */
+  /** Twice what a quiet machine measures, about; CI holds the cheapest rounds against it. Absent where CI does not insist. */
   budget?: number;
 }
 

@@ -36,7 +36,7 @@ interface JobLine {
 async function runJobs(worker: LoggedWorker, lines = JOBS.length): Promise<JobLine[]> {
   worker.logs.length = 0;
   assert.equal((await worker.scheduled()).outcome, "ok");
-  await until(() => worker.logs.length >= lines);
+  await until(`${lines} lines are logged`, () => worker.logs.length >= lines);
   assert.equal(worker.logs.length, lines, worker.logs.join("\n"));
   for (const key of [SECRET_KEY, PUBLISHABLE_KEY]) assert.ok(!worker.logs.some((line) => line.includes(key)));
   return worker.logs.map((line) => JSON.parse(line));
@@ -163,7 +163,7 @@ test("a key of too little power, and days that are none, are refused by name", a
       assert.ok(value.length < 8 || !line.message.includes(value));
       // And before the night: nothing else runs with it either.
       assertProblem(await send(worker.url, "GET", "/v1/me", { token: stack.alice.token }), "misconfigured");
-      await until(() => worker.logs.length > 1);
+      await until("the refused request is logged", () => worker.logs.length > 1);
       assert.equal(JSON.parse(worker.logs[1] ?? "").message, line.message);
     });
   }

@@ -118,7 +118,7 @@ test("an endpoint that breaks takes nothing from the keys that are known, and po
       assertOk(await me(jws(first)), 200);
       assertProblem(await me(jws(impostor)), "token_invalid");
       assert.equal(fetches(), 2, what);
-      await until(() => worker.logs.some((line) => line.includes("jwks_failed")));
+      await until(`${what} is logged`, () => worker.logs.some((line) => line.includes("jwks_failed")));
     });
   });
   context.diagnostic(`counted: ${Object.keys(BROKEN).length} kinds of broken key set endpoints, warm`);
@@ -131,7 +131,7 @@ test("an empty set is an answer: there are no keys, and the log says so", async 
     stub.keys = keySet();
     assertProblem(await me(jws(second)), "token_invalid");
     assertProblem(await me(jws(first)), "token_invalid");
-    await until(() => worker.logs.some((line) => line.includes("jwks_empty")));
+    await until("an empty set is logged", () => worker.logs.some((line) => line.includes("jwks_empty")));
   });
 });
 
@@ -197,7 +197,7 @@ test("under a flood of made-up names there is one fetch in a cool-down, and know
       answered++;
       return refused;
     }));
-    await until(() => fetches() === 2);
+    await until("the flood has led to a fetch", () => fetches() === 2);
     assertOk(await me(jws(first)), 200);
     assert.equal(answered, 0, "before the fetch is back");
     letGo();
@@ -228,7 +228,7 @@ test("one whose client goes away leaves its fetch to those that wait for it", as
     const gone = open(worker.url, "GET", "/v1/me", headersOf("GET", "/v1/me", { token }));
     gone.on("error", () => {});
     gone.end();
-    await until(() => fetches() === 1);
+    await until("the request has led to a fetch", () => fetches() === 1);
     const waiting = Array.from({ length: 5 }, () => me(token));
     setTimeout(() => gone.destroy(), 20);
     for (const answered of await Promise.all(waiting)) assertOk(answered, 200);

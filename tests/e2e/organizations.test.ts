@@ -28,7 +28,6 @@ let stack: Stack;
 let as: Record<Person, ReturnType<typeof caller>>;
 
 before(async () => {
-  // A machine that is slow for once is not what this looks for.
   stack = await startStack();
   for (const who of PEOPLE) await stack.sql("insert into auth.users (id, email) values ($1, $2)", [ids[who], `${who}@example.com`]);
   as = Object.fromEntries(PEOPLE.map((who) => [who, person(ids[who])])) as typeof as;
