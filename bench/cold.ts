@@ -1,4 +1,4 @@
-// The first response of a worker that nobody has asked before, from the start of its process.
+// The time from the start of a worker's process to its first response.
 
 import { ask } from "./load.ts";
 import { rotated } from "./rounds.ts";

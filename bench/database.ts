@@ -1,5 +1,5 @@
-// In front of Postgres, in the embedded Supabase: its work isn't counted, but its answers take their time, and the
-// workers have one request at a time rather than a crowd.
+// In front of the embedded Supabase. The database's CPU is not counted, but its answers take time, so each worker has few
+// requests in flight.
 
 import { join } from "node:path";
 

@@ -1,4 +1,4 @@
-// The goals and what became of them.
+// Which goals are met.
 
 import { COLD_OVER_HONO, CPU, FLAT, WASM_GZIPPED } from "./budget.ts";
 import { NEW_TOKENS } from "./memory.ts";

@@ -10,7 +10,7 @@ export function text(bytes: number): string {
   return cut + ".".repeat(bytes - Buffer.byteLength(cut));
 }
 
-/** A row of `notes` as hosted PostgREST writes it: fractions of a second without trailing zeros. */
+/** A row of `notes` as PostgREST writes it for the table: fractions of a second without trailing zeros. */
 export function note(place: number, bodyBytes: number) {
   const millis = String(999 - place).padStart(3, "0").replace(/0+$/, "") || "1";
   return {
@@ -22,6 +22,21 @@ export function note(place: number, bodyBytes: number) {
     updated_at: "2026-11-22T12:16:02.481516+00:00",
     deleted_at: null,
   };
+}
+
+/** The same row as the functions public.airlock_* write it. */
+export function wireNote(place: number, bodyBytes: number) {
+  const row = note(place, bodyBytes);
+  const time = (text: string) => text.replace(/\.(\d+)\+00:00$/, (_, fraction: string) => `.${fraction.padEnd(6, "0")}Z`);
+  return { ...row, created_at: time(row.created_at), updated_at: time(row.updated_at) };
+}
+
+/** The cursor after this row: created_at in microseconds and the id. */
+export function cursor(place: number): string {
+  const { id, created_at: at } = wireNote(place, 0);
+  const micros = Buffer.alloc(8);
+  micros.writeBigInt64BE(BigInt(Date.parse(at)) * 1000n);
+  return Buffer.concat([micros, Buffer.from(id.replaceAll("-", ""), "hex")]).toString("base64url");
 }
 
 export function noteId(place: number): string {

@@ -1,4 +1,4 @@
-// How a worker stands a crowd: requests a second when there are always more, latency when they come at a fixed rate.
+// Throughput under full load, and latency at a fixed rate.
 
 import { drip, flood } from "./load.ts";
 import { batch, rotated } from "./rounds.ts";

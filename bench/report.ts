@@ -1,4 +1,4 @@
-// All that was measured, as tables for people.
+// The results as tables.
 
 import type { Goal } from "./goals.ts";
 import { RATE } from "./pressure.ts";

@@ -1,4 +1,4 @@
-// What is to be measured, and what was.
+// The plan and the results of a bench.
 
 import type { Series } from "./memory.ts";
 import type { Pressure } from "./pressure.ts";

@@ -49,7 +49,7 @@ export function batch({ make }: Workload, count: number): Buffer[] {
   return Array.from({ length: count }, () => make());
 }
 
-/** Who is first is last in the next round. */
+/** Rotates the order from round to round. */
 export function rotated<T>(items: T[], by: number): T[] {
   const first = by % items.length;
   return [...items.slice(first), ...items.slice(0, first)];

@@ -1,4 +1,4 @@
-// Before anything is timed: the Hono peer and Airlock give the same answers, or they aren't compared.
+// Before anything is timed: the Hono peer and Airlock must give the same answers.
 
 import { isDeepStrictEqual } from "node:util";
 
@@ -33,7 +33,7 @@ export async function sameAnswers(workloads: Workload[], fleet: (workload: Workl
   }
 }
 
-/** What both must refuse, and for the same reason. */
+/** Requests that both must refuse, with the same code. */
 export async function sameRefusals(workers: Running[], issuer: string): Promise<void> {
   const token = newToken("HS256", issuer);
   const json = (value: unknown) => JSON.stringify(value);
@@ -65,7 +65,7 @@ export async function sameRefusals(workers: Running[], issuer: string): Promise<
   }
 }
 
-/** A cursor leads to the rest of the list, whoever made it. */
+/** Each worker's cursor leads to the same second page. */
 export async function sameSecondPage(workers: Running[], token: string): Promise<void> {
   const pages = await Promise.all(
     workers.map(async ({ port }) => {

@@ -1,8 +1,8 @@
-// In front of an upstream that costs next to nothing: all that is measured of the workers themselves.
+// Measurements in front of an upstream that costs next to nothing.
 
 import { QUICK } from "./budget.ts";
 import { coldStarts } from "./cold.ts";
-import { memory, NEW_TOKENS } from "./memory.ts";
+import { LARGE_PAGES, largePages, memory, NEW_TOKENS } from "./memory.ts";
 import { pressure } from "./pressure.ts";
 import type { Plan, Results } from "./results.ts";
 import { cpuRounds } from "./rounds.ts";
@@ -11,7 +11,7 @@ import { scales } from "./scaling.ts";
 import { startStatic } from "./upstreams.ts";
 import { measurable } from "./usage.ts";
 import { start, type Bundle, type Running } from "./workers.ts";
-import { staticWorkloads, workerVars, type Workload } from "./workloads.ts";
+import { largePage, staticWorkloads, workerVars, type Workload } from "./workloads.ts";
 
 export async function onStatic(bundles: Bundle[], results: Results, plan: Plan): Promise<void> {
   const { only, quick, progress } = plan;
@@ -20,16 +20,16 @@ export async function onStatic(bundles: Bundle[], results: Results, plan: Plan):
   const vars = workerVars(upstream.url);
   const issuer = `${upstream.url}/auth/v1`;
   const workers = await Promise.all(bundles.map((bundle) => start(bundle, vars)));
-  const [floor, ...others] = workers as [Running, Running, Running];
-  const objects = await Promise.all(bundles.slice(1).map((bundle) => start(bundle, vars, { realReplay: true })));
-  const fleet = ({ realReplay }: Workload) => (realReplay ? [floor, ...objects] : workers);
+  const [floor, hono, airlock] = workers as [Running, Running, Running];
+  const honoWithObjects = await start(bundles[1]!, vars, { realReplay: true });
+  const fleet = ({ realReplay }: Workload) => (realReplay ? [floor, honoWithObjects, airlock] : workers);
   const workloads = staticWorkloads(issuer);
   const called = (wanted: string) => workloads.find(({ name }) => name === wanted)!;
 
   progress("comparing the answers");
   await sameAnswers(workloads, fleet);
-  await sameRefusals(others, issuer);
-  await sameRefusals(objects, issuer);
+  await sameRefusals([hono, airlock], issuer);
+  await sameRefusals([honoWithObjects, airlock], issuer);
 
   const chosen = workloads.filter(({ name }) => name.includes(only) && (!quick || QUICK.includes(name)));
   if (measurable) Object.assign(results.cpu, await cpuRounds(chosen, fleet, plan));
@@ -43,12 +43,12 @@ export async function onStatic(bundles: Bundle[], results: Results, plan: Plan):
   if (wanted("scaling") && measurable) {
     results.scaling = [];
     for (const { name, unit, requests, steps } of scales(issuer, upstream.lengthOfNotes)) {
-      const cells = await cpuRounds(steps.map(({ workload }) => workload), () => [floor, others[1]], { rounds: 3, requests, progress });
+      const cells = await cpuRounds(steps.map(({ workload }) => workload), () => [floor, airlock], { rounds: 3, requests, progress });
       results.scaling.push({ name, unit, steps: steps.map(({ at, workload }) => ({ at, cells: cells[workload.name]! })) });
     }
     await upstream.lengthOfNotes();
   }
-  await Promise.all([...workers, ...objects].map((worker) => worker.stop()));
+  await Promise.all([...workers, honoWithObjects].map((worker) => worker.stop()));
 
   if (wanted("cold")) {
     progress("cold starts");
@@ -65,8 +65,16 @@ export async function onStatic(bundles: Bundle[], results: Results, plan: Plan):
     };
     const replayed = bundles.map((bundle) => one(bundle, "list, HS256", [1000, 10_000, 20_000, 50_000, 100_000]));
     const unseen = one(bundles[2]!, "list, ES256 never seen", [1000, 10_000, 20_000], { fresh: true });
-    const [floor, hono, airlock] = (await Promise.all(replayed)) as [never, never, never];
-    results.memory = { floor, hono, airlock, [NEW_TOKENS]: await unseen };
+    const [ofFloor, ofHono, ofAirlock] = (await Promise.all(replayed)) as [never, never, never];
+    results.memory = { floor: ofFloor, hono: ofHono, airlock: ofAirlock, [NEW_TOKENS]: await unseen };
+    progress("memory over large pages");
+    await upstream.lengthOfNotes(LARGE_PAGES.bodyBytes);
+    for (const bundle of bundles) {
+      const worker = await start(bundle, vars);
+      results.memory[`${bundle.name}, ${LARGE_PAGES.name}`] = await largePages(worker, largePage(issuer));
+      await worker.stop();
+    }
+    await upstream.lengthOfNotes();
   }
   upstream.stop();
 }

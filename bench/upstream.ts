@@ -1,11 +1,13 @@
-// A stand-in for Supabase that costs next to nothing: answers like PostgREST's, made before they are asked for.
+// A stand-in for Supabase that costs next to nothing: answers like PostgREST's, prepared in advance. Airlock calls the
+// functions public.airlock_*, the peers read and write the table.
 //
-// Its own process, forked by the bench, which tells it the key set and how long notes are to be.
+// Its own process, forked by the bench, which tells it the key set and the length of the notes.
 
-import { createServer } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
 
-import { note } from "./notes.ts";
+import { cursor, note, wireNote } from "./notes.ts";
 
 /** What the bench sends; each message is answered by one. */
 export interface Setting {
@@ -14,24 +16,61 @@ export interface Setting {
 }
 
 const ROWS = 101;
+/** Nonces are remembered up to this number, so that memory stays bounded. */
+const CLAIMS_MAX = 20_000;
 
 let keySet = "";
+/** As the table's rows, and as the functions return them. */
 let rows: string[] = [];
+let wireRows: string[] = [];
 let lists = new Map<number, Buffer>();
+let pages = new Map<number, Buffer>();
+/** By nonce, the request that claimed it. */
+const claims = new Map<string, string>();
 
-const server = createServer((request, response) => {
+const server = createServer(async (request, response) => {
   const { method, url = "", headers } = request;
-  // As PostgREST does, an object in place of an array for who asks for one.
+  // As PostgREST does, an object in place of an array on request.
   const one = () => (headers.accept?.includes("vnd.pgrst.object") ? rows[0] : `[${rows[0]}]`) ?? "";
-  const answer = (status: number, body: string | Buffer) => {
-    response.writeHead(status, { "content-type": "application/json; charset=utf-8", "content-length": Buffer.byteLength(body) }).end(body);
-  };
-  if (method === "POST") request.resume().on("end", () => answer(201, one()));
-  else if (url.startsWith("/auth/v1/.well-known/")) answer(200, keySet);
-  else if (url.includes("&id=eq.")) answer(200, one());
-  else answer(200, list(limitOf(url, headers.range)));
+  if (method === "POST") {
+    const body = await buffer(request);
+    const [, name] = /^\/rest\/v1\/rpc\/(\w+)/.exec(url) ?? [];
+    if (name) call(name, body, headers["x-airlock-claim"], response);
+    else answer(response, 201, one());
+  } else if (url.startsWith("/auth/v1/.well-known/")) answer(response, 200, keySet);
+  else if (url.includes("&id=eq.")) answer(response, 200, one());
+  else answer(response, 200, list(limitOf(url, headers.range)));
 });
 server.keepAliveTimeout = 120_000;
+
+function answer(response: ServerResponse, status: number, body: string | Buffer): void {
+  response.writeHead(status, { "content-type": "application/json; charset=utf-8", "content-length": Buffer.byteLength(body) }).end(body);
+}
+
+function call(name: string, body: Buffer, claim: string | string[] | undefined, response: ServerResponse): void {
+  if (name === "airlock_list") {
+    const { page_size: size } = JSON.parse(body.toString()) as { page_size: number };
+    answer(response, 200, page(size));
+  } else if (name === "airlock_read") {
+    answer(response, 200, wireRows[0] ?? "");
+  } else if (name === "airlock_create") {
+    if (isCopy(String(claim))) answer(response, 409, '{"code":"PT409","details":null,"hint":null,"message":"airlock_request_replayed"}');
+    // As json_build_object writes it.
+    else answer(response, 200, `{"outcome" : "created", "row" : ${wireRows[0]}}`);
+  } else {
+    answer(response, 404, `{"code":"PGRST202","details":null,"hint":null,"message":"there is no function ${name}"}`);
+  }
+}
+
+/** Whether another request claimed the nonce before. */
+function isCopy(claim: string): boolean {
+  const [, , request = "", ...nonce] = claim.split(".");
+  const key = nonce.join(".");
+  const before = claims.get(key);
+  if (claims.size >= CLAIMS_MAX) claims.clear();
+  if (before === undefined) claims.set(key, request);
+  return before !== undefined && before !== request;
+}
 
 /** PostgREST takes it as a parameter, or as a range of rows. */
 function limitOf(url: string, range = ""): number {
@@ -47,11 +86,21 @@ function list(limit: number): Buffer {
   return body;
 }
 
+/** As airlock_list() writes it. */
+function page(size: number): Buffer {
+  let body = pages.get(size);
+  if (!body) pages.set(size, (body = Buffer.from(`{"data":[${wireRows.slice(0, size).join(",")}],"next_cursor":"${cursor(size - 1)}"}`)));
+  return body;
+}
+
 process.on("message", ({ keys, bodyBytes }: Setting) => {
   if (keys) keySet = JSON.stringify({ keys });
   if (bodyBytes !== undefined) {
-    rows = Array.from({ length: ROWS }, (_, place) => JSON.stringify(note(place, bodyBytes)));
+    const places = Array.from({ length: ROWS }, (_, place) => place);
+    rows = places.map((place) => JSON.stringify(note(place, bodyBytes)));
+    wireRows = places.map((place) => JSON.stringify(wireNote(place, bodyBytes)));
     lists = new Map();
+    pages = new Map();
   }
   process.send?.((server.address() as AddressInfo).port);
 });

@@ -1,4 +1,4 @@
-// What the workers are put in front of: a process that costs next to nothing, or the embedded Supabase.
+// The upstreams of the workers: a process that costs next to nothing, or the embedded Supabase.
 
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";

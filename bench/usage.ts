@@ -1,4 +1,4 @@
-// What a process has used, as Linux counts it. Elsewhere there is no such file, and nothing is measured.
+// CPU time and memory of a process, from Linux's /proc. On other systems nothing is measured.
 
 import { readdirSync, readFileSync } from "node:fs";
 

@@ -1,4 +1,5 @@
-// The three workers that are compared, each in a workerd process of its own, with the same bindings.
+// The three workers that are compared, each in a workerd process of its own, with the same rate limiters. The Hono peer
+// keeps its nonces in a Durable Object or a stand-in for one; Airlock's are claimed by the database.
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -53,13 +54,14 @@ export async function bundle(folder: string, built: string): Promise<Bundle[]> {
     external: ["cloudflare:workers"],
     logLevel: "warning",
   });
-  for (const file of ["index.js", "index_bg.wasm"]) {
+  const outputs = ["index.js", "index_bg.wasm", "declaration.js"];
+  for (const file of outputs) {
     await copyFile(join(built, file), join(folder, file)).catch(() => {
       throw new Failure(`${built} has no ${file}: run \`npm run build\`.`);
     });
   }
   await copyFile(join(root, "bench", "peers", "stand-ins.js"), join(folder, "stand-ins.js"));
-  const modules = { floor: ["floor.js"], hono: ["hono.js"], airlock: ["index.js", "index_bg.wasm"] };
+  const modules = { floor: ["floor.js"], hono: ["hono.js"], airlock: outputs };
   const sizes = async (file: string) => {
     const content = await readFile(join(folder, file));
     return { file, bytes: content.length, gzipped: gzipSync(content).length };
@@ -67,12 +69,12 @@ export async function bundle(folder: string, built: string): Promise<Bundle[]> {
   return Promise.all(NAMES.map(async (name) => ({ name, folder, files: await Promise.all(modules[name].map(sizes)) })));
 }
 
-/** Starts a worker on a free port; with `realReplay` it has Durable Objects with SQLite in place of the stand-in. */
+/** Starts a worker on a free port; with `realReplay` Hono has Durable Objects with SQLite in place of the stand-in. */
 export async function start(bundle: Bundle, vars: Vars, { realReplay = false } = {}): Promise<Running> {
   const { name, folder } = bundle;
   const own = await mkdtemp(join(folder, `${name}-`));
   const config = join(folder, `${name}.capnp`);
-  await writeFile(config, configOf(bundle, vars, realReplay ? own : undefined));
+  await writeFile(config, configOf(bundle, vars, realReplay && name === "hono" ? own : undefined));
   // Its log is written to where nobody has to read it: the writing is part of a request's cost.
   const child = spawn(workerd, ["serve", config, "--control-fd=3"], { stdio: ["ignore", "ignore", "pipe", "pipe"] });
   let complaints = "";
@@ -95,8 +97,8 @@ export async function start(bundle: Bundle, vars: Vars, { realReplay = false } =
   return { name, port, pid: child.pid ?? 0, stop };
 }
 
-/** In workerd's language; `objects` is where Durable Objects are stored, if it is they who keep the nonces. */
-function configOf({ files }: Bundle, vars: Vars, objects: string | undefined): string {
+/** In workerd's language; `objects` is the folder of the Durable Objects, if they keep the nonces. */
+function configOf({ name, files }: Bundle, vars: Vars, objects: string | undefined): string {
   const wrangler: { compatibility_date: string; compatibility_flags: string[] } = unstable_readConfig({ config: join(root, "wrangler.toml") });
   // Cap'n Proto's text has JSON's escapes, for what is ASCII.
   const text = JSON.stringify;
@@ -106,7 +108,7 @@ function configOf({ files }: Bundle, vars: Vars, objects: string | undefined): s
     ...Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`),
     standIn("LIMIT_IP", "limiter"),
     standIn("LIMIT_USER", "limiter"),
-    objects ? `(name = "REPLAY", durableObjectNamespace = "Replay")` : standIn("REPLAY", "nonces"),
+    ...(name === "hono" ? [objects ? `(name = "REPLAY", durableObjectNamespace = "Replay")` : standIn("REPLAY", "nonces")] : []),
   ];
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (

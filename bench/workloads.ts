@@ -1,4 +1,4 @@
-// What is asked of the workers, as the bytes of whole requests: they are signed before anything is timed.
+// The requests that the workers get, as bytes: they are signed before anything is timed.
 
 import { randomBytes } from "node:crypto";
 
@@ -31,7 +31,7 @@ export interface Workload {
   passed: number;
   /** The next request; its nonce is new. */
   make(): Buffer;
-  /** Nonces are kept in Durable Objects. */
+  /** Hono keeps its nonces in Durable Objects. */
   realReplay?: boolean;
   connections?: number;
   /** Sets the upstream up. */
@@ -84,7 +84,7 @@ export function staticWorkloads(issuer: string): Workload[] {
   const [hs256, es256] = [newToken("HS256", issuer), newToken("ES256", issuer)];
   const listing = (token: () => string) => ({ status: 200, passed: 200, make: () => request({ token: token() }) });
   const creating = (token: string) => ({ status: 201, passed: 201, make: () => request(create(token)) });
-  // To the floor a request that is to be refused is a list like any other: refusing is measured against that.
+  // The floor serves such a request as a list: a refusal is compared with that.
   const refused = { status: 401, passed: 200 };
   return [
     { name: "list, HS256", ...listing(() => hs256) },
@@ -93,12 +93,18 @@ export function staticWorkloads(issuer: string): Workload[] {
     { name: "list, RS256 never seen", ...listing(() => newToken("RS256", issuer)) },
     { name: "create, HS256", ...creating(hs256) },
     { name: "create, ES256 seen before", ...creating(es256) },
-    { name: "create, HS256, Durable Object", ...creating(hs256), realReplay: true },
+    { name: "create, HS256, Hono with a Durable Object", ...creating(hs256), realReplay: true },
     { name: "read, not modified, HS256", status: 304, passed: 200, make: () => request({ token: hs256, target: `/v1/notes/${noteId(0)}`, ifNoneMatch: '"3"' }) },
     { name: "refused signature", ...refused, make: () => wrongSignature(request({ token: hs256 })) },
     { name: "refused token, HS256", ...refused, make: () => request({ token: forged(newToken("HS256", issuer)) }) },
     { name: "refused token, ES256", ...refused, make: () => request({ token: forged(newToken("ES256", issuer)) }) },
   ];
+}
+
+/** The longest page. */
+export function largePage(issuer: string): Workload {
+  const token = newToken("HS256", issuer);
+  return { name: "page of 100", status: 200, passed: 200, make: () => request({ token, target: "/v1/notes?limit=100" }) };
 }
 
 /** In front of a database, as a user who is signed in there. */

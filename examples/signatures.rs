@@ -1,11 +1,6 @@
 //! Writes the vectors of signatures to stdout as JSON, for the tests that ask Web Crypto.
 
-#![allow(
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "test code"
-)]
+#![allow(clippy::allow_attributes, clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::io::{Write, stdout};
 

@@ -1,9 +1,8 @@
-//! Bindings, as strings, to a [`Config`].
+//! The configuration: bindings and the declaration, checked once per isolate.
 //!
-//! Promise: a Worker that runs is configured completely. It refuses, by name and in the log alone,
-//! a value that is missing, malformed, or more powerful than its place: a service key where the
-//! publishable key belongs, plain http to anything but this machine. There is no silent default
-//! but the documented one; an optional value that is empty is absent.
+//! A Worker that serves requests is configured completely. A value that is missing, malformed or too
+//! powerful for its place (a service key as the publishable key, plain http to another machine) is
+//! refused by name, in the log alone. An optional value that is empty is absent.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,20 +14,24 @@ use jsonwebtoken::DecodingKey;
 use serde::Serialize;
 use url::{Host, Url};
 
-use crate::guard::Apps;
+use crate::app_guard::Apps;
+use crate::auth::{KeyCache, Verifier};
 use crate::json;
-use crate::proof::Signer;
-use crate::seam::{Bindings, Millis};
-use crate::store::Database;
-use crate::token::{Keys, Verifier};
+use crate::limit::Addresses;
+use crate::platform::{Bindings, Millis};
+use crate::postgrest::Database;
+use crate::postgrest::edge_proof::Signer;
+use crate::resources::Declaration;
 
-/// Everything that is decided before a request comes.
+/// The configuration of an isolate.
 pub(crate) struct Config {
     pub(crate) apps: Apps,
     pub(crate) verifier: Verifier,
     pub(crate) database: Database,
+    pub(crate) declaration: Declaration,
+    pub(crate) addresses: Addresses,
     pub(crate) cors: Vec<String>,
-    /// How long the rate limiter and the nonce store may take.
+    /// How long a rate limiter may take.
     pub(crate) store_timeout: Millis,
 }
 
@@ -48,30 +51,27 @@ impl fmt::Display for Misconfigured {
 }
 
 impl Config {
-    /// Besides the configuration there are warnings, each to be logged once.
-    pub(crate) fn load(bindings: &impl Bindings) -> Result<(Self, Vec<String>), Misconfigured> {
+    /// The configuration and warnings, each to be logged once.
+    pub(crate) fn load(bindings: &impl Bindings, declaration: &str) -> Result<(Self, Vec<String>), Misconfigured> {
         let optional = |name| optional(bindings, name);
         let required = |name| optional(name).ok_or_else(|| bad(name, "is missing"));
-        for name in ["LIMIT_IP", "LIMIT_USER", "REPLAY"] {
+        for name in ["LIMIT_IP", "LIMIT_USER"] {
             if !bindings.has(name) {
                 return Err(bad(name, "is not bound"));
             }
         }
 
+        let declaration = Declaration::parse(declaration).map_err(|why| bad("airlock.toml", &why))?;
         let url = project_url(&required("SUPABASE_URL")?)?;
         let key = publishable_key(required("SUPABASE_PUBLISHABLE_KEY")?)?;
         let issuer = issuer(optional("SUPABASE_JWT_ISSUER"), &url)?;
-        let secret = optional("SUPABASE_JWT_SECRET")
-            .map(|secret| hs256_secret(&secret, &url))
-            .transpose()?;
+        let secret = optional("SUPABASE_JWT_SECRET").map(|secret| hs256_secret(&secret, &url)).transpose()?;
         let apps = Apps::parse(&required("APP_GUARD")?).map_err(|why| bad("APP_GUARD", &why))?;
         let signer = optional("EDGE_PROOF_SECRET")
             .map(|secret| Signer::new(&secret).map_err(|why| bad("EDGE_PROOF_SECRET", why)))
             .transpose()?;
         let cors = optional("CORS_ORIGINS").map_or(Ok(Vec::new()), |list| origins(&list))?;
-        let millis = |name, default| {
-            whole(bindings, name, "milliseconds", 1..=u16::MAX, default).map(Millis::from)
-        };
+        let millis = |name, default| whole(bindings, name, "milliseconds", 1..=u16::MAX, default).map(Millis::from);
 
         let mut warnings = Vec::new();
         if secret.is_some() {
@@ -81,11 +81,11 @@ impl Config {
                     .to_owned(),
             );
         }
-        let open = apps.open_doors();
+        let open = apps.not_enforced();
         if !open.is_empty() {
             warnings.push(format!(
-                "APP_GUARD leaves the door open: {}. Anybody can claim an app id, so this is open \
-                 for everybody.",
+                "APP_GUARD does not enforce signatures everywhere: {}. Anybody can claim an app id, so \
+                 this opens the API to everybody.",
                 open.join("; ")
             ));
         }
@@ -96,17 +96,11 @@ impl Config {
             verifier: Verifier::new(
                 issuer,
                 secret,
-                Keys::new(
-                    format!("{origin}/auth/v1/.well-known/jwks.json"),
-                    millis("JWKS_TIMEOUT_MS", 3_000)?,
-                ),
+                KeyCache::new(format!("{origin}/auth/v1/.well-known/jwks.json"), millis("JWKS_TIMEOUT_MS", 3_000)?),
             ),
-            database: Database::new(
-                &format!("{origin}/rest/v1"),
-                &key,
-                millis("UPSTREAM_TIMEOUT_MS", 10_000)?,
-                signer,
-            ),
+            database: Database::new(&format!("{origin}/rest/v1"), &key, millis("UPSTREAM_TIMEOUT_MS", 10_000)?, signer),
+            declaration,
+            addresses: Addresses::default(),
             cors,
             store_timeout: millis("STORE_TIMEOUT_MS", 2_000)?,
         };
@@ -115,10 +109,7 @@ impl Config {
 }
 
 pub(crate) fn bad(name: &'static str, reason: &str) -> Misconfigured {
-    Misconfigured {
-        name,
-        reason: reason.to_owned(),
-    }
+    Misconfigured { name, reason: reason.to_owned() }
 }
 
 /// A log line that is about no request.
@@ -152,12 +143,7 @@ pub(crate) fn whole(
     let number = text.parse().ok();
     let number = number.filter(|number| digits && range.contains(number));
     let (from, to) = range.into_inner();
-    number.ok_or_else(|| {
-        bad(
-            name,
-            &format!("is not a number of {unit} from {from} to {to}"),
-        )
-    })
+    number.ok_or_else(|| bad(name, &format!("is not a number of {unit} from {from} to {to}")))
 }
 
 /// https, or http to this machine; nothing but scheme, host and port.
@@ -198,10 +184,7 @@ fn publishable_key(key: String) -> Result<String, Misconfigured> {
     const NAME: &str = "SUPABASE_PUBLISHABLE_KEY";
     let printable = key.bytes().all(|b| b.is_ascii_graphic());
     if key.starts_with("sb_secret_") {
-        Err(bad(
-            NAME,
-            "is a secret key, which bypasses Row Level Security",
-        ))
+        Err(bad(NAME, "is a secret key, which bypasses Row Level Security"))
     } else if !printable {
         Err(bad(NAME, "holds characters that no key has"))
     } else if is_key(&key, "sb_publishable_") || legacy_role(&key).as_deref() == Some("anon") {
@@ -209,47 +192,38 @@ fn publishable_key(key: String) -> Result<String, Misconfigured> {
     } else if legacy_role(&key).is_some() {
         Err(bad(NAME, "is a legacy key of another role than anon"))
     } else {
-        Err(bad(
-            NAME,
-            "is neither an sb_publishable_ key nor the legacy anon key",
-        ))
+        Err(bad(NAME, "is neither an sb_publishable_ key nor the legacy anon key"))
     }
 }
 
-/// Whether it is of this kind, and more than its prefix.
+/// Whether the key is longer than its prefix.
 pub(crate) fn is_key(key: &str, prefix: &str) -> bool {
-    key.strip_prefix(prefix)
-        .is_some_and(|rest| !rest.is_empty())
+    key.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty())
 }
 
-/// The `role` in a legacy key. Its signature is for Supabase to check.
+/// The `role` in a legacy key. Supabase checks its signature.
 pub(crate) fn legacy_role(key: &str) -> Option<String> {
     let mut parts = key.split('.');
-    let (Some(_), Some(payload), Some(_), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
+    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return None;
     };
     let claims = json::parse_object(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
     claims.get("role")?.as_str().map(str::to_owned)
 }
 
-/// `-` switches the check off, where tokens come from this very machine.
+/// `-` switches the check off where tokens come from this machine.
 fn issuer(value: Option<String>, url: &Url) -> Result<Option<String>, Misconfigured> {
     match value.as_deref() {
         None => Ok(Some(format!("{}auth/v1", url.as_str()))),
         Some("-") if is_loopback(url) => Ok(None),
-        Some("-") => Err(bad(
-            "SUPABASE_JWT_ISSUER",
-            "may be - with a loopback SUPABASE_URL only",
-        )),
+        Some("-") => Err(bad("SUPABASE_JWT_ISSUER", "may be - with a loopback SUPABASE_URL only")),
         Some(_) => Ok(value),
     }
 }
 
 fn hs256_secret(secret: &str, url: &Url) -> Result<DecodingKey, Misconfigured> {
     const NAME: &str = "SUPABASE_JWT_SECRET";
-    // Of every project that the Supabase CLI runs on its developer's own machine.
+    // The Supabase CLI uses this one for every local project.
     const LOCAL: &str = "super-secret-jwt-token-with-at-least-32-characters-long";
     if secret.len() < 32 {
         Err(bad(NAME, "is shorter than 32 bytes"))
@@ -271,10 +245,7 @@ fn origins(list: &str) -> Result<Vec<String>, Misconfigured> {
             if canonical.as_deref() == Some(origin) && !origin.contains('*') {
                 Ok(origin.to_owned())
             } else {
-                Err(bad(
-                    "CORS_ORIGINS",
-                    "must be a list of origins such as https://app.example.com, comma-separated",
-                ))
+                Err(bad("CORS_ORIGINS", "must be a list of origins such as https://app.example.com, comma-separated"))
             }
         })
         .collect()
@@ -284,7 +255,9 @@ fn origins(list: &str) -> Result<Vec<String>, Misconfigured> {
 mod tests {
     use super::*;
 
-    const APP_GUARD: &str = r#"{"apps":{"a":{"keys":[{"id":"k","secret":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]}}}"#;
+    const DECLARATION: &str = r#"{"resources":{}}"#;
+    const APP_GUARD: &str =
+        r#"{"apps":{"a":{"keys":[{"id":"k","secret":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}]}}}"#;
 
     struct Changed<'a>(&'a [(&'a str, Option<&'a str>)]);
 
@@ -307,22 +280,15 @@ mod tests {
     }
 
     /// Loads a good configuration with some bindings changed.
-    fn load(
-        changes: &[(&'static str, Option<&str>)],
-    ) -> Result<(Config, Vec<String>), Misconfigured> {
-        Config::load(&Changed(changes))
+    fn load(changes: &[(&'static str, Option<&str>)]) -> Result<(Config, Vec<String>), Misconfigured> {
+        Config::load(&Changed(changes), DECLARATION)
     }
 
     fn refused(name: &'static str, value: Option<&str>) -> String {
-        let error = load(&[(name, value)])
-            .err()
-            .unwrap_or_else(|| panic!("accepted: {name}={value:?}"));
+        let error = load(&[(name, value)]).err().unwrap_or_else(|| panic!("accepted: {name}={value:?}"));
         assert_eq!(error.name, name);
         if let Some(value) = value.filter(|v| v.len() > 2) {
-            assert!(
-                !error.to_string().contains(value),
-                "quotes the value: {error}"
-            );
+            assert!(!error.to_string().contains(value), "quotes the value: {error}");
         }
         error.reason
     }
@@ -333,12 +299,9 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_the_documented_ones() {
+    fn defaults_are_the_documented_ones() {
         let (config, warnings) = load(&[]).unwrap();
-        assert_eq!(
-            config.verifier.issuer.as_deref(),
-            Some("https://abc.supabase.co/auth/v1")
-        );
+        assert_eq!(config.verifier.issuer.as_deref(), Some("https://abc.supabase.co/auth/v1"));
         assert!(config.verifier.secret.is_none());
         assert!(config.cors.is_empty());
         assert_eq!(config.store_timeout, 2_000);
@@ -346,18 +309,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_required_is_missed_by_name() {
+    fn missing_binding_is_named() {
         for name in ["SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY", "APP_GUARD"] {
             assert_eq!(refused(name, None), "is missing");
             assert_eq!(refused(name, Some("")), "is missing");
         }
-        for name in ["LIMIT_IP", "LIMIT_USER", "REPLAY"] {
+        for name in ["LIMIT_IP", "LIMIT_USER"] {
             assert_eq!(refused(name, None), "is not bound");
         }
     }
 
     #[test]
-    fn the_project_url_is_https_or_loopback() {
+    fn project_url_is_https_or_loopback() {
         for good in [
             "https://abc.supabase.co/",
             "http://127.0.0.1:54321",
@@ -410,27 +373,21 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_no_key() {
+    fn prefix_alone_is_not_a_key() {
         assert!(load(&[("SUPABASE_PUBLISHABLE_KEY", Some("sb_publishable_"))]).is_err());
     }
 
     #[test]
-    fn the_issuer_check_is_off_for_loopback_only() {
+    fn issuer_check_can_be_off_for_loopback_only() {
         refused("SUPABASE_JWT_ISSUER", Some("-"));
-        let loopback = load(&[
-            ("SUPABASE_URL", Some("http://127.0.0.1:54321")),
-            ("SUPABASE_JWT_ISSUER", Some("-")),
-        ]);
+        let loopback = load(&[("SUPABASE_URL", Some("http://127.0.0.1:54321")), ("SUPABASE_JWT_ISSUER", Some("-"))]);
         assert_eq!(loopback.unwrap().0.verifier.issuer, None);
         let custom = load(&[("SUPABASE_JWT_ISSUER", Some("https://auth.example.com"))]);
-        assert_eq!(
-            custom.unwrap().0.verifier.issuer.as_deref(),
-            Some("https://auth.example.com")
-        );
+        assert_eq!(custom.unwrap().0.verifier.issuer.as_deref(), Some("https://auth.example.com"));
     }
 
     #[test]
-    fn hs256_needs_32_bytes_and_is_warned_of() {
+    fn hs256_secret_has_32_bytes_and_causes_a_warning() {
         refused("SUPABASE_JWT_SECRET", Some(&"x".repeat(31)));
         let (config, warnings) = load(&[("SUPABASE_JWT_SECRET", Some(&"x".repeat(32)))]).unwrap();
         assert!(config.verifier.secret.is_some());
@@ -443,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn the_edge_proof_is_off_without_its_secret_which_is_long_and_printable() {
+    fn edge_proof_secret_is_optional_long_and_printable() {
         let name = "EDGE_PROOF_SECRET";
         for bad in ["x".repeat(31), format!("{}\n", "x".repeat(32))] {
             refused(name, Some(&bad));
@@ -454,9 +411,8 @@ mod tests {
     }
 
     #[test]
-    fn an_open_door_is_warned_of() {
-        let (_, warnings) =
-            load(&[("APP_GUARD", Some(r#"{"apps":{"web":{"mode":"off"}}}"#))]).unwrap();
+    fn app_that_is_not_enforced_causes_a_warning() {
+        let (_, warnings) = load(&[("APP_GUARD", Some(r#"{"apps":{"web":{"mode":"off"}}}"#))]).unwrap();
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].contains("app web is off"));
     }
@@ -469,11 +425,7 @@ mod tests {
             }
             assert!(load(&[(name, Some("500"))]).is_ok());
         }
-        let (config, _) = load(&[(
-            "CORS_ORIGINS",
-            Some("https://a.example, http://localhost:8081"),
-        )])
-        .unwrap();
+        let (config, _) = load(&[("CORS_ORIGINS", Some("https://a.example, http://localhost:8081"))]).unwrap();
         assert_eq!(config.cors, ["https://a.example", "http://localhost:8081"]);
         for bad in [
             "*",

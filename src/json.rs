@@ -1,8 +1,7 @@
 //! Strict JSON (RFC 8259) for everything that security rests on: tokens, key sets, configuration.
 //!
-//! Promise: a text that parses has exactly one meaning. It refuses what `serde_json` would settle
-//! silently: a repeated name in any object (RFC 8725 section 2.6: the last one wins here, the first
-//! one elsewhere), bytes that are not UTF-8, anything after the value.
+//! A text that parses has exactly one meaning. A repeated name in any object is refused, where
+//! `serde_json` would keep the last one and other readers the first (RFC 8725 section 2.6).
 
 use std::fmt;
 
@@ -12,9 +11,7 @@ use serde_json::{Map, Number, Value};
 /// Parses `text`, refusing repeated names at any depth. The error says nothing, on purpose: no
 /// caller may let it reach a client.
 pub(crate) fn parse(text: &[u8]) -> Result<Value, NotStrictJson> {
-    read::<Strict>(text)
-        .map(|strict| strict.0)
-        .ok_or(NotStrictJson)
+    read::<Strict>(text).map(|strict| strict.0).ok_or(NotStrictJson)
 }
 
 /// As [`parse`], for texts that must be an object.
@@ -25,7 +22,7 @@ pub(crate) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, NotStrictJ
     }
 }
 
-/// What `T` takes of a text, as strictly as `T` is: for answers of the database.
+/// Parses `text` as `T`, as strictly as `T` is. For answers of the database.
 pub(crate) fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
     // Always of a `&str`: each other kind of source would be all of the parser once more.
     serde_json::from_str(std::str::from_utf8(text).ok()?).ok()
@@ -65,9 +62,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("number out of range"))
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -104,12 +99,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_repeated_name_is_refused_at_any_depth() {
-        for text in [
-            r#"{"a":1,"a":1}"#,
-            r#"{"a":{"b":1,"b":2}}"#,
-            r#"[{"a":[{"b":1,"\u0062":2}]}]"#,
-        ] {
+    fn repeated_name_is_refused_at_any_depth() {
+        for text in [r#"{"a":1,"a":1}"#, r#"{"a":{"b":1,"b":2}}"#, r#"[{"a":[{"b":1,"\u0062":2}]}]"#] {
             assert_eq!(parse(text.as_bytes()), Err(NotStrictJson), "{text}");
         }
     }
@@ -139,9 +130,8 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_json_is_read_as_it_stands() {
-        let text =
-            br#"{"s":"\u00e9","n":-1,"f":1.5,"u":18446744073709551615,"b":true,"z":null,"a":[{}]}"#;
+    fn other_json_is_read_like_serde_json() {
+        let text = br#"{"s":"\u00e9","n":-1,"f":1.5,"u":18446744073709551615,"b":true,"z":null,"a":[{}]}"#;
         assert_eq!(parse(text), Ok(serde_json::from_slice(text).unwrap()));
     }
 
@@ -151,7 +141,7 @@ mod tests {
 
         use super::*;
 
-        /// JSON in the making: it may repeat a name.
+        /// JSON that may repeat a name.
         #[derive(Debug, Clone)]
         enum Tree {
             Scalar(String),
@@ -191,12 +181,9 @@ mod tests {
                     Self::Scalar(_) => false,
                     Self::Array(items) => items.iter().any(Self::repeats_a_name),
                     Self::Object(members) => {
-                        let names: std::collections::BTreeSet<String> = members
-                            .iter()
-                            .map(|(name, _)| serde_json::from_str(name).unwrap())
-                            .collect();
-                        names.len() < members.len()
-                            || members.iter().any(|(_, value)| value.repeats_a_name())
+                        let names: std::collections::BTreeSet<String> =
+                            members.iter().map(|(name, _)| serde_json::from_str(name).unwrap()).collect();
+                        names.len() < members.len() || members.iter().any(|(_, value)| value.repeats_a_name())
                     }
                 }
             }
@@ -218,19 +205,14 @@ mod tests {
         }
 
         fn tree() -> impl Strategy<Value = Tree> {
-            let scalar = prop_oneof![
-                name(),
-                "-?(0|[1-9][0-9]{0,25})(\\.[0-9]{1,8})?([eE][-+]?[0-9]{1,2})?",
-                "null|true|false",
-            ];
-            scalar
-                .prop_map(Tree::Scalar)
-                .prop_recursive(5, 40, 5, |inner| {
-                    prop_oneof![
-                        prop::collection::vec(inner.clone(), 0..5).prop_map(Tree::Array),
-                        prop::collection::vec((name(), inner), 0..5).prop_map(Tree::Object),
-                    ]
-                })
+            let scalar =
+                prop_oneof![name(), "-?(0|[1-9][0-9]{0,25})(\\.[0-9]{1,8})?([eE][-+]?[0-9]{1,2})?", "null|true|false",];
+            scalar.prop_map(Tree::Scalar).prop_recursive(5, 40, 5, |inner| {
+                prop_oneof![
+                    prop::collection::vec(inner.clone(), 0..5).prop_map(Tree::Array),
+                    prop::collection::vec((name(), inner), 0..5).prop_map(Tree::Object),
+                ]
+            })
         }
 
         /// How many members there are in a text that is JSON: colons outside of strings.
@@ -260,7 +242,7 @@ mod tests {
             #![proptest_config(ProptestConfig { cases: 5_000, failure_persistence: None, ..Default::default() })]
 
             #[test]
-            fn what_is_json_is_read_as_it_stands_unless_it_repeats_a_name(
+            fn json_is_refused_exactly_if_it_repeats_a_name(
                 tree in tree(), space in "[ \t\r\n]{0,2}"
             ) {
                 let mut text = String::new();
@@ -274,7 +256,7 @@ mod tests {
             }
 
             #[test]
-            fn any_other_text_is_json_here_exactly_when_it_is_json_without_repeated_names(
+            fn mutated_json_is_read_like_serde_json_without_repeated_names(
                 tree in tree(), cut in any::<prop::sample::Index>(), bytes in prop::collection::vec(any::<u8>(), 0..3),
                 skip in 0..3_usize
             ) {

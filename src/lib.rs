@@ -1,59 +1,50 @@
 //! Airlock: an edge API between a React Native app and Supabase.
 //!
-//! Two doors, then the vault. A request walks through the modules in this order:
+//! A request takes this path:
 //!
-//! 1. [`edge`]: the platform hands over a request; the only place that names `worker`
-//! 2. [`gateway`]: the whole path on one screen
-//! 3. [`route`]: what is asked for
-//! 4. [`limit`]: how often
-//! 5. [`guard`]: first door, which app: `GuardedRequest`
-//! 6. [`token`]: second door, which user: `Session`
-//! 7. [`command`]: validation, with [`query`], [`note`], [`org`] and [`precondition`]: `Command`
-//! 8. [`replay`]: once: `Admitted`
-//! 9. [`notes`], [`orgs`]: what a command does
-//! 10. [`store`]: as PostgREST requests, with the user's own token, and a [`proof`] if there is to be one
-//! 11. [`reply`], or [`problem`]: what goes back
+//! 1. [`worker`]: Cloudflare hands over a request; the only place that names `worker`
+//! 2. [`pipeline`]: the ten steps of a request on one screen
+//! 3. [`router`]: one table of routes
+//! 4. [`limit`]: rate limits
+//! 5. [`app_guard`]: the app signature proves which app asks: `GuardedRequest`
+//! 6. [`auth`]: the user token proves which user asks: `Session`
+//! 7. [`request`]: what the route accepts
+//! 8. [`handlers`]: validation by the declared [`resources`], and what a route does
+//! 9. [`postgrest`]: one call of a database function, with the user's own token
+//! 10. [`response`], or [`error`]: what the client gets
 //!
-//! Beside the path: [`config`] (read once), [`seam`] (what the platform does for us), [`wire`]
-//! (values as they are spelled), [`json`] (strict), [`cors`], [`openapi`]. Apart from it, by the clock:
-//! [`job`].
+//! Beside the path: [`config`] (read once), [`platform`] (what the platform does for the Worker),
+//! [`json`] (strict), [`log`], [`cors`], [`documents`], and [`jobs`], which a schedule starts.
 //!
-//! Postgres Row Level Security is the boundary. Everything here raises the price of getting to it,
-//! and none of it is trusted to be the last line.
+//! Postgres Row Level Security is the boundary. The Worker raises the price of getting to it and is
+//! never trusted to be the last line.
 
-mod command;
+mod app_guard;
+mod auth;
 mod config;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod conformance;
 mod cors;
-mod edge;
-#[cfg(fuzzing)]
+mod documents;
+mod error;
+#[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod gateway;
-mod guard;
-pub mod job;
+mod handlers;
+pub mod jobs;
 mod json;
 mod limit;
-mod note;
-mod notes;
-pub mod openapi;
-mod org;
-mod orgs;
-mod precondition;
-mod problem;
-mod proof;
-mod query;
-mod replay;
-mod reply;
-mod route;
-pub mod seam;
-mod store;
-mod token;
-mod wire;
+mod log;
+pub mod pipeline;
+pub mod platform;
+mod postgrest;
+mod request;
+pub mod resources;
+pub mod response;
+mod router;
+mod types;
+mod worker;
 
+pub use app_guard::{Canonical, TokenDigest};
 pub use config::Misconfigured;
-pub use guard::{Canonical, TokenDigest};
-pub use problem::{Code, Row};
-pub use reply::Response;
-pub use token::Rejected;
-#[cfg(not(target_arch = "wasm32"))]
-pub use token::{verify_jws, verify_signature};
+pub use error::{Code, Definition};

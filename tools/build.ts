@@ -1,4 +1,4 @@
-// npm run build: the release build of the Worker, and its size. Cloudflare's limit counts gzipped bytes.
+// npm run build: the release build of the Worker, and its size. Cloudflare's limit is in gzipped bytes.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

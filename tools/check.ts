@@ -1,11 +1,12 @@
-// npm run check: formatting, lints, types, documentation, the crates that are depended on and the size of the
-// Worker, as CI asks for them.
+// npm run check: formatting, lints, types, documentation, the crates that are depended on, generated files and
+// the size of the Worker, as CI asks for them.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 
 import { deny } from "./setup/deny.ts";
+import { requireFresh } from "./setup/generated.ts";
 import { Failure, root, run } from "./setup/shell.ts";
 import { build, outputs } from "./setup/worker.ts";
 
@@ -15,7 +16,7 @@ const SIZE_MAX = 320_000;
 await run("cargo", ["fmt", "--check"]);
 await run("cargo", ["clippy", "--locked", "--all-targets", "--", "--deny", "warnings"]);
 await run("cargo", ["doc", "--locked", "--no-deps", "--document-private-items"], {
-  // The crate's page is a map of its private rooms.
+  // The crate's page is a map of its private modules.
   env: { ...process.env, RUSTDOCFLAGS: "--deny warnings --allow rustdoc::private_intra_doc_links" },
 });
 await run("tsc", []);
@@ -23,6 +24,7 @@ await run("tsc", ["--project", "client", "--noEmit"]);
 await deny();
 
 await build();
+await requireFresh();
 const size = outputs.reduce((sum, file) => sum + gzipSync(readFileSync(join(root, file))).length, 0);
 console.log(`airlock: the Worker is ${size} bytes gzipped, of ${SIZE_MAX} at most`);
 if (size > SIZE_MAX) throw new Failure("The Worker has become too large.");

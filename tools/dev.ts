@@ -1,56 +1,154 @@
-// npm run dev: the embedded Supabase and the Worker on workerd, until Ctrl-C or SIGTERM.
+// npm run dev: the embedded Supabase and the Worker on workerd, until Ctrl-C or SIGTERM. When src/ or airlock.toml
+// changes, the Worker is built and started again; the database stays.
 //
 //     npm run dev [-- --fresh]      --fresh starts with a new data folder
 
 import { fork, type ChildProcess } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { rm } from "node:fs/promises";
+import { watch } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { connect, createServer, isIP } from "node:net";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
+import { buildDeclaration, checkedDeclaration } from "./declaration.ts";
 import { Failure, root } from "./setup/shell.ts";
-import { build } from "./setup/worker.ts";
+import { build, outputs } from "./setup/worker.ts";
 import { devVars, number, overrides, places, required, type Vars } from "./stack/vars.ts";
 import { requireFreePort, startWorker, type Worker } from "./stack/worker.ts";
 
 const options = parseOptions();
-const { port, supabasePort, dataDir } = places();
+const { port, supabasePort, dataDir, host } = places();
+const everywhere = host === "0.0.0.0" || host === "::";
+/** Where both servers listen. The Worker reaches Supabase by loopback, since it refuses http to other addresses. */
+const listenOn = everywhere ? host : "127.0.0.1";
 const limits = { ip: number("AIRLOCK_LIMIT_IP", 100_000), user: number("AIRLOCK_LIMIT_USER", 100_000) };
 const upstream = process.env["AIRLOCK_UPSTREAM"];
-await requireFreePort(port, "AIRLOCK_PORT");
-if (!upstream) await requireFreePort(supabasePort, "SUPABASE_PORT");
+await requireFreePort(port, "AIRLOCK_PORT", listenOn);
+if (!upstream) await requireFreePort(supabasePort, "SUPABASE_PORT", listenOn);
 
 const vars = await devVars();
 const changes = await overrides();
 let worker: Worker | undefined;
+/** Digest of the files that the Worker was started from. */
+let serving: string | undefined;
 let stopping: Promise<void> | undefined;
 const supabase = upstream ? undefined : startSupabase();
 for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => (stopping ??= stop()));
 
-const [supabaseUrl] = await Promise.all([supabase?.ready ?? upstream, build()]);
-const storage = join(dataDir, "worker");
-// Used nonces outlive a restart. Miniflare would also keep the limiters' counts, which nobody expects.
-await rm(options.fresh ? storage : join(storage, "ratelimit"), { recursive: true, force: true });
-worker = await startWorker({
-  port,
-  limits,
-  dataDir: storage,
-  vars: { ...vars, SUPABASE_URL: supabaseUrl ?? "", ...changes },
-});
-// It answers, whatever it answers: a configuration that it refuses is a thing to try, too.
-await fetch(`${worker.url}/health`);
+const [supabaseUrl = ""] = await Promise.all([supabase?.ready ?? upstream, build()]);
+await serve();
+if (!everywhere && host !== "127.0.0.1") {
+  await forward(port);
+  if (!upstream) await forward(supabasePort);
+}
+watchSources();
 
-console.log(`airlock ready ${worker.url}`);
+console.log(`airlock ready http://127.0.0.1:${port}`);
 if (upstream) {
   console.log(`  upstream  ${upstream}`);
 } else {
   console.log(`  Supabase  ${supabaseUrl}  users alice@example.com and bob@example.com, password airlock-dev-password`);
-  console.log(`  try it    ${portsInFront()}npm run request -- POST /v1/notes '{"title":"hello"}'`);
+  console.log(`  try it    ${environmentPrefix()}npm run request -- ${await exampleRequest()}`);
+}
+if (host !== "127.0.0.1") {
+  for (const address of everywhere ? lanAddresses() : [host]) {
+    console.log(`  phones    http://${inUrl(address)}:${port}${upstream ? "" : ` and, for Supabase, http://${inUrl(address)}:${supabasePort}`}`);
+  }
+}
+
+/** The request of the README, or one that any declaration serves. */
+async function exampleRequest(): Promise<string> {
+  const { resources } = await checkedDeclaration();
+  const [first] = resources.filter(({ owner }) => owner !== "org");
+  if (first?.name === "notes") return `POST /v1/notes '{"title":"hello"}'`;
+  return `GET /v1/${first?.name ?? "me"}`;
+}
+
+/** Starts the Worker from the files that were built last. */
+async function serve(): Promise<void> {
+  const digest = await digestOfOutputs();
+  await worker?.stop();
+  worker = undefined;
+  worker = await startWorker({ port, host: listenOn, limits, vars: { ...vars, SUPABASE_URL: supabaseUrl, ...changes } });
+  serving = digest;
+  // Any answer will do: a configuration that the Worker refuses should be served, too.
+  await fetch(`http://127.0.0.1:${port}/health`);
+}
+
+/** Builds and serves again after a change. Errors are shown, and the next change is waited for. */
+function watchSources(): void {
+  let sourcesChanged = false;
+  let timer: NodeJS.Timeout | undefined;
+  let last = Promise.resolve();
+  const changed = () => {
+    clearTimeout(timer);
+    // An editor writes several files at once.
+    timer = setTimeout(() => (last = last.then(update)), 200);
+  };
+  const update = async () => {
+    if (stopping) return;
+    const sources = sourcesChanged;
+    sourcesChanged = false;
+    try {
+      await (sources ? build() : buildDeclaration());
+      if (stopping || (await digestOfOutputs()) === serving) return;
+      await serve();
+      console.log("airlock: serving the changed Worker");
+    } catch (error) {
+      sourcesChanged ||= sources;
+      console.error(error instanceof Failure ? `airlock: ${error.message}` : error);
+    }
+  };
+  watch(join(root, "src"), { recursive: true }, () => {
+    sourcesChanged = true;
+    changed();
+  });
+  // The folder and not the file, which editors replace.
+  watch(root, (_, name) => {
+    if (name === "airlock.toml") changed();
+  });
+  watch(join(root, "supabase", "migrations"), () => {
+    console.error("airlock: supabase/migrations has changed. Start `npm run dev` again to apply it.");
+  });
+}
+
+async function digestOfOutputs(): Promise<string> {
+  const hash = createHash("sha256");
+  for (const file of outputs) hash.update(await readFile(join(root, file)));
+  return hash.digest("hex");
+}
+
+/** Passes connections to `host` on to the server on loopback. */
+async function forward(to: number): Promise<void> {
+  const server = createServer((client) => {
+    const target = connect(to, "127.0.0.1");
+    for (const [from, into] of [[client, target], [target, client]] as const) {
+      from.pipe(into);
+      from.on("error", () => into.destroy());
+    }
+  });
+  server.listen(to, host);
+  await once(server, "listening").catch((error: Error) => {
+    throw new Failure(`AIRLOCK_HOST: ${error.message}`);
+  });
+}
+
+/** The IPv4 addresses of this machine that others can reach. */
+function lanAddresses(): string[] {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return all.filter(({ family, internal }) => family === "IPv4" && !internal).map(({ address }) => address);
+}
+
+function inUrl(address: string): string {
+  return isIP(address) === 6 ? `[${address}]` : address;
 }
 
 async function stop(): Promise<void> {
-  // The Worker first: what it has acknowledged is in the database, which then closes in peace.
+  // The Worker first, so no request meets a closed database.
   await worker?.stop();
   await supabase?.stop();
   process.exit();
@@ -64,9 +162,9 @@ function parseOptions(): { fresh: boolean } {
   }
 }
 
-/** In a process of its own: a slow query holds up everything else in the same one. */
+/** Starts it as its own process, because a slow query holds up everything else in the same one. */
 function startSupabase(): { ready: Promise<string>; stop(): Promise<void> } {
-  // What is overridden with nothing is missing to the Worker alone: a database without keys would be of no use.
+  // An override with an empty value is for the Worker alone; a database without keys would be useless.
   const given = Object.entries(changes).filter(([, value]) => value !== "");
   const settings: Vars = { ...vars, ...Object.fromEntries(given) };
   const needed = required(settings, "SUPABASE_JWT_SECRET", "SUPABASE_PUBLISHABLE_KEY");
@@ -76,6 +174,7 @@ function startSupabase(): { ready: Promise<string>; stop(): Promise<void> } {
     env: {
       ...process.env,
       SUPABASE_PORT: String(supabasePort),
+      AIRLOCK_HOST: listenOn,
       AIRLOCK_DATA: dataDir,
       ...needed,
       // .dev.vars may be older than the first job.
@@ -84,7 +183,7 @@ function startSupabase(): { ready: Promise<string>; stop(): Promise<void> } {
     },
   });
   const ended = once(child, "exit").then(() => {
-    // It has said why. Without a database there is nothing to serve.
+    // It has printed why. Without a database there is nothing to serve.
     if (!stopping) process.exit(1);
   });
   const ready = new Promise<string>((resolve) => {
@@ -104,8 +203,8 @@ function startSupabase(): { ready: Promise<string>; stop(): Promise<void> } {
   };
 }
 
-/** What to put before a command so that it finds this server. */
-function portsInFront(): string {
+/** The variables to put before a command so that it finds this server. */
+function environmentPrefix(): string {
   return ["AIRLOCK_PORT", "SUPABASE_PORT"]
     .filter((name) => process.env[name])
     .map((name) => `${name}=${process.env[name]} `)

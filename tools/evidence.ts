@@ -1,5 +1,5 @@
-// npm run evidence: is the database the boundary that it is meant to be? An audit of its catalogue, tries over REST as
-// anon and as a second user, and a scan for secrets.
+// npm run evidence: checks that the database protects the rows of each user. It audits the catalogue, tries requests over
+// REST as anon and as a second user, and looks for secrets in files.
 //
 //     npm run evidence                                  the migrations of this folder, on a database of its own
 //     npm run evidence -- --db-url postgres://...       any database (or DATABASE_URL), in one read-only transaction
@@ -10,7 +10,7 @@
 
 import { parseArgs } from "node:util";
 
-import { type Audit, audit, readAccepted } from "./evidence/audit.ts";
+import { type Audit, audit, readAccepted, withPublished } from "./evidence/audit.ts";
 import { signIn, startEmbedded } from "./evidence/embedded.ts";
 import type { Accepted, Finding } from "./evidence/finding.ts";
 import { reading, whereTo } from "./evidence/foreign.ts";
@@ -66,7 +66,7 @@ async function options(): Promise<Options> {
   };
 }
 
-/** A database for nothing but this: what is tried there may be written. */
+/** Makes a database for the audit, so that the tries may write. */
 async function ofMigrations({ schemas, accepted }: Options): Promise<Looked> {
   const { supabase, rest, stop } = await startEmbedded();
   try {
@@ -83,15 +83,19 @@ async function ofMigrations({ schemas, accepted }: Options): Promise<Looked> {
 }
 
 async function ofUrl(url: string, { schemas, accepted, rest, users }: Options): Promise<Looked> {
-  const { tables, ...found } = await reading(url, async (sql) => ({ ...(await audit(sql, schemas, accepted)), tables: await readTables(sql, schemas) }));
+  const { tables, meant, ...found } = await reading(url, async (sql) => ({
+    ...(await audit(sql, schemas, accepted)),
+    tables: await readTables(sql, schemas),
+    meant: await withPublished(sql, accepted),
+  }));
   const [first, second] = rest ? await Promise.all(users.map(([email, password]) => signIn(rest, email, password))) : [];
-  const tried = await look(rest, tables, first, second, accepted);
+  const tried = await look(rest, tables, first, second, meant);
   const whys = tried.flatMap(({ outcome, how, as }) => (outcome === "not tried" ? [`${how} (as ${as})`] : []));
   const left = [...new Set(whys)].map((why) => `${whys.filter((one) => one === why).length} tries: ${why}`);
   return { ...found, findings: [...found.findings, ...findingsOf(tried)], tried, left, database: whereTo(url) };
 }
 
-/** Keys that pass by every policy, where they could be read. */
+/** Looks for secret keys in files, in the history and in the build. */
 function secrets(): Pick<Report, "findings" | "checked" | "left"> {
   const sources: [string, () => Place[]][] = [["files", tree], ["objects of the history", history], ["built files", built]];
   const scan: Pick<Report, "findings" | "checked" | "left"> = { findings: [], checked: {}, left: [] };
@@ -114,7 +118,7 @@ function secrets(): Pick<Report, "findings" | "checked" | "left"> {
 
 async function main(): Promise<void> {
   const chosen = await options();
-  // What the embedded Supabase says of each request that it refuses is no part of the report.
+  // The embedded Supabase logs each request that it refuses; the report has them already.
   console.log = console.warn = console.error = () => undefined;
   const looked = chosen.dbUrl ? await ofUrl(chosen.dbUrl, chosen) : await ofMigrations(chosen);
   const scan = secrets();

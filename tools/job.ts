@@ -1,6 +1,6 @@
-// npm run job -- purge: what the schedule does at night, now, against the development server's database.
+// npm run job -- purge: runs the scheduled jobs now, against the development server's database.
 //
-// The job's Worker is one of its own: nothing asks the one that answers requests to do it.
+// It starts a Worker of its own, because no request can start a job.
 
 import { parseArgs } from "node:util";
 

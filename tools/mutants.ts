@@ -1,8 +1,9 @@
-// npm run mutants [-- options of cargo-mutants]: changes the doors and the validation in every way that cargo-mutants
-// knows, one at a time, and asks the native tests to notice. Which files, and what is left out and why, is in
-// .cargo/mutants.toml. All of it takes hours; `-- --re src/json.rs` is one file. What came of the files that were
-// looked at is put down in docs/mutants.json.
+// npm run mutants [-- options of cargo-mutants]: changes the security checks and the validation in every way that
+// cargo-mutants knows, one at a time, and expects a native test to fail. .cargo/mutants.toml lists the files, and what is
+// left out and why. A whole run takes hours; `-- --re src/json.rs` is one file. The counts of each file go to
+// docs/mutants.json, which is made if it is not there.
 
+import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -37,6 +38,7 @@ async function record(): Promise<void> {
     counts[word]++;
   }
   const before: Record<string, Counts> = JSON.parse(await readFile(RECORD, "utf8").catch(() => "{}"));
-  const all = Object.entries({ ...before, ...found }).sort(([one], [other]) => (one < other ? -1 : 1));
+  const kept = Object.entries({ ...before, ...found }).filter(([file]) => existsSync(join(root, file)));
+  const all = kept.sort(([one], [other]) => (one < other ? -1 : 1));
   await writeFile(RECORD, `${JSON.stringify(Object.fromEntries(all), null, 2)}\n`);
 }

@@ -31,7 +31,7 @@ const script = join(root, "tools", `${task}.ts`);
 if (Number.parseInt(process.versions.node) < 20) {
   fail(`Airlock needs Node.js 20 or newer; this is ${process.versions.node}.`);
 }
-if (!/^[a-z]+$/.test(task) || !existsSync(script)) {
+if (!/^[a-z]+(-[a-z]+)*$/.test(task) || !existsSync(script)) {
   fail(`There is no task "${task}". The tasks are the scripts in package.json: npm run.`);
 }
 const node = await installPackages();

@@ -1,13 +1,13 @@
-// Finding secrets in text: what must be in no file, no commit and no build.
+// Finds secrets in files, commits and builds.
 //
-// A build's strings stand side by side with nothing between them, and so nothing here asks for a border before a secret.
+// No pattern needs a word border before the secret, because the strings of a build follow each other directly.
 
 import { execFileSync } from "node:child_process";
 import { existsSync, globSync, readFileSync } from "node:fs";
 
 import { outputs } from "./setup/worker.ts";
 
-/** A text that could hold one, one character a byte: secrets are ASCII, wherever they are. */
+/** A text that could contain a secret, one character a byte: secrets are ASCII. */
 export interface Place {
   name: string;
   text: string;
@@ -22,7 +22,7 @@ export function tree(): Place[] {
   return files.filter((file) => file !== "" && existsSync(file)).map(read);
 }
 
-/** Every version of every file, every message and every tag that any branch leads to, binary or not. */
+/** All objects that any branch or tag reaches: files in every version, commits and tags, binary or not. */
 export function history(): Place[] {
   const objects = git(["rev-list", "--objects", "--all"]).trim().split("\n").map((line) => [line.slice(0, 40), line.slice(41)] as const);
   const contents = git(["cat-file", "--batch"], objects.map(([id]) => id).join("\n"));
@@ -35,12 +35,12 @@ export function history(): Place[] {
   });
 }
 
-/** What is deployed or published, as far as it is built: the Worker, and the client as its package would have it. */
+/** The built Worker and the built client, if they exist. */
 export function built(): Place[] {
   return [...outputs.filter((file) => existsSync(file)), ...globSync("client/dist/**/*.{js,ts,map}")].map(read);
 }
 
-/** What was found, without the secret itself. */
+/** A secret that was found, shortened. */
 export interface Finding {
   kind: string;
   /** Enough to find it again. */
@@ -53,7 +53,7 @@ const PATTERNS: [kind: string, pattern: RegExp][] = [
   // Also as a JSON string, which writes its line feeds as \n.
   ["a private key", /-----BEGIN [A-Z ]*PRIVATE KEY-----(?:\s|\\[nr])+(?:[A-Za-z0-9+/=\s]|\\[nr]){40,}/g],
   ["a private JSON Web Key", /"d"\s*:\s*"[A-Za-z0-9_-]{40,}"/g],
-  // Not where a word in brackets stands for it.
+  // A placeholder in brackets is no password.
   ["a database's password", /postgres(?:ql)?:\/\/[^\s:/@]+:[^\s@${}<>[\]]{8,}@/g],
   ["a Cloudflare API token", /CLOUDFLARE_API_TOKEN\s*=\s*\S{20,}/g],
 ];

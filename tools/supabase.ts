@@ -1,14 +1,14 @@
-// The embedded Supabase: @supabase/lite on PGlite, that is real Postgres with real Row Level
-// Security, behind Supabase's REST and Auth APIs on 127.0.0.1. Where lite differs from hosted
-// Supabase, tools/supabase/ makes it answer as hosted Supabase does.
+// The embedded Supabase: @supabase/lite on PGlite (real Postgres with real Row Level Security), behind
+// Supabase's REST and Auth APIs. Where lite differs from hosted Supabase, tools/supabase/ makes it answer
+// as hosted Supabase does.
 //
-// As its own process, because a slow query holds up everything else in the same one:
+// It runs as its own process, because a slow query holds up everything else in the same one:
 //
 //     node tools/supabase.ts [--fresh]
 //
-// with SUPABASE_PORT, AIRLOCK_DATA, SUPABASE_JWT_SECRET and SUPABASE_PUBLISHABLE_KEY set, SUPABASE_SECRET_KEY if there is to
-// be one, and EDGE_PROOF_SECRET if edge-only mode is to be enforced. It prints "supabase ready <url>", and ends on SIGTERM, on
-// SIGINT, or with the process that forked it.
+// SUPABASE_PORT, AIRLOCK_DATA, SUPABASE_JWT_SECRET and SUPABASE_PUBLISHABLE_KEY must be set. Optional: AIRLOCK_HOST (the
+// address to listen on), SUPABASE_SECRET_KEY, and EDGE_PROOF_SECRET, which enforces edge-only mode. It prints
+// "supabase ready <url>", and ends on SIGTERM, on SIGINT, or with the process that forked it.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -16,18 +16,20 @@ import { buffer } from "node:stream/consumers";
 
 import { App } from "@supabase/lite";
 
-import { openDatabase, SetupError } from "./supabase/database.ts";
+import { openDatabase, SetupError, type MigrationOptions } from "./supabase/database.ts";
 import { answerAsPostgrest, caller, rest, typeOfKey } from "./supabase/postgrest.ts";
 
-export interface SupabaseOptions {
+export interface SupabaseOptions extends MigrationOptions {
   /** 0 for any free port. */
   port: number;
+  /** The address to listen on; 127.0.0.1 if absent. */
+  host?: string;
   dataDir: string;
   /** Signs and verifies user tokens (HS256). */
   jwtSecret: string;
   /** The `apikey` that is accepted. */
   publishableKey: string;
-  /** The other one, which makes a caller without a token service_role. */
+  /** With this `apikey` a caller without a token is service_role. */
   secretKey?: string | undefined;
   /** Start with an empty database. */
   fresh?: boolean;
@@ -35,16 +37,16 @@ export interface SupabaseOptions {
 
 export interface Supabase {
   url: string;
-  /** As the owner of the database; without parameters, several statements and all their rows. */
+  /** Runs SQL as the owner of the database. Without parameters it may be several statements; all their rows are returned. */
   sql(text: string, parameters?: unknown[]): Promise<Record<string, unknown>[]>;
-  /** Answers what it has begun, then closes the database. */
+  /** Answers the requests in flight, then closes the database. */
   stop(): Promise<void>;
 }
 
 export async function startSupabase(options: SupabaseOptions): Promise<Supabase> {
   process.env["DO_NOT_TRACK"] = "1";
 
-  // First the port: a person who started it twice should not wait for a database to learn that.
+  // The port first: someone who starts it twice should not wait for a database to learn that.
   let answer = async (_request: Request) => problem(503, "The embedded Supabase is starting");
   const server = createServer((request, response) => {
     receive(request)
@@ -57,9 +59,9 @@ export async function startSupabase(options: SupabaseOptions): Promise<Supabase>
   });
   // Longer than a client keeps a connection for reuse, or its next request meets a closed one.
   server.keepAliveTimeout = 120_000;
-  await listen(server, options.port);
+  await listen(server, options.port, options.host ?? "127.0.0.1");
 
-  const { connection, close } = await openDatabase(options.dataDir, options.fresh ?? false).catch(
+  const { connection, close } = await openDatabase(options.dataDir, options.fresh ?? false, options).catch(
     (error: unknown) => {
       server.close();
       throw error;
@@ -85,8 +87,8 @@ export async function startSupabase(options: SupabaseOptions): Promise<Supabase>
     },
   });
 
-  // All requests share one connection, and lite does not hold it for the length of a transaction.
-  // In turns, no request can run inside the transaction of another user's.
+  // All requests share one connection, and lite does not reserve it for a transaction. One after another,
+  // no request can run inside the transaction of another one.
   let last: Promise<unknown> = Promise.resolve();
   function inTurn<T>(work: () => Promise<T>): Promise<T> {
     const result = last.then(work);
@@ -121,13 +123,13 @@ export async function startSupabase(options: SupabaseOptions): Promise<Supabase>
   };
 }
 
-function listen(server: Server, port: number): Promise<void> {
+function listen(server: Server, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       const taken = `Port ${port} is taken: stop the program that uses it, or set SUPABASE_PORT to another one.`;
       reject(error.code === "EADDRINUSE" ? new SetupError(taken) : error);
     });
-    server.listen(port, "127.0.0.1", resolve);
+    server.listen(port, host, resolve);
   });
 }
 
@@ -136,7 +138,7 @@ async function receive(request: IncomingMessage): Promise<Request> {
   for (const [name, values] of Object.entries(request.headersDistinct)) {
     for (const value of values ?? []) headers.append(name, value);
   }
-  // Read to the end before the request takes its turn: a slow sender holds up nobody.
+  // Read to the end before the request takes its turn, so a slow sender holds up no other request.
   const body = await buffer(request);
   return new Request(new URL(request.url ?? "/", "http://127.0.0.1"), {
     method: request.method ?? "GET",
@@ -147,6 +149,8 @@ async function receive(request: IncomingMessage): Promise<Request> {
 
 async function send(answer: Response, response: ServerResponse): Promise<void> {
   const body = Buffer.from(await answer.arrayBuffer());
+  // Without it Node.js would send chunks; PostgREST sends the length.
+  if (body.length > 0) response.setHeader("content-length", body.length);
   response.writeHead(answer.status, Object.fromEntries(answer.headers));
   response.end(body);
 }
@@ -163,15 +167,16 @@ async function main(): Promise<void> {
   };
   const supabase = await startSupabase({
     port: Number(setting("SUPABASE_PORT")),
+    host: process.env["AIRLOCK_HOST"] || "127.0.0.1",
     dataDir: setting("AIRLOCK_DATA"),
     jwtSecret: setting("SUPABASE_JWT_SECRET"),
     publishableKey: setting("SUPABASE_PUBLISHABLE_KEY"),
     secretKey: process.env["SUPABASE_SECRET_KEY"],
     fresh: process.argv.includes("--fresh"),
   });
-  // What is wrong with a secret that is none, the Worker says.
+  // A secret of another form is ignored here; the Worker reports it.
   await supabase.sql(
-    `update private.edge_settings set mode = case when good is null then 'off' else 'enforce' end, secret = good, next_secret = null
+    `update airlock.edge_settings set mode = case when good is null then 'off' else 'enforce' end, secret = good, next_secret = null
      from substring($1::text from '^[!-~]{32,}$') as good`,
     [process.env["EDGE_PROOF_SECRET"] ?? ""],
   );

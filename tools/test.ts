@@ -1,17 +1,70 @@
 // npm test: everything, on the real parts. Ends with the runners' own summaries.
+//
+//     npm test                        all suites
+//     npm test -- e2e                 one suite: a folder of tests, "client" or "rust"
+//     npm test -- tests/e2e/x.test.ts one file
+//     npm test -- "part of a name"    all tests whose name has these words
+//     npm test -- long                what takes too long for every run
 
-import { run } from "./setup/shell.ts";
+import { existsSync, readFileSync } from "node:fs";
+import { glob } from "node:fs/promises";
+import { join } from "node:path";
+
+import { Failure, root, run } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 
-/** Milliseconds for one file of tests. One takes two minutes at most; one that hangs must fail, and let the others run. */
+/** Milliseconds for one file of tests. One that hangs must fail, and let the others run. */
 const FILE_TIMEOUT = 1_200_000;
 
-const SUITES = ["client/test", "tests/repository", "tests/tools", "tests/database", "tests/evidence", "tests/e2e"];
+const SUITES: Record<string, string> = {
+  client: "client/test",
+  repository: "tests/repository",
+  tools: "tests/tools",
+  database: "tests/database",
+  evidence: "tests/evidence",
+  e2e: "tests/e2e",
+};
+const LONG = "tests/long";
+
+const [wanted, ...others] = process.argv.slice(2);
+if (others.length > 0) throw new Failure('Give one suite, one file or one name in quotes: npm test -- "part of a name"');
 
 await build();
-console.log("airlock: Rust tests, natively through the whole path");
-await run("cargo", ["test", "--locked", "--quiet"], { stdio: "inherit" });
-console.log("airlock: client, repository, database, evidence and end-to-end tests (about seven minutes)");
-const globs = SUITES.map((folder) => `${folder}/**/*.test.ts`);
-// Two at a time: most suites run a Postgres of their own.
-await run("node", ["--test", "--test-concurrency=2", `--test-timeout=${FILE_TIMEOUT}`, ...globs], { stdio: "inherit" });
+if (wanted === undefined) {
+  await rust([]);
+  await node(await files(Object.values(SUITES)));
+} else if (wanted === "rust") {
+  await rust([]);
+} else if (wanted === "long") {
+  await node(await files([LONG]));
+} else if (wanted in SUITES) {
+  await node(await files([SUITES[wanted] ?? ""]));
+} else if (existsSync(join(root, wanted))) {
+  await (wanted.endsWith(".rs") ? rust(["--test", wanted.replace(/^tests\/|\.rs$/g, "")]) : node([wanted]));
+} else {
+  await byName(wanted);
+}
+
+async function byName(name: string): Promise<void> {
+  const having = (await files([...Object.values(SUITES), LONG])).filter((file) => readFileSync(join(root, file), "utf8").includes(name));
+  if (having.length > 0) return node(having, [`--test-name-pattern=${name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}`]);
+  if (/^\w+$/.test(name)) return rust([name]);
+  throw new Failure(`No test has the name "${name}".`);
+}
+
+async function files(folders: string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const folder of folders) for await (const file of glob(`${folder}/**/*.test.ts`, { cwd: root })) found.push(file);
+  return found.sort();
+}
+
+async function rust(args: string[]): Promise<void> {
+  console.log("airlock: Rust tests, natively through the whole path");
+  await run("cargo", ["test", "--locked", "--quiet", ...args], { stdio: "inherit" });
+}
+
+async function node(tests: string[], args: string[] = []): Promise<void> {
+  console.log(`airlock: ${tests.length} files of tests on workerd and Postgres`);
+  // Two at a time: most files run a Postgres of their own.
+  await run("node", ["--test", "--test-concurrency=2", `--test-timeout=${FILE_TIMEOUT}`, ...args, ...tests], { stdio: "inherit" });
+}

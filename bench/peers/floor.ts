@@ -1,4 +1,4 @@
-// The floor: what a request costs that a worker only passes on. No check, no limit, no log.
+// The floor: a worker that only passes requests on, without checks, limits and logs.
 
 interface Env {
   SUPABASE_URL: string;

@@ -48,7 +48,7 @@ const PROBLEMS = {
   token_invalid: { status: 401, title: "The access token was not accepted", challenge: INVALID },
   forbidden: { status: 403, title: "Not allowed for this user" },
   not_found: { status: 404, title: "Not found" },
-  request_replayed: { status: 409, title: "This signed request was sent before", retryable: true },
+  request_replayed: { status: 409, title: "This signed request was carried out before" },
   payload_too_large: { status: 413, title: "The body is too large" },
   unsupported_media_type: { status: 415, title: "The body's media type is not supported" },
   validation_failed: { status: 422, title: "The request is not valid" },
@@ -106,7 +106,7 @@ async function readSettings(env: Env): Promise<Settings> {
   };
 }
 
-// The doors, in order
+// Middleware, in order
 
 /** Request id, headers that every response has, and the log line. */
 const trace = createMiddleware<AppEnv>(async (c, next) => {

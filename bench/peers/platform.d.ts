@@ -1,4 +1,4 @@
-// What Cloudflare gives a worker, as far as the peers use it.
+// The bindings of Cloudflare that the peers use.
 
 /** A rate limiting binding. */
 interface RateLimit {

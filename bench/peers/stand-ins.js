@@ -1,5 +1,5 @@
-// Plain workerd has no rate limiting binding, and a Durable Object would weigh on all workers alike: these
-// stand in for both, as wrapped bindings. The worker crate knows a binding by the name of its class.
+// Plain workerd has no rate limiting binding, and a Durable Object costs the Hono peer more than the rest of a request:
+// these stand in for both, as wrapped bindings. The worker crate knows a binding by the name of its class.
 
 class Ratelimit {
   async limit() {

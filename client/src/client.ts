@@ -1,21 +1,27 @@
 /**
- * The client: signs, sends, and turns answers into notes or errors.
+ * The client: signs, sends, and turns answers into rows or errors.
  *
- * It mends by itself what only it can: a wrong clock and an expired token, once each per call.
- * Everything else is the app's to decide, by `retryable`.
+ * It corrects a wrong clock and refreshes an expired token, once each per call. It answers a call whose request was
+ * carried out although its answer was lost (`request_replayed`). All other errors are the app's to handle, by `retryable`.
  */
 
 import { utf8ToBytes } from "@noble/hashes/utils.js";
+import type {
+  AnyDeclaration,
+  AnyResource,
+  DraftOf,
+  LooseDeclaration,
+  OrgResourceName,
+  PatchOf,
+  PublishedName,
+  PublishedRowOf,
+  RowOf,
+  UserResourceName,
+} from "./declaration.ts";
 import { AirlockNetworkError, parseJson, problemFrom } from "./error.ts";
-import {
-  type Note,
-  type NoteChanges,
-  type NoteDraft,
-  type Page,
-  type PublishedNote,
-  withEtag,
-} from "./note.ts";
+import type { Declaration } from "./generated.ts";
 import type { Invitation, Member, NewInvitation, Org, Role } from "./org.ts";
+import { fieldsOf, type Page, withEtag } from "./row.ts";
 import { decodeSecret, signRequest } from "./sign.ts";
 
 export interface AirlockOptions {
@@ -36,18 +42,30 @@ export interface AirlockOptions {
   now?: () => number;
 }
 
-export interface Airlock {
+/** The client of a declaration; of the project's own unless given. */
+export type Airlock<D extends AnyDeclaration = Declaration> = AirlockCalls<D> &
+  (D["organizations"] extends true ? OrgCalls<D> : unknown) &
+  ("notes" extends UserResourceName<D> ? NotesCalls<D> : unknown);
+
+export interface AirlockCalls<D extends AnyDeclaration> {
   /** Who the token says the user is. */
   me(options?: CallOptions): Promise<Me>;
-  /** The user's own. */
-  notes: Notes;
-  orgs: Orgs;
-  /** A published note, which takes no user. */
-  published(id: string, options?: CallOptions): Promise<PublishedNote>;
+  /** The user's own rows of a resource. */
+  resource<Name extends UserResourceName<D>>(name: Name): ResourceClient<D["resources"][Name]>;
+  /** A published row, which takes no user. */
+  published<Name extends PublishedName<D>>(
+    name: Name,
+    id: string,
+    options?: CallOptions,
+  ): Promise<PublishedRowOf<D["resources"][Name]>>;
   /** `undefined` when it still has the tag `ifNoneMatch`. */
-  published(id: string, options: GetOptions): Promise<PublishedNote | undefined>;
+  published<Name extends PublishedName<D>>(
+    name: Name,
+    id: string,
+    options: GetOptions,
+  ): Promise<PublishedRowOf<D["resources"][Name]> | undefined>;
   /**
-   * Sends one request, signed, and returns whatever the answer is. No second try, no problem
+   * Sends one request, signed, and returns any answer. No second try, no problem
    * thrown: for tools and tests.
    *
    * @param target path and query, already percent-encoded
@@ -55,6 +73,20 @@ export interface Airlock {
    * @throws TypeError when `target` is no path
    */
   request(method: string, target: string, options?: RequestOptions): Promise<Answer>;
+}
+
+export interface OrgCalls<D extends AnyDeclaration> {
+  orgs: Orgs;
+  /** What belongs to one organisation. */
+  org(id: string): {
+    /** The organisation's rows of a resource. */
+    resource<Name extends OrgResourceName<D>>(name: Name): ResourceClient<D["resources"][Name]>;
+  };
+}
+
+export interface NotesCalls<D extends AnyDeclaration> {
+  /** `resource("notes")`. */
+  notes: ResourceClient<D["resources"]["notes"] & AnyResource>;
 }
 
 /** A list, newest first. */
@@ -65,48 +97,55 @@ export interface List<T, Options extends PageOptions = PageOptions> {
   all(options?: Options): AsyncGenerator<T, void, undefined>;
 }
 
+/** The calls for the rows of one resource. */
+export type ResourceClient<R extends AnyResource> = RowCalls<R> &
+  ([R["publish"]] extends [never] ? unknown : PublishCalls<R>);
+
 /** All of them throw {@link AirlockError}; an `ifMatch` that no longer holds is `version_mismatch`. */
-export interface Notes extends List<Note, ListOptions> {
+export interface RowCalls<R extends AnyResource> extends List<RowOf<R>, ListOptions<R>> {
   /**
    * The database makes the id. With an `idempotencyKey`, kept with the edit, a retry of the same draft makes no second
-   * note for 24 hours; without one it may.
+   * row for 24 hours; without one it may.
    */
-  create(draft: NoteDraft, options?: CreateOptions): Promise<Note>;
-  get(id: string, options?: CallOptions): Promise<Note>;
-  /** `undefined` when the note still has the tag `ifNoneMatch`. */
-  get(id: string, options: GetOptions): Promise<Note | undefined>;
+  create(draft: DraftOf<R>, options?: CreateOptions): Promise<RowOf<R>>;
+  get(id: string, options?: CallOptions): Promise<RowOf<R>>;
+  /** `undefined` when the row still has the tag `ifNoneMatch`. */
+  get(id: string, options: GetOptions): Promise<RowOf<R> | undefined>;
   /**
-   * Creates or replaces the note under a UUID of your making (lower case). Repeating it makes no
-   * second note. `ifNoneMatch: "*"` only creates, `ifMatch` only replaces.
+   * Creates or replaces the row under a UUID of your making (lower case). Repeating it makes no
+   * second row. `ifNoneMatch: "*"` only creates, `ifMatch` only replaces.
    */
-  put(id: string, draft: NoteDraft, options?: MatchOptions & { ifNoneMatch?: "*" }): Promise<Note>;
+  put(id: string, draft: DraftOf<R>, options?: MatchOptions & { ifNoneMatch?: "*" }): Promise<RowOf<R>>;
   /** Changes the given fields. */
-  patch(id: string, changes: NoteChanges, options?: MatchOptions): Promise<Note>;
+  patch(id: string, changes: PatchOf<R>, options?: MatchOptions): Promise<RowOf<R>>;
   /** Soft delete; a second time is fine too. */
   remove(id: string, options?: MatchOptions): Promise<void>;
   /** Undoes {@link remove}. */
-  restore(id: string, options?: MatchOptions): Promise<Note>;
-  /** Lets everybody read it. A second time is fine too. */
-  publish(id: string, options?: MatchOptions): Promise<Note>;
-  /** Undoes {@link publish}; the note may be shown for a minute more. */
-  unpublish(id: string, options?: MatchOptions): Promise<Note>;
+  restore(id: string, options?: MatchOptions): Promise<RowOf<R>>;
+}
+
+/** Of a resource whose rows can be published. */
+export interface PublishCalls<R extends AnyResource> {
+  /** Lets every user of the app read the row. A second time is fine too. */
+  publish(id: string, options?: MatchOptions): Promise<RowOf<R>>;
+  /** Undoes {@link publish}; the row may be shown for a minute more. */
+  unpublish(id: string, options?: MatchOptions): Promise<RowOf<R>>;
 }
 
 /** The user's organisations. What a role does not allow is `forbidden`. */
 export interface Orgs extends List<Org> {
   /** Makes the user its owner. */
-  create(name: string, options?: CallOptions): Promise<Org>;
-  /** Accepts an invitation. */
+  create(name: string, options?: CreateOptions): Promise<Org>;
+  /** Accepts an invitation. The same token again gives the organisation again. */
   join(token: string, options?: CallOptions): Promise<Org>;
   get(id: string, options?: CallOptions): Promise<Org>;
   /** `undefined` when the organisation still has the tag `ifNoneMatch`. */
   get(id: string, options: GetOptions): Promise<Org | undefined>;
   rename(id: string, name: string, options?: MatchOptions): Promise<Org>;
-  /** For all its members, and with its notes. This client cannot undo it. */
+  /** For all its members, and with its rows. This client cannot undo it. */
   remove(id: string, options?: MatchOptions): Promise<void>;
   members(id: string): Members;
   invitations(id: string): Invitations;
-  notes(id: string): Notes;
 }
 
 /** Of one organisation. Whatever leaves it without an owner is a `conflict`. */
@@ -121,7 +160,8 @@ export interface Members extends List<Member> {
 
 /** Of one organisation, for its owners. */
 export interface Invitations extends List<Invitation> {
-  create(role: Role, options?: CallOptions): Promise<NewInvitation>;
+  /** With the same `idempotencyKey` again: the same invitation with a new token; the earlier token ends. */
+  create(role: Role, options?: CreateOptions): Promise<NewInvitation>;
   /** Takes it back. */
   remove(id: string, options?: CallOptions): Promise<void>;
 }
@@ -132,7 +172,7 @@ export interface CallOptions {
 }
 
 export interface CreateOptions extends CallOptions {
-  /** 8 to 64 of `A-Z a-z 0-9 _ -`, a UUID for example; of one draft. */
+  /** 8 to 64 of `A-Z a-z 0-9 _ -`, such as a UUID. One key is for one draft. */
   idempotencyKey?: string;
 }
 
@@ -142,7 +182,7 @@ export interface GetOptions extends CallOptions {
 }
 
 export interface MatchOptions extends CallOptions {
-  /** Only if it still has this tag (`note.etag`), or `*`: if it exists. */
+  /** Only if it still has this tag (`row.etag`), or `*`: if it exists. */
   ifMatch?: string;
 }
 
@@ -151,12 +191,15 @@ export interface PageOptions extends CallOptions {
   limit?: number;
 }
 
-export interface ListOptions extends PageOptions {
-  /** Only notes with these words, as in a web search: 1 to 200 characters. */
-  q?: string;
+export type ListOptions<R extends AnyResource> = PageOptions & {
   /** By default the live ones. */
-  state?: "active" | "deleted" | "published";
-}
+  state?: "active" | "deleted" | ([R["publish"]] extends [never] ? never : "published");
+} & (R["searchable"] extends true
+    ? {
+        /** Only rows with these words, as in a web search: 1 to 200 characters. */
+        q?: string;
+      }
+    : unknown);
 
 export interface Me {
   /** UUID of the user. */
@@ -194,11 +237,12 @@ export interface Answer {
 }
 
 /**
- * A client for one user of one app.
+ * A client for one user of one app. In an app's own repository: `createAirlock<Declaration>`, with the file that
+ * `npm run generate -- --out FILE` wrote; {@link LooseDeclaration} without one.
  *
  * @throws TypeError when `url`, `appId` or `secret` cannot be right
  */
-export function createAirlock(options: AirlockOptions): Airlock {
+export function createAirlock<D extends AnyDeclaration = Declaration>(options: AirlockOptions): Airlock<D> {
   const { appId, secret, fetch = globalThis.fetch, now = Date.now } = options;
   const origin = parseOrigin(options.url);
   if (!/^[A-Za-z0-9._-]{1,64}$/.test(appId)) {
@@ -269,13 +313,14 @@ export function createAirlock(options: AirlockOptions): Airlock {
   async function call<T>(
     method: string,
     target: string,
-    { expect, json, signal, ...conditions }: Call,
+    { expect, json, signal, replayed, ...conditions }: Call,
   ): Promise<T> {
     const body = json === undefined ? undefined : utf8ToBytes(JSON.stringify(json));
     const headers = conditionHeaders(conditions);
     let token = await getToken(false);
     let clockCorrected = false;
     let tokenRefreshed = false;
+    let sentAgain = false;
     for (;;) {
       const answer = await request(method, target, { body, headers, token, signal });
       if (expect.includes(answer.status)) {
@@ -297,11 +342,31 @@ export function createAirlock(options: AirlockOptions): Airlock {
           continue;
         }
       }
+      // A network layer sent the request twice. The change is made and must not be made a second time.
+      if (problem.code === "request_replayed" && replayed !== undefined) {
+        if (replayed === "done") return undefined as T;
+        if (replayed !== "again") return call<T>("GET", replayed.get, { expect: [200], signal });
+        if (!sentAgain) {
+          sentAgain = true;
+          continue;
+        }
+      }
       throw problem;
     }
   }
 
-  /** What has a version, with its tag. */
+  /** A POST with an Idempotency-Key may be sent again: the server makes no second row. */
+  function again({ idempotencyKey }: CreateOptions = {}): Pick<Call, "replayed"> {
+    return idempotencyKey === undefined ? {} : { replayed: "again" };
+  }
+
+  /** A DELETE. */
+  function removeAt(one: (id: string) => string) {
+    return (id: string, options?: MatchOptions): Promise<void> =>
+      call("DELETE", one(id), { ...options, expect: [204], replayed: "done" });
+  }
+
+  /** A row that has a version, with its tag. */
   async function callForOne<T extends { version: number }>(
     method: string,
     target: string,
@@ -321,8 +386,8 @@ export function createAirlock(options: AirlockOptions): Airlock {
     return get;
   }
 
-  function listAt<T>(place: string, finish: (row: T) => T): List<T, ListOptions> {
-    const self: List<T, ListOptions> = {
+  function listAt<T>(place: string, finish: (row: T) => T): List<T, AnyListOptions> {
+    const self: List<T, AnyListOptions> = {
       async list({ limit, cursor, q, state, signal } = {}) {
         const target = `${place}${query({ limit, cursor, q, state })}`;
         const page = await call<Page<T>>("GET", target, { expect: [200], signal });
@@ -341,32 +406,29 @@ export function createAirlock(options: AirlockOptions): Airlock {
     return self;
   }
 
-  function notesAt(place: string): Notes {
+  /** Every resource, below `/v1` or below an organisation. */
+  function resourceAt(place: string): ResourceClient<Loose> {
     const one = (id: string) => `${place}/${encode(id)}`;
+    const action = (name: string) => (id: string, options?: MatchOptions) =>
+      callForOne<LooseRow>("POST", `${one(id)}/${name}`, { ...options, expect: [200], replayed: { get: one(id) } });
     return {
-      ...listAt<Note>(place, withEtag),
+      ...listAt<LooseRow>(place, withEtag),
 
       create: (draft, options) =>
-        callForOne("POST", place, { ...options, expect: [201], json: content(draft) }),
+        callForOne("POST", place, { ...options, ...again(options), expect: [201], json: fieldsOf(draft) }),
 
-      get: getAt<Note>(one),
+      get: getAt<LooseRow>(one),
 
       put: (id, draft, options) =>
-        callForOne("PUT", one(id), { ...options, expect: [200, 201], json: content(draft) }),
+        callForOne("PUT", one(id), { ...options, expect: [200, 201], json: fieldsOf(draft), replayed: { get: one(id) } }),
 
       patch: (id, changes, options) =>
-        callForOne("PATCH", one(id), { ...options, expect: [200], json: content(changes) }),
+        callForOne("PATCH", one(id), { ...options, expect: [200], json: fieldsOf(changes), replayed: { get: one(id) } }),
 
-      remove: (id, options) => call("DELETE", one(id), { ...options, expect: [204] }),
-
-      restore: (id, options) =>
-        callForOne("POST", `${one(id)}/restore`, { ...options, expect: [200] }),
-
-      publish: (id, options) =>
-        callForOne("POST", `${one(id)}/publish`, { ...options, expect: [200] }),
-
-      unpublish: (id, options) =>
-        callForOne("POST", `${one(id)}/unpublish`, { ...options, expect: [200] }),
+      remove: removeAt(one),
+      restore: action("restore"),
+      publish: action("publish"),
+      unpublish: action("unpublish"),
     };
   }
 
@@ -376,17 +438,17 @@ export function createAirlock(options: AirlockOptions): Airlock {
       ...listAt<Member>(place, withEtag),
       get: getAt<Member>(one),
       setRole: (userId, role, options) =>
-        callForOne("PATCH", one(userId), { ...options, expect: [200], json: { role } }),
-      remove: (userId, options) => call("DELETE", one(userId), { ...options, expect: [204] }),
+        callForOne("PATCH", one(userId), { ...options, expect: [200], json: { role }, replayed: { get: one(userId) } }),
+      remove: removeAt(one),
     };
   }
 
   function invitationsAt(place: string): Invitations {
     return {
       ...listAt<Invitation>(place, (invitation) => invitation),
-      create: (role, options) => call("POST", place, { ...options, expect: [201], json: { role } }),
-      remove: (id, options) =>
-        call("DELETE", `${place}/${encode(id)}`, { ...options, expect: [204] }),
+      create: (role, options) =>
+        call("POST", place, { ...options, ...again(options), expect: [201], json: { role } }),
+      remove: removeAt((id) => `${place}/${encode(id)}`),
     };
   }
 
@@ -394,26 +456,35 @@ export function createAirlock(options: AirlockOptions): Airlock {
   const orgs: Orgs = {
     ...listAt<Org>("/v1/orgs", withEtag),
     create: (name, options) =>
-      callForOne("POST", "/v1/orgs", { ...options, expect: [201], json: { name } }),
+      callForOne("POST", "/v1/orgs", { ...options, ...again(options), expect: [201], json: { name } }),
     join: (token, options) =>
-      callForOne("POST", "/v1/orgs/join", { ...options, expect: [200], json: { token } }),
+      callForOne("POST", "/v1/orgs/join", { ...options, expect: [200], json: { token }, replayed: "again" }),
     get: getAt<Org>(org),
     rename: (id, name, options) =>
-      callForOne("PATCH", org(id), { ...options, expect: [200], json: { name } }),
-    remove: (id, options) => call("DELETE", org(id), { ...options, expect: [204] }),
+      callForOne("PATCH", org(id), { ...options, expect: [200], json: { name }, replayed: { get: org(id) } }),
+    remove: removeAt(org),
     members: (id) => membersAt(`${org(id)}/members`),
     invitations: (id) => invitationsAt(`${org(id)}/invitations`),
-    notes: (id) => notesAt(`${org(id)}/notes`),
   };
 
-  return {
+  const resource = (name: string) => resourceAt(`/v1/${encode(name)}`);
+  const airlock: Airlock<LooseDeclaration> = {
     me: (options) => call("GET", "/v1/me", { ...options, expect: [200] }),
-    notes: notesAt("/v1/notes"),
+    resource,
+    notes: resource("notes"),
+    published: (name: string, id: string, options: Partial<GetOptions> = {}) =>
+      getAt<PublishedRowOf<Loose>>((row) => `/v1/public/${encode(name)}/${encode(row)}`)(id, options as CallOptions),
     orgs,
-    published: getAt<PublishedNote>((id) => `/v1/public/notes/${encode(id)}`),
+    org: (id) => ({ resource: (name) => resourceAt(`${org(id)}/${encode(name)}`) }),
     request,
   };
+  // Types alone differ: the same code serves every declaration.
+  return airlock as unknown as Airlock<D>;
 }
+
+type Loose = LooseDeclaration["resources"][string];
+type LooseRow = RowOf<Loose>;
+type AnyListOptions = ListOptions<Loose>;
 
 interface Conditions {
   idempotencyKey?: string;
@@ -422,9 +493,14 @@ interface Conditions {
 }
 
 interface Call extends Conditions, CallOptions {
-  /** Any other status is a problem, also a good one: a captive portal's 200 deletes no note. */
+  /** Any other status is a problem, even a 2xx: a captive portal's 200 deletes no row. */
   expect: number[];
   json?: unknown;
+  /**
+   * How to answer the call when its request was carried out and the answer was lost: "done" without a row, "again" by
+   * sending it once more, or with a GET of this target. Absent: with the problem.
+   */
+  replayed?: "done" | "again" | { get: string };
 }
 
 function conditionHeaders({ idempotencyKey, ifMatch, ifNoneMatch }: Conditions): Record<string, string> {
@@ -433,11 +509,6 @@ function conditionHeaders({ idempotencyKey, ifMatch, ifNoneMatch }: Conditions):
     ...(ifMatch !== undefined && { "If-Match": ifMatch }),
     ...(ifNoneMatch !== undefined && { "If-None-Match": ifNoneMatch }),
   };
-}
-
-/** Only what a request may hold, so that a whole Note can be passed: the server refuses the rest. */
-function content({ title, body }: NoteChanges): NoteChanges {
-  return { title, body };
 }
 
 function query(parameters: Record<string, string | number | null | undefined>): string {

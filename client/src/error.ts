@@ -5,8 +5,7 @@
  * whatever `getToken` throws pass by.
  */
 
-import { type Note, withEtag } from "./note.ts";
-import type { Member, Org } from "./org.ts";
+import { withEtag } from "./row.ts";
 
 /** `code` of a problem. A newer server may know more: keep a default branch. */
 export type ProblemCode =
@@ -27,6 +26,7 @@ export type ProblemCode =
   | "unsupported_media_type"
   | "validation_failed"
   | "idempotency_key_reused"
+  | "upgrade_required"
   | "rate_limited"
   | "internal"
   | "upstream_invalid"
@@ -35,15 +35,42 @@ export type ProblemCode =
   | "dependency_unavailable"
   | "upstream_timeout";
 
-/** One invalid value of a request: of its body (`pointer`) or of its query (`parameter`). */
+/** `code` of a {@link FieldError}. A newer server may know more. */
+export type FieldErrorCode =
+  | "required"
+  | "type"
+  | "unknown"
+  | "duplicate"
+  | "value"
+  | "length"
+  | "characters"
+  | "range"
+  | "format"
+  | "one_of"
+  | "items"
+  | "size"
+  | "depth"
+  | "reference"
+  | "unique"
+  | "rule";
+
+/** One error of a request: in its body (`pointer`) or in its query (`parameter`). */
 export interface FieldError {
   /** JSON Pointer (RFC 6901) into the body; `""` is the whole of it. */
   pointer?: string;
   /** Name of a query parameter. */
   parameter?: string;
-  code: string;
+  code: FieldErrorCode;
   /** For people. */
   message: string;
+}
+
+/** A row of any resource; in an app, `problem.current as Row<"notes">`. */
+export interface CurrentRow {
+  version: number;
+  /** Entity tag of this version. Added by this client. */
+  etag: string;
+  [member: string]: any;
 }
 
 /** Either an {@link AirlockProblem} or an {@link AirlockNetworkError}. */
@@ -80,10 +107,10 @@ export class AirlockProblem extends AirlockError {
   /** Quote it in a bug report: the server's log has the same one. */
   readonly request_id: string | null;
   readonly retryable: boolean;
-  /** With `validation_failed`: each invalid value. Empty otherwise. */
+  /** With `validation_failed`: each invalid value. With `conflict`: each value that is taken. Empty otherwise. */
   readonly errors: readonly FieldError[];
-  /** With `version_mismatch`: what the call was about, as it is now, when it is there. */
-  readonly current: Note | Org | Member | null;
+  /** With `version_mismatch`: the row, organisation or member as it is now, if the answer has it. */
+  readonly current: CurrentRow | null;
   /** With `clock_skew`: the server's Unix time in seconds. */
   readonly server_time: number | null;
   /** Seconds to wait, from the `Retry-After` header. */
@@ -99,7 +126,7 @@ export class AirlockProblem extends AirlockError {
     this.request_id = problem.request_id;
     this.retryable = problem.retryable;
     this.errors = problem.errors ?? [];
-    this.current = problem.current ? withEtag(problem.current) : null;
+    this.current = problem.current ? withEtag(problem.current as CurrentRow) : null;
     // By it the clock is put right, for all that comes after.
     this.server_time = Number.isSafeInteger(problem.server_time) ? (problem.server_time ?? null) : null;
     this.retryAfter = retryAfter;
@@ -116,7 +143,7 @@ export interface ProblemBody {
   request_id: string | null;
   retryable: boolean;
   errors?: FieldError[];
-  current?: Omit<Note, "etag"> | Omit<Org, "etag"> | Omit<Member, "etag">;
+  current?: Omit<CurrentRow, "etag">;
   server_time?: number;
 }
 

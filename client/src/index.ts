@@ -3,6 +3,7 @@
 export {
   createAirlock,
   type Airlock,
+  type AirlockCalls,
   type AirlockOptions,
   type Answer,
   type CallOptions,
@@ -14,20 +15,28 @@ export {
   type MatchOptions,
   type Me,
   type Members,
-  type Notes,
+  type NotesCalls,
+  type OrgCalls,
   type Orgs,
   type PageOptions,
+  type PublishCalls,
   type RequestOptions,
+  type ResourceClient,
+  type RowCalls,
 } from "./client.ts";
+export type { AnyDeclaration, Draft, LooseDeclaration, Patch, PublishedRow, Row } from "./declaration.ts";
 export {
   AirlockError,
   AirlockNetworkError,
   AirlockProblem,
+  type CurrentRow,
   type FieldError,
+  type FieldErrorCode,
   type ProblemCode,
 } from "./error.ts";
-export type { Note, NoteChanges, NoteDraft, NotePage, Page, PublishedNote } from "./note.ts";
+export type { Declaration } from "./generated.ts";
 export type { Invitation, Member, NewInvitation, Org, Role } from "./org.ts";
+export type { Page } from "./row.ts";
 export {
   canonicalString,
   createNonce,

@@ -1,6 +1,6 @@
 /** An organisation and the shapes around it, named as on the wire. */
 
-/** A viewer reads notes, an editor writes them too, an owner manages the organisation as well. */
+/** A viewer reads rows, an editor writes them too, an owner manages the organisation as well. */
 export type Role = "owner" | "editor" | "viewer";
 
 /** An organisation as the signed-in user, who is one of its members, sees it. */

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AirlockError, AirlockNetworkError, AirlockProblem, createAirlock } from "../src/index.ts";
+import {
+  type Airlock,
+  AirlockError,
+  AirlockNetworkError,
+  AirlockProblem,
+  createAirlock,
+  type LooseDeclaration,
+} from "../src/index.ts";
 import {
   ID,
   NOW,
@@ -28,7 +35,7 @@ async function problemOf(promise: Promise<unknown>): Promise<AirlockProblem> {
   return error;
 }
 
-test("every call sends its method, target, conditions and body, signed as sent", async () => {
+test("every call signs the method, target, conditions and body that it sends", async () => {
   const page = { data: [note(2)], next_cursor: null };
   const { airlock, sent } = airlockWith([
     json(200, { sub: ID }),
@@ -73,7 +80,7 @@ test("every call sends its method, target, conditions and body, signed as sent",
   assert.equal(new Set(sent.map(({ headers }) => headers.get("X-App-Nonce"))).size, sent.length);
 });
 
-test("calls about organisations and published notes send what the routes take", async () => {
+test("calls about organisations and published rows match their routes", async () => {
   const org = (version: number) => ({ id: ID, name: "Press", role: "owner", version });
   const member = { user_id: ID, role: "viewer", version: 1 };
   const invitation = { id: ID, role: "viewer", accepted_at: null };
@@ -114,12 +121,12 @@ test("calls about organisations and published notes send what the routes take", 
   assert.equal((await invitations.create("viewer")).token, "t");
   assert.deepEqual((await invitations.list()).data, [invitation]);
   await invitations.remove(ID);
-  const notes = orgs.notes(ID);
+  const notes = airlock.org(ID).resource("notes");
   await notes.create({ title: "a" });
   await notes.publish(ID, { ifMatch: '"1"' });
   await notes.unpublish(ID);
-  assert.equal((await airlock.published(ID)).etag, '"2"');
-  assert.equal(await airlock.published(ID, { ifNoneMatch: '"2"' }), undefined);
+  assert.equal((await airlock.published("notes", ID)).etag, '"2"');
+  assert.equal(await airlock.published("notes", ID, { ifNoneMatch: '"2"' }), undefined);
   await orgs.remove(ID, { ifMatch: '"4"' });
 
   const line = ({ method, target, headers, body }: (typeof sent)[number]) =>
@@ -146,17 +153,71 @@ test("calls about organisations and published notes send what the routes take", 
   ]);
 });
 
-test("fetch may follow no redirect, and gets no cache option: React Native would change the query", async () => {
+test("a resource has the same calls, of the user or of an organisation", async () => {
+  for (const place of ["/v1/things", `/v1/orgs/${ID}/things`]) {
+    const thing = (version: number) => json(200, { id: ID, label: "a", version });
+    const { airlock, sent } = airlockWith([
+      json(201, { id: ID, label: "a", version: 1 }),
+      json(200, { data: [{ id: ID, label: "a", version: 1 }], next_cursor: null }),
+      ...[2, 3, 4, 5].map(thing),
+      new Response(null, { status: 204 }),
+      ...[6, 7].map(thing),
+    ]);
+    const things = place === "/v1/things" ? airlock.resource("things") : airlock.org(ID).resource("things");
+
+    assert.equal((await things.create({ label: "a", rank: 3 }, { idempotencyKey: "order-0001" })).etag, '"1"');
+    for await (const { etag } of things.all({ q: "a b", limit: 5, state: "published" })) assert.equal(etag, '"1"');
+    assert.equal((await things.get(ID)).etag, '"2"');
+    assert.equal((await things.put(ID, { label: "a", tags: ["x"] }, { ifMatch: '"2"' })).etag, '"3"');
+    assert.equal((await things.patch(ID, { remark: null, extra: { a: [1] } })).etag, '"4"');
+    assert.equal((await things.publish(ID, { ifMatch: '"4"' })).etag, '"5"');
+    assert.equal(await things.remove(ID), undefined);
+    assert.equal((await things.restore(ID)).etag, '"6"');
+    assert.equal((await things.unpublish(ID)).etag, '"7"');
+
+    assert.deepEqual(sent.map(({ method, target, body }) => [method, target, utf8(body)].join(" ")), [
+      `POST ${place} {"label":"a","rank":3}`,
+      `GET ${place}?limit=5&q=a%20b&state=published `,
+      `GET ${place}/${ID} `,
+      `PUT ${place}/${ID} {"label":"a","tags":["x"]}`,
+      `PATCH ${place}/${ID} {"remark":null,"extra":{"a":[1]}}`,
+      `POST ${place}/${ID}/publish `,
+      `DELETE ${place}/${ID} `,
+      `POST ${place}/${ID}/restore `,
+      `POST ${place}/${ID}/unpublish `,
+    ]);
+    assert.equal(sent[0]!.headers.get("Idempotency-Key"), "order-0001");
+    for (const request of sent) assert.equal(request.headers.get("X-App-Signature"), expectedSignature(request));
+  }
+});
+
+test("without generated types any resource can be called", async () => {
+  const answers = [json(201, { id: ID, a: 1, version: 1 }), json(200, { id: ID, a: 1, version: 1 })];
+  const { airlock, sent } = airlockWith(answers);
+  const loose = airlock as unknown as Airlock<LooseDeclaration>;
+  assert.equal((await loose.resource("shopping_lists").create({ a: 1 })).a, 1);
+  assert.equal((await loose.published("../orgs", ID)).etag, '"1"');
+  assert.deepEqual(sent.map(({ target }) => target), ["/v1/shopping_lists", `/v1/public/..%2Forgs/${ID}`]);
+});
+
+test("fetch follows no redirect and gets no cache option", async () => {
   const { airlock, sent } = airlockWith([json(200, { sub: ID })]);
   await airlock.me();
   assert.equal(sent[0]!.init.redirect, "manual");
   assert.ok(!("cache" in sent[0]!.init));
 });
 
-test("a note can be sent back whole: only title and body go", async () => {
-  const { airlock, sent } = airlockWith([json(200, note()), json(200, note(2))]);
-  await airlock.notes.put(ID, { ...(await airlock.notes.get(ID)), title: "new" });
-  assert.equal(utf8(sent[1]!.body), '{"title":"new","body":""}');
+test("a row can be sent back whole: only its declared fields go", async () => {
+  const errand = { ...note(), thing: ID, published_at: null };
+  const answers = [json(200, errand), ...[json(200, errand), json(200, errand), json(201, errand)]];
+  const { airlock, sent } = airlockWith(answers);
+  const errands = airlock.resource("errands");
+  const row = await errands.get(ID);
+  await errands.put(ID, { ...row, title: "new" });
+  await errands.patch(ID, row);
+  await errands.create(row);
+  const sentBack = (title: string) => `{"title":"${title}","body":"","thing":"${ID}"}`;
+  assert.deepEqual(sent.slice(1).map(({ body }) => utf8(body)), ["new", "Title", "Title"].map(sentBack));
 });
 
 test("get with ifNoneMatch gives undefined when nothing changed", async () => {
@@ -328,7 +389,101 @@ test("a problem carries its members", async () => {
   assert.equal(unavailable.retryAfter, 12);
 });
 
-test("an answer that is not Airlock's is a retryable problem, whatever its status", async () => {
+const REPLAYED = () => problem(409, "request_replayed");
+
+test("a removal that was carried out without an answer is done", async () => {
+  const { airlock, sent } = airlockWith([REPLAYED(), REPLAYED(), REPLAYED(), REPLAYED()]);
+  const { notes, orgs } = airlock;
+  for (const remove of [
+    () => notes.remove(ID, { ifMatch: '"3"' }),
+    () => orgs.remove(ID),
+    () => orgs.members(ID).remove(ID),
+    () => orgs.invitations(ID).remove(ID),
+  ]) {
+    assert.equal(await remove(), undefined);
+  }
+  assert.deepEqual(sent.map(({ method }) => method), Array(4).fill("DELETE"));
+});
+
+test("a change that was carried out without an answer reads the row", async () => {
+  const row = () => json(200, note(7));
+  const org = () => json(200, { id: ID, name: "Press", role: "owner", version: 7 });
+  const member = () => json(200, { user_id: ID, role: "viewer", version: 7 });
+  const answers = [row, row, row, row, row, org, member].flatMap((answer) => [REPLAYED(), answer()]);
+  const { airlock, sent } = airlockWith(answers);
+  const { notes, orgs } = airlock;
+  const conditions = { ifMatch: '"6"' };
+  for (const change of [
+    () => notes.put(ID, { title: "a" }, { ifNoneMatch: "*" }),
+    () => notes.patch(ID, { title: "a" }, conditions),
+    () => notes.restore(ID, conditions),
+    () => notes.publish(ID, conditions),
+    () => notes.unpublish(ID),
+    () => orgs.rename(ID, "Press", conditions),
+    () => orgs.members(ID).setRole(ID, "viewer", conditions),
+  ]) {
+    assert.equal((await change()).etag, '"7"');
+    const [write, read] = sent.splice(0);
+    assert.match(write!.method, /^(PUT|PATCH|POST)$/);
+    const target = write!.target.replace(/\/(restore|publish|unpublish)$/, "");
+    assert.deepEqual([read!.method, read!.target, read!.body.length], ["GET", target, 0]);
+    assert.deepEqual([read!.headers.get("If-Match"), read!.headers.get("If-None-Match")], [null, null]);
+    assert.equal(read!.headers.get("X-App-Signature"), expectedSignature(read!));
+  }
+});
+
+test("a POST with an Idempotency-Key is sent once more with a fresh nonce", async () => {
+  const invitation = { id: ID, role: "viewer", accepted_at: null, token: "t" };
+  const created = [json(201, note()), json(201, { id: ID, name: "Press", version: 1 }), json(201, invitation)];
+  const joined = json(200, { id: ID, name: "Press", version: 2 });
+  const { airlock, sent } = airlockWith([...created, joined].flatMap((answer) => [REPLAYED(), answer]));
+  const { notes, orgs } = airlock;
+  const options = { idempotencyKey: "order-0001" };
+  for (const create of [
+    () => notes.create({ title: "a" }, options),
+    () => orgs.create("Press", options),
+    () => orgs.invitations(ID).create("viewer", options),
+    // The token is its key: the server answers the member who used it.
+    () => orgs.join("token"),
+  ]) {
+    assert.equal((await create()).id, ID);
+    const [first, second] = sent.splice(0);
+    assert.deepEqual([second!.method, second!.target, second!.body], ["POST", first!.target, first!.body]);
+    assert.equal(second!.headers.get("Idempotency-Key"), first!.headers.get("Idempotency-Key"));
+    assert.notEqual(second!.headers.get("X-App-Nonce"), first!.headers.get("X-App-Nonce"));
+    assert.equal(second!.headers.get("X-App-Signature"), expectedSignature(second!));
+  }
+
+  const twice = airlockWith([REPLAYED(), REPLAYED()]);
+  assert.equal((await problemOf(twice.airlock.notes.create({ title: "a" }, options))).code, "request_replayed");
+  assert.equal(twice.sent.length, 2);
+});
+
+test("a POST without a key is not sent again: its row is not known", async () => {
+  const { airlock, sent } = airlockWith([REPLAYED(), REPLAYED(), REPLAYED()]);
+  for (const create of [
+    () => airlock.notes.create({ title: "a" }),
+    () => airlock.orgs.create("Press"),
+    () => airlock.orgs.invitations(ID).create("viewer"),
+  ]) {
+    const { code, retryable } = await problemOf(create());
+    assert.deepEqual([code, retryable], ["request_replayed", false]);
+  }
+  assert.equal(sent.length, 3);
+});
+
+test("reading the row after a lost answer fails like any other read", async () => {
+  const { airlock } = airlockWith([
+    REPLAYED(),
+    problem(404, "not_found"),
+    REPLAYED(),
+    new TypeError("Network request failed"),
+  ]);
+  assert.equal((await problemOf(airlock.notes.patch(ID, { title: "a" }))).code, "not_found");
+  assert.ok((await thrownBy(airlock.notes.patch(ID, { title: "a" }))) instanceof AirlockNetworkError);
+});
+
+test("an answer that is not Airlock's is a retryable problem", async () => {
   const html = (status: number) =>
     new Response("<html>Welcome to the hotel", {
       status,
@@ -445,7 +600,7 @@ test("request goes to no other host, whatever its target", async () => {
   }
 });
 
-test("request sends exactly what it is given, signs it, and returns any answer", async () => {
+test("request sends and signs exactly its arguments and returns any answer", async () => {
   const { airlock, sent } = airlockWith([
     problem(404, "not_found", {}, { "X-Request-Id": "r1" }),
     new Response(null, { status: 204 }),

@@ -104,7 +104,7 @@ test("no body and an empty body are the same bytes", () => {
   );
 });
 
-test("a string body stands for its UTF-8 bytes, and the method is signed in upper case", () => {
+test("a string body is its UTF-8 bytes; the method is signed in upper case", () => {
   const bytes = new Uint8Array(Buffer.from(full.body, "utf8"));
   assert.equal(signatureOf({ ...full, body: bytes, method: "post" }), signatureOf(full));
 });

@@ -1,7 +1,8 @@
-/** A stand-in for the server: answers from a script, and keeps what was sent. */
+/** A stand-in for the server: gives the answers of a list, and keeps the requests. */
 
 import { createHash, createHmac } from "node:crypto";
 import { type AirlockOptions, createAirlock } from "../src/index.ts";
+import type { Declaration } from "./generated.ts";
 
 export const SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 export const NOW = 1795348800;
@@ -21,7 +22,7 @@ export interface Sent {
 export function airlockWith(answers: (Response | Error)[], options: Partial<AirlockOptions> = {}) {
   const sent: Sent[] = [];
   const url = "https://api.example.com";
-  const airlock = createAirlock({
+  const airlock = createAirlock<Declaration>({
     url,
     appId: "rn-ios",
     secret: SECRET,

@@ -6,19 +6,19 @@ select plan(57);
 
 -- Settings, which are the owner's alone
 
-select col_default_is('private', 'edge_settings', 'mode', 'off', 'the mode is off until somebody turns it on');
-select is((select count(*) from private.edge_settings), 1::bigint, 'there is one row of settings');
+select col_default_is('airlock', 'edge_settings', 'mode', 'off', 'the mode is off until somebody turns it on');
+select is((select count(*) from airlock.edge_settings), 1::bigint, 'there is one row of settings');
 select is_empty(
   $$
     select role from unnest(array['anon', 'authenticated', 'service_role']) as role
-    where has_any_column_privilege(role, 'private.edge_settings', 'SELECT, INSERT, UPDATE, REFERENCES')
-      or has_table_privilege(role, 'private.edge_settings', 'DELETE, TRUNCATE, TRIGGER')
+    where has_any_column_privilege(role, 'airlock.edge_settings', 'SELECT, INSERT, UPDATE, REFERENCES')
+      or has_table_privilege(role, 'airlock.edge_settings', 'DELETE, TRUNCATE, TRIGGER')
   $$,
   'nobody has a privilege on the settings of edge-only mode'
 );
-update private.edge_settings set mode = 'off', secret = null, next_secret = null;
+update airlock.edge_settings set mode = 'off', secret = null, next_secret = null;
 select throws_ok(
-  format('update private.edge_settings set %s', change), '23514', null,
+  format('update airlock.edge_settings set %s', change), '23514', null,
   'settings cannot be: ' || why
 ) from (values
   ('enforced without a secret', $$ mode = 'enforce' $$),
@@ -39,7 +39,7 @@ select is_empty(
       select from pg_policies
       where schemaname = 'public' and tablename = relname and policyname = relname || '_edge_only'
         and permissive = 'RESTRICTIVE' and cmd = 'ALL' and roles = array['anon', 'authenticated']::name[]
-        and qual = '( SELECT private.edge_ok() AS edge_ok)' and with_check = qual
+        and qual = '( SELECT airlock.edge_ok() AS edge_ok)' and with_check = qual
     )
   $$,
   'every exposed table requires a proof in edge-only mode'
@@ -69,7 +69,7 @@ begin
     set_config('request.jwt.claims', claims, true),
     set_config('request.method', method, true),
     set_config('request.path', path, true);
-  return private.edge_ok();
+  return airlock.edge_ok();
 end
 $$;
 
@@ -81,7 +81,7 @@ create temporary table as_a as
 select ok(pg_temp.ok(null), 'off, no proof is needed');
 select ok(pg_temp.ok('x'), 'off, nothing is looked at');
 
-update private.edge_settings set mode = 'enforce', secret = one from as_a;
+update airlock.edge_settings set mode = 'enforce', secret = one from as_a;
 select ok(
   pg_temp.ok(pg_temp.proof(one, 0, sub), claims),
   'a proof is good for its user, however the id is spelled'
@@ -168,12 +168,12 @@ select is(
 
 -- Two secrets
 
-update private.edge_settings set next_secret = two from as_a;
+update airlock.edge_settings set next_secret = two from as_a;
 select ok(
   pg_temp.ok(pg_temp.proof(one, 0)) and pg_temp.ok(pg_temp.proof(two, 0)) and not pg_temp.ok(pg_temp.proof(three, 0)),
   'while there are two secrets, each is good'
 ) from as_a;
-update private.edge_settings set secret = next_secret, next_secret = null;
+update airlock.edge_settings set secret = next_secret, next_secret = null;
 select ok(
   not pg_temp.ok(pg_temp.proof(one, 0)) and pg_temp.ok(pg_temp.proof(two, 0)),
   'a secret that was taken away is not good'
@@ -183,44 +183,44 @@ select ok(
 -- Rows. Realtime asks the policies with a user's claims, but without a request.
 
 insert into auth.users (id, email) values ('a0000000-0000-4000-8000-00000000000a', 'a@edge-only.test');
-insert into public.notes (user_id, title) values ('a0000000-0000-4000-8000-00000000000a', 'of A');
+insert into public.things (user_id, label) values ('a0000000-0000-4000-8000-00000000000a', 'of A');
 select set_config('request.headers', '', true), set_config('request.method', '', true), set_config('request.path', '', true);
 select set_config('request.jwt.claims', claims, true) from as_a;
 set local role authenticated;
-select is_empty('select id from public.notes', 'without a request there is no row to see');
-select is_empty($$ update public.notes set title = 'x' returning id $$, 'without a request there is no row to change');
+select is_empty('select id from public.things', 'without a request there is no row to see');
+select is_empty($$ update public.things set label = 'x' returning id $$, 'without a request there is no row to change');
 select throws_ok(
-  $$ insert into public.notes (title) values ('x') $$,
-  '42501', 'new row violates row-level security policy "notes_edge_only" for table "notes"',
+  $$ insert into public.things (label) values ('x') $$,
+  '42501', 'new row violates row-level security policy "things_edge_only" for table "things"',
   'without a request there is no row to add'
 );
 reset role;
-update private.edge_settings set mode = 'report';
+update airlock.edge_settings set mode = 'report';
 set local role authenticated;
-select results_eq('select title from public.notes', array['of A'], 'report lets all of it pass');
+select results_eq('select label from public.things', array['of A'], 'report lets all of it pass');
 reset role;
-update private.edge_settings set mode = 'enforce';
+update airlock.edge_settings set mode = 'enforce';
 set local role authenticated;
 select throws_ok(
-  $$ select public.create_organization('x') $$, 'PT403', null,
+  $$ select public.airlock_create('things', null, '{"label": "x"}', 'key-0000', repeat('0', 64)) $$, 'PT403', null,
   'a function with its owner''s rights asks for a proof too'
 );
 reset role;
-delete from private.edge_settings;
+delete from airlock.edge_settings;
 set local role authenticated;
-select is_empty('select id from public.notes', 'without settings nothing passes');
+select is_empty('select id from public.things', 'without settings nothing passes');
 select throws_ok(
-  $$ select public.create_organization('x') $$, 'PT403', null,
+  $$ select public.airlock_create('things', null, '{"label": "x"}', 'key-0000', repeat('0', 64)) $$, 'PT403', null,
   'without settings no function passes'
 );
 reset role;
-insert into private.edge_settings default values;
+insert into airlock.edge_settings default values;
 set local role authenticated;
-select isnt_empty('select id from public.notes', 'off again, everything passes');
+select isnt_empty('select id from public.things', 'off again, everything passes');
 reset role;
-truncate private.edge_settings;
+truncate airlock.edge_settings;
 set local role authenticated;
-select is_empty('select id from public.notes', 'with settings that are gone nothing passes, whatever was off before');
+select is_empty('select id from public.things', 'with settings that are gone nothing passes, whatever was off before');
 
 reset role;
 select * from finish();

@@ -1,40 +1,102 @@
--- Run by `npm test` and by `supabase test db`. What happens in organisations, with grants and triggers in place; for who
--- may do what with the policies alone see roles.test.sql.
+-- Run by `npm test` and by `supabase test db`. What happens in organisations, with grants and triggers in place. What the
+-- policies allow by themselves is in roles.test.sql.
 begin;
 create extension if not exists pgtap with schema extensions;
-select plan(74);
+select plan(146);
 
--- As the owner of the tables, who has no auth.uid().
-insert into auth.users (id, email) values
-  ('00000000-0000-4000-8000-000000000001', 'owner@organizations.test'),
-  ('00000000-0000-4000-8000-000000000002', 'editor@organizations.test'),
-  ('00000000-0000-4000-8000-000000000003', 'viewer@organizations.test'),
-  ('00000000-0000-4000-8000-000000000004', 'outsider@organizations.test'),
-  ('00000000-0000-4000-8000-000000000005', 'mate@organizations.test'),
-  ('00000000-0000-4000-8000-000000000006', 'stranger@organizations.test');
-insert into public.organizations (id, name) values
-  ('a0000000-0000-4000-8000-000000000000', 'own'),
-  ('b0000000-0000-4000-8000-000000000000', 'other');
-insert into public.organization_members (org_id, user_id, role) values
-  ('a0000000-0000-4000-8000-000000000000', '00000000-0000-4000-8000-000000000001', 'owner'),
-  ('a0000000-0000-4000-8000-000000000000', '00000000-0000-4000-8000-000000000002', 'editor'),
-  ('a0000000-0000-4000-8000-000000000000', '00000000-0000-4000-8000-000000000003', 'viewer'),
-  ('a0000000-0000-4000-8000-000000000000', '00000000-0000-4000-8000-000000000005', 'owner'),
-  ('b0000000-0000-4000-8000-000000000000', '00000000-0000-4000-8000-000000000005', 'viewer'),
-  ('b0000000-0000-4000-8000-000000000000', '00000000-0000-4000-8000-000000000006', 'owner');
-insert into public.organization_invitations (org_id, role, created_by, token_digest) values
-  ('a0000000-0000-4000-8000-000000000000', 'editor', '00000000-0000-4000-8000-000000000001', encode(sha256('own'), 'hex')),
-  ('b0000000-0000-4000-8000-000000000000', 'editor', '00000000-0000-4000-8000-000000000006', encode(sha256('other'), 'hex'));
-insert into public.notes (id, org_id, user_id, title) values
-  ('a1000000-0000-4000-8000-000000000000', 'a0000000-0000-4000-8000-000000000000', '00000000-0000-4000-8000-000000000005', 'own'),
-  ('b1000000-0000-4000-8000-000000000000', 'b0000000-0000-4000-8000-000000000000', '00000000-0000-4000-8000-000000000006', 'other');
+-- As the owner of the tables, who has no auth.uid(). People: 1 and 5 own organisation a, 2 edits, 3 views, 4 is in none,
+-- 6 owns organisation b.
+create function pg_temp.person(number integer) returns uuid language sql as $$
+  select format('00000000-0000-4000-8000-00000000000%s', number)::uuid
+$$;
+create function pg_temp.org(letter text) returns uuid language sql as $$
+  select format('%s0000000-0000-4000-8000-000000000000', letter)::uuid
+$$;
+create function pg_temp.digest(token text) returns text language sql as $$
+  select encode(sha256(convert_to(token, 'UTF8')), 'hex')
+$$;
+insert into auth.users (id, email)
+  select pg_temp.person(number), format('%s@organizations.test', number) from generate_series(1, 8) as number;
+insert into airlock.organizations (id, name) values (pg_temp.org('a'), 'own'), (pg_temp.org('b'), 'other');
+insert into airlock.members (org_id, user_id, role) values
+  (pg_temp.org('a'), pg_temp.person(1), 'owner'),
+  (pg_temp.org('a'), pg_temp.person(2), 'editor'),
+  (pg_temp.org('a'), pg_temp.person(3), 'viewer'),
+  (pg_temp.org('a'), pg_temp.person(5), 'owner'),
+  (pg_temp.org('b'), pg_temp.person(5), 'viewer'),
+  (pg_temp.org('b'), pg_temp.person(6), 'owner');
 
--- What comes of a statement of this user's: how many rows, or the error. It is undone.
-create function pg_temp.outcome(who text, statement text) returns text language plpgsql as $$
+-- A resource of organisations, as the generator makes it.
+create table public.papers (
+  id uuid not null default gen_random_uuid() primary key,
+  user_id uuid references auth.users (id) on delete set null,
+  org_id uuid not null references airlock.organizations (id) on delete cascade,
+  title text not null,
+  version integer not null default 1,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  deleted_at timestamptz,
+  published_at timestamptz
+);
+create trigger airlock_touch_insert before insert on public.papers for each row execute function airlock.touch_insert();
+create trigger airlock_touch_update before update on public.papers for each row execute function airlock.touch_update();
+create trigger airlock_role after insert or update on public.papers for each row execute function airlock.require_editor();
+alter table public.papers enable row level security;
+create policy papers_select on public.papers for select to authenticated
+  using (org_id = any (array(select id from airlock.org_ids('viewer') as id)));
+create policy papers_update on public.papers for update to authenticated
+  using (org_id = any (array(select id from airlock.org_ids('editor') as id)));
+create policy papers_select_published on public.papers for select to anon
+  using (published_at is not null and airlock.org_is_live(org_id));
+grant select, update (title) on public.papers to authenticated;
+grant select on public.papers to anon;
+select airlock.serve('papers', 'public.papers', 'org', array['title'], publish => array['title']);
+
+insert into public.papers (id, org_id, user_id, title) values
+  ('a1000000-0000-4000-8000-000000000000', pg_temp.org('a'), pg_temp.person(5), 'own'),
+  ('b1000000-0000-4000-8000-000000000000', pg_temp.org('b'), pg_temp.person(6), 'other');
+
+-- What this call answers to this person: its JSON, or SQLSTATE and message of the error.
+create function pg_temp.asked(who integer, call text, headers text default '{}') returns text language plpgsql as $$
+declare
+  answer text;
+begin
+  perform set_config('request.jwt.claims', json_build_object('role', 'authenticated', 'sub', pg_temp.person(who))::text, true);
+  perform set_config('request.headers', headers, true);
+  set local role authenticated;
+  execute 'select ' || call into answer;
+  reset role;
+  perform set_config('request.jwt.claims', '', true), set_config('request.headers', '', true);
+  return answer;
+exception when others then
+  return sqlstate || ' ' || sqlerrm;
+end
+$$;
+-- The outcome alone, or the error.
+create function pg_temp.outcome(who integer, call text, headers text default '{}') returns text language plpgsql as $$
+declare
+  answer constant text := pg_temp.asked(who, call, headers);
+begin
+  return case when answer like '{%' then answer::json ->> 'outcome' else answer end;
+end
+$$;
+-- The same, and then it is undone.
+create function pg_temp.tried(who integer, call text, headers text default '{}') returns text language plpgsql as $$
+declare
+  outcome text;
+begin
+  outcome := pg_temp.outcome(who, call, headers);
+  raise sqlstate 'UNDO0';
+exception when sqlstate 'UNDO0' then
+  return outcome;
+end
+$$;
+-- How many rows a statement of this person changes or finds, or the error's SQLSTATE. It is undone.
+create function pg_temp.rows_of(who integer, statement text) returns text language plpgsql as $$
 declare
   rows bigint;
 begin
-  perform set_config('request.jwt.claims', json_build_object('role', 'authenticated', 'sub', who)::text, true);
+  perform set_config('request.jwt.claims', json_build_object('role', 'authenticated', 'sub', pg_temp.person(who))::text, true);
   set local role authenticated;
   execute statement;
   get diagnostics rows = row_count;
@@ -44,315 +106,345 @@ exception
   when others then return sqlstate;
 end
 $$;
+create function pg_temp.org_version() returns integer language sql volatile as $$
+  select version from airlock.organizations where id = pg_temp.org('a')
+$$;
 
 
--- Making one
+-- Creating
 
+select is(pg_temp.rows_of(1, 'select from airlock.members'), '4', 'the policy of members does not call itself');
 select is(
-  pg_temp.outcome('00000000-0000-4000-8000-000000000001', 'select from public.organization_members'), '4',
-  'policies that ask who is a member do not ask themselves'
+  pg_temp.asked(4, $$ public.airlock_org_create('new') #>> '{row,name}' $$), 'new', 'a signed-in user creates an organisation'
 );
-
-set local role authenticated;
-set local request.jwt.claims = '{"role": "authenticated", "sub": "00000000-0000-4000-8000-000000000004"}';
-select results_eq(
-  $$ select name, version from public.create_organization('new') $$, $$ values ('new', 1) $$,
-  'whoever is signed in makes an organisation'
+select is(
+  pg_temp.asked(4, $$ public.airlock_orgs(null, null, 20) #>> '{data,0,role}' $$), 'owner', 'the creator is its owner'
 );
-select results_eq(
-  'select name, role, version from public.my_organizations', $$ values ('new', 'owner', 1) $$,
-  'whoever makes an organisation is its owner'
+select is(
+  pg_temp.asked(4, $$ public.airlock_orgs(null, null, 20) #>> '{data,0,version}' $$), '1', 'a new organisation has version 1'
 );
-select throws_ok(
-  format('select public.create_organization(%L)', name), '23514', null, format('no organisation is called %L', name)
+select is(
+  left(pg_temp.tried(4, format('public.airlock_org_create(%L)', name)), 5), '23514', format('no organisation is called %L', left(name, 9))
 ) from unnest(array['', ' x', E'x\u00a0', repeat('x', 201)]) as name;
-select throws_ok(
-  $$ insert into public.organizations (name) values ('x') $$, '42501', null,
-  'an organisation without an owner is not made'
+select is(pg_temp.rows_of(4, $$ insert into airlock.organizations (name) values ('x') $$), '42501', 'no organisation starts without an owner');
+select is(
+  pg_temp.tried(4, $$ public.airlock_org_create('x', 'key-0001', repeat('0', 64)) $$), 'created', 'a new key creates an organisation'
 );
-set local request.jwt.claims = '{"role": "authenticated"}';
-select throws_ok(
-  $$ select public.create_organization('x') $$, '23502', null,
-  'a token without a subject makes no organisation'
+create temporary table keyed as
+  select pg_temp.asked(4, $$ public.airlock_org_create('keyed', 'key-0001', repeat('0', 64)) #>> '{row,id}' $$)::uuid as id;
+select is(
+  pg_temp.asked(4, $$ public.airlock_org_create('keyed', 'key-0001', repeat('0', 64)) #>> '{row,id}' $$), id::text,
+  'a known key answers the organisation that it created'
+) from keyed;
+select is(
+  pg_temp.outcome(4, $$ public.airlock_org_create('else', 'key-0001', repeat('1', 64)) $$), 'reused', 'a key is for one request'
 );
-select is_empty(
-  $$ select from public.my_organizations union all select from public.organizations $$,
-  'a token without a subject is a member of nothing'
+select is(
+  pg_temp.outcome(4, format($$ public.airlock_invite(%L, 'viewer', repeat('0', 64), 'key-0001', repeat('0', 64)) $$, id)), 'reused',
+  'a key is for one place'
+) from keyed;
+select is(
+  pg_temp.outcome(6, $$ public.airlock_org_create('mine', 'key-0001', repeat('0', 64)) $$), 'created', 'a key is for one user'
 );
-reset role;
-
-
--- The last owner
-
-create temporary table last_owner (sub text, statement text, expected text, name text);
-insert into last_owner values
-  ('4', 'delete from public.organization_members where user_id = auth.uid()', 'PT409', 'the last owner cannot leave'),
-  ('4', $$ update public.organization_members set role = 'viewer' where user_id = auth.uid() $$, 'PT409', 'the last owner cannot step down'),
-  ('4', $$ update public.organization_members set role = 'owner' where user_id = auth.uid() $$, '1', 'the last owner can stay one'),
-  ('1', 'delete from public.organization_members where user_id = auth.uid()', '1', 'one of two owners can leave'),
-  ('1', $$ update public.organization_members set role = 'viewer' where user_id = auth.uid() $$, '1', 'one of two owners can step down'),
-  ('1', $$ delete from public.organization_members where user_id = '00000000-0000-4000-8000-000000000005' $$, '1', 'one of two owners can be removed'),
-  ('1', $$ delete from public.organization_members where role = 'owner' $$, '42501', 'all owners together cannot be removed'),
-  ('1', $$ update public.organization_members set role = 'editor' $$, '42501', 'all owners together cannot be demoted');
-select is(pg_temp.outcome('00000000-0000-4000-8000-00000000000' || sub, statement), expected, name) from last_owner;
-
-
--- Invitations: the outsider by the owner
-
+select is(pg_temp.outcome(4, format($$ public.airlock_org_change(%L, 'delete', null, null) $$, id)), 'done', 'an owner deletes the keyed organisation') from keyed;
+select is(
+  pg_temp.outcome(4, $$ public.airlock_org_create('keyed', 'key-0001', repeat('0', 64)) $$), 'deleted',
+  'a key of a deleted organisation creates no other'
+);
 set local role authenticated;
-set local request.jwt.claims = '{"role": "authenticated", "sub": "00000000-0000-4000-8000-000000000001"}';
-select isnt_empty(
-  $$ insert into public.organization_invitations (org_id, role, token_digest)
-     select 'a0000000-0000-4000-8000-000000000000', 'editor', encode(sha256(convert_to(token, 'UTF8')), 'hex')
-     from unnest(array['token', 'expired', 'spare']) as token returning id $$,
-  'an owner invites'
-);
-select throws_ok(
-  'select token_digest from public.organization_invitations', '42501', null,
-  'nobody reads the digest of a token'
-);
-select throws_ok(
-  $$ insert into public.organization_invitations (org_id, role, token_digest, expires_at)
-     values ('a0000000-0000-4000-8000-000000000000', 'editor', repeat('0', 64), 'infinity') $$, '42501', null,
-  'nobody chooses when an invitation ends'
-);
-select throws_ok(
-  $$ insert into public.organization_invitations (org_id, role, token_digest)
-     values ('a0000000-0000-4000-8000-000000000000', 'editor', 'token') $$, '23514', null,
-  'a token itself is not stored'
-);
-select throws_ok(
-  $$ select public.accept_invitation('token') $$, 'PT409', 'already a member',
-  'a member does not use up an invitation'
+set local request.jwt.claims = '{"role": "authenticated"}';
+select throws_ok($$ select public.airlock_org_create('x') $$, '23502', null, 'a token without a subject creates nothing');
+select is(
+  public.airlock_orgs(null, null, 20)::text, '{"data":[],"next_cursor":null}', 'a token without a subject is a member of nothing'
 );
 reset role;
+set local role anon;
+select throws_ok($$ select public.airlock_org_create('x') $$, '42501', null, 'anon creates nothing');
+reset role;
+
+
+-- Changing
+
+select is(pg_temp.tried(who, call), expected, name) from (values
+  (1, $$ public.airlock_org_change(pg_temp.org('a'), 'rename', 'x', null) $$, 'done', 'an owner renames'),
+  (1, $$ public.airlock_org_change(pg_temp.org('a'), 'rename', 'x', pg_temp.org_version()) $$, 'done', 'an owner renames this version'),
+  (1, $$ public.airlock_org_change(pg_temp.org('a'), 'rename', 'x', 99) $$, 'mismatch', 'an owner does not rename another version'),
+  (2, $$ public.airlock_org_change(pg_temp.org('a'), 'rename', 'x', null) $$, 'forbidden', 'an editor does not rename'),
+  (4, $$ public.airlock_org_change(pg_temp.org('a'), 'rename', 'x', null) $$, 'missing', 'an outsider finds nothing to rename'),
+  (4, $$ public.airlock_org_change(pg_temp.org('c'), 'rename', 'x', null) $$, 'missing', 'nobody renames what does not exist'),
+  (1, $$ public.airlock_org_change(pg_temp.org('a'), 'delete', null, null) $$, 'done', 'an owner deletes'),
+  (3, $$ public.airlock_org_change(pg_temp.org('a'), 'delete', null, null) $$, 'forbidden', 'a viewer does not delete'),
+  (1, $$ public.airlock_member_change(pg_temp.org('a'), pg_temp.person(3), 'set_role', 'editor', 1) $$, 'done', 'an owner sets a role'),
+  (1, $$ public.airlock_member_change(pg_temp.org('a'), pg_temp.person(3), 'set_role', 'editor', 2) $$, 'mismatch', 'an owner sets no role of another version'),
+  (2, $$ public.airlock_member_change(pg_temp.org('a'), pg_temp.person(2), 'set_role', 'owner', null) $$, 'forbidden', 'an editor does not become an owner'),
+  (1, $$ public.airlock_member_change(pg_temp.org('a'), pg_temp.person(4), 'set_role', 'editor', null) $$, 'missing', 'an outsider gets no role'),
+  (4, $$ public.airlock_member_change(pg_temp.org('a'), pg_temp.person(3), 'set_role', 'editor', null) $$, 'missing', 'an outsider finds no members'),
+  (1, $$ public.airlock_member_change(pg_temp.org('a'), pg_temp.person(3), 'remove', null, null) $$, 'done', 'an owner removes a member'),
+  (2, $$ public.airlock_member_change(pg_temp.org('a'), pg_temp.person(3), 'remove', null, null) $$, 'forbidden', 'an editor removes nobody else'),
+  (3, $$ public.airlock_member_change(pg_temp.org('a'), pg_temp.person(3), 'remove', null, null) $$, 'done', 'a viewer leaves'),
+  (5, $$ public.airlock_member_change(pg_temp.org('a'), pg_temp.person(5), 'remove', null, null) $$, 'done', 'one of two owners leaves'),
+  (5, $$ public.airlock_member_change(pg_temp.org('a'), pg_temp.person(5), 'set_role', 'viewer', null) $$, 'done', 'one of two owners steps down'),
+  (6, $$ public.airlock_member_change(pg_temp.org('b'), pg_temp.person(6), 'remove', null, null) $$, 'PT409 airlock_last_owner', 'the last owner does not leave'),
+  (6, $$ public.airlock_member_change(pg_temp.org('b'), pg_temp.person(6), 'set_role', 'viewer', null) $$, 'PT409 airlock_last_owner', 'the last owner does not step down'),
+  (6, $$ public.airlock_member_change(pg_temp.org('b'), pg_temp.person(6), 'set_role', 'owner', null) $$, 'done', 'the last owner stays one')
+) as changes (who, call, expected, name);
+select is(pg_temp.rows_of(1, $$ delete from airlock.members where role = 'owner' $$), '42501', 'not all owners are removed at once');
+select is(pg_temp.rows_of(1, $$ update airlock.members set role = 'editor' $$), '42501', 'not all owners are demoted at once');
+
+
+-- Copies of a request: one nonce, different request ids
+
+create function pg_temp.copy(request integer, nonce text) returns text language sql as $$
+  select json_build_object('x-airlock-claim', format('v1.300.00000000-0000-4000-8000-00000000000%s.rn-ios:%s', request, rpad(nonce, 22, 'A')))::text
+$$;
+select is(pg_temp.outcome(1, $$ public.airlock_org_change(pg_temp.org('a'), 'rename', 'own', 99) $$, pg_temp.copy(1, 'a')), 'mismatch', 'a refused request is answered as such');
+select is(pg_temp.outcome(1, $$ public.airlock_org_change(pg_temp.org('a'), 'rename', 'own', null) $$, pg_temp.copy(2, 'a')), 'done', 'its nonce is free for a copy');
+select is(
+  pg_temp.outcome(1, $$ public.airlock_org_change(pg_temp.org('a'), 'rename', 'own', 99) $$, pg_temp.copy(3, 'a')),
+  'PT409 airlock_request_replayed', 'a copy of a done request is told so, whatever its condition'
+);
+select is(
+  pg_temp.outcome(8, $$ public.airlock_org_create('copied') $$, pg_temp.copy(request, 'b')), expected, format('copy %s of a creation: %s', request, left(expected, 5))
+) from (values (1, 'created'), (2, 'PT409 airlock_request_replayed')) as copies (request, expected);
+insert into airlock.members (org_id, user_id, role) values (pg_temp.org('b'), pg_temp.person(8), 'viewer');
+select is(
+  pg_temp.outcome(8, $$ public.airlock_member_change(pg_temp.org('b'), pg_temp.person(8), 'remove', null, null) $$, pg_temp.copy(request, 'c')),
+  expected, format('copy %s of a departure: %s', request, left(expected, 5))
+) from (values (1, 'done'), (2, 'PT409 airlock_request_replayed')) as copies (request, expected);
+select is(
+  pg_temp.outcome(6, $$ public.airlock_org_create('mine', 'key-0001', repeat('0', 64)) $$, pg_temp.copy(request, 'd')), 'created',
+  format('copy %s of a request with a known key changes nothing', request)
+) from generate_series(1, 2) as request;
+select is(
+  pg_temp.tried(1, $$ public.airlock_org_change(pg_temp.org('a'), 'rename', 'x', null) $$, '{"x-airlock-claim": "v1"}'),
+  'PT400 airlock_malformed_claim', 'a malformed claim is refused'
+);
+
+
+-- Reading
+
+select is(pg_temp.asked(4, $$ public.airlock_members(pg_temp.org('a'), null, null, 20) $$), 'PT404 airlock_not_found', 'an outsider lists no members');
+select is(
+  pg_temp.asked(3, $$ json_array_length(public.airlock_members(pg_temp.org('a'), null, null, 20) -> 'data') $$), '4', 'a viewer lists all members'
+);
+select is(
+  pg_temp.asked(3, $$ public.airlock_members(pg_temp.org('a'), null, null, 4) ->> 'next_cursor' $$), null, 'a full last page has no cursor'
+);
+select is(
+  pg_temp.asked(3, $$ public.airlock_members(pg_temp.org('a'), null, null, 1) #>> '{next_cursor}' $$),
+  (select airlock.cursor(created_at, user_id) from airlock.members where org_id = pg_temp.org('a') order by created_at desc, user_id desc limit 1),
+  'a page that is not the last has the cursor after its last row'
+);
+select is(
+  pg_temp.asked(3, $$ json_array_length(public.airlock_members(pg_temp.org('a'), now(), pg_temp.person(5), 20) -> 'data') $$), '3',
+  'a page goes on after its cursor'
+);
+select is(left(pg_temp.asked(3, format('public.airlock_orgs(null, null, %s)', size)), 5), '22023', format('no page has %s rows', size))
+  from unnest(array['0', '101', 'null']) as size;
+select is(pg_temp.asked(4, $$ public.airlock_org(pg_temp.org('a')) $$), null, 'an outsider reads no organisation');
+select is(pg_temp.asked(4, $$ public.airlock_member(pg_temp.org('a'), pg_temp.person(1)) $$), null, 'an outsider reads no member');
+select is(
+  pg_temp.asked(2, $$ public.airlock_invitations(pg_temp.org('a'), null, null, 20) $$),
+  '42501 row-level security: the caller does not have this role in the organisation', 'an editor lists no invitations'
+);
+select is(pg_temp.asked(4, $$ public.airlock_invitations(pg_temp.org('a'), null, null, 20) $$), 'PT404 airlock_not_found', 'an outsider lists no invitations');
+
+
+-- Invitations: 4 is invited by 1
+
+create function pg_temp.invite(token text, more text default '') returns text language sql as $$
+  select format('public.airlock_invite(pg_temp.org(%L), %L, pg_temp.digest(%L)%s)', 'a', 'editor', token, more)
+$$;
+select is(pg_temp.outcome(1, pg_temp.invite(token)), 'created', 'an owner invites') from unnest(array['expired', 'spare', 'token']) as token;
+select is(left(pg_temp.tried(2, pg_temp.invite('x')), 5), '42501', 'an editor does not invite');
+select is(pg_temp.tried(4, pg_temp.invite('x')), 'PT404 airlock_not_found', 'an outsider does not invite');
+select is(pg_temp.rows_of(1, 'select token_digest from airlock.invitations'), '42501', 'nobody reads the digest of a token');
+select is(
+  pg_temp.rows_of(1, $$ insert into airlock.invitations (org_id, role, token_digest, expires_at)
+    values (pg_temp.org('a'), 'editor', repeat('0', 64), 'infinity') $$),
+  '42501', 'nobody chooses when an invitation ends'
+);
+select is(
+  left(pg_temp.tried(1, $$ public.airlock_invite(pg_temp.org('a'), 'editor', 'token') $$), 5), '23514', 'a token itself is not stored'
+);
 select ok(
-  (select max(expires_at) = now() + interval '7 days' from public.organization_invitations),
-  'an invitation is good for seven days'
+  (select max(expires_at) = now() + interval '7 days' from airlock.invitations), 'an invitation is valid for seven days'
 );
-update public.organization_invitations set expires_at = now()
-  where token_digest = encode(sha256('expired'), 'hex');
-
-set local role authenticated;
-set local request.jwt.claims = '{"role": "authenticated", "sub": "00000000-0000-4000-8000-000000000004"}';
-select is_empty(
-  format('select public.accept_invitation(%L)', token), format('%s is good for nothing', name)
-) from (
-  values
-    ('expired', 'an expired token'), ('unknown', 'an unknown token'), ('', 'an empty token'), (null, 'no token'),
-    (encode(sha256('token'), 'hex'), 'the digest of a token')
+select is(pg_temp.tried(3, $$ public.airlock_join('token') $$), 'PT409 airlock_already_member', 'a member does not use up an invitation');
+update airlock.invitations set expires_at = now() where token_digest = pg_temp.digest('expired');
+select is(pg_temp.tried(4, format('public.airlock_join(%L)', token)), 'missing', format('nobody joins by %s', name)) from (values
+  ('expired', 'an expired token'), ('unknown', 'an unknown token'), ('', 'an empty token'), (null, 'no token'),
+  (pg_temp.digest('token'), 'the digest of a token')
 ) as refused (token, name);
-select results_eq(
-  $$ select name, version from public.accept_invitation('token') $$, $$ values ('own', 6) $$,
-  'a token is good for its organisation, of which it is a change'
-);
-select results_eq(
-  $$ select role from public.my_organizations where name = 'own' $$, array['editor'],
-  'whoever accepts an invitation has the role that it names'
-);
-set local request.jwt.claims = '{"role": "authenticated", "sub": "00000000-0000-4000-8000-000000000006"}';
-select is_empty($$ select public.accept_invitation('token') $$, 'a token is good once');
-set local request.jwt.claims = '{"role": "authenticated"}';
-select throws_ok(
-  $$ select public.accept_invitation('spare') $$, '23502', null,
-  'a token without a subject accepts nothing'
-);
-reset role;
-select results_eq(
-  $$ select accepted_by, accepted_at from public.organization_invitations where token_digest = encode(sha256('token'), 'hex') $$,
-  $$ values ('00000000-0000-4000-8000-000000000004'::uuid, now()) $$,
-  'an invitation names who accepted it'
-);
 
-update public.organization_members set role = 'editor' where user_id = '00000000-0000-4000-8000-000000000001';
 select is(
-  pg_temp.outcome('00000000-0000-4000-8000-000000000006', $$ select public.accept_invitation('spare') $$), '0',
-  'an invitation by an owner who is one no more is good for nothing'
+  pg_temp.outcome(1, pg_temp.invite('first', $$, 'key-0002', repeat('0', 64)$$)), 'created', 'an owner invites under a key'
 );
-update public.organization_members set role = 'owner' where user_id = '00000000-0000-4000-8000-000000000001';
 select is(
-  pg_temp.outcome('00000000-0000-4000-8000-000000000006', $$ select public.accept_invitation('spare') $$), '1',
-  'an invitation by an owner is good'
+  pg_temp.asked(1, pg_temp.invite('second', $$, 'key-0002', repeat('0', 64)$$) || $$ #>> '{row,id}' $$),
+  (select id::text from airlock.invitations where token_digest = pg_temp.digest('first')),
+  'the same key answers the same invitation'
 );
-
-
--- Notes of an organisation: the outsider is an editor now
-
-set local role authenticated;
-set local request.jwt.claims = '{"role": "authenticated", "sub": "00000000-0000-4000-8000-000000000004"}';
-select isnt_empty(
-  $$ insert into public.notes (id, org_id, title)
-     values ('a2000000-0000-4000-8000-000000000000', 'a0000000-0000-4000-8000-000000000000', 'by the outsider') returning id $$,
-  'an editor adds a note to the organisation'
-);
-select throws_ok(
-  $$ insert into public.notes (org_id, title) values ('b0000000-0000-4000-8000-000000000000', 'x') $$,
-  '42501', 'new row violates row-level security policy for table "notes"',
-  'a note cannot be added to another organisation'
-);
-select throws_ok(
-  $$ insert into public.notes (org_id, title) values ('c0000000-0000-4000-8000-000000000000', 'x') $$,
-  '42501', 'new row violates row-level security policy for table "notes"',
-  'an organisation that there is not is told from none of another'
-);
-select throws_ok(
-  'update public.notes set org_id = null', '42501', null,
-  'nobody names another organisation for a note'
-);
-select results_eq(
-  $$ select title, org_id from public.create_note_once('key-0001', repeat('0', 64), 'once', '', 'a0000000-0000-4000-8000-000000000000') $$,
-  $$ values ('once', 'a0000000-0000-4000-8000-000000000000'::uuid) $$,
-  'an idempotency key makes a note of an organisation'
-);
-select results_eq(
-  $$ select title from public.create_note_once('key-0001', repeat('0', 64), 'once', '', 'a0000000-0000-4000-8000-000000000000') $$,
-  array['once'],
-  'an idempotency key finds the organisation''s note that it made'
-);
-select is_empty(
-  format('select * from public.create_note_once(''key-0001'', repeat(''0'', 64), ''once'', '''', %L)', org),
-  format('an idempotency key was used for something else than %s', name)
-) from (
-  values (null, 'a note of one''s own'), ('b0000000-0000-4000-8000-000000000000', 'a note of another organisation')
-) as elsewhere (org, name);
-set local request.jwt.claims = '{"role": "authenticated", "sub": "00000000-0000-4000-8000-000000000003"}';
-select throws_ok(
-  $$ select public.create_note_once('key-0001', repeat('0', 64), 'x', '', 'a0000000-0000-4000-8000-000000000000') $$, '42501', null,
-  'an idempotency key makes no note of an organisation for a viewer'
-);
-
-
--- Removed
-
-set local request.jwt.claims = '{"role": "authenticated", "sub": "00000000-0000-4000-8000-000000000001"}';
-select isnt_empty(
-  $$ delete from public.organization_members where user_id = '00000000-0000-4000-8000-000000000004' and role = 'editor' returning user_id $$,
-  'an owner removes a member'
-);
-set local request.jwt.claims = '{"role": "authenticated", "sub": "00000000-0000-4000-8000-000000000004"}';
-select is_empty('select id from public.notes', 'whoever is removed sees no note of the organisation, not even their own');
-select is_empty(
-  $$ update public.notes set title = 'x' where id = 'a2000000-0000-4000-8000-000000000000' returning id $$,
-  'whoever is removed changes no note of the organisation'
-);
-select is_empty(
-  $$ select * from public.create_note_once('key-0001', repeat('0', 64), 'once', '', 'a0000000-0000-4000-8000-000000000000') $$,
-  'whoever is removed finds no note by an idempotency key'
-);
-select results_eq(
-  'select name from public.organizations', array['new'],
-  'whoever is removed sees the organisation no more'
-);
-
--- Left
-
-set local request.jwt.claims = '{"role": "authenticated", "sub": "00000000-0000-4000-8000-000000000002"}';
-select isnt_empty('select id from public.notes', 'a member sees the notes of the organisation');
-select isnt_empty(
-  'delete from public.organization_members where user_id = auth.uid() returning user_id',
-  'a member leaves'
-);
-select is_empty('select id from public.notes', 'whoever has left sees no note of the organisation');
-reset role;
--- Without a filter no policy for SELECT is asked.
+select is(pg_temp.tried(4, $$ public.airlock_join('first') $$), 'missing', 'the earlier token of a key ends');
+select is(pg_temp.tried(4, $$ public.airlock_join('second') $$), 'done', 'the later token of a key is valid');
 select is(
-  pg_temp.outcome('00000000-0000-4000-8000-000000000004', $$ update public.notes set title = 'x' $$), '0',
-  'whoever is removed changes no note of the organisation by changing all of their own'
+  pg_temp.outcome(1, pg_temp.invite('third', $$, 'key-0002', repeat('1', 64)$$)), 'reused', 'another invitation needs another key'
+);
+select is(
+  pg_temp.outcome(1, format('public.airlock_invitation_revoke(pg_temp.org(%L), %L)', 'a', id)), 'done', 'an owner revokes an invitation'
+) from airlock.invitations where token_digest = pg_temp.digest('second');
+select is(
+  pg_temp.outcome(1, pg_temp.invite('third', $$, 'key-0002', repeat('0', 64)$$)), 'deleted', 'a key of a revoked invitation makes no other'
+);
+select is(pg_temp.tried(4, $$ public.airlock_join('second') $$), 'missing', 'nobody joins by a revoked token');
+select is(
+  pg_temp.outcome(2, 'public.airlock_invitation_revoke(pg_temp.org(''a''), gen_random_uuid())'), 'forbidden', 'an editor revokes nothing'
+);
+select is(
+  pg_temp.outcome(1, 'public.airlock_invitation_revoke(pg_temp.org(''a''), gen_random_uuid())'), 'missing', 'nobody revokes what does not exist'
+);
+select is(
+  pg_temp.outcome(4, 'public.airlock_invitation_revoke(pg_temp.org(''a''), gen_random_uuid())'), 'missing', 'an outsider revokes nothing'
 );
 
+create temporary table before as select pg_temp.org_version() as version;
+select is(pg_temp.outcome(4, $$ public.airlock_join('token') $$), 'done', 'an invited user joins');
+select is(pg_temp.org_version(), version + 1, 'a new member is a change of the organisation') from before;
+select is(
+  pg_temp.asked(4, $$ public.airlock_org(pg_temp.org('a')) ->> 'role' $$), 'editor', 'a new member has the role of the invitation'
+);
+select is(pg_temp.tried(6, $$ public.airlock_join('token') $$), 'missing', 'a token is valid once');
+select is(pg_temp.outcome(4, $$ public.airlock_join('token') $$), 'done', 'the same member may use it again');
+select is(pg_temp.org_version(), version + 1, 'using it again changes nothing') from before;
+select is(
+  pg_temp.outcome(1, pg_temp.invite('more', $$, 'key-0003', repeat('0', 64)$$)), 'created', 'an owner invites a third time'
+);
+select is(pg_temp.outcome(7, $$ public.airlock_join('more') $$), 'done', 'another user joins');
+select is(
+  pg_temp.outcome(1, pg_temp.invite('again', $$, 'key-0003', repeat('0', 64)$$)), 'deleted', 'a key of an accepted invitation makes no other'
+);
+update airlock.members set role = 'editor' where user_id = pg_temp.person(1);
+select is(pg_temp.tried(6, $$ public.airlock_join('spare') $$), 'missing', 'an invitation by a former owner is not valid');
+update airlock.members set role = 'owner' where user_id = pg_temp.person(1);
+select is(pg_temp.tried(6, $$ public.airlock_join('spare') $$), 'done', 'an invitation by an owner is valid');
 
--- What does not change
 
-update public.notes set org_id = 'b0000000-0000-4000-8000-000000000000', user_id = '00000000-0000-4000-8000-000000000006'
-  where id = 'a1000000-0000-4000-8000-000000000000';
-select results_eq(
-  $$ select org_id, user_id from public.notes where id = 'a1000000-0000-4000-8000-000000000000' $$,
-  $$ values ('a0000000-0000-4000-8000-000000000000'::uuid, '00000000-0000-4000-8000-000000000005'::uuid) $$,
-  'a note stays in its organisation and its author''s'
+-- Rows of an organisation: 4 is an editor now
+
+insert into public.papers (id, org_id, user_id, title)
+  values ('a2000000-0000-4000-8000-000000000000', pg_temp.org('a'), pg_temp.person(4), 'by the new editor');
+select is(
+  pg_temp.outcome(1, $$ public.airlock_member_change(pg_temp.org('a'), pg_temp.person(4), 'remove', null, null) $$), 'done',
+  'an owner removes the new editor'
 );
-update public.organization_members set
-  org_id = 'b0000000-0000-4000-8000-000000000000', user_id = '00000000-0000-4000-8000-000000000002',
-  version = 99, created_at = '1999-01-01', updated_at = '1999-01-01', role = 'editor'
-  where user_id = '00000000-0000-4000-8000-000000000003';
+select is(pg_temp.rows_of(4, 'select id from public.papers'), '0', 'a removed member sees no row, not even their own');
+select is(pg_temp.rows_of(4, $$ update public.papers set title = 'x' $$), '0', 'a removed member changes no row');
+select is(pg_temp.outcome(4, $$ public.airlock_join('token') $$), 'missing', 'a removed member does not return by the used token');
+update public.papers set org_id = pg_temp.org('b'), user_id = pg_temp.person(6) where id = 'a1000000-0000-4000-8000-000000000000';
 select results_eq(
-  $$ select org_id, role, version, created_at, updated_at from public.organization_members
-     where user_id = '00000000-0000-4000-8000-000000000003' $$,
-  $$ values ('a0000000-0000-4000-8000-000000000000'::uuid, 'editor', 2, now(), now()) $$,
-  'a membership changes its role alone, and its version with it'
+  $$ select org_id, user_id from public.papers where id = 'a1000000-0000-4000-8000-000000000000' $$,
+  $$ values (pg_temp.org('a'), pg_temp.person(5)) $$, 'a row stays in its organisation and its author''s'
 );
-update public.organizations set
-  id = 'c0000000-0000-4000-8000-000000000000', version = 99, created_at = '1999-01-01', updated_at = '1999-01-01', name = 'changed'
-  where name = 'own';
+update airlock.members set role = 'editor' where user_id = pg_temp.person(3);
 select results_eq(
-  $$ select id, version, created_at, updated_at from public.organizations where name = 'changed' $$,
-  $$ values ('a0000000-0000-4000-8000-000000000000'::uuid, 12, now(), now()) $$,
-  'every change of an organisation, its members'' as well, adds 1 to its version'
+  $$ select role, version, updated_at from airlock.members where user_id = pg_temp.person(3) $$,
+  $$ values ('editor', 2, now()) $$, 'a change of a role counts up the version'
 );
+select is(pg_temp.rows_of(1, format('update airlock.members set %I = default', attname)), '42501', format('an owner does not write %s of a member', attname))
+  from pg_attribute where attrelid = 'airlock.members'::regclass and attnum > 0 and attname <> 'role';
+select is(pg_temp.rows_of(1, format('update airlock.organizations set %I = default', attname)), '42501', format('an owner does not write %s of an organisation', attname))
+  from pg_attribute where attrelid = 'airlock.organizations'::regclass and attnum > 0 and attname not in ('name', 'deleted_at');
 
 
 -- Deleted
 
-set local role authenticated;
-set local request.jwt.claims = '{"role": "authenticated", "sub": "00000000-0000-4000-8000-000000000001"}';
-select isnt_empty(
-  $$ update public.organizations set deleted_at = '1999-01-01' where name = 'changed' and deleted_at is null returning id $$,
-  'an owner deletes an organisation and is still shown it'
+select is(
+  pg_temp.outcome(1, $$ public.airlock_org_change(pg_temp.org('a'), 'delete', null, pg_temp.org_version()) $$), 'done', 'an owner deletes the organisation'
 );
-select is_empty(statement, format('of a deleted organisation even an owner sees no %s', name)) from (
-  values
-    ('select from public.organizations', 'name'),
-    ('select from public.my_organizations', 'role'),
-    ('select from public.organization_members', 'member'),
-    ('select id from public.organization_invitations', 'invitation'),
-    ('select from public.notes', 'note'),
-    ('update public.organizations set deleted_at = null returning id', 'way back')
+select is(pg_temp.rows_of(1, statement), '0', format('in a deleted organisation even an owner sees no %s', name)) from (values
+  ('select from airlock.organizations', 'name'), ('select from airlock.members', 'member'),
+  ('select id from airlock.invitations', 'invitation'), ('select from public.papers', 'row'),
+  ('update airlock.organizations set deleted_at = null', 'way back')
 ) as hidden (statement, name);
-set local request.jwt.claims = '{"role": "authenticated", "sub": "00000000-0000-4000-8000-000000000006"}';
-select is_empty($$ select public.accept_invitation('spare') $$, 'a token of a deleted organisation is good for nothing');
-reset role;
-select ok(
-  (select deleted_at = now() from public.organizations where name = 'changed'),
-  'an organisation is deleted now, whatever time was written'
-);
+select is(pg_temp.outcome(6, $$ public.airlock_join('spare') $$), 'missing', 'nobody joins a deleted organisation');
+select is(pg_temp.outcome(7, $$ public.airlock_join('more') $$), 'missing', 'a member does not join a deleted organisation again');
+insert into airlock.members (org_id, user_id, role) values (pg_temp.org('a'), pg_temp.person(6), 'viewer');
+select ok(not live, 'nobody is added to a deleted organisation as a live member') from airlock.members
+  where org_id = pg_temp.org('a') and user_id = pg_temp.person(6);
+update airlock.organizations set deleted_at = null where id = pg_temp.org('a');
+select is(pg_temp.rows_of(6, 'select from airlock.organizations'), '3', 'the database''s owner may restore an organisation');
 
-insert into public.organization_members (org_id, user_id, role)
-  values ('a0000000-0000-4000-8000-000000000000', '00000000-0000-4000-8000-000000000006', 'viewer');
-select is_empty(
-  $$ select from public.organization_members where org_id = 'a0000000-0000-4000-8000-000000000000' and live $$,
-  'nobody is a member of a deleted organisation, not who is added to it afterwards either'
-);
--- Whoever runs the database may.
-update public.organizations set deleted_at = null where name = 'changed';
-select is_empty(
-  $$ select from public.organization_members where org_id = 'a0000000-0000-4000-8000-000000000000' and not live $$,
-  'an organisation that is brought back has all its members again'
-);
-set local role authenticated;
-select isnt_empty($$ select from public.organizations where name = 'changed' $$, 'who see it again');
-reset role;
-update public.organizations set deleted_at = now() where name = 'changed';
 
-select lives_ok(
-  $$ delete from auth.users where id = '00000000-0000-4000-8000-000000000004' $$,
-  'the account of a last owner can be deleted'
+-- Deleted accounts
+
+select lives_ok($$ delete from auth.users where id = pg_temp.person(5) $$, 'the account of one of two owners can be deleted');
+select results_eq(
+  $$ select deleted_at, (select user_id from public.papers where title = 'own') from airlock.organizations where id = pg_temp.org('a') $$,
+  $$ values (null::timestamptz, null::uuid) $$, 'the organisation and its rows outlive an owner''s account'
 );
-select is_empty(
-  $$ select from public.organizations as orgs join public.organization_members as members on members.org_id = orgs.id where name = 'new' $$,
-  'nobody is promoted in place of a last owner whose account is gone'
+update public.papers set published_at = now() where title = 'own';
+select lives_ok($$ delete from auth.users where id = pg_temp.person(1) $$, 'the account of the last owner can be deleted');
+select results_eq(
+  $$ select deleted_at, (select count(*) from airlock.members where org_id = id and live) from airlock.organizations where id = pg_temp.org('a') $$,
+  $$ values (now(), 0::bigint) $$, 'the organisation is deleted with its last owner'
 );
-select isnt_empty($$ select from public.organizations where name = 'new' $$, 'an organisation outlives its last owner''s account');
-select lives_ok(
-  $$ delete from public.organizations where name = 'changed' $$,
-  'an organisation can be purged, its owners with it'
-);
+set local role anon;
+select is_empty('select id from public.papers', 'rows of a deleted organisation are not published');
+reset role;
+
+
+-- Edge-only mode: every call here is without a proof
+
+update airlock.edge_settings set mode = 'enforce', secret = repeat('x', 32);
+select is(pg_temp.tried(6, call), expected, format('in edge-only mode nobody %s', name)) from (values
+  ($$ public.airlock_org_create('x') $$, 'PT403 airlock_edge_only', 'creates an organisation'),
+  ($$ public.airlock_org_change(pg_temp.org('b'), 'rename', 'x', null) $$, 'PT403 airlock_edge_only', 'renames'),
+  ($$ public.airlock_member_change(pg_temp.org('b'), pg_temp.person(6), 'set_role', 'owner', null) $$, 'PT403 airlock_edge_only', 'sets a role'),
+  ($$ public.airlock_invite(pg_temp.org('b'), 'viewer', repeat('0', 64)) $$, 'PT403 airlock_edge_only', 'invites'),
+  ($$ public.airlock_invitation_revoke(pg_temp.org('b'), gen_random_uuid()) $$, 'PT403 airlock_edge_only', 'revokes'),
+  ($$ public.airlock_join('x') $$, 'PT403 airlock_edge_only', 'joins'),
+  ($$ public.airlock_org(pg_temp.org('b')) $$, null, 'reads an organisation'),
+  ($$ public.airlock_member(pg_temp.org('b'), pg_temp.person(6)) $$, null, 'reads a member'),
+  ($$ public.airlock_members(pg_temp.org('b'), null, null, 20) #>> '{data,0}' $$, null, 'lists a member')
+) as closed (call, expected, name);
+update airlock.edge_settings set mode = 'off';
+
+
+-- Purged
+
+update airlock.organizations set deleted_at = now() where id = pg_temp.org('b');
+create temporary table purged as
+  select airlock.purge_organizations(now() - interval '1 second', 100) as early, 0 as rows, 0 as rest;
+update purged set rows = airlock.purge_organizations(now(), 1);
+select results_eq('select early, rows from purged', $$ values (0, 1) $$, 'a batch of one row deletes one row');
+update purged set rest = airlock.purge_organizations(now(), 100);
 select is_empty(
   $$
-    select from public.notes where org_id = 'a0000000-0000-4000-8000-000000000000'
-    union all select from public.organization_members where org_id = 'a0000000-0000-4000-8000-000000000000'
-    union all select from public.organization_invitations where org_id = 'a0000000-0000-4000-8000-000000000000'
+    select from public.papers where org_id is not null
+    union all select from airlock.members where org_id in (pg_temp.org('a'), pg_temp.org('b'))
+    union all select from airlock.organizations where deleted_at is not null
   $$,
   'a purged organisation leaves nothing'
 );
+
+-- Rows with a required ref to other rows of the organisation, and a user's own row with one.
+create table public.targets (
+  id uuid not null default gen_random_uuid() primary key, user_id uuid, org_id uuid references airlock.organizations (id) on delete cascade,
+  version integer, created_at timestamptz, updated_at timestamptz, deleted_at timestamptz
+);
+create table public.zz_sources (like public.targets including all);
+alter table public.zz_sources add column target uuid not null references public.targets (id) deferrable initially deferred;
+alter table public.targets enable row level security;
+alter table public.zz_sources enable row level security;
+select airlock.serve('targets', 'public.targets', 'both', array[]::text[]), airlock.serve('zz_sources', 'public.zz_sources', 'both', array['target']);
+insert into airlock.organizations (id, name, deleted_at) values (pg_temp.org('d'), 'd', now()), (pg_temp.org('e'), 'e', now());
+insert into public.targets (org_id) select pg_temp.org(letter) from unnest(array['d', 'd', 'e']) as letter;
+insert into public.zz_sources (org_id, target) select nullif(org_id, pg_temp.org('e')), id from public.targets;
+select is(airlock.purge_organizations(now(), 100), 5, 'rows that refer to others are deleted before them');
+set constraints all immediate;
+select results_eq('select name from airlock.organizations where deleted_at is not null', array['e'], 'a row that a user''s own row needs keeps its organisation');
+delete from public.zz_sources;
+select is(airlock.purge_organizations(now(), 100), 2, 'and no longer than that row');
 
 select * from finish();
 rollback;

@@ -1,4 +1,4 @@
-"""What schemathesis cannot know of this API: how a request is signed, and whom a note or an organisation belongs to."""
+"""Signs the requests of schemathesis and checks that other users get nothing."""
 
 import hashlib
 import hmac
@@ -69,7 +69,7 @@ def before_call(context, case, kwargs):
 
 
 def given(name):
-    """What tools/apifuzz.ts has put into the database."""
+    """What tools/fuzz-api.ts has put into the database."""
     return os.environ[f"AIRLOCK_FUZZ_{name}"].split()
 
 
@@ -110,7 +110,7 @@ def before_load_schema(context, raw_schema):
         named = [parameters[parameter["$ref"].split("/")[-1]] for parameter in paths[path]["parameters"]]
         ids = [(parameter, PATH_FORMATS[parameter["name"]], examples[parameter["name"]]) for parameter in named]
         paths[path]["parameters"] = [known(*id) for id in ids]
-    paths["/v1/public/notes/{id}"]["parameters"] = [known(parameters["NoteId"], PUBLISHED_ID, PUBLISHED[0])]
+    paths["/v1/public/notes/{id}"]["parameters"] = [known(parameters["RowId"], PUBLISHED_ID, PUBLISHED[0])]
 
     # An example goes into many requests, and few notes are at the document's version 3.
     parameters["IfMatch"]["example"] = "*"
@@ -154,7 +154,7 @@ def problem(response):
 
 @schemathesis.check
 def signature_is_accepted(ctx, response, case):
-    """Or the run would be about the first door only."""
+    """Otherwise the run would test the app signature alone."""
     headers = response.request.headers
     signable = all(headers.get(name, "") != "-" and headers.get(name, "").isascii() for name in SIGNED_HEADERS)
     if headers.get("X-App-Signature", "").startswith("v1=") and signable:

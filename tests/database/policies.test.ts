@@ -1,9 +1,12 @@
+// supabase/tests/*.sql on the project's resources and on those of the tests.
+
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import type { Supabase } from "../../tools/supabase.ts";
+import { everything } from "../resources/everything.ts";
 import { freshSupabase } from "./support.ts";
 
 const FOLDER = fileURLToPath(new URL("../../supabase/tests/", import.meta.url));
@@ -11,8 +14,9 @@ const FOLDER = fileURLToPath(new URL("../../supabase/tests/", import.meta.url));
 let supabase: Supabase;
 before(async () => {
   supabase = await freshSupabase();
+  await supabase.sql((await everything()).sql);
 });
-after(() => supabase.stop());
+after(() => supabase?.stop());
 
 for (const file of readdirSync(FOLDER).filter((name) => name.endsWith(".sql"))) {
   test(`supabase/tests/${file} passes`, async (context) => {

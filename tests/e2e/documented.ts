@@ -1,4 +1,4 @@
-// The OpenAPI document that a Worker serves, and whether an answer is as it says.
+// The OpenAPI document that a Worker serves, and checks of answers against it.
 
 import assert from "node:assert/strict";
 
@@ -7,7 +7,7 @@ import addFormats from "ajv-formats";
 
 import type { Answer } from "../../client/src/index.ts";
 
-/** Any part of the document: what it has to be is what is tested. */
+/** Any part of the document. */
 export type Part = any;
 
 export interface Description {
@@ -21,7 +21,7 @@ export interface Description {
   assertDocumented(method: string, target: string, answer: Answer): string;
 }
 
-/** What a path of the document calls the ids in a target. */
+/** The document's path of a target. */
 function pathOf(target: string): string {
   return target
     .replace(/\?.*/, "")
@@ -32,10 +32,10 @@ function pathOf(target: string): string {
 
 export async function readDescription(url: string): Promise<Description> {
   const document: Part = await (await fetch(`${url}/openapi.json`)).json();
-  // Strict, but for two rules that forbid to say in one place what another place completes.
+  // Strict, except for two rules that forbid schemas which complete each other.
   const ajv = new Ajv2020({ strict: true, strictTypes: false, strictRequired: false });
   addFormats.default(ajv);
-  // References lead into it, as if it were a schema.
+  // The whole document is added as a schema, because references lead into it.
   ajv.addVocabulary(Object.keys(document));
   ajv.addSchema(document, "openapi.json");
   const compiled = new Map<string, ValidateFunction>();

@@ -1,5 +1,5 @@
-// A way to Supabase that breaks: a proxy in front of the real thing, which does to some requests what networks,
-// gateways and databases do. It knows which of them came through.
+// A proxy in front of the real Supabase that treats some requests as broken networks, gateways and databases do. It counts
+// the faults and the requests that it passed on.
 
 import { createServer, request as httpRequest, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
@@ -11,14 +11,14 @@ interface Reply {
   body: Buffer;
 }
 
-/** What happens to a request: `forward` sends it on and returns what Supabase said to it. */
+/** What happens to a request: `forward` sends it to Supabase and returns the answer. */
 type Fault = (response: ServerResponse, forward: () => Promise<Reply>) => unknown;
 
 const html = (status: number): Fault => (response) => response.writeHead(status, { "content-type": "text/html" }).end("<html>SECRET</html>");
 const socketOf = (response: ServerResponse) => response.socket as Socket;
 const wait = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis).unref());
 
-/** The classes of faults. Behind "lost:" Supabase has done what it was asked to, and nobody hears of it. */
+/** The classes of faults. With "lost:" Supabase carries the request out and the answer is lost. */
 export const FAULTS: Record<string, Fault> = {
   "refused": (response) => socketOf(response).resetAndDestroy(),
   "closed": (response) => socketOf(response).destroy(),
@@ -62,11 +62,11 @@ export const FAULTS: Record<string, Fault> = {
   },
   "lost: short of its length": async (response, forward) => {
     const { body } = await forward();
-    socketOf(response).end(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length + 9}\r\n\r\n${body}`);
+    socketOf(response).end(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${body.length + 9}\r\n\r\n${body}`);
   },
   "lost: broken in its chunks": async (response, forward) => {
     const { body } = await forward();
-    socketOf(response).end(`HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\nzz\r\n`);
+    socketOf(response).end(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\nzz\r\n`);
   },
   "lost: a page instead (200)": async (response, forward) => {
     await forward();
@@ -89,12 +89,12 @@ export interface Flaky {
   url: string;
   /** How many requests met each fault. */
   met: Record<string, number>;
-  /** How many came through untouched. */
+  /** How many were passed on without a fault. */
   untouched: number;
   stop(): Promise<void>;
 }
 
-/** Numbers from 0 to 1, the same ones for the same seed. */
+/** Pseudo-random numbers from 0 to 1 of this seed. */
 export function randomly(seed: number): () => number {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;
@@ -104,7 +104,7 @@ export function randomly(seed: number): () => number {
   };
 }
 
-/** In front of `upstream`; every request meets a fault with this probability, and which one `random` says. */
+/** In front of `upstream`: every request meets a fault with this probability; `random` chooses it. */
 export async function startFlaky(upstream: string, probability: number, random: () => number): Promise<Flaky> {
   const names = Object.keys(FAULTS);
   const sockets = new Set<Socket>();
@@ -125,7 +125,7 @@ export async function startFlaky(upstream: string, probability: number, random: 
         response.writeHead(status, headers).end(body);
       }
     } catch {
-      // The other side has gone already.
+      // The other side has disconnected.
       response.destroy();
     }
   });

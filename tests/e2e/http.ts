@@ -1,9 +1,9 @@
-// Requests byte for byte, which `fetch` would mend or refuse, and what every answer must have.
+// Requests byte for byte, which `fetch` would change or refuse, and checks that hold for every answer.
 
 import assert from "node:assert/strict";
 import { request as httpRequest, type ClientRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
-import { text } from "node:stream/consumers";
+import { buffer } from "node:stream/consumers";
 
 import { signRequest, type Answer, type ProblemCode, type SignInput } from "../../client/src/index.ts";
 import { until } from "../support/patience.ts";
@@ -17,18 +17,18 @@ export interface Sent {
   body?: string | Uint8Array;
   /** These win over the signer's. */
   headers?: HeaderFields;
-  /** What the signature is made over, where that is to differ from what is sent; `null`: no signature. */
+  /** Values to sign in place of those that are sent; `null`: no signature. */
   signed?: Partial<SignInput> | null;
 }
 
-/** Sends one request, signed for the test app over exactly what is sent, unless `signed` says otherwise. */
+/** Sends one request, signed for the test app unless `signed` says otherwise. */
 export async function send(url: string, method: string, target: string, sent: Sent = {}): Promise<Answer> {
   const request = open(url, method, target, headersOf(method, target, sent));
   request.end(sent.body);
   return answer(request);
 }
 
-/** The headers of such a request. */
+/** The headers of that request. */
 export function headersOf(method: string, target: string, { token, body, headers = {}, signed = {} }: Sent): HeaderFields {
   const joined = (name: string) => [headers[name] ?? null].flat().join(", ") || null;
   const signature = signed && {
@@ -52,27 +52,37 @@ export function headersOf(method: string, target: string, { token, body, headers
   };
 }
 
-/** Begins a request; its body is for the caller to write and end. */
+/** Opens a request; the caller writes and ends its body. */
 export function open(url: string, method: string, target: string, headers: HeaderFields): ClientRequest {
   const { hostname, port } = new URL(url);
   return httpRequest({ hostname, port, method, path: target, headers, agent: false });
 }
 
-/** What comes back. */
-export async function answer(request: ClientRequest): Promise<Answer> {
+/** The response to a request, as soon as its headers are there. */
+export async function begun(request: ClientRequest): Promise<IncomingMessage> {
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
     request.once("response", resolve).once("error", reject);
   });
-  // The rest of a body that was refused in the middle goes nowhere.
+  // The rest of a refused body cannot be sent.
   request.on("error", () => {});
+  return response;
+}
+
+/** Reads a response to its end. */
+export async function read(response: IncomingMessage): Promise<Answer> {
   const headers = new Headers();
   for (const [name, values] of Object.entries(response.headersDistinct)) {
     for (const value of values ?? []) headers.append(name, value);
   }
-  return { status: response.statusCode ?? 0, headers, body: await text(response) };
+  return { status: response.statusCode ?? 0, headers, body: (await buffer(response)).toString() };
 }
 
-/** Sends lines and nothing else: for requests that no HTTP client would make. Returns all that comes back. */
+/** The whole answer to a request. */
+export async function answer(request: ClientRequest): Promise<Answer> {
+  return read(await begun(request));
+}
+
+/** Sends these lines, which no HTTP client would send. Returns the raw response. */
 export function raw(url: string, ...lines: string[]): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
@@ -85,7 +95,7 @@ export function raw(url: string, ...lines: string[]): Promise<string> {
   });
 }
 
-/** Sends a body without an end, in chunks, `most` bytes of it, until the other side has enough. Returns what came back, and how much was sent. */
+/** Sends a chunked body without an end, at most `most` bytes, until the connection ends. Returns the raw response and the number of bytes. */
 export function sendEndless(url: string, lines: string[], most = Infinity): Promise<{ received: string; sent: number }> {
   const { hostname, port } = new URL(url);
   const chunk = `4000\r\n${"x".repeat(0x4000)}\r\n`;
@@ -104,14 +114,17 @@ export function sendEndless(url: string, lines: string[], most = Infinity): Prom
     socket.setEncoding("utf8");
     socket.on("drain", more);
     socket.on("data", (text) => (received += text));
-    // Being cut off is what is waited for.
+    // The connection is expected to break.
     socket.on("error", () => {});
     socket.on("close", () => resolve({ received, sent }));
   });
 }
 
+/** `code` of a problem. */
+export type Code = ProblemCode | "upgrade_required";
+
 /** Status, `retryable` and headers of each code, as clients rely on them. */
-const PROBLEMS: Record<ProblemCode, [status: number, retryable: boolean, headers?: Record<string, RegExp>]> = {
+const PROBLEMS: Record<Code, [status: number, retryable: boolean, headers?: Record<string, RegExp>]> = {
   malformed_json: [400, false],
   malformed_request: [400, false],
   app_guard_rejected: [401, false, { "www-authenticate": /^AppGuard\b/ }],
@@ -122,13 +135,14 @@ const PROBLEMS: Record<ProblemCode, [status: number, retryable: boolean, headers
   forbidden: [403, false],
   not_found: [404, false],
   method_not_allowed: [405, false, { allow: /^[A-Z]+(, [A-Z]+)*$/ }],
-  request_replayed: [409, true],
+  request_replayed: [409, false],
   conflict: [409, false],
   version_mismatch: [412, false, { etag: /^"\d+"$/ }],
   payload_too_large: [413, false],
   unsupported_media_type: [415, false],
   validation_failed: [422, false],
   idempotency_key_reused: [422, false],
+  upgrade_required: [426, false],
   rate_limited: [429, true, { "retry-after": /^[1-9]\d*$/ }],
   internal: [500, true],
   upstream_invalid: [502, true],
@@ -139,7 +153,7 @@ const PROBLEMS: Record<ProblemCode, [status: number, retryable: boolean, headers
 };
 
 /** Members that only some problems have. */
-const EXTRAS: Partial<Record<ProblemCode, string[]>> = {
+const EXTRAS: Partial<Record<Code, string[]>> = {
   clock_skew: ["server_time"],
   version_mismatch: ["current"],
 };
@@ -149,8 +163,8 @@ export interface ProblemBody {
   errors?: { pointer?: string; parameter?: string; code: string; message: string }[];
 }
 
-/** The answer is this problem, whole: every member, every header. Returns its body. */
-export function assertProblem(answer: Answer, code: ProblemCode): ProblemBody {
+/** Asserts that the answer is this problem with every member and header. Returns its body. */
+export function assertProblem(answer: Answer, code: Code): ProblemBody {
   assert.equal(`${answer.status} ${parse(answer).code}`, `${PROBLEMS[code][0]} ${code}`, answer.body);
   const [status, retryable, headers = {}] = PROBLEMS[code];
   const body = parse(answer);
@@ -161,13 +175,14 @@ export function assertProblem(answer: Answer, code: ProblemCode): ProblemBody {
   assert.equal(body["request_id"], requestId(answer));
   for (const member of ["title", "detail"]) assert.ok(typeof body[member] === "string" && body[member].length > 0, member);
   for (const member of EXTRAS[code] ?? []) assert.ok(member in body, member);
-  const known = ["type", "title", "status", "code", "detail", "request_id", "retryable", "errors", ...(EXTRAS[code] ?? [])];
+  const optional = code === "upgrade_required" ? ["errors", "message"] : ["errors"];
+  const known = ["type", "title", "status", "code", "detail", "request_id", "retryable", ...optional, ...(EXTRAS[code] ?? [])];
   assert.deepEqual(Object.keys(body).filter((member) => !known.includes(member)), [], "members beyond the contract's");
   for (const [name, pattern] of Object.entries(headers)) assert.match(answer.headers.get(name) ?? "(absent)", pattern, name);
   return body;
 }
 
-/** The answer is a success with this status. Returns its JSON. */
+/** Asserts that the answer is a success with this status. Returns its JSON. */
 export function assertOk(answer: Answer, status: number): any {
   assert.equal(answer.status, status, answer.body);
   assert.equal(answer.headers.get("content-type"), "application/json");
@@ -175,7 +190,7 @@ export function assertOk(answer: Answer, status: number): any {
   return parse(answer);
 }
 
-/** What every response has. */
+/** Asserts the headers of every response and returns the request id. */
 export function requestId(answer: Answer): string {
   const id = answer.headers.get("x-request-id") ?? "";
   assert.match(id, /^[0-9a-f-]{36}$/);
@@ -183,7 +198,7 @@ export function requestId(answer: Answer): string {
   return id;
 }
 
-/** The log line of the request that was answered so; it comes a moment after the answer. */
+/** The log line of this answer's request. It is written a moment after the answer. */
 export async function logOf({ logs }: { logs: string[] }, answer: Answer): Promise<Record<string, any>> {
   const id = answer.headers.get("x-request-id") ?? assert.fail("no request id");
   const lines = () => logs.filter((line) => line.includes(id));
@@ -193,7 +208,7 @@ export async function logOf({ logs }: { logs: string[] }, answer: Answer): Promi
   return JSON.parse(line);
 }
 
-/** The body but for `request_id`, which is never the same twice. */
+/** The body without `request_id`, which always differs. */
 export function withoutId(answer: Answer): string {
   return answer.body.replace(requestId(answer), "<request id>");
 }

@@ -1,4 +1,4 @@
-// Another user's note does not exist: through the Worker, and past it, where Row Level Security is alone.
+// Isolation of users, through the Worker and past it, where Row Level Security is alone.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -10,7 +10,7 @@ import { caller, startStack, type Stack, type User } from "./support.ts";
 let stack: Stack;
 let alice: ReturnType<typeof caller>;
 let bob: ReturnType<typeof caller>;
-/** Alice's: a live note and a deleted one. Bob has one, too. */
+/** Alice's live note and deleted note, and a note of Bob's. */
 let live: string;
 let deleted: string;
 let bobs: string;
@@ -27,7 +27,7 @@ before(async () => {
 });
 after(() => stack?.stop());
 
-/** All rows of a user, past all policies, with what Postgres knows of their last change. */
+/** All rows of a user, past all policies, with the transactions that wrote them. */
 function rows(user: User): Promise<Record<string, unknown>[]> {
   return stack.sql("select *, xmin::text, ctid::text from public.notes where user_id = $1 order by id", [user.id]);
 }
@@ -38,7 +38,7 @@ async function nothingOfAlicesHasChanged(): Promise<void> {
 
 // Through the Worker
 
-test("no route shows, changes, deletes or restores another user's note, or tells it from a missing one", async () => {
+test("another user's note and a missing one are the same 404", async () => {
   const json = { title: "mine now" };
   const match = { headers: { "If-Match": "*" } };
   const tag = { headers: { "If-Match": '"1"' } };
@@ -67,7 +67,7 @@ test("no route shows, changes, deletes or restores another user's note, or tells
   await nothingOfAlicesHasChanged();
 });
 
-test("PUT of another user's id is a conflict, whatever state the note is in", async () => {
+test("PUT of another user's id is a conflict in any state", async () => {
   for (const id of [live, deleted]) {
     for (const options of [{}, { headers: { "If-None-Match": "*" } }]) {
       assertProblem(await bob("PUT", `/v1/notes/${id}`, { title: "mine now" }, options), "conflict");
@@ -76,7 +76,7 @@ test("PUT of another user's id is a conflict, whatever state the note is in", as
   await nothingOfAlicesHasChanged();
 });
 
-test("lists hold one's own notes alone, even after another user's place", async () => {
+test("lists have own notes alone, even after another user's cursor", async () => {
   for (let i = 0; i < 2; i++) assertOk(await alice("PUT", `/v1/notes/${randomUUID()}`, { title: "more" }), 201);
   const { next_cursor: cursor } = assertOk(await alice("GET", "/v1/notes?limit=1"), 200);
   const lists: [string, string[]][] = [["limit=100", [bobs]], ["state=deleted", []], [`cursor=${cursor}`, [bobs]]];
@@ -87,7 +87,7 @@ test("lists hold one's own notes alone, even after another user's place", async 
   await stack.sql("delete from public.notes where title = 'more'");
 });
 
-test("without a token there is no route to any note", async () => {
+test("no route of notes works without a token", async () => {
   const nobody = caller(stack.url);
   for (const [method, target, json] of [
     ["GET", "/v1/me"],
@@ -104,7 +104,7 @@ test("without a token there is no route to any note", async () => {
   await nothingOfAlicesHasChanged();
 });
 
-// Past the Worker, where nothing but Row Level Security and grants is left
+// Past the Worker
 
 const returning = { prefer: "return=representation" };
 
@@ -141,7 +141,7 @@ test("bob's own token changes nothing of alice's in the REST API", async () => {
   await nothingOfAlicesHasChanged();
 });
 
-test("bob's own token takes over none of alice's ids and makes no note hers", async () => {
+test("bob's own token takes over no id or note of alice's", async () => {
   const upsert = (resolution: string) => ({ prefer: `return=representation, resolution=${resolution}` });
   for (const [json, headers, statuses] of [
     [{ id: live, title: "mine now" }, returning, [409]],
@@ -160,7 +160,7 @@ test("bob's own token takes over none of alice's ids and makes no note hers", as
   await nothingOfAlicesHasChanged();
 });
 
-test("nobody deletes a row in the REST API, not even their own", async () => {
+test("nobody deletes a row in the REST API", async () => {
   for (const [user, query] of [
     [stack.bob, `id=eq.${live}`],
     [stack.bob, `id=eq.${bobs}`],
@@ -175,7 +175,7 @@ test("nobody deletes a row in the REST API, not even their own", async () => {
   await nothingOfAlicesHasChanged();
 });
 
-test("anon, a forger and a stranger's schema get nothing", async () => {
+test("anon, forged tokens and other schemas get nothing", async () => {
   const [header, , signature] = stack.bob.token.split(".");
   const claims = Buffer.from(JSON.stringify({ sub: stack.alice.id, role: "authenticated", aud: "authenticated", exp: 4e9 }));
   const forged = { id: stack.alice.id, token: `${header}.${claims.toString("base64url")}.${signature}` };
@@ -193,11 +193,11 @@ test("anon, a forger and a stranger's schema get nothing", async () => {
       assert.equal(response.status, 401, `${who} ${method} ${path}`);
     }
   }
-  for (const profile of ["auth", "private", "supabase_migrations"]) {
+  for (const profile of ["auth", "airlock", "supabase_migrations"]) {
     const response = await stack.direct(stack.bob, "/users?select=*", { headers: { "accept-profile": profile } });
     assert.ok([404, 406].includes(response.status), `${profile}: ${response.status}`);
   }
-  for (const name of ["apply_grants", "notes_before_update"]) {
+  for (const name of ["claim", "run_job", "update_row", "airlock_run_job"]) {
     const response = await stack.direct(stack.bob, `/rpc/${name}`, { method: "POST", body: "{}" });
     assert.equal(response.status, 404, name);
   }

@@ -1,5 +1,5 @@
-// A body's JSON. What RFC 8259 calls JSON is never malformed_json, whatever else is wrong with it; what it does not
-// is always; and nothing that can be sent is a 5xx. The judge is JSON.parse, which keeps to the RFC.
+// The JSON of request bodies. A text is malformed_json exactly when RFC 8259 does not allow it, and no text is a 5xx.
+// JSON.parse, which follows the RFC, is the judge.
 
 import assert from "node:assert/strict";
 import { isUtf8 } from "node:buffer";
@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 
 import { assertOk, assertProblem, send } from "./http.ts";
 import { inParallel } from "./parallel.ts";
-import { json, jws, legacy, ROW, startStub, type Stub } from "./stub.ts";
+import { functions, jws, legacy, ROW, startStub, type Stub } from "./stub.ts";
 import { startWorkerAlone, workerVars, type LoggedWorker } from "./support.ts";
 
 const NOTE = `/v1/notes/${ROW.id}`;
@@ -20,11 +20,7 @@ const token = jws(legacy);
 
 before(async () => {
   stub = await startStub();
-  // What it is given, as a row.
-  stub.rest = (request, response) => {
-    const note = request.body ? JSON.parse(request.body) : {};
-    json(request.method === "POST" ? 201 : 200, [{ ...ROW, ...note }])(request, response);
-  };
+  stub.rest = (request, response) => functions({ ...ROW, ...JSON.parse(request.body).draft })(request, response);
   worker = await startWorkerAlone(workerVars(stub.url));
   url = worker.url;
 });
@@ -35,7 +31,7 @@ after(async () => {
 
 type Bytes = Buffer | string;
 
-/** The bytes of a text in which a character is a byte. */
+/** One byte for each character. */
 function latin1(text: string): Buffer {
   return Buffer.from(text, "latin1");
 }
@@ -44,7 +40,7 @@ function join(...parts: Bytes[]): Buffer {
   return Buffer.concat(parts.map((part) => Buffer.from(part as string)));
 }
 
-/** What the text says, or nothing if it is no JSON. */
+/** The text's value, or nothing if it is not JSON. */
 function parse(body: Buffer): { value: unknown } | undefined {
   if (!isUtf8(body)) return undefined;
   try {
@@ -54,7 +50,7 @@ function parse(body: Buffer): { value: unknown } | undefined {
   }
 }
 
-/** The title that is stored for this one, or nothing if it can't be one. */
+/** The title as it is stored, or nothing if it is not valid. */
 function stored(title: unknown): string | undefined {
   if (typeof title !== "string" || /\p{Surrogate}/u.test(title) || title.includes("\0")) return undefined;
   const trimmed = title.replace(/^\p{White_Space}+|\p{White_Space}+$/gu, "");
@@ -67,7 +63,7 @@ interface Sending {
   body: Buffer;
 }
 
-/** Sends each and holds the answer against what JSON.parse makes of it. Counts the answers by their code, or status. */
+/** Sends each body, compares the answer with JSON.parse's verdict and counts the answers. */
 async function judge(sendings: Sending[]): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   await inParallel(sendings, 8, async ({ method, body }) => {
@@ -80,7 +76,7 @@ async function judge(sendings: Sending[]): Promise<Record<string, number>> {
     let outcome: string;
     if (parsed && title !== undefined) {
       assert.ok(answered.status < 300, shown);
-      // The Worker's reading of the text went to the database and came back.
+      // The stub returns the title that the Worker parsed.
       assert.equal(assertOk(answered, method === "POST" ? 201 : 200).title, title, shown);
       outcome = "accepted";
     } else {
@@ -97,7 +93,7 @@ function posts(...bodies: Buffer[]): Sending[] {
   return bodies.map((body) => ({ method: "POST", body }));
 }
 
-/** As the whole body, as a title (without the brackets that it may have), as the value of a member that is none of a note's. */
+/** The text as the whole body, as a title (without its brackets) and as the value of an unknown member. */
 function everywhere(text: Bytes): Sending[] {
   const bytes = join(text);
   const bare = bytes.at(0) === 0x5b && bytes.at(-1) === 0x5d ? bytes.subarray(1, -1) : bytes;
@@ -108,14 +104,14 @@ function everywhere(text: Bytes): Sending[] {
   ];
 }
 
-test("every text of the JSON test suite is told for what it is, wherever it stands", async (context) => {
+test("every text of the JSON test suite is judged as JSON.parse does", async (context) => {
   const suite: { texts: Record<string, string> } = JSON.parse(await readFile(new URL("../vectors/json.json", import.meta.url), "utf8"));
   const texts = new Map(Object.entries(suite.texts).map(([name, text]) => [name, latin1(text)]));
-  // Two that are too long for a table.
+  // Two more that are too long for the file.
   texts.set("n_structure_100000_opening_arrays", latin1("[".repeat(100_000)));
   texts.set("n_structure_open_array_object", latin1('[{"":'.repeat(50_000)));
   for (const [name, text] of texts) {
-    // The judge agrees with the suite, or it would be none.
+    // JSON.parse agrees with the suite.
     if (!name.startsWith("i_")) assert.equal(parse(text) !== undefined, name.startsWith("y_"), name);
   }
   const sendings = [...texts.values()].flatMap(everywhere);
@@ -125,7 +121,7 @@ test("every text of the JSON test suite is told for what it is, wherever it stan
   for (const outcome of ["malformed_json", "validation_failed", "accepted"]) assert.ok(counts[outcome]! >= 30, outcome);
 });
 
-test("extremes are told for what they are, and the Worker lives on", async () => {
+test("extreme texts are judged right and do not end the Worker", async () => {
   const deep = 100_000;
   const texts = [
     `${"[".repeat(deep)}${"]".repeat(deep)}`,
@@ -145,29 +141,29 @@ test("extremes are told for what they are, and the Worker lives on", async () =>
   assertOk(await send(url, "GET", "/health", { signed: null }), 200);
 });
 
-test("of all bytes before or after a text only white space is let pass", async () => {
+test("only white space may stand before and after a text", async () => {
   const bytes = Array.from({ length: 256 }, (_, byte) => Buffer.from([byte]));
   const note = '{"title":"t"}';
   const counts = await judge(posts(...bytes.flatMap((byte) => [join(byte, note), join(note, byte)])));
   assert.deepEqual(counts, { accepted: 2 * 4, malformed_json: 2 * 252 });
 });
 
-test("of all bytes within a string those are let pass that JSON and UTF-8 allow", async () => {
+test("a string takes the bytes that JSON and UTF-8 allow", async () => {
   const bytes = Array.from({ length: 256 }, (_, byte) => Buffer.from([byte]));
   const counts = await judge(posts(...bytes.map((byte) => join('{"title":"a', byte, 'b"}'))));
-  // Neither control characters nor a quotation mark, a backslash that escapes b, and no half of a character.
+  // All but control characters, the quotation mark and bytes that are not ASCII.
   assert.deepEqual(counts, { accepted: 0x80 - 0x20 - 1, malformed_json: 0x80 + 0x20 + 1 });
 });
 
-test("of all escapes those exist that JSON has", async () => {
+test("only the escapes of JSON are accepted", async () => {
   const ascii = Array.from({ length: 0x5f }, (_, n) => String.fromCharCode(0x20 + n));
   const hex = ["u", "u0", "u00", "u004", "u00g1", "u 041", "u+041", "u-041", "U0041", "u0041", "u00E9", "u00e9", "x41", "u{41}", "u{1F600}", "ud83d", "ude00", "ud83d\\ude00", "ude00\\ud83d", "ud83d\\u0041", "u0000", "uffff"];
   const counts = await judge(posts(...[...ascii, ...hex].map((escape) => join(`{"title":"a\\${escape}"}`))));
-  // Eight of one letter; of the others a lone surrogate or a NUL has no value, and the rest is no JSON.
+  // Eight have one letter. Lone surrogates and NUL are invalid values; the rest is not JSON.
   assert.deepEqual(counts, { accepted: 8 + 5, validation_failed: 5, malformed_json: ascii.length + hex.length - 8 - 5 - 5 });
 });
 
-test("no UTF-8 but UTF-8, and no byte order mark", async () => {
+test("only UTF-8 without a byte order mark is accepted", async () => {
   const wrong: Record<string, string> = {
     "overlong NUL": "\xc0\x80", "overlong slash": "\xc0\xaf", "overlong in three": "\xe0\x80\xaf", "overlong in four": "\xf0\x80\x80\xaf", "a surrogate": "\xed\xa0\x80",
     "a pair of surrogates": "\xed\xa0\xbd\xed\xb8\x80", "beyond Unicode": "\xf4\x90\x80\x80", "five bytes": "\xf8\x88\x80\x80\x80", "six bytes": "\xfc\x84\x80\x80\x80\x80",
@@ -189,7 +185,7 @@ test("no UTF-8 but UTF-8, and no byte order mark", async () => {
   assert.deepEqual(counts, { malformed_json: Object.keys(wrong).length * 4 + 3 * 3 + 4, accepted: right.length });
 });
 
-test("a NUL is no JSON as a byte, and no text as an escape", async () => {
+test("a NUL is malformed_json as a byte, invalid as an escape", async () => {
   for (const [body, code, at] of [
     ['{"title":"a\0b"}', "malformed_json"],
     ['{"title":"t"\0}', "malformed_json"],
@@ -204,16 +200,17 @@ test("a NUL is no JSON as a byte, and no text as an escape", async () => {
   }
 });
 
-test("a name that comes twice is refused, however it is spelled", async () => {
+test("a repeated member is refused in every spelling", async () => {
   stub.received.length = 0;
   for (const [body, ...expected] of [
     ['{"title":"a","title":"a"}', "/title duplicate"],
     ['{"title":"a","\\u0074itle":"b"}', "/title duplicate"],
     ['{"t\\u0069tle":"a","titl\\u0065":"b"}', "/title duplicate"],
-    ['{"title":null,"title":"a"}', "/title type", "/title duplicate"],
+    ['{"title":null,"title":"a"}', "/title duplicate"],
     ['{"title":"a","body":"","body":"b"}', "/body duplicate"],
-    ['{"title":"a","title":"b","title":"c"}', "/title duplicate", "/title duplicate"],
-    ['{"title":"a","x":1,"x":2}', "/x unknown", "/x unknown"],
+    ['{"title":"a","title":"b","title":"c"}', "/title duplicate"],
+    ['{"x":1,"body":"","body":1,"title":"a","title":"b"}', "/title duplicate", "/body duplicate", "/x unknown"],
+    ['{"title":"a","x":1,"x":2}', "/x unknown"],
     ['{"title":"a","x":{"title":"b","title":"c"}}', "/x unknown"],
   ] as const) {
     for (const [method, target] of [["POST", "/v1/notes"], ["PUT", NOTE], ["PATCH", NOTE]] as const) {

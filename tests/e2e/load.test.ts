@@ -1,5 +1,5 @@
-// A load of mixed faults, in front of real Postgres: whatever breaks, every answer is a documented one, what was
-// acknowledged is there, and nothing is there twice.
+// A load of mixed faults in front of real Postgres: every answer is documented, every acknowledged write is there, and no
+// write is there twice.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -8,17 +8,19 @@ import { after, before, test } from "node:test";
 import { createNonce, type Answer } from "../../client/src/index.ts";
 import { readDescription, type Description } from "./documented.ts";
 import { FAULTS, randomly, startFlaky, type Flaky } from "./flaky.ts";
-import { answer, assertOk, assertProblem, headersOf, open, send, type Sent } from "./http.ts";
+import { answer, assertOk, assertProblem, begun, headersOf, open, read, send, type Sent } from "./http.ts";
 import { inParallel } from "./parallel.ts";
 import { startStack, startWorkerAlone, workerVars, type LoggedWorker, type Stack } from "./support.ts";
 
 const UPSTREAM_TIMEOUT = 2500;
+/** Bytes of a list after which this client gives up. */
+const LIST_MAX = 4 * 1024 * 1024;
 const WIDTH = 16;
 /** One in four requests to Supabase meets a fault. */
 const PROBABILITY = 0.25;
 const SEED = 20_261_122;
 
-/** Notes of one request each, notes of many, and in between reading and what is refused at the doors. */
+/** Notes that one request makes, notes that many requests change, reads and refused requests. */
 const POSTS = 700;
 const CHAINS = 25;
 const LINKS = 30;
@@ -43,15 +45,15 @@ after(async () => {
   await stack?.stop();
 });
 
-/** What came of all requests, as `status code`. */
+/** How often each `status code` was answered. */
 const outcomes: Record<string, number> = {};
 let slowest = 0;
 
-/** What an answer of the upstream's that is none may come to. */
+/** The problems of a broken answer of the upstream: whether the write was carried out is unknown. */
 const UNKNOWN = ["upstream_invalid", "upstream_unavailable", "upstream_timeout"] as const;
 type Outcome = { answer: Answer; known: true } | { answer?: Answer; known: false };
 
-/** Sends a request of Alice's and holds its answer against the table of problems and the document. */
+/** Sends a request of Alice's and checks the answer against the table of problems and the document. */
 async function ask(method: string, target: string, json?: unknown, signed: Sent["signed"] = {}): Promise<Outcome> {
   const began = Date.now();
   const body = json === undefined ? undefined : JSON.stringify(json);
@@ -60,11 +62,44 @@ async function ask(method: string, target: string, json?: unknown, signed: Sent[
   return judge(method, target, answered);
 }
 
+function count(outcome: string): void {
+  outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+}
+
+/** Reads a page of Alice's. Its body is passed on unread, so it may break off, be no JSON or never end. */
+async function list(target: string): Promise<void> {
+  const request = open(worker.url, "GET", target, headersOf("GET", target, { token: stack.alice.token }));
+  request.end();
+  const response = await begun(request);
+  if (response.statusCode !== 200) return void judge("GET", target, await read(response));
+  const patience = setTimeout(() => response.destroy(), UPSTREAM_TIMEOUT);
+  let bytes = 0;
+  response.on("data", (chunk: Buffer) => (bytes += chunk.length) > LIST_MAX && response.destroy());
+  try {
+    const answered = await read(response);
+    if (isJson(answered.body)) judge("GET", target, answered);
+    else count("200 with a broken body");
+  } catch {
+    count("200 that broke off");
+  } finally {
+    clearTimeout(patience);
+  }
+}
+
+function isJson(body: string): boolean {
+  try {
+    JSON.parse(body);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function judge(method: string, target: string, answered: Answer): Outcome {
   description.assertDocumented(method, target, answered);
   const code = answered.status < 400 ? undefined : JSON.parse(answered.body).code;
   const outcome = code === undefined ? String(answered.status) : `${answered.status} ${code}`;
-  outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+  count(outcome);
   if (code === undefined) return { answer: answered, known: true };
   assertProblem(answered, code);
   assert.doesNotMatch(answered.body, /SECRET|html|127\.0\.0\.1/);
@@ -73,16 +108,16 @@ function judge(method: string, target: string, answered: Answer): Outcome {
   return { answer: answered, known };
 }
 
-// Notes of one request each
+// Notes that one request makes
 
 interface Posted {
   title: string;
   body: string;
-  /** The id that was acknowledged, if it was. */
+  /** The acknowledged id, if there is one. */
   id?: string;
 }
 
-/** Creates a note; some are sent twice at once under one signature, of some the client goes away. */
+/** Creates a note. Some are sent twice at once with one signature; some clients disconnect. */
 async function post(index: number): Promise<Posted> {
   const note: Posted = { title: `post ${index} ${randomUUID()}`, body: `${index}` };
   const json = { title: note.title, body: note.body };
@@ -96,7 +131,7 @@ async function post(index: number): Promise<Posted> {
     await new Promise((resolve) => setTimeout(resolve, random() * 60));
     request.destroy();
     await response;
-    outcomes["client gone"] = (outcomes["client gone"] ?? 0) + 1;
+    count("client gone");
     return note;
   }
   const signed = { nonce: createNonce(), timestamp: Math.floor(Date.now() / 1000) };
@@ -112,7 +147,7 @@ async function post(index: number): Promise<Posted> {
   return note;
 }
 
-// What is refused at the doors
+// Refused requests
 
 const REFUSALS: [code: Parameters<typeof assertProblem>[1], sent: Sent][] = [
   ["app_guard_rejected", { signed: null }],
@@ -130,20 +165,19 @@ async function refused(index: number): Promise<void> {
   const answered = await send(worker.url, "POST", "/v1/notes", { token: stack.alice.token, body: '{"title":"refused"}', ...sent });
   description.assertDocumented("POST", "/v1/notes", answered);
   assertProblem(answered, code);
-  const outcome = `${answered.status} ${code}`;
-  outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+  count(`${answered.status} ${code}`);
 }
 
 // Notes that change
 
-/** A note as the database may hold it, or that there is none. */
+/** A note as the database may have it; undefined if there is none. */
 type State = { version: number; body: string; deleted: boolean } | undefined;
 
 interface Link {
   method: string;
   path: string;
   json?: { title: string; body: string };
-  /** What it answers in this state, and what it leaves behind. */
+  /** The answer in this state, and the state afterwards. */
   does(state: State): [status: number, next: State];
 }
 
@@ -169,11 +203,11 @@ function links(id: string): ((body: string) => Link)[] {
 
 interface Chain {
   id: string;
-  /** All states that agree with all answers so far. */
+  /** All states that agree with the answers so far. */
   possible: State[];
 }
 
-/** A note that is changed again and again, one request after another. */
+/** A note that is changed by one request after another. */
 async function chain(): Promise<Chain> {
   const id = randomUUID();
   const kinds = links(id);
@@ -201,22 +235,22 @@ async function chain(): Promise<Chain> {
   return { id, possible };
 }
 
-test("2,000 requests through faults of every class: documented answers, no panic, no acknowledged write lost, none there twice", async (context) => {
+test("2,000 requests through all faults lose and repeat no write", async (context) => {
   const began = Date.now();
-  const reads = ["/v1/notes", "/v1/notes?limit=100", "/v1/notes?state=deleted", "/v1/me"];
+  const reads = ["/v1/notes", "/v1/notes?limit=100", "/v1/notes?state=deleted"];
   const [chains, posted] = await Promise.all([
     inParallel(Array(CHAINS).fill(0), WIDTH / 2, chain),
     inParallel(Array(POSTS).fill(0), WIDTH / 2, (_, index) => post(index)),
     inParallel(Array(REFUSED).fill(0), 1, (_, index) => refused(index)),
-    inParallel(Array(READS).fill(0), 1, (_, index) => ask("GET", reads[index % reads.length]!)),
+    inParallel(Array(READS).fill(0), 1, (_, index) => list(reads[index % reads.length]!)),
   ]);
   const total = Object.values(outcomes).reduce((sum, count) => sum + count, 0);
   context.diagnostic(`counted: ${total} requests in ${Math.round((Date.now() - began) / 1000)} s, the slowest ${slowest} ms: ${JSON.stringify(outcomes)}`);
-  context.diagnostic(`counted: ${flaky.untouched} statements untouched, faults: ${JSON.stringify(flaky.met)}`);
+  context.diagnostic(`counted: ${flaky.untouched} requests untouched, faults: ${JSON.stringify(flaky.met)}`);
   assert.ok(total >= 2000, `${total} requests`);
   assert.deepEqual(Object.keys(FAULTS).filter((name) => !flaky.met[name]), [], "every class was met");
 
-  // What is in the database, past the proxy.
+  // The rows in the database, read past the proxy.
   const rows = await stack.sql("select id, user_id, title, body, version, deleted_at is not null as deleted from public.notes");
   assert.ok(rows.every(({ user_id }) => user_id === stack.alice.id));
 
@@ -231,7 +265,7 @@ test("2,000 requests through faults of every class: documented answers, no panic
   }
   const acknowledged = posted.filter(({ id }) => id !== undefined).length;
   context.diagnostic(`counted: ${posted.length} notes posted, ${acknowledged} acknowledged and there once each; of the others ${unheard} are there, once each`);
-  // On a busy machine more of them are late. But neither may be so rare that it shows nothing.
+  // Neither may be so rare that the test shows nothing.
   assert.ok(acknowledged > POSTS / 4 && unheard > 0);
 
   for (const { id, possible } of chains) {
@@ -241,7 +275,7 @@ test("2,000 requests through faults of every class: documented answers, no panic
   }
   assert.equal(rows.length, acknowledged + unheard + chains.filter(({ id }) => rows.some((row) => row["id"] === id)).length, "nothing else is there");
 
-  // No trap in the Worker, which would end it and whatever it has under way.
+  // No trap in the Worker.
   assert.deepEqual(worker.logs.filter((line) => /RuntimeError|unreachable|panicked/.test(line)), []);
   const lines = worker.logs.map((line) => JSON.parse(line)).filter(({ event }) => event === "request");
   assert.deepEqual(lines.filter(({ status }) => status === 500), []);
@@ -249,12 +283,12 @@ test("2,000 requests through faults of every class: documented answers, no panic
   assert.equal(answer?.status, 200, "the Worker is alive");
 });
 
-test("a POST that is repeated under its Idempotency-Key until it is answered is one note, whatever was lost on the way", async (context) => {
+test("a POST repeated under its key until it is answered is one note", async (context) => {
   const tries = await inParallel(Array(60).fill(0), WIDTH / 2, async () => {
     const [title, key] = [`once ${randomUUID()}`, randomUUID()];
     const body = JSON.stringify({ title });
     for (let tries = 1; ; tries++) {
-      // Now and then two of them at once, as an app does that gave up waiting.
+      // Sometimes two at once, like an app that gave up waiting.
       const sends = random() < 0.3 ? 2 : 1;
       const answers = await Promise.all(
         Array.from({ length: sends }, async () => {

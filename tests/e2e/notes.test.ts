@@ -1,10 +1,11 @@
-// Every route of the API for one signed-in user: what it does, and each way in which it says no.
+// Every route of notes for one signed-in user.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, beforeEach, test } from "node:test";
 
-import { AirlockProblem, type Note } from "../../client/src/index.ts";
+import { AirlockProblem, type Row } from "../../client/src/index.ts";
+import type { Declaration } from "../../client/test/generated.ts";
 import { assertOk, assertProblem, requestId } from "./http.ts";
 import { app, caller, startStack, type Stack } from "./support.ts";
 
@@ -20,7 +21,7 @@ before(async () => {
 after(() => stack?.stop());
 beforeEach(() => stack.sql("delete from public.notes"));
 
-type WireNote = Omit<Note, "etag">;
+type WireNote = Omit<Row<"notes", Declaration>, "etag">;
 
 async function create(json: object = { title: "a" }, as = alice): Promise<WireNote> {
   return assertOk(await as("POST", "/v1/notes", json), 201);
@@ -40,7 +41,7 @@ function matching(tag: string) {
   return { headers: { "If-Match": tag } };
 }
 
-/** The note as it is stored, past all policies. */
+/** The stored row, past all policies. */
 async function stored({ id }: { id: string }): Promise<Record<string, unknown>> {
   const [row] = await stack.sql("select *, xmin::text from public.notes where id = $1", [id]);
   return row ?? assert.fail(`${id} is not stored`);
@@ -50,7 +51,7 @@ const nobodys = { id: "00000000-0000-4000-8000-000000000000" };
 
 // Create
 
-test("a created note has every member, its place and its tag", async () => {
+test("a created note has all members, Location and ETag", async () => {
   const answer = await alice("POST", "/v1/notes", { title: "Groceries", body: "milk" });
   const note = assertOk(answer, 201);
   assert.deepEqual(Object.keys(note), ["id", "title", "body", "version", "created_at", "updated_at", "deleted_at"]);
@@ -69,7 +70,7 @@ test("an absent body is empty", async () => {
   assert.equal((await create({ title: "a" })).body, "");
 });
 
-test("a title is trimmed of all of Unicode's White_Space and of nothing else", async () => {
+test("a title is trimmed of Unicode White_Space alone", async () => {
   const space = "\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000";
   assert.equal((await create({ title: `${space}a${space}b${space}` })).title, `a${space}b`);
   for (const kept of ["\u200b", "\ufeff", "\u180e", "\u2060", "\u001c", "\u001f"]) {
@@ -78,7 +79,7 @@ test("a title is trimmed of all of Unicode's White_Space and of nothing else", a
   for (const blank of ["", space]) assertProblem(await alice("POST", "/v1/notes", { title: blank }), "validation_failed");
 });
 
-test("limits are counted in characters, not in bytes or UTF-16 units", async () => {
+test("limits count characters, not bytes or UTF-16 units", async () => {
   for (const character of ["a", "👩", "\u0301", "\u200d", "￿"]) {
     const longest = { title: character.repeat(200), body: character.repeat(20_000) };
     const note = await create(longest);
@@ -90,7 +91,7 @@ test("limits are counted in characters, not in bytes or UTF-16 units", async () 
   }
 });
 
-test("a JSON text may be escaped, ordered and spaced as it likes", async () => {
+test("JSON may be escaped, ordered and spaced freely", async () => {
   const body = ' \r\n{ "body" :\t"\\ud83d\\ude00\\/\\b" , "\\u0074itle":"\\u00e9" } \n';
   const note = assertOk(await alice("POST", "/v1/notes", undefined, { body }), 201);
   assert.deepEqual([note.title, note.body], ["é", "😀/\b"]);
@@ -98,7 +99,7 @@ test("a JSON text may be escaped, ordered and spaced as it likes", async () => {
 
 // Read
 
-test("a note is read with its tag, and HEAD gives the same without the body", async () => {
+test("GET has the ETag, and HEAD the same without the body", async () => {
   const note = await create();
   const get = await alice("GET", path(note));
   assert.deepEqual(assertOk(get, 200), note);
@@ -108,7 +109,7 @@ test("a note is read with its tag, and HEAD gives the same without the body", as
   assert.equal(head.headers.get("etag"), '"1"');
 });
 
-test("a client that has the note gets a 304 with the tag and nothing else", async () => {
+test("If-None-Match with the current tag gives 304", async () => {
   const note = await create();
   for (const tags of ['"1"', 'W/"1"', '"7", "1"', '"x,y" ,W/"1"', "*"]) {
     for (const method of ["GET", "HEAD"]) {
@@ -122,7 +123,7 @@ test("a client that has the note gets a 304 with the tag and nothing else", asyn
   }
 });
 
-test("a note that is missing or deleted can't be read", async () => {
+test("a missing or deleted note is not_found", async () => {
   for (const note of [nobodys, await deleted()]) {
     assertProblem(await alice("GET", path(note)), "not_found");
     assertProblem(await alice("GET", path(note), undefined, { headers: { "If-None-Match": "*" } }), "not_found");
@@ -132,7 +133,7 @@ test("a note that is missing or deleted can't be read", async () => {
 
 // List
 
-/** Notes that were all created in the same microsecond, but for every fourth. */
+/** Notes of the same microsecond, except every fourth. */
 async function ties(count: number): Promise<string[]> {
   await stack.sql("alter table public.notes disable trigger user");
   const rows = await stack.sql(
@@ -159,7 +160,7 @@ async function pages(query: string): Promise<string[][]> {
   return all;
 }
 
-test("pages show every note once, newest first, whatever notes share a time", async () => {
+test("pages have every note once, also with equal times", async () => {
   const order = await ties(23);
   for (const [limit, sizes] of [[1, 23], [5, 5], [22, 2], [23, 1], [100, 1]] as const) {
     const seen = await pages(`limit=${limit}`);
@@ -169,7 +170,7 @@ test("pages show every note once, newest first, whatever notes share a time", as
   assert.equal((await pages("state=active"))[0]?.length, 20, "the default");
 });
 
-test("a note that is written while somebody pages moves nothing", async () => {
+test("a note that is written meanwhile moves no page", async () => {
   const order = await ties(6);
   const first = assertOk(await alice("GET", "/v1/notes?limit=3"), 200);
   await create();
@@ -179,14 +180,14 @@ test("a note that is written while somebody pages moves nothing", async () => {
   assert.equal(second.next_cursor, null);
 });
 
-test("deleted notes are in the list of deleted ones alone", async () => {
+test("deleted notes show only under state=deleted", async () => {
   const [live, gone] = [await create(), await deleted()];
   assert.deepEqual(await pages("limit=1"), [[live.id]]);
   assert.deepEqual(await pages("state=active"), [[live.id]]);
   assert.deepEqual(await pages("state=deleted&limit=1"), [[gone.id]]);
 });
 
-test("an empty list is a list, and HEAD gives it without the body", async () => {
+test("an empty list is a page, and HEAD has no body", async () => {
   assert.deepEqual(assertOk(await alice("GET", "/v1/notes"), 200), { data: [], next_cursor: null });
   const head = await alice("HEAD", "/v1/notes");
   assert.deepEqual([head.status, head.body, head.headers.get("content-type")], [200, "", "application/json"]);
@@ -232,7 +233,7 @@ test("PUT with If-None-Match: * creates and never replaces", async () => {
   }
 });
 
-test("an id that is no live note of the caller is a conflict, and nothing changes", async () => {
+test("PUT of an id that is not a live own note is a conflict", async () => {
   for (const [whose, note] of [["bob's", await create({ title: "b" }, bob)], ["deleted", await deleted()]] as const) {
     const before = await stored(note);
     for (const options of [{}, { headers: { "If-None-Match": "*" } }]) {
@@ -257,7 +258,7 @@ test("PATCH changes the given fields, in both media types", async () => {
   assert.equal(assertOk(await alice("PATCH", path(note), { title: "d" }), 200).version, 4, "a change that changes nothing");
 });
 
-test("PATCH, DELETE and restore of a missing note are 404, PATCH of a deleted one too", async () => {
+test("PATCH, DELETE and restore of a missing note are 404", async () => {
   for (const options of [{}, matching("*"), matching('"1"')]) {
     assertProblem(await alice("PATCH", path(nobodys), { title: "b" }, options), "not_found");
     assertProblem(await alice("DELETE", path(nobodys), undefined, options), "not_found");
@@ -266,7 +267,7 @@ test("PATCH, DELETE and restore of a missing note are 404, PATCH of a deleted on
   }
 });
 
-test("a write whose If-Match does not hold changes nothing and shows the note as it is", async () => {
+test("a failed If-Match changes nothing and shows the current note", async () => {
   const note = await create();
   const current = assertOk(await alice("PATCH", path(note), { body: "newer" }), 200);
   const before = await stored(note);
@@ -284,7 +285,7 @@ test("a write whose If-Match does not hold changes nothing and shows the note as
   assert.deepEqual(await stored(note), before);
 });
 
-test("a tag that no version column can hold is a tag that does not match", async () => {
+test("a tag beyond any version does not match", async () => {
   const note = await create();
   for (const tag of ['"2147483647"', '"2147483648"', '"9223372036854775807"', '"9223372036854775808"']) {
     assertProblem(await alice("PATCH", path(note), { title: "b" }, matching(tag)), "version_mismatch");
@@ -318,7 +319,7 @@ test("restore undoes a deletion, and leaves a live note as it is", async () => {
   assert.deepEqual(assertOk(await alice("GET", path(note)), 200), restored);
 });
 
-test("repeating a DELETE or a restore with the tag that it had succeeds, as its answer may have been lost", async () => {
+test("a repeated DELETE or restore with its old tag succeeds", async () => {
   const note = await create();
   for (const _ of [1, 2]) assert.equal((await alice("DELETE", path(note), undefined, matching('"1"'))).status, 204);
   for (const _ of [1, 2]) {
@@ -326,7 +327,7 @@ test("repeating a DELETE or a restore with the tag that it had succeeds, as its 
   }
 });
 
-test("a deleted note whose version is another stays deleted", async () => {
+test("restore with another version leaves the note deleted", async () => {
   const note = await deleted();
   const answer = await alice("POST", `${path(note)}/restore`, undefined, matching('"1"'));
   const { current } = assertProblem(answer, "version_mismatch") as { current: WireNote };
@@ -335,9 +336,9 @@ test("a deleted note whose version is another stays deleted", async () => {
   assertProblem(await alice("GET", path(note)), "not_found");
 });
 
-// Together
+// Concurrency
 
-test("of many changes of one version exactly one wins", async () => {
+test("of 12 changes of one version exactly one wins", async () => {
   const note = await create();
   const bodies = Array.from({ length: 12 }, (_, n) => ({ body: `${n}` }));
   const answers = await Promise.all(bodies.map((body) => alice("PATCH", path(note), body, matching('"1"'))));
@@ -365,7 +366,7 @@ test("many DELETEs of one note all succeed and delete it once", async () => {
   assert.equal((await stored(note))["version"], 2);
 });
 
-// The app's client, and who it is
+// The app's client
 
 test("the client does all of it", async () => {
   const { me, notes } = app(stack.url, stack.alice.token);

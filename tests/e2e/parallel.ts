@@ -1,6 +1,6 @@
-// Many requests, some of them at once.
+// Many requests, a few at a time.
 
-/** Does `work` for every item, `width` at a time. What comes of them, in the items' order. */
+/** Does `work` for every item, `width` at a time. Returns the results in the items' order. */
 export async function inParallel<Item, Result>(
   items: readonly Item[],
   width: number,

@@ -1,11 +1,11 @@
-// Published notes: what everybody with the app may read, from when to when, and that nobody learns whose it is.
+// Published notes: everybody with the app may read them, and nobody learns whose they are.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
 import type { Answer, RequestOptions } from "../../client/src/index.ts";
 import { assertOk, assertProblem, logOf, send, withoutId } from "./http.ts";
-import { json, ROW, withStub } from "./stub.ts";
+import { functionOf, functions, ROW, withStub } from "./stub.ts";
 import { caller, startStack, withWorker, workerVars, type Stack } from "./support.ts";
 
 let stack: Stack;
@@ -20,7 +20,7 @@ before(async () => {
   anybody = caller(stack.url);
 });
 after(() => stack?.stop());
-beforeEach(() => stack.sql("delete from public.organizations; delete from public.notes"));
+beforeEach(() => stack.sql("delete from airlock.organizations; delete from public.notes"));
 
 async function draft(): Promise<string> {
   return assertOk(await alice("POST", "/v1/notes", { title: "News", body: "of today" }), 201).id;
@@ -42,18 +42,18 @@ function header(name: string, value: string): RequestOptions {
 
 const MISSING = "00000000-0000-4000-8000-000000000000";
 
-test("a published note is read without a user, and says nothing of its author", async () => {
+test("a published note needs no user and names no author", async () => {
   const id = await published();
   const answer = await read(id);
   assert.equal(answer.status, 200, answer.body);
   const note = JSON.parse(answer.body);
-  assert.deepEqual(Object.keys(note), ["id", "title", "body", "version", "updated_at", "published_at"]);
+  assert.deepEqual(Object.keys(note), ["id", "title", "body", "version", "published_at", "updated_at"]);
   assert.deepEqual([note.id, note.title, note.body, note.version], [id, "News", "of today", 2]);
   assert.deepEqual([answer.headers.get("etag"), answer.headers.get("content-type")], ['"2"', "application/json"]);
   assert.ok(!answer.body.includes(stack.alice.id));
 });
 
-test("it may be kept for a minute, and asked for again by its tag", async () => {
+test("a published note may be cached for a minute and has an ETag", async () => {
   const id = await published();
   const kept = "public, max-age=60";
   const get = await read(id);
@@ -70,7 +70,7 @@ test("it may be kept for a minute, and asked for again by its tag", async () => 
   assert.deepEqual([changed.status, JSON.parse(changed.body).body, changed.headers.get("etag")], [200, "of tomorrow", '"3"']);
 });
 
-test("a draft, one that was taken back or deleted, and a missing one are the same 404, which is not kept", async () => {
+test("draft, unpublished, deleted and missing notes are one 404", async () => {
   const missing = await read(MISSING);
   assertProblem(missing, "not_found");
   const back = await published();
@@ -90,7 +90,7 @@ test("a deleted note that is restored is published as it was", async () => {
   assert.equal((await read(id)).status, 200);
 });
 
-test("publishing what is published leaves it as it is, and so does taking back what is not", async () => {
+test("publish of published and unpublish of unpublished do nothing", async () => {
   const id = await draft();
   const publish = `/v1/notes/${id}/publish`;
   const unpublish = `/v1/notes/${id}/unpublish`;
@@ -98,7 +98,7 @@ test("publishing what is published leaves it as it is, and so does taking back w
     [unpublish, {}, 1],
     [unpublish, header("If-Match", '"9"'), 1],
     [publish, header("If-Match", '"1"'), 2],
-    // As its answer may have been lost.
+    // Again, as its answer may be lost.
     [publish, header("If-Match", '"1"'), 2],
     [publish, {}, 2],
     [unpublish, header("If-Match", '"2"'), 3],
@@ -114,13 +114,13 @@ test("publishing what is published leaves it as it is, and so does taking back w
   for (const path of [publish, unpublish]) assertProblem(await alice("POST", path), "not_found");
 });
 
-test("of many who publish at once one does, and all are answered with the note", async () => {
+test("of 20 publishes at once one changes the note", async () => {
   const id = await draft();
   const answers = await Promise.all(Array.from({ length: 20 }, () => alice("POST", `/v1/notes/${id}/publish`)));
   for (const answer of answers) assert.equal(assertOk(answer, 200).version, 2);
 });
 
-test("another user's note is published and taken back by nobody else", async () => {
+test("nobody else publishes or unpublishes a user's note", async () => {
   const [mine, open] = [await draft(), await published()];
   const rows = () => stack.sql("select *, xmin::text from public.notes order by id");
   const untouched = await rows();
@@ -133,13 +133,13 @@ test("another user's note is published and taken back by nobody else", async () 
       }
     }
   }
-  // What everybody reads is still not among bob's notes.
+  // A published note is not among Bob's own notes.
   assertProblem(await bob("GET", `/v1/notes/${open}`), "not_found");
   assert.deepEqual(assertOk(await bob("GET", "/v1/notes?state=published"), 200).data, []);
   assert.deepEqual(await rows(), untouched);
 });
 
-test("a list of published notes has the live ones of its place that are published", async () => {
+test("state=published lists live published notes of its place", async () => {
   await draft();
   const [open, gone] = [await published(), await published()];
   await alice("DELETE", `/v1/notes/${gone}`);
@@ -152,7 +152,7 @@ test("a list of published notes has the live ones of its place that are publishe
   assert.equal((await read(theirs)).status, 200);
 });
 
-test("a published note needs an app, and neither needs nor minds a user", async () => {
+test("a published note needs an app and ignores the token", async () => {
   const target = `/v1/public/notes/${await published()}`;
   assertProblem(await send(stack.url, "GET", target, { signed: null }), "app_guard_rejected");
   assertProblem(await send(stack.url, "GET", target, { token: stack.alice.token, signed: null }), "app_guard_rejected");
@@ -169,10 +169,10 @@ test("a published note needs an app, and neither needs nor minds a user", async 
   assertProblem(await send(stack.url, "GET", target, { headers: { "If-Match": "*" } }), "malformed_request");
 });
 
-test("no token goes to the database for it, whatever the client sent", async () => {
+test("no token is sent to the database for a published note", async () => {
   const { created_at: _, deleted_at: __, ...row } = ROW;
   const [request, ...more] = await withStub(async (stub) => {
-    stub.rest = json(200, [{ ...row, published_at: ROW.updated_at }]);
+    stub.rest = functions({ ...row, published_at: ROW.updated_at });
     await withWorker(workerVars(stub.url), {}, async ({ url }) => {
       const answer = await send(url, "GET", `/v1/public/notes/${ROW.id}`, { token: stack.alice.token, headers: { Cookie: "a=b", apikey: "mine" } });
       assert.equal(answer.status, 200, answer.body);
@@ -181,14 +181,15 @@ test("no token goes to the database for it, whatever the client sent", async () 
   });
   assert.deepEqual(more, []);
   assert.ok(request);
-  assert.equal(request.target, `/rest/v1/notes?select=id%2Ctitle%2Cbody%2Cversion%2Cupdated_at%2Cpublished_at&id=eq.${ROW.id}`);
+  assert.equal(functionOf(request), "airlock_published");
+  assert.deepEqual(JSON.parse(request.body), { resource: "notes", id: ROW.id });
   const { authorization, cookie, apikey } = request.headers;
   assert.deepEqual([authorization, cookie], [undefined, undefined]);
   assert.match(String(apikey), /^sb_publishable_/);
   assert.ok(!JSON.stringify(request).includes(stack.alice.token));
 });
 
-test("past the Worker anon finds what is published and nothing of whose it is", async () => {
+test("anon reads published notes past the Worker, without owners", async () => {
   const open = await published();
   await draft();
   const columns = "id,title,body,version,updated_at,published_at";
@@ -197,12 +198,12 @@ test("past the Worker anon finds what is published and nothing of whose it is", 
   for (const query of ["select=*", "select=user_id", "select=id,created_at", "select=id,org_id", `select=id&user_id=eq.${stack.alice.id}`, "select=id&order=created_at"]) {
     assert.equal((await stack.direct(null, `/notes?${query}`)).status, 401, query);
   }
-  for (const table of ["organizations", "organization_members", "organization_invitations", "my_organizations", "idempotency_keys"]) {
-    assert.equal((await stack.direct(null, `/${table}?select=*`)).status, 401, table);
+  for (const table of ["organizations", "members", "invitations", "idempotency_keys", "claims", "resources"]) {
+    assert.equal((await stack.direct(null, `/${table}?select=*`)).status, 404, table);
   }
 });
 
-test("its log line names the app, and neither a note nor a user, were one signed in", async () => {
+test("the log line of a published note names no note or user", async () => {
   const id = await published();
   const answer = await send(stack.url, "GET", `/v1/public/notes/${id}`, { token: stack.alice.token });
   const line = await logOf(stack.worker, answer);

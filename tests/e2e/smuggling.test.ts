@@ -1,4 +1,4 @@
-// Nothing but a title and a body gets from a client into a row, and nothing but its owner's token says whose it is.
+// Smuggling: only title and body get from a client into a row, and the token alone decides its owner.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -25,7 +25,7 @@ const rows = () => stack.sql("select *, xmin::text from public.notes order by id
 /** Every way to write a note. */
 const WAYS = () => [["POST", "/v1/notes"], ["PUT", note], ["PUT", `/v1/notes/${randomUUID()}`], ["PATCH", note]] as const;
 
-/** All ways refuse this body, and nothing was written. */
+/** Every write refuses this body and writes nothing. */
 async function refused(body: string, ...errors: string[]): Promise<void> {
   for (const [method, target] of WAYS()) {
     const problem = assertProblem(await alice(method, target, undefined, { body }), "validation_failed");
@@ -34,7 +34,7 @@ async function refused(body: string, ...errors: string[]): Promise<void> {
   assert.deepEqual(await rows(), table);
 }
 
-test("no member but title and body is taken, under any spelling and whatever it holds", async () => {
+test("members other than title and body are refused in any spelling", async () => {
   const smuggled: Record<string, unknown[]> = {
     user_id: [stack.bob.id, stack.alice.id, null],
     id: [randomUUID(), null],
@@ -55,35 +55,35 @@ test("no member but title and body is taken, under any spelling and whatever it 
   for (const name of [...new Set([...Object.keys(smuggled), "__proto__"])]) {
     for (const value of smuggled[name] instanceof Array ? smuggled[name] : [{ user_id: "x" }]) {
       const member = `${JSON.stringify(name)}:${JSON.stringify(value)}`;
-      // Before the others and after them, by turns.
+      // Before and after the other members.
       await refused(count++ % 2 ? `{"title":"t",${member}}` : `{${member},"title":"t","body":"b"}`, `/${name} unknown`);
     }
   }
   assert.ok(count > 30, `${count} members`);
 });
 
-test("escaped names are the names that they spell", async () => {
+test("escaped names are decoded", async () => {
   await refused(`{"title":"t","\\u0075ser_id":"${stack.bob.id}"}`, "/user_id unknown");
   await refused('{"title":"t","\\u0069\\u0064":"x","vers\\u0069on":9}', "/id unknown", "/version unknown");
 });
 
-test("a title or a body that is no string is no way in", async () => {
+test("a title or body that is not a string is refused", async () => {
   for (const value of ["null", "1", "true", "[]", '["t"]', "{}", `{"user_id":"${stack.bob.id}"}`, '{"title":"t"}']) {
     await refused(`{"title":${value}}`, "/title type");
     await refused(`{"title":"t","body":${value}}`, "/body type");
   }
 });
 
-test("one body is one note", async () => {
+test("a list of notes is refused", async () => {
   for (const body of ["[]", '[{"title":"t"}]', '[{"title":"a"},{"title":"b"}]', '"t"', "1", "null", "[[]]"]) await refused(body, " type");
 });
 
-test("a note's members that came from the Worker are not taken back as they are", async () => {
+test("a note as the Worker shows it is refused as a body", async () => {
   const current = assertOk(await alice("GET", note), 200);
   await refused(JSON.stringify(current), "/id unknown", "/version unknown", "/created_at unknown", "/updated_at unknown", "/deleted_at unknown");
 });
 
-test("no query and no header gets into a statement", async () => {
+test("no parameter or header reaches PostgREST", async () => {
   for (const query of ["user_id=eq.x", "columns=title,user_id", "on_conflict=id", "select=*", "or=(id.not.is.null)", "title=t"]) {
     for (const [method, target] of WAYS()) assertProblem(await alice(method, `${target}?${query.replaceAll(/[^\w.=-]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)}`, { title: "t" }), "validation_failed");
   }

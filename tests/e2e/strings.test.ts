@@ -1,4 +1,4 @@
-// What users write comes back byte by byte, through real Postgres; what can't be stored is refused with its place.
+// Texts through real Postgres: they come back byte by byte, or are refused with their pointer.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -34,7 +34,7 @@ const NAUGHTY: Record<string, string[]> = {
   "languages": ["\u7530\u4e2d\u3055\u3093\u306b\u3042\u3052\u3066\u4e0b\u3055\u3044", "\uc0ac\ud68c\uacfc\ud559\uc6d0 \uc5b4\ud559\uc5f0\uad6c\uc18c", "\u4e02\u3460\u5029", "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35", "\u0939\u093f\u0928\u094d\u0926\u0940", "\u10e5\u10d0\u10e0\u10d7\u10e3\u10da\u10d8", "\u0416\u0419\u0429\u044a\u044b\u044d", "\u1200\u1208\u1210", "\u1783\u17d2\u1798\u17c2\u179a", "\u2126\u2248\u00e7\u221a\u222b\u02dc\u00b5\u2264\u2265\u00f7", "\u02d9\u0250n\u0265\u0131\u0287", "\uff21\uff22\uff23"],
 };
 
-test("every kind of text that a user may write comes back byte by byte, as title and as body", async (context) => {
+test("texts of every kind come back byte by byte", async (context) => {
   const texts = Object.values(NAUGHTY).flat();
   assert.equal(new Set(texts).size, texts.length, "none twice");
   const trim = (text: string) => text.replace(/^\p{White_Space}+|\p{White_Space}+$/gu, "");
@@ -52,7 +52,7 @@ test("every kind of text that a user may write comes back byte by byte, as title
   const byId = (a: { id: string }, b: { id: string }) => (a.id < b.id ? -1 : 1);
   notes.sort(byId);
 
-  // A page has them side by side.
+  // And in a page.
   const listed: typeof notes = [];
   for (let cursor = ""; ; ) {
     const page = assertOk(await alice("GET", `/v1/notes?limit=100${cursor}`), 200);
@@ -62,7 +62,7 @@ test("every kind of text that a user may write comes back byte by byte, as title
   }
   assert.deepEqual(listed.sort(byId), notes);
 
-  // What reads the same in JSON may have been written in another way; bytes may not.
+  // Compared as bytes: equal JSON may have other bytes.
   const hex = (text: string) => Buffer.from(text).toString("hex");
   const rows = await stack.sql("select id, encode(convert_to(title, 'UTF8'), 'hex') as title, encode(convert_to(body, 'UTF8'), 'hex') as body from public.notes", []);
   assert.deepEqual((rows as typeof notes).sort(byId), notes.map(({ id, title, body }) => ({ id, title: hex(title), body: hex(body) })));
@@ -70,7 +70,7 @@ test("every kind of text that a user may write comes back byte by byte, as title
   assert.ok(texts.length >= 150);
 });
 
-test("a text that no note can have is refused with its place, and nothing is written", async () => {
+test("invalid texts are refused with their pointer", async () => {
   const before = await stack.sql("select count(*)::int as count from public.notes");
   for (const [json, ...errors] of [
     [{ title: "a\0b" }, "/title characters"],
@@ -90,7 +90,7 @@ test("a text that no note can have is refused with its place, and nothing is wri
   assert.deepEqual(await stack.sql("select count(*)::int as count from public.notes"), before);
 });
 
-test("a length is that of the trimmed text in characters, however many bytes, units or clusters that is", async () => {
+test("lengths count the characters of the trimmed text", async () => {
   const family = "\u{1f468}\u200d\u{1f469}\u200d\u{1f467}\u200d\u{1f466}";
   assert.equal([...family].length, 7);
   const full: Record<string, { title: string; body: string }> = {
@@ -105,7 +105,7 @@ test("a length is that of the trimmed text in characters, however many bytes, un
     assert.deepEqual([[...note.title].length, [...note.body].length], [200, 20_000], what);
     const { title, body } = assertOk(await alice("POST", "/v1/notes", note), 201);
     assert.deepEqual({ title, body }, note, what);
-    // Space around a title is not counted, within it it is; in a body all of it is.
+    // A title's surrounding space does not count; a body's does.
     const spaced = assertOk(await alice("POST", "/v1/notes", { title: ` \u3000\t${note.title}\n\u2003` }), 201);
     assert.equal(spaced.title, note.title, what);
     for (const more of [{ title: `${note.title}a` }, { title: `a ${[...note.title].slice(1).join("")}` }, { title: "t", body: `${note.body}a` }, { title: "t", body: ` ${note.body}` }]) {

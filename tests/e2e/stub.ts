@@ -1,4 +1,4 @@
-// A stand-in for Supabase, where the real one can't be made to misbehave, and tokens that it might have signed.
+// A stand-in for Supabase, for what the real one cannot be made to do, and tokens that it might have signed.
 
 import { createHmac, generateKeyPairSync, sign, type JsonWebKey, type KeyObject } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -15,14 +15,14 @@ export interface Received {
   body: string;
 }
 
-/** Answers a request, or does what a broken server does. */
+/** Answers a request, or breaks as a server may. */
 export type Handler = (request: Received, response: ServerResponse) => void;
 
 export interface Stub {
   url: string;
-  /** What it was asked, in order. */
+  /** All requests, in order. */
   received: Received[];
-  /** How it answers under `/rest/v1/`. */
+  /** How it answers under `/rest/v1/`; as the database's functions, unless a test changes it. */
   rest: Handler;
   /** How it answers for its key set. */
   keys: Handler;
@@ -44,7 +44,7 @@ export async function startStub(): Promise<Stub> {
   const stub: Stub = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     received: [],
-    rest: json(200, []),
+    rest: functions(),
     keys: json(200, { keys: [] }),
     async stop() {
       for (const socket of sockets) socket.destroy();
@@ -54,7 +54,7 @@ export async function startStub(): Promise<Stub> {
   return stub;
 }
 
-/** Has such a stand-in for as long as `work` takes. */
+/** Runs such a stand-in while `work` takes. */
 export async function withStub<T>(work: (stub: Stub) => Promise<T>): Promise<T> {
   const stub = await startStub();
   try {
@@ -69,23 +69,46 @@ export function json(status: number, body: unknown): Handler {
   return (_, response) => response.writeHead(status, { "content-type": "application/json; charset=utf-8" }).end(JSON.stringify(body));
 }
 
-/** These bytes on the connection, then its end, unless it is to hang. */
+/** Writes these lines to the connection and ends it, unless it shall hang. */
 export function bytes(lines: string[], { hang = false } = {}): Handler {
   return (_, { socket }) => {
     socket?.write(lines.join("\r\n"), () => hang || socket.end());
   };
 }
 
-/** A row of `notes` as hosted PostgREST writes it. */
+/** A note as the functions of the database return it. */
 export const ROW = {
   id: "7efe3d84-2d6a-4174-899e-8ffddea7a39a",
   title: "title",
   body: "body",
   version: 3,
-  created_at: "2026-11-22T12:15:40.76+00:00",
-  updated_at: "2026-11-22T12:15:41+00:00",
+  created_at: "2026-11-22T12:15:40.760000Z",
+  updated_at: "2026-11-22T12:15:41.000000Z",
   deleted_at: null as string | null,
 };
+
+/** The function that a request calls. */
+export function functionOf({ method, target }: Received): string {
+  return (method === "POST" && /^\/rest\/v1\/rpc\/(\w+)$/.exec(target)?.[1]) || "";
+}
+
+/** Answers as the functions of the database when all goes well, with this row; PUT replaces. */
+export function functions(row: object = ROW): Handler {
+  const results: Record<string, unknown> = {
+    airlock_list: { data: [row], next_cursor: null },
+    airlock_read: row,
+    airlock_create: { outcome: "created", row },
+    airlock_put: { outcome: "done", row },
+    airlock_change: { outcome: "done", row },
+    airlock_published: row,
+  };
+  return (request, response) => json(200, results[functionOf(request)] ?? null)(request, response);
+}
+
+/** An error as PostgREST reports it. */
+export function databaseError(status: number, code: string, message = "", details: string | null = null): Handler {
+  return json(status, { code, message, details, hint: null });
+}
 
 export interface Signer {
   alg: "ES256" | "RS256" | "HS256";
@@ -94,7 +117,7 @@ export interface Signer {
   jwk: JsonWebKey & Record<string, unknown>;
 }
 
-/** A new key under this name, and its public half. */
+/** A new key under this kid, with its public half. */
 export function newKey(kid: string, alg: "ES256" | "RS256" = "ES256", modulusLength = 2048): Signer {
   const { privateKey, publicKey } =
     alg === "ES256" ? generateKeyPairSync("ec", { namedCurve: "P-256" }) : generateKeyPairSync("rsa", { modulusLength });
@@ -105,13 +128,13 @@ export const legacy: Signer = { alg: "HS256", key: JWT_SECRET, jwk: {} };
 
 export const SUB = "7efe3d84-0000-4000-8000-8ffddea7a39a";
 
-/** What a token of a signed-in user says. */
+/** The claims of a signed-in user. */
 export function claims(changes: Record<string, unknown> = {}): Record<string, unknown> {
   const now = Math.floor(Date.now() / 1000);
   return { sub: SUB, role: "authenticated", aud: "authenticated", iat: now - 5, exp: now + 600, email: "user@example.com", ...changes };
 }
 
-/** A compact JWS of this payload; `header` changes what its header says, text stands for itself. */
+/** A compact JWS of this payload. `header` changes its header; a string is used as it is. */
 export function jws(signer: Signer, payload: unknown = claims(), header: Record<string, unknown> | string = {}): string {
   const encode = (part: unknown) => Buffer.from(typeof part === "string" ? part : JSON.stringify(part)).toString("base64url");
   const fields = typeof header === "string" ? header : { alg: signer.alg, ...(signer.kid && { kid: signer.kid }), typ: "JWT", ...header };

@@ -2,12 +2,14 @@
 // two users signed in by the real supabase-js, and the app's own client to sign requests.
 
 import { randomBytes } from "node:crypto";
-import { readdir, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile, rm } from "node:fs/promises";
 
 import { createClient } from "@supabase/supabase-js";
 
 import { createAirlock, type Airlock, type Answer, type RequestOptions } from "../../client/src/index.ts";
+import type { Declaration } from "../../client/test/generated.ts";
+import { checkedDeclaration, toJson } from "../../tools/declaration.ts";
+import { migration } from "../../tools/resource/migration.ts";
 import { startWorker, type Worker, type WorkerOptions } from "../../tools/stack/worker.ts";
 import type { Vars } from "../../tools/stack/vars.ts";
 import { startSupabase, type Supabase } from "../../tools/supabase.ts";
@@ -25,7 +27,7 @@ export interface User {
   id: string;
 }
 
-/** A Worker and what it has logged, line by line. */
+/** A Worker and its log lines. */
 export type LoggedWorker = Worker & { logs: string[] };
 
 export interface Stack {
@@ -36,12 +38,12 @@ export interface Stack {
   bob: User;
   /** The REST API itself, without the Worker, with this user's token; as anon without one. */
   direct(user: User | null, path: string, init?: RequestInit): Promise<Response>;
-  /** The rows that a query of the database's owner gives. */
+  /** Runs a query as the database's owner and returns its rows. */
   sql: Supabase["sql"];
   stop(): Promise<void>;
 }
 
-/** The variables of a Worker in front of `supabaseUrl`, which is patient: a slow machine is no fault of Supabase's. */
+/** The variables of a Worker in front of `supabaseUrl`. Its deadlines are far away, so that slow machines pass. */
 export function workerVars(supabaseUrl: string, overrides: Vars = {}): Vars {
   return {
     SUPABASE_URL: supabaseUrl,
@@ -59,7 +61,7 @@ export function workerVars(supabaseUrl: string, overrides: Vars = {}): Vars {
 
 interface GuardedApp {
   mode?: "off" | "report" | "enforce";
-  keys?: { id: string; secret: string }[];
+  keys?: readonly { id: string; secret: string; retired?: boolean; message?: string }[];
 }
 
 /** `APP_GUARD` for these apps. */
@@ -67,10 +69,16 @@ export function appGuard(apps: Record<string, GuardedApp>, defaultMode?: Guarded
   return JSON.stringify({ ...(defaultMode && { default: defaultMode }), apps });
 }
 
-/** A Worker alone, on a free port, in front of whatever `vars` names. Without limits it has room for everything. */
+/** The tests are about notes of users and organisations, whether airlock.toml has them or not. */
+const project = await checkedDeclaration();
+const asDeclared = project.organizations && project.resources.some(({ name }) => name === "notes");
+const notesFile = new URL("../resources/notes.toml", import.meta.url).pathname;
+const declaredNotes = asDeclared ? undefined : toJson(await readFile(notesFile, "utf8"));
+
+/** A Worker alone, on a free port, in front of the Supabase that `vars` names. Its limits are high unless given. */
 export async function startWorkerAlone(
   vars: Vars,
-  { limits, ...options }: Pick<WorkerOptions, "dataDir" | "standIns" | "wasm" | "without"> & { limits?: WorkerOptions["limits"] } = {},
+  { limits, ...options }: Pick<WorkerOptions, "declaration" | "inspector" | "standIns" | "wasm" | "without"> & { limits?: WorkerOptions["limits"] } = {},
 ): Promise<LoggedWorker> {
   const logs: string[] = [];
   const worker = await startWorker({
@@ -78,12 +86,13 @@ export async function startWorkerAlone(
     vars,
     limits: limits ?? { ip: 100_000, user: 100_000 },
     log: ({ message }) => logs.push(message),
+    declaration: declaredNotes,
     ...options,
   });
   return { ...worker, logs };
 }
 
-/** Has such a Worker for as long as `work` takes. */
+/** Runs such a Worker while `work` takes. */
 export async function withWorker<T>(vars: Vars, options: Parameters<typeof startWorkerAlone>[1], work: (worker: LoggedWorker) => Promise<T>): Promise<T> {
   const worker = await startWorkerAlone(vars, options);
   try {
@@ -93,17 +102,13 @@ export async function withWorker<T>(vars: Vars, options: Parameters<typeof start
   }
 }
 
-/** Overwrites what the objects of this class have stored under a Worker's data folder, so that they fail. */
-export async function damage(dataDir: string, className: string): Promise<void> {
-  const files = (await readdir(dataDir, { recursive: true })).filter((name) => /[0-9a-f]{64}\.sqlite(-wal)?$/.test(name) && name.includes(className));
-  if (files.length === 0) throw new Error(`${className} has stored nothing`);
-  for (const name of files) await writeFile(join(dataDir, name), randomBytes(65_536));
-}
-
-export async function startStack(overrides: Vars = {}): Promise<Stack> {
+/** With `declaration` (JSON) the Worker serves other resources than those of airlock.toml. */
+export async function startStack(overrides: Vars = {}, { declaration }: Pick<WorkerOptions, "declaration"> = {}): Promise<Stack> {
   const dataDir = await preparedFolder("airlock-e2e-");
   const supabase = await startSupabase({ port: 0, dataDir, jwtSecret: JWT_SECRET, publishableKey: PUBLISHABLE_KEY, secretKey: SECRET_KEY });
-  const worker = await startWorkerAlone(workerVars(supabase.url, overrides));
+  const [{ notes } = {}] = await supabase.sql("select to_regclass('public.notes') as notes");
+  if (!notes) for (const resource of (await checkedDeclaration(notesFile)).resources) await supabase.sql(migration(resource));
+  const worker = await startWorkerAlone(workerVars(supabase.url, overrides), declaration === undefined ? {} : { declaration });
   const [alice, bob] = [await signIn(supabase.url, "alice"), await signIn(supabase.url, "bob")];
   return {
     url: worker.url,
@@ -130,9 +135,9 @@ export async function startStack(overrides: Vars = {}): Promise<Stack> {
   };
 }
 
-/** A client of the test app; without a token it is signed in as nobody. */
-export function app(url: string, token?: string): Airlock {
-  return createAirlock({ url, ...APP, getToken: async () => token ?? null });
+/** A client of the test app; without a token nobody is signed in. */
+export function app(url: string, token?: string): Airlock<Declaration> {
+  return createAirlock<Declaration>({ url, ...APP, getToken: async () => token ?? null });
 }
 
 /** One user's requests, with an object as their JSON. */

@@ -1,4 +1,4 @@
-// The first door, byte by byte: requests as no client would send them, written on the socket.
+// The app signature byte by byte: requests that no client would send, written to the socket.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
@@ -6,7 +6,7 @@ import { after, before, beforeEach, test } from "node:test";
 import { createNonce, type Answer } from "../../client/src/index.ts";
 import { assertOk, assertProblem, headersOf, raw, send, type HeaderFields } from "./http.ts";
 import { inParallel } from "./parallel.ts";
-import { json, jws, legacy, ROW, startStub, type Stub } from "./stub.ts";
+import { jws, legacy, ROW, startStub, type Stub } from "./stub.ts";
 import { startWorkerAlone, workerVars, type LoggedWorker } from "./support.ts";
 
 const NOTE = `/v1/notes/${ROW.id}`;
@@ -18,7 +18,6 @@ const token = jws(legacy);
 
 before(async () => {
   stub = await startStub();
-  stub.rest = (request, response) => json(request.method === "POST" ? 201 : 200, [ROW])(request, response);
   worker = await startWorkerAlone(workerVars(stub.url));
   url = worker.url;
 });
@@ -39,7 +38,7 @@ interface Written {
   body: string;
 }
 
-/** A request that would be let in, with all that is signed. */
+/** A good request with every signed part. */
 function good(method: string, target: string, body: string, conditional: Record<string, string>): Written {
   const headers = headersOf(method, target, { token, headers: conditional, ...(body && { body }) }) as Record<string, string>;
   return { method, target, headers, body };
@@ -49,29 +48,29 @@ function deliver({ method, target, headers, body }: Written): Promise<Answer> {
   return send(url, method, target, { signed: null, headers, ...(body && { body }) });
 }
 
-/** Another character of the same kind, so that the form stays right and only the signature can tell. */
+/** Another character of the same kind: the form stays right and only the signature differs. */
 function other(character: string): string {
   if (/[0-8]/.test(character)) return String(Number(character) + 1);
   if (/[9a-e]/.test(character)) return "f";
   return character === "f" ? "a" : character === "Q" ? "R" : /[\w-]/.test(character) ? "Q" : " ";
 }
 
-/** This text with one character changed, for each of its characters. */
+/** All texts that differ from this one in one character. */
 function changes(text: string): string[] {
   return Array.from(text, (character, at) => text.slice(0, at) + other(character) + text.slice(at + 1)).filter((changed) => changed !== text);
 }
 
-/** With one added at either end, without the first and the last. */
+/** The text with one character added or removed at either end. */
 function lengths(text: string): string[] {
   return [`${text}0`, `0${text}`, text.slice(1), text.slice(0, -1)];
 }
 
-test("any changed byte of any signed field is refused", async (context) => {
+test("any changed byte of a signed field is refused", async (context) => {
   const patch = good("PATCH", NOTE, '{"title":"one","body":"two"}', { "If-Match": '"3"' });
   const list = good("GET", "/v1/notes?limit=20&state=active", "", {});
   const read = good("GET", NOTE, "", { "If-None-Match": '"1", W/"3"' });
   const post = good("POST", "/v1/notes", '{"title":"one"}', { "Idempotency-Key": "order-0001" });
-  // Each is let in by this door as it stands; what comes of it behind the door is another matter.
+  // The signature of each unchanged request is accepted, whatever is decided later.
   for (const request of [patch, list, read, post]) assert.notEqual((await deliver(request)).status, 401, request.method);
   stub.received.length = 0;
 
@@ -108,11 +107,11 @@ test("any changed byte of any signed field is refused", async (context) => {
   context.diagnostic(`counted: ${changed.length} requests with one byte changed, all refused: ${JSON.stringify(counts)}`);
   assert.equal(Object.keys(counts).length, 12, "all ten fields, of the target path and query, and the signature");
   assert.deepEqual(stub.received, []);
-  // None of them used up the nonce.
+  // The nonce is still free.
   assertOk(await deliver(good("PATCH", NOTE, patch.body, { "If-Match": '"3"' })), 200);
 });
 
-test("fields can't be moved over their borders", async () => {
+test("bytes cannot move between signed fields", async () => {
   const { headers } = good("PATCH", NOTE, '{"title":"one"}', { "If-Match": '"3"' });
   const swapped: HeaderFields[] = [
     { ...headers, "If-Match": "", "If-None-Match": '"3"' },
@@ -128,7 +127,7 @@ test("fields can't be moved over their borders", async () => {
 
 // Paths
 
-/** What comes back on the socket. */
+/** The status of a raw response. */
 function statusOf(received: string): string {
   return /^HTTP\/1\.1 (\d{3})/.exec(received)?.[1] ?? "none";
 }
@@ -139,8 +138,8 @@ function written(target: string, signed = target, method = "GET"): Promise<strin
   return raw(url, `${method} ${target} HTTP/1.1`, `Host: ${new URL(url).host}`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`));
 }
 
-test("a path in another spelling is no path, though it was signed as it was sent, or as the right one", async () => {
-  // In hex, upper and lower case; in every place where a parser might be helpful.
+test("a signed path in another spelling is 404", async () => {
+  // In hex, upper and lower case, wherever a parser might normalise.
   const forms = [
     "//v1/notes", "/v1//notes", "/v1/notes//", "/v1/notes/", "/./v1/notes", "/v1/./notes", "/v1/notes/.", "/x/../v1/notes", "/v1/x/../notes", "/v1/notes/x/..", "/../v1/notes",
     "/%2e/v1/notes", "/%2E/v1/notes", "/v1/%2e%2e/v1/notes", "/x/%2E%2e/v1/notes", "/v1/.%2e/v1/notes", "/v1%2Fnotes", "/v1%2fnotes", "/v1%252Fnotes", "/%2Fv1/notes",
@@ -161,7 +160,7 @@ test("a path in another spelling is no path, though it was signed as it was sent
   assert.deepEqual(stub.received, []);
 });
 
-test("a query is signed as it was sent: empty, in any order, twice, in upper and lower hex", async () => {
+test("a query is signed as it was sent", async () => {
   const forms: [sent: string, status: string][] = [
     ["/v1/notes", "200"], ["/v1/notes?", "200"], ["/v1/notes?&", "200"], ["/v1/notes?limit=5&state=active", "200"], ["/v1/notes?state=active&limit=5", "200"],
     ["/v1/notes?limit=%35", "200"], ["/v1/notes?l%69mit=5", "200"], ["/v1/notes?state=%61ctive", "200"], ["/v1/notes?state=activ%65", "200"], ["/v1/notes?limit=5&limit=5", "422"],
@@ -177,16 +176,16 @@ test("a query is signed as it was sent: empty, in any order, twice, in upper and
   assert.equal(stub.received.length, reached);
 });
 
-test("a query byte that should be encoded opens nothing, however it is signed", async () => {
+test("a signed query byte that needs encoding is refused", async () => {
   for (const target of ["?limit=5;state=active", "?a=\u00c3\u00b6", "?a=\\", "??", "?a=/", "?a=[]", "?a='", "?a=\""]) {
     assert.equal(statusOf(await written(`/v1/notes${target}`)), "400", target);
   }
-  // Half an escape is let pass as a value, and then it is none that a parameter may have.
+  // Half an escape is accepted as a query byte and refused as a parameter's value.
   for (const target of ["?limit=%", "?limit=%3", "?limit=%g5", "?%=5"]) assert.equal(statusOf(await written(`/v1/notes${target}`)), "422", target);
   assert.deepEqual(stub.received, []);
 });
 
-test("a fragment, which the platform cuts off before the Worker sees it, is no part of a request and adds nothing", async () => {
+test("a fragment, which the platform removes, adds nothing", async () => {
   for (const [bare, fragment] of [["/v1/notes", "#"], ["/v1/notes", "#/v1/me"], ["/v1/notes?", "#x"], ["/v1/notes?limit=5", "#&limit=100"], [NOTE, "#/restore"]] as const) {
     assert.equal(statusOf(await written(bare + fragment)), "401", "signed with it");
     stub.received.length = 0;
@@ -199,7 +198,7 @@ test("a fragment, which the platform cuts off before the Worker sees it, is no p
 
 // Headers
 
-test("a signed header that comes twice is refused, in any case and with any value the second time", async () => {
+test("a repeated signed header is refused in any case", async () => {
   const lines = Object.entries(headersOf("PATCH", NOTE, { token, body: "{}", headers: { "If-Match": '"3"' } }) as Record<string, string>);
   const request = (...more: string[]) =>
     raw(url, `PATCH ${NOTE} HTTP/1.1`, `Host: ${new URL(url).host}`, ...lines.filter(([name]) => name !== "Content-Length").map(([name, value]) => `${name}: ${value}`), "Transfer-Encoding: chunked", ...more);
@@ -219,7 +218,7 @@ async function writeChunked(request: (...more: string[]) => Promise<string>, lin
   return request(line, "Connection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\nX: ");
 }
 
-test("space around a header's value is none of it, and within it is", async () => {
+test("space around a header's value is removed, within it kept", async () => {
   const signed = { nonce: createNonce() };
   const headers = headersOf("GET", NOTE, { token, signed }) as Record<string, string>;
   const lines = (change: (value: string) => string, of: string) =>
@@ -245,7 +244,7 @@ function posted(framing: string[], body: string, signed: string): Promise<string
   return raw(url, "POST /v1/notes HTTP/1.1", `Host: ${new URL(url).host}`, ...lines, ...framing, `Connection: close\r\n\r\n${body}`);
 }
 
-test("a body in chunks is the bytes in them, however they are cut", async () => {
+test("a chunked body is its bytes, however they are cut", async () => {
   const body = '{"title":"cut"}';
   const cuts: Record<string, string> = {
     "byte by byte": [...body].map((byte) => `1\r\n${byte}\r\n`).join("") + "0\r\n\r\n",
@@ -256,12 +255,12 @@ test("a body in chunks is the bytes in them, however they are cut", async () => 
   for (const [how, chunks] of Object.entries(cuts)) {
     stub.received.length = 0;
     assert.equal(statusOf(await posted(["Transfer-Encoding: chunked"], chunks, body)), "201", how);
-    assert.equal(JSON.parse(stub.received.at(-1)!.body).title, "cut", how);
+    assert.equal(JSON.parse(stub.received.at(-1)!.body).draft.title, "cut", how);
     assert.equal(statusOf(await posted(["Transfer-Encoding: chunked"], chunks, `${body} `)), "401", how);
   }
 });
 
-test("what is said of a body in two ways opens nothing", async () => {
+test("ambiguous body lengths are refused", async () => {
   const body = '{"title":"a"}';
   const chunks = `d\r\n${body}\r\n0\r\n\r\n`;
   const framings: [framing: string[], written: string][] = [
@@ -288,7 +287,7 @@ test("what is said of a body in two ways opens nothing", async () => {
   }
 });
 
-test("a trailer is no header", async () => {
+test("a trailer is not read as a header", async () => {
   const body = '{"title":"a"}';
   const headers = headersOf("POST", "/v1/notes", { token, body }) as Record<string, string>;
   const { "X-App-Signature": signature, "Content-Length": _, ...rest } = headers;
@@ -298,7 +297,7 @@ test("a trailer is no header", async () => {
   assert.deepEqual(stub.received, []);
 });
 
-test("a byte order mark, and an empty body that is none, are what they are", async () => {
+test("a byte order mark is signed, an empty body is none", async () => {
   const bom = "\u00ef\u00bb\u00bf";
   const body = '{"title":"a"}';
   // `raw` writes a character a byte.
@@ -307,7 +306,7 @@ test("a byte order mark, and an empty body that is none, are what they are", asy
   assert.equal(statusOf(await posted(["Content-Length: 16"], bom + body, body)), "401");
   assert.equal(statusOf(await posted(["Content-Length: 13"], body, signed)), "401");
   for (const framing of [["Content-Length: 0"], []]) {
-    // Signed as nothing, it is let in by this door, and then it is no JSON.
+    // An empty body with the signature of none is accepted and is not JSON.
     assert.equal(statusOf(await posted(framing, "", "")), "400", framing.join());
     assert.equal(statusOf(await posted(framing, "", " ")), "401", framing.join());
   }

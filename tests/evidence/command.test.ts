@@ -1,4 +1,4 @@
-// The command itself: what it prints, how it ends, and that it can only read what is somebody's.
+// The command: its output, its exit code, and that it only reads a database in use.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -36,7 +36,7 @@ async function evidence(args: string[], env: Record<string, string> = {}) {
   return { stdout, stderr, code };
 }
 
-test("the migrations have no finding: 0, and all that was tried is in one JSON object", async () => {
+test("exit code 0 and one JSON object for the migrations", async () => {
   const { stdout, stderr, code } = await evidence(["--json"]);
   assert.equal(code, 0, stdout + stderr);
   const { findings, checked, tried } = JSON.parse(stdout) as Report;
@@ -46,7 +46,7 @@ test("the migrations have no finding: 0, and all that was tried is in one JSON o
   assert.equal(stderr, "");
 });
 
-test("a database by its connection string: what is not tried is said, and 1 with a finding", async () => {
+test("exit code 1 for a database with a finding; the report names skipped tries", async () => {
   const sound = await evidence([], { DATABASE_URL: url });
   assert.equal(sound.code, 0, sound.stdout + sound.stderr);
   assert.match(sound.stdout, /^Evidence of 127\.0\.0\.1:\d+\/airlock: /);
@@ -65,8 +65,8 @@ test("a database by its connection string: what is not tried is said, and 1 with
   }
 });
 
-test("a connection string's database can only be read", async () => {
-  for (const write of ["delete from public.notes", "create table public.mine ()", "select private.apply_grants()", "set transaction read write", "select set_config('transaction_read_only', 'off', false)"]) {
+test("a database that is given by its connection string is only read", async () => {
+  for (const write of ["delete from public.notes", "create table public.mine ()", "select airlock.close_table('public.notes')", "set transaction read write", "select set_config('transaction_read_only', 'off', false)"]) {
     await assert.rejects(reading(url, async (sql) => {
       await sql("select 1");
       await sql(write);
@@ -75,7 +75,7 @@ test("a connection string's database can only be read", async () => {
   assert.deepEqual(await reading(url, (sql) => sql("select current_setting('transaction_read_only') as only")), [{ only: "on" }]);
 });
 
-test("2 when it could not check, with a sentence and nothing on stdout", async () => {
+test("exit code 2 and a sentence on stderr if it could not check", async () => {
   const odd = join(folder, "odd.json");
   await writeFile(odd, '{"accepted": [{"rule": "policy-true"}]}');
   for (const args of [

@@ -1,4 +1,4 @@
-// Schemas that are broken on purpose: one flaw each, on top of the good one, and the rule that has to find it.
+// Schemas with one flaw each, and the rule that has to find it.
 
 export interface Flaw {
   name: string;
@@ -6,11 +6,11 @@ export interface Flaw {
   rule: string;
   /** What the finding names. */
   object: string;
-  /** For a fault that is worth knowing and fails nothing. */
+  /** Whether the rule is a note, which fails nothing. */
   note?: boolean;
 }
 
-/** A table as it should be, for a flaw to be the only one. */
+/** A table without another flaw. */
 const TABLE = `
   create table public.things (
     id uuid primary key default gen_random_uuid(),
@@ -155,8 +155,9 @@ export const FLAWS: Flaw[] = [
   onGood("a foreign key tells what is there", "alter table public.things add foreign key (other_id) references public.notes; grant insert (other_id) on public.things to authenticated", "foreign-key-discloses", "public.things.things_other_id_fkey", true),
 ];
 
-/** What the flaws stand on besides, and is sound itself. */
+/** Sound objects that the flaws need. */
 export const GROUND = `
+  create schema private;
   create function private.me() returns uuid language sql stable set search_path = '' as 'select auth.uid()';
   revoke execute on function private.me() from public;
 `;

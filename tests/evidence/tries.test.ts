@@ -1,4 +1,4 @@
-// By trying: what the catalogue's rules do not see, another user does.
+// Tries over REST find flaws that the rules over the catalogue cannot see.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -19,7 +19,7 @@ before(async () => {
   embedded = await startEmbedded();
   alice = await signIn(embedded.rest, "alice@example.com", "airlock-dev-password");
   bob = await signIn(embedded.rest, "bob@example.com", "airlock-dev-password");
-  // All before the first REST request, which is when the API learns what there is; closed until a test opens them.
+  // The API reads the schema at the first REST request, so these exist before. Tests grant rights on them.
   await sql(`
     create table public.things (id uuid primary key default gen_random_uuid(), user_id uuid not null references auth.users (id), title text not null default '');
     alter table public.things enable row level security;
@@ -33,7 +33,7 @@ after(() => embedded.stop());
 const sql = (text: string, parameters?: unknown[]) => embedded.supabase.sql(text, parameters);
 const tryTables = (only?: string) => tryAll(sql, embedded.rest, ["public"], alice.id, [ANON, bob], accepted, only);
 
-test("anon and a second user try every verb on every table, reach nothing, and leave nothing", async () => {
+test("anon and a second user reach nothing, in any table or function", async () => {
   const tried = await tryTables();
   assert.deepEqual([...findingsOf(tried), ...notTried(tried)], []);
   const tables = await sql("select 'public.' || relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'v')");
@@ -44,10 +44,23 @@ test("anon and a second user try every verb on every table, reach nothing, and l
     }
   }
   assert.ok(tried.some(({ object, outcome }) => object === "public.notes" && outcome === "own row"), "bob makes a note of his own");
-  assert.deepEqual(await sql("select id from public.notes"), []);
+
+  const functions = await sql("select 'public.' || proname || '()' as name from pg_proc where pronamespace = 'public'::regnamespace and proname like 'airlock_%'");
+  assert.ok(functions.length >= 7);
+  for (const { name } of functions) {
+    const calls = tried.filter(({ object }) => object === name);
+    assert.deepEqual(calls.map(({ as, verb }) => `${as} ${verb}`), ["anon call", "bob@example.com call"], String(name));
+    assert.equal(calls[0]?.outcome, name === "public.airlock_published()" ? "open on purpose" : "denied", String(name));
+  }
+  for (const name of ["airlock_create", "airlock_org_create"]) {
+    assert.equal(tried.find(({ object, as }) => object === `public.${name}()` && as === bob.name)?.outcome, "own row", name);
+  }
+  for (const table of ["public.notes", "airlock.organizations", "airlock.members", "airlock.invitations", "airlock.idempotency_keys"]) {
+    assert.deepEqual(await sql(`select 1 from ${table}`), [], table);
+  }
 });
 
-/** Has `things` open as it should not be, for as long as `work` takes. */
+/** Applies a flaw to `things` while `work` runs. */
 async function opened(flaw: string, work: () => Promise<void>): Promise<void> {
   await sql(flaw);
   try {
@@ -78,7 +91,7 @@ const OWN = "(select auth.uid()) = user_id";
 for (const [name, flaw, reached] of [
   ["row level security that is off", `${GRANT} alter table public.things disable row level security`, ["select", "insert", "upsert", "update", "delete"]],
   ["policies for any user", GRANT + policies("(select auth.uid()) is not null"), ["select", "insert", "upsert", "update", "delete"]],
-  // What no rule about a policy's form sees: it asks who the caller is, and lets everybody in.
+  // No rule about policies sees this: the policy depends on the caller and admits everybody.
   ["a policy that gets it wrong", GRANT + policies("(select auth.uid()) <> user_id"), ["select", "insert", "upsert", "update", "delete"]],
   ["an insert in another's name", GRANT + policies(OWN, "(select auth.uid()) is not null"), ["insert"]],
   ["a view that reads as its owner", "grant select on public.all_things to authenticated", []],
@@ -118,7 +131,40 @@ test("a function that gives out another's rows is found by trying", () =>
     assert.deepEqual(findingsOf(await tryTables("public.dump()")).map(({ rule, object }) => `${rule} ${object}`), ["tried-call public.dump()"]);
   }));
 
-test("a table that takes no made-up row is no pass, nor is one that the API does not know", () =>
+test("a wrong policy on a table behind the functions is found by trying them", async () => {
+  const reached = async (table: string, flaw: string, name: string) => {
+    await sql(`create policy flaw on ${table} for ${flaw}`);
+    try {
+      return findingsOf(await tryTables(`public.${name}()`)).map(({ rule, what }) => `${rule} ${what.slice(0, 18)}`);
+    } finally {
+      await sql(`drop policy flaw on ${table}`);
+    }
+  };
+  const asBob = ["tried-call as bob@example.com"];
+  assert.deepEqual(await reached("airlock.members", "select to authenticated using (true)", "airlock_member"), asBob);
+  assert.deepEqual(await reached("airlock.organizations", "select to authenticated using (true)", "airlock_orgs"), []);
+  assert.deepEqual(await reached("public.notes", "select to authenticated using (true)", "airlock_read"), []);
+  await sql("alter function airlock.require_member(uuid) rename to required; create function airlock.require_member(org uuid) returns void language sql as ''; grant execute on function airlock.require_member(uuid) to authenticated");
+  try {
+    assert.deepEqual(await reached("public.notes", "select to authenticated using (true)", "airlock_list"), asBob);
+    assert.deepEqual(await reached("public.notes", "all to authenticated using (true) with check (true)", "airlock_change"), asBob);
+  } finally {
+    await sql("drop function airlock.require_member(uuid); alter function airlock.required(uuid) rename to require_member");
+  }
+});
+
+test("a function that shows anon an unpublished row is found by trying", async () => {
+  const [{ source } = {}] = await sql("select pg_get_functiondef('public.airlock_published(text, uuid)'::regprocedure) as source");
+  await sql("create or replace function public.airlock_published(resource text, id uuid) returns json language sql security definer as 'select to_json(t) from public.notes t where t.id = $2'");
+  try {
+    const findings = findingsOf(await tryTables("public.airlock_published()"));
+    assert.deepEqual(findings.map(({ rule, what }) => `${rule} ${what.slice(0, 7)}`), ["tried-call as anon"]);
+  } finally {
+    await sql(String(source));
+  }
+});
+
+test("a table without a seeded row, or unknown to the API, is reported as not tried", () =>
   opened("alter table public.things add constraint odd check (char_length(title) = 77)", async () => {
     await sql("create table public.unknown (id uuid primary key)");
     const tried = [...(await tryTables("public.things")), ...(await tryTables("public.unknown"))];
@@ -126,7 +172,7 @@ test("a table that takes no made-up row is no pass, nor is one that the API does
     assert.deepEqual(notTried(tried).map(({ rule, object }) => [rule, object]), [["not-tried", "public.things"], ["not-tried", "public.unknown"]]);
   }));
 
-test("on a database that is somebody's, trying changes nothing, and says what it did not try", () =>
+test("tries on a database in use change nothing and name what was not tried", () =>
   opened("grant select, insert, update, delete on public.things to authenticated; grant select, delete on public.things to anon; alter table public.things disable row level security", async () => {
     await sql("insert into public.things (user_id, title) values ($1, 'of alice')", [alice.id]);
     const before = await sql("select xmin::text, * from public.things");
@@ -147,7 +193,7 @@ test("on a database that is somebody's, trying changes nothing, and says what it
     assert.deepEqual(await sql("select xmin::text, * from public.things"), before);
     assert.ok((await look(undefined, tables, undefined, undefined, [])).every(({ outcome, how }) => outcome === "not tried" && how.length > 10));
 
-    // A token that is not taken is answered 401: that is no denial.
+    // A refused token is answered 401, which is no denial.
     const forged = await look(embedded.rest, tables, alice, { ...bob, token: "a.b.c" }, []);
     assert.ok(forged.filter(({ as }) => as === bob.name).every(({ outcome }) => outcome === "not tried"), JSON.stringify(forged));
   }));

@@ -1,32 +1,105 @@
-// What holds of the sources as a whole.
+// The structure of the sources: imports run one way, and each platform name and secret is in one place.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
+/** From the top. A module imports only modules below it. */
+const ORDER = [
+  "worker",
+  "pipeline",
+  "cors",
+  "router",
+  "handlers",
+  "documents",
+  "jobs",
+  "config",
+  "limit",
+  "log",
+  "postgrest",
+  "request",
+  "conformance",
+  "auth",
+  "app_guard",
+  "resources",
+  "error",
+  "response",
+  "json",
+  "types",
+  "platform",
+];
+
 const files = (...patterns: string[]) =>
-  execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", ...patterns], { encoding: "utf8" }).trim().split("\n");
+  execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", ...patterns], { encoding: "utf8" })
+    .trim()
+    .split("\n")
+    .filter((file) => existsSync(file));
 
-test("the platform is named at the edge alone", () => {
-  const naming = files("src/*.rs", "src/**/*.rs").filter((file) => /\bworker(?=::)|\buse worker\b/.test(readFileSync(file, "utf8")));
-  assert.deepEqual(naming, ["src/edge/mod.rs", "src/edge/replay.rs"]);
-});
+/** The files of the crate without those for tests and fuzzing. */
+const sources = files("src/*.rs", "src/**/*.rs").filter((file) => !/\/tests(\/|\.rs$)|\/vectors\.rs$|fuzzing\.rs$/.test(file));
 
-test("the jobs alone name the secret key, and the edge alone names the jobs", () => {
-  const naming = (pattern: RegExp) => files("src/*.rs", "src/**/*.rs").filter((file) => pattern.test(readFileSync(file, "utf8")));
-  assert.deepEqual(naming(/SECRET_KEY|sb_secret_/).filter((file) => !file.startsWith("src/job/")), ["src/config.rs"]);
-  assert.doesNotMatch(readFileSync("src/config.rs", "utf8"), /SECRET_KEY/);
-  assert.deepEqual(naming(/\bjob::/).filter((file) => !file.startsWith("src/job/")), ["src/edge/mod.rs", "src/gateway.rs"]);
-  // Which looks whether they would find what they need, and is told no more.
-  assert.deepEqual(readFileSync("src/gateway.rs", "utf8").match(/\bjob::\w+/g), ["job::check"]);
-});
+/** The text of a file without its comments and its test module. */
+function code(file: string): string {
+  const [text = ""] = readFileSync(file, "utf8").split(/^#\[cfg\(test\)\]\nmod tests \{$/m);
+  return text.replaceAll(/^\s*\/\/.*$|\s\/\/ .*$/gm, "");
+}
 
-test("every module says what it promises", () => {
-  for (const file of files("src/*.rs", "src/**/*.rs")) {
-    if (file.endsWith("tests.rs")) continue;
-    assert.match(readFileSync(file, "utf8"), /^\/\/! /, file);
+/** Modules and names that a file takes from `prefix`, such as `crate::`. */
+function imported(file: string, prefix: string): string[] {
+  const text = code(file);
+  assert.doesNotMatch(text, /\bcrate::\{/, `${file}: import from one module at a time`);
+  return [...text.matchAll(new RegExp(String.raw`\b${prefix}(\w+)`, "g"))].map(([, name = ""]) => name);
+}
+
+const moduleOf = (file: string) => /^src\/(\w+)/.exec(file)?.[1] ?? "";
+
+test("imports between modules run one way", () => {
+  const modules = new Set(sources.map(moduleOf));
+  modules.delete("lib");
+  assert.deepEqual([...modules].sort(), [...ORDER].sort(), "each module has its place in ORDER");
+  assert.ok(imported("src/pipeline.rs", "crate::").includes("router"));
+  for (const file of sources.filter((name) => name !== "src/lib.rs")) {
+    const place = ORDER.indexOf(moduleOf(file));
+    const upwards = imported(file, "crate::").filter((name) => ORDER.includes(name) && ORDER.indexOf(name) < place);
+    assert.deepEqual(upwards, [], file);
   }
+});
+
+test("files of one module do not import each other in a circle", () => {
+  const imports = new Map<string, string[]>();
+  for (const file of sources) {
+    const folder = file.slice(0, file.lastIndexOf("/"));
+    const siblings = imported(file, "super::").map((name) => `${folder}/${name}.rs`);
+    imports.set(file, siblings.filter((sibling) => sibling !== file && sources.includes(sibling)));
+  }
+  const visit = (file: string, path: string[]): void => {
+    assert.ok(!path.includes(file), [...path, file].join(" -> "));
+    for (const next of imports.get(file) ?? []) visit(next, [...path, file]);
+  };
+  for (const file of sources) visit(file, []);
+});
+
+test("only src/worker names the platform's packages", () => {
+  const naming = sources.filter((file) => /\b(?<!crate::)(worker|js_sys|web_sys|wasm_bindgen\w*)::/.test(code(file)));
+  assert.deepEqual(naming.filter((file) => !file.startsWith("src/worker/")), []);
+  assert.ok(naming.length > 0);
+});
+
+test("the engine names no resource", () => {
+  const naming = [...sources, ...files("src/**/*.js", "src/**/*.ts")].flatMap((file) =>
+    code(file).split("\n").filter((line) => /\bnotes?\b/i.test(line)).map((line) => `${file}: ${line.trim()}`),
+  );
+  assert.deepEqual(naming, []);
+});
+
+test("only the jobs read the secret key", () => {
+  const naming = (pattern: RegExp) => sources.filter((file) => pattern.test(code(file)));
+  assert.deepEqual(naming(/SUPABASE_SECRET_KEY/).filter((file) => !file.startsWith("src/jobs/")), []);
+  const users = naming(/\bjobs::/).filter((file) => !file.startsWith("src/jobs/"));
+  assert.deepEqual(users, ["src/pipeline.rs", "src/worker/mod.rs"]);
+  // It learns whether the settings are good, and nothing else.
+  assert.deepEqual(code("src/pipeline.rs").match(/\bjobs::\w+/g), ["jobs::check"]);
 });
 
 test("every npm package is pinned to one version", () => {
@@ -43,12 +116,10 @@ test("the lock files name no host", () => {
   assert.doesNotMatch(readFileSync("tests/api/requirements.txt", "utf8"), /:\/\//);
 });
 
-test("nothing but its build is deployed", () => {
+test("wrangler.toml deploys the build, with our log alone and no Durable Object", () => {
   const config = readFileSync("wrangler.toml", "utf8");
   assert.match(config, /^main = "build\/index.js"$/m);
   assert.match(config, /^\[observability\]\nenabled = true$/m);
-});
-
-test("the log that is deployed is ours alone", () => {
-  assert.match(readFileSync("wrangler.toml", "utf8"), /^\[observability\.logs\]\nenabled = true\ninvocation_logs = false$/m);
+  assert.match(config, /^\[observability\.logs\]\nenabled = true\ninvocation_logs = false$/m);
+  assert.doesNotMatch(config, /durable_objects|\[\[migrations\]\]/);
 });

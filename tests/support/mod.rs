@@ -1,5 +1,5 @@
-//! A gateway with everything around it under a test's control: the clock, the limiters, the nonce
-//! store, the key set and the database. Native: what runs is the Worker's own path.
+//! A pipeline whose surroundings a test controls: the clock, the limiters, the key set and the database.
+//! It runs the Worker's own path natively.
 
 #![expect(dead_code, reason = "each test binary uses its own part")]
 #![allow(
@@ -14,13 +14,15 @@
 )]
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::rc::Rc;
 
-use airlock::gateway::Gateway;
-use airlock::seam::{
-    Bindings, BodyError, Claim, Edge, Field, HeaderLines, Incoming, Level, Limiter, Millis,
-    Outbound, PublicKey, Reply, SendError, Unanswered, Verdict,
+use airlock::pipeline::{Handled, Pipeline};
+use airlock::platform::{
+    Accept, Bindings, BodyError, Content, Field, HeaderLines, Incoming, Level, Limiter, Millis, Platform, SendError,
+    Unanswered, UpstreamRequest, UpstreamResponse, Verdict,
 };
+use airlock::response::Body;
 use airlock::{Canonical, TokenDigest};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -31,39 +33,59 @@ use sha2::Sha256;
 
 pub const NOW: i64 = 1_795_348_800;
 pub const ALICE: &str = "a11ce000-0000-4000-8000-000000000001";
-pub const NOTE: &str = "7efe3d84-2d6a-4174-899e-8ffddea7a39a";
+pub const BOB: &str = "b0b00000-0000-4000-8000-000000000001";
+pub const ID: &str = "7efe3d84-2d6a-4174-899e-8ffddea7a39a";
+pub const ORG: &str = "0f0e0d0c-2d6a-4174-899e-8ffddea7a39a";
+pub const TIME: &str = "2026-11-22T12:15:40.760000Z";
 pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub const APP_SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 pub const URL: &str = "https://project.supabase.co";
 pub const ISSUER: &str = "https://project.supabase.co/auth/v1";
 
-/// The world around the gateway.
+/// The sections of airlock.toml that the tests use: the one that the project comes with, and one with other
+/// kinds that is a user's alone.
+pub const DECLARATION: &str = r#"{"resources": {
+    "notes": {
+        "owner": "both", "search": ["title", "body"], "publish": ["title", "body"],
+        "fields": {"title": "text(1..200)", "body": "verbatim(0..20000) = ''"}
+    },
+    "tasks": {
+        "owner": "user", "unique": {"tasks_code_key": "code"},
+        "fields": {"code": "text(1..20)", "rank": "integer(0..10) = 0", "due": "timestamp?", "parent": "ref(tasks)?"}
+    }
+}}"#;
+
+/// The OpenAPI document, as far as it is written by hand: all but the resources.
+pub const DOCUMENT: &str = include_str!("../../tools/openapi/base.json");
+
+/// Everything around the pipeline.
 pub struct World {
     pub vars: HashMap<&'static str, String>,
     pub missing: Option<&'static str>,
+    pub declaration: String,
     pub now: Cell<Millis>,
     pub logs: RefCell<Vec<(Level, String)>>,
     pub throttled: RefCell<Vec<(Limiter, String)>>,
     pub limits: Cell<Result<Verdict, Unanswered>>,
     pub user_limit: Cell<Result<Verdict, Unanswered>>,
-    pub claims: RefCell<HashSet<String>>,
-    pub claims_down: Cell<bool>,
-    /// Replies of the key set endpoint and how often it was asked.
-    pub key_set: RefCell<Result<Reply, SendError>>,
+    /// The answer of the key set endpoint and the number of requests to it.
+    pub key_set: RefCell<Result<UpstreamResponse, SendError>>,
     pub key_set_fetches: Cell<u32>,
     /// How many signatures of public keys were verified.
     pub verifications: Cell<u32>,
     pub crypto_down: Cell<bool>,
     /// How often a request was to outlive its client.
     pub outliving: Cell<u32>,
-    /// How long a statement takes.
+    /// How long a call of the database takes.
     pub takes: Cell<Millis>,
-    /// Replies of the database, the first one first, and what it was sent.
-    pub replies: RefCell<Vec<Result<Reply, SendError>>>,
-    pub sent: RefCell<Vec<Outbound>>,
+    /// Answers of the database, the first one first, and the requests to it.
+    pub replies: RefCell<Vec<Result<UpstreamResponse, SendError>>>,
+    pub sent: RefCell<Vec<UpstreamRequest>>,
+    /// The body of the answer that streams.
+    pub streaming: RefCell<Vec<u8>>,
     /// Of all calls out that have one, in their order.
     pub deadlines: RefCell<Vec<(&'static str, Millis)>>,
-    pub max_bodies: RefCell<Vec<usize>>,
+    pub accepts: RefCell<Vec<Accept>>,
 }
 
 impl World {
@@ -77,13 +99,12 @@ impl World {
                 ("APP_GUARD", guard.to_string()),
             ]),
             missing: None,
+            declaration: DECLARATION.to_owned(),
             now: Cell::new(NOW * 1000),
             logs: RefCell::default(),
             throttled: RefCell::default(),
             limits: Cell::new(Ok(Verdict::Granted)),
             user_limit: Cell::new(Ok(Verdict::Granted)),
-            claims: RefCell::default(),
-            claims_down: Cell::new(false),
             key_set: RefCell::new(reply(200, &key_set())),
             key_set_fetches: Cell::new(0),
             verifications: Cell::new(0),
@@ -92,8 +113,9 @@ impl World {
             takes: Cell::new(1000),
             replies: RefCell::default(),
             sent: RefCell::default(),
+            streaming: RefCell::default(),
             deadlines: RefCell::default(),
-            max_bodies: RefCell::default(),
+            accepts: RefCell::default(),
         }
     }
 
@@ -102,8 +124,8 @@ impl World {
         self
     }
 
-    pub fn gateway(&self) -> Gateway {
-        Gateway::new(self, &|level, line: &str| self.log(level, line))
+    pub fn pipeline(&self) -> Pipeline {
+        Pipeline::new(self, &self.declaration, &|level, line: &str| self.log(level, line))
     }
 
     /// The database answers this next.
@@ -121,10 +143,12 @@ impl World {
     }
 }
 
-pub fn reply(status: u16, body: &Value) -> Result<Reply, SendError> {
-    Ok(Reply {
+/// An answer of an upstream.
+pub fn reply(status: u16, body: &Value) -> Result<UpstreamResponse, SendError> {
+    Ok(UpstreamResponse {
         status,
-        body: body.to_string().into_bytes(),
+        content_type: "application/json; charset=utf-8".to_owned(),
+        content: Content::Whole(body.to_string().into_bytes()),
     })
 }
 
@@ -138,7 +162,7 @@ impl Bindings for World {
     }
 }
 
-impl Edge for World {
+impl Platform for World {
     fn now(&self) -> Millis {
         self.now.get()
     }
@@ -156,12 +180,7 @@ impl Edge for World {
         self.logs.borrow_mut().push((level, line.to_owned()));
     }
 
-    async fn throttle(
-        &self,
-        limiter: Limiter,
-        key: &str,
-        deadline: Millis,
-    ) -> Result<Verdict, Unanswered> {
+    async fn throttle(&self, limiter: Limiter, key: &str, deadline: Millis) -> Result<Verdict, Unanswered> {
         self.deadlines.borrow_mut().push(("limiter", deadline));
         self.throttled.borrow_mut().push((limiter, key.to_owned()));
         match limiter {
@@ -170,42 +189,30 @@ impl Edge for World {
         }
     }
 
-    async fn claim(&self, claim: &Claim, deadline: Millis) -> Result<Verdict, Unanswered> {
-        self.deadlines.borrow_mut().push(("nonces", deadline));
-        if self.claims_down.get() {
-            return Err(Unanswered);
-        }
-        if self.claims.borrow_mut().insert(claim.key.clone()) {
-            Ok(Verdict::Granted)
-        } else {
-            Ok(Verdict::Refused)
-        }
-    }
-
-    async fn verify(
-        &self,
-        key: &PublicKey,
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<bool, Unanswered> {
+    async fn verify(&self, jwk: &str, message: &[u8], signature: &[u8]) -> Result<bool, Unanswered> {
         self.verifications.set(self.verifications.get() + 1);
         if self.crypto_down.get() {
             return Err(Unanswered);
         }
-        Ok(airlock::verify_signature(key, message, signature))
+        Ok(airlock::conformance::verify_signature(jwk, message, signature))
+    }
+
+    async fn asset(&self, path: &str, _: Millis) -> Result<Vec<u8>, Unanswered> {
+        assert_eq!(path, "/openapi.json");
+        if self.missing == Some("ASSETS") { Err(Unanswered) } else { Ok(DOCUMENT.as_bytes().to_vec()) }
     }
 
     async fn send(
         &self,
-        request: Outbound,
-        max_body: usize,
+        request: UpstreamRequest,
+        accept: Accept,
         deadline: Millis,
-    ) -> Result<Reply, SendError> {
-        self.max_bodies.borrow_mut().push(max_body);
+    ) -> Result<UpstreamResponse, SendError> {
+        self.accepts.borrow_mut().push(accept);
         if request.url().ends_with("/jwks.json") {
             self.deadlines.borrow_mut().push(("keys", deadline));
             self.key_set_fetches.set(self.key_set_fetches.get() + 1);
-            // Others get their turn while this one waits for the network.
+            // Other requests run while this one waits for the network.
             yield_once().await;
             return self.key_set.borrow().clone();
         }
@@ -214,7 +221,12 @@ impl Edge for World {
         self.now.set(self.now.get() + self.takes.get());
         let mut replies = self.replies.borrow_mut();
         assert!(!replies.is_empty(), "an unexpected request to the database");
-        replies.remove(0)
+        let mut reply = replies.remove(0)?;
+        if let (Accept::Stream { .. }, 200, Content::Whole(body)) = (accept, reply.status, &mut reply.content) {
+            *self.streaming.borrow_mut() = std::mem::take(body);
+            reply.content = Content::Streaming { declared_length: None };
+        }
+        Ok(reply)
     }
 }
 
@@ -239,6 +251,8 @@ pub struct Request {
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
     pub fault: Option<BodyError>,
+    /// How often the body was read, counted for all clones.
+    pub reads: Rc<Cell<u32>>,
 }
 
 thread_local! {
@@ -253,6 +267,7 @@ impl Request {
             headers: Vec::new(),
             body: Vec::new(),
             fault: None,
+            reads: Rc::default(),
         }
     }
 
@@ -303,9 +318,7 @@ impl Request {
             nonce: &nonce,
             method: &self.method,
             target: &self.target,
-            token_digest: get("authorization")
-                .and_then(|value| value.strip_prefix("Bearer "))
-                .map(TokenDigest::of),
+            token_digest: get("authorization").and_then(|value| value.strip_prefix("Bearer ")).map(TokenDigest::of),
             body: &self.body,
             idempotency_key: get("idempotency-key"),
             if_match: get("if-match"),
@@ -323,17 +336,26 @@ impl Request {
             .header("x-app-signature", &format!("v1={signature}"))
     }
 
-    pub fn send(&self, gateway: &Gateway, world: &World) -> Answer {
-        pollster::block_on(self.sending(gateway, world))
+    pub fn send(&self, pipeline: &Pipeline, world: &World) -> Answer {
+        pollster::block_on(self.sending(pipeline, world))
     }
 
-    pub async fn sending(&self, gateway: &Gateway, world: &World) -> Answer {
-        let response = gateway.handle(&mut self.clone(), world).await;
+    pub async fn sending(&self, pipeline: &Pipeline, world: &World) -> Answer {
+        let Handled { response, counts } = pipeline.handle(&mut self.clone(), world).await;
+        if let Some(address) = counts {
+            pipeline.count(address, world).await;
+        }
+        let streamed = response.body == Body::Upstream;
+        let bytes = match response.body {
+            Body::Bytes(bytes) => bytes,
+            Body::Upstream => world.streaming.take(),
+        };
         Answer {
             status: response.status,
-            body: serde_json::from_slice(&response.body).unwrap_or(Value::Null),
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
             headers: response.headers,
-            bytes: response.body,
+            bytes,
+            streamed,
         }
     }
 }
@@ -353,6 +375,7 @@ impl Incoming for Request {
     }
 
     async fn body(&mut self, max: usize, _: Millis) -> Result<Vec<u8>, BodyError> {
+        self.reads.set(self.reads.get() + 1);
         if let Some(error) = self.fault {
             Err(error)
         } else if self.body.len() > max {
@@ -369,6 +392,8 @@ pub struct Answer {
     pub headers: HeaderLines,
     pub body: Value,
     pub bytes: Vec<u8>,
+    /// Whether the body is the upstream's, as it streams.
+    pub streamed: bool,
 }
 
 impl Answer {
@@ -381,11 +406,7 @@ impl Answer {
 
     /// `200`, or the problem.
     pub fn verdict(&self) -> String {
-        if self.status == 200 {
-            "200".to_owned()
-        } else {
-            self.problem()
-        }
+        if self.status == 200 { "200".to_owned() } else { self.problem() }
     }
 
     pub fn head(&self, name: &str) -> &str {
@@ -393,27 +414,51 @@ impl Answer {
     }
 }
 
-/// One signed request as alice, with one reply of the database.
-pub fn ask(request: Request, status: u16, body: Value) -> (Answer, Vec<Outbound>) {
+/// A signed request as alice, and the database's answers, all of which must be asked for.
+pub fn play(request: Request, replies: &[(u16, Value)]) -> (Answer, Vec<UpstreamRequest>) {
     let world = World::new();
-    world.will_reply(status, body);
-    let answer = request.alice().signed().send(&world.gateway(), &world);
+    for (status, body) in replies {
+        world.will_reply(*status, body.clone());
+    }
+    let answer = request.alice().signed().send(&world.pipeline(), &world);
+    let left = world.replies.borrow().len();
+    assert_eq!(left, 0, "replies that were not asked for: {answer:?}");
     (answer, world.sent.take())
 }
 
-/// A row of `notes` as PostgREST writes it.
+/// The function and the arguments of a call of the database.
+pub fn called(sent: &UpstreamRequest) -> (&str, Value) {
+    let (_, function) = sent.url().split_once("/rest/v1/rpc/").unwrap();
+    let arguments = serde_json::from_slice(sent.body.as_deref().unwrap()).unwrap();
+    (function, arguments)
+}
+
+/// The answer of a write function that has a row to show.
+pub fn with_row(outcome: &str, row: &Value) -> (u16, Value) {
+    (200, json!({"outcome": outcome, "row": row}))
+}
+
+/// The answer of a write function that has none.
+pub fn outcome(outcome: &str) -> (u16, Value) {
+    (200, json!({ "outcome": outcome }))
+}
+
+/// An error of PostgREST.
+pub fn error(status: u16, code: &str, message: &str) -> (u16, Value) {
+    let body = json!({"code": code, "message": message, "details": null, "hint": null});
+    (status, body)
+}
+
+/// A row of the first resource in its wire form.
 pub fn row(version: i64) -> Value {
     json!({
-        "id": NOTE, "title": "t", "body": "b", "version": version,
-        "created_at": "2026-11-22T12:15:40.76+00:00", "updated_at": "2026-11-22T12:15:40.76+00:00",
-        "deleted_at": null
+        "id": ID, "title": "t", "body": "b", "version": version, "created_at": TIME,
+        "updated_at": TIME, "deleted_at": null
     })
 }
 
-pub fn deleted_row(version: i64) -> Value {
-    let mut row = row(version);
-    row["deleted_at"] = json!("2026-11-22T12:16:00+00:00");
-    row
+pub fn page(rows: &[Value]) -> (u16, Value) {
+    (200, json!({"data": rows, "next_cursor": null}))
 }
 
 /// Claims of a good token of alice.
@@ -455,21 +500,10 @@ pub fn key_set() -> Value {
 
 /// A compact JWS over any header and payload, signed with `key`: `ec`, `rsa`, ... or `hs256`.
 pub fn jws(header: &str, payload: &str, key: &str) -> String {
-    let input = format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(header),
-        URL_SAFE_NO_PAD.encode(payload)
-    );
-    let der = || {
-        STANDARD
-            .decode(keys()[key]["private"].as_str().unwrap())
-            .unwrap()
-    };
+    let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+    let der = || STANDARD.decode(keys()[key]["private"].as_str().unwrap()).unwrap();
     let (key, alg) = match key {
-        "hs256" => (
-            EncodingKey::from_secret(SECRET.as_bytes()),
-            Algorithm::HS256,
-        ),
+        "hs256" => (EncodingKey::from_secret(SECRET.as_bytes()), Algorithm::HS256),
         "ec" | "other_ec" => (EncodingKey::from_ec_der(&der()), Algorithm::ES256),
         _ => (EncodingKey::from_rsa_der(&der()), Algorithm::RS256),
     };
@@ -478,27 +512,15 @@ pub fn jws(header: &str, payload: &str, key: &str) -> String {
 }
 
 pub fn hs256(claims: &Value) -> String {
-    jws(
-        r#"{"alg":"HS256","typ":"JWT"}"#,
-        &claims.to_string(),
-        "hs256",
-    )
+    jws(r#"{"alg":"HS256","typ":"JWT"}"#, &claims.to_string(), "hs256")
 }
 
 pub fn es256(claims: &Value) -> String {
-    jws(
-        r#"{"alg":"ES256","kid":"ec-1","typ":"JWT"}"#,
-        &claims.to_string(),
-        "ec",
-    )
+    jws(r#"{"alg":"ES256","kid":"ec-1","typ":"JWT"}"#, &claims.to_string(), "ec")
 }
 
 pub fn rs256(claims: &Value) -> String {
-    jws(
-        r#"{"alg":"RS256","kid":"rsa-1","typ":"JWT"}"#,
-        &claims.to_string(),
-        "rsa",
-    )
+    jws(r#"{"alg":"RS256","kid":"rsa-1","typ":"JWT"}"#, &claims.to_string(), "rsa")
 }
 
 /// A token that is good for a day, of the key of this name.
@@ -514,13 +536,13 @@ pub fn serve(world: &World, keys: &[Value]) {
 }
 
 /// A request so many seconds after `NOW`, signed then.
-pub fn ask_at(world: &World, gateway: &Gateway, seconds: i64, token: &str) -> Answer {
+pub fn ask_at(world: &World, pipeline: &Pipeline, seconds: i64, token: &str) -> Answer {
     world.now.set((NOW + seconds) * 1000);
     let request = Request::new("GET", "/v1/me").token(token);
-    request.signed_at(NOW + seconds).send(gateway, world)
+    request.signed_at(NOW + seconds).send(pipeline, world)
 }
 
-/// What came of it.
-pub fn at(world: &World, gateway: &Gateway, seconds: i64, token: &str) -> String {
-    ask_at(world, gateway, seconds, token).verdict()
+/// The status or the problem of that request.
+pub fn at(world: &World, pipeline: &Pipeline, seconds: i64, token: &str) -> String {
+    ask_at(world, pipeline, seconds, token).verdict()
 }

@@ -1,5 +1,5 @@
 //! Project Wycheproof's vectors of the two algorithms that a project's public keys are for. The native
-//! verifier runs them (`src/token/vectors.rs`), and so does the platform's Web Crypto
+//! verifier runs them (`src/auth/vectors.rs`), and so does the platform's Web Crypto
 //! (`tests/e2e/signatures.test.ts`, by way of `examples/signatures.rs`).
 
 use base64::Engine as _;
@@ -36,10 +36,7 @@ fn es256() -> Vec<Signature> {
     let mut all = Vec::new();
     for group in set.test_groups {
         // 0x04 and the two coordinates.
-        let (x, y) = (
-            encode(&group.key.key[1..33]),
-            encode(&group.key.key[33..65]),
-        );
+        let (x, y) = (encode(&group.key.key[1..33]), encode(&group.key.key[33..65]));
         for test in group.tests {
             all.push(Signature {
                 name: format!("p256 {} {}", test.tc_id, test.comment),

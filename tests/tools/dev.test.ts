@@ -1,25 +1,38 @@
-// npm run dev, npm run request and npm run job, run as a person runs them.
+// npm run dev, npm run request and npm run job, started as a person starts them.
 
 import assert from "node:assert/strict";
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { networkInterfaces, tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { after, before, test, type TestContext } from "node:test";
 
 import { createClient } from "@supabase/supabase-js";
 
+import { checkedDeclaration } from "../../tools/declaration.ts";
+import { root } from "../../tools/setup/shell.ts";
 import { devVars, required } from "../../tools/stack/vars.ts";
+import { taken } from "../resources/values.ts";
+
+/** Milliseconds for a start or a restart, which may build the Worker first. */
+const PATIENCE = 300_000;
 
 interface Run {
   child: ChildProcess;
+  /** stdout and stderr. */
   output: string;
+  stdout: string;
   ended: Promise<number | null>;
 }
+
+/** A resource with rows of users. */
+const resource = (await checkedDeclaration()).resources.find(({ owner, fields }) => owner !== "org" && !fields.some(({ kind }) => kind === "ref"));
+const list = `/v1/${resource?.name}`;
+const skip = resource === undefined && "airlock.toml has no resource of users without refs";
 
 const children = new Set<ChildProcess>();
 let scratch: string;
@@ -40,30 +53,29 @@ after(async () => {
   await rm(scratch, { recursive: true, force: true });
 });
 
-test("it serves both, loses nothing over a restart and leaves nothing running", async () => {
+test("dev keeps rows over a restart and leaves nothing running", { skip }, async () => {
   const first = npm(["run", "dev"], environment);
   await ready(first);
-  assert.match(first.output, new RegExp(`^airlock ready http://127.0.0.1:${environment["AIRLOCK_PORT"]}$`, "m"));
+  assert.match(first.stdout, new RegExp(`^airlock ready http://127.0.0.1:${environment["AIRLOCK_PORT"]}$`, "m"));
+  for (const { address } of lan()) assert.equal(await answers(environment["AIRLOCK_PORT"], address), false, "it listens on 127.0.0.1 alone");
 
-  const created = await request("POST", "/v1/notes", '{"title":"hello"}');
-  assert.match(created, /^HTTP 201$/m);
-  assert.match(created, /^etag: "1"$/m);
-  assert.doesNotMatch(await request("GET", "/v1/notes", "--as", "bob"), /hello/);
+  const id = await createRow();
+  assert.doesNotMatch(await request("GET", list, "--as", "bob"), id);
   assert.match(await request("GET", "/v1/me", "--no-token"), /^HTTP 401$/m);
 
   const job = npm(["run", "job", "--", "purge"], environment);
-  assert.equal(await job.ended, 0, job.output);
+  assert.equal(await end(job), 0, job.output);
   assert.equal(job.output.match(/^\{"event":"job","label":"job:purge-[a-z-]+",.*"outcome":"done",.*\}$/gm)?.length, 4, job.output);
   await stop(first);
 
   const second = npm(["run", "dev"], environment);
   await ready(second);
-  assert.match(await request("GET", "/v1/notes"), /"title": "hello"/);
+  assert.match(await request("GET", list), id);
   await stop(second, "SIGINT");
 
   const fresh = npm(["run", "dev", "--", "--fresh"], environment);
   await ready(fresh);
-  assert.match(await request("GET", "/v1/notes"), /"data": \[\]/);
+  assert.match(await request("GET", list), /"data": \[\]/);
   await stop(fresh);
 });
 
@@ -74,71 +86,130 @@ test("a port that is taken is named, with the variable that sets another", async
   const taken = String((other.address() as AddressInfo).port);
   for (const name of ["AIRLOCK_PORT", "SUPABASE_PORT"]) {
     const dev = npm(["run", "dev"], { ...environment, [name]: taken });
-    assert.notEqual(await dev.ended, 0);
+    assert.notEqual(await end(dev), 0);
     assert.match(dev.output, new RegExp(`Port ${taken} is taken: .*${name}`));
   }
 });
 
-test("settings that are none are refused by name", async () => {
+test("an invalid setting is refused with its name", async () => {
   for (const [name, value] of [
     ["AIRLOCK_PORT", "http"],
     ["SUPABASE_PORT", "70000"],
     ["AIRLOCK_LIMIT_IP", "-1"],
+    ["AIRLOCK_HOST", "localhost"],
     ["AIRLOCK_VARS", join(scratch, "absent")],
   ] as const) {
     const dev = npm(["run", "dev"], { ...environment, [name]: value });
-    assert.notEqual(await dev.ended, 0, name);
+    assert.notEqual(await end(dev), 0, name);
     assert.match(dev.output, new RegExp(name === "AIRLOCK_VARS" ? value : name));
   }
 });
 
-test("AIRLOCK_UPSTREAM takes the place of the embedded Supabase, AIRLOCK_VARS and the limits are obeyed", async (context) => {
-  const upstream: Server = createServer((_, response) => response.end("{}")).listen(0, "127.0.0.1");
-  context.after(() => upstream.close());
-  await once(upstream, "listening");
+test("AIRLOCK_UPSTREAM replaces the embedded Supabase", async (context) => {
   const vars = join(scratch, "vars");
   await writeFile(vars, `APP_GUARD='{"default":"off","apps":{}}'\n`);
   const dev = npm(["run", "dev"], {
     ...environment,
-    AIRLOCK_UPSTREAM: `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`,
+    AIRLOCK_UPSTREAM: await upstream(context),
     AIRLOCK_VARS: vars,
     AIRLOCK_LIMIT_IP: "2",
   });
   await ready(dev);
+  assert.equal((await fetch(`http://127.0.0.1:${environment["AIRLOCK_PORT"]}/health`)).status, 200, "it was ready");
   const statuses: number[] = [];
-  // Twice the limit and one more: the count begins anew with each minute, which may be now.
+  // Twice the limit and one more, because a new minute, which may begin now, resets the count.
   for (let i = 0; i < 5; i += 1) {
     const { status } = await fetch(`http://127.0.0.1:${environment["AIRLOCK_PORT"]}/v1/me`);
     statuses.push(status);
   }
-  assert.deepEqual(statuses.slice(0, 2), [401, 401], "unsigned requests pass an open door to the second one");
+  assert.deepEqual(statuses.slice(0, 2), [401, 401], "an app that is not checked needs a token");
   assert.ok(statuses.includes(429), `limited: ${statuses}`);
   assert.equal(await answers(environment["SUPABASE_PORT"]), false, "no embedded Supabase");
   await stop(dev);
 });
 
-test("EDGE_PROOF_SECRET alone turns on edge-only mode, and off again when it is gone", async () => {
+test("AIRLOCK_HOST opens both servers to other machines", async (context) => {
+  const [interface_] = lan();
+  if (!interface_) return context.skip("this machine has no address but 127.0.0.1");
+  for (const host of ["0.0.0.0", interface_.address]) {
+    const dev = npm(["run", "dev"], { ...environment, AIRLOCK_HOST: host });
+    await ready(dev);
+    await output(dev, new RegExp(`^  phones    http://${interface_.address}:${environment["AIRLOCK_PORT"]} `, "m"));
+    for (const name of ["AIRLOCK_PORT", "SUPABASE_PORT"]) {
+      for (const address of [interface_.address, "127.0.0.1"]) assert.ok(await answers(environment[name], address), `${name} on ${address} with ${host}`);
+    }
+    await stop(dev);
+    assert.equal(await answers(environment["AIRLOCK_PORT"], interface_.address), false);
+  }
+});
+
+test("changes of airlock.toml and src/ are served; errors are shown", async (context) => {
+  const copy = await copyOfProject();
+  const declaration = join(copy, "airlock.toml");
+  const tags = '\n[resources.tags]\nowner = "user"\n[resources.tags.fields]\nlabel = "text(1..50)"\n';
+  const settings = { ...environment, PATH: [join(copy, "bin"), process.env["PATH"]].join(delimiter), AIRLOCK_UPSTREAM: await upstream(context) };
+  /** 404 until the route exists, then 401: the request is not signed. */
+  const status = async () => (await fetch(`http://127.0.0.1:${environment["AIRLOCK_PORT"]}/v1/tags`)).status;
+  const start = () => {
+    const task = ["--import", new URL("tools/setup/preload.ts", `file://${copy}/`).href, join(copy, "tools", "dev.ts")];
+    return watched(spawn(process.execPath, task, { cwd: copy, env: settings, stdio: ["ignore", "pipe", "pipe"] }));
+  };
+
+  const dev = start();
+  await ready(dev);
+  assert.equal(await status(), 404);
+  await appendFile(declaration, tags);
+  await output(dev, /^airlock: serving the changed Worker$/m);
+  assert.equal(await status(), 401);
+
+  dev.output = "";
+  await appendFile(declaration, 'color = "colour"\n');
+  await output(dev, /^airlock: airlock\.toml: .*tags.*color/m);
+  assert.equal(await status(), 401, "the last good declaration is served");
+
+  dev.output = "";
+  await writeFile(declaration, tags.replaceAll("tags", "labels"));
+  await output(dev, /^airlock: serving the changed Worker$/m);
+  assert.equal(await status(), 404);
+
+  dev.output = "";
+  await appendFile(join(copy, "src", "worker", "worker.js"), '\nconsole.log("another Worker");\n');
+  await output(dev, /^airlock: serving the changed Worker$/m);
+  assert.equal(await status(), 404);
+
+  dev.output = "";
+  await writeFile(join(copy, "supabase", "migrations", "20990101000000_later.sql"), "select 1;\n");
+  await output(dev, /Start `npm run dev` again to apply it/);
+  await stop(dev);
+
+  await appendFile(declaration, "owner = 1\n");
+  const wrong = start();
+  assert.notEqual(await end(wrong), 0);
+  assert.match(wrong.output, /^airlock: airlock\.toml/m);
+});
+
+test("EDGE_PROOF_SECRET turns edge-only mode on, and its absence off", { skip }, async () => {
   const vars = join(scratch, "edge-only");
   await writeFile(vars, `EDGE_PROOF_SECRET=${"s".repeat(32)}\n`);
   for (const [setting, expected] of [[{ AIRLOCK_VARS: vars }, 0], [{}, 1]] as const) {
     const dev = npm(["run", "dev", "--", "--fresh"], { ...environment, ...setting });
     await ready(dev);
-    assert.match(await request("POST", "/v1/notes", '{"title":"hello"}'), /^HTTP 201$/m);
-    assert.match(await request("GET", "/v1/notes"), /"title": "hello"/);
+    const id = await createRow();
+    assert.match(await request("GET", list), id);
     assert.equal(await direct(), expected);
     await stop(dev);
   }
 });
 
-test("without a server the request and the job say what to do", async () => {
+test("without a server, request and job name the command that starts it", async () => {
   for (const args of [["request", "--", "GET", "/health", "--no-token"], ["request", "--", "GET", "/health", "--as", "bob"], ["job", "--", "purge"]]) {
     const run = npm(["run", ...args], environment);
-    assert.notEqual(await run.ended, 0);
+    assert.notEqual(await end(run), 0);
     assert.match(run.output, /Is `npm run dev` running\?/);
   }
 });
 
-test("a request or a job that was not meant is refused with what is wrong", async () => {
+test("a wrong command line is refused with the reason", async () => {
   for (const [[task, ...args], says] of [
     [["job"], /The one job is purge/],
     [["job", "everything"], /The one job is purge/],
@@ -150,57 +221,115 @@ test("a request or a job that was not meant is refused with what is wrong", asyn
     [["request", "GET", "/v1/me", "--header", "Authorization: Bearer x"], /makes itself/],
   ] as const) {
     const run = npm(["run", task, "--", ...args], environment);
-    assert.notEqual(await run.ended, 0);
+    assert.notEqual(await end(run), 0);
     assert.match(run.output, says);
   }
 });
 
 function npm(args: string[], env: NodeJS.ProcessEnv): Run {
-  const child = spawn("npm", args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  return watched(spawn("npm", args, { env, stdio: ["ignore", "pipe", "pipe"] }));
+}
+
+function watched(child: ChildProcess): Run {
   children.add(child);
-  const run: Run = { child, output: "", ended: once(child, "close").then(([code]) => code as number | null) };
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (run.output += chunk.toString()));
+  const run: Run = { child, output: "", stdout: "", ended: once(child, "close").then(([code]) => code as number | null) };
+  child.stdout?.on("data", (chunk: Buffer) => (run.stdout += chunk.toString()));
+  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk: Buffer) => (run.output += chunk.toString()));
   return run;
 }
 
-async function ready(run: Run): Promise<void> {
-  let ended = false;
-  void run.ended.then(() => (ended = true));
-  while (!/^airlock ready /m.test(run.output)) {
-    assert.ok(!ended, `it ended:\n${run.output}`);
+/** The exit code. A command that does not end fails the test. */
+async function end(run: Run): Promise<number | null> {
+  const late = setTimeout(() => run.child.kill("SIGKILL"), PATIENCE);
+  const code = await run.ended;
+  clearTimeout(late);
+  assert.ok(run.child.signalCode !== "SIGKILL", `it did not end:\n${run.output}`);
+  return code;
+}
+
+/** Waits for a line of the output. */
+async function output(run: Run, line: RegExp): Promise<void> {
+  const began = Date.now();
+  while (!line.test(run.output)) {
+    assert.ok(run.child.exitCode === null && run.child.signalCode === null, `it ended:\n${run.output}`);
+    assert.ok(Date.now() - began < PATIENCE, `no ${line} in:\n${run.output}`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 
+const ready = (run: Run) => output(run, /^airlock ready /m);
+
 async function stop(run: Run, signal: "SIGTERM" | "SIGINT" = "SIGTERM"): Promise<void> {
   run.child.kill(signal);
-  assert.equal(await run.ended, 0, `it did not end by itself:\n${run.output}`);
+  assert.equal(await end(run), 0, `it did not end by itself:\n${run.output}`);
   assert.equal(existsSync(join(scratch, "data", "pglite.lock")), false, "the database was closed");
   for (const name of ["AIRLOCK_PORT", "SUPABASE_PORT"]) {
     assert.equal(await answers(environment[name]), false, `${name} still answers`);
   }
 }
 
+/** Creates a row for alice and returns a pattern for its id. */
+async function createRow(): Promise<RegExp> {
+  const required = resource?.fields.filter((field) => !field.nullable && field.default === undefined) ?? [];
+  const draft = Object.fromEntries(required.map((field) => [field.name, taken(field)[0]?.sent]));
+  const created = await request("POST", list, JSON.stringify(draft));
+  assert.match(created, /^HTTP 201$/m);
+  assert.match(created, /^etag: "1"$/m);
+  return new RegExp(/"id": "[0-9a-f-]+"/.exec(created)?.[0] ?? assert.fail(created));
+}
+
 async function request(...args: string[]): Promise<string> {
   const run = npm(["run", "request", "--", ...args], environment);
-  await run.ended;
+  await end(run);
   return run.output;
 }
 
-/** How many notes alice gets from the embedded Supabase itself. */
+/** The number of rows that alice gets from the embedded Supabase without the Worker. */
 async function direct(): Promise<number> {
   const { SUPABASE_PUBLISHABLE_KEY } = required(await devVars(), "SUPABASE_PUBLISHABLE_KEY");
   const supabase = createClient(`http://127.0.0.1:${environment["SUPABASE_PORT"]}`, SUPABASE_PUBLISHABLE_KEY, { auth: { persistSession: false, autoRefreshToken: false } });
   await supabase.auth.signInWithPassword({ email: "alice@example.com", password: "airlock-dev-password" });
-  const { data } = await supabase.from("notes").select("id").throwOnError();
+  const { data } = await supabase.from(String(resource?.name)).select("id").throwOnError();
   return data.length;
 }
 
-async function answers(port: string | undefined): Promise<boolean> {
-  return fetch(`http://127.0.0.1:${port}/`).then(
+async function answers(port: string | undefined, host = "127.0.0.1"): Promise<boolean> {
+  return fetch(`http://${host}:${port}/`).then(
     () => true,
     () => false,
   );
+}
+
+/** The IPv4 addresses at which other machines reach this one. */
+function lan() {
+  return Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []).filter(({ family, internal }) => family === "IPv4" && !internal);
+}
+
+/** The URL of a server that answers every request with {}, until the test ends. */
+async function upstream(context: TestContext): Promise<string> {
+  const server: Server = createServer((_, response) => response.end("{}")).listen(0, "127.0.0.1");
+  context.after(() => server.close());
+  await once(server, "listening");
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/**
+ * A copy of the project, whose files a test may change. Its `cargo build` builds the project itself, because that has been
+ * built already, and a crate in another folder would take a minute.
+ */
+async function copyOfProject(): Promise<string> {
+  const copy = join(scratch, "project");
+  await mkdir(join(copy, "bin"), { recursive: true });
+  const copied = [".airlock/built-from", ".airlock/inspect.mjs", "airlock.toml", "build", "Cargo.lock", "Cargo.toml", "package-lock.json", "src", "supabase", "tools", "wrangler.toml"];
+  for (const name of copied) await cp(join(root, name), join(copy, name), { recursive: true });
+  await symlink(join(root, "node_modules"), join(copy, "node_modules"));
+  const cargo = execFileSync("sh", ["-c", "command -v cargo"], { encoding: "utf8" }).trim();
+  const script = `#!/bin/sh
+[ "$1" = build ] || exec '${cargo}' "$@"
+cd '${root}' && messages=$('${cargo}' "$@") && printf '%s\\n' "$messages" | sed 's|"manifest_path":"${root}|"manifest_path":"${copy}/|'
+`;
+  await writeFile(join(copy, "bin", "cargo"), script, { mode: 0o755 });
+  return copy;
 }
 
 async function freePort(): Promise<number> {

@@ -1,24 +1,48 @@
-// The audit of a database: every rule over its catalogue, less what is meant to be so.
+// The audit of a database: the findings of all rules, without those that are accepted.
 
 import { readFile } from "node:fs/promises";
 
 import { type Accepted, type Fault, type Finding, type Rule, type Sql } from "./finding.ts";
 import { auditPolicies, POLICY_RULES } from "./policies.ts";
-import { CATALOGUE, RULES } from "./rules.ts";
+import { CATALOGUE, RULES, USABLE } from "./rules.ts";
 
 export interface Audit {
   findings: Finding[];
   notes: Finding[];
-  /** How much was looked at. */
+  /** Counts of the objects that were audited. */
   checked: Record<string, number>;
 }
 
-/** The list of what is open on purpose. */
+/** The list of accepted findings. */
 export async function readAccepted(file: string): Promise<Accepted[]> {
   const { accepted } = JSON.parse(await readFile(file, "utf8")) as { accepted?: unknown };
   const sound = (entry: unknown) => ["rule", "object", "why"].every((name) => typeof (entry as Record<string, unknown> | null)?.[name] === "string");
   if (!Array.isArray(accepted) || !accepted.every(sound)) throw new Error(`${file}: "accepted" has to be a list of { "rule", "object", "why" }.`);
   return accepted as Accepted[];
+}
+
+/** Schemas of the project that a client's role may use, exposed or not. */
+export async function usableSchemas(sql: Sql): Promise<string[]> {
+  return (await sql(`select nspname from (${USABLE}) as usable`)).map(({ nspname }) => String(nspname));
+}
+
+/** The list, and the published columns of the registry of resources, which everybody may read. */
+export async function withPublished(sql: Sql, accepted: Accepted[]): Promise<Accepted[]> {
+  return [...accepted, ...(await published(sql))];
+}
+
+async function published(sql: Sql): Promise<Accepted[]> {
+  const [registry] = await sql("select to_regclass('airlock.resources') as name");
+  if (!registry?.["name"]) return [];
+  const rows = await sql(`
+    select n.nspname || '.' || relname as table, relname,
+      (select string_agg(name, ', ' order by name) from unnest(publish || array['id', 'published_at', 'updated_at', 'version']) as name) as columns
+    from airlock.resources join pg_class c on c.oid = relation join pg_namespace n on n.oid = relnamespace where publish is not null`);
+  const why = "The registry of resources says that everybody may read these columns of a published row.";
+  return rows.flatMap(({ table, relname, columns }) => [
+    { rule: "policy-true", object: `${table}.${relname}_select_published`, why },
+    { rule: "anon-grant", object: `SELECT (${columns}) on ${table}`, why },
+  ]);
 }
 
 const UNUSED: Rule = {
@@ -27,15 +51,16 @@ const UNUSED: Rule = {
   why: "The list of what is meant to be open names something that is not there, or no fault any more: the next one of that name would pass unseen.",
 };
 
-/** Has to run inside a transaction of its own, which may be read-only. */
+/** Must run in its own transaction, which may be read-only. */
 export async function audit(sql: Sql, schemas: string[], accepted: Accepted[]): Promise<Audit> {
-  // Names come out with their schemas, whatever the database's own path is.
+  // Then Postgres writes all names with their schemas.
   await sql("select set_config('search_path', '', true)");
   const missing = await sql("select name from unnest($1::text[]) name where to_regnamespace(quote_ident(name)) is null", [schemas]);
   if (missing.length > 0) throw new Error(`There is no schema ${missing.map(({ name }) => name).join(", ")}.`);
   const rules = new Map<string, Rule>([...RULES, ...POLICY_RULES, UNUSED].map((rule) => [rule.id, rule]));
   const faults = (await sql(CATALOGUE, [schemas])) as unknown as Fault[];
-  const ofPolicies = await auditPolicies(sql, schemas);
+  const audited = [...new Set([...schemas, ...(await usableSchemas(sql))])];
+  const ofPolicies = await auditPolicies(sql, audited);
   faults.push(...ofPolicies.faults);
 
   const matches = (entry: Accepted, { rule, object }: Fault) => entry.rule === rule && entry.object === object;
@@ -43,14 +68,15 @@ export async function audit(sql: Sql, schemas: string[], accepted: Accepted[]): 
     if (faults.some((fault) => matches(entry, fault))) continue;
     faults.push({ rule: UNUSED.id, object: entry.object, what: `accepted for ${entry.rule}, which does not find it`, mend: "-- Remove the entry from the list, or correct its name." });
   }
+  const meant = await withPublished(sql, accepted);
   const found = faults
-    .filter((fault) => !accepted.some((entry) => matches(entry, fault)))
+    .filter((fault) => !meant.some((entry) => matches(entry, fault)))
     .map((fault): Finding => ({ ...fault, level: rules.get(fault.rule)?.level ?? "finding", why: rules.get(fault.rule)?.why ?? "" }));
   const [counts] = await sql(
     `select count(*) filter (where relkind in ('r', 'p'))::int as tables, count(*) filter (where relkind in ('v', 'm'))::int as views,
        (select count(*)::int from pg_proc where pronamespace = any ($1::text[]::regnamespace[])) as functions
      from pg_class where relnamespace = any ($1::text[]::regnamespace[])`,
-    [schemas],
+    [audited],
   );
   return {
     findings: found.filter(({ level }) => level === "finding"),

@@ -1,4 +1,4 @@
-// A Supabase of the audit's own: the migrations of this folder on an empty database, for as long as it takes.
+// A Supabase for the audit alone: the migrations of this folder on an empty database, removed afterwards.
 
 import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";

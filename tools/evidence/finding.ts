@@ -1,4 +1,4 @@
-// What an audit looks for, and what it has found.
+// The rules and the findings of an audit.
 
 /** Rows of one statement. */
 export type Sql = (text: string, parameters?: unknown[]) => Promise<Record<string, unknown>[]>;
@@ -11,14 +11,14 @@ export interface Rule {
   why: string;
 }
 
-/** What a rule says of one object. */
+/** A violation of a rule by one object. */
 export interface Fault {
   rule: string;
-  /** As it is called, schema and all. */
+  /** Its name with its schema. */
   object: string;
-  /** What about it. */
+  /** What is wrong with it. */
   what: string;
-  /** The SQL that ends it; for a fault that no SQL ends, what to do, as a comment. */
+  /** The SQL that fixes it, or a comment that says what to do. */
   mend: string;
 }
 
@@ -27,7 +27,7 @@ export interface Finding extends Fault {
   why: string;
 }
 
-/** A fault that is meant: no finding, for this reason. */
+/** A fault that is intended, and the reason. */
 export interface Accepted {
   rule: string;
   object: string;

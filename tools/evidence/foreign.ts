@@ -1,13 +1,13 @@
-// A database that is somebody's: one connection, one transaction, which can only read.
+// A database that is in use: one connection, one read-only transaction.
 
 import pg from "pg";
 
 import type { Sql } from "./finding.ts";
 
-/** What reads it, for as long as the work takes; then all is rolled back. */
+/** Runs `work` in a read-only transaction and rolls it back. */
 export async function reading<T>(url: string, work: (sql: Sql) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 15_000, application_name: "airlock evidence" });
-  // A connection that ends early fails the statement that waits for it; there is nothing more to say.
+  // The statement that waits for a lost connection fails by itself.
   client.on("error", () => undefined);
   await client.connect();
   const sql: Sql = async (text, parameters) => [await client.query(text, parameters)].flat().flatMap(({ rows }) => rows);
@@ -21,7 +21,7 @@ export async function reading<T>(url: string, work: (sql: Sql) => Promise<T>): P
   }
 }
 
-/** Where a connection string leads, without its password. */
+/** Host and database of a connection string. */
 export function whereTo(url: string): string {
   const { host, pathname } = URL.canParse(url) ? new URL(url) : { host: "", pathname: "" };
   return `${host}${pathname}` || "the database of the connection string";

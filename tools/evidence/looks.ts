@@ -1,4 +1,4 @@
-// By trying, on a database that is somebody's: reads, and the writes that cannot meet a row.
+// Tries on a database that is in use: reads, and writes that match no row.
 //
 // `key=is.null` on a primary key is true of no row, so that such a PATCH or DELETE changes nothing even where it is
 // allowed; it shows whether the verb is granted. A POST could make a row, and is not sent.
@@ -10,7 +10,7 @@ import { answered, ask, type Caller, denied, openOnPurpose, type Reply, type Res
 const MOST = 1000;
 const VERBS: Verb[] = ["select", "insert", "upsert", "update", "delete"];
 
-/** `first` is whose rows the others should not see; the two users have to share nothing. */
+/** The others should not see the rows of `first`. The two users must share no rows. */
 export async function look(rest: Rest | undefined, tables: Table[], first: Caller | undefined, second: Caller | undefined, accepted: Accepted[]): Promise<Tried[]> {
   const anon: Caller = { name: "anon", role: "anon" };
   const tried: Tried[] = [];

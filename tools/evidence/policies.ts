@@ -1,6 +1,6 @@
-// Rules about what policies say: who they let in, to which rows, and at what cost.
+// Rules about policies: which callers they admit, to which rows, and at what cost.
 //
-// They are read as Postgres has parsed them, and asked as a stranger: whoever has signed up, and owns nothing.
+// The expressions are read as Postgres has parsed them, and evaluated as a stranger: a user who owns nothing.
 
 import { type Fault, identifier, type Rule, ROLES, type Sql } from "./finding.ts";
 import { bare, branches, entries, inside, isQuery, type Node, nodesOf, once, parseTree, type Placed, relationsOf, type Value, word } from "./tree.ts";
@@ -54,7 +54,8 @@ interface Policy {
   relation: string;
   name: string;
   permissive: boolean;
-  exposed: boolean;
+  /** Whether it is in a schema that is audited. */
+  audited: boolean;
   secured: boolean;
   /** `r`, `a`, `w`, `d` or `*`. */
   command: string;
@@ -94,7 +95,7 @@ interface Catalogue {
 
 export async function auditPolicies(sql: Sql, schemas: string[]): Promise<{ faults: Fault[]; policies: number }> {
   const catalogue = await read(sql, schemas);
-  const policies = catalogue.policies.filter(({ exposed }) => exposed);
+  const policies = catalogue.policies.filter(({ audited }) => audited);
   const faults: Fault[] = [];
   for (const policy of policies) {
     faults.push(...forEverybody(policy), ...metadata(policy, catalogue));
@@ -111,7 +112,7 @@ export async function auditPolicies(sql: Sql, schemas: string[]): Promise<{ faul
 async function read(sql: Sql, schemas: string[]): Promise<Catalogue> {
   const found = await sql(
     `select n.nspname as schema, c.relname, c.oid::text as relation, polname as name, polpermissive as permissive, polcmd::text as command,
-       n.nspname = any ($1::text[]) as exposed, c.relrowsecurity as secured,
+       n.nspname = any ($1::text[]) as audited, c.relrowsecurity as secured,
        array(select case role when 0 then 'public' else role::regrole::text end from unnest(polroles) role)::text[] as roles,
        polqual::text as "using tree", pg_get_expr(polqual, polrelid) as "using",
        polwithcheck::text as "with check tree", pg_get_expr(polwithcheck, polrelid) as "with check"
@@ -174,7 +175,7 @@ function forEverybody(policy: Policy): Fault[] {
   return [fault("policy-for-everybody", policy, "it names no role", `alter ${on(policy)} to authenticated;`)];
 }
 
-/** What a policy lets everybody do, by its words or when it is asked. */
+/** Finds policies that hold for everybody, by their expression or by evaluating it. */
 async function holdsForEverybody(sql: Sql, policy: Policy, { functions }: Catalogue): Promise<Fault[]> {
   const roles = policy.roles.flatMap((role) => (role === "public" ? ["authenticated"] : ROLES.filter((known) => known === role)));
   if (roles.length === 0) return [];
@@ -189,12 +190,12 @@ async function holdsForEverybody(sql: Sql, policy: Policy, { functions }: Catalo
   return faults.slice(0, 1);
 }
 
-/** What a helper that asks who calls it has in its text; or it calls another one, which may. */
+/** Text of a function that may depend on its caller: it reads a setting, or calls another function. */
 const ASKS = /current_setting|current_user|current_role|session_user|\b(?!pg_catalog\.)[a-z_]\w*\.[a-z_]\w*\(/i;
 
 /**
- * Whether the answer can depend on the caller: by a claim, by their role, or by a table that has policies of its own.
- * Callers without an account are all the same to such a table.
+ * Whether the answer can depend on the caller: by a claim, by the role, or by a table that has policies. Such a table
+ * does not tell callers without an account apart.
  */
 function asksWho(tree: Value, { roles }: Policy, functions: Map<string, Called>): boolean {
   const known = roles.some((role) => role !== "anon");
@@ -213,7 +214,7 @@ async function holdsForStranger(sql: Sql, { schema, relname }: Policy, roles: st
   const table = `${identifier(schema)}.${identifier(relname)}`;
   for (const role of roles) {
     for (const as of [role, null]) {
-      // As the role itself, if that may be: a helper's schema is often closed to it but in a policy.
+      // As the role itself, if it may: often only policies may use a helper's schema.
       const rows = await attempt(sql, as, role, `select (${text}) as holds from (select (null::${table}).*) as ${identifier(relname)}`);
       if (rows instanceof Error) continue;
       if (rows[0]?.["holds"] === true) return true;
@@ -223,7 +224,7 @@ async function holdsForStranger(sql: Sql, { schema, relname }: Policy, roles: st
   return false;
 }
 
-/** A statement as somebody who has signed up a moment ago; whatever it does is undone. */
+/** Runs a statement as a new user and undoes its effects. */
 async function attempt(sql: Sql, as: string | null, role: string, text: string): Promise<Record<string, unknown>[] | Error> {
   const sub = "5717a96e-0000-4000-8000-000000000000";
   const claims = role === "anon" ? { role } : { sub, role, aud: "authenticated", aal: "aal2", email: "stranger@example.com", is_anonymous: false, user_metadata: {}, app_metadata: {} };
@@ -333,11 +334,11 @@ function metadata(policy: Policy, { functions }: Catalogue): Fault[] {
 
 const HELPER = "-- then read the table in a helper: security definer, stable, set search_path = '', in a schema that is not exposed";
 
-/** As Postgres finds it: a table whose policies have sub-selects is met again while they are worked out. */
+/** Finds policies whose evaluation reads their own table again, as Postgres does. */
 function recursion({ policies, functions, views, tables }: Catalogue): Fault[] {
   const secured = policies.filter((policy) => policy.secured);
   const tablesOf = (oid: string): string[] => views.get(oid)?.flatMap(tablesOf) ?? [oid];
-  // A function that runs as the caller is under the policies itself. What it reads stands in its text alone.
+  // The policies apply to a function that runs as its caller. Only its text tells which tables it reads.
   const readBy = ({ definer, source }: Called) =>
     definer ? [] : [...tables].filter(([, table]) => new RegExp(`\\b(?:from|join)\\s+(?:\\w+\\.)?${table.split(".")[1]}\\b`, "i").test(source)).map(([oid]) => oid);
   const readOf = new Map(
@@ -357,7 +358,7 @@ function recursion({ policies, functions, views, tables }: Catalogue): Fault[] {
     if (active.includes(relation)) return relation === active[0];
     return applying.flatMap(reads).some((next) => meetsAgain(next, [...active, relation], role));
   };
-  return secured.filter(({ exposed }) => exposed).flatMap((policy) => {
+  return secured.filter(({ audited }) => audited).flatMap((policy) => {
     const role = ROLES.find((role) => holds(policy, role) && reads(policy).some((next) => meetsAgain(next, [policy.relation], role)));
     return role ? [fault("policy-recursion", policy, "it reads its own table, by itself or through another policy", `drop ${on(policy)}; ${HELPER}`)] : [];
   });
@@ -365,7 +366,7 @@ function recursion({ policies, functions, views, tables }: Catalogue): Fault[] {
 
 const holds = ({ roles }: Policy, role: string) => roles.includes(role) || roles.includes("public");
 
-/** What no tree shows. Of a table that is known to recurse nothing is asked: a short stack does not survive it. */
+/** Recursion that no tree shows. Tables that are known to recurse are skipped: PGlite's stack is too short for them. */
 async function recursionByTrying(sql: Sql, schemas: string[], known: Fault[]): Promise<Fault[]> {
   const tables = await sql(
     `select n.nspname as schema, relname, c.oid::text as relation from pg_class c join pg_namespace n on n.oid = relnamespace

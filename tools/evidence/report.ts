@@ -1,4 +1,4 @@
-// What an audit prints.
+// The report of an audit, as text.
 
 import { stripVTControlCharacters } from "node:util";
 
@@ -6,23 +6,23 @@ import type { Finding } from "./finding.ts";
 import { type Tried, VERBS } from "./tries.ts";
 
 export interface Report {
-  /** Whose database it was. */
+  /** Which database was audited. */
   database: string;
   findings: Finding[];
   notes: Finding[];
   checked: Record<string, number>;
   tried: Tried[];
-  /** What could not be looked at, and why. */
+  /** Checks that were impossible, and why. */
   left: string[];
 }
 
-/** Lines with their columns under one another. */
+/** Lines with aligned columns. */
 function table(rows: string[][]): string {
   const widths = rows[0]?.map((_, at) => Math.max(...rows.map((row) => (row[at] ?? "").length))) ?? [];
   return rows.map((row) => row.map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0))).join("  ").trimEnd()).join("\n");
 }
 
-/** What a database holds is not for the terminal to obey. */
+/** Without control characters, which the terminal would obey. */
 const plain = (text: string) => stripVTControlCharacters(text).replace(/\s+/g, " ");
 const short = (text: string) => (text.length > 100 ? `${text.slice(0, 97)}...` : text);
 

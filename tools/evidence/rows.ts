@@ -1,4 +1,4 @@
-// A row of one user's in every table, made from nothing but the catalogue, and what has become of it.
+// Makes rows of one user in every table, from the catalogue alone, and compares the tables afterwards.
 
 import { randomBytes, randomUUID } from "node:crypto";
 
@@ -93,11 +93,11 @@ export async function readTables(sql: Sql, schemas: string[]): Promise<Table[]> 
 
 const OWNERS = ["user_id", "owner_id", "created_by"];
 
-/** Whether a column says whose a row is. */
+/** Whether a column names the row's owner. */
 export const namesOwner = ({ references }: Table, column: Column) =>
   references.some((one) => one.column === column.name && one.table === "auth.users") || (OWNERS.includes(column.name) && column.type === "uuid");
 
-/** What a column might take, the likeliest first. */
+/** Values that a column might accept, the likeliest first. */
 function candidates({ type, category, words }: Column): string[] {
   if (type === "uuid") return [randomUUID()];
   if (/^jsonb?$/.test(type)) return ["{}", "[]"];
@@ -117,9 +117,9 @@ function candidates({ type, category, words }: Column): string[] {
 }
 
 /**
- * The owner's rows in every table, as far as they can be made: one with what a row must have, one that belongs to the
- * owner's rows of other tables as well, and one for each thing that may come to pass with a row, by its optional times:
- * published, deleted. As the database's own role; its triggers and constraints hold.
+ * Makes rows of the owner in every table, as far as possible: one with the required columns, one that also refers to the
+ * owner's rows of other tables, and one for each optional time, such as published_at or deleted_at. Runs as the
+ * database's owner; triggers and constraints apply.
  */
 export async function seed(sql: Sql, tables: Table[], owner: string): Promise<Map<string, Row[]>> {
   const seeded = new Map<string, Row[]>();
@@ -137,7 +137,7 @@ export async function seed(sql: Sql, tables: Table[], owner: string): Promise<Ma
   return seeded;
 }
 
-/** The row when the time of this column has come; as it was where it cannot. */
+/** Sets this time column of the row; returns the row unchanged if that is impossible. */
 async function pass(sql: Sql, { sql: table, key }: Table, row: Row, column: string): Promise<Row> {
   const whose = key.map((name, at) => `made.${identifier(name)}::text = $${at + 1}`).join(" and ");
   if (!whose) return row;
@@ -150,12 +150,12 @@ async function insert(sql: Sql, table: Table, owner: string, seeded: Map<string,
   for (const column of table.columns) {
     if (column.generated) continue;
     const reference = table.references.find((one) => one.column === column.name);
-    const known = reference && seeded.get(reference.table)?.[0]?.[reference.target];
+    const known = reference ? (seeded.get(reference.table) ?? []).map((row) => String(row[reference.target])) : [];
     if (namesOwner(table, column)) values.set(column.name, [owner]);
-    else if (reference && known !== undefined && (column.required || full)) values.set(column.name, [String(known)]);
+    else if (known.length > 0 && (column.required || full)) values.set(column.name, known);
     else if (column.required) values.set(column.name, candidates(column));
   }
-  // Whichever column a CHECK is about is given its next candidate.
+  // The column that a CHECK refuses gets its next candidate, and so does a reference to a row of another organisation.
   for (let attempts = 0; attempts < 100; attempts++) {
     const names = [...values.keys()];
     const typed = names.map((name, at) => `$${at + 1}::text::${table.columns.find((column) => column.name === name)?.type}`);
@@ -164,13 +164,15 @@ async function insert(sql: Sql, table: Table, owner: string, seeded: Map<string,
       const [row] = await sql(`insert into ${table.sql} as made ${into} returning to_jsonb(made) as row`, names.map((name) => values.get(name)?.[0]));
       return row?.["row"] as Row;
     } catch (error) {
-      const { code, constraint } = error as { code?: string; constraint?: string };
-      if (code !== "23514" && !code?.startsWith("22")) return undefined;
+      const { code, constraint, detail } = error as { code?: string; constraint?: string; detail?: string };
+      if (code !== "23514" && code !== "23503" && !code?.startsWith("22")) return undefined;
       const about = await sql(
         "select attname from pg_constraint join pg_attribute on attrelid = conrelid and attnum = any (conkey) where conrelid = $1::regclass and conname = $2",
         [table.sql, constraint ?? ""],
       );
-      const next = names.find((name) => (values.get(name)?.length ?? 0) > 1 && (about.length === 0 || about.some(({ attname }) => attname === name)));
+      // airlock.check_reference() names the field.
+      const refused = code === "23503" ? [detail] : about.map(({ attname }) => attname);
+      const next = names.find((name) => (values.get(name)?.length ?? 0) > 1 && (refused.length === 0 || refused.includes(name)));
       if (next === undefined) return undefined;
       values.get(next)?.shift();
     }
@@ -178,7 +180,7 @@ async function insert(sql: Sql, table: Table, owner: string, seeded: Map<string,
   return undefined;
 }
 
-/** A value of its kind that no row has yet. */
+/** A similar value that no row has yet. */
 export function another(value: unknown): unknown {
   if (typeof value === "number") return value + 1;
   if (typeof value !== "string") return value ?? "2026-01-01T00:00:00Z";
@@ -203,13 +205,13 @@ export function beyond(one: State, other: State): { table: string; row: string }
   return [...one].flatMap(([table, rows]) => rows.filter((row) => !other.get(table)?.includes(row)).map((row) => ({ table, row })));
 }
 
-/** Puts all tables back to what they were, past triggers and policies. */
+/** Restores all tables, without triggers and policies. */
 export async function restore(sql: Sql, tables: Table[], before: State): Promise<void> {
   await sql("set session_replication_role = replica");
   try {
     for (const { name, sql: table, columns } of tables.filter(({ isView }) => !isView).toReversed()) {
       await sql(`delete from ${table}`);
-      // Identities come back as they were; what is computed is computed again.
+      // Identity values are restored; generated columns are computed again.
       const names = await sql("select attname from pg_attribute where attrelid = $1::regclass and attnum > 0 and not attisdropped and attgenerated = ''", [table]);
       const list = columns.map(({ name }) => name).filter((column) => names.some(({ attname }) => attname === column)).map(identifier).join(", ");
       await sql(`insert into ${table} (${list}) overriding system value select ${list} from jsonb_populate_recordset(null::${table}, $1::text::jsonb)`, [`[${(before.get(name) ?? []).join(",")}]`]);

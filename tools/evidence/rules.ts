@@ -1,5 +1,4 @@
-// Rules about tables, views, functions and grants, as queries over the catalogue. What a policy says is in
-// policies.ts.
+// Rules about tables, views, functions and grants, as queries over the catalogue. policies.ts has those about policies.
 
 import type { Rule } from "./finding.ts";
 
@@ -8,25 +7,46 @@ export interface CatalogueRule extends Rule {
   query: string;
 }
 
-/** What the queries are about. Schemas that Supabase keeps itself are not for their users to mend. */
+/** The project's own schemas. Those that Supabase keeps itself are not for their users to mend. */
+const OWN = `
+  select oid, nspname from pg_namespace
+  where nspname !~ '^pg_' and nspname <> all (array[
+    'information_schema', 'auth', 'cron', 'extensions', 'graphql', 'graphql_public', 'net', 'pgbouncer', 'pgmq', 'pgsodium',
+    'pgsodium_masks', 'realtime', '_realtime', 'storage', 'supabase_functions', 'supabase_migrations', 'vault'
+  ])
+`;
+
+/**
+ * Schemas whose objects a client's role may use. REST does not expose all of them, but a function that REST exposes
+ * and that runs with its caller's rights reaches the tables in them.
+ */
+export const USABLE = `
+  select own.oid, nspname from (${OWN}) as own
+  where exists (select from pg_roles where rolname in ('anon', 'authenticated') and has_schema_privilege(pg_roles.oid, own.oid, 'USAGE'))
+`;
+
 const COMMON = `
   with exposed as (
     select oid, nspname from pg_namespace where nspname = any ($1::text[])
-  ), own as (
-    select oid, nspname from pg_namespace
-    where nspname !~ '^pg_' and nspname <> all (array[
-      'information_schema', 'auth', 'cron', 'extensions', 'graphql', 'graphql_public', 'net', 'pgbouncer', 'pgmq', 'pgsodium',
-      'pgsodium_masks', 'realtime', '_realtime', 'storage', 'supabase_functions', 'supabase_migrations', 'vault'
-    ])
-  ), api as (
+  ), own as (${OWN}), usable as (${USABLE}), api as (
     select oid, rolname from pg_roles where rolname in ('anon', 'authenticated')
     union all select 0, 'public'
   ), of_extensions as (
     select classid, objid from pg_depend where deptype = 'e'
   ), relations as (
     select c.*, n.nspname, format('%s.%s', n.nspname, c.relname) as called, format('%I.%I', n.nspname, c.relname) as named
-    from pg_class c join exposed n on n.oid = c.relnamespace
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p', 'v', 'm', 'f')
+      and (
+        n.oid in (select oid from exposed)
+        or n.oid in (select oid from usable) and c.relkind in ('r', 'p', 'f') and exists (
+          select from api, (
+            select grantee from aclexplode(c.relacl)
+            union all select grantee from pg_attribute, aclexplode(attacl) where attrelid = c.oid and not attisdropped
+          ) granted
+          where grantee = api.oid
+        )
+      )
       and not (c.relkind = 'v' and exists (select from of_extensions where classid = 'pg_class'::regclass and objid = c.oid))
   ), functions as (
     select p.*, n.nspname, format('%s.%s(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as called,
@@ -203,8 +223,8 @@ export const RULES: CatalogueRule[] = [
         format('revoke execute on %s %s from %s;', case prokind when 'p' then 'procedure' else 'function' end, named,
           string_agg(api.rolname, ', ' order by api.rolname)) || ' -- and grant it to the roles whose policies call it' as mend
       from functions, aclexplode(coalesce(proacl, acldefault('f', proowner))) a join api on api.oid = a.grantee
-      -- One that anon needs in a policy is out of its reach in a schema that it may not use.
-      where prosecdef and (api.oid = 0 or api.rolname = 'anon' and has_schema_privilege('anon', pronamespace, 'USAGE'))
+      -- A function that anon needs in a policy is safe from direct calls in a schema that REST does not expose.
+      where prosecdef and (api.oid = 0 or api.rolname = 'anon' and pronamespace in (select oid from exposed))
       group by called, named, prokind
     `,
   },
@@ -227,11 +247,13 @@ export const RULES: CatalogueRule[] = [
     query: `
       select called as object, format('security definer, owned by the superuser %s', rolname) as what,
         format('alter %s %s owner to %I;', case prokind when 'p' then 'procedure' else 'function' end, named, (
-          select relowner::regrole from relations where relkind in ('r', 'p') group by relowner order by count(*) desc limit 1
+          select relowner::regrole from relations where relkind in ('r', 'p') and relnamespace in (select oid from exposed) group by relowner order by count(*) desc limit 1
         )) as mend
       from functions join pg_roles on pg_roles.oid = proowner
-      where prosecdef and rolsuper and exists (select from relations where relkind in ('r', 'p'))
-        and not exists (select from relations join pg_roles owner on owner.oid = relowner where relkind in ('r', 'p') and owner.rolsuper)
+      where prosecdef and rolsuper and exists (select from relations where relkind in ('r', 'p') and relnamespace in (select oid from exposed)) and not exists (
+        select from relations join pg_roles owner on owner.oid = relowner
+        where relkind in ('r', 'p') and owner.rolsuper and relnamespace in (select oid from exposed)
+      )
     `,
   },
   {

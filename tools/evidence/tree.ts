@@ -1,6 +1,6 @@
 // An expression as Postgres itself has parsed it: the text of a pg_node_tree.
 //
-// What a policy's source looks like is the author's choice; what it reads, calls and compares stands in its tree.
+// The source of a policy can be written in many ways. Its tree tells what it reads, calls and compares.
 
 export interface Node {
   type: string;
@@ -54,7 +54,7 @@ export function* nodesOf(value: Value, within: Node[] = []): Generator<Placed> {
   for (const values of value.fields.values()) yield* nodesOf(values, [...within, value]);
 }
 
-/** What a field that holds one word says; "" when it is absent. */
+/** The word that a field holds; "" if it is absent. */
 export function word(node: Node, field: string): string {
   const [value] = node.fields.get(field) ?? [];
   return typeof value === "string" ? value : "";
@@ -83,7 +83,7 @@ export function relationsOf(tree: Value): string[] {
   return [...new Set(read)].filter((oid) => oid !== "" && oid !== "0");
 }
 
-/** Whether a query has variables of what it stands in, and so has to be answered anew for each row of that. */
+/** Whether a query uses variables of an outer query, so that it runs once for each outer row. */
 export function correlated(query: Node): boolean {
   for (const { node, within } of nodesOf(query)) {
     if (node.type === "VAR" && Number(word(node, "varlevelsup")) > within.filter(isQuery).length - 1) return true;
@@ -91,7 +91,7 @@ export function correlated(query: Node): boolean {
   return false;
 }
 
-/** Whether what stands here is worked out once a statement, not once a row: in `(select f())`, or `from f()`. */
+/** Whether this expression is evaluated once a statement, not once a row: in `(select f())`, or `from f()`. */
 export function once({ within }: Placed): boolean {
   const query = within.findLast(isQuery);
   if (!query || correlated(query)) return false;

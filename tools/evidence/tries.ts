@@ -1,8 +1,10 @@
-// By trying: what anon and a second user get at over REST, table by table and verb by verb, when every table has rows
-// of the first user's.
+// By trying: what anon and a second user reach over REST when every table has rows of the first user. Each table is
+// tried verb by verb, each function with the ids of those rows.
 //
 // The writes are real. So this is for a database that was made for it; of any other one, see looks.ts.
 
+import { argumentsFor, type Signature } from "./arguments.ts";
+import { usableSchemas, withPublished } from "./audit.ts";
 import type { Accepted, Finding, Sql } from "./finding.ts";
 import { another, beyond, namesOwner, readTables, restore, type Row, seed, type State, state, type Table } from "./rows.ts";
 
@@ -14,14 +16,14 @@ export interface Tried {
   object: string;
   as: string;
   verb: Verb;
-  /** `reached` is the one that must not be. */
+  /** `reached` must not happen. */
   outcome: "denied" | "nothing" | "own row" | "open on purpose" | "reached" | "not tried";
-  /** What was sent and what came of it. */
+  /** The requests and their answers, in short. */
   how: string;
   requests: number;
 }
 
-/** Who tries. */
+/** A caller of the REST API. */
 export interface Caller {
   name: string;
   role: "anon" | "authenticated";
@@ -78,17 +80,18 @@ function parse(body: string): unknown {
 }
 
 /**
- * Refused by Postgres: for want of a privilege, by a policy, or by a view that takes no writes. Nothing else counts: a
- * token that is not taken, or a table that the API does not know, says nothing of the boundary.
+ * Refused by Postgres: a privilege is missing, a policy refuses, or a view takes no writes. Nothing else counts: a refused
+ * token or an unknown table shows nothing about the policies.
  */
 export const denied = ({ code }: Reply) => code === "42501" || code === "55000";
 
-/** Whether Postgres has had its say at all, be it that a constraint does not hold. */
+/** Whether Postgres decided the request, even if only by a constraint. */
 export const answered = ({ status, code }: Reply) => status < 300 || /^(?!PGRST)[0-9A-Z]{5}$/.test(code);
 
 interface Ground {
   sql: Sql;
   rest: Rest;
+  /** The tables of the schemas that REST exposes, and those of others that functions reach. */
   tables: Table[];
   /** The first user's. */
   rows: Map<string, Row[]>;
@@ -97,19 +100,29 @@ interface Ground {
   accepted: Accepted[];
 }
 
-/** Tries all, and leaves the tables as they were. `only` narrows it to one table, or to one function: `public.f()`. */
+/** Tries everything and restores the tables. `only` is the name of one table, or of one function: `public.f()`. */
 export async function tryAll(sql: Sql, rest: Rest, schemas: string[], owner: string, callers: Caller[], accepted: Accepted[], only?: string): Promise<Tried[]> {
-  const tables = await readTables(sql, schemas);
+  const tables = await tablesWithin(sql, schemas);
   const found = await state(sql, tables);
   const rows = await seed(sql, tables, owner);
-  const ground: Ground = { sql, rest, tables, rows, owner, accepted, before: await state(sql, tables) };
+  const meant = await withPublished(sql, accepted);
+  const ground: Ground = { sql, rest, tables, rows, owner, accepted: meant, before: await state(sql, tables) };
   const tried: Tried[] = [];
-  for (const table of tables.filter(({ name }) => !only || name === only)) {
+  for (const table of tables.filter(({ name, schema }) => schemas.includes(schema) && (!only || name === only))) {
     for (const caller of callers) tried.push(...(await tryTable(ground, table, caller)));
   }
   tried.push(...(await tryFunctions(ground, schemas, callers, only)));
   await restore(sql, tables, found);
   return tried;
+}
+
+/** Of the schemas that REST does not expose, the tables with rows of users, and those that such rows refer to. */
+async function tablesWithin(sql: Sql, schemas: string[]): Promise<Table[]> {
+  const hidden = (await usableSchemas(sql)).filter((schema) => !schemas.includes(schema));
+  const all = await readTables(sql, [...schemas, ...hidden]);
+  const ofUsers = (table: Table) => table.columns.some((column) => namesOwner(table, column));
+  const referred = new Set(all.filter(ofUsers).flatMap(({ references }) => references.map(({ table }) => table)));
+  return all.filter((table) => schemas.includes(table.schema) || (!table.isView && (ofUsers(table) || referred.has(table.name))));
 }
 
 async function tryTable(ground: Ground, table: Table, caller: Caller): Promise<Tried[]> {
@@ -141,7 +154,7 @@ async function tryTable(ground: Ground, table: Table, caller: Caller): Promise<T
   const targets = rows.flatMap((row) => (table.key.length > 0 ? [`${to}?${filter(row)}`] : [])).concat(to);
 
   const inserts = rows.flatMap((row) => [whole(fresh(row)), whole(asCaller(fresh(row))), pick(fresh(row), granted("INSERT")), pick(asCaller(fresh(row)), granted("INSERT"))]);
-  // Something in each has to be another, or an upsert that goes through would leave no trace.
+  // Each changes a value: an upsert of an equal row would go unnoticed.
   const altered = (row: Row) => ({ ...row, ...changed(row, writable.filter((name) => !table.key.includes(name) && !table.references.some(({ column }) => column === name) && !theirs.includes(name))) });
   const upserts = rows.flatMap((row) => [whole(altered(row)), whole(asCaller(row)), pick(altered(row), [...granted("INSERT"), ...table.key])]);
   const updates = rows.flatMap((row) => [
@@ -160,7 +173,7 @@ async function tryTable(ground: Ground, table: Table, caller: Caller): Promise<T
   return tried;
 }
 
-/** Whether the list lets a role read rows of a table that are not its own, by a policy for that role. */
+/** Whether an accepted policy lets a role read other users' rows of a table. */
 export const openOnPurpose = (accepted: Accepted[], { policies }: Table, role: Caller["role"]) =>
   accepted.some(({ rule, object }) => rule === "policy-true" && policies[role]?.includes(object));
 
@@ -186,18 +199,21 @@ interface Sent {
   prefer?: string;
 }
 
-/** Sends writes one after another, and after each looks at all tables. */
+/** Sends writes one after another and compares all tables after each. */
 async function write(ground: Ground, table: Pick<Table, "schema" | "name">, caller: Caller, verb: Verb, requests: Sent[]): Promise<Tried> {
   const statuses: string[] = [];
   let outcome: Tried["outcome"] = "denied";
   const reached: string[] = [];
   let unheard: string | undefined;
+  const open = verb === "call" ? await openIds(ground, caller) : new Set<string>();
   const lookAfter = async ({ method, path, json }: Sent, { status, body }: Reply) => {
     const now = await state(ground.sql, ground.tables);
     const [lost, gained] = [beyond(ground.before, now), beyond(now, ground.before)];
     const foreign = gained.filter(({ table, row }) => caller.role === "anon" || refersToOwner(ground, table, row, caller.role));
-    const shown = verb === "call" && body.includes(ground.owner);
-    if (lost.length > 0 || foreign.length > 0 || shown) reached.push(`${method} ${path}${json === undefined ? "" : ` ${JSON.stringify(json)}`}: ${status}`);
+    const shown = verb === "call" && status < 300 ? ids(ground).filter((id) => body.includes(id)) : [];
+    if (shown.length > 0 && outcome !== "own row") outcome = "open on purpose";
+    const hidden = shown.filter((id) => !open.has(id));
+    if (lost.length > 0 || foreign.length > 0 || hidden.length > 0) reached.push(`${method} ${path}${json === undefined ? "" : ` ${JSON.stringify(json)}`}: ${status}`);
     else if (gained.length > 0) outcome = "own row";
     if (lost.length > 0 || gained.length > 0) await restore(ground.sql, ground.tables, ground.before);
   };
@@ -206,7 +222,7 @@ async function write(ground: Ground, table: Pick<Table, "schema" | "name">, call
     statuses.push(`${reply.status}${reply.code && ` ${reply.code}`}`);
     if (!answered(reply)) unheard ??= `${sent.method}: ${reply.status} ${reply.code}`;
     if (!denied(reply) && outcome === "denied") outcome = "nothing";
-    // What is denied is rolled back: of those it is enough to look once.
+    // Denied requests are rolled back, so one comparison is enough for them.
     if (!denied(reply) || at === requests.length - 1) await lookAfter(sent, reply);
   }
   if (unheard && reached.length === 0) return { object: table.name, as: caller.name, verb, outcome: "not tried", how: unheard, requests: requests.length };
@@ -227,21 +243,56 @@ function refersToOwner({ tables, rows, owner, accepted }: Ground, name: string, 
   });
 }
 
-/** Every function that REST offers, with nothing for its arguments. */
+/** An answer that contains one of these shows a row of the first user: that user's id, and the keys of the rows. */
+function ids({ tables, rows, owner }: Ground): string[] {
+  const keys = tables.flatMap(({ name, key }) => (rows.get(name) ?? []).flatMap((row) => key.map((column) => row[column])));
+  return [...new Set([owner, ...keys.filter((value): value is string => typeof value === "string" && UUID.test(value))])];
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Keys of rows that are open to this caller on purpose. */
+async function openIds({ rest, tables, accepted }: Ground, caller: Caller): Promise<Set<string>> {
+  const open = new Set<string>();
+  for (const table of tables.filter((table) => openOnPurpose(accepted, table, caller.role))) {
+    const reply = await ask(rest, caller, table.schema, "GET", `${encodeURIComponent(table.relname)}?select=${table.key.map(encodeURIComponent).join(",")}`);
+    for (const row of reply.rows) for (const value of Object.values(row as Row)) open.add(String(value));
+  }
+  return open;
+}
+
+/** Every function that REST offers, with the ids of the first user's rows. */
 async function tryFunctions(ground: Ground, schemas: string[], callers: Caller[], only?: string): Promise<Tried[]> {
-  const functions = await ground.sql(
-    `select n.nspname as schema, proname, coalesce(to_jsonb(proargnames[1:pronargs]), '[]') as arguments from pg_proc p join pg_namespace n on n.oid = pronamespace
+  const functions = (await ground.sql(
+    `select n.nspname as schema, proname as name, coalesce((
+         select jsonb_agg(jsonb_build_object('name', proargnames[place], 'type', format_type(type, null)) order by place)
+         from unnest(proargtypes) with ordinality as argument (type, place)
+       ), '[]') as arguments
+     from pg_proc p join pg_namespace n on n.oid = pronamespace
      where n.nspname = any ($1::text[]) and prokind = 'f' and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
        and not exists (select from pg_depend where classid = 'pg_proc'::regclass and objid = p.oid and deptype = 'e') order by 1, 2`,
     [schemas],
-  );
+  )) as unknown as Signature[];
+  const resources = await registered(ground.sql);
   const tried: Tried[] = [];
-  for (const { schema, proname, arguments: names } of functions as { schema: string; proname: string; arguments: string[] }[]) {
-    if (only && only !== `${schema}.${proname}()`) continue;
-    const json = Object.fromEntries(names.map((name) => [name, null]));
-    for (const caller of callers) tried.push(await write(ground, { schema, name: `${schema}.${proname}()` }, caller, "call", [{ method: "POST", path: `rpc/${proname}`, json }]));
+  for (const signature of functions) {
+    const called = `${signature.schema}.${signature.name}()`;
+    if (only && only !== called) continue;
+    const calls = argumentsFor(signature, ground, resources).map((json): Sent => ({ method: "POST", path: `rpc/${signature.name}`, json }));
+    for (const caller of callers) tried.push(await write(ground, { schema: signature.schema, name: called }, caller, "call", calls));
   }
   return tried;
+}
+
+/** The resources of Airlock's registry, with their fields; none in a database without it. */
+async function registered(sql: Sql): Promise<Map<string, { table: string; fields: string[] }>> {
+  const [registry] = await sql("select to_regclass('airlock.resources') as name");
+  if (!registry?.["name"]) return new Map();
+  const rows = await sql(
+    `select name, nspname || '.' || relname as table, to_jsonb(fields) as fields
+     from airlock.resources join pg_class c on c.oid = relation join pg_namespace n on n.oid = relnamespace`,
+  );
+  return new Map(rows.map(({ name, table, fields }) => [String(name), { table: String(table), fields: fields as string[] }]));
 }
 
 const WHY: Record<Verb, string> = {
@@ -253,7 +304,7 @@ const WHY: Record<Verb, string> = {
   call: "A function did for a caller what its tables do not let them do.",
 };
 
-/** What trying has found. A table that could not be tried is not passed over. */
+/** The findings of the tries. */
 export function findingsOf(tried: Tried[]): Finding[] {
   return tried.flatMap(({ object, as, verb, outcome, how }): Finding[] => {
     if (outcome !== "reached") return [];
@@ -262,7 +313,7 @@ export function findingsOf(tried: Tried[]): Finding[] {
   });
 }
 
-/** Where nothing could be tried, on a database that was made for it. */
+/** Findings for tables that could not be tried, on a database that was made for the tries. */
 export function notTried(tried: Tried[]): Finding[] {
   const why = "What is not tried is not shown: the table takes no row that was made up for it, or the API does not answer for it.";
   const first = tried.filter(({ outcome, object }, at) => outcome === "not tried" && tried.findIndex((one) => one.outcome === "not tried" && one.object === object) === at);

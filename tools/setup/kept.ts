@@ -1,4 +1,4 @@
-// Where tools are kept that cargo compiles. That takes minutes, so a second clone finds them there.
+// The folder of the tools that cargo compiles. That takes minutes, so all clones share it.
 
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
@@ -8,13 +8,13 @@ import { dirname, join } from "node:path";
 /** In the user's cache folder; each tool has a folder in it that names its version. */
 export const tools = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "airlock", "tools");
 
-/** Makes such a folder, whole or not at all: two clones may be at it at once. */
+/** Makes such a folder completely or not at all: two clones may make it at the same time. */
 export async function keep(folder: string, make: (unfinished: string) => Promise<void>): Promise<void> {
   const unfinished = `${folder}.${process.pid}`;
   await mkdir(dirname(folder), { recursive: true });
   try {
     await make(unfinished);
-    // The one that another clone has made meanwhile is as good.
+    // Another clone may have made the same folder meanwhile.
     if (!existsSync(folder)) await rename(unfinished, folder);
   } finally {
     await rm(unfinished, { recursive: true, force: true, maxRetries: 5 });

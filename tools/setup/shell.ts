@@ -1,4 +1,4 @@
-// Running commands, and saying what is going on while they run.
+// Runs commands and reports progress.
 
 import { spawn, type SpawnOptions } from "node:child_process";
 import { text } from "node:stream/consumers";
@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** A failure whose message is all that its reader needs. */
+/** A failure whose message needs no stack trace. */
 export class Failure extends Error {}
 
 /**

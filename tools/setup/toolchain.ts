@@ -1,5 +1,5 @@
-// What is not on npm: Rust with the wasm target and wasm-bindgen, which turn the crate into a Worker, and
-// cargo-deny, which checks what the crate is made of. What is missing is installed, once a machine.
+// The tools that are not on npm: Rust with the wasm target and wasm-bindgen, which build the Worker, and cargo-deny, which
+// checks its dependencies. Missing tools are installed, once a machine.
 //
 // It takes nothing but package registries, and for the wasm target rustup's server or, where that cannot
 // be reached, Debian.

@@ -5,57 +5,68 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 
-import { build as esbuild } from "esbuild";
+import { build as esbuild, type Plugin } from "esbuild";
 
+import { buildDeclaration, forgetInspector, inspector } from "../declaration.ts";
 import { Failure, root, run } from "./shell.ts";
 import { toolchain, wasmTarget } from "./toolchain.ts";
 
-/** What the build makes, and all that is deployed. */
-export const outputs = ["build/index.js", "build/index_bg.wasm"];
+/** The Worker's modules. With the assets beside them they are all that is deployed. */
+export const outputs = ["build/index.js", "build/index_bg.wasm", "build/declaration.js"];
 
 const bindings = join(root, ".airlock", "bindings");
 
-/** Builds the Worker, installing whatever that takes; a second or two when nothing has changed. */
+/** Builds the Worker and checks airlock.toml; installs missing tools. Takes a second or two when nothing has changed. */
 export async function build(): Promise<void> {
+  await buildModule();
+  await buildDeclaration();
+}
+
+/** All of the build but the declaration. */
+export async function buildModule(): Promise<void> {
   const { env, wasmBindgen } = await toolchain();
 
-  // js-sys in place of bindings of its own: so wants `worker`.
+  // `worker` requires wasm-bindgen to use js-sys.
   const args = ["build", "--release", "--lib", "--target", wasmTarget, "--message-format=json-render-diagnostics"];
   const messages = await run("cargo", args, { env: { ...env, WASM_BINDGEN_USE_JS_SYS: "1" }, stdio: ["ignore", "pipe", 2] });
   const module = wasmModule(messages);
 
-  const made = createHash("sha256");
-  const inputs = ["src/edge/worker.js", "src/edge/exchange.js", "tools/setup/worker.ts", "Cargo.lock", "package-lock.json"];
-  for (const file of [module, ...inputs]) made.update(await readFile(resolve(root, file)));
-  const wanted = made.digest("hex");
+  const hash = createHash("sha256");
+  const inputs = ["src/worker/worker.js", "src/worker/exchange.js", "tools/setup/worker.ts", "Cargo.lock", "package-lock.json"];
+  for (const file of [module, ...inputs]) hash.update(await readFile(resolve(root, file)));
+  const wanted = hash.digest("hex");
   const stamp = join(root, ".airlock", "built-from");
   const last = await readFile(stamp, "utf8").catch(() => undefined);
-  if (last === wanted && outputs.every((file) => existsSync(join(root, file)))) return;
+  const made = [join(root, "build", "index.js"), join(root, "build", "index_bg.wasm"), inspector];
+  if (last === wanted && made.every(existsSync)) return;
 
   await rm(stamp, { force: true });
   await rm(bindings, { recursive: true, force: true });
-  // With them a module that trapped is replaced by a new instance, the next time that it is called.
+  // With these a module that trapped can be replaced by a new instance.
   const recovery = ["--experimental-reset-state-function", "--force-enable-abort-handler"];
   await run(wasmBindgen, [module, "--target", "module", "--no-typescript", "--out-dir", bindings, "--out-name", "index", ...recovery]);
   await mkdir(join(root, "build"), { recursive: true });
   await bundle();
   await optimise();
+  await bundleInspector();
   await writeFile(stamp, wanted);
 }
 
-/** All JavaScript in one file: ours, and what wasm-bindgen wrote. */
+/** The Worker's JavaScript in one file: ours and what wasm-bindgen generates. */
 async function bundle(): Promise<void> {
   const generated = join(bindings, "index.js");
-  // workerd has the module itself where the standard to come has its source.
+  // workerd imports a compiled module where the proposed standard has `import source`.
   await writeFile(generated, (await readFile(generated, "utf8")).replace("import source ", "import "));
-  const [snippet] = await readdir(join(bindings, "snippets"));
+  const snippets = await readdir(join(bindings, "snippets"));
+  const ours = snippets.find((name) => name.startsWith("airlock-")) ?? "";
   await esbuild({
-    entryPoints: [join(root, "src", "edge", "worker.js")],
+    entryPoints: [join(root, "src", "worker", "worker.js")],
     outfile: join(root, "build", "index.js"),
     alias: {
       "airlock:bindings": generated,
-      "airlock:exchange": join(bindings, "snippets", snippet ?? "", "src", "edge", "exchange.js"),
+      "airlock:exchange": join(bindings, "snippets", ours, "src", "worker", "exchange.js"),
     },
+    plugins: [declarationBeside],
     external: ["./index_bg.wasm", "cloudflare:*"],
     bundle: true,
     minify: true,
@@ -65,17 +76,50 @@ async function bundle(): Promise<void> {
   });
 }
 
-/** What rustc and wasm-bindgen put into a module, so that wasm-opt adds nothing that workerd may not know yet. */
+/** The declaration stays a file of its own, so a change of airlock.toml needs no other build. */
+const declarationBeside: Plugin = {
+  name: "declaration",
+  setup({ onResolve }) {
+    onResolve({ filter: /^airlock:declaration$/ }, () => ({ path: "./declaration.js", external: true }));
+  },
+};
+
+/** The bindings for Node.js, where the tools call `inspect`. */
+async function bundleInspector(): Promise<void> {
+  const module = JSON.stringify(join("..", "build", "index_bg.wasm"));
+  const wasm: Plugin = {
+    name: "wasm",
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /\.wasm$/ }, () => ({ path: "wasm", namespace: "wasm" }));
+      onLoad({ filter: /./, namespace: "wasm" }, () => ({
+        contents: `import { readFileSync } from "node:fs";
+          export default new WebAssembly.Module(readFileSync(new URL(${module}, import.meta.url)));`,
+      }));
+    },
+  };
+  await esbuild({
+    stdin: { contents: 'export { inspect } from "./index.js";', resolveDir: bindings },
+    outfile: inspector,
+    plugins: [wasm],
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    logLevel: "warning",
+  });
+  forgetInspector();
+}
+
+/** The features that rustc and wasm-bindgen use; wasm-opt must not add others, which workerd may not support yet. */
 const FEATURES = ["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling", "simd"];
 
-/** Smaller by a quarter, a tenth of which is the names of functions. */
+/** Makes the module a quarter smaller; a tenth of that is the names of functions. */
 async function optimise(): Promise<void> {
   const features = FEATURES.map((name) => `--enable-${name}`);
   const [from, to] = [join(bindings, "index_bg.wasm"), join(root, "build", "index_bg.wasm")];
   await run("wasm-opt", ["-O", ...features, "--strip-debug", "--strip-producers", from, "-o", to]);
 }
 
-/** Where cargo, by its JSON messages, has put the crate's wasm module. */
+/** The path of the crate's wasm module, from cargo's JSON messages. */
 function wasmModule(messages: string): string {
   for (const line of messages.split("\n")) {
     const message: { manifest_path?: string; filenames?: string[] } = JSON.parse(line);

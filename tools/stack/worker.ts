@@ -1,11 +1,14 @@
 // The built Worker on workerd, as wrangler.toml describes it.
 
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 
-import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, Response } from "miniflare";
 import { unstable_readConfig } from "wrangler";
 
+import { check, documentAsset } from "../declaration.ts";
+import { openapi } from "../openapi/document.ts";
 import { Failure, root } from "../setup/shell.ts";
 import { outputs } from "../setup/worker.ts";
 import type { Vars } from "./vars.ts";
@@ -16,24 +19,25 @@ export interface WorkerOptions {
   vars: Vars;
   /** Requests a minute, in place of those in wrangler.toml. */
   limits: { ip: number; user: number };
-  /** Where Durable Objects keep what they store; in memory if absent. */
-  dataDir?: string;
+  /** The address to listen on; 127.0.0.1 if absent. */
+  host?: string;
   /** Gets the Worker's log lines; they go to stdout and stderr if absent. */
   log?: (line: { level: string; message: string }) => void;
   /** Bindings to leave out: for tests of an incomplete deployment. */
   without?: string[];
+  /** JSON text of a declaration in place of the built one; the OpenAPI document is its own, too. */
+  declaration?: string;
   /** In place of the built WASM: for tests of an instance that traps. */
   wasm?: Uint8Array<ArrayBuffer>;
-  /**
-   * Source of a module whose classes `Limiter` and `Replay` take the place of the rate limiters and of the nonce store:
-   * for tests of a platform that fails.
-   */
+  /** Opens an inspector on a free port; see inspector.ts. */
+  inspector?: boolean;
+  /** Source of a module whose class `Limiter` replaces the rate limiters: for tests of a platform that fails. */
   standIns?: string;
 }
 
 export interface Worker {
   url: string;
-  /** Has the schedule's event come now, and waits for its end. */
+  /** Sends the `scheduled` event and waits until it has ended. */
   scheduled(): Promise<{ outcome: string }>;
   stop(): Promise<void>;
   /** The platform around the Worker, for tests that reach into it. */
@@ -42,18 +46,18 @@ export interface Worker {
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** As Miniflare hands a Worker out; its own type of that is too wide to be checked. */
+/** A Worker as Miniflare returns it; Miniflare's own type is too wide to be checked. */
 interface Schedulable {
   scheduled(event: { cron: string | undefined }): Promise<{ outcome: string }>;
 }
 
-/** What of wrangler.toml matters here; wrangler's own type is too wide to be checked. */
+/** The part of wrangler.toml that is used here; wrangler's own type is too wide to be checked. */
 interface WranglerConfig {
   compatibility_date: string;
   compatibility_flags: string[];
+  assets: { binding: string };
   ratelimits: { name: string; namespace_id: string; simple: { limit: number; period: 10 | 60 } }[];
   triggers: { crons: string[] };
-  durable_objects: { bindings: { name: string; class_name: string }[] };
 }
 
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
@@ -63,16 +67,24 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   const ratelimits = config.ratelimits.filter(bound).map(({ name, namespace_id, simple }) => {
     return [name, { namespace_id, simple: { ...simple, limit: limits[name] ?? simple.limit } }] as const;
   });
-  const durableObjects = config.durable_objects.bindings.filter(bound).map(({ name, class_name: className }) => {
-    return [name, { className, useSQLite: true }] as const;
-  });
+  const replaced: Record<string, string | Uint8Array<ArrayBuffer> | undefined> = {
+    "build/index_bg.wasm": options.wasm,
+    "build/declaration.js": options.declaration === undefined ? undefined : `export default ${JSON.stringify(options.declaration)};`,
+  };
+
+  // Not Miniflare's own assets, in front of which is a router that rewrites the request's target.
+  const assets = options.declaration === undefined ? await readFile(documentAsset) : JSON.stringify(openapi(await check(options.declaration)));
+  const services = {
+    [config.assets.binding]: (request: { url: string }) =>
+      new URL(request.url).pathname === "/openapi.json" ? new Response(assets) : new Response(null, { status: 404 }),
+  };
+  for (const name of options.without ?? []) delete services[name];
 
   const { standIns } = options;
   const platform = {
     name: "stand-ins",
     compatibilityDate: config.compatibility_date,
     modules: [{ type: "ESModule" as const, path: "stand-ins.js", contents: standIns ?? "" }],
-    durableObjects: { REPLAY: { className: "Replay", useSQLite: true } },
   };
 
   const listening = SIGNALS.map((signal) => [signal, process.listeners(signal)] as const);
@@ -81,6 +93,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
       host: "127.0.0.1",
       port: 0,
       cf: false,
+      ...(options.inspector && { inspectorPort: 0 }),
       log: new Log(LogLevel.ERROR),
       ...(options.log && { handleStructuredLogs: options.log }),
       workers: [
@@ -91,27 +104,24 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
           modules: outputs.map((path) => ({
             type: path.endsWith(".wasm") ? ("CompiledWasm" as const) : ("ESModule" as const),
             path: join(root, path),
-            ...(path.endsWith(".wasm") && options.wasm && { contents: options.wasm }),
+            ...(replaced[path] !== undefined && { contents: replaced[path] }),
           })),
           modulesRoot: join(root, "build"),
           bindings: options.vars,
-          ...(standIns === undefined
-            ? { ratelimits: Object.fromEntries(ratelimits), durableObjects: Object.fromEntries(durableObjects) }
-            : {
-                serviceBindings: Object.fromEntries(ratelimits.map(([name]) => [name, { name: platform.name, entrypoint: "Limiter" }])),
-                durableObjects: Object.fromEntries(durableObjects.map(([name, { className }]) => [name, { className, scriptName: platform.name }])),
-              }),
-          // Miniflare's own entry normalises the request's target before the Worker sees it (`..`,
-          // `%2e`, `\`), which would hide what Cloudflare hands over as received. This is workerd itself.
-          unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port }],
+          ...(standIns === undefined ? { ratelimits: Object.fromEntries(ratelimits) } : {}),
+          serviceBindings: {
+            ...services,
+            ...(standIns !== undefined && Object.fromEntries(ratelimits.map(([name]) => [name, { name: platform.name, entrypoint: "Limiter" }]))),
+          },
+          // Miniflare's own entry normalises the request's target (`..`, `%2e`, `\`) before the Worker sees it.
+          // Cloudflare does not, and neither does this socket of workerd itself.
+          unsafeDirectSockets: [{ host: options.host ?? "127.0.0.1", port: options.port }],
         },
         ...(standIns === undefined ? [] : [platform]),
       ],
-      ...(options.dataDir && { resourcePersistencePath: options.dataDir }),
     }),
   );
-  // Miniflare ends the process at a signal, there and then. How it ends is for the caller to say, who may
-  // have a database to close.
+  // Miniflare would end the process at a signal, but the caller may have a database to close first.
   for (const [signal, before] of listening) {
     for (const listener of process.listeners(signal)) if (!before.includes(listener)) process.off(signal, listener);
   }
@@ -128,13 +138,13 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
 }
 
 /** Fails with a sentence if the port is taken: better before a long build than after it. */
-export async function requireFreePort(port: number, variable: string): Promise<void> {
+export async function requireFreePort(port: number, variable: string, host = "127.0.0.1"): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const probe = createServer();
     probe.once("error", (error: NodeJS.ErrnoException) => {
       const taken = `Port ${port} is taken: stop the program that uses it, or set ${variable} to another one.`;
       reject(error.code === "EADDRINUSE" ? new Failure(taken) : error);
     });
-    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve()));
+    probe.listen(port, host, () => probe.close(() => resolve()));
   });
 }

@@ -3,7 +3,7 @@
 
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { pgtap } from "@electric-sql/pglite/pgtap";
@@ -13,25 +13,42 @@ import { createPgliteConnection, type PgliteConnection } from "@supabase/lite/pg
 const SUPABASE = fileURLToPath(new URL("../../supabase/", import.meta.url));
 const EMBEDDED_SQL = fileURLToPath(new URL("embedded.sql", import.meta.url));
 
-// PGlite decodes every value on its own, and would drop a U+FEFF that a text begins with.
+// PGlite decodes each value by itself, and would drop a U+FEFF at the start of a text.
 globalThis.TextDecoder = class extends TextDecoder {
   constructor(...[label, options]: ConstructorParameters<typeof TextDecoder>) {
     super(label, { ignoreBOM: true, ...options });
   }
 };
 
-/** What the person at the terminal can act on; its message needs no stack trace. */
+/** An error whose message says what to do; it needs no stack trace. */
 export class SetupError extends Error {}
+
+/** Which migrations a database gets. All paths are absolute, and names are those of supabase/migrations. */
+export interface MigrationOptions {
+  /** Further ones, applied after the others. */
+  migrations?: string[];
+  /** In place of those in supabase/migrations. */
+  baseline?: string[];
+}
+
+/** The files that `options` select, in the order in which they are applied. */
+export async function migrationFiles({ migrations = [], baseline }: MigrationOptions = {}): Promise<string[]> {
+  const folder = join(SUPABASE, "migrations");
+  const project = async () => (await readdir(folder)).sort().map((name) => join(folder, name));
+  return [...(baseline ?? (await project())), ...migrations].filter((file) => MIGRATION.test(basename(file)));
+}
+
+const MIGRATION = /^(\d{14})_(\w+)\.sql$/;
 
 export interface Database {
   connection: PgliteConnection;
   close(): Promise<void>;
 }
 
-export async function openDatabase(dataDir: string, fresh: boolean): Promise<Database> {
+export async function openDatabase(dataDir: string, fresh: boolean, options: MigrationOptions = {}): Promise<Database> {
   const unlock = await lock(dataDir);
   try {
-    const connection = await openCluster(dataDir, fresh);
+    const connection = await openCluster(dataDir, fresh, await migrationFiles(options));
     return {
       connection,
       async close() {
@@ -45,7 +62,7 @@ export async function openDatabase(dataDir: string, fresh: boolean): Promise<Dat
   }
 }
 
-/** Two processes on one cluster destroy it, and PGlite does not look. */
+/** Two processes on one cluster destroy it, and PGlite does not check. */
 async function lock(dataDir: string): Promise<() => Promise<void>> {
   const file = join(dataDir, "pglite.lock");
   await mkdir(dataDir, { recursive: true }).catch((error: Error) => {
@@ -72,10 +89,10 @@ function isRunning(pid: number): boolean {
   }
 }
 
-async function openCluster(dataDir: string, fresh: boolean): Promise<PgliteConnection> {
+async function openCluster(dataDir: string, fresh: boolean, migrations: string[]): Promise<PgliteConnection> {
   const cluster = join(dataDir, "pglite");
   const finished = join(dataDir, "pglite.ready");
-  // A first start that was interrupted has acknowledged no write.
+  // A first start that was interrupted has acknowledged no write, so the cluster can go.
   if (fresh || !existsSync(finished)) {
     await rm(finished, { force: true });
     await rm(cluster, { recursive: true, force: true });
@@ -88,7 +105,7 @@ async function openCluster(dataDir: string, fresh: boolean): Promise<PgliteConne
     );
   });
   try {
-    await prepare(connection);
+    await prepare(connection, migrations);
   } catch (error) {
     await connection.close();
     throw error;
@@ -112,37 +129,38 @@ async function connect(cluster: string): Promise<PgliteConnection> {
   return connection;
 }
 
-async function prepare(connection: PgliteConnection): Promise<void> {
+async function prepare(connection: PgliteConnection, migrations: string[]): Promise<void> {
   const postgres = connection.driver;
   await new App({ connection, auth: { enabled: true } }).ensureSystemSchema();
   await postgres.exec(await readFile(EMBEDDED_SQL, "utf8"));
-  await migrate(connection);
+  await migrate(connection, migrations);
   await postgres.exec(await readFile(join(SUPABASE, "seed.sql"), "utf8"));
 }
 
-/** Each migration once and whole, recorded where the Supabase CLI records it. */
-async function migrate({ driver: postgres }: PgliteConnection): Promise<void> {
+/** Applies each migration once, in a transaction, and records it where the Supabase CLI does. */
+async function migrate({ driver: postgres }: PgliteConnection, files: string[]): Promise<void> {
   const { rows } = await postgres.query<{ version: string; statements: string[] }>(
     "select version, statements from supabase_migrations.schema_migrations",
   );
   const applied = new Map(rows.map((row) => [row.version, row.statements.join("\n")]));
 
-  for (const file of (await readdir(join(SUPABASE, "migrations"))).sort()) {
-    const match = /^(\d{14})_(\w+)\.sql$/.exec(file);
-    if (!match) continue;
-    const [, version = "", name = ""] = match;
-    const text = await readFile(join(SUPABASE, "migrations", file), "utf8");
+  for (const file of files) {
+    const [, version = "", name = ""] = MIGRATION.exec(basename(file)) ?? [];
+    const text = await readFile(file, "utf8");
     const before = applied.get(version);
     applied.delete(version);
     if (before === text) continue;
     if (before !== undefined) {
       throw new SetupError(
-        `supabase/migrations/${file} was changed after this database applied it.` +
+        `supabase/migrations/${basename(file)} was changed after this database applied it.` +
           " Start with --fresh, or put the change in a new migration.",
       );
     }
     await postgres.transaction(async (transaction) => {
-      await transaction.exec(text);
+      await transaction.exec(text).catch((error: Error) => {
+        error.message = `${basename(file)}: ${error.message}`;
+        throw error;
+      });
       await transaction.query(
         "insert into supabase_migrations.schema_migrations (version, name, statements) values ($1, $2, $3)",
         [version, name, [text]],

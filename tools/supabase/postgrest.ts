@@ -23,6 +23,8 @@ interface Call {
   requestHeaders: Record<string, string>;
   claims: Claims;
   failure?: Failure;
+  /** The last JSON value that Postgres answered, in its own bytes. */
+  json?: string;
 }
 
 /** The keys of a project. */
@@ -71,9 +73,18 @@ export async function rest(
   request.headers.delete("authorization");
 
   const response = await calls.run(call, () => fetch(request));
+  if (response.status === 200 && call.json !== undefined && call.path.startsWith("/rpc/")) return inOwnBytes(response, call.json);
   if (response.status !== 500 || !call.failure) return response;
   const { code, message, detail, hint } = call.failure;
   return refusal(statusOf(code), code, message, detail, hint);
+}
+
+/** PostgREST hands a function's JSON on as it is; lite parses it and writes it anew. */
+async function inOwnBytes(response: Response, json: string): Promise<Response> {
+  const written = await response.text();
+  const headers = new Headers(response.headers);
+  headers.delete("content-length");
+  return new Response(written === JSON.stringify(JSON.parse(json)) ? json : written, { status: response.status, headers });
 }
 
 /** lite gives every error that it does not expect a 500 without its SQLSTATE, a CHECK's too. */
@@ -152,6 +163,12 @@ export function answerAsPostgrest(connection: PgliteConnection): void {
     if (!call) return;
     await connection["applyRpcRequestGucs"](transaction, call);
     await preRequest(connection);
+  };
+
+  connection.driver.parsers[114] = (text) => {
+    const call = calls.getStore();
+    if (call) call.json = text;
+    return JSON.parse(text);
   };
 
   // lite logs what this returns with a stack trace; one line without row contents is enough.

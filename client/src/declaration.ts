@@ -1,0 +1,87 @@
+/** The types of rows, made from the declaration's types, which `npm run generate` writes. */
+
+import type { Declaration } from "./generated.ts";
+
+/** The form of all generated types. */
+export interface AnyDeclaration {
+  organizations: boolean;
+  resources: Record<string, AnyResource>;
+}
+
+export interface AnyResource {
+  /** Whose rows there are. */
+  owner: "user" | "org" | "both";
+  searchable: boolean;
+  /** The declared fields of a row. */
+  fields: object;
+  /** Names of the fields that a new row may leave out. */
+  optional: string;
+  /** Names of the fields that a published row shows; `never` if rows cannot be published. */
+  publish: string;
+}
+
+/** For an app without generated types: any resource, with any fields. */
+export interface LooseDeclaration {
+  organizations: true;
+  resources: Record<
+    string,
+    { owner: "both"; searchable: true; fields: Record<string, any>; optional: string; publish: string }
+  >;
+}
+
+/** A row of the resource: `Row<"notes">`. Times are RFC 3339 in UTC with six fraction digits. */
+export type Row<Name extends keyof D["resources"], D extends AnyDeclaration = Declaration> = RowOf<D["resources"][Name]>;
+
+/** A new or replaced row. A field with a default, or one that may be null, can be left out. */
+export type Draft<Name extends keyof D["resources"], D extends AnyDeclaration = Declaration> = DraftOf<D["resources"][Name]>;
+
+/** The fields to change, at least one. */
+export type Patch<Name extends keyof D["resources"], D extends AnyDeclaration = Declaration> = PatchOf<D["resources"][Name]>;
+
+/** A published row, as every user of the app may read it. */
+export type PublishedRow<Name extends PublishedName<D>, D extends AnyDeclaration = Declaration> = PublishedRowOf<
+  D["resources"][Name]
+>;
+
+/** Resources whose rows may be a user's. */
+export type UserResourceName<D extends AnyDeclaration> = Exclude<NameOf<D>, NamesWith<D, { owner: "org" }>>;
+
+/** Resources whose rows may be an organisation's. */
+export type OrgResourceName<D extends AnyDeclaration> = Exclude<NameOf<D>, NamesWith<D, { owner: "user" }>>;
+
+/** Resources whose rows can be published. */
+export type PublishedName<D extends AnyDeclaration> = Exclude<NameOf<D>, NamesWith<D, { publish: never }>>;
+
+type NameOf<D extends AnyDeclaration> = keyof D["resources"] & string;
+type NamesWith<D extends AnyDeclaration, Part> = {
+  [Name in NameOf<D>]: D["resources"][Name] extends Part ? Name : never;
+}[NameOf<D>];
+
+export type RowOf<R extends AnyResource> = Flat<
+  RowId & R["fields"] & RowVersion & { created_at: string; updated_at: string; /** `null` while the row lives. */ deleted_at: string | null }
+>;
+
+export type DraftOf<R extends AnyResource> = Flat<
+  Omit<R["fields"], R["optional"]> & Partial<Pick<R["fields"], R["optional"] & keyof R["fields"]>>
+>;
+
+export type PatchOf<R extends AnyResource> = Partial<R["fields"]>;
+
+export type PublishedRowOf<R extends AnyResource> = Flat<
+  RowId & Pick<R["fields"], R["publish"] & keyof R["fields"]> & RowVersion & { published_at: string; updated_at: string }
+>;
+
+interface RowId {
+  /** UUID, lower case. */
+  id: string;
+}
+
+interface RowVersion {
+  /** Starts at 1; every change adds 1. */
+  version: number;
+  /** Entity tag of this version, for `ifMatch` and `ifNoneMatch`. Added by this client. */
+  etag: string;
+}
+
+/** One object type in place of an intersection, for editors and error messages. */
+type Flat<T> = { [Name in keyof T]: T[Name] };

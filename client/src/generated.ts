@@ -1,0 +1,19 @@
+// Generated from airlock.toml by `npm run generate`. Do not edit.
+
+export interface Declaration {
+  organizations: true;
+  resources: {
+    notes: {
+      owner: "both";
+      searchable: true;
+      fields: {
+        /** 1 to 200 characters, trimmed. */
+        title: string;
+        /** 0 to 20000 characters. Default: "". */
+        body: string;
+      };
+      optional: "body";
+      publish: "title" | "body";
+    };
+  };
+}

@@ -1,5 +1,0 @@
-//! See `fuzzing::cursor` in the crate.
-
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| airlock::fuzzing::cursor(data));

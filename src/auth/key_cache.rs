@@ -1,0 +1,192 @@
+//! The project's key set, cached in this isolate.
+//!
+//! A key that its endpoint withdrew is good for at most ten minutes more (an hour while the endpoint
+//! fails); a key that it added is found at once. A flood of unknown `kid`s costs one fetch in thirty
+//! seconds, and requests that arrive together share one. A broken key set never replaces good keys:
+//! where the answer is not known, it is 503 and not 401.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::key_set::{KeySet, PublicKey};
+use crate::platform::{Accept, Content, Level, Millis, Platform, UpstreamRequest, UpstreamResponse};
+
+const FRESH: Millis = 10 * 60_000;
+const STALE_MAX: Millis = 60 * 60_000;
+const COOL_DOWN: Millis = 30_000;
+
+/// A project's set is about 1 KB.
+const SET_MAX: usize = 256 * 1024;
+
+/// How long after its deadline another request takes a fetch over: a fetch needs the time to report
+/// its failure.
+const GRACE: Millis = 500;
+
+/// How often, in milliseconds, a request looks whether another request's fetch has ended. It cannot
+/// await that fetch itself: the platform ends a request's I/O with the request.
+const POLL: u32 = 10;
+
+/// The cached key set.
+#[derive(Debug)]
+pub(crate) struct KeyCache {
+    url: String,
+    timeout: Millis,
+    state: RefCell<Cached>,
+}
+
+#[derive(Debug, Default)]
+struct Cached {
+    set: KeySet,
+    /// How many fetches were good.
+    fetches: u32,
+    /// When `set` was fetched; `None` before the first good fetch.
+    fetched_at: Option<Millis>,
+    /// Until when unknown `kid`s cause no fetch.
+    cool_until: Millis,
+    /// Until when a failed endpoint is left alone; 0 after a good fetch.
+    failed_until: Millis,
+    /// Until when a running fetch is waited for. It may have been abandoned with its request.
+    fetching_until: Millis,
+}
+
+/// The result of a search for a key.
+pub(super) enum Lookup {
+    /// The key.
+    Found(Rc<PublicKey>),
+    /// The project has no such key.
+    Unknown,
+    /// The set lacked it when it was fetched a moment ago. Try again in so many seconds.
+    CoolingDown { retry_after: u32 },
+    /// The key set cannot be fetched now. Try again in so many seconds.
+    Unavailable { retry_after: u32 },
+}
+
+/// The next step of a search.
+enum Next {
+    Done(Lookup),
+    Wait,
+    Fetch,
+}
+
+impl KeyCache {
+    pub(crate) fn new(url: String, timeout: Millis) -> Self {
+        Self { url, timeout, state: RefCell::default() }
+    }
+
+    /// How long [`KeyCache::find`] takes at most.
+    pub(super) fn longest(&self) -> Millis {
+        self.timeout.saturating_mul(2).saturating_add(4 * GRACE)
+    }
+
+    /// Finds the key that a token names.
+    pub(super) async fn find(&self, kid: &str, platform: &impl Platform) -> Lookup {
+        let seen = self.state.borrow().fetches;
+        let patience = platform.now().saturating_add(self.timeout).saturating_add(2 * GRACE);
+        loop {
+            // In a statement of its own: the borrow must end before anything is awaited.
+            let step = (self.state.borrow_mut()).step(kid, seen, platform.now(), self.timeout);
+            match step {
+                Next::Done(lookup) => return lookup,
+                Next::Wait if platform.now() < patience => platform.sleep(POLL).await,
+                Next::Wait => return Lookup::Unavailable { retry_after: 1 },
+                Next::Fetch => {
+                    let fetched = self.fetch(platform).await;
+                    if let Err(reason) = fetched {
+                        let line = format!(r#"{{"event":"jwks_failed","reason":"{reason}"}}"#);
+                        platform.log(Level::Error, &line);
+                    }
+                    let now = platform.now();
+                    let emptied = self.state.borrow_mut().settle(kid, fetched.ok(), now);
+                    if emptied {
+                        platform.log(Level::Warn, r#"{"event":"jwks_empty"}"#);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn fetch(&self, platform: &impl Platform) -> Result<KeySet, &'static str> {
+        let request = UpstreamRequest { head: format!("GET\n{}\n", self.url), body: None };
+        // Others wait for this set.
+        platform.outlive();
+        let deadline = platform.now().saturating_add(self.timeout);
+        let accept = Accept::Whole { max: SET_MAX };
+        match platform.send(request, accept, deadline).await {
+            Ok(UpstreamResponse { status: 200, content: Content::Whole(body), .. }) => {
+                KeySet::parse(&body).map_err(|rejected| rejected.0)
+            }
+            Ok(_) => Err("status is not 200"),
+            Err(_) => Err("no answer in time, or too much of one"),
+        }
+    }
+}
+
+impl Cached {
+    fn step(&mut self, kid: &str, seen: u32, now: Millis, timeout: Millis) -> Next {
+        let age = self.fetched_at.map(|at| now.saturating_sub(at));
+        let fresh = age.is_some_and(|age| age < FRESH);
+        let key = self.set.find(kid);
+        if let (true, Some(key)) = (fresh, key) {
+            return Next::Done(Lookup::Found(Rc::clone(key)));
+        }
+        let fetching = now < self.fetching_until;
+        // The endpoint failed the last time it was asked; somebody may just be asking again.
+        if now < self.failed_until || (fetching && self.failed_until > 0) {
+            let usable = age.is_some_and(|age| age < STALE_MAX);
+            match key {
+                Some(key) if usable => return Next::Done(Lookup::Found(Rc::clone(key))),
+                _ if fetching => {}
+                _ => {
+                    let retry_after = seconds_until(self.failed_until, now);
+                    return Next::Done(Lookup::Unavailable { retry_after });
+                }
+            }
+        }
+        if fetching {
+            return Next::Wait;
+        }
+        // The set was fetched while this request waited, and lacks the key.
+        if fresh && self.fetches != seen {
+            return Next::Done(Lookup::Unknown);
+        }
+        // The project may have added the key since the last fetch.
+        if fresh && now < self.cool_until {
+            let retry_after = seconds_until(self.cool_until, now);
+            return Next::Done(Lookup::CoolingDown { retry_after });
+        }
+        self.fetching_until = now.saturating_add(timeout).saturating_add(GRACE);
+        if fresh {
+            // From the start, so that a fetch that never ends counts as well.
+            self.cool_until = now.saturating_add(COOL_DOWN);
+        }
+        Next::Fetch
+    }
+
+    /// Stores the result of a fetch. Returns whether a set with keys became an empty one, which an
+    /// operator should know of.
+    fn settle(&mut self, kid: &str, fetched: Option<KeySet>, now: Millis) -> bool {
+        self.fetching_until = 0;
+        match fetched {
+            Some(set) => {
+                let emptied = set.is_empty() && !self.set.is_empty();
+                if set.find(kid).is_none() {
+                    self.cool_until = now.saturating_add(COOL_DOWN);
+                }
+                self.set = set;
+                self.fetches = self.fetches.wrapping_add(1);
+                self.fetched_at = Some(now);
+                self.failed_until = 0;
+                emptied
+            }
+            None => {
+                self.failed_until = now.saturating_add(COOL_DOWN);
+                false
+            }
+        }
+    }
+}
+
+fn seconds_until(then: Millis, now: Millis) -> u32 {
+    let millis = u32::try_from(then.saturating_sub(now)).unwrap_or(0);
+    millis.div_ceil(1000).max(1)
+}

@@ -1,0 +1,84 @@
+//! What the routes do.
+//!
+//! A handler gets its request as an [`AppCall`] or a [`UserCall`]. These hold the way to the database,
+//! so a handler cannot reach it without the proofs that its route demands.
+
+pub(crate) mod me;
+pub(crate) mod orgs;
+pub(crate) mod resources;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use uuid::Uuid;
+
+use crate::auth::Session;
+use crate::error::{Code, Problem};
+use crate::postgrest::{AppDatabase, UserDatabase};
+use crate::request::Input;
+use crate::resources::Resource;
+use crate::response::Response;
+
+/// The answer of a handler.
+pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response, Problem>> + 'a>>;
+
+/// A request of a known app.
+pub(crate) struct AppCall<'a, P> {
+    pub(crate) input: Input<'a>,
+    /// The database, as the role `anon`.
+    pub(crate) database: AppDatabase<'a, P>,
+    pub(crate) path: PathMatch<'a>,
+}
+
+/// A request of a known app and a known user.
+pub(crate) struct UserCall<'a, P> {
+    pub(crate) input: Input<'a>,
+    pub(crate) session: &'a Session,
+    /// The app, if its signature was verified.
+    pub(crate) app_id: Option<&'a str>,
+    /// The database, as this user.
+    pub(crate) database: UserDatabase<'a, P>,
+    pub(crate) path: PathMatch<'a>,
+}
+
+/// A path that matched a route.
+#[derive(Default)]
+pub(crate) struct PathMatch<'a> {
+    /// By their names in the pattern.
+    pub(crate) ids: Vec<(&'static str, Uuid)>,
+    /// Of a route of a resource.
+    pub(crate) scope: Option<Scope<'a>>,
+}
+
+/// The rows of one resource that belong to the user, or to one organisation.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) resource: &'a Resource,
+    /// The organisation; absent for the user's own rows.
+    pub(crate) org: Option<Uuid>,
+}
+
+impl Scope<'_> {
+    /// The path of the collection.
+    pub(crate) fn path(&self) -> String {
+        let name = &self.resource.name;
+        match self.org {
+            None => format!("/v1/{name}"),
+            Some(org) => format!("/v1/orgs/{org}/{name}"),
+        }
+    }
+}
+
+impl<'a> PathMatch<'a> {
+    /// An id of the path, by its name in the pattern.
+    pub(crate) fn id(&self, name: &str) -> Result<Uuid, Problem> {
+        let id = self.ids.iter().find(|(one, _)| *one == name);
+        id.map(|(_, id)| *id).ok_or(Code::Internal.because("the route's pattern lacks this id"))
+    }
+
+    /// The rows of the path.
+    pub(crate) fn scope(&self) -> Result<&Scope<'a>, Problem> {
+        let scope = self.scope.as_ref();
+        scope.ok_or(Code::Internal.because("the route is not one of a resource"))
+    }
+}

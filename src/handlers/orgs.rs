@@ -1,0 +1,215 @@
+//! Organisations: their members, invitations and roles.
+//!
+//! The policies decide who may do what. An outsider gets 404 whether the organisation exists or not, a
+//! member whose role does not allow something gets 403.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::UserCall;
+use super::resources::{changed, created, found};
+use crate::error::{Code, Problem};
+use crate::platform::Platform;
+use crate::postgrest::{Function, Outcome, State};
+use crate::request::conditional::IfMatch;
+use crate::request::page::PageQuery;
+use crate::resources::{Draft, Field, Kind};
+use crate::response::{Response, document, empty, streamed};
+
+const LIST: Function = Function::new("airlock_orgs");
+const READ: Function = Function::new("airlock_org");
+const CREATE: Function = Function::new("airlock_org_create");
+const CHANGE: Function = Function::new("airlock_org_change");
+const MEMBERS: Function = Function::new("airlock_members");
+const MEMBER: Function = Function::new("airlock_member");
+const CHANGE_MEMBER: Function = Function::new("airlock_member_change");
+const INVITATIONS: Function = Function::new("airlock_invitations");
+const INVITE: Function = Function::new("airlock_invite");
+const REVOKE: Function = Function::new("airlock_invitation_revoke");
+const JOIN: Function = Function::new("airlock_join");
+
+/// Random bytes of an invitation's token.
+const TOKEN_BYTES: usize = 32;
+
+/// The arguments of a page function within an organisation.
+#[derive(Serialize)]
+struct OrgPage {
+    org: Uuid,
+    #[serde(flatten)]
+    page: PageQuery,
+}
+
+/// `GET /v1/orgs`
+pub(crate) async fn list<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    let page = PageQuery::parse(call.input.query)?;
+    call.database.stream(LIST, &page).await?;
+    Ok(streamed())
+}
+
+/// `POST /v1/orgs`
+pub(crate) async fn create<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    let draft = Draft::whole(&[name_field()], call.input.body)?;
+    let key = call.input.idempotency_key;
+    let digest = key.map(|_| draft.digest());
+    let arguments = json!({ "org_name": draft.text("name"), "request_key": key, "request_digest": digest });
+    created(call.database.write(CREATE, &arguments, None).await?, "/v1/orgs")
+}
+
+/// `POST /v1/orgs/join`
+pub(crate) async fn join<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    let draft = Draft::whole(&[token_field()], call.input.body)?;
+    let token = draft.text("token").unwrap_or_default();
+    let decoded = URL_SAFE_NO_PAD.decode(token);
+    if !decoded.is_ok_and(|bytes| bytes.len() == TOKEN_BYTES) {
+        return Err(Problem::invalid("/token", "value", "must be the token of an invitation"));
+    }
+    let arguments = json!({ "invitation_token": token });
+    let outcome = call.database.write(JOIN, &arguments, None).await?;
+    if outcome.outcome == State::Missing {
+        return Err(Problem::new(Code::NotFound, "Invitation not found, used, revoked or expired."));
+    }
+    changed(outcome)
+}
+
+/// `GET /v1/orgs/{org_id}`
+pub(crate) async fn read<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    let org = call.path.id("org_id")?;
+    let row = call.database.read(READ, &json!({ "org": org })).await?;
+    found(row, &call.input)
+}
+
+/// `PATCH /v1/orgs/{org_id}`
+pub(crate) async fn rename<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    let draft = Draft::whole(&[name_field()], call.input.body)?;
+    changed(change(&call, "rename", draft.text("name")).await?)
+}
+
+/// `DELETE /v1/orgs/{org_id}`
+pub(crate) async fn delete<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    gone(change(&call, "delete", None).await?)
+}
+
+/// `GET /v1/orgs/{org_id}/members`
+pub(crate) async fn members<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    page(&call, MEMBERS).await
+}
+
+/// `GET /v1/orgs/{org_id}/members/{user_id}`
+pub(crate) async fn member<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    let arguments = json!({ "org": call.path.id("org_id")?, "member": call.path.id("user_id")? });
+    let row = call.database.read(MEMBER, &arguments).await?;
+    found(row, &call.input)
+}
+
+/// `PATCH /v1/orgs/{org_id}/members/{user_id}`
+pub(crate) async fn set_role<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    let draft = Draft::whole(&[role_field()], call.input.body)?;
+    changed(change_member(&call, "set_role", draft.text("role")).await?)
+}
+
+/// `DELETE /v1/orgs/{org_id}/members/{user_id}`: removing a member, or leaving.
+pub(crate) async fn remove_member<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    gone(change_member(&call, "remove", None).await?)
+}
+
+/// `GET /v1/orgs/{org_id}/invitations`
+pub(crate) async fn invitations<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    page(&call, INVITATIONS).await
+}
+
+/// `POST /v1/orgs/{org_id}/invitations`. The token is shown this once: the database keeps its digest.
+pub(crate) async fn invite<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    let draft = Draft::whole(&[role_field()], call.input.body)?;
+    let token = random_token()?;
+    let arguments = json!({
+        "org": call.path.id("org_id")?,
+        "member_role": draft.text("role"),
+        "token_digest": base16ct::lower::encode_string(&Sha256::digest(token.as_bytes())),
+        "request_key": call.input.idempotency_key,
+        "request_digest": call.input.idempotency_key.map(|_| draft.digest()),
+    });
+    let outcome = call.database.write(INVITE, &arguments, None).await?;
+    if outcome.outcome != State::Created {
+        return changed(outcome);
+    }
+    let row = outcome.json()?;
+    let row = row.get().strip_suffix('}');
+    let row = row.ok_or(Code::UpstreamInvalid.because("an invitation that is not an object"))?;
+    let body = format!(r#"{row},"token":"{token}"}}"#);
+    Ok(document(201, "application/json", body.into_bytes()))
+}
+
+/// `DELETE /v1/orgs/{org_id}/invitations/{id}`
+pub(crate) async fn revoke<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    let arguments = json!({ "org": call.path.id("org_id")?, "invitation": call.path.id("id")? });
+    gone(call.database.write(REVOKE, &arguments, None).await?)
+}
+
+async fn page<P: Platform>(call: &UserCall<'_, P>, function: Function) -> Result<Response, Problem> {
+    let arguments = OrgPage { org: call.path.id("org_id")?, page: PageQuery::parse(call.input.query)? };
+    call.database.stream(function, &arguments).await?;
+    Ok(streamed())
+}
+
+async fn change<P: Platform>(
+    call: &UserCall<'_, P>,
+    action: &'static str,
+    org_name: Option<&str>,
+) -> Result<Outcome, Problem> {
+    let arguments = json!({
+        "org": call.path.id("org_id")?,
+        "action": action,
+        "org_name": org_name,
+        "if_match": IfMatch::version(call.input.if_match),
+    });
+    call.database.write(CHANGE, &arguments, None).await
+}
+
+async fn change_member<P: Platform>(
+    call: &UserCall<'_, P>,
+    action: &'static str,
+    member_role: Option<&str>,
+) -> Result<Outcome, Problem> {
+    let arguments = json!({
+        "org": call.path.id("org_id")?,
+        "member": call.path.id("user_id")?,
+        "action": action,
+        "member_role": member_role,
+        "if_match": IfMatch::version(call.input.if_match),
+    });
+    call.database.write(CHANGE_MEMBER, &arguments, None).await
+}
+
+/// 204 for what is gone, or the problem of another outcome.
+fn gone(outcome: Outcome) -> Result<Response, Problem> {
+    match outcome.outcome {
+        State::Done => Ok(empty(204)),
+        _ => changed(outcome),
+    }
+}
+
+/// 256 random bits in base64url.
+fn random_token() -> Result<String, Problem> {
+    let mut bytes = [0; TOKEN_BYTES];
+    getrandom::fill(&mut bytes).map_err(|_| Code::Internal.because("no random bytes"))?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// The database's `organizations_name_length` has the same limits.
+fn name_field() -> Field {
+    Field::required("name", Kind::Text { min: 1, max: 200 })
+}
+
+fn role_field() -> Field {
+    let roles = ["owner", "editor", "viewer"].map(str::to_owned);
+    Field::required("role", Kind::OneOf(roles.to_vec()))
+}
+
+/// `text`, so that a token that was pasted with white space around it works.
+fn token_field() -> Field {
+    Field::required("token", Kind::Text { min: 1, max: 100 })
+}

@@ -1,0 +1,189 @@
+//! What the routes of a resource do.
+//!
+//! A write is one call of one function, which decides and changes the row in one transaction. What is
+//! already as the client wants it is success.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{AppCall, Scope, UserCall};
+use crate::error::{Code, Problem};
+use crate::platform::Platform;
+use crate::postgrest::{Function, Outcome, Row, State};
+use crate::request::Input;
+use crate::request::conditional::IfMatch;
+use crate::request::page::ListQuery;
+use crate::resources::Draft;
+use crate::response::{Response, document, empty, streamed};
+
+const LIST: Function = Function::new("airlock_list");
+const READ: Function = Function::new("airlock_read");
+const CREATE: Function = Function::new("airlock_create");
+const PUT: Function = Function::new("airlock_put");
+const CHANGE: Function = Function::new("airlock_change");
+const PUBLISHED: Function = Function::new("airlock_published");
+
+/// The arguments of a function: which rows a call is about, and what else it takes.
+#[derive(Serialize)]
+struct Arguments<'a, T> {
+    resource: &'a str,
+    org: Option<Uuid>,
+    #[serde(flatten)]
+    rest: T,
+}
+
+impl<'a, T> Arguments<'a, T> {
+    fn of(scope: &Scope<'a>, rest: T) -> Self {
+        Self { resource: &scope.resource.name, org: scope.org, rest }
+    }
+}
+
+/// What a write takes besides its rows. The draft is part of it byte for byte, which a [`Value`] is not.
+#[derive(Serialize)]
+struct Write<'a> {
+    draft: Option<&'a RawValue>,
+    #[serde(flatten)]
+    rest: Value,
+}
+
+/// `GET` of a collection.
+pub(crate) async fn list<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    let scope = call.path.scope()?;
+    let searchable = !scope.resource.search.is_empty();
+    let publishable = scope.resource.publish.is_some();
+    let query = ListQuery::parse(call.input.query, searchable, publishable)?;
+    call.database.stream(LIST, &Arguments::of(scope, query)).await?;
+    Ok(streamed())
+}
+
+/// `POST` to a collection.
+pub(crate) async fn create<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    let scope = call.path.scope()?;
+    let draft = Draft::whole(&scope.resource.fields, call.input.body)?;
+    let key = call.input.idempotency_key;
+    let rest = json!({ "request_key": key, "request_digest": key.map(|_| draft.digest()) });
+    created(write(&call, CREATE, Some(&draft), rest).await?, &scope.path())
+}
+
+/// `GET` of a row.
+pub(crate) async fn read<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    let arguments = Arguments::of(call.path.scope()?, json!({ "id": call.path.id("id")? }));
+    let row = call.database.read(READ, &arguments).await?;
+    found(row, &call.input)
+}
+
+/// `PUT` of a row.
+pub(crate) async fn put<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    let scope = call.path.scope()?;
+    let draft = Draft::whole(&scope.resource.fields, call.input.body)?;
+    let mode = match (&call.input.if_match, &call.input.if_none_match) {
+        (Some(_), _) => "replace",
+        (None, Some(_)) => "create",
+        (None, None) => "any",
+    };
+    let if_match = IfMatch::version(call.input.if_match);
+    let rest = json!({ "id": call.path.id("id")?, "mode": mode, "if_match": if_match });
+    let outcome = write(&call, PUT, Some(&draft), rest).await?;
+    created(outcome, &scope.path())
+}
+
+/// `PATCH` of a row.
+pub(crate) async fn patch<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    let draft = Draft::patch(&call.path.scope()?.resource.fields, call.input.body)?;
+    changed(change(&call, "patch", Some(&draft)).await?)
+}
+
+/// `DELETE` of a row. A row that is deleted already is as the client wants it, whatever version it was
+/// deleted in (RFC 9110 section 13.1.1 allows this).
+pub(crate) async fn delete<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    let outcome = change(&call, "delete", None).await?;
+    match outcome.outcome {
+        State::Done | State::Already => Ok(empty(204)),
+        _ => changed(outcome),
+    }
+}
+
+/// `POST .../restore`.
+pub(crate) async fn restore<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    changed(change(&call, "restore", None).await?)
+}
+
+/// `POST .../publish`.
+pub(crate) async fn publish<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    changed(change(&call, "publish", None).await?)
+}
+
+/// `POST .../unpublish`.
+pub(crate) async fn unpublish<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
+    changed(change(&call, "unpublish", None).await?)
+}
+
+/// `GET` of a published row, for every user of a known app.
+pub(crate) async fn published<P: Platform>(call: AppCall<'_, P>) -> Result<Response, Problem> {
+    let arguments = json!({ "resource": call.path.scope()?.resource.name, "id": call.path.id("id")? });
+    let row = call.database.read(PUBLISHED, &arguments).await?;
+    // A row may be shown for this long after it was unpublished.
+    Ok(found(row, &call.input)?.with("cache-control", "public, max-age=60"))
+}
+
+async fn change<P: Platform>(call: &UserCall<'_, P>, action: &str, draft: Option<&Draft>) -> Result<Outcome, Problem> {
+    let if_match = IfMatch::version(call.input.if_match);
+    write(call, CHANGE, draft, json!({ "id": call.path.id("id")?, "action": action, "if_match": if_match })).await
+}
+
+async fn write<P: Platform>(
+    call: &UserCall<'_, P>,
+    function: Function,
+    draft: Option<&Draft>,
+    rest: Value,
+) -> Result<Outcome, Problem> {
+    let scope = call.path.scope()?;
+    let draft = draft.map(|draft| serde_json::from_str(draft.json())).transpose();
+    let draft = draft.map_err(|_| Code::Internal.because("a draft that is not JSON"))?;
+    call.database.write(function, &Arguments::of(scope, Write { draft, rest }), Some(scope.resource)).await
+}
+
+/// 201 with the row and its place below `collection`, or the problem of another outcome.
+pub(crate) fn created(outcome: Outcome, collection: &str) -> Result<Response, Problem> {
+    if outcome.outcome != State::Created {
+        return changed(outcome);
+    }
+    let row = outcome.row()?;
+    let location = format!("{collection}/{}", row.id()?);
+    Ok(shown(201, &row).with("location", &location))
+}
+
+/// 200 with the row, or the problem of another outcome.
+pub(crate) fn changed(outcome: Outcome) -> Result<Response, Problem> {
+    Err(match outcome.outcome {
+        State::Created | State::Done | State::Already => return Ok(shown(200, &outcome.row()?)),
+        State::Mismatch => {
+            let row = outcome.row()?;
+            Problem::version_mismatch(row.json().to_owned(), row.version())
+        }
+        State::Missing => Code::NotFound.into(),
+        State::Forbidden => Code::Forbidden.into(),
+        State::Taken => Problem::new(
+            Code::Conflict,
+            "This id is taken by something that is not a live row of this user. Use another id.",
+        ),
+        State::Reused => Code::IdempotencyKeyReused.into(),
+        State::Deleted => Problem::new(
+            Code::Conflict,
+            "What this Idempotency-Key made was deleted since. Use a new key to make another.",
+        ),
+    })
+}
+
+/// 200 with the row, 304 if the client has this version, or 404.
+pub(crate) fn found(row: Option<Row>, input: &Input<'_>) -> Result<Response, Problem> {
+    let row = row.ok_or(Code::NotFound)?;
+    let known = input.if_none_match.as_ref().is_some_and(|condition| condition.names(row.version()));
+    Ok(if known { empty(304).with("etag", &row.version().etag()) } else { shown(200, &row) })
+}
+
+fn shown(status: u16, row: &Row) -> Response {
+    document(status, "application/json", row.json().as_bytes().to_vec()).with("etag", &row.version().etag())
+}

@@ -1,0 +1,139 @@
+//! Scheduled jobs: they delete for good what is due, in bounded batches.
+//!
+//! Each job writes one log line under its label, and the database records each use under the same run
+//! and label. A job that fails does not stop the others; the next run does what is left. No request
+//! can start one: the secret key is in a private module, [`secret_key`].
+
+mod secret_key;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::config::{Misconfigured, notice};
+use crate::error::Problem;
+use crate::platform::{Bindings, Level, Millis, Platform};
+use crate::types::random_uuid;
+use secret_key::{Job, ServiceRole};
+
+/// Batches of one job in one run. Four jobs stay below the 50 requests that an event may send on
+/// Cloudflare's free plan.
+const BATCHES: u32 = 10;
+
+/// How long a run may take. Cloudflare ends it after 15 minutes.
+const RUN: Millis = 300_000;
+
+/// The jobs of one scheduled event.
+pub struct Jobs {
+    service_role: Result<Option<ServiceRole>, Misconfigured>,
+}
+
+impl Jobs {
+    /// How long a run takes at most.
+    pub const LONGEST: Millis = RUN;
+
+    /// Reads the configuration of the jobs. No request has it.
+    pub fn load(bindings: &impl Bindings) -> Self {
+        Self { service_role: ServiceRole::load(bindings) }
+    }
+
+    /// Runs all jobs and writes a log line for each.
+    pub async fn run<P: Platform>(&self, platform: &P) {
+        let service_role = match &self.service_role {
+            Ok(Some(service_role)) => service_role,
+            Ok(None) => {
+                let message = "SUPABASE_SECRET_KEY is not set: scheduled jobs are off.";
+                return platform.log(Level::Info, &notice("jobs_off", message));
+            }
+            Err(error) => {
+                return platform.log(Level::Error, &notice("misconfigured", &error.to_string()));
+            }
+        };
+        let run = random_uuid();
+        let deadline = platform.now().saturating_add(RUN);
+        for job in Job::ALL {
+            let mut progress = Progress::begin(job, run, platform.now());
+            let outcome = work(service_role, job, deadline, &mut progress, platform).await;
+            progress.end(&outcome, platform);
+        }
+    }
+}
+
+/// Checks the settings of the jobs.
+pub(crate) fn check(bindings: &impl Bindings) -> Result<(), Misconfigured> {
+    ServiceRole::load(bindings).map(drop)
+}
+
+enum End {
+    /// Nothing is left that is due.
+    Done,
+    /// A bound was reached first.
+    Unfinished,
+}
+
+async fn work<P: Platform>(
+    service_role: &ServiceRole,
+    job: Job,
+    deadline: Millis,
+    progress: &mut Progress,
+    platform: &P,
+) -> Result<End, Problem> {
+    while progress.batches < BATCHES && platform.now() < deadline {
+        let batch = service_role.batch(job, progress.run, deadline, platform).await?;
+        progress.batches = progress.batches.saturating_add(1);
+        progress.rows = progress.rows.saturating_add(batch.rows);
+        if batch.last {
+            return Ok(End::Done);
+        }
+    }
+    Ok(End::Unfinished)
+}
+
+/// The content of a job's log line.
+struct Progress {
+    job: Job,
+    run: Uuid,
+    began: Millis,
+    rows: u32,
+    batches: u32,
+}
+
+#[derive(Serialize)]
+struct Line {
+    event: &'static str,
+    label: &'static str,
+    run: Uuid,
+    outcome: &'static str,
+    code: Option<&'static str>,
+    reason: Option<&'static str>,
+    rows: u32,
+    batches: u32,
+    duration_ms: Millis,
+}
+
+impl Progress {
+    fn begin(job: Job, run: Uuid, now: Millis) -> Self {
+        Self { job, run, began: now, rows: 0, batches: 0 }
+    }
+
+    fn end(&self, outcome: &Result<End, Problem>, platform: &impl Platform) {
+        let problem = outcome.as_ref().err();
+        let (level, word) = match outcome {
+            Ok(End::Done) => (Level::Info, "done"),
+            Ok(End::Unfinished) => (Level::Warn, "unfinished"),
+            // No client sees it.
+            Err(_) => (Level::Error, "failed"),
+        };
+        let line = Line {
+            event: "job",
+            label: self.job.label(),
+            run: self.run,
+            outcome: word,
+            code: problem.map(|problem| problem.code().definition().code),
+            reason: problem.and_then(Problem::reason),
+            rows: self.rows,
+            batches: self.batches,
+            duration_ms: platform.now().saturating_sub(self.began),
+        };
+        platform.log(level, &serde_json::to_string(&line).unwrap_or_default());
+    }
+}

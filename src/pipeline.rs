@@ -1,0 +1,209 @@
+//! The whole path of a request, on one screen: [`decide`].
+//!
+//! The order of the steps is the security: cheap refusals come first, nothing is believed before it
+//! is proved, and nothing reaches the database without both proofs. A request that cannot be decided
+//! is refused.
+
+use crate::app_guard::{self, Finding, Head};
+use crate::auth;
+use crate::config::{Config, Misconfigured, notice};
+use crate::cors;
+use crate::error::{Code, Problem};
+use crate::handlers::{AppCall, UserCall};
+use crate::jobs;
+use crate::limit;
+use crate::log::Trace;
+use crate::platform::{Bindings, BodyError, Field, Incoming, Level, Millis, Platform};
+use crate::request::Input;
+use crate::response::{Body, Response};
+use crate::router::{self, Handler, Matched, Route};
+
+/// Most bytes that a request body may have.
+pub const BODY_MAX: usize = 256 * 1024;
+
+/// How long a body may take to arrive: 256 KiB at 70 kbit/s.
+const BODY_TIMEOUT: Millis = 30_000;
+
+/// The Worker's logic, made once per isolate.
+pub struct Pipeline {
+    config: Result<Config, Misconfigured>,
+}
+
+impl Pipeline {
+    /// Reads the configuration and the declaration (JSON text). Errors and warnings are logged here,
+    /// once.
+    pub fn new(bindings: &impl Bindings, declaration: &str, log: &impl Fn(Level, &str)) -> Self {
+        match Config::load(bindings, declaration) {
+            Ok((config, warnings)) => {
+                // A bad setting of the jobs turns the jobs off, not the API.
+                if let Err(error) = jobs::check(bindings) {
+                    log(Level::Error, &notice("misconfigured", &error.to_string()));
+                }
+                for warning in warnings {
+                    log(Level::Warn, &notice("warning", &warning));
+                }
+                Self { config: Ok(config) }
+            }
+            Err(error) => {
+                log(Level::Error, &notice("misconfigured", &error.to_string()));
+                Self { config: Err(error) }
+            }
+        }
+    }
+
+    /// The longest that a request takes: the sum of the deadlines of all that it may wait for.
+    pub fn longest(&self) -> Millis {
+        let of = |config: &Config| {
+            // LIMIT_USER, and LIMIT_IP after the response.
+            let limiters = config.store_timeout.saturating_mul(2);
+            [limiters, config.verifier.longest(), config.database.timeout()]
+                .into_iter()
+                .fold(BODY_TIMEOUT, Millis::saturating_add)
+        };
+        self.config.as_ref().map_or(BODY_TIMEOUT, of)
+    }
+
+    /// Answers a request and writes its log line.
+    pub async fn handle<R: Incoming, P: Platform>(&self, request: &mut R, platform: &P) -> Handled {
+        let mut trace = Trace::begin(request.method(), platform.now());
+        let outcome = match &self.config {
+            Ok(config) => match cors::preflight::<P>(config, request) {
+                Some(preflight) => Ok(preflight),
+                None => decide(config, request, platform, &mut trace).await,
+            },
+            Err(_) => Err(Code::Misconfigured.into()),
+        };
+        let counts = trace.counts || outcome.as_ref().is_err_and(Problem::is_against_address);
+        let response = outcome.unwrap_or_else(|problem| trace.refuse(problem));
+        let mut response = response.with("x-request-id", trace.request_id()).with("x-content-type-options", "nosniff");
+        if response.headers.get("cache-control").is_none() {
+            response = response.with("cache-control", "no-store");
+        }
+        if let Ok(config) = &self.config {
+            response = cors::expose(&config.cors, request, response);
+        }
+        if request.method() == "HEAD" {
+            response.body = Body::Bytes(Vec::new());
+        }
+        trace.streamed = response.body == Body::Upstream;
+        trace.end(response.status, platform);
+        Handled { response, counts: counts.then(|| limit::address_key(request.header(Field::ConnectingIp))) }
+    }
+
+    /// Counts a request against its address, once its response is on its way.
+    pub async fn count<P: Platform>(&self, address: String, platform: &P) {
+        if let Ok(config) = &self.config {
+            config.addresses.count(address, config.store_timeout, platform).await;
+        }
+    }
+}
+
+/// The end of a request.
+#[derive(Debug)]
+pub struct Handled {
+    /// The response.
+    pub response: Response,
+    /// The address that the request counts against, for [`Pipeline::count`].
+    pub counts: Option<String>,
+}
+
+/// The path. Every `?` is a refusal.
+async fn decide<R: Incoming, P: Platform>(
+    config: &Config,
+    request: &mut R,
+    platform: &P,
+    trace: &mut Trace,
+) -> Result<Response, Problem> {
+    // 1. Route: 404, 405, 400. The public documents need no proof.
+    let matched = router::resolve(&config.declaration, request.method(), request.target())?;
+    trace.route = Some(matched.name());
+    let Matched { route, path, .. } = matched;
+    let Route { accepts, handler, .. } = route;
+    if let Handler::Public(handler) = handler {
+        return handler(platform).await;
+    }
+
+    // 2. Declared size: 413.
+    refuse_declared_size(request)?;
+
+    // 3. The form of the app headers: 401.
+    let head = Head::read(request);
+    app_guard::require_headers(&config.apps, &head).inspect_err(|_| trace.guard = Some(Finding::Incomplete))?;
+
+    // 4. An address that is known to be over its limit: 429.
+    let address = limit::address_key(request.header(Field::ConnectingIp));
+    config.addresses.admit(&address, platform.now())?;
+
+    // A read ends when its client disconnects. A write runs to completion, and to its log line.
+    if !matches!(request.method(), "GET" | "HEAD") {
+        platform.outlive();
+    }
+
+    // 5. The body, counted while it is read: 413; 503 if it takes too long or the isolate is full.
+    let deadline = platform.now().saturating_add(BODY_TIMEOUT);
+    let body = request.body(BODY_MAX, deadline).await.map_err(refuse_body)?;
+
+    // 6. App Guard, the app's signature: 401; 426 for a retired key.
+    let now = platform.now().div_euclid(1000);
+    let (finding, guarded) = app_guard::check(&config.apps, head, body, now);
+    trace.guard = Some(finding);
+    let request = guarded?;
+    trace.app_id = request.app_id().map(str::to_owned);
+    trace.counts = !request.is_enforced();
+
+    match handler {
+        Handler::Public(handler) => handler(platform).await,
+        Handler::App(handler) => {
+            if let Some(app) = request.app_id() {
+                limit::admit_user(&format!("{app} {address}"), config.store_timeout, platform).await?;
+            }
+            let input = Input::read(accepts, &request)?;
+            let database = config.database.as_app(&request, platform);
+            trace.upstream_since = Some(platform.now());
+            handler(AppCall { input, database, path }).await
+        }
+        Handler::User(handler) => {
+            // 7. The user's token: 401; 503 if the key set gives no answer.
+            let session = auth::authenticate(&config.verifier, &request, platform).await?;
+            trace.user_id = Some(session.sub());
+
+            // 8. Limit of this user: 429; 503 if the limiter gives no answer.
+            limit::admit_user(&session.sub().to_string(), config.store_timeout, platform).await?;
+
+            // 9. What the route accepts: 400, 415, 422. The handler validates the rest.
+            let input = Input::read(accepts, &request)?;
+
+            // 10. Supabase, with the user's own token. One transaction decides, changes the row and
+            // claims the nonce: 403, 404, 409, 412, 5xx.
+            let database = config.database.as_user(&session, &request, platform);
+            trace.upstream_since = Some(platform.now());
+            handler(UserCall { input, session: &session, app_id: request.app_id(), database, path }).await
+        }
+    }
+}
+
+fn refuse_declared_size(request: &impl Incoming) -> Result<(), Problem> {
+    match request.header(Field::ContentLength) {
+        None => Ok(()),
+        // A number that does not fit into a `usize`, which has 32 bits on wasm, is too large as well.
+        Some(length) => match length.parse::<usize>() {
+            Ok(length) if length <= BODY_MAX => Ok(()),
+            _ => Err(too_large()),
+        },
+    }
+}
+
+fn refuse_body(error: BodyError) -> Problem {
+    match error {
+        BodyError::TooLarge => too_large(),
+        BodyError::Broken => Problem::new(Code::MalformedRequest, "The body did not arrive whole."),
+        // A slow network is a transient fault, so this is not a 4xx.
+        BodyError::Slow => Problem::new(Code::DependencyUnavailable, "The body took longer than 30 seconds to arrive.")
+            .because("the request body was slow"),
+        BodyError::Busy => Problem::dependency("the isolate holds too many request bodies", 5),
+    }
+}
+
+fn too_large() -> Problem {
+    Problem::from(Code::PayloadTooLarge).against_address()
+}

@@ -1,0 +1,181 @@
+//! What an answer means that is not a 200.
+//!
+//! Codes: <https://docs.postgrest.org/en/stable/references/errors.html>,
+//! <https://www.postgresql.org/docs/current/errcodes-appendix.html>. A transient fault is never a 4xx:
+//! an app's queue of unsent changes drops an entry on a 4xx. No text of the database reaches a client.
+
+use serde::Deserialize;
+
+use crate::error::{Code, FieldError, Problem};
+use crate::json;
+use crate::platform::{Content, UpstreamResponse};
+use crate::resources::Resource;
+
+/// PostgREST's error body, as far as it is read.
+#[derive(Deserialize)]
+struct PostgrestError {
+    code: String,
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
+    details: Option<String>,
+}
+
+const SERIALIZATION_FAILURE: &str = "40001";
+const DEADLOCK_DETECTED: &str = "40P01";
+
+impl PostgrestError {
+    fn read(response: &UpstreamResponse) -> Option<Self> {
+        match &response.content {
+            Content::Whole(body) => json::read(body),
+            Content::Streaming { .. } => None,
+        }
+    }
+
+    fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or_default()
+    }
+
+    /// The name in `... constraint "<name>"`, which Postgres quotes in its message.
+    fn constraint(&self) -> Option<&str> {
+        let (_, quoted) = self.message().split_once("constraint \"")?;
+        Some(quoted.split_once('"')?.0)
+    }
+
+    /// The first column in `Key (<columns>)=...` of the details.
+    fn key_column(&self) -> Option<&str> {
+        let details = self.details.as_deref()?.strip_prefix("Key (")?;
+        let (columns, _) = details.split_once(")=")?;
+        columns.split(", ").next()
+    }
+}
+
+/// Whether the database rolled the transaction back for another transaction's sake. Only then may a
+/// write be sent again.
+pub(super) fn was_rolled_back(response: &UpstreamResponse) -> bool {
+    PostgrestError::read(response)
+        .is_some_and(|error| matches!(&*error.code, SERIALIZATION_FAILURE | DEADLOCK_DETECTED))
+}
+
+/// The problem of an answer. `resource` explains constraints by its declaration.
+pub(super) fn problem(response: &UpstreamResponse, resource: Option<&Resource>) -> Problem {
+    let Some(error) = PostgrestError::read(response) else {
+        return of_gateway(response.status);
+    };
+    let ours = matches!(&*error.code, "PT400" | "PT403" | "PT404" | "PT409" | "23503");
+    let raised = ours.then(|| raised(&error)).flatten();
+    raised.unwrap_or_else(|| of_database(&error, response.status, resource))
+}
+
+/// An answer that does not come from PostgREST but from a gateway in front of it.
+fn of_gateway(status: u16) -> Problem {
+    match status {
+        401 | 403 => Code::Internal.because("the gateway refused the API key"),
+        429 | 502 | 503 | 520..=530 => Code::UpstreamUnavailable.because("a gateway says that Supabase is unavailable"),
+        402 => Code::UpstreamUnavailable.because("Supabase restricts this project: quota or payment"),
+        540 => Code::UpstreamUnavailable.because("this project is paused"),
+        504 | 544 => Code::UpstreamTimeout.because("a gateway got no answer in time"),
+        _ => Code::UpstreamInvalid.because("neither an answer nor an error of PostgREST"),
+    }
+}
+
+/// An error that a function of ours raised. Its message tells its code from that of a team's trigger.
+fn raised(error: &PostgrestError) -> Option<Problem> {
+    Some(match error.message() {
+        "airlock_request_replayed" => Code::RequestReplayed.into(),
+        "airlock_last_owner" => Problem::new(
+            Code::Conflict,
+            "An organisation keeps at least one owner. Make another member its owner first.",
+        ),
+        "airlock_already_member" => Problem::new(Code::Conflict, "This user is a member of the organisation already."),
+        "airlock_not_found" => Code::NotFound.into(),
+        "airlock_unknown_resource" => {
+            Code::Internal.because("the database does not know the resource: apply its migration")
+        }
+        "airlock_malformed_claim" => Code::Internal.because("the database refused the claim header"),
+        "airlock_edge_only" => Code::Internal.because(NO_PROOF),
+        "airlock_reference" => reference(error.details.as_deref()),
+        _ => return None,
+    })
+}
+
+const NO_PROOF: &str = "the database did not accept the edge proof: compare the secrets and the clocks";
+
+fn of_database(error: &PostgrestError, status: u16, resource: Option<&Resource>) -> Problem {
+    let message = error.message();
+    match error.code.as_str() {
+        "PGRST303" if message.contains("issued at future") => {
+            Code::UpstreamUnavailable.because("the database's clock is behind")
+        }
+        "PGRST301" | "PGRST302" | "PGRST303" if message.contains("expired") => {
+            Code::TokenExpired.because("the database's clock is ahead")
+        }
+        "PGRST301" | "PGRST302" | "PGRST303" => {
+            Code::TokenInvalid.because("verified here, refused by the database").alarming()
+        }
+        "23503" if is_account(error) => Code::TokenInvalid.because("the user no longer exists"),
+        "23503" => {
+            let column = error.key_column();
+            reference(column.filter(|name| resource.is_some_and(|r| r.field(name).is_some())))
+        }
+        "23505" | "23P01" => Problem::new(Code::Conflict, "A value that must be unique is taken.")
+            .with_errors(vec![taken(error, resource)]),
+        "42501" if message.contains("_edge_only\"") => Code::Internal.because(NO_PROOF),
+        "42501" if message.contains("row-level security") => Code::Forbidden.into(),
+        "42501" => Code::Internal.because("permission denied: a grant is missing"),
+        "42P17" => Code::Internal.because("a policy recurses"),
+        "42P01" | "42703" | "42883" | "PGRST106" | "PGRST202" | "PGRST203" | "PGRST204" | "PGRST205" => {
+            Code::Internal.because("the schema lacks what the Worker expects: are the migrations applied?")
+        }
+        SERIALIZATION_FAILURE | DEADLOCK_DETECTED => {
+            Code::UpstreamUnavailable.because("serialization failure or deadlock")
+        }
+        "25006" | "0A000" => Code::UpstreamUnavailable.because("the database is a read-only replica"),
+        "PGRST000" | "PGRST001" | "PGRST002" | "53300" | "57P03" => {
+            Code::UpstreamUnavailable.because("PostgREST has no database")
+        }
+        "55P03" => Code::UpstreamTimeout.because("a lock was not available in time"),
+        "57014" => Code::UpstreamTimeout.because("statement timeout"),
+        "PGRST003" => Code::UpstreamTimeout.because("no database connection in time"),
+        code if is_rule(code) => Problem::invalid("", "rule", "breaks a rule of the database")
+            .because("a constraint or a trigger of the database"),
+        _ => match status {
+            429 | 503 => Code::UpstreamUnavailable.because("an unknown code with a status of 429 or 503"),
+            _ => Code::UpstreamInvalid.because("an error code that the Worker does not know"),
+        },
+    }
+}
+
+/// A CHECK or NOT NULL, a value that a type refuses (class 22), or an exception of a trigger.
+fn is_rule(code: &str) -> bool {
+    let classes = ["22", "54", "PT"];
+    matches!(code, "23502" | "23514" | "P0001") || classes.iter().any(|class| code.starts_with(class))
+}
+
+/// Whether a foreign key to `auth.users` is broken: the account was deleted, its token lives on. Postgres leaves the
+/// column out of its details when the caller may not read that table.
+fn is_account(error: &PostgrestError) -> bool {
+    let details = error.details.as_deref().unwrap_or_default();
+    let constraint = error.constraint().unwrap_or_default();
+    let is_owner = match error.key_column() {
+        Some(column) => column == "user_id",
+        None => constraint.ends_with("_user_id_fkey"),
+    };
+    is_owner && details.contains("\"users\"")
+}
+
+/// 422 `reference`. Missing, deleted and foreign targets get the same answer.
+fn reference(field: Option<&str>) -> Problem {
+    let pointer = field.map(|name| format!("/{name}")).unwrap_or_default();
+    Problem::invalid(&pointer, "reference", "must be the id of a row that exists and that this user may see")
+}
+
+/// The field of a unique constraint, if the declaration names it.
+fn taken(error: &PostgrestError, resource: Option<&Resource>) -> FieldError {
+    let field = error.constraint().and_then(|constraint| {
+        let mut unique = resource?.unique.iter();
+        unique.find(|(name, _)| name == constraint)
+    });
+    let pointer = field.map(|(_, field)| format!("/{field}"));
+    FieldError::pointer(pointer.unwrap_or_default(), "unique", "is taken")
+}

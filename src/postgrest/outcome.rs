@@ -1,0 +1,102 @@
+//! What the functions of schema `public` return.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::{Code, Problem};
+use crate::types::Version;
+
+/// How a write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum State {
+    /// A row was made, or the `Idempotency-Key` had made it before.
+    Created,
+    /// A row was changed.
+    Done,
+    /// The row was already as wanted.
+    Already,
+    /// The precondition did not hold.
+    Mismatch,
+    /// There is no such row for this user.
+    Missing,
+    /// The id belongs to something that is not a live row of this user.
+    Taken,
+    /// A policy refuses it.
+    Forbidden,
+    /// The `Idempotency-Key` was used for something else.
+    Reused,
+    /// What the `Idempotency-Key` made is deleted.
+    Deleted,
+}
+
+/// The answer of a write function.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Outcome {
+    /// How it ended.
+    pub(crate) outcome: State,
+    /// The row as it is now, where there is one to show.
+    row: Option<Box<RawValue>>,
+}
+
+impl Outcome {
+    /// The row's JSON, of an outcome that has a row.
+    pub(crate) fn json(self) -> Result<Box<RawValue>, Problem> {
+        self.row.ok_or(Code::UpstreamInvalid.because("an outcome without its row"))
+    }
+
+    /// The row of an outcome that has one.
+    pub(crate) fn row(self) -> Result<Row, Problem> {
+        Row::new(self.json()?).map_err(|_| Code::UpstreamInvalid.because("a row without its version"))
+    }
+}
+
+/// A row in its wire form, as the database wrote it.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Box<RawValue>")]
+pub(crate) struct Row {
+    json: Box<RawValue>,
+    version: Version,
+}
+
+impl Row {
+    fn new(json: Box<RawValue>) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: Version,
+        }
+
+        let Versioned { version } = serde_json::from_str(json.get())?;
+        Ok(Self { json, version })
+    }
+
+    /// Its version.
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Its JSON.
+    pub(crate) fn json(&self) -> &str {
+        self.json.get()
+    }
+
+    /// Its `id`.
+    pub(crate) fn id(&self) -> Result<String, Problem> {
+        #[derive(Deserialize)]
+        struct Identified {
+            id: String,
+        }
+
+        serde_json::from_str(self.json.get())
+            .map(|Identified { id }| id)
+            .map_err(|_| Code::UpstreamInvalid.because("a row without its id"))
+    }
+}
+
+impl TryFrom<Box<RawValue>> for Row {
+    type Error = serde_json::Error;
+
+    fn try_from(json: Box<RawValue>) -> Result<Self, Self::Error> {
+        Self::new(json)
+    }
+}

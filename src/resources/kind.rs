@@ -1,0 +1,437 @@
+//! Kinds of fields, and the check of one JSON value against a kind.
+//!
+//! Every value is parsed here, and PostgREST is sent the parsed form: `1e2` becomes `100`. Only
+//! `json` is passed on as the client wrote it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+use serde_json::value::RawValue;
+use validator::{ValidateLength, ValidateRange, ValidationError};
+
+use crate::error::{At, FieldError};
+use crate::types::{datetime, parse_uuid};
+
+/// Whole numbers beyond this (2^53 - 1) change in clients that read numbers as doubles.
+pub(super) const INTEGER_MAX: i64 = 9_007_199_254_740_991;
+
+/// Deepest nesting of a `json` field; the object itself is depth 1.
+const DEPTH_MAX: usize = 32;
+
+/// Most errors of one answer; a body may hold tens of thousands.
+const ERRORS_MAX: usize = 16;
+
+/// PostgreSQL's text cannot hold it.
+const NO_NUL: &str = "must not contain U+0000";
+
+/// What a field holds.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Kind {
+    /// Trimmed text, its length in characters.
+    Text {
+        min: u64,
+        max: u64,
+    },
+    /// Text as it was sent, its length in characters.
+    Verbatim {
+        min: u64,
+        max: u64,
+    },
+    Integer {
+        min: i64,
+        max: i64,
+    },
+    Number {
+        min: f64,
+        max: f64,
+    },
+    Boolean,
+    Uuid,
+    Date,
+    Timestamp,
+    OneOf(Vec<String>),
+    /// At most `items` texts of 1 to `length` characters.
+    Texts {
+        items: u64,
+        length: u64,
+    },
+    /// An object of at most `bytes` bytes.
+    Json {
+        bytes: u64,
+    },
+    /// The id of a row of this resource.
+    Ref(String),
+}
+
+/// A parsed value of a field.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value {
+    Null,
+    Boolean(bool),
+    Integer(i64),
+    Number(f64),
+    Text(String),
+    Texts(Vec<String>),
+    /// As the client wrote it.
+    Json(String),
+}
+
+impl Kind {
+    /// The value of this JSON text, which is known to be JSON.
+    pub(super) fn check(&self, raw: &str) -> Result<Value, Errors> {
+        let formatted = |good: &dyn Fn(&str) -> Option<String>, message| {
+            let text = string(raw)?;
+            let value = good(&text).ok_or_else(|| error("format", message))?;
+            Ok::<_, Errors>(Value::Text(value))
+        };
+        match self {
+            Self::Text { min, max } => {
+                let text = string(raw)?;
+                limited(text.trim(), *min, *max, " after trimming").map(Value::Text)
+            }
+            Self::Verbatim { min, max } => limited(&string(raw)?, *min, *max, "").map(Value::Text),
+            Self::Integer { min, max } => integer(raw, *min, *max).map(Value::Integer),
+            Self::Number { min, max } => number(raw, *min, *max).map(Value::Number),
+            Self::Boolean => match raw {
+                "true" => Ok(Value::Boolean(true)),
+                "false" => Ok(Value::Boolean(false)),
+                _ => Err(error("type", "must be true or false").into()),
+            },
+            Self::Uuid | Self::Ref(_) => {
+                formatted(&|text| parse_uuid(text).map(|_| text.to_owned()), "must be a UUID in lower case")
+            }
+            Self::Date => formatted(
+                &|text| datetime::is_date(text).then(|| text.to_owned()),
+                "must be a date that exists, such as 2026-11-29",
+            ),
+            Self::Timestamp => formatted(
+                &datetime::utc,
+                "must be an RFC 3339 time with at most six fraction digits, such as 2026-11-29T12:00:00Z",
+            ),
+            Self::OneOf(values) => {
+                let text = string(raw)?;
+                if !values.contains(&text) {
+                    let message = format!("must be one of {}", values.join(", "));
+                    return Err(error("one_of", message).into());
+                }
+                Ok(Value::Text(text))
+            }
+            Self::Texts { items, length } => texts(raw, *items, *length).map(Value::Texts),
+            Self::Json { bytes } => json(raw, *bytes).map(Value::Json),
+        }
+    }
+}
+
+impl Value {
+    /// Appends the value as JSON.
+    pub(super) fn write(&self, out: &mut String) {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Boolean(value) => out.push_str(if *value { "true" } else { "false" }),
+            Self::Integer(value) => out.push_str(&value.to_string()),
+            Self::Number(value) => out.push_str(&spelled(value)),
+            Self::Text(text) => out.push_str(&spelled(text)),
+            Self::Texts(texts) => out.push_str(&spelled(texts)),
+            Self::Json(text) => out.push_str(text),
+        }
+    }
+
+    /// Whether both mean the same.
+    pub(super) fn means(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Json(_), Self::Json(_)) => self.canonical() == other.canonical(),
+            _ => self == other,
+        }
+    }
+
+    /// The value in the one form that all its spellings share.
+    pub(super) fn canonical(&self) -> String {
+        let mut out = String::new();
+        self.write(&mut out);
+        match self {
+            Self::Json(text) => parsed(text).map_or(out, |(value, _)| spelled(&value)),
+            _ => out,
+        }
+    }
+}
+
+/// `value` as JSON.
+pub(super) fn spelled<T: Serialize + ?Sized>(value: &T) -> String {
+    // Nothing here can fail: no map with odd keys, no number that is not finite.
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// The errors of one value or one body, in order, each with its JSON Pointer. Never too many.
+#[derive(Debug, Default)]
+pub(super) struct Errors(Vec<(String, ValidationError)>);
+
+impl Errors {
+    pub(super) fn add(&mut self, pointer: String, error: ValidationError) {
+        let same = |(one, other): &(String, ValidationError)| *one == pointer && other.code == error.code;
+        if self.0.len() < ERRORS_MAX && !self.0.iter().any(same) {
+            self.0.push((pointer, error));
+        }
+    }
+
+    /// Adds the errors of a part of this value.
+    pub(super) fn append(&mut self, pointer: &str, errors: Self) {
+        for (inner, error) in errors.0 {
+            self.add(format!("{pointer}{inner}"), error);
+        }
+    }
+
+    /// The value if there are no errors.
+    pub(super) fn unless_any<T>(self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() { Ok(value) } else { Err(self) }
+    }
+
+    /// The first message.
+    pub(super) fn message(self) -> Cow<'static, str> {
+        let first = self.0.into_iter().next();
+        first.and_then(|(_, error)| error.message).unwrap_or_default()
+    }
+
+    /// For the answer.
+    pub(super) fn into_list(self) -> Vec<FieldError> {
+        let list = self.0.into_iter().map(|(pointer, error)| FieldError {
+            at: At::Pointer(pointer),
+            code: match error.code {
+                Cow::Borrowed(code) => code,
+                Cow::Owned(_) => "value",
+            },
+            message: error.message.unwrap_or_default(),
+        });
+        list.collect()
+    }
+}
+
+impl From<ValidationError> for Errors {
+    fn from(error: ValidationError) -> Self {
+        Self(vec![(String::new(), error)])
+    }
+}
+
+pub(super) fn error(code: &'static str, message: impl Into<Cow<'static, str>>) -> ValidationError {
+    ValidationError::new(code).with_message(message.into())
+}
+
+/// The text of a JSON string.
+pub(super) fn string(raw: &str) -> Result<String, ValidationError> {
+    if !raw.starts_with('"') {
+        return Err(error("type", "must be a string"));
+    }
+    // It is JSON, so the one thing that can be wrong is half of a surrogate pair.
+    serde_json::from_str(raw).map_err(|_| error("value", "must not contain half of a surrogate pair"))
+}
+
+/// The names and values of a JSON object (`{`), or the elements of a list (`[`), whose names are empty,
+/// as they are written. `None` for any other value.
+pub(super) fn parts(raw: &str, opening: char) -> Option<Vec<(&str, &str)>> {
+    struct Parts<'a>(Vec<(&'a str, &'a str)>);
+
+    impl<'de> Deserialize<'de> for Parts<'de> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(Self(Vec::new()))
+        }
+    }
+
+    impl<'de> Visitor<'de> for Parts<'de> {
+        type Value = Self;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object or a list")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+            while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+                self.0.push((name.get(), value.get()));
+            }
+            Ok(self)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self, A::Error> {
+            while let Some(value) = list.next_element::<&RawValue>()? {
+                self.0.push(("", value.get()));
+            }
+            Ok(self)
+        }
+    }
+
+    let raw = raw.starts_with(opening).then_some(raw)?;
+    serde_json::from_str(raw).ok().map(|Parts(parts)| parts)
+}
+
+/// The text, if it has `min` to `max` characters and no U+0000.
+fn limited(text: &str, min: u64, max: u64, trimmed: &str) -> Result<String, Errors> {
+    let mut errors = Errors::default();
+    if !text.validate_length(Some(min), Some(max), None) {
+        let limits = match min {
+            0 => format!("at most {max}"),
+            min if min == max => format!("exactly {max}"),
+            min => format!("{min} to {max}"),
+        };
+        let noun = if max == 1 { "character" } else { "characters" };
+        let message = format!("must have {limits} {noun}{trimmed}");
+        errors.add(String::new(), error("length", message));
+    }
+    if text.contains('\0') {
+        errors.add(String::new(), error("characters", NO_NUL));
+    }
+    errors.unless_any(text.to_owned())
+}
+
+fn is_number(raw: &str) -> bool {
+    raw.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+}
+
+fn integer(raw: &str, min: i64, max: i64) -> Result<i64, Errors> {
+    if !is_number(raw) || has_fraction(raw) {
+        return Err(error("type", "must be a whole number").into());
+    }
+    // Exact: whole numbers to 2^53 are doubles, and greater ones are out of every range.
+    let spelled = spelled(&finite(raw)?);
+    let digits = spelled.strip_suffix(".0").unwrap_or_default();
+    let value = digits.parse::<i64>().ok();
+    value
+        .filter(|value| value.validate_range(Some(min), Some(max), None, None))
+        .ok_or_else(|| error("range", format!("must be a whole number from {min} to {max}")).into())
+}
+
+/// Whether a JSON number is not whole, without rounding.
+fn has_fraction(number: &str) -> bool {
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (before, after) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    // An exponent that does not fit outweighs all digits that a body can have.
+    let sign = if exponent.starts_with('-') { isize::MIN } else { isize::MAX };
+    let exponent = exponent.parse().unwrap_or(sign);
+    let point = before.len().cast_signed().saturating_add(exponent);
+    let digits = format!("{before}{after}");
+    let significant = digits.trim_end_matches('0');
+    !matches!(significant, "" | "-") && significant.len().cast_signed() > point
+}
+
+fn number(raw: &str, min: f64, max: f64) -> Result<f64, Errors> {
+    if !is_number(raw) {
+        return Err(error("type", "must be a number").into());
+    }
+    let value = finite(raw)?;
+    if value.validate_range(Some(min), Some(max), None, None) {
+        return Ok(value);
+    }
+    let (min, max) = (spelled(&min), spelled(&max));
+    let (min, max) = (min.trim_end_matches(".0"), max.trim_end_matches(".0"));
+    Err(error("range", format!("must be a number from {min} to {max}")).into())
+}
+
+/// The nearest double. (`serde_json` may be off by one in the last place.)
+pub(super) fn finite(raw: &str) -> Result<f64, ValidationError> {
+    let value = raw.parse().ok().filter(|value: &f64| value.is_finite());
+    value.ok_or_else(|| error("value", "is too large for a number"))
+}
+
+fn texts(raw: &str, items: u64, length: u64) -> Result<Vec<String>, Errors> {
+    let list = parts(raw, '[').ok_or_else(|| error("type", "must be a list of strings"))?;
+    if !list.validate_length(None, Some(items), None) {
+        let message = format!("must have at most {items} items");
+        return Err(error("items", message).into());
+    }
+    let mut errors = Errors::default();
+    let mut texts = Vec::new();
+    for (place, (_, raw)) in list.into_iter().enumerate() {
+        let text = string(raw).map_err(Errors::from);
+        match text.and_then(|text| limited(&text, 1, length, "")) {
+            Ok(text) => texts.push(text),
+            Err(inner) => errors.append(&format!("/{place}"), inner),
+        }
+    }
+    errors.unless_any(texts)
+}
+
+fn json(raw: &str, bytes: u64) -> Result<String, Errors> {
+    let refused = |code, message: &str| Err(error(code, message.to_owned()).into());
+    if !raw.starts_with('{') {
+        return refused("type", "must be an object");
+    }
+    if !raw.as_bytes().validate_length(None, Some(bytes), None) {
+        return refused("size", &format!("must have at most {bytes} bytes"));
+    }
+    let scan = Scan::of(raw);
+    if scan.depth > DEPTH_MAX {
+        return refused("depth", &format!("must be at most {DEPTH_MAX} deep"));
+    }
+    match parsed(raw) {
+        None => refused("value", "must not contain half of a surrogate pair or a number that is too large"),
+        // Parsing keeps one member of each name.
+        Some((_, members)) if members < scan.members => refused("duplicate", "must not repeat a name in an object"),
+        Some(_) if scan.nul => refused("characters", NO_NUL),
+        Some(_) => Ok(raw.to_owned()),
+    }
+}
+
+/// Properties of a JSON text that parsing does not tell.
+#[derive(Default)]
+struct Scan {
+    /// 1 for an object without objects or lists.
+    depth: usize,
+    /// Of all its objects, repeated ones included.
+    members: usize,
+    nul: bool,
+}
+
+impl Scan {
+    fn of(json: &str) -> Self {
+        let mut scan = Self::default();
+        let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+        for (place, byte) in json.bytes().enumerate() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'"' => quoted = !quoted,
+                b'\\' => {
+                    escaped = true;
+                    let rest = json.get(place..).unwrap_or_default();
+                    scan.nul |= rest.starts_with("\\u0000");
+                }
+                _ if quoted => {}
+                b'{' | b'[' => {
+                    depth = depth.saturating_add(1);
+                    scan.depth = scan.depth.max(depth);
+                }
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                b':' => scan.members = scan.members.saturating_add(1),
+                _ => {}
+            }
+        }
+        scan
+    }
+}
+
+/// The JSON with sorted names and numbers as doubles, and how many members its objects have.
+fn parsed(json: &str) -> Option<(serde_json::Value, usize)> {
+    // No deeper than `serde_json` reads.
+    fn visit(value: &mut serde_json::Value) -> usize {
+        match value {
+            serde_json::Value::Number(number) => {
+                let double = number.as_f64().and_then(Number::from_f64);
+                *number = double.unwrap_or_else(|| number.clone());
+                0
+            }
+            serde_json::Value::Array(items) => items.iter_mut().map(visit).sum(),
+            serde_json::Value::Object(members) => {
+                let inner: usize = members.values_mut().map(visit).sum();
+                inner.saturating_add(members.len())
+            }
+            _ => 0,
+        }
+    }
+
+    let mut value = serde_json::from_str(json).ok()?;
+    let members = visit(&mut value);
+    Some((value, members))
+}
+
+#[cfg(test)]
+#[path = "tests/kind.rs"]
+mod tests;

@@ -1,0 +1,49 @@
+//! Resources, as `airlock.toml` declares them: tables of rows that belong to users or organisations.
+//!
+//! A [`Declaration`] says which fields a row has, whose it is, and whether it can be searched and
+//! published. No resource has code of its own. A [`Draft`] is a request body that fits the fields.
+
+mod declaration;
+mod draft;
+mod kind;
+
+pub(crate) use declaration::{Declaration, Field, Resource};
+pub(crate) use draft::Draft;
+pub(crate) use kind::Kind;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+impl Field {
+    /// A field that the engine itself declares, for bodies that are not of a resource.
+    pub(crate) fn required(name: &str, kind: Kind) -> Self {
+        Self { name: name.to_owned(), kind, nullable: false, default: None }
+    }
+}
+
+impl Resource {
+    /// A field by its name.
+    pub(crate) fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+/// Checks a declaration for the tools of the project, which have its text as JSON. Returns
+/// `{"ok": <the checked declaration>}` or `{"error": "<sentence>"}`.
+pub fn inspect(declaration: &str) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Inspection {
+        Ok(Box<RawValue>),
+        Error(String),
+    }
+
+    let inspection = match Declaration::parse(declaration) {
+        Ok(declaration) => match RawValue::from_string(declaration.checked()) {
+            Ok(checked) => Inspection::Ok(checked),
+            Err(error) => Inspection::Error(error.to_string()),
+        },
+        Err(sentence) => Inspection::Error(sentence),
+    };
+    serde_json::to_string(&inspection).unwrap_or_default()
+}

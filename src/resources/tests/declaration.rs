@@ -1,0 +1,466 @@
+use super::*;
+
+/// A declaration of one resource with this inside.
+fn resource(json: &str) -> String {
+    format!(r#"{{"resources":{{"notes":{{{json}}}}}}}"#)
+}
+
+/// A declaration of one resource, of users, with these fields.
+fn fields(json: &str) -> String {
+    resource(&format!(r#""owner":"user","fields":{{{json}}}"#))
+}
+
+/// A declaration of one field, `title`.
+fn field(text: &str) -> String {
+    fields(&format!(r#""title":{}"#, spelled(text)))
+}
+
+fn parsed(text: &str) -> Field {
+    let declaration = Declaration::parse(&field(text)).unwrap();
+    declaration.resources[0].fields[0].clone()
+}
+
+fn refused(json: &str) -> String {
+    Declaration::parse(json).unwrap_err()
+}
+
+const NOTES: &str = r#"{
+  "resources": {
+    "notes": {
+      "owner": "both",
+      "search": ["title", "body"],
+      "publish": ["title", "body"],
+      "fields": {"title": "text(1..200)", "body": "verbatim(0..20000) = ''"}
+    }
+  }
+}"#;
+
+#[test]
+fn declaration_is_answered_in_the_form_of_the_tools() {
+    assert_eq!(
+        Declaration::parse(NOTES).unwrap().checked(),
+        concat!(
+            r#"{"organizations":true,"resources":[{"name":"notes","owner":"both","#,
+            r#""search":["title","body"],"publish":["title","body"],"unique":{},"#,
+            r#""fields":[{"name":"title","kind":"text","min":1,"max":200,"nullable":false},"#,
+            r#"{"name":"body","kind":"verbatim","min":0,"max":20000,"nullable":false,"default":""}]}]}"#
+        )
+    );
+}
+
+#[test]
+fn every_kind_is_answered_in_the_form_of_the_tools() {
+    let json = r#"{"organizations":false,"resources":{"zoo":{"owner":"user","unique":{"zoo_Key":"n"},"fields":{
+        "z":"text(0..9)?", "n":"integer(-5..1e2) = 5.0", "d":"number(-1.5..2e3)=0.5", "b":"boolean=false",
+        "u":"uuid?", "day":"date = '2026-11-29'", "t":"timestamp = \"2026-11-29T13:00:00+01:00\"",
+        "o":"one_of( a , 'b, (c)', 'it''s') = 'it''s'", "l":"texts( 3 , 9 ) = [ \"a\" ]", "j":"json( 99 ) = { \"b\" : 1e2 }",
+        "r":"ref( zoo )?"}}}}"#;
+    let checked = Declaration::parse(json).unwrap().checked();
+    assert_eq!(
+        checked,
+        concat!(
+            r#"{"organizations":false,"resources":[{"name":"zoo","owner":"user","search":[],"publish":null,"#,
+            r#""unique":{"zoo_Key":"n"},"fields":[{"name":"z","kind":"text","min":0,"max":9,"nullable":true},"#,
+            r#"{"name":"n","kind":"integer","min":-5,"max":100,"nullable":false,"default":5},"#,
+            r#"{"name":"d","kind":"number","min":-1.5,"max":2000.0,"nullable":false,"default":0.5},"#,
+            r#"{"name":"b","kind":"boolean","nullable":false,"default":false},"#,
+            r#"{"name":"u","kind":"uuid","nullable":true},"#,
+            r#"{"name":"day","kind":"date","nullable":false,"default":"2026-11-29"},"#,
+            r#"{"name":"t","kind":"timestamp","nullable":false,"default":"2026-11-29T12:00:00.000000Z"},"#,
+            r#"{"name":"o","kind":"one_of","values":["a","b, (c)","it's"],"nullable":false,"default":"it's"},"#,
+            r#"{"name":"l","kind":"texts","items":3,"length":9,"nullable":false,"default":["a"]},"#,
+            r#"{"name":"j","kind":"json","bytes":99,"nullable":false,"default":{ "b" : 1e2 }},"#,
+            r#"{"name":"r","kind":"ref","resource":"zoo","nullable":true}]}]}"#
+        )
+    );
+    assert!(serde_json::from_str::<serde_json::Value>(&checked).is_ok());
+}
+
+#[test]
+fn absent_keys_have_a_meaning() {
+    let declaration = Declaration::parse("{}").unwrap();
+    assert!(declaration.organizations && declaration.resources.is_empty());
+    assert_eq!(Declaration::parse(r#" {"resources":{}} "#).unwrap(), declaration);
+
+    let declaration = Declaration::parse(&field("boolean")).unwrap();
+    let notes = declaration.resource("notes").unwrap();
+    assert_eq!(notes.name, "notes");
+    assert_eq!((notes.search.len(), &notes.publish, notes.unique.len()), (0, &None, 0));
+    assert!(declaration.resource("note").is_none());
+}
+
+#[test]
+fn owner_tells_whose_rows_there_are() {
+    for (owner, users, orgs) in [(Owner::User, true, false), (Owner::Org, false, true), (Owner::Both, true, true)] {
+        let name = owner.name();
+        let json = resource(&format!(r#""owner":"{name}","fields":{{"a":"boolean"}}"#));
+        let parsed = Declaration::parse(&json).unwrap().resources[0].owner;
+        assert_eq!(parsed, owner);
+        assert_eq!((parsed.is_users(), parsed.is_orgs()), (users, orgs));
+    }
+}
+
+#[test]
+fn blanks_are_allowed_around_the_parts_of_a_field() {
+    for text in ["text(1..200)='a'", " text ( 1 .. 200 )  =  'a' ", "text(1..200) =\t\"a\""] {
+        let field = parsed(text);
+        assert_eq!(field.kind, Kind::Text { min: 1, max: 200 }, "{text}");
+        assert_eq!(field.default, Some(Value::Text("a".into())), "{text}");
+        assert!(!field.nullable);
+    }
+    for text in ["date?", "date ?", " date  ? "] {
+        assert!(parsed(text).nullable, "{text}");
+    }
+}
+
+#[test]
+fn limits_are_taken_to_their_extremes() {
+    for (text, kind) in [
+        ("text(0..0)", Kind::Text { min: 0, max: 0 }),
+        ("verbatim(5..5)", Kind::Verbatim { min: 5, max: 5 }),
+        ("text(0..2147483647)", Kind::Text { min: 0, max: COUNT_MAX }),
+        ("integer(-9007199254740991..9007199254740991)", Kind::Integer { min: -INTEGER_MAX, max: INTEGER_MAX }),
+        ("integer(-5..-5)", Kind::Integer { min: -5, max: -5 }),
+        ("number(-1e308..1e308)", Kind::Number { min: -1e308, max: 1e308 }),
+        ("number(1.5..2.5)", Kind::Number { min: 1.5, max: 2.5 }),
+        ("texts(1,1)", Kind::Texts { items: 1, length: 1 }),
+        ("json(2)", Kind::Json { bytes: 2 }),
+        ("one_of(a)", Kind::OneOf(vec!["a".into()])),
+        ("one_of(A-1_.,'')", Kind::OneOf(vec!["A-1_.".into(), String::new()])),
+    ] {
+        assert_eq!(parsed(text).kind, kind, "{text}");
+    }
+    let longest = "v".repeat(63);
+    assert_eq!(parsed(&format!("one_of({longest})")).kind, Kind::OneOf(vec![longest]));
+}
+
+#[test]
+fn names_are_taken_to_their_extremes() {
+    for name in ["a", "a_1", &"x".repeat(40), "mes", "org", "publish", "name", "text", "date", "data"] {
+        let json = format!(r#"{{"resources":{{"{name}":{{"owner":"user","fields":{{"{name}":"date"}}}}}}}}"#);
+        assert!(Declaration::parse(&json).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn file_that_is_wrong_is_refused_with_a_sentence() {
+    for (json, sentence) in [
+        ("", "airlock.toml: must be a table."),
+        ("[]", "airlock.toml: must be a table."),
+        ("{} {}", "airlock.toml: must be a table."),
+        (
+            r#"{"organisations":true}"#,
+            "airlock.toml: organisations is not a key; the keys are organizations and resources.",
+        ),
+        (r#"{"organizations":"yes"}"#, "organizations: must be true or false."),
+        (r#"{"organizations":true,"organizations":true}"#, "airlock.toml: has organizations twice; remove one."),
+        (r#"{"resources":[]}"#, "resources: must be a table."),
+        (r#"{"\ud800":1}"#, "airlock.toml: has a key that is not text."),
+        (r#"{"resources":{"notes":1}}"#, "resources.notes: must be a table."),
+        (
+            r#"{"resources":{"notes":{"owner":"user","fields":{"a":"date"}},"notes":{}}}"#,
+            "resources: has notes twice; remove one.",
+        ),
+        (
+            r#"{"organizations":false,"resources":{"notes":{"owner":"both","fields":{"a":"date"}}}}"#,
+            "resources.notes.owner: there are no organisations with organizations = false; write owner = \"user\".",
+        ),
+        (
+            r#"{"resources":{"notes":{"owner":"org","fields":{"a":"date"}}},"organizations":false}"#,
+            "resources.notes.owner: there are no organisations with organizations = false; write owner = \"user\".",
+        ),
+    ] {
+        assert_eq!(refused(json), sentence, "{json}");
+    }
+}
+
+#[test]
+fn section_that_is_wrong_is_refused_with_a_sentence() {
+    let rest = r#""owner":"user","fields":{"title":"text(1..200)","day":"date"}"#;
+    for (json, sentence) in [
+        ("", "resources.notes: needs an owner: \"user\", \"org\" or \"both\"."),
+        (r#""owner":"team""#, "resources.notes.owner: must be \"user\", \"org\" or \"both\"."),
+        (r#""owner":1"#, "resources.notes.owner: must be \"user\", \"org\" or \"both\"."),
+        (r#""owner":"user""#, "resources.notes.fields: needs at least one field, such as title = \"text(1..200)\"."),
+        (
+            r#""owner":"user","fields":{}"#,
+            "resources.notes.fields: needs at least one field, such as title = \"text(1..200)\".",
+        ),
+        (r#""owner":"user","fields":["a"]"#, "resources.notes.fields: must be a table."),
+        (r#""owner":"user","owner":"user""#, "resources.notes: has owner twice; remove one."),
+        (
+            r#""table":"todos""#,
+            "resources.notes: table is not a key; the keys are owner, search, publish, unique and fields.",
+        ),
+        (
+            &format!(r#""search":"title",{rest}"#),
+            "resources.notes.search: must be a list of names of fields, such as [\"title\"].",
+        ),
+        (
+            &format!(r#""search":[1],{rest}"#),
+            "resources.notes.search: must be a list of names of fields, such as [\"title\"].",
+        ),
+        (&format!(r#""search":["title","title"],{rest}"#), "resources.notes.search: has title twice; remove one."),
+        (
+            &format!(r#""search":["titel"],{rest}"#),
+            "resources.notes.search: there is no field titel; declare it or leave it out.",
+        ),
+        (
+            &format!(r#""search":["day"],{rest}"#),
+            "resources.notes.search: day is not a text or verbatim field; leave it out.",
+        ),
+        (
+            &format!(r#""publish":[],{rest}"#),
+            "resources.notes.publish: names no field; name at least one, or leave publish out.",
+        ),
+        (&format!(r#""publish":["day","day"],{rest}"#), "resources.notes.publish: has day twice; remove one."),
+        (
+            &format!(r#""publish":["id"],{rest}"#),
+            "resources.notes.publish: there is no field id; declare it or leave it out.",
+        ),
+        (&format!(r#""unique":["title"],{rest}"#), "resources.notes.unique: must be a table."),
+        (
+            &format!(r#""unique":{{"notes_key":["title"]}},{rest}"#),
+            "resources.notes.unique.notes_key: must be the name of a field.",
+        ),
+        (
+            &format!(r#""unique":{{"notes_key":"titel"}},{rest}"#),
+            "resources.notes.unique: there is no field titel; declare it or leave it out.",
+        ),
+        (
+            &format!(r#""unique":{{"":"title"}},{rest}"#),
+            "resources.notes.unique: a constraint's name has 1 to 63 bytes.",
+        ),
+        (
+            &format!(r#""unique":{{"{}":"title"}},{rest}"#, "k".repeat(64)),
+            "resources.notes.unique: a constraint's name has 1 to 63 bytes.",
+        ),
+    ] {
+        assert_eq!(refused(&resource(json)), sentence, "{json}");
+    }
+}
+
+#[test]
+fn name_that_cannot_be_is_refused_with_a_sentence() {
+    let form = "a name has 1 to 40 of a-z, 0-9 and _, and begins with a letter.";
+    let long = "x".repeat(41);
+    for name in ["", "Notes", "1a", "_a", "a-b", "a b", "é", "a\\u0000", long.as_str()] {
+        let json = format!(r#"{{"resources":{{"{name}":{{}}}}}}"#);
+        assert!(refused(&json).ends_with(form), "{name}");
+        assert!(refused(&fields(&format!(r#""{name}":"date""#))).ends_with(form), "{name}");
+    }
+    for (name, sentence) in [
+        ("order", "order is a reserved word of PostgreSQL; choose another name."),
+        ("user", "user is a reserved word of PostgreSQL; choose another name."),
+        ("left", "left is a reserved word of PostgreSQL; choose another name."),
+        ("version", "version is a column of every table; choose another name."),
+        ("airlock_search", "airlock_search is a column of every table; choose another name."),
+        ("ctid", "ctid is a column of every table; choose another name."),
+    ] {
+        let json = format!(r#"{{"resources":{{"{name}":{{}}}}}}"#);
+        assert_eq!(refused(&json), format!("resources.{name}: {sentence}"));
+        let json = fields(&format!(r#""{name}":"date""#));
+        assert_eq!(refused(&json), format!("resources.notes.fields.{name}: {sentence}"));
+    }
+    for name in ["me", "orgs", "public", "airlock", "airlock_things", "airlocks"] {
+        let json = format!(r#"{{"resources":{{"{name}":{{}}}}}}"#);
+        let sentence = format!("resources.{name}: {name} is reserved by Airlock; choose another name.");
+        assert_eq!(refused(&json), sentence);
+    }
+    assert_eq!(RESERVED.split_ascii_whitespace().count(), 101);
+}
+
+#[test]
+fn field_that_is_wrong_is_refused_with_a_sentence() {
+    let text = "needs both limits, the lower one first, such as text(1..200).";
+    let integer = "needs both limits, whole and within +-9007199254740991, such as integer(0..100).";
+    let number = "needs both limits, the lower one first, such as number(0..1.5).";
+    let one_of = "needs different values of A-Z a-z 0-9 _ . - or in single quotes, such as one_of(draft,final).";
+    let texts = "needs a number of items and a length, such as texts(20,50).";
+    let json = "needs the greatest size in bytes, 2 or more, such as json(4096).";
+    let long = format!("one_of({})", "v".repeat(64));
+    for (field_text, start, rest) in [
+        ("text", "text", text),
+        ("text()", "text()", text),
+        ("text(0..)", "text(0..)", text),
+        ("text(..5)", "text(..5)", text),
+        ("text(5)", "text(5)", text),
+        ("text(5..1)?", "text(5..1)", text),
+        ("text(-1..5)", "text(-1..5)", text),
+        ("text(+1..5)", "text(+1..5)", text),
+        ("text(1..5.0)", "text(1..5.0)", text),
+        ("text( a..b )", "text(a..b)", text),
+        ("text(0..2147483648)", "text(0..2147483648)", text),
+        ("verbatim(1,5)", "verbatim(1,5)", "needs both limits, the lower one first, such as verbatim(0..20000)."),
+        ("integer", "integer", integer),
+        ("integer(1..0)", "integer(1..0)", integer),
+        ("integer(0..1.5)", "integer(0..1.5)", integer),
+        ("integer(0..9007199254740992)", "integer(0..9007199254740992)", integer),
+        ("integer(-9007199254740992..0)", "integer(-9007199254740992..0)", integer),
+        ("integer(0..0x10)", "integer(0..0x10)", integer),
+        ("integer(00..10)", "integer(00..10)", integer),
+        ("number(0..inf)", "number(0..inf)", number),
+        ("number(nan..1)", "number(nan..1)", number),
+        ("number(0..1e400)", "number(0..1e400)", number),
+        ("number(0....5)", "number(0....5)", number),
+        ("number(1.5..1.4)", "number(1.5..1.4)", number),
+        ("boolean()", "boolean()", "needs no limits; write boolean."),
+        ("uuid(4)", "uuid(4)", "needs no limits; write uuid."),
+        ("date(1..2)", "date(1..2)", "needs no limits; write date."),
+        ("timestamp(6)", "timestamp(6)", "needs no limits; write timestamp."),
+        ("one_of", "one_of", one_of),
+        ("one_of()", "one_of()", one_of),
+        ("one_of(a,)", "one_of(a,)", one_of),
+        ("one_of(a,a)", "one_of(a,a)", one_of),
+        ("one_of(a,'a')", "one_of(a,'a')", one_of),
+        ("one_of(a b)", "one_of(a b)", one_of),
+        ("one_of('it's)')", "one_of('it's)", one_of),
+        ("one_of('a\0')", "one_of('a\0')", one_of),
+        (&long, &long, one_of),
+        ("texts(5)", "texts(5)", texts),
+        ("texts(0,5)", "texts(0,5)", texts),
+        ("texts(5,0)", "texts(5,0)", texts),
+        ("texts(5,5,5)", "texts(5,5,5)", texts),
+        ("json", "json", json),
+        ("json(1)", "json(1)", json),
+        ("json(2..9)", "json(2..9)", json),
+        ("ref", "ref", "needs the name of a resource, such as ref(projects)."),
+        ("ref()", "ref()", "needs the name of a resource, such as ref(projects)."),
+        ("ref(books)", "ref(books)", "needs the name of a declared resource."),
+        ("text(1..5", "text(1..5", "needs a closing parenthesis."),
+        ("one_of('a)", "one_of('a)", "needs a closing parenthesis."),
+        (
+            "string(1..5)",
+            "string(1..5)",
+            "does not begin with a kind; the kinds are text, verbatim, integer, number, boolean, uuid, date, timestamp, \
+             one_of, texts, json, ref.",
+        ),
+        ("date!", "!", "is not understood; after the kind write ? (may be null), = and a default, or nothing."),
+        ("date??", "??", "is not understood; after the kind write ? (may be null), = and a default, or nothing."),
+        ("text(1..5)é", "é", "is not understood; after the kind write ? (may be null), = and a default, or nothing."),
+        ("date? = '2026-11-29'", "choose between ? and a default;", "both is not supported."),
+        ("text(1..5) = a", "the default a is neither JSON nor in single quotes;", "write = '' for an empty text."),
+        (
+            "text(1..5) = 'it's'",
+            "the default 'it's' is neither JSON nor in single quotes;",
+            "write = '' for an empty text.",
+        ),
+        ("boolean = True", "the default True is neither JSON nor in single quotes;", "write = '' for an empty text."),
+        ("date = null", "null is not a default;", "write ? after the kind instead."),
+        ("text(1..5) = ' '", "the default ' '", "must have 1 to 5 characters after trimming; change it."),
+        ("text(1..5) = 5", "the default 5", "must be a string; change it."),
+        ("integer(0..5) = 6", "the default 6", "must be a whole number from 0 to 5; change it."),
+        ("one_of(a,b) = 'c'", "the default 'c'", "must be one of a, b; change it."),
+        (
+            "texts(1,5) = ['']",
+            "the default [''] is neither JSON nor in single quotes;",
+            "write = '' for an empty text.",
+        ),
+        (r#"texts(1,5) = [""]"#, r#"the default [""]"#, "must have 1 to 5 characters; change it."),
+        ("json(9) = []", "the default []", "must be an object; change it."),
+    ] {
+        let sentence = format!("resources.notes.fields.title: {start} {rest}");
+        assert_eq!(refused(&field(field_text)), sentence, "{field_text}");
+    }
+    for raw in ["1", "{}", "null", r#""\ud800""#] {
+        assert_eq!(
+            refused(&fields(&format!(r#""title":{raw}"#))),
+            "resources.notes.fields.title: must be a kind of field in quotes, such as \"text(1..200)\"."
+        );
+    }
+    assert_eq!(
+        refused(&fields(r#""title":"date","title":"date""#)),
+        "resources.notes.fields: has title twice; remove one."
+    );
+}
+
+/// Two resources, `from` with a reference to `to`.
+fn reference(from: &str, to: &str, kind: &str) -> Result<Declaration, String> {
+    Declaration::parse(&format!(
+        r#"{{"resources":{{"a":{{"owner":"{from}","fields":{{"link":"{kind}"}}}},"b":{{"owner":"{to}","fields":{{"x":"date"}}}}}}}}"#
+    ))
+}
+
+#[test]
+fn reference_goes_to_rows_that_a_row_of_this_owner_may_name() {
+    for (from, to, kind) in [
+        ("user", "user", "ref(b)"),
+        ("user", "org", "ref(b)"),
+        ("user", "both", "ref(b)"),
+        ("org", "org", "ref(b)"),
+        ("org", "both", "ref(b)"),
+        ("both", "both", "ref(b)"),
+        ("both", "org", "ref(b)"),
+        ("both", "user", "ref(b)?"),
+    ] {
+        assert!(reference(from, to, kind).is_ok(), "{from} {to} {kind}");
+    }
+    for (from, to, kind) in [("org", "user", "ref(b)"), ("org", "user", "ref(b)?"), ("both", "user", "ref(b)")] {
+        assert_eq!(
+            reference(from, to, kind).unwrap_err(),
+            "resources.a.fields.link: ref(b) can never be set in an organisation's row; \
+             declare b with owner = \"both\" or \"org\".",
+            "{from} {to} {kind}"
+        );
+    }
+}
+
+#[test]
+fn required_references_form_no_circle() {
+    let declare = |a: &str, b: &str, c: &str| {
+        Declaration::parse(&format!(
+            r#"{{"resources":{{"a":{{"owner":"user","fields":{{"x":"{a}"}}}},"b":{{"owner":"user","fields":{{"y":"{b}"}}}},"c":{{"owner":"user","fields":{{"z":"{c}"}}}}}}}}"#
+        ))
+    };
+    assert!(declare("ref(a)?", "ref(c)", "ref(a)").is_ok());
+    assert!(declare("ref(b)", "ref(c)", "ref(a)?").is_ok());
+    let circle = "is required in a circle, so that no row could be the first;";
+    for (a, b, c, sentence) in [
+        ("ref(a)", "date", "date", format!("resources.a.fields.x: ref(a) {circle} write ref(a)?.")),
+        ("date", "ref(c)", "ref(b)", format!("resources.b.fields.y: ref(c) {circle} write ref(c)?.")),
+        ("ref(b)", "ref(c)", "ref(a)", format!("resources.a.fields.x: ref(b) {circle} write ref(b)?.")),
+    ] {
+        assert_eq!(declare(a, b, c).unwrap_err(), sentence);
+    }
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn any_text_as_a_field_is_a_field_or_a_sentence(
+            text in "(text|integer|number|one_of|texts|json|ref|date)?[ (]{0,2}[0-9a.,'e-]{0,8}[ )]{0,2}[?=]?\\PC{0,6}"
+        ) {
+            match Declaration::parse(&field(&text)) {
+                Ok(declaration) => {
+                    let checked = declaration.checked();
+                    prop_assert!(serde_json::from_str::<serde_json::Value>(&checked).is_ok(), "{}", checked);
+                }
+                Err(sentence) => {
+                    prop_assert!(sentence.starts_with("resources.notes.fields.title: "), "{}", sentence);
+                    prop_assert!(sentence.ends_with('.'), "{}", sentence);
+                }
+            }
+        }
+
+        #[test]
+        fn quoted_text_is_read_as_it_was_meant(text in "[^\0]{0,20}", values in prop::collection::btree_set("[^\0]{0,8}", 1..4)) {
+            let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+            let field = parsed(&format!("verbatim(0..99) = {}", quoted(&text)));
+            prop_assert_eq!(field.default, Some(Value::Text(text)));
+            let list: Vec<String> = values.iter().map(|value| quoted(value)).collect();
+            let field = parsed(&format!("one_of({})?", list.join(" , ")));
+            prop_assert_eq!(field.kind, Kind::OneOf(values.into_iter().collect()));
+        }
+
+        #[test]
+        fn any_text_is_a_declaration_or_a_sentence(text in "\\PC{0,40}") {
+            prop_assert_eq!(Declaration::parse(&text).is_ok(), text.trim() == "{}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! All routes: one table for the paths that are always there, one for those of every resource.
+//!
+//! A row is (method, pattern, accepts, handler). The type of its handler says who may call it. The
+//! router matches paths literally, byte for byte, as they were received and signed. Path matching,
+//! `Allow`, the name in the log and dispatch follow from the rows. A path that matches no row is 404,
+//! another method 405, a query byte that must be percent-encoded 400; all of that comes before any
+//! check of the request.
+
+use uuid::Uuid;
+
+use crate::documents;
+use crate::error::{Code, Problem};
+use crate::handlers::{Answer, AppCall, PathMatch, Scope, UserCall, me, orgs, resources};
+use crate::platform::Platform;
+use crate::request::{Accepts, split_target};
+use crate::resources::Declaration;
+use crate::types::parse_uuid;
+
+/// One route.
+pub(crate) struct Route<P: Platform> {
+    method: &'static str,
+    /// Literal segments and ids in braces; below its collection for a route of a resource.
+    pattern: &'static str,
+    /// What a request may bring besides its path.
+    pub(crate) accepts: Accepts,
+    /// What it does.
+    pub(crate) handler: Handler<P>,
+}
+
+/// What a route does. The variant says what a caller must have proved.
+pub(crate) enum Handler<P: Platform> {
+    /// Nothing.
+    Public(for<'a> fn(&'a P) -> Answer<'a>),
+    /// An app's signature.
+    App(for<'a> fn(AppCall<'a, P>) -> Answer<'a>),
+    /// An app's signature and a user's token.
+    User(for<'a> fn(UserCall<'a, P>) -> Answer<'a>),
+}
+
+/// A row of a table below.
+macro_rules! route {
+    ($method:ident $pattern:literal, Public, $handler:path) => {
+        Route {
+            method: stringify!($method),
+            pattern: $pattern,
+            accepts: Accepts::NOTHING,
+            handler: Handler::Public(|platform| Box::pin($handler(platform))),
+        }
+    };
+    ($method:ident $pattern:literal, $access:ident, $accepts:ident, $handler:path) => {
+        Route {
+            method: stringify!($method),
+            pattern: $pattern,
+            accepts: Accepts::$accepts,
+            handler: Handler::$access(|call| Box::pin($handler(call))),
+        }
+    };
+}
+
+impl<P: Platform> Route<P> {
+    /// The paths that are always there. Add a route of your own here.
+    const FIXED: [Self; 16] = [
+        route!(GET "/health", Public, documents::health),
+        route!(GET "/openapi.json", Public, documents::openapi),
+        route!(GET "/v1/me", User, NOTHING, me::read),
+        route!(GET "/v1/orgs", User, LIST, orgs::list),
+        route!(POST "/v1/orgs", User, CREATE, orgs::create),
+        route!(POST "/v1/orgs/join", User, JSON, orgs::join),
+        route!(GET "/v1/orgs/{org_id}", User, READ, orgs::read),
+        route!(PATCH "/v1/orgs/{org_id}", User, PATCH, orgs::rename),
+        route!(DELETE "/v1/orgs/{org_id}", User, CHANGE, orgs::delete),
+        route!(GET "/v1/orgs/{org_id}/members", User, LIST, orgs::members),
+        route!(GET "/v1/orgs/{org_id}/members/{user_id}", User, READ, orgs::member),
+        route!(PATCH "/v1/orgs/{org_id}/members/{user_id}", User, PATCH, orgs::set_role),
+        route!(DELETE "/v1/orgs/{org_id}/members/{user_id}", User, NOTHING, orgs::remove_member),
+        route!(GET "/v1/orgs/{org_id}/invitations", User, LIST, orgs::invitations),
+        route!(POST "/v1/orgs/{org_id}/invitations", User, CREATE, orgs::invite),
+        route!(DELETE "/v1/orgs/{org_id}/invitations/{id}", User, NOTHING, orgs::revoke),
+    ];
+
+    /// Below `/v1/{resource}` and `/v1/orgs/{org_id}/{resource}`.
+    const RESOURCE: [Self; 7] = [
+        route!(GET "", User, LIST, resources::list),
+        route!(POST "", User, CREATE, resources::create),
+        route!(GET "/{id}", User, READ, resources::read),
+        route!(PUT "/{id}", User, PUT, resources::put),
+        route!(PATCH "/{id}", User, PATCH, resources::patch),
+        route!(DELETE "/{id}", User, CHANGE, resources::delete),
+        route!(POST "/{id}/restore", User, CHANGE, resources::restore),
+    ];
+
+    /// Below the same, for a resource that can be published.
+    const PUBLISHING: [Self; 2] = [
+        route!(POST "/{id}/publish", User, CHANGE, resources::publish),
+        route!(POST "/{id}/unpublish", User, CHANGE, resources::unpublish),
+    ];
+
+    /// Below `/v1/public/{resource}`.
+    const PUBLISHED: [Self; 1] = [route!(GET "/{id}", App, READ, resources::published)];
+}
+
+/// A request's route.
+pub(crate) struct Matched<'a, P: Platform> {
+    /// The route.
+    pub(crate) route: Route<P>,
+    /// Where the request goes.
+    pub(crate) path: PathMatch<'a>,
+    base: &'static str,
+}
+
+impl<P: Platform> Matched<'_, P> {
+    /// The route's name for the log: no ids of the request, no query.
+    pub(crate) fn name(&self) -> String {
+        let Route { method, pattern, .. } = self.route;
+        let resource = self.path.scope.map(|scope| scope.resource.name.as_str());
+        let (base, resource) = (self.base, resource.unwrap_or_default());
+        format!("{method} {base}{resource}{pattern}")
+    }
+}
+
+/// Finds the route of a request.
+pub(crate) fn resolve<'a, P: Platform>(
+    declaration: &'a Declaration,
+    method: &str,
+    target: &str,
+) -> Result<Matched<'a, P>, Problem> {
+    let (path, query) = split_target(target);
+    let method = if method == "HEAD" { "GET" } else { method };
+    let mut candidates = candidates(declaration, path);
+    if candidates.is_empty() {
+        return Err(Problem::new(Code::NotFound, "There is nothing at this path."));
+    }
+    let place = candidates.iter().position(|one| one.route.method == method);
+    let Some(place) = place else {
+        return Err(Problem::method_not_allowed(allow(&candidates)));
+    };
+    let unreserved_or_pair =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'%' | b'=' | b'&' | b'+');
+    if query.bytes().all(unreserved_or_pair) {
+        Ok(candidates.swap_remove(place))
+    } else {
+        Err(Problem::new(Code::MalformedRequest, "Percent-encode all characters of the query but the unreserved ones."))
+    }
+}
+
+/// The methods of a path, as `Allow` has them; `None` if there is no such path.
+pub(crate) fn methods<P: Platform>(declaration: &Declaration, target: &str) -> Option<String> {
+    let candidates = candidates::<P>(declaration, split_target(target).0);
+    (!candidates.is_empty()).then(|| allow(&candidates))
+}
+
+fn allow<P: Platform>(candidates: &[Matched<'_, P>]) -> String {
+    let methods = candidates.iter().map(|one| match one.route.method {
+        "GET" => "GET, HEAD",
+        other => other,
+    });
+    methods.collect::<Vec<_>>().join(", ")
+}
+
+/// All routes whose pattern matches the path.
+fn candidates<'a, P: Platform>(declaration: &'a Declaration, path: &str) -> Vec<Matched<'a, P>> {
+    let fixed = Route::<P>::FIXED
+        .into_iter()
+        .filter(|route| declaration.organizations || !route.pattern.starts_with("/v1/orgs"));
+    let mut found = matching(fixed, path, "", None);
+    let collection = path.strip_prefix("/v1/");
+    if let Some((base, scope, rest)) = collection.and_then(|path| scope(declaration, path)) {
+        let scope = Some(scope);
+        if base == PUBLIC {
+            found.extend(matching(Route::<P>::PUBLISHED.into_iter(), rest, base, scope));
+        } else {
+            found.extend(matching(Route::<P>::RESOURCE.into_iter(), rest, base, scope));
+            if scope.is_some_and(|scope| scope.resource.publish.is_some()) {
+                found.extend(matching(Route::<P>::PUBLISHING.into_iter(), rest, base, scope));
+            }
+        }
+    }
+    found
+}
+
+const OWN: &str = "/v1/";
+const PUBLIC: &str = "/v1/public/";
+const OF_ORGANIZATION: &str = "/v1/orgs/{org_id}/";
+
+/// The collection that a path below `/v1/` goes into, and the rest of the path.
+fn scope<'a, 'p>(declaration: &'a Declaration, path: &'p str) -> Option<(&'static str, Scope<'a>, &'p str)> {
+    let (first, rest) = first_segment(path);
+    let next = |rest: &'p str| Some(first_segment(rest.strip_prefix('/')?));
+    match first {
+        "orgs" if declaration.organizations => {
+            let (org, rest) = next(rest)?;
+            let (name, rest) = next(rest)?;
+            let resource = declaration.resource(name)?;
+            let org = Some(parse_uuid(org)?);
+            let scope = Scope { resource, org };
+            resource.owner.is_orgs().then_some((OF_ORGANIZATION, scope, rest))
+        }
+        "public" => {
+            let (name, rest) = next(rest)?;
+            let resource = declaration.resource(name)?;
+            let scope = Scope { resource, org: None };
+            resource.publish.is_some().then_some((PUBLIC, scope, rest))
+        }
+        name => {
+            let resource = declaration.resource(name)?;
+            let scope = Scope { resource, org: None };
+            resource.owner.is_users().then_some((OWN, scope, rest))
+        }
+    }
+}
+
+/// The first segment of a path, and the rest with its slash.
+fn first_segment(path: &str) -> (&str, &str) {
+    path.split_at(path.find('/').unwrap_or(path.len()))
+}
+
+fn matching<'a, P: Platform>(
+    routes: impl Iterator<Item = Route<P>>,
+    path: &str,
+    base: &'static str,
+    scope: Option<Scope<'a>>,
+) -> Vec<Matched<'a, P>> {
+    let matched = |route: Route<P>| {
+        let ids = ids(route.pattern, path)?;
+        let path = PathMatch { ids, scope };
+        Some(Matched { route, path, base })
+    };
+    routes.filter_map(matched).collect()
+}
+
+/// The ids of a path that matches a pattern.
+fn ids(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, Uuid)>> {
+    let mut ids = Vec::new();
+    let mut segments = path.split('/');
+    for expected in pattern.split('/') {
+        let segment = segments.next()?;
+        match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) => ids.push((name, parse_uuid(segment)?)),
+            None if segment == expected => {}
+            None => return None,
+        }
+    }
+    segments.next().is_none().then_some(ids)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+use super::*;
+use crate::platform::{
+    Accept, Level, Limiter, Millis, SendError, Unanswered, UpstreamRequest, UpstreamResponse, Verdict,
+};
+
+/// The table's rows need a platform as a type; none is used.
+struct NoPlatform;
+
+impl Platform for NoPlatform {
+    fn now(&self) -> Millis {
+        0
+    }
+
+    fn outlive(&self) {}
+
+    async fn sleep(&self, _: u32) {}
+
+    fn log(&self, _: Level, _: &str) {}
+
+    async fn throttle(&self, _: Limiter, _: &str, _: Millis) -> Result<Verdict, Unanswered> {
+        Err(Unanswered)
+    }
+
+    async fn verify(&self, _: &str, _: &[u8], _: &[u8]) -> Result<bool, Unanswered> {
+        Err(Unanswered)
+    }
+
+    async fn asset(&self, _: &str, _: Millis) -> Result<Vec<u8>, Unanswered> {
+        Err(Unanswered)
+    }
+
+    async fn send(&self, _: UpstreamRequest, _: Accept, _: Millis) -> Result<UpstreamResponse, SendError> {
+        Err(SendError::Unreachable)
+    }
+}
+
+const ID: &str = "7efe3d84-2d6a-4174-899e-8ffddea7a39a";
+const ORG: &str = "0f0e0d0c-2d6a-4174-899e-8ffddea7a39a";
+
+fn declaration() -> Declaration {
+    Declaration::parse(
+        r#"{"resources": {
+            "cards": {"owner": "both", "publish": ["title"], "fields": {"title": "text(1..9)"}},
+            "tasks": {"owner": "user", "fields": {"title": "text(1..9)"}},
+            "plans": {"owner": "org", "fields": {"title": "text(1..9)"}}
+        }}"#,
+    )
+    .unwrap()
+}
+
+/// The name of the request's route for the log, or the code of the problem.
+fn route(declaration: &Declaration, method: &str, target: &str) -> Result<String, Code> {
+    resolve::<NoPlatform>(declaration, method, target).map(|matched| matched.name()).map_err(|problem| problem.code())
+}
+
+/// All routes of this declaration, by their names in the log.
+fn routes() -> Vec<String> {
+    let mut names = Vec::new();
+    let mut add = |base: &str, routes: &[Route<NoPlatform>]| {
+        names.extend(routes.iter().map(|route| format!("{} {base}{}", route.method, route.pattern)));
+    };
+    add("", &Route::FIXED);
+    for resource in declaration().resources {
+        let (own, public) = (format!("/v1/{}", resource.name), format!("/v1/public/{}", resource.name));
+        let org = format!("/v1/orgs/{{org_id}}/{}", resource.name);
+        for (base, served) in [(own, resource.owner.is_users()), (org, resource.owner.is_orgs())] {
+            if served {
+                add(&base, &Route::RESOURCE);
+                if resource.publish.is_some() {
+                    add(&base, &Route::PUBLISHING);
+                }
+            }
+        }
+        if resource.publish.is_some() {
+            add(&public, &Route::PUBLISHED);
+        }
+    }
+    names
+}
+
+#[test]
+fn each_route_is_found_by_its_path() {
+    let declaration = declaration();
+    let routes = routes();
+    assert_eq!(routes.len(), Route::<NoPlatform>::FIXED.len() + 2 * 9 + 1 + 2 * 7);
+    for name in routes {
+        let (method, path) = name.split_once(' ').unwrap();
+        let path = path.replace("{org_id}", ORG).replace("{id}", ID).replace("{user_id}", ID);
+        for target in [path.clone(), format!("{path}?"), format!("{path}?a=b-_.~%20&c+")] {
+            assert_eq!(route(&declaration, method, &target), Ok(name.clone()), "{target}");
+            if method == "GET" {
+                assert_eq!(route(&declaration, "HEAD", &target), Ok(name.clone()), "{target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn ids_and_scope_are_those_of_the_path() {
+    let declaration = declaration();
+    let target = format!("/v1/orgs/{ORG}/cards/{ID}/publish?x=1");
+    let matched = resolve::<NoPlatform>(&declaration, "POST", &target).unwrap_or_else(|_| panic!("no route"));
+    let id = |text| Uuid::try_parse(text).unwrap();
+    assert_eq!(matched.path.ids, [("id", id(ID))]);
+    let scope = matched.path.scope.unwrap();
+    assert_eq!((scope.resource.name.as_str(), scope.org), ("cards", Some(id(ORG))));
+    assert_eq!(scope.path(), format!("/v1/orgs/{ORG}/cards"));
+
+    let target = format!("/v1/orgs/{ORG}/members/{ID}");
+    let matched = resolve::<NoPlatform>(&declaration, "GET", &target).unwrap_or_else(|_| panic!("no route"));
+    assert_eq!(matched.path.ids, [("org_id", id(ORG)), ("user_id", id(ID))]);
+    assert!(matched.path.scope.is_none());
+}
+
+#[test]
+fn rows_are_served_only_where_their_owner_and_publish_allow() {
+    let declaration = declaration();
+    for (target, served) in [
+        ("/v1/tasks".to_owned(), true),
+        (format!("/v1/orgs/{ORG}/tasks"), false),
+        ("/v1/plans".to_owned(), false),
+        (format!("/v1/orgs/{ORG}/plans"), true),
+        (format!("/v1/public/cards/{ID}"), true),
+        (format!("/v1/public/tasks/{ID}"), false),
+        ("/v1/others".to_owned(), false),
+    ] {
+        assert_eq!(route(&declaration, "GET", &target).is_ok(), served, "{target}");
+    }
+    let publish = format!("/v1/tasks/{ID}/publish");
+    assert_eq!(route(&declaration, "POST", &publish), Err(Code::NotFound));
+}
+
+#[test]
+fn organizations_can_be_left_out() {
+    let text = r#"{"organizations": false,
+        "resources": {"tasks": {"owner": "user", "fields": {"title": "text(1..9)"}}}}"#;
+    let declaration = Declaration::parse(text).unwrap();
+    for target in ["/v1/orgs".to_owned(), format!("/v1/orgs/{ORG}"), format!("/v1/orgs/{ORG}/tasks")] {
+        assert_eq!(route(&declaration, "GET", &target), Err(Code::NotFound), "{target}");
+        assert_eq!(methods::<NoPlatform>(&declaration, &target), None);
+    }
+    assert!(route(&declaration, "GET", "/v1/tasks").is_ok());
+}
+
+#[test]
+fn path_in_another_spelling_is_not_found() {
+    let declaration = declaration();
+    let upper = ID.to_uppercase();
+    for path in [
+        "",
+        "/",
+        "/v1",
+        "/v1/",
+        "/v1/cards/",
+        "//v1/cards",
+        "/v1//cards",
+        "/v1/cards//",
+        "/V1/cards",
+        "/v1/Cards",
+        "/v1/cards/..",
+        "/v1/./cards",
+        "/v1/%63ards",
+        "/v1/cards%2F",
+        "/v1/cards;x",
+        "/v1/cards#x",
+        "/health/",
+        "/openapi.json/",
+        "v1/cards",
+        "/v1/cards/x",
+        "/v1/cards/restore",
+        &format!("/v1/cards/{upper}"),
+        &format!("/v1/cards/{ID}/"),
+        &format!("/v1/cards/{ID}/restore/"),
+        "/v1/cards/7efe3d84-2d6a-4174-899e-8ffddea7a39%61",
+        &format!("/v1/cards/{ID}/restore/restore"),
+        "/v1/caf\u{e9}",
+        "/v1/orgs/",
+        "/v1/orgs/join/",
+        "/v1/orgs/x",
+        &format!("/v1/orgs/{upper}/cards"),
+        &format!("/v1/orgs/{ORG}/"),
+        &format!("/v1/orgs/{ORG}/x"),
+        &format!("/v1/orgs/{ORG}/members/"),
+        &format!("/v1/orgs/{ORG}/cards/"),
+        &format!("/v1/orgs/{ORG}/cards/join"),
+        "/v1/orgs//cards",
+        "/v1/public",
+        "/v1/public/",
+        "/v1/public/cards",
+        "/v1/public/cards/",
+        &format!("/v1/public/{ID}"),
+        "/v1/me/",
+    ] {
+        assert_eq!(route(&declaration, "GET", path), Err(Code::NotFound), "{path}");
+    }
+}
+
+#[test]
+fn another_method_is_405_with_the_methods_of_the_path() {
+    let declaration = declaration();
+    for (method, target, allow) in [
+        ("POST", "/health".to_owned(), "GET, HEAD"),
+        ("get", "/health".to_owned(), "GET, HEAD"),
+        ("OPTIONS", "/v1/cards".to_owned(), "GET, HEAD, POST"),
+        ("POST", format!("/v1/cards/{ID}"), "GET, HEAD, PUT, PATCH, DELETE"),
+        ("GET", format!("/v1/cards/{ID}/restore"), "POST"),
+        ("DELETE", "/v1/orgs".to_owned(), "GET, HEAD, POST"),
+        // Before a malformed query.
+        ("PUT", "/v1/me?\"".to_owned(), "GET, HEAD"),
+    ] {
+        let problem = resolve::<NoPlatform>(&declaration, method, &target).err().unwrap();
+        let response = problem.into_response("-");
+        assert_eq!(response.status, 405);
+        assert_eq!(response.headers.get("allow"), Some(allow), "{method} {target}");
+        assert_eq!(methods::<NoPlatform>(&declaration, &target).as_deref(), Some(allow));
+    }
+}
+
+#[test]
+fn raw_bytes_in_the_query_are_malformed() {
+    let declaration = declaration();
+    for query in ["a b", "a\"", "caf\u{e9}", "a/b", "a:b", "a,b", "a;b", "a?b", "a#b", "a[]=1", "a'", "a\0"] {
+        let target = format!("/v1/cards?{query}");
+        assert_eq!(route(&declaration, "GET", &target), Err(Code::MalformedRequest), "{query}");
+    }
+}
+
+#[test]
+fn every_fixed_route_is_documented() {
+    let documents = ["base.json", "own.json"].map(|name| {
+        let path = format!("{}/tools/openapi/{name}", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str::<serde_json::Value>(&std::fs::read_to_string(path).unwrap()).unwrap()
+    });
+    for Route { method, pattern, .. } in Route::<NoPlatform>::FIXED {
+        let documented = documents.iter().any(|one| one["paths"][pattern][method.to_lowercase()].is_object());
+        assert!(documented, "add {method} {pattern} to tools/openapi/own.json");
+    }
+}

@@ -1,0 +1,23 @@
+/** What wasm-bindgen generates from the crate, as far as it is used. */
+declare module "airlock:bindings" {
+  export function fetch(request: Request, env: unknown, context: unknown): Promise<Response>;
+  export function scheduled(event: unknown, env: unknown, context: unknown): Promise<unknown>;
+  export function inspect(declaration: string): string;
+  export function __wbg_reset_state(): void;
+}
+
+/** The copy of exchange.js that the bindings import, so that there is one. */
+declare module "airlock:exchange" {
+  export function install(declaration: string, replaceInstance: () => void): void;
+}
+
+/** build/declaration.js. */
+declare module "airlock:declaration" {
+  const json: string;
+  export default json;
+}
+
+/** <https://developers.cloudflare.com/workers/runtime-apis/streams/readablestreambyobreader/> */
+interface ReadableStreamBYOBReader {
+  readAtLeast<T extends ArrayBufferView>(bytes: number, view: T): Promise<ReadableStreamReadResult<T>>;
+}

@@ -1,0 +1,418 @@
+// @ts-check
+// The JavaScript half of src/worker/mod.rs: every crossing between WASM and JavaScript is here. A crossing costs more
+// than most checks of a request, so there are few: a request's head crosses in one piece, a call out of the isolate
+// takes one crossing each way, and a response takes one.
+//
+// Nothing is decided here. Rust says what is asked for, how long it may take and what an outcome means.
+
+// Outcomes of a step that failed. src/worker/mod.rs has the same numbers.
+const LATE = -1;
+const FAILED = -2;
+const TOO_LARGE = -3;
+const BUSY = -4;
+
+/** @typedef {Uint8Array<ArrayBuffer>} Bytes */
+/** @typedef {[outcome: number, bytes?: Bytes]} Outcome */
+
+/** The checked airlock.toml, as JSON. */
+let declared = "";
+/** @type {() => void} */
+let replaceInstance;
+
+/**
+ * Called once per isolate, before any event.
+ * @param {string} text the declaration
+ * @param {() => void} replace replaces the instance of the WASM module by a new one
+ */
+export function install(text, replace) {
+  declared = text;
+  replaceInstance = replace;
+}
+
+/** Each instance of the WASM module asks for it once. */
+export function declaration() {
+  return declared;
+}
+
+/** @type {string[]} */
+let fields;
+/** @type {(string | null)[]} */
+let fieldsWithoutBody;
+/** @type {(task: number, outcome: number, bytes: Bytes) => boolean} */
+let resume;
+
+/** Bytes of request bodies that the requests of an isolate may hold together. */
+const BODIES_MAX = 32 * 1024 * 1024;
+/** Bytes held or reserved by the requests of this instance. */
+let bodies = { held: 0 };
+
+/** Request bodies up to this size are read in one piece; larger ones in pieces that grow with what has arrived. */
+const ONE_PIECE = 16 * 1024;
+
+/** Imported keys by their JWK. A project has two or three; the bound is for key sets that change all the time. */
+const imported = new Map();
+const IMPORTED_MAX = 64;
+
+const NOTHING = new Uint8Array(0);
+
+/**
+ * Called once by each instance of the WASM module.
+ * @param {string} names the headers that it reads, a line each
+ * @param {typeof resume} wake continues a task
+ */
+export function attach(names, wake) {
+  fields = names.split("\n");
+  fieldsWithoutBody = fields.map((name) => (name.startsWith("content-") ? null : name));
+  resume = wake;
+  // Requests of an earlier instance release what they hold from their own count.
+  bodies = { held: 0 };
+}
+
+/** One event of the platform: a request and its response, or a run of the scheduled jobs. */
+export class Exchange {
+  /**
+   * @param {Request} request
+   * @param {Record<string, any>} env
+   * @param {{ waitUntil(promise: Promise<unknown>): void }} context
+   */
+  constructor(request, env, context) {
+    this.request = request;
+    this.env = env;
+    this.context = context;
+    /**
+     * Ends the promise that keeps the event alive, if there is one.
+     * @type {(() => void) | undefined}
+     */
+    this.end = undefined;
+    this.resume = resume;
+    this.task = 0;
+    this.step = 0;
+    this.due = 0;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.alarm = undefined;
+    this.alarmAt = 0;
+    this.bodies = bodies;
+    this.held = 0;
+    this.released = false;
+    /** @type {Headers | undefined} */
+    this.upstreamHeaders = undefined;
+    /**
+     * The body of an upstream response that is to be streamed; undefined if none is open.
+     * @type {ReadableStream | null | undefined}
+     */
+    this.unread = undefined;
+    /** @type {Promise<Response>} */
+    this.response = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+
+  /**
+   * Keeps the event alive until `finish`, even if its client has disconnected or has its response. Otherwise workerd
+   * would drop its promises.
+   */
+  outlive() {
+    if (!this.end) this.context.waitUntil(new Promise((resolve) => (this.end = () => resolve(undefined))));
+  }
+
+  /** Called when the task has ended or was dropped. */
+  finish() {
+    clearTimeout(this.alarm);
+    this.release();
+    this.end?.();
+  }
+
+  /**
+   * Method, URL and the headers that Rust reads, a line each: `=` and the value, or an empty line if the header is
+   * absent. Headers about a body are read only if there may be one.
+   */
+  head() {
+    const { method, url, headers, body } = this.request;
+    const read = method === "GET" && body === null ? fieldsWithoutBody : fields;
+    const lines = [method, url];
+    for (const field of read) {
+      const value = field && headers.get(field);
+      lines.push(value === null ? "" : `=${value}`);
+    }
+    // Joined: a string that is concatenated piece by piece is slow to read.
+    return lines.join("\n");
+  }
+
+  /**
+   * Reads the request's body.
+   * @param {number} max
+   * @param {number} millis
+   */
+  body(max, millis) {
+    this.await(() => drain(this.request, max, (bytes) => this.reserve(bytes)), (bytes) => [0, bytes], millis);
+  }
+
+  /**
+   * Called before memory for a request body is allocated. Throws BUSY if the isolate holds too much.
+   * @param {number} bytes
+   */
+  reserve(bytes) {
+    // A read that goes on after its request was answered must not reserve anything.
+    if (this.released || this.bodies.held + bytes > BODIES_MAX) throw BUSY;
+    this.bodies.held += bytes;
+    this.held += bytes;
+  }
+
+  /** The request's body is not needed any more. */
+  release() {
+    this.bodies.held -= this.held;
+    this.held = 0;
+    this.released = true;
+  }
+
+  /**
+   * Outcome 1 if one more event of `key` is within the limit, 0 if it is not.
+   * @param {boolean} user
+   * @param {string} key
+   * @param {number} millis
+   */
+  limit(user, key, millis) {
+    const limiter = user ? this.env.LIMIT_USER : this.env.LIMIT_IP;
+    this.await(() => limiter.limit({ key }), ({ success }) => [success ? 1 : 0], millis);
+  }
+
+  /**
+   * Outcome 1 if the key made the signature, 0 if it did not.
+   * @param {string} jwk
+   * @param {Bytes} message
+   * @param {Bytes} signature
+   */
+  verify(jwk, message, signature) {
+    this.await(() => verify(jwk, message.slice(), signature.slice()), (good) => [good ? 1 : 0]);
+  }
+
+  /**
+   * Reads a static asset. The outcome is the status of the response, and its body.
+   * @param {string} path
+   * @param {number} millis
+   */
+  asset(path, millis) {
+    const begin = async () => {
+      // The binding looks at the path alone.
+      const response = await this.env.ASSETS.fetch(`https://assets${path}`);
+      return { status: response.status, bytes: new Uint8Array(await response.arrayBuffer()) };
+    };
+    /** @type {(asset: { status: number, bytes: Bytes }) => Outcome} */
+    const outcomeOf = ({ status, bytes }) => [status, bytes];
+    this.await(begin, outcomeOf, millis);
+  }
+
+  /**
+   * Sends a request. The outcome is the status of the response, and its body. With `stream` the body of a 200 is left
+   * unread for `respond`.
+   * @param {string} head method, URL, then names and values of headers in alternation, a line each
+   * @param {Bytes | undefined} body
+   * @param {boolean} stream
+   * @param {number} max
+   * @param {number} millis
+   */
+  send(head, body, stream, max, millis) {
+    const lines = head.split("\n");
+    const [method, url = ""] = lines;
+    const copy = body?.slice();
+    this.closeUpstream();
+    const begin = async () => {
+      // Following a redirect would carry the user's token to another place.
+      const response = await fetch(url, { method, headers: record(lines, 2), body: copy, redirect: "manual" });
+      if (stream && response.status === 200) return { response, bytes: NOTHING, unread: response.body };
+      return { response, bytes: await drain(response, max) };
+    };
+    /** @type {(value: { response: Response, bytes: Bytes, unread?: ReadableStream | null }) => Outcome} */
+    const outcomeOf = ({ response, bytes, unread }) => {
+      this.upstreamHeaders = response.headers;
+      this.unread = unread;
+      return [response.status, bytes];
+    };
+    this.await(begin, outcomeOf, millis);
+  }
+
+  /** Content-Type and Content-Length of the response to the latest `send`, a line each, empty if absent. */
+  upstreamHead() {
+    const headers = this.upstreamHeaders;
+    return `${headers?.get("content-type") ?? ""}\n${headers?.get("content-length") ?? ""}`;
+  }
+
+  /** Cancels an upstream response that is open and not passed on. */
+  closeUpstream() {
+    this.unread?.cancel().catch(() => {});
+    this.unread = undefined;
+  }
+
+  /** @param {number} millis */
+  sleep(millis) {
+    this.await(() => new Promise((resolve) => setTimeout(resolve, millis)), () => [0]);
+  }
+
+  /**
+   * @param {number} status
+   * @param {string} head
+   * @param {Bytes | undefined} body absent: the body of the upstream response that is open
+   */
+  respond(status, head, body) {
+    this.release();
+    const init = { status, headers: record(head.split("\n"), 0) };
+    if (body) {
+      this.closeUpstream();
+      // A copy, because the memory of WASM is reused at once.
+      this.resolve?.(new Response(body.length > 0 ? body.slice() : null, init));
+    } else if (this.unread === undefined) {
+      this.reject?.(new Error("No upstream response is open."));
+    } else {
+      this.resolve?.(new Response(this.unread, init));
+      this.unread = undefined;
+    }
+  }
+
+  /**
+   * Begins a step and wakes the task with its outcome, or with LATE after `millis`. A task waits for one step at a
+   * time; late results are dropped.
+   * @template T
+   * @param {() => Promise<T>} begin
+   * @param {(value: T) => Outcome} outcomeOf
+   * @param {number} [millis]
+   */
+  await(begin, outcomeOf, millis) {
+    const step = ++this.step;
+    const failed = (/** @type {unknown} */ error) => this.wake(step, typeof error === "number" ? error : FAILED);
+    try {
+      begin().then((value) => {
+        if (step !== this.step) return;
+        /** @type {Outcome} */
+        let outcome = [FAILED];
+        try {
+          outcome = outcomeOf(value);
+        } catch {
+          // The platform answered with something else than it documents.
+        }
+        this.wake(step, ...outcome);
+      }, failed);
+    } catch (error) {
+      Promise.reject(error).catch(failed);
+    }
+    this.due = millis === undefined ? Infinity : Date.now() + millis;
+    if (millis !== undefined) this.setAlarm();
+  }
+
+  /**
+   * @param {number} step
+   * @param {number} outcome
+   */
+  wake(step, outcome, bytes = NOTHING) {
+    if (step !== this.step) return;
+    this.step++;
+    this.due = Infinity;
+    try {
+      if (!this.resume(this.task, outcome, bytes)) throw new Error("The task of this request was dropped.");
+    } catch (error) {
+      // After a trap the instance's memory cannot be trusted. It is replaced at once; the bindings refuse the tasks
+      // that wait in the old one, so their requests fail.
+      if (error instanceof WebAssembly.RuntimeError) replaceInstance();
+      reportError(error);
+      this.reject?.(error);
+      this.finish();
+    }
+  }
+
+  /** One timer for all steps of a request: most of them end long before it would be needed. */
+  setAlarm() {
+    if (this.alarm && this.alarmAt <= this.due) return;
+    clearTimeout(this.alarm);
+    this.alarmAt = this.due;
+    this.alarm = setTimeout(() => {
+      this.alarm = undefined;
+      if (this.due === Infinity) return;
+      if (Date.now() < this.due) this.setAlarm();
+      else this.wake(this.step, LATE);
+    }, this.due - Date.now());
+  }
+}
+
+/**
+ * @param {string} jwk
+ * @param {Bytes} message
+ * @param {Bytes} signature
+ */
+async function verify(jwk, message, signature) {
+  let key = imported.get(jwk);
+  if (!key) {
+    const material = JSON.parse(jwk);
+    const algorithm =
+      material.kty === "EC" ? { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+    key = { algorithm, key: await crypto.subtle.importKey("jwk", material, algorithm, false, ["verify"]) };
+    if (imported.size >= IMPORTED_MAX) imported.clear();
+    imported.set(jwk, key);
+  }
+  return crypto.subtle.verify(key.algorithm, key.key, signature, message);
+}
+
+/**
+ * Reads the whole body, or throws TOO_LARGE.
+ * @param {Request | Response} message
+ * @param {number} max
+ * @param {(bytes: number) => void} [reserve] called before memory is allocated; may throw
+ */
+async function drain(message, max, reserve) {
+  const { body, headers } = message;
+  if (body === null) return NOTHING;
+  const length = Number(headers.get("content-length") ?? Infinity);
+  // HTTP ends such a body at its declared length, unless it comes in chunks (RFC 9112 section 6.3). A compressed one
+  // may be longer.
+  const bounded = length <= max && !headers.has("transfer-encoding") && !headers.has("content-encoding");
+  // workerd allocates the declared length at once. For a large request body that is memory for bytes that may never
+  // arrive.
+  if (bounded && (!reserve || length <= ONE_PIECE)) {
+    reserve?.(length);
+    return new Uint8Array(await message.arrayBuffer());
+  }
+
+  const reader = body.getReader({ mode: "byob" });
+  const limit = bounded ? length : max;
+  const chunks = [];
+  let total = 0;
+  try {
+    for (let size = ONE_PIECE; ; size = Math.min(total, limit - total) + 1) {
+      reserve?.(size);
+      const { done, value } = await reader.readAtLeast(size, new Uint8Array(size));
+      if (value) chunks.push(value);
+      total += value?.length ?? 0;
+      if (total > max) throw TOO_LARGE;
+      if (done || value.length < size) return join(chunks, total);
+    }
+  } catch (error) {
+    reader.cancel().catch(() => {});
+    throw error;
+  }
+}
+
+/**
+ * @param {Bytes[]} chunks
+ * @param {number} total
+ */
+function join(chunks, total) {
+  if (chunks[0]?.length === total) return chunks[0];
+  const whole = new Uint8Array(total);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole;
+}
+
+/**
+ * Headers from lines that are names and values in alternation.
+ * @param {string[]} lines
+ * @param {number} from
+ */
+function record(lines, from) {
+  /** @type {Record<string, string>} */
+  const headers = {};
+  for (let i = from; i + 1 < lines.length; i += 2) headers[lines[i] ?? ""] = lines[i + 1] ?? "";
+  return headers;
+}

@@ -1,0 +1,337 @@
+//! The Worker on workerd: the only module that names `worker` or JavaScript.
+//!
+//! It translates and decides nothing (see [`crate::pipeline`]). The request's target and body are
+//! passed on unchanged, and every call out of the isolate has a deadline.
+//!
+//! `exchange.js` is the JavaScript half of this file. A crossing between JavaScript and WASM costs
+//! more than most checks, so there are few.
+
+mod task;
+
+use std::cell::OnceCell;
+use std::ops::Range;
+
+use worker::js_sys::{Date, Promise, Reflect};
+use worker::wasm_bindgen::JsValue;
+use worker::wasm_bindgen::closure::Closure;
+use worker::wasm_bindgen::prelude::wasm_bindgen;
+use worker::web_sys::console;
+
+use crate::jobs::Jobs;
+use crate::pipeline::{Handled, Pipeline};
+use crate::platform::{
+    Accept, Bindings, BodyError, Content, Field, Incoming, Level, Limiter, Millis, Platform, SendError, Unanswered,
+    UpstreamRequest, UpstreamResponse, Verdict,
+};
+use crate::resources;
+use crate::response::Body;
+use task::Step;
+
+#[wasm_bindgen(module = "/src/worker/exchange.js")]
+extern "C" {
+    fn attach(fields: &str, wake: &JsValue);
+    fn declaration() -> String;
+
+    type Exchange;
+    #[wasm_bindgen(constructor)]
+    fn new(request: JsValue, env: &JsValue, context: JsValue) -> Exchange;
+    #[wasm_bindgen(method, setter)]
+    fn set_task(this: &Exchange, task: u32);
+    #[wasm_bindgen(method, getter)]
+    fn response(this: &Exchange) -> Promise;
+    #[wasm_bindgen(method)]
+    fn outlive(this: &Exchange);
+    #[wasm_bindgen(method)]
+    fn head(this: &Exchange) -> String;
+    #[wasm_bindgen(method)]
+    fn body(this: &Exchange, max: usize, millis: u32);
+    #[wasm_bindgen(method)]
+    fn finish(this: &Exchange);
+    #[wasm_bindgen(method)]
+    fn limit(this: &Exchange, user: bool, key: &str, millis: u32);
+    #[wasm_bindgen(method)]
+    fn verify(this: &Exchange, jwk: &str, message: &[u8], signature: &[u8]);
+    #[wasm_bindgen(method)]
+    fn asset(this: &Exchange, path: &str, millis: u32);
+    #[wasm_bindgen(method)]
+    fn send(this: &Exchange, head: &str, body: Option<&[u8]>, stream: bool, max: usize, millis: u32);
+    #[wasm_bindgen(method, js_name = upstreamHead)]
+    fn upstream_head(this: &Exchange) -> String;
+    #[wasm_bindgen(method)]
+    fn sleep(this: &Exchange, millis: u32);
+    #[wasm_bindgen(method)]
+    fn respond(this: &Exchange, status: u16, head: &str, body: Option<&[u8]>);
+}
+
+/// Outcomes of a step that failed, as `exchange.js` numbers them.
+const LATE: i32 = -1;
+const TOO_LARGE: i32 = -3;
+const BUSY: i32 = -4;
+
+thread_local! {
+    /// Environment and declaration do not change while an isolate lives.
+    static PIPELINE: OnceCell<&'static Pipeline> = const { OnceCell::new() };
+    static ATTACHED: OnceCell<()> = const { OnceCell::new() };
+}
+
+/// Cloudflare's `fetch` event. (The `event` macro of `worker` would wrap request, response and promise
+/// once more.)
+#[wasm_bindgen]
+#[expect(unreachable_pub, reason = "exported to JavaScript, which the lint can't see")]
+pub fn fetch(request: JsValue, env: &JsValue, context: JsValue) -> Promise {
+    attached();
+    let pipeline = PIPELINE.with(|cell| *cell.get_or_init(|| start(env)));
+    let exchange = Exchange::new(request, env, context);
+    let response = exchange.response();
+    let now = now();
+    task::spawn(now, now.saturating_add(pipeline.longest()), async move |id| {
+        exchange.set_task(id);
+        let mut request = Request::new(&exchange);
+        let platform = Workerd(&exchange);
+        let Handled { response, counts } = pipeline.handle(&mut request, &platform).await;
+        let body = match &response.body {
+            Body::Bytes(bytes) => Some(bytes.as_slice()),
+            Body::Upstream => None,
+        };
+        if counts.is_some() {
+            exchange.outlive();
+        }
+        exchange.respond(response.status, response.headers.as_str(), body);
+        if let Some(address) = counts {
+            pipeline.count(address, &platform).await;
+        }
+    });
+    response
+}
+
+/// Cloudflare's `scheduled` event. Its settings are read for this event alone, so no request can reach
+/// the secret key.
+#[wasm_bindgen]
+#[expect(unreachable_pub, reason = "exported to JavaScript, which the lint can't see")]
+pub fn scheduled(event: JsValue, env: &JsValue, context: JsValue) -> Promise {
+    attached();
+    let jobs = Jobs::load(&Environment(env));
+    let exchange = Exchange::new(event, env, context);
+    let end = exchange.response();
+    let now = now();
+    task::spawn(now, now.saturating_add(Jobs::LONGEST), async move |id| {
+        exchange.set_task(id);
+        jobs.run(&Workerd(&exchange)).await;
+        // No one reads this response; it ends the event.
+        exchange.respond(204, "", Some(&[]));
+    });
+    end
+}
+
+/// Checks a declaration for the tools, which call this in Node.js.
+#[wasm_bindgen]
+#[expect(unreachable_pub, reason = "exported to JavaScript, which the lint can't see")]
+pub fn inspect(declaration: &str) -> String {
+    resources::inspect(declaration)
+}
+
+/// Introduces this instance of the module to `exchange.js`, once.
+fn attached() {
+    let wake = |id: u32, outcome: i32, bytes: Vec<u8>| task::wake(id, (outcome, bytes));
+    ATTACHED.with(|cell| {
+        cell.get_or_init(|| {
+            attach(
+                &Field::ALL.map(Field::name).join("\n"),
+                &Closure::<dyn Fn(u32, i32, Vec<u8>) -> bool>::new(wake).into_js_value(),
+            );
+        });
+    });
+}
+
+/// Once for each instance of the module. The pipeline is leaked, so requests can borrow it.
+fn start(env: &JsValue) -> &'static Pipeline {
+    let pipeline = Pipeline::new(&Environment(env), &declaration(), &log);
+    Box::leak(Box::new(pipeline))
+}
+
+struct Environment<'a>(&'a JsValue);
+
+impl Bindings for Environment<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        Reflect::get(self.0, &name.into()).ok()?.as_string()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        Reflect::get(self.0, &name.into()).is_ok_and(|binding| binding.is_object())
+    }
+}
+
+/// A request as workerd hands it over.
+struct Request<'a> {
+    exchange: &'a Exchange,
+    head: String,
+    method: Range<usize>,
+    target: Range<usize>,
+    fields: [Option<Range<usize>>; Field::ALL.len()],
+}
+
+impl<'a> Request<'a> {
+    fn new(exchange: &'a Exchange) -> Self {
+        let head = exchange.head();
+        // Neither a URL nor a header's value can hold a line feed.
+        let mut start: usize = 0;
+        let mut lines = head.split('\n').map(|line| {
+            let range = start..start.saturating_add(line.len());
+            start = range.end.saturating_add(1);
+            (line, range)
+        });
+        let mut next = || lines.next().unwrap_or_default();
+        let (_, method) = next();
+        let (url, range) = next();
+        let target = range.start.saturating_add(authority_end(url))..range.end;
+        let fields = Field::ALL.map(|_| {
+            let (line, range) = next();
+            line.starts_with('=').then(|| range.start.saturating_add(1)..range.end)
+        });
+        Self { exchange, method, target, fields, head }
+    }
+
+    fn part(&self, range: &Range<usize>) -> &str {
+        self.head.get(range.clone()).unwrap_or_default()
+    }
+}
+
+/// workerd puts scheme and host before the raw target. Parsing would normalise it.
+fn authority_end(url: &str) -> usize {
+    let authority = url.find("://").map_or(url.len(), |at| at.saturating_add(3));
+    let rest = url.get(authority..).unwrap_or_default();
+    let length = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    authority.saturating_add(length)
+}
+
+impl Incoming for Request<'_> {
+    fn method(&self) -> &str {
+        self.part(&self.method)
+    }
+
+    fn target(&self) -> &str {
+        self.part(&self.target)
+    }
+
+    fn header(&self, field: Field) -> Option<&str> {
+        let range = self.fields.get(field as usize)?.as_ref()?;
+        Some(self.part(range))
+    }
+
+    async fn body(&mut self, max: usize, deadline: Millis) -> Result<Vec<u8>, BodyError> {
+        match Step::new(|| self.exchange.body(max, remaining(deadline))).await {
+            (0, body) if body.len() <= max => Ok(body),
+            (0 | TOO_LARGE, _) => Err(BodyError::TooLarge),
+            (LATE, _) => Err(BodyError::Slow),
+            (BUSY, _) => Err(BodyError::Busy),
+            _ => Err(BodyError::Broken),
+        }
+    }
+}
+
+/// A request ends when its task ends or is dropped.
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        self.exchange.finish();
+    }
+}
+
+/// workerd, through the exchange of one event.
+struct Workerd<'a>(&'a Exchange);
+
+impl Platform for Workerd<'_> {
+    fn now(&self) -> Millis {
+        now()
+    }
+
+    fn outlive(&self) {
+        self.0.outlive();
+    }
+
+    async fn sleep(&self, millis: u32) {
+        Step::new(|| self.0.sleep(millis)).await;
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        log(level, line);
+    }
+
+    async fn throttle(&self, limiter: Limiter, key: &str, deadline: Millis) -> Result<Verdict, Unanswered> {
+        let user = limiter == Limiter::User;
+        match Step::new(|| self.0.limit(user, key, remaining(deadline))).await {
+            (1, _) => Ok(Verdict::Granted),
+            (0, _) => Ok(Verdict::Refused),
+            _ => Err(Unanswered),
+        }
+    }
+
+    async fn verify(&self, jwk: &str, message: &[u8], signature: &[u8]) -> Result<bool, Unanswered> {
+        match Step::new(|| self.0.verify(jwk, message, signature)).await {
+            (1, _) => Ok(true),
+            (0, _) => Ok(false),
+            _ => Err(Unanswered),
+        }
+    }
+
+    async fn asset(&self, path: &str, deadline: Millis) -> Result<Vec<u8>, Unanswered> {
+        match Step::new(|| self.0.asset(path, remaining(deadline))).await {
+            (200, bytes) => Ok(bytes),
+            _ => Err(Unanswered),
+        }
+    }
+
+    async fn send(
+        &self,
+        request: UpstreamRequest,
+        accept: Accept,
+        deadline: Millis,
+    ) -> Result<UpstreamResponse, SendError> {
+        if remaining(deadline) == 0 {
+            return Err(SendError::Timeout);
+        }
+        let (stream, max) = match accept {
+            Accept::Whole { max } => (false, max),
+            Accept::Stream { max_error } => (true, max_error),
+        };
+        let (head, body) = (request.head.as_str(), request.body.as_deref());
+        let step = Step::new(|| self.0.send(head, body, stream, max, remaining(deadline)));
+        let (status, body) = match step.await {
+            (LATE, _) => return Err(SendError::Timeout),
+            (TOO_LARGE, _) => return Err(SendError::TooLarge),
+            (_, body) if body.len() > max => return Err(SendError::TooLarge),
+            (status, body) => (u16::try_from(status).map_err(|_| SendError::Unreachable)?, body),
+        };
+        if !(stream && status == 200) {
+            return Ok(UpstreamResponse { status, content_type: String::new(), content: Content::Whole(body) });
+        }
+        let head = self.0.upstream_head();
+        let (content_type, length) = head.split_once('\n').unwrap_or_default();
+        Ok(UpstreamResponse {
+            status,
+            content_type: content_type.to_owned(),
+            content: Content::Streaming { declared_length: length.parse().ok() },
+        })
+    }
+}
+
+fn log(level: Level, line: &str) {
+    let write = match level {
+        Level::Info => console::log_1,
+        Level::Warn => console::warn_1,
+        Level::Error => console::error_1,
+    };
+    write(&line.into());
+}
+
+/// The platform's clock.
+fn now() -> Millis {
+    let millis = Date::now();
+    #[expect(clippy::cast_possible_truncation, reason = "whole milliseconds, below 2^53")]
+    let millis = millis as Millis;
+    millis
+}
+
+/// Milliseconds until `deadline`, which is never far away; 0 if it is past.
+fn remaining(deadline: Millis) -> u32 {
+    u32::try_from(deadline.saturating_sub(now())).unwrap_or(0)
+}

@@ -1,0 +1,16 @@
+// The resources of the tests, for the database that airlock.toml asks for.
+
+import { checkedDeclaration, type Declaration } from "../../tools/declaration.ts";
+import { migration } from "../../tools/resource/migration.ts";
+
+const FILE = new URL("everything.toml", import.meta.url).pathname;
+
+/** everything.toml, and the SQL that makes its tables. Without organisations, resources of both are a user's. */
+export async function everything(): Promise<Declaration & { sql: string }> {
+  const { organizations } = await checkedDeclaration();
+  const declared = await checkedDeclaration(FILE);
+  const resources = organizations
+    ? declared.resources
+    : declared.resources.filter(({ owner }) => owner !== "org").map((resource) => ({ ...resource, owner: "user" as const }));
+  return { organizations, resources, sql: resources.map(migration).join("\n\n") };
+}

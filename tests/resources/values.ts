@@ -1,0 +1,134 @@
+// Values for a field of any kind: what the API takes, how it comes back, and what it refuses with which code.
+
+import type { Field } from "../../tools/declaration.ts";
+
+export interface Taken {
+  sent: unknown;
+  /** As the API answers it; as sent if absent. */
+  stored?: unknown;
+}
+
+export interface Refused {
+  sent: unknown;
+  code: string;
+  /** Below the field's own pointer, such as `/1`. */
+  at?: string;
+}
+
+const MOST = 2 ** 53 - 1;
+
+/** Values at each limit, and other spellings of a value. */
+export function taken(field: Field): Taken[] {
+  switch (field.kind) {
+    case "text":
+      return [
+        { sent: "a".repeat(field.max) },
+        { sent: "\u{1F469}".repeat(field.max) },
+        { sent: ` \u00a0${"b".repeat(Math.max(field.min, 1))}\u3000\n`, stored: "b".repeat(Math.max(field.min, 1)) },
+        ...(field.min === 0 ? [{ sent: "" }, { sent: " \u2003 ", stored: "" }] : [{ sent: "c".repeat(field.min) }]),
+      ];
+    case "verbatim":
+      return [{ sent: "\u0301".repeat(field.max) }, { sent: " ".repeat(Math.max(field.min, 1)) }, { sent: "d".repeat(field.min) }];
+    case "integer":
+      return [{ sent: field.min }, { sent: field.max }];
+    case "number":
+      return [{ sent: field.min }, { sent: field.max }, { sent: (field.min + field.max) / 3 }];
+    case "boolean":
+      return [{ sent: true }, { sent: false }];
+    case "uuid":
+      return [{ sent: "7efe3d84-2d6a-4174-899e-8ffddea7a39a" }];
+    case "date":
+      return [{ sent: "0001-01-01" }, { sent: "2024-02-29" }, { sent: "9999-12-31" }];
+    case "timestamp":
+      return [
+        { sent: "2026-01-31T12:00:00+02:00", stored: "2026-01-31T10:00:00.000000Z" },
+        { sent: "2026-01-31T12:00:00.123Z", stored: "2026-01-31T12:00:00.123000Z" },
+      ];
+    case "one_of":
+      return field.values.map((sent) => ({ sent }));
+    case "texts":
+      return [{ sent: [] }, { sent: Array(field.items).fill("e".repeat(field.length)) }, { sent: ["\u{1F469}"] }];
+    case "json":
+      return [{ sent: {} }, { sent: { a: [1, null, { b: "c" }], "": true } }, { sent: nested(32, field.bytes) }, { sent: filled(field.bytes) }];
+    case "ref":
+      return [];
+  }
+}
+
+/** Values beyond each limit and of other types. */
+export function refused(field: Field): Refused[] {
+  return [...ofAnotherType(field), ...beyond(field)];
+}
+
+function ofAnotherType(field: Field): Refused[] {
+  const values: Record<string, unknown> = { string: "x", number: 1, boolean: true, list: [], object: {} };
+  const own = { integer: "number", number: "number", boolean: "boolean", texts: "list", json: "object" }[field.kind as string] ?? "string";
+  return Object.entries(values)
+    .filter(([type]) => type !== own)
+    .map(([, sent]) => ({ sent, code: "type" }));
+}
+
+function beyond(field: Field): Refused[] {
+  const of = (code: string, ...values: unknown[]) => values.map((sent) => ({ sent, code }));
+  switch (field.kind) {
+    case "text":
+    case "verbatim":
+      return [
+        ...of("length", "a".repeat(field.max + 1), ...(field.min > 0 ? ["a".repeat(field.min - 1)] : [])),
+        ...of("characters", `a\0${"b".repeat(Math.max(field.min - 2, 0))}`),
+      ];
+    case "integer":
+      return [...of("type", field.min + 0.5), ...of("range", field.min - 1, ...(field.max < MOST ? [field.max + 1] : [MOST + 1]), 1e300)];
+    case "number":
+      return of("range", ...[field.min, field.max].map((limit) => limit * 1.000001 + Math.sign(limit)).filter((value) => value < field.min || value > field.max));
+    case "boolean":
+      return [];
+    case "uuid":
+    case "ref":
+      return of("format", "", "7EFE3D84-2D6A-4174-899E-8FFDDEA7A39A", "7efe3d842d6a4174899e8ffddea7a39a");
+    case "date":
+      return of("format", "", "2026-02-29", "2026-2-1", "0000-01-01", "10000-01-01", "2026-01-31T00:00:00Z");
+    case "timestamp":
+      return of(
+        "format",
+        "",
+        "2026-01-31",
+        "2026-01-31t12:00:00Z",
+        "2026-01-31T12:00:00z",
+        "2026-01-31T12:00:60Z",
+        "2026-01-31T12:00:00.1234567Z",
+        "2026-01-31T12:00:00",
+        "0001-01-01T00:00:00+01:00",
+        "2026-02-30T12:00:00Z",
+      );
+    case "one_of":
+      return of("one_of", "", `${field.values[0]} `, "none of these");
+    case "texts":
+      return [
+        { sent: Array(field.items + 1).fill("a"), code: "items" },
+        { sent: ["a", "b".repeat(field.length + 1)], code: "length", at: "/1" },
+        { sent: [""], code: "length", at: "/0" },
+        { sent: ["a", 7], code: "type", at: "/1" },
+        { sent: [null], code: "type", at: "/0" },
+        { sent: ["a\0"], code: "characters", at: "/0" },
+      ];
+    case "json":
+      return [
+        ...of("size", { a: "b".repeat(field.bytes) }),
+        ...of("depth", nested(33, field.bytes)).filter(({ sent }) => JSON.stringify(sent) !== "{}"),
+        ...of("characters", { a: "\0" }, { "\0": 1 }),
+      ];
+  }
+}
+
+/** An object of this depth, itself included, if it fits. */
+function nested(depth: number, bytes: number): object {
+  let value: object = {};
+  for (let at = 2; at <= depth; at++) value = at % 2 && at < depth ? [value] : { a: value };
+  return JSON.stringify(value).length <= bytes ? value : {};
+}
+
+/** An object of this many bytes. */
+function filled(bytes: number): object {
+  return { a: "f".repeat(bytes - '{"a":""}'.length) };
+}

@@ -1,0 +1,126 @@
+// The plans of the lists of every resource, on a real Postgres server, under Row Level Security.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import pg from "pg";
+
+import { checkedDeclaration, type Resource } from "../../tools/declaration.ts";
+import { startPostgres, type Postgres } from "../../tools/setup/postgres.ts";
+import { everything } from "../resources/everything.ts";
+import { taken } from "../resources/values.ts";
+
+/** Has a tenth of all rows. */
+const USER = "00000000-0000-4000-8000-000000000001";
+const ORG = "00000000-0000-4000-9000-000000000001";
+const PAGE_SIZE = 20;
+
+interface Plan {
+  "Node Type": string;
+  "Relation Name"?: string;
+  "Index Name"?: string;
+  "Actual Rows": number;
+  "Actual Loops": number;
+  "Rows Removed by Filter"?: number;
+  Plans?: Plan[];
+}
+
+/** Declares a test for each list of each resource: it reads one index range, a page and one row, of this many rows. */
+export async function testPlans(rows: number, only: (resource: Resource) => boolean = () => true): Promise<void> {
+  const project = await checkedDeclaration();
+  const tests = await everything();
+  const all = [...project.resources, ...tests.resources];
+  const resources = all.filter(only);
+  let postgres: Postgres;
+  let client: pg.Client;
+
+  before(async () => {
+    postgres = await startPostgres(["shared_buffers=256MB", "max_wal_size=4GB", "synchronous_commit=off", "jit=off"]);
+    await postgres.create("plans");
+    client = new pg.Client({ connectionString: postgres.url("plans") });
+    await client.connect();
+    await client.query(tests.sql);
+    await client.query("insert into auth.users (id) select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid from generate_series(1, 50) n");
+    if (project.organizations) {
+      await client.query(`
+        insert into airlock.organizations (id, name) select ('00000000-0000-4000-9000-' || lpad(n::text, 12, '0'))::uuid, 'o' from generate_series(1, 10) n;
+        insert into airlock.members (org_id, user_id, role) values ('${ORG}', '${USER}', 'owner')`);
+    }
+    for (const resource of all) await fill(client, resource, resources.includes(resource) ? rows : 10);
+    await client.query("vacuum analyze");
+    await client.query(`
+      load 'auto_explain';
+      set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on; set auto_explain.log_analyze = on;
+      set auto_explain.log_format = 'json'; set auto_explain.log_timing = off; set client_min_messages = log`);
+  });
+  after(async () => {
+    await client?.end();
+    await postgres?.stop();
+  });
+
+  for (const resource of resources) {
+    for (const place of ["own", "org"] as const) {
+      if (resource.owner === (place === "own" ? "org" : "user")) continue;
+      for (const state of ["active", "deleted", ...(resource.publish ? ["published"] : [])]) {
+        test(`${resource.name}, ${place === "own" ? "a user's" : "an organisation's"} ${state} rows: one index range`, async () => {
+          const read = scans(await planOf(client, resource.name, place === "org" ? ORG : null, state), resource.name);
+          assert.deepEqual(read.map((scan) => scan["Index Name"]), [`${resource.name}_${place === "org" ? "org" : ""}${state}_idx`]);
+          const [scan] = read as [Plan];
+          const looked = (scan["Actual Rows"] + (scan["Rows Removed by Filter"] ?? 0)) * scan["Actual Loops"];
+          assert.ok(looked <= PAGE_SIZE + 1, `${looked} rows`);
+        });
+      }
+    }
+  }
+}
+
+/** Rows of fifty users, half of them in organisations, half deleted, half published. */
+async function fill(client: pg.Client, { name, owner, fields, publish }: Resource, rows: number): Promise<void> {
+  const draft: Record<string, unknown> = {};
+  for (const field of fields.filter((one) => !one.nullable && one.default === undefined)) {
+    draft[field.name] = field.kind === "ref" ? (await client.query(`select id from public.${field.resource} limit 1`)).rows[0].id : taken(field).at(-1)?.sent;
+  }
+  const columns = Object.keys(draft).map((column) => `"${column}"`);
+  const org = owner === "user" ? [] : ["org_id"];
+  const inOrg = owner === "org" ? "true" : "n % 2 = 0";
+  const published = publish ? ["published_at"] : [];
+  await client.query(`alter table public.${name} disable trigger user`);
+  await client.query(
+    `insert into public.${name} (user_id, ${[...org, ...columns].join(", ")}${columns.length > 0 || org.length > 0 ? ", " : ""}created_at, updated_at, deleted_at${published.map((column) => `, ${column}`).join("")})
+     select ('00000000-0000-4000-8000-' || lpad((case when n / 2 % 10 = 0 then 1 else 2 + n % 49 end)::text, 12, '0'))::uuid,
+       ${org.map(() => `case when ${inOrg} then ('00000000-0000-4000-9000-' || lpad((1 + n / 4 % 10)::text, 12, '0'))::uuid end,`).join("")}
+       ${columns.map((column) => `draft.${column},`).join(" ")}
+       at, at, case when n / 20 % 2 = 0 then at end${published.map(() => ", case when n / 40 % 2 = 0 then at end").join("")}
+     from generate_series(1, ${rows}) n
+     cross join json_populate_record(null::public.${name}, $1) as draft
+     cross join lateral (select timestamptz '2026-01-01' + n * interval '1 second' as at) as made`,
+    [JSON.stringify(draft)],
+  );
+  await client.query(`alter table public.${name} enable trigger user`);
+}
+
+/** The plan of the statement inside airlock_list. */
+async function planOf(client: pg.Client, resource: string, org: string | null, state: string): Promise<Plan> {
+  const plans: Plan[] = [];
+  const listen = ({ message = "" }: { message?: string | undefined }) => {
+    const at = message.indexOf("{");
+    if (message.includes(`public.${resource} as t`) && at >= 0) plans.push(JSON.parse(message.slice(at)).Plan);
+  };
+  client.on("notice", listen);
+  try {
+    await client.query("begin read only");
+    const claims = JSON.stringify({ role: "authenticated", sub: USER });
+    await client.query("select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true)", [claims]);
+    await client.query("select public.airlock_list($1, $2, $3, null, null, null, $4)", [resource, org, state, PAGE_SIZE]);
+  } finally {
+    await client.query("rollback");
+    client.off("notice", listen);
+  }
+  return plans.at(-1) ?? assert.fail("auto_explain showed no plan");
+}
+
+/** The nodes that read this table. */
+function scans(plan: Plan, table: string): Plan[] {
+  const below = (plan.Plans ?? []).flatMap((child) => scans(child, table));
+  return plan["Relation Name"] === table ? [plan, ...below] : below;
+}

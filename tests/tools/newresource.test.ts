@@ -1,0 +1,198 @@
+// npm run new-resource and new-field: what they write, and which command lines they refuse with a sentence.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { promisify } from "node:util";
+
+import { planField, planResource } from "../../tools/resource/plan.ts";
+import { Failure, root } from "../../tools/setup/shell.ts";
+
+const NOTES = `[resources.notes]
+owner = "both"
+[resources.notes.fields]
+title = "text(1..200)"
+
+# The comment of lists.
+[resources.lists]
+owner = "user"
+[resources.lists.fields]
+label = "text(1..50)"
+`;
+
+test("new-resource appends a section that reads as it was written", async () => {
+  const fields = [
+    "label:text(1..50)", "color:one_of(red,green,'light blue')=light blue", "done:boolean=false", "due:date?", "rank: integer(0..1000) ?",
+    "memo:verbatim(0..500)=", "motto:text(0..20)=it's", "day:date=2026-01-31", "labels:texts(3,10)=[\"a\"]", "extra:json(100)={\"a\": \"=\"}",
+    "quoted:text(0..9)='x'", "odd:one_of('a=b','c:d')='a=b'", "parent:ref(notes)?", "score:number(-1.5..1.5)=-0.5",
+  ];
+  const { toml, migration, name } = await planResource(NOTES, ["tags", ...fields, "--owner", "both", "--search", "label, memo"]);
+  assert.equal(name, "tags");
+  assert.ok(migration.startsWith("-- tags: "));
+  assert.equal(toml, `${NOTES}
+[resources.tags]
+owner = "both"
+search = ["label", "memo"]
+[resources.tags.fields]
+label = "text(1..50)"
+color = "one_of(red,green,'light blue') = 'light blue'"
+done = "boolean = false"
+due = "date?"
+rank = "integer(0..1000) ?"
+memo = "verbatim(0..500) = ''"
+motto = "text(0..20) = 'it''s'"
+day = "date = '2026-01-31'"
+labels = "texts(3,10) = [\\"a\\"]"
+extra = "json(100) = {\\"a\\": \\"=\\"}"
+quoted = "text(0..9) = 'x'"
+odd = "one_of('a=b','c:d') = 'a=b'"
+parent = "ref(notes)?"
+score = "number(-1.5..1.5) = -0.5"
+`);
+});
+
+test("new-resource begins an empty declaration", async () => {
+  const { toml } = await planResource("", ["tags", "label:text(1..50)", "--owner", "user"]);
+  assert.equal(toml, `[resources.tags]\nowner = "user"\n[resources.tags.fields]\nlabel = "text(1..50)"\n`);
+});
+
+test("new-field adds a line at the end of the resource's fields", async () => {
+  const { toml, name, migration } = await planField(NOTES, ["notes", "color:one_of(a,b)=a"]);
+  assert.equal(toml, NOTES.replace(`(1..200)"\n`, `(1..200)"\ncolor = "one_of(a,b) = 'a'"\n`));
+  assert.equal(name, "notes_color");
+  assert.match(migration, /^ {2}add column color text not null default 'a',$/m);
+  assert.equal((await planField(NOTES.trimEnd(), ["lists", "due:date?"])).toml, `${NOTES}due = "date?"`);
+});
+
+const OWNER = ["--owner", "user"];
+const REFUSED: [string[], RegExp][] = [
+  [[], /needs a name/],
+  [["tags"], /at least one field/],
+  [["tags", "label:text(1..50)"], /--owner/],
+  [["tags", "label:text(1..50)", "--owner", "me"], /owner/],
+  [["tags", "label:text(1..50)", "--owner"], /owner/],
+  [["tags", "label:text(1..50)", "--colour", "red", ...OWNER], /--colour/],
+  [["notes", "label:text(1..50)", ...OWNER], /already/],
+  [["my-tags", "label:text(1..50)", ...OWNER], /my-tags/],
+  [["Tags", "label:text(1..50)", ...OWNER], /Tags/],
+  [["1tags", "label:text(1..50)", ...OWNER], /1tags/],
+  [["t".repeat(41), "label:text(1..50)", ...OWNER], /40/],
+  [["select", "label:text(1..50)", ...OWNER], /select/],
+  [["me", "label:text(1..50)", ...OWNER], /me/],
+  [["orgs", "label:text(1..50)", ...OWNER], /orgs/],
+  [["public", "label:text(1..50)", ...OWNER], /public/],
+  [["airlock_x", "label:text(1..50)", ...OWNER], /airlock/],
+  [["tags", "label", ...OWNER], /NAME:KIND/],
+  [["tags", "label:", ...OWNER], /label/],
+  [["tags", ":text(1..50)", ...OWNER], /NAME:KIND/],
+  [["tags", "a b:text(1..50)", ...OWNER], /NAME:KIND/],
+  [["tags", "Label:text(1..50)", ...OWNER], /Label/],
+  [["tags", "user:text(1..50)", ...OWNER], /user/],
+  [["tags", "id:uuid", ...OWNER], /id/],
+  [["tags", "version:integer(1..2)", ...OWNER], /version/],
+  [["tags", "xmin:integer(1..2)", ...OWNER], /xmin/],
+  [["tags", "label:text(1..50)", "label:text(1..60)", ...OWNER], /label/],
+  [["tags", "label:string(1..50)", ...OWNER], /string/],
+  [["tags", "label:text", ...OWNER], /label/],
+  [["tags", "label:text(50..1)", ...OWNER], /label/],
+  [["tags", "label:text(1..50", ...OWNER], /label/],
+  [["tags", "rank:integer(0..9007199254740992)", ...OWNER], /rank/],
+  [["tags", "color:one_of(red,red)", ...OWNER], /color/],
+  [["tags", "color:one_of(red,green)=blue", ...OWNER], /color/],
+  [["tags", "label:text(1..50)=", ...OWNER], /label/],
+  [["tags", "due:date=2026-02-30", ...OWNER], /due/],
+  [["tags", "due:date?=2026-02-28", ...OWNER], /due/],
+  [["tags", "done:boolean=yes", ...OWNER], /done/],
+  [["tags", "list:ref(things)", ...OWNER], /things/],
+  [["tags", "parent:ref(tags)", ...OWNER], /tags/],
+  [["tags", "list:ref(lists)", "--owner", "org"], /lists/],
+  [["tags", "label:text(1..50)", "--search", "colour", ...OWNER], /colour/],
+  [["tags", "done:boolean", "--search", "done", ...OWNER], /done/],
+  [["tags", "label:text(1..50)", "--search", "", ...OWNER], /search/],
+];
+for (const [args, sentence] of REFUSED) {
+  test(`new-resource refuses ${args.join(" ").slice(0, 50) || "an empty command line"}`, async () => {
+    await assert.rejects(planResource(NOTES, args), (error) => error instanceof Failure && sentence.test(error.message) && /\w/.test(error.message));
+  });
+}
+
+const FIELDS_REFUSED: [string[], RegExp][] = [
+  [[], /one resource and one field/],
+  [["notes"], /one resource and one field/],
+  [["notes", "a:date?", "b:date?"], /one resource and one field/],
+  [["tags", "due:date?"], /tags/],
+  [["notes", "due:date"], /\? or a default/],
+  [["notes", "title:date?"], /title/],
+  [["notes", "due"], /NAME:KIND/],
+  [["notes", "due:date=2026-02-30"], /due/],
+  [["notes", "list:ref(things)?"], /things/],
+];
+for (const [args, sentence] of FIELDS_REFUSED) {
+  test(`new-field refuses ${args.join(" ") || "an empty command line"}`, async () => {
+    await assert.rejects(planField(NOTES, args), (error) => error instanceof Failure && sentence.test(error.message));
+  });
+}
+
+test("a declaration in another form is left to its author", async () => {
+  const inline = `resources = { notes = { owner = "user", fields = { title = "text(1..9)" } } }\n`;
+  await assert.rejects(planField(inline, ["notes", "due:date?"]), /\[resources\.notes\.fields\]/);
+  await assert.rejects(planResource(inline, ["tags", "due:date?", ...OWNER]), Failure);
+});
+
+
+// The commands themselves, in a copy of the project whose checker is built.
+
+let project: string;
+before(async () => {
+  project = await mkdtemp(join(tmpdir(), "airlock-new-"));
+  for (const name of ["tools", "supabase", "build", "package.json", "package-lock.json", join(".airlock", "inspect.mjs")]) {
+    await cp(join(root, name), join(project, name), { recursive: true });
+  }
+  await symlink(join(root, "node_modules"), join(project, "node_modules"));
+  await writeFile(join(project, "airlock.toml"), "");
+  await writeFile(join(project, "tools", "setup", "worker.ts"), "export const buildModule = async () => {};");
+  await rm(join(project, "tools", "generate.ts"), { force: true });
+});
+after(() => rm(project, { recursive: true, force: true }));
+
+/** What a command prints; its exit code is 0 or 1. */
+async function command(task: string, args: string[]): Promise<{ code: number; output: string }> {
+  const node = ["--import", join(project, "tools", "setup", "preload.ts"), join(project, "tools", `${task}.ts`), ...args];
+  return promisify(execFile)(process.execPath, node, { cwd: project }).then(
+    ({ stdout }) => ({ code: 0, output: stdout }),
+    ({ code, stderr }) => ({ code, output: stderr }),
+  );
+}
+
+const written = async () => [await readFile(join(project, "airlock.toml"), "utf8"), (await readdir(join(project, "supabase", "migrations"))).sort()] as const;
+
+test("the commands write a section, a line and two migrations, in order", async () => {
+  await mkdir(join(project, "supabase", "migrations"), { recursive: true });
+  const [, before] = await written();
+  const resource = await command("new-resource", ["tags", "label:text(1..50)", "--owner", "user"]);
+  assert.equal(resource.code, 0, resource.output);
+  assert.match(resource.output, /supabase\/migrations\/\d{14}_tags\.sql/);
+  const field = await command("new-field", ["tags", "due:date?"]);
+  assert.equal(field.code, 0, field.output);
+
+  const [toml, after] = await written();
+  assert.equal(toml, `[resources.tags]\nowner = "user"\n[resources.tags.fields]\nlabel = "text(1..50)"\ndue = "date?"\n`);
+  assert.deepEqual(after.slice(0, before.length), before);
+  assert.deepEqual(after.slice(before.length).map((file) => file.slice(14)), ["_tags.sql", "_tags_due.sql"]);
+});
+
+test("what the checker or Postgres refuses leaves nothing written", async () => {
+  const before = await written();
+  const bad = await command("new-resource", ["lists", "label:text(5..1)", "--owner", "user"]);
+  assert.deepEqual([bad.code, await written()], [1, before]);
+  assert.match(bad.output, /^airlock: airlock\.toml: resources\.lists\.fields\.label: .*\n$/);
+
+  // A table that the declaration does not know.
+  await writeFile(join(project, "airlock.toml"), "");
+  const taken = await command("new-resource", ["tags", "label:text(1..50)", "--owner", "user"]);
+  assert.deepEqual([taken.code, await written()], [1, ["", before[1]]]);
+  assert.match(taken.output, /^airlock: .*"tags" already exists.* Nothing was written\.\n$/);
+});

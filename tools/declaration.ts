@@ -1,0 +1,119 @@
+// airlock.toml, checked. The only checker is the Worker's own, in Rust: the tools run it from the built WASM module.
+// They parse TOML, since no TOML parser belongs into the Worker, and pass JSON on.
+
+import { existsSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import { pathToFileURL } from "node:url";
+
+import { parse, TomlError } from "smol-toml";
+
+import { projectDocument } from "./openapi/document.ts";
+import { Failure, root } from "./setup/shell.ts";
+
+export const declarationFile = join(root, "airlock.toml");
+/** The module of the Worker's bundle that holds the declaration. */
+export const declarationModule = join(root, "build", "declaration.js");
+/** The OpenAPI document, as a static asset of the Worker. */
+export const documentAsset = join(root, "build", "assets", "openapi.json");
+/** The Worker's checker for Node.js, made by the build. */
+export const inspector = join(root, ".airlock", "inspect.mjs");
+
+export type Kind =
+  | { kind: "text" | "verbatim" | "integer" | "number"; min: number; max: number }
+  | { kind: "boolean" | "uuid" | "date" | "timestamp" }
+  | { kind: "one_of"; values: string[] }
+  | { kind: "texts"; items: number; length: number }
+  | { kind: "json"; bytes: number }
+  | { kind: "ref"; resource: string };
+
+export type Field = Kind & {
+  name: string;
+  /** Whether null is allowed; such a field is null when absent. */
+  nullable: boolean;
+  /** The value when absent. A field that has none and is not nullable is required. */
+  default?: unknown;
+};
+
+export interface Resource {
+  name: string;
+  /** Whose rows there are: a user's, an organisation's or both. */
+  owner: "user" | "org" | "both";
+  /** Fields of the full-text search; none if it is empty. */
+  search: string[];
+  /** Fields that a published row shows; null if rows cannot be published. */
+  publish: string[] | null;
+  /** Unique constraints, and the field that each one is about. */
+  unique: Record<string, string>;
+  fields: Field[];
+}
+
+/** A declaration that the Worker accepts, in the order of its file. */
+export interface Declaration {
+  organizations: boolean;
+  resources: Resource[];
+}
+
+/** The declaration of this file. The WASM module must have been built; see setup/worker.ts. */
+export async function checkedDeclaration(path = declarationFile): Promise<Declaration> {
+  return check(toJson(await read(path), relative(root, path)), relative(root, path));
+}
+
+/** TOML text as the JSON that the Worker reads, keys in their order. `name` is what errors call the file. */
+export function toJson(toml: string, name = "airlock.toml"): string {
+  try {
+    return JSON.stringify(parse(toml));
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    const [what = ""] = error.message.replace(/^Invalid TOML document: /, "").split("\n");
+    throw new Failure(`${name}, line ${error.line}: ${what}.`);
+  }
+}
+
+/** The checked declaration, or a Failure that names the file. */
+export async function check(json: string, name = "airlock.toml"): Promise<Declaration> {
+  const checked = await inspect(json);
+  if ("error" in checked) throw new Failure(`${name}: ${checked.error}`);
+  return checked.ok;
+}
+
+/** What the Worker says about a declaration. */
+export async function inspect(json: string): Promise<{ ok: Declaration } | { error: string }> {
+  if (!existsSync(inspector)) throw new Failure("The Worker is not built yet. Run `npm run build`.");
+  return JSON.parse((await load()).inspect(json));
+}
+
+let loaded: Promise<{ inspect(json: string): string }> | undefined;
+
+function load(): NonNullable<typeof loaded> {
+  // A new URL for each, because a module is loaded once for each URL.
+  loaded ??= import(`${pathToFileURL(inspector)}?${Date.now()}`) as NonNullable<typeof loaded>;
+  return loaded;
+}
+
+/** Called after a build, whose checker may be another one. */
+export function forgetInspector(): void {
+  loaded = undefined;
+}
+
+/** Checks airlock.toml, and writes its module and the OpenAPI document. */
+export async function buildDeclaration(): Promise<void> {
+  const json = toJson(await read(declarationFile));
+  const declaration = await check(json);
+  await update(documentAsset, JSON.stringify(projectDocument(declaration)));
+  await update(declarationModule, `export default ${JSON.stringify(json)};\n`);
+}
+
+/** Writes a file unless it has this text; returns whether it did. */
+export async function update(path: string, text: string): Promise<boolean> {
+  if ((await readFile(path, "utf8").catch(() => undefined)) === text) return false;
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, text);
+  return true;
+}
+
+function read(path: string): Promise<string> {
+  return readFile(path, "utf8").catch((error: Error) => {
+    throw new Failure(`${relative(root, path)} cannot be read: ${error.message}`);
+  });
+}

@@ -1,0 +1,42 @@
+// npm run generate: openapi.json and the types of the client from airlock.toml, and supabase/access.txt, which lists all that is
+// open per role, from the migrations. `npm run check` fails when one of them is stale.
+//
+//     npm run generate -- --out ../app/src/airlock.ts    the types of the client in an app's repository, too
+
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+
+import { clientTypes } from "./client-types.ts";
+import { checkedDeclaration, update } from "./declaration.ts";
+import { generated } from "./setup/generated.ts";
+import { Failure, root } from "./setup/shell.ts";
+import { buildModule } from "./setup/worker.ts";
+
+const USAGE = "npm run generate [-- --out FILE.ts]";
+
+const out = parse();
+// The checker of declarations is in the Worker's module.
+await buildModule();
+for (const [path, text] of await generated()) await write(path, join(root, path), text);
+if (out !== undefined) {
+  // npm runs this in the project's folder; the path is meant from the folder of the command.
+  const file = resolve(process.env["INIT_CWD"] ?? "", out);
+  await write(out, file, clientTypes(await checkedDeclaration()));
+}
+
+async function write(name: string, path: string, text: string): Promise<void> {
+  const written = await update(path, text).catch((error: Error) => {
+    throw new Failure(`${name} cannot be written: ${error.message}`);
+  });
+  console.log(`${name} ${written ? "was written; review its changes" : "is up to date"}.`);
+}
+
+function parse(): string | undefined {
+  try {
+    const { values } = parseArgs({ options: { out: { type: "string" } } });
+    if (values.out !== undefined && !values.out.endsWith(".ts")) throw new Error("--out needs the name of a .ts file.");
+    return values.out;
+  } catch (error) {
+    throw new Failure(`${(error as Error).message}\n${USAGE}`);
+  }
+}

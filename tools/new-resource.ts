@@ -1,0 +1,7 @@
+// npm run new-resource -- NAME FIELD... --owner user|org|both [--search FIELDS]: a new table, as a section of airlock.toml and a
+// migration. Everything else follows from these.
+
+import { planResource } from "./resource/plan.ts";
+import { write } from "./resource/write.ts";
+
+await write(planResource, "Review whose rows they are, the limits, and in the migration who may read and write.");

@@ -1,0 +1,418 @@
+// The OpenAPI document of a declaration: base.json, which is written by hand, and the routes and schemas of each resource.
+// Operations of routes that a project adds are in own.json.
+
+import { readFileSync } from "node:fs";
+
+import type { Declaration, Field, Resource } from "../declaration.ts";
+
+/** Any part of a document. */
+type Part = any;
+
+export interface Document {
+  openapi: string;
+  info: Part;
+  tags: { name: string; description: string }[];
+  paths: Record<string, Record<string, Part>>;
+  components: Record<string, Record<string, Part>>;
+  [key: string]: Part;
+}
+
+const read = (name: string) => JSON.parse(readFileSync(new URL(name, import.meta.url), "utf8"));
+
+/** The document of airlock.toml, with the project's own operations. */
+export function projectDocument(declaration: Declaration): Document {
+  return openapi(declaration, read("own.json"));
+}
+
+/** The document of a checked declaration. Operations and components of `own` are added. */
+export function openapi({ organizations, resources }: Declaration, own: Pick<Document, "paths" | "components"> = { paths: {}, components: {} }): Document {
+  const document: Document = read("base.json");
+  if (!organizations) {
+    document.tags = document.tags.filter(({ name }) => name !== "Organisations");
+    for (const path of Object.keys(document.paths)) if (path.startsWith("/v1/orgs")) delete document.paths[path];
+  }
+  // Rows that a problem can show.
+  const { current } = document.components["schemas"]?.["VersionMismatchProblem"].allOf[1].properties;
+  if (!organizations) current.anyOf = [];
+  const tags: Document["tags"] = [];
+  for (const resource of resources) {
+    const name = freeName(document, resource.name);
+    tags.push({ name: resource.name, description: description(resource) });
+    addComponents(document, resource, name);
+    current.anyOf.push(ref("schemas", `${name}Row`));
+    showAsCurrent(document, name);
+    addPaths(document, resource, name);
+  }
+  document.tags.unshift(...tags);
+  for (const kind of ["paths", "components"] as const) {
+    for (const [name, added] of Object.entries(own[kind])) document[kind][name] = { ...document[kind][name], ...added };
+  }
+  removeUnused(document);
+  return document;
+}
+
+const ref = (kind: string, name: string) => ({ $ref: `#/components/${kind}/${name}` });
+
+/** `shopping_lists` is ShoppingLists in the names of schemas and operations, or ShoppingLists_ if one of those names is taken. */
+function freeName({ components, paths }: Document, resource: string): string {
+  const operations = Object.values(paths).flatMap((path) => Object.values(path)).map(({ operationId }) => operationId);
+  const taken = new Set([...Object.keys(components["schemas"] ?? {}), ...operations]);
+  const isTaken = (name: string) => [...SCHEMAS.map((kind) => name + kind), ...VERBS.flatMap((verb) => [verb + name, `${verb}Org${name}`])].some((one) => taken.has(one));
+  let name = resource.replace(/(?:^|_)([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+  while (isTaken(name)) name += "_";
+  return name;
+}
+
+const OWNERS = {
+  user: "Rows of the user.",
+  org: "Rows of an organisation. The member's role decides, not the author.",
+  both: "Rows of the user, and rows of an organisation. There the member's role decides, not the author.",
+};
+
+function description({ owner, search, publish }: Resource): string {
+  const searched = search.length > 0 ? [`\`q\` searches ${list(search)}.`] : [];
+  const published = publish ? [`A published row shows ${list(publish)} to every user of the app.`] : [];
+  return [OWNERS[owner], "A row that the user may not see gets the same answer as a missing one.", ...searched, ...published].join(" ");
+}
+
+/** In English: `a`, `b` and `c`. */
+function list(names: string[]): string {
+  return new Intl.ListFormat("en-GB").format(names.map((name) => `\`${name}\``));
+}
+
+
+// Schemas
+
+const SCHEMAS = ["Row", "Draft", "Patch", "Page", "Published"];
+
+const EXAMPLE = {
+  id: "7efe3d84-2d6a-4174-899e-8ffddea7a39a",
+  created_at: "2026-11-22T12:15:40.760000Z",
+  updated_at: "2026-11-22T12:20:05.000000Z",
+};
+
+function addComponents({ components }: Document, resource: Resource, name: string): void {
+  const { fields, publish } = resource;
+  const schemas = (components["schemas"] ??= {});
+  const bodies = (components["requestBodies"] ??= {});
+  const responses = (components["responses"] ??= {});
+  const answered = (field: Field) => [field.name, fieldSchema(field, "Timestamp")];
+  const schema = (name: string) => ref("schemas", name);
+
+  schemas[`${name}Row`] = row({
+    id: schema("Id"),
+    ...Object.fromEntries(fields.map(answered)),
+    version: schema("Version"),
+    created_at: schema("Timestamp"),
+    updated_at: schema("Timestamp"),
+    deleted_at: { description: "Null while the row is live.", oneOf: [schema("Timestamp"), { type: "null" }] },
+  });
+  schemas[`${name}Draft`] = {
+    description: "A whole row. An absent field has its default, or is null.",
+    type: "object",
+    additionalProperties: false,
+    required: fields.filter(isRequired).map((field) => field.name),
+    properties: Object.fromEntries(fields.map((field) => [field.name, withDefault(field)])),
+  };
+  schemas[`${name}Patch`] = {
+    description: "The fields to change, at least one. An absent field stays as it is.",
+    type: "object",
+    additionalProperties: false,
+    minProperties: 1,
+    properties: Object.fromEntries(fields.map((field) => [field.name, fieldSchema(field, "Time")])),
+  };
+  schemas[`${name}Page`] = {
+    type: "object",
+    required: ["data", "next_cursor"],
+    properties: { data: { type: "array", maxItems: 100, items: schema(`${name}Row`) }, next_cursor: schema("NextCursor") },
+  };
+
+  const values = Object.fromEntries(fields.map((field) => [field.name, example(field)]));
+  const { id, ...times } = EXAMPLE;
+  const changed = { id, ...values, version: 3, ...times, deleted_at: null };
+  const created = { ...changed, version: 1, updated_at: times.created_at };
+  bodies[`${name}Draft`] = { required: true, content: json(schema(`${name}Draft`), values) };
+  const [patch] = Object.entries(values);
+  const patched = json(schema(`${name}Patch`), patch ? { [patch[0]]: patch[1] } : {});
+  bodies[`${name}Patch`] = { required: true, content: { ...patched, "application/merge-patch+json": patched["application/json"] } };
+  responses[`${name}Row`] = answer("The row as it is now.", ["ETag"], json(schema(`${name}Row`), changed));
+  responses[`${name}Created`] = answer("The new row.", ["Location", "ETag"], json(schema(`${name}Row`), created));
+  const page = { data: [changed], next_cursor: "AAZg3G-Lq8B-_j2ELWpBdImej_3ep6Oa" };
+  responses[`${name}Page`] = answer("One page.", [], json(schema(`${name}Page`), page));
+
+  if (!publish) return;
+  const shown = fields.filter((field) => publish.includes(field.name));
+  schemas[`${name}Published`] = {
+    description: "A published row, without its author.",
+    ...row({
+      id: schema("Id"),
+      ...Object.fromEntries(shown.map(answered)),
+      version: schema("Version"),
+      published_at: schema("Timestamp"),
+      updated_at: schema("Timestamp"),
+    }),
+  };
+  const published = {
+    id,
+    ...Object.fromEntries(shown.map((field) => [field.name, example(field)])),
+    version: 3,
+    published_at: times.updated_at,
+    updated_at: times.updated_at,
+  };
+  responses[`${name}Published`] = answer("The published row.", ["ETag"], json(schema(`${name}Published`), published));
+  responses[`${name}Published`].headers["Cache-Control"] = ref("headers", "Kept-A-Minute");
+}
+
+/** The example of a failed precondition shows a row of this resource. */
+function showAsCurrent({ components: { responses = {} } }: Document, name: string): void {
+  const { version_mismatch } = responses["VersionMismatch"].content["application/problem+json"].examples;
+  version_mismatch.value.current = responses[`${name}Row`].content["application/json"].example;
+}
+
+const row = (properties: Record<string, Part>) => ({ type: "object", required: Object.keys(properties), properties });
+const json = (schema: Part, example: Part) => ({ "application/json": { schema, example } });
+
+function answer(description: string, headers: string[], content: Part): Part {
+  return { description, headers: Object.fromEntries(["X-Request-Id", ...headers].map((name) => [name, ref("headers", name)])), content };
+}
+
+const isRequired = (field: Field) => !field.nullable && field.default === undefined;
+
+function withDefault(field: Field): Part {
+  return isRequired(field) ? fieldSchema(field, "Time") : { ...fieldSchema(field, "Time"), default: field.default ?? null };
+}
+
+/** The values of a field; `time` is the form of its times. */
+function fieldSchema(field: Field, time: "Time" | "Timestamp"): Part {
+  const schema = kindSchema(field, time);
+  return field.nullable ? { oneOf: [schema, { type: "null" }] } : schema;
+}
+
+/** Unicode White_Space, as the parts of a character class. */
+const SPACE = "\\t-\\r \\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+
+function kindSchema(field: Field, time: "Time" | "Timestamp"): Part {
+  const schema = (name: string) => ref("schemas", name);
+  switch (field.kind) {
+    case "text": {
+      const { min, max } = field;
+      if (min === 0) return { ...schema("Text"), maxLength: max };
+      // At least `min` characters after trimming.
+      const pattern = `^[${SPACE}]*[^${SPACE}\\u0000][^\\u0000]{${min - 2},}[^${SPACE}\\u0000][${SPACE}]*$`;
+      return { ...schema("NonBlankText"), minLength: min, maxLength: max, ...(min > 1 && { pattern }) };
+    }
+    case "verbatim":
+      return { ...schema("VerbatimText"), ...(field.min > 0 && { minLength: field.min }), maxLength: field.max };
+    case "integer":
+    case "number":
+      return { type: field.kind, minimum: field.min, maximum: field.max };
+    case "boolean":
+      return { type: "boolean" };
+    case "uuid":
+      return schema("Id");
+    case "date":
+      return schema("Date");
+    case "timestamp":
+      return schema(time);
+    case "one_of":
+      return { type: "string", enum: field.values };
+    case "texts":
+      return { type: "array", maxItems: field.items, items: { ...schema("VerbatimText"), minLength: 1, maxLength: field.length } };
+    case "json":
+      return { ...schema("Object"), description: `At most ${field.bytes} bytes as sent, and 32 levels deep. Numbers are doubles.` };
+    case "ref":
+      return { ...schema("Id"), description: `The id of a live row of \`${field.resource}\` that the user may see.` };
+  }
+}
+
+/** A value of a field. */
+function example(field: Field): unknown {
+  const text = (min: number, max: number) => "example".padEnd(min, "e").slice(0, max);
+  switch (field.kind) {
+    case "text":
+    case "verbatim":
+      return text(field.min, field.max);
+    case "integer":
+    case "number":
+      return Math.min(Math.max(1, field.min), field.max);
+    case "boolean":
+      return false;
+    case "uuid":
+    case "ref":
+      return "0d1f1c9e-5b0a-4c38-9d0e-0a6a3f0f8f11";
+    case "date":
+      return "2026-11-29";
+    case "timestamp":
+      return "2026-11-29T12:00:00.000000Z";
+    case "one_of":
+      return field.values[0];
+    case "texts":
+      return field.items > 0 ? [text(1, field.length)] : [];
+    case "json":
+      return {};
+  }
+}
+
+
+// Routes
+
+const VERBS = ["list", "create", "get", "put", "patch", "delete", "restore", "publish", "unpublish", "getPublished"];
+
+/** Responses that every route with rows has. */
+const COMMON = {
+  400: "MalformedRequest",
+  401: "Unauthorized",
+  403: "Forbidden",
+  413: "PayloadTooLarge",
+  422: "ValidationFailed",
+  426: "UpgradeRequired",
+  429: "RateLimited",
+  500: "Internal",
+  502: "UpstreamInvalid",
+  503: "Unavailable",
+  504: "UpstreamTimeout",
+};
+const OF_BODIES = { 400: "MalformedBody", 415: "UnsupportedMediaType" };
+
+function addPaths(document: Document, resource: Resource, name: string): void {
+  const { owner, publish } = resource;
+  const own = `/v1/${resource.name}`;
+  const ofOrganization = `/v1/orgs/{org_id}/${resource.name}`;
+  if (owner !== "org") Object.assign(document.paths, collection(resource, name, own, []));
+  if (owner !== "user") Object.assign(document.paths, collection(resource, `Org${name}`, ofOrganization, ["OrgId"], name));
+  if (!publish) return;
+  document.paths[`/v1/public/${resource.name}/{id}`] = {
+    parameters: [ref("parameters", "RowId")],
+    get: {
+      ...operation(resource, `getPublished${name}`, "Read a published row", "Needs no user; a token makes no difference.", ["IfNoneMatch"]),
+      security: [{ AppId: [], AppTimestamp: [], AppNonce: [], AppSignature: [] }],
+      responses: responses({ 200: `${name}Published`, 304: "PublishedNotModified", 401: "AppRejected", 404: "NotFound" }),
+    },
+  };
+}
+
+/** The routes of a user's rows, or of an organisation's. Components are named after the resource in both. */
+function collection(resource: Resource, id: string, path: string, parents: string[], name = id): Document["paths"] {
+  const { search, publish } = resource;
+  const missing: Record<number, string> = parents.length > 0 ? { 404: "NotFound" } : {};
+  const change = { 404: "NotFound", 412: "VersionMismatch" };
+  const parameters = (...names: string[]) => (names.length > 0 ? { parameters: names.map((one) => ref("parameters", one)) } : {});
+  const body = (kind: string) => ({ requestBody: ref("requestBodies", `${name}${kind}`) });
+  const of = (verb: string, summary: string, description: string, ...names: string[]) => operation(resource, verb + id, summary, description, names);
+  const action = (verb: string, summary: string, description: string) => ({
+    [`${path}/{id}/${verb}`]: {
+      ...parameters(...parents, "RowId"),
+      post: { ...of(verb, summary, description, "IfMatch"), responses: responses({ ...change, 200: `${name}Row`, 409: "Conflict" }) },
+    },
+  });
+  const searched = search.length > 0 ? ` \`q\` searches ${list(search)}.` : "";
+
+  return {
+    [path]: {
+      ...parameters(...parents),
+      get: {
+        ...of(
+          "list", "List rows, newest first",
+          `By \`created_at\`, then \`id\`, descending. Pass \`next_cursor\` as \`cursor\` until it is null; rows that are written meanwhile do not move others.${searched}`,
+          "Limit", "Cursor", ...(search.length > 0 ? ["Words"] : []), publish ? "PublishableState" : "State",
+        ),
+        responses: responses({ ...missing, 200: `${name}Page` }),
+      },
+      post: {
+        ...of(
+          "create", "Create a row",
+          "The database makes the id. To repeat a request of unknown outcome, send an `Idempotency-Key`, or use `PUT` with a UUID of your own. A repeated request with the same key within 24 hours is answered with the row as it is then.",
+          "IdempotencyKey",
+        ),
+        ...body("Draft"),
+        responses: responses({ ...OF_BODIES, ...missing, 201: `${name}Created`, 409: "Conflict", 422: "InvalidOrReused" }),
+      },
+    },
+    [`${path}/{id}`]: {
+      ...parameters(...parents, "RowId"),
+      get: {
+        ...of("get", "Read a row", "Deleted rows are 404 here; only the list with `state=deleted` shows them.", "IfNoneMatch"),
+        responses: responses({ 200: `${name}Row`, 304: "NotModified", 404: "NotFound" }),
+      },
+      put: {
+        ...of(
+          "put", "Create or replace a row under your own UUID",
+          "Repeating it makes no second row, so it suits offline writes. `If-None-Match: *` only creates, `If-Match` only replaces; not both. An absent field has its default here too.",
+          "IfMatch", "CreateOnly",
+        ),
+        ...body("Draft"),
+        responses: responses({ ...OF_BODIES, ...change, 200: `${name}Row`, 201: `${name}Created`, 409: "Conflict" }),
+      },
+      patch: {
+        ...of("patch", "Change some fields of a row", "", "IfMatch"),
+        ...body("Patch"),
+        responses: responses({ ...OF_BODIES, ...change, 200: `${name}Row`, 409: "Conflict" }),
+      },
+      delete: {
+        ...of("delete", "Delete a row, until it is restored", "Sets `deleted_at`. A row that is deleted already is 204 again, for any `If-Match`.", "IfMatch"),
+        responses: responses({ ...change, 204: "Done", 409: "Replayed" }),
+      },
+    },
+    ...action("restore", "Undo the deletion of a row", "A live row is answered as it is, with its version unchanged, for any `If-Match`."),
+    ...(publish && {
+      ...action("publish", "Let everybody read a row", "Everybody who has its id can read it from then on. A published row is answered as it is, for any `If-Match`."),
+      ...action("unpublish", "Stop publishing a row", "Caches may show it for one more minute. A row that is not published is answered as it is."),
+    }),
+  };
+}
+
+function operation(resource: Resource, operationId: string, summary: string, description: string, parameters: string[]): Part {
+  return {
+    operationId,
+    tags: [resource.name],
+    summary,
+    ...(description && { description }),
+    parameters: parameters.map((name) => ref("parameters", name)),
+  };
+}
+
+/** All responses of a route with rows, with these in place of the common ones or beside them. */
+function responses(own: Record<number, string>): Part {
+  return Object.fromEntries(Object.entries({ ...COMMON, ...own }).map(([status, name]) => [status, ref("responses", name)]));
+}
+
+
+// Text
+
+/** Removes components that nothing refers to. */
+function removeUnused({ components, ...rest }: Document): void {
+  const used = new Set<string>();
+  const visit = (part: Part): void => {
+    if (typeof part !== "object" || part === null) return;
+    if (typeof part.$ref === "string" && !used.has(part.$ref)) {
+      used.add(part.$ref);
+      const [, , kind = "", name = ""] = part.$ref.split("/");
+      visit(components[kind]?.[name]);
+    }
+    Object.values(part).forEach(visit);
+  };
+  // Its description in `info` refers to this response.
+  visit([rest, ref("responses", "MethodNotAllowed")]);
+  for (const [kind, named] of Object.entries(components)) {
+    if (kind === "securitySchemes") continue;
+    for (const name of Object.keys(named)) if (!used.has(`#/components/${kind}/${name}`)) delete named[name];
+  }
+}
+
+const WIDTH = 120;
+
+/** JSON text for people: what fits into a line stays in one. */
+export function formatted(value: Part, indent = ""): string {
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  const inner = `${indent}  `;
+  const isList = Array.isArray(value);
+  const parts = (deeper: string) =>
+    isList
+      ? value.map((part) => formatted(part, deeper))
+      : Object.entries(value).map(([name, part]) => `${JSON.stringify(name)}: ${formatted(part, deeper)}`);
+  const [open, close] = isList ? ["[", "]"] : ["{", "}"];
+  const plain = parts("");
+  const line = isList || plain.length === 0 ? `${open}${plain.join(", ")}${close}` : `{ ${plain.join(", ")} }`;
+  if (!line.includes("\n") && indent.length + line.length <= WIDTH) return line;
+  return `${open}\n${parts(inner).map((part) => inner + part).join(",\n")}\n${indent}${close}`;
+}

@@ -1,0 +1,114 @@
+// What `npm run new-resource` and `npm run new-field` will write, checked and not yet written.
+
+import { isDeepStrictEqual, parseArgs } from "node:util";
+
+import { check, toJson, type Declaration } from "../declaration.ts";
+import { Failure } from "../setup/shell.ts";
+import { fieldMigration, migration } from "./migration.ts";
+
+export interface Plan {
+  /** The whole text of airlock.toml. */
+  toml: string;
+  /** Its new lines. */
+  lines: string;
+  /** Name of the migration, without its version. */
+  name: string;
+  migration: string;
+}
+
+const RESOURCE_USAGE = `npm run new-resource -- NAME FIELD... --owner user|org|both [--search FIELDS]
+  such as: npm run new-resource -- tags "label:text(1..50)" "color:one_of(red,green)=red" "due:date?" --owner user --search label`;
+const FIELD_USAGE = `npm run new-field -- RESOURCE FIELD, such as: npm run new-field -- notes "color:one_of(red,green)=red"`;
+
+/** A new resource of these command line arguments, at the end of this airlock.toml. */
+export async function planResource(toml: string, args: string[]): Promise<Plan> {
+  const { values, positionals } = parsed(args);
+  const [name = "", ...fields] = positionals;
+  // Other forms of names are refused by the checker of declarations.
+  if (!/^\w+$/.test(name)) throw new Failure(`${name === "" ? "The new table needs a name" : `${name} is not a name`}: ${RESOURCE_USAGE}`);
+  if (fields.length === 0) throw new Failure(`${name} needs at least one field: ${RESOURCE_USAGE}`);
+  if (values.owner === undefined) throw new Failure(`Whose rows are they? Add --owner user, --owner org or --owner both: ${RESOURCE_USAGE}`);
+  if ((await declarationOf(toml)).resources.some((resource) => resource.name === name)) {
+    throw new Failure(`airlock.toml has the resource ${name} already. Add a field to it with \`npm run new-field\`, or choose another name.`);
+  }
+
+  const declared = fields.map(fieldOf);
+  const repeated = declared.find((field, n) => declared.findIndex((other) => other.name === field.name) < n);
+  if (repeated) throw new Failure(`The field ${repeated.name} is given twice; leave one out.`);
+  const search = values.search?.split(",").map((field) => tomlString(field.trim()));
+  const lines = [
+    `[resources.${name}]`,
+    `owner = ${tomlString(values.owner)}`,
+    ...(search ? [`search = [${search.join(", ")}]`] : []),
+    `[resources.${name}.fields]`,
+    ...declared.map(({ line }) => line),
+  ].join("\n");
+  const extended = `${toml.trimEnd()}\n\n${lines}\n`.trimStart();
+  const made = (await declarationOf(extended)).resources.at(-1);
+  if (made?.name !== name) throw new Failure(`airlock.toml ends in a form that this command cannot append to; add the section by hand:\n\n${lines}`);
+  return { toml: extended, lines, name, migration: migration(made) };
+}
+
+/** A new field of these command line arguments, in this airlock.toml. */
+export async function planField(toml: string, args: string[]): Promise<Plan> {
+  const [name = "", argument = "", ...rest] = args;
+  if (argument === "" || rest.length > 0) throw new Failure(`The command takes one resource and one field: ${FIELD_USAGE}`);
+  const { resources } = await declarationOf(toml);
+  const before = resources.find((resource) => resource.name === name);
+  if (!before) {
+    const known = resources.map((resource) => resource.name).join(", ") || "none";
+    throw new Failure(`airlock.toml has no resource ${name}. It has: ${known}. For a new one: npm run new-resource.`);
+  }
+  const { name: fieldName, line } = fieldOf(argument);
+  if (before.fields.some((field) => field.name === fieldName)) throw new Failure(`${name} has the field ${fieldName} already; choose another name.`);
+  const extended = withField(toml, name, line);
+  const after = extended === undefined ? undefined : (await declarationOf(extended)).resources.find((resource) => resource.name === name);
+  const field = after?.fields.at(-1);
+  if (extended === undefined || !after || !field || !isDeepStrictEqual({ ...after, fields: after.fields.slice(0, -1) }, before)) {
+    throw new Failure(`airlock.toml has no section [resources.${name}.fields] with one line for each field, which this command needs.`);
+  }
+  if (!field.nullable && field.default === undefined) {
+    throw new Failure(`${field.name} needs ? or a default, because rows that exist have no value: "${argument}?" or "${argument}=...".`);
+  }
+  return { toml: extended, lines: line, name: `${name}_${field.name}`, migration: fieldMigration(after, field) };
+}
+
+function parsed(args: string[]) {
+  try {
+    return parseArgs({ args, options: { owner: { type: "string" }, search: { type: "string" } }, allowPositionals: true });
+  } catch (error) {
+    throw new Failure(`${(error as Error).message}: ${RESOURCE_USAGE}`);
+  }
+}
+
+const declarationOf = (toml: string): Promise<Declaration> => check(toJson(toml));
+
+/** A basic string of TOML, whose escapes are those of JSON. */
+const tomlString = (text: string) => JSON.stringify(text).replaceAll("\u007f", "\\u007f");
+
+/**
+ * A field of the command line, NAME:KIND, and its line for airlock.toml. On the command line a default that is a text may stand
+ * without quotes, which shells take away, and may be empty.
+ */
+function fieldOf(argument: string): { name: string; line: string } {
+  const [, name = "", text = ""] = /^([^:]*):(.*)$/s.exec(argument) ?? [];
+  if (!/^\w+$/.test(name)) throw new Failure(`${argument} is not a field. A field is NAME:KIND, such as "label:text(1..50)".`);
+  // The first = that is outside of quotes.
+  const [, kind = "", preset] = /^((?:'[^']*'|[^'=])*)=(.*)$/s.exec(text) ?? [];
+  if (preset === undefined) return { name, line: `${name} = ${tomlString(text.trim())}` };
+  const isText = /^\s*(text|verbatim|one_of|uuid|date|timestamp|ref)\b/.test(kind);
+  const quoted = isText && !/^\s*['"]/.test(preset) ? `'${preset.replaceAll("'", "''")}'` : preset.trim();
+  return { name, line: `${name} = ${tomlString(`${kind.trim()} = ${quoted}`)}` };
+}
+
+/** The text with one line more at the end of a resource's fields; undefined without such a section. */
+function withField(toml: string, name: string, added: string): string | undefined {
+  const lines = toml.split("\n");
+  const header = lines.findIndex((line) => /^\s*\[([^\]]*)\]/.exec(line)?.[1]?.replaceAll(/[\s"']/g, "") === `resources.${name}.fields`);
+  if (header < 0) return undefined;
+  const next = lines.findIndex((line, n) => n > header && /^\s*\[/.test(line));
+  let end = next < 0 ? lines.length : next;
+  // Comments in front of the next section belong to it.
+  while (end > header + 1 && /^\s*(#|$)/.test(lines[end - 1] ?? "")) end--;
+  return [...lines.slice(0, end), added, ...lines.slice(end)].join("\n");
+}

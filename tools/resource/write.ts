@@ -1,0 +1,60 @@
+// Writes what new-resource and new-field have planned, and says what to do next.
+
+import { existsSync, readdirSync } from "node:fs";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+
+import { declarationFile } from "../declaration.ts";
+import { Failure, root, run } from "../setup/shell.ts";
+import { buildModule } from "../setup/worker.ts";
+import { openDatabase } from "../supabase/database.ts";
+import { preparedFolder } from "../supabase/prepared.ts";
+import type { Plan } from "./plan.ts";
+
+const MIGRATIONS = join(root, "supabase", "migrations");
+
+/** Plans with airlock.toml as it is, and writes that file and a migration. A failure leaves nothing written. */
+export async function write(plan: (toml: string, args: string[]) => Promise<Plan>, review: string): Promise<void> {
+  // The checker of declarations is in the Worker's module.
+  await buildModule();
+  const { toml, lines, name, migration } = await plan(await readFile(declarationFile, "utf8"), process.argv.slice(2));
+  await tryMigration(migration);
+
+  const file = join(MIGRATIONS, `${nextVersion()}_${name}.sql`);
+  await writeFile(file, migration, { flag: "wx" });
+  try {
+    await writeFile(declarationFile, toml);
+  } catch (error) {
+    await rm(file);
+    throw error;
+  }
+  console.log(`airlock.toml has new lines:\n\n${lines.replace(/^/gm, "    ")}\n\n${relative(root, file)} is new.\n`);
+  const generate = join(root, "tools", "generate.ts");
+  if (existsSync(generate)) await run("node", ["--import", join(root, "tools", "setup", "preload.ts"), generate], { stdio: "inherit" });
+  console.log(`\n${review} Then: npm test, npm run dev.`);
+}
+
+/** Runs the migration on a temporary database that has all others. */
+async function tryMigration(migration: string): Promise<void> {
+  const folder = await preparedFolder("airlock-resource-");
+  try {
+    const { connection, close } = await openDatabase(folder, false);
+    try {
+      await connection.driver.exec(migration);
+    } finally {
+      await close();
+    }
+  } catch (error) {
+    throw new Failure(`On a database with all migrations the new one fails: ${(error as Error).message}. Nothing was written.`);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Now, or one more than the latest migration: they are applied in the order of their names. */
+function nextVersion(): string {
+  const versions = readdirSync(MIGRATIONS).map((file) => file.slice(0, 14)).filter((version) => /^\d{14}$/.test(version));
+  const latest = versions.sort().at(-1) ?? "0";
+  const now = new Date().toISOString().replace(/\D/g, "").slice(0, 14);
+  return now > latest ? now : String(BigInt(latest) + 1n);
+}
