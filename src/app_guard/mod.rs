@@ -4,7 +4,7 @@
 //! target, token, body and the headers that change a write's meaning. It cannot be made elsewhere, and
 //! later steps read the request from it alone. Missing, incomplete, repeated and wrong signatures and
 //! unknown apps get one answer at one cost; then comes the clock. The nonce is not kept here: the
-//! transaction that changes a row claims it ([`GuardedRequest::claim`]).
+//! transaction that changes a row claims it ([`GuardedRequest::nonce`]).
 
 mod canonical;
 mod keys;
