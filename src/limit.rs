@@ -59,7 +59,8 @@ pub(crate) async fn admit_user(key: &str, timeout: Millis, platform: &impl Platf
     match platform.throttle(Limiter::User, key, deadline).await {
         Ok(Verdict::Granted) => Ok(()),
         Ok(Verdict::Refused) => {
-            Err(Problem::new(Code::RateLimited, "Too many requests of this user.").because("LIMIT_USER"))
+            Err(Problem::new(Code::RateLimited, "Too many requests. Try again after Retry-After.")
+                .because("LIMIT_USER"))
         }
         Err(_) => Err(Problem::dependency("LIMIT_USER gave no answer", 5)),
     }

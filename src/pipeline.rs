@@ -16,7 +16,7 @@ use crate::log::Trace;
 use crate::platform::{Bindings, BodyError, Field, Incoming, Level, Millis, Platform};
 use crate::request::Input;
 use crate::response::{Body, Response};
-use crate::router::{self, Handler, Matched, Route};
+use crate::router::{self, Guarded, Handler, Matched, Route};
 
 /// Most bytes that a request body may have.
 pub const BODY_MAX: usize = 256 * 1024;
@@ -119,9 +119,10 @@ async fn decide<R: Incoming, P: Platform>(
     trace.route = Some(matched.name());
     let Matched { route, path, .. } = matched;
     let Route { accepts, handler, .. } = route;
-    if let Handler::Public(handler) = handler {
-        return handler(platform).await;
-    }
+    let handler = match handler {
+        Handler::Public(handler) => return handler(platform).await,
+        Handler::Guarded(handler) => handler,
+    };
 
     // 2. Declared size: 413.
     refuse_declared_size(request)?;
@@ -152,8 +153,7 @@ async fn decide<R: Incoming, P: Platform>(
     trace.counts = !request.is_enforced();
 
     match handler {
-        Handler::Public(handler) => handler(platform).await,
-        Handler::App(handler) => {
+        Guarded::App(handler) => {
             if let Some(app) = request.app_id() {
                 limit::admit_user(&format!("{app} {address}"), config.store_timeout, platform).await?;
             }
@@ -162,7 +162,7 @@ async fn decide<R: Incoming, P: Platform>(
             trace.upstream_since = Some(platform.now());
             handler(AppCall { input, database, path }).await
         }
-        Handler::User(handler) => {
+        Guarded::User(handler) => {
             // 7. The user's token: 401; 503 if the key set gives no answer.
             let session = auth::authenticate(&config.verifier, &request, platform).await?;
             trace.user_id = Some(session.sub());

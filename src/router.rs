@@ -27,10 +27,16 @@ pub(crate) struct Route<P: Platform> {
     pub(crate) handler: Handler<P>,
 }
 
-/// What a route does. The variant says what a caller must have proved.
+/// What a route does.
 pub(crate) enum Handler<P: Platform> {
-    /// Nothing.
+    /// The caller proves nothing.
     Public(for<'a> fn(&'a P) -> Answer<'a>),
+    /// The caller proves something.
+    Guarded(Guarded<P>),
+}
+
+/// What a guarded route does. The variant says what its caller must have proved.
+pub(crate) enum Guarded<P: Platform> {
     /// An app's signature.
     App(for<'a> fn(AppCall<'a, P>) -> Answer<'a>),
     /// An app's signature and a user's token.
@@ -52,7 +58,7 @@ macro_rules! route {
             method: stringify!($method),
             pattern: $pattern,
             accepts: Accepts::$accepts,
-            handler: Handler::$access(|call| Box::pin($handler(call))),
+            handler: Handler::Guarded(Guarded::$access(|call| Box::pin($handler(call)))),
         }
     };
 }
