@@ -121,6 +121,12 @@ impl Declaration {
     }
 
     fn check_owners(&self) -> Result<(), String> {
+        let fixed = |name: &str| matches!(name, "members" | "invitations");
+        if let Some(Resource { name, .. }) = self.resources.iter().find(|one| one.owner.is_orgs() && fixed(&one.name)) {
+            return Err(format!(
+                "resources.{name}: /v1/orgs/{{org_id}}/{name} is a path of organisations; choose another name."
+            ));
+        }
         let mut resources = self.resources.iter();
         match resources.find(|resource| resource.owner.is_orgs() && !self.organizations) {
             None => Ok(()),

@@ -3,6 +3,8 @@
 
 import { randomBytes } from "node:crypto";
 import { readFile, rm } from "node:fs/promises";
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
 
 import { createClient } from "@supabase/supabase-js";
 
@@ -13,6 +15,7 @@ import { migration } from "../../tools/resource/migration.ts";
 import { startWorker, type Worker, type WorkerOptions } from "../../tools/stack/worker.ts";
 import type { Vars } from "../../tools/stack/vars.ts";
 import { startSupabase, type Supabase } from "../../tools/supabase.ts";
+import { migrationFiles } from "../../tools/supabase/database.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
 
 export const APP = { appId: "rn-test", secret: randomBytes(32).toString("base64url") };
@@ -69,11 +72,11 @@ export function appGuard(apps: Record<string, GuardedApp>, defaultMode?: Guarded
   return JSON.stringify({ ...(defaultMode && { default: defaultMode }), apps });
 }
 
-/** The tests are about notes of users and organisations, whether airlock.toml has them or not. */
-const project = await checkedDeclaration();
-const asDeclared = project.organizations && project.resources.some(({ name }) => name === "notes");
-const notesFile = new URL("../resources/notes.toml", import.meta.url).pathname;
-const declaredNotes = asDeclared ? undefined : toJson(await readFile(notesFile, "utf8"));
+/** The tests are about notes of their own, whatever airlock.toml declares. */
+const notesFile = fileURLToPath(new URL("../resources/notes.toml", import.meta.url));
+const notes = toJson(await readFile(notesFile, "utf8"));
+/** The migrations of the core and of organisations, without those of resources. */
+const baseline = (await migrationFiles()).filter((file) => /_airlock(_|\.)/.test(basename(file)));
 
 /** A Worker alone, on a free port, in front of the Supabase that `vars` names. Its limits are high unless given. */
 export async function startWorkerAlone(
@@ -86,7 +89,7 @@ export async function startWorkerAlone(
     vars,
     limits: limits ?? { ip: 100_000, user: 100_000 },
     log: ({ message }) => logs.push(message),
-    declaration: declaredNotes,
+    declaration: notes,
     ...options,
   });
   return { ...worker, logs };
@@ -102,12 +105,13 @@ export async function withWorker<T>(vars: Vars, options: Parameters<typeof start
   }
 }
 
-/** With `declaration` (JSON) the Worker serves other resources than those of airlock.toml. */
+/** With `declaration` (JSON) the Worker serves these resources, and the database has the project's own migrations. */
 export async function startStack(overrides: Vars = {}, { declaration }: Pick<WorkerOptions, "declaration"> = {}): Promise<Stack> {
-  const dataDir = await preparedFolder("airlock-e2e-");
-  const supabase = await startSupabase({ port: 0, dataDir, jwtSecret: JWT_SECRET, publishableKey: PUBLISHABLE_KEY, secretKey: SECRET_KEY });
-  const [{ notes } = {}] = await supabase.sql("select to_regclass('public.notes') as notes");
-  if (!notes) for (const resource of (await checkedDeclaration(notesFile)).resources) await supabase.sql(migration(resource));
+  const migrations = declaration === undefined ? { baseline } : {};
+  const dataDir = await preparedFolder("airlock-e2e-", migrations);
+  const keys = { jwtSecret: JWT_SECRET, publishableKey: PUBLISHABLE_KEY, secretKey: SECRET_KEY };
+  const supabase = await startSupabase({ port: 0, dataDir, ...keys, ...migrations });
+  if (declaration === undefined) for (const resource of (await checkedDeclaration(notesFile)).resources) await supabase.sql(migration(resource));
   const worker = await startWorkerAlone(workerVars(supabase.url, overrides), declaration === undefined ? {} : { declaration });
   const [alice, bob] = [await signIn(supabase.url, "alice"), await signIn(supabase.url, "bob")];
   return {

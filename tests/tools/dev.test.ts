@@ -146,10 +146,10 @@ test("AIRLOCK_HOST opens both servers to other machines", async (context) => {
 test("changes of airlock.toml and src/ are served; errors are shown", async (context) => {
   const copy = await copyOfProject();
   const declaration = join(copy, "airlock.toml");
-  const tags = '\n[resources.tags]\nowner = "user"\n[resources.tags.fields]\nlabel = "text(1..50)"\n';
+  const tags = '\n[resources.dev_tags]\nowner = "user"\n[resources.dev_tags.fields]\nlabel = "text(1..50)"\n';
   const settings = { ...environment, PATH: [join(copy, "bin"), process.env["PATH"]].join(delimiter), AIRLOCK_UPSTREAM: await upstream(context) };
   /** 404 until the route exists, then 401: the request is not signed. */
-  const status = async () => (await fetch(`http://127.0.0.1:${environment["AIRLOCK_PORT"]}/v1/tags`)).status;
+  const status = async () => (await fetch(`http://127.0.0.1:${environment["AIRLOCK_PORT"]}/v1/dev_tags`)).status;
   const start = () => {
     const task = ["--import", new URL("tools/setup/preload.ts", `file://${copy}/`).href, join(copy, "tools", "dev.ts")];
     return watched(spawn(process.execPath, task, { cwd: copy, env: settings, stdio: ["ignore", "pipe", "pipe"] }));
@@ -168,7 +168,7 @@ test("changes of airlock.toml and src/ are served; errors are shown", async (con
   assert.equal(await status(), 401, "the last good declaration is served");
 
   dev.output = "";
-  await writeFile(declaration, tags.replaceAll("tags", "labels"));
+  await writeFile(declaration, tags.replaceAll("dev_tags", "dev_labels"));
   await output(dev, /^airlock: serving the changed Worker$/m);
   assert.equal(await status(), 404);
 

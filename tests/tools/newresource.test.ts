@@ -153,6 +153,9 @@ before(async () => {
   }
   await symlink(join(root, "node_modules"), join(project, "node_modules"));
   await writeFile(join(project, "airlock.toml"), "");
+  // Without the project's own resources, whose names the tests may need.
+  const migrations = join(project, "supabase", "migrations");
+  for (const file of await readdir(migrations)) if (!/_airlock(_|\.)/.test(file)) await rm(join(migrations, file));
   await writeFile(join(project, "tools", "setup", "worker.ts"), "export const buildModule = async () => {};");
   await rm(join(project, "tools", "generate.ts"), { force: true });
 });

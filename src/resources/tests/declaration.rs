@@ -268,6 +268,13 @@ fn name_that_cannot_be_is_refused_with_a_sentence() {
         assert_eq!(refused(&json), sentence);
     }
     assert_eq!(RESERVED.split_ascii_whitespace().count(), 101);
+    for name in ["members", "invitations"] {
+        let json =
+            |owner: &str| format!(r#"{{"resources":{{"{name}":{{"owner":"{owner}","fields":{{"a":"date"}}}}}}}}"#);
+        let sentence = format!("/v1/orgs/{{org_id}}/{name} is a path of organisations; choose another name.");
+        assert_eq!(refused(&json("both")), format!("resources.{name}: {sentence}"));
+        assert!(Declaration::parse(&json("user")).is_ok());
+    }
 }
 
 #[test]
