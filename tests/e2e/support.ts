@@ -2,21 +2,17 @@
 // two users signed in by the real supabase-js, and the app's own client to sign requests.
 
 import { randomBytes } from "node:crypto";
-import { readFile, rm } from "node:fs/promises";
-import { basename } from "node:path";
-import { fileURLToPath } from "node:url";
+import { rm } from "node:fs/promises";
 
 import { createClient } from "@supabase/supabase-js";
 
 import { createAirlock, type Airlock, type Answer, type RequestOptions } from "../../client/src/index.ts";
 import type { Declaration } from "../../client/test/generated.ts";
-import { checkedDeclaration, toJson } from "../../tools/declaration.ts";
-import { migration } from "../../tools/resource/migration.ts";
 import { startWorker, type Worker, type WorkerOptions } from "../../tools/stack/worker.ts";
 import type { Vars } from "../../tools/stack/vars.ts";
 import { startSupabase, type Supabase } from "../../tools/supabase.ts";
-import { migrationFiles } from "../../tools/supabase/database.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
+import { baseline, notesDeclaration, notesMigration } from "../support/notes.ts";
 
 export const APP = { appId: "rn-test", secret: randomBytes(32).toString("base64url") };
 /** For HS256 tokens that a test makes itself. */
@@ -72,12 +68,6 @@ export function appGuard(apps: Record<string, GuardedApp>, defaultMode?: Guarded
   return JSON.stringify({ ...(defaultMode && { default: defaultMode }), apps });
 }
 
-/** The tests are about notes of their own, whatever airlock.toml declares. */
-const notesFile = fileURLToPath(new URL("../resources/notes.toml", import.meta.url));
-const notes = toJson(await readFile(notesFile, "utf8"));
-/** The migrations of the core and of organisations, without those of resources. */
-const baseline = (await migrationFiles()).filter((file) => /_airlock(_|\.)/.test(basename(file)));
-
 /** A Worker alone, on a free port, in front of the Supabase that `vars` names. Its limits are high unless given. */
 export async function startWorkerAlone(
   vars: Vars,
@@ -89,7 +79,7 @@ export async function startWorkerAlone(
     vars,
     limits: limits ?? { ip: 100_000, user: 100_000 },
     log: ({ message }) => logs.push(message),
-    declaration: notes,
+    declaration: notesDeclaration,
     ...options,
   });
   return { ...worker, logs };
@@ -111,7 +101,7 @@ export async function startStack(overrides: Vars = {}, { declaration }: Pick<Wor
   const dataDir = await preparedFolder("airlock-e2e-", migrations);
   const keys = { jwtSecret: JWT_SECRET, publishableKey: PUBLISHABLE_KEY, secretKey: SECRET_KEY };
   const supabase = await startSupabase({ port: 0, dataDir, ...keys, ...migrations });
-  if (declaration === undefined) for (const resource of (await checkedDeclaration(notesFile)).resources) await supabase.sql(migration(resource));
+  if (declaration === undefined) await supabase.sql(await notesMigration());
   const worker = await startWorkerAlone(workerVars(supabase.url, overrides), declaration === undefined ? {} : { declaration });
   const [alice, bob] = [await signIn(supabase.url, "alice"), await signIn(supabase.url, "bob")];
   return {

@@ -11,6 +11,7 @@ import { RULES } from "../../tools/evidence/rules.ts";
 import { type Database, openDatabase } from "../../tools/supabase/database.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
 import { everything } from "../resources/everything.ts";
+import { baseline, notesMigration } from "../support/notes.ts";
 import { FLAWS, GROUND } from "./flaws.ts";
 
 const accepted: Accepted[] = await readAccepted("supabase/evidence.json");
@@ -18,8 +19,9 @@ let dataDir: string;
 let database: Database;
 let good: Audit;
 before(async () => {
-  dataDir = await preparedFolder("airlock-evidence-");
-  database = await openDatabase(dataDir, false);
+  dataDir = await preparedFolder("airlock-evidence-", { baseline });
+  database = await openDatabase(dataDir, false, { baseline });
+  await sql(await notesMigration());
   good = await undone(() => look());
 });
 after(async () => {

@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import { reading } from "../../tools/evidence/foreign.ts";
 import type { Report } from "../../tools/evidence/report.ts";
 import { type Postgres, query, startPostgres } from "../../tools/setup/postgres.ts";
+import { baseline, notesMigration } from "../support/notes.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../tools/evidence.ts", import.meta.url));
 
@@ -21,7 +22,8 @@ let url: string;
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "airlock-evidence-"));
   postgres = await startPostgres();
-  await postgres.create("airlock");
+  await postgres.create("airlock", baseline);
+  await query(postgres.url("airlock"), await notesMigration());
   url = `${postgres.url("airlock")}?sslmode=disable`;
 });
 after(async () => {

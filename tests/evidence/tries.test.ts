@@ -7,6 +7,7 @@ import { readAccepted } from "../../tools/evidence/audit.ts";
 import { type Embedded, signIn, startEmbedded } from "../../tools/evidence/embedded.ts";
 import { look } from "../../tools/evidence/looks.ts";
 import { readTables } from "../../tools/evidence/rows.ts";
+import { baseline, notesMigration } from "../support/notes.ts";
 import { type Caller, findingsOf, notTried, tryAll, VERBS } from "../../tools/evidence/tries.ts";
 
 const ANON: Caller = { name: "anon", role: "anon" };
@@ -16,7 +17,8 @@ let embedded: Embedded;
 let alice: Caller & { id: string };
 let bob: Caller & { id: string };
 before(async () => {
-  embedded = await startEmbedded();
+  embedded = await startEmbedded({ baseline });
+  await sql(await notesMigration());
   alice = await signIn(embedded.rest, "alice@example.com", "airlock-dev-password");
   bob = await signIn(embedded.rest, "bob@example.com", "airlock-dev-password");
   // The API reads the schema at the first REST request, so these exist before. Tests grant rights on them.

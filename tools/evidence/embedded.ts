@@ -6,6 +6,7 @@ import { rm } from "node:fs/promises";
 import { createClient } from "@supabase/supabase-js";
 
 import { startSupabase, type Supabase } from "../supabase.ts";
+import type { MigrationOptions } from "../supabase/database.ts";
 import { preparedFolder } from "../supabase/prepared.ts";
 import type { Caller, Rest } from "./tries.ts";
 
@@ -15,10 +16,10 @@ export interface Embedded {
   stop(): Promise<void>;
 }
 
-export async function startEmbedded(): Promise<Embedded> {
-  const dataDir = await preparedFolder("airlock-evidence-");
+export async function startEmbedded(migrations: MigrationOptions = {}): Promise<Embedded> {
+  const dataDir = await preparedFolder("airlock-evidence-", migrations);
   const publishableKey = `sb_publishable_${randomBytes(16).toString("base64url")}`;
-  const supabase = await startSupabase({ port: 0, dataDir, publishableKey, jwtSecret: randomBytes(32).toString("base64url") });
+  const supabase = await startSupabase({ port: 0, dataDir, publishableKey, jwtSecret: randomBytes(32).toString("base64url"), ...migrations });
   return {
     supabase,
     rest: { url: supabase.url, publishableKey },

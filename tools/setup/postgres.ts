@@ -4,22 +4,21 @@
 import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 
 import pg from "pg";
 
+import { migrationFiles } from "../supabase/database.ts";
 import { Failure, root, run } from "./shell.ts";
-
-const SUPABASE = join(root, "supabase");
 
 export interface Postgres {
   /** Connection string of this database of the server, as its superuser. */
   url(database: string): string;
-  /** Makes a database with what hosted Supabase has and all migrations. */
-  create(database: string): Promise<void>;
+  /** Makes a database with what hosted Supabase has and these migrations; all of supabase/migrations if absent. */
+  create(database: string, migrations?: string[]): Promise<void>;
   /** Ends it and removes all it has written. */
   stop(): Promise<void>;
 }
@@ -67,12 +66,11 @@ export async function startPostgres(settings: string[] = []): Promise<Postgres> 
   return {
     url,
     stop,
-    async create(database) {
+    async create(database, files) {
       await query(url("postgres"), `create database ${database}`);
       await query(url(database), await readFile(new URL("../supabase/hosted.sql", import.meta.url), "utf8"));
       await query(url(database), await readFile(new URL("../supabase/embedded.sql", import.meta.url), "utf8"));
-      const migrations = join(SUPABASE, "migrations");
-      for (const file of (await readdir(migrations)).sort()) await query(url(database), await readFile(join(migrations, file), "utf8"));
+      for (const file of files ?? (await migrationFiles())) await query(url(database), await readFile(file, "utf8"));
     },
   };
 }
