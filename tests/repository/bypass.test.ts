@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
@@ -19,16 +19,23 @@ const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclud
   .split("\n")
   .filter((file) => existsSync(file) && !/^src\/jobs\/|\/tests(\/|\.rs$)|fuzzing\.rs$|vectors\.rs$/.test(file));
 
-/** The compiler's errors for a copy of the crate with these lines added, as `file:line code`. */
-function errors(added: [file: string, lines: string[]][]): string[] {
+/** What the compiler says to a copy of the crate after a change. */
+function compile(change: () => void): string {
   rmSync(COPY, { recursive: true, force: true });
   mkdirSync(COPY, { recursive: true });
   for (const name of ["src", "tests", "Cargo.toml", "Cargo.lock"]) cpSync(name, join(COPY, name), { recursive: true });
-  for (const [file, lines] of added) appendFileSync(join(COPY, file), lines.map((line) => `${line}\n`).join(""));
+  change();
   // With the options of `npm test`, so that all dependencies are compiled already.
   const args = ["test", "--no-run", "--lib", "--locked", "--offline", "--message-format=short"];
   const env = { ...process.env, CARGO_TARGET_DIR: process.env["CARGO_TARGET_DIR"] ?? join(process.cwd(), "target") };
-  const { stderr } = spawnSync("cargo", args, { cwd: COPY, env, encoding: "utf8" });
+  return spawnSync("cargo", args, { cwd: COPY, env, encoding: "utf8" }).stderr;
+}
+
+/** The compiler's errors for a copy of the crate with these lines added, as `file:line code`. */
+function errors(added: [file: string, lines: string[]][]): string[] {
+  const stderr = compile(() => {
+    for (const [file, lines] of added) appendFileSync(join(COPY, file), lines.map((line) => `${line}\n`).join(""));
+  });
   assert.match(stderr, /could not compile `airlock`/, stderr);
   return [...stderr.matchAll(/^(src\/\S+?):(\d+):\d+: error\[(E\d+)\]/gm)].map(([, file, line, code]) => `${file}:${line} ${code}`).sort();
 }
@@ -87,4 +94,20 @@ test("a handler can make none of the proofs by itself", () => {
       "fn probe_3<'a, P>(database: crate::postgrest::UserDatabase<'a, P>) -> crate::postgrest::UserDatabase<'a, P> { crate::postgrest::UserDatabase { ..database } }",
     ],
   ]);
+});
+
+test("the route of docs/resources.md compiles, in at most 30 lines", () => {
+  const [handler = "", row = ""] = [...readFileSync("docs/resources.md", "utf8").matchAll(/```rust\n(.*?)```/gs)].map(([, code]) => code);
+  assert.ok(handler.split("\n").length + 1 <= 30);
+  const edit = (file: string, change: (text: string) => string) => writeFileSync(join(COPY, file), change(readFileSync(join(COPY, file), "utf8")));
+  const stderr = compile(() => {
+    writeFileSync(join(COPY, "src", "handlers", "duplicate.rs"), handler);
+    edit("src/handlers/mod.rs", (text) => text.replace("pub(crate) mod me;", "pub(crate) mod duplicate;\npub(crate) mod me;"));
+    edit("src/router.rs", (text) =>
+      text
+        .replace("PathMatch, Scope, UserCall, me,", "PathMatch, Scope, UserCall, duplicate, me,")
+        .replace(/const FIXED: \[Self; (\d+)\] = \[\n/, (_, length) => `const FIXED: [Self; ${Number(length) + 1}] = [\n${row}`),
+    );
+  });
+  assert.match(stderr, /Finished/, stderr);
 });
