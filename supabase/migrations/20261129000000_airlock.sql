@@ -520,6 +520,17 @@ begin
 end
 $$;
 
+-- Raises PT404 if the caller was a member of this organisation when the request began and is none now. A policy or a
+-- trigger then refuses the write, but for its caller the organisation does not exist any more.
+create function airlock.still_member(org uuid) returns void
+language plpgsql set search_path = '' as $$
+begin
+  if org is not null then
+    perform airlock.require_member(org);
+  end if;
+end
+$$;
+
 create function airlock.insert_row(served airlock.resources, org uuid, id uuid, draft json) returns json
 language plpgsql set search_path = '' as $$
 declare
@@ -533,6 +544,9 @@ begin
     served.wire
   ) into made using org, id, draft;
   return made;
+exception when insufficient_privilege then
+  perform airlock.still_member(org);
+  raise;
 end
 $$;
 
@@ -551,6 +565,9 @@ begin
     raise serialization_failure using message = 'airlock: the caller''s rights changed during the request';
   end if;
   return changed;
+exception when insufficient_privilege then
+  perform airlock.still_member(org);
+  raise;
 end
 $$;
 
@@ -986,6 +1003,7 @@ grant execute
     airlock.find_resource(text, uuid),
     airlock.place(text, uuid),
     airlock.columns_of(text[], json, text),
+    airlock.still_member(uuid),
     airlock.insert_row(airlock.resources, uuid, uuid, json),
     airlock.update_row(airlock.resources, uuid, uuid, text, json),
     airlock.lock_row(airlock.resources, uuid, uuid),

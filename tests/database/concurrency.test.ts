@@ -130,6 +130,8 @@ const changePaper = (user: string, org: string | null, id: string, action: strin
   args: { resource: "papers", org, id, action, draft: action === "patch" ? { title: "after" } : null, if_match: null, ...more },
 });
 
+const demote = (user: string, org: string, member: string) => setRole(user, org, member, "viewer");
+
 test("of two owners who leave, step down or remove each other one stays", async () => {
   const kinds: ((org: string, a: string, b: string) => [Call, Call])[] = [
     (org, a, b) => [remove(a, org, a), remove(b, org, b)],
@@ -324,6 +326,36 @@ test("a statement that waited and lost the role keeps none of its rows", async (
     assert.equal(await outcome, "42501");
     const { rows } = await owner.query("select title, published_at from public.papers where org_id = $1", [org]);
     assert.deepEqual(rows, [{ title: "before", published_at: null }]);
+  }
+});
+
+test("a write of a member who is removed while it waits finds nothing", async () => {
+  const [waiting = owner, holding = owner] = await pool(2);
+  for (const [meanwhile, expected] of [[remove, "PT404 airlock_not_found"], [demote, "42501"]] as const) {
+    const writes: ((rival: string, org: string, paper: string) => Call)[] = [
+      (rival, org) => newPaper(rival, org),
+      (rival, org) => ({ user: rival, name: "put", args: { resource: "papers", org, id: randomUUID(), draft: { title: "before" }, mode: "any", if_match: null } }),
+      (rival, org, paper) => changePaper(rival, org, paper, "patch"),
+    ];
+    for (const write of writes) {
+      const [host = "", rival = ""] = await users(2);
+      const org = await organisation(host);
+      await addMember(org, rival, "editor");
+      const paper = await created(newPaper(host, org));
+      const nonce = randomBytes(16).toString("hex");
+      // The write waits for this claim, after it has found the organisation and the row.
+      await holding.query("begin");
+      await holding.query("insert into airlock.claims values ($1, $2, $3, now() + interval '1 minute')", [rival, `rn-ios:${nonce}`, randomUUID()]);
+      const answer = call(waiting, { ...write(rival, org, paper), claim: `v1.360.${randomUUID()}.rn-ios:${nonce}` });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      assert.equal((await call(owner, meanwhile(host, org, rival))).outcome, "done");
+      await holding.query("rollback");
+      const { outcome } = await answer;
+      // An UPDATE of a row that the caller may not change any more changes none; the Worker sends it again.
+      assert.ok(outcome === expected || outcome.startsWith("40001 "), outcome);
+      const { rows } = await owner.query("select title from public.papers where org_id = $1", [org]);
+      assert.deepEqual(rows, [{ title: "before" }]);
+    }
   }
 });
 
