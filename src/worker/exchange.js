@@ -124,13 +124,13 @@ export class Exchange {
   }
 
   /**
-   * Method, URL and the headers that Rust reads, a line each: `=` and the value, or an empty line if the header is
-   * absent. Headers about a body are read only if there may be one.
+   * Method, URL, `=` if there may be a body, and the headers that Rust reads, a line each: `=` and the value, or an empty
+   * line if the header is absent. Headers about a body are read only if there may be one.
    */
   head() {
     const { method, url, headers, body } = this.request;
     const read = method === "GET" && body === null ? fieldsWithoutBody : fields;
-    const lines = [method, url];
+    const lines = [method, url, body === null ? "" : "="];
     for (const field of read) {
       const value = field && headers.get(field);
       lines.push(value === null ? "" : `=${value}`);
