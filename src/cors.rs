@@ -4,7 +4,7 @@
 //! no credentials: tokens travel in a header, not in cookies.
 
 use crate::config::Config;
-use crate::platform::{Field, Incoming, Platform};
+use crate::platform::{Header, Incoming, Platform};
 use crate::response::{Response, empty};
 use crate::router;
 
@@ -19,7 +19,7 @@ pub(crate) fn preflight<P: Platform>(config: &Config, request: &impl Incoming) -
         return None;
     }
     named(&config.cors, request)?;
-    request.header(Field::RequestMethod)?;
+    request.header(Header::RequestMethod)?;
     let methods = router::methods::<P>(&config.declaration, request.target())?;
     Some(
         empty(204)
@@ -44,6 +44,6 @@ pub(crate) fn expose(origins: &[String], request: &impl Incoming, response: Resp
 }
 
 fn named<'a>(origins: &[String], request: &'a impl Incoming) -> Option<&'a str> {
-    let origin = request.header(Field::Origin)?;
+    let origin = request.header(Header::Origin)?;
     origins.iter().any(|one| one == origin).then_some(origin)
 }

@@ -327,7 +327,7 @@ impl Problem {
     pub(crate) fn into_response(self, request_id: &str) -> Response {
         let Definition { status, code, title, retryable } = self.code.definition();
 
-        let mut body = Body {
+        let mut details = Details {
             kind: format!("urn:airlock:problem:{code}"),
             title,
             status,
@@ -344,17 +344,17 @@ impl Problem {
         let mut header = None;
         match self.extra {
             Extra::Nothing => {}
-            Extra::ServerTime(seconds) => body.server_time = Some(seconds),
-            Extra::Errors(errors) => body.errors = Some(errors),
+            Extra::ServerTime(seconds) => details.server_time = Some(seconds),
+            Extra::Errors(errors) => details.errors = Some(errors),
             Extra::Current(json, version) => {
                 header = Some(("etag", version.etag()));
-                body.current = RawValue::from_string(json).ok();
+                details.current = RawValue::from_string(json).ok();
             }
             Extra::Allow(methods) => header = Some(("allow", methods)),
             Extra::RetryAfter(seconds) => retry_after = Some(seconds),
-            Extra::Message(message) => body.message = message,
+            Extra::Message(message) => details.message = message,
         }
-        let mut response = response::problem(status, &body);
+        let mut response = response::problem(status, &details);
         if let Some((name, value)) = header {
             response = response.with(name, &value);
         }
@@ -369,7 +369,7 @@ impl Problem {
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct Details<'a> {
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,

@@ -203,7 +203,7 @@ pub fn declaration(data: &[u8]) {
     match Declaration::parse(text) {
         Err(sentence) => assert!(sentence.ends_with('.'), "{sentence}"),
         Ok(declaration) => {
-            let checked: Value = serde_json::from_str(&declaration.checked()).unwrap();
+            let checked: Value = serde_json::to_value(&declaration).unwrap();
             let resources = checked["resources"].as_array().unwrap();
             assert_eq!(resources.len(), declaration.resources.len());
             for (resource, checked) in declaration.resources.iter().zip(resources) {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::error::{Code, Problem};
-use crate::platform::{Limiter, Millis, Platform, Verdict};
+use crate::platform::{Limiter, Millis, Platform};
 
 /// The period of the limits.
 const PERIOD: Millis = 60_000;
@@ -38,7 +38,7 @@ impl Addresses {
     /// Counts a refusal against an address. A limiter that gives no answer remembers nothing.
     pub(crate) async fn count(&self, address: String, timeout: Millis, platform: &impl Platform) {
         let deadline = platform.now().saturating_add(timeout);
-        if platform.throttle(Limiter::Ip, &address, deadline).await == Ok(Verdict::Refused) {
+        if platform.throttle(Limiter::Ip, &address, deadline).await == Ok(false) {
             self.remember(address, platform.now().saturating_add(PERIOD));
         }
     }
@@ -57,8 +57,8 @@ impl Addresses {
 pub(crate) async fn admit_user(key: &str, timeout: Millis, platform: &impl Platform) -> Result<(), Problem> {
     let deadline = platform.now().saturating_add(timeout);
     match platform.throttle(Limiter::User, key, deadline).await {
-        Ok(Verdict::Granted) => Ok(()),
-        Ok(Verdict::Refused) => {
+        Ok(true) => Ok(()),
+        Ok(false) => {
             Err(Problem::new(Code::RateLimited, "Too many requests. Try again after Retry-After.")
                 .because("LIMIT_USER"))
         }

@@ -13,7 +13,7 @@ use crate::handlers::{AppCall, UserCall};
 use crate::jobs;
 use crate::limit;
 use crate::log::Trace;
-use crate::platform::{Bindings, BodyError, Field, Incoming, Level, Millis, Platform};
+use crate::platform::{Bindings, BodyError, Header, Incoming, Level, Millis, Platform};
 use crate::request::Input;
 use crate::response::{Body, Response};
 use crate::router::{self, Guarded, Handler, Matched, Route};
@@ -87,7 +87,7 @@ impl Pipeline {
         }
         trace.streamed = response.body == Body::Upstream;
         trace.end(response.status, platform);
-        Handled { response, counts: counts.then(|| limit::address_key(request.header(Field::ConnectingIp))) }
+        Handled { response, counts: counts.then(|| limit::address_key(request.header(Header::ConnectingIp))) }
     }
 
     /// Counts a request against its address, once its response is on its way.
@@ -129,10 +129,10 @@ async fn decide<R: Incoming, P: Platform>(
 
     // 3. The form of the app headers: 401.
     let head = Head::read(request);
-    app_guard::require_headers(&config.apps, &head).inspect_err(|_| trace.guard = Some(Finding::Incomplete))?;
+    app_guard::require_headers(&config.apps, &head).inspect_err(|_| trace.guarded(&Finding::Incomplete))?;
 
     // 4. An address that is known to be over its limit: 429.
-    let address = limit::address_key(request.header(Field::ConnectingIp));
+    let address = limit::address_key(request.header(Header::ConnectingIp));
     config.addresses.admit(&address, platform.now())?;
 
     // A read ends when its client disconnects. A write runs to completion, and to its log line.
@@ -147,7 +147,7 @@ async fn decide<R: Incoming, P: Platform>(
     // 6. App Guard, the app's signature: 401; 426 for a retired key.
     let now = platform.now().div_euclid(1000);
     let (finding, guarded) = app_guard::check(&config.apps, head, body, now);
-    trace.guard = Some(finding);
+    trace.guarded(&finding);
     let request = guarded?;
     trace.app_id = request.app_id().map(str::to_owned);
     trace.counts = !request.is_enforced();
@@ -183,7 +183,7 @@ async fn decide<R: Incoming, P: Platform>(
 }
 
 fn refuse_declared_size(request: &impl Incoming) -> Result<(), Problem> {
-    match request.header(Field::ContentLength) {
+    match request.header(Header::ContentLength) {
         None => Ok(()),
         // A number that does not fit into a `usize`, which has 32 bits on wasm, is too large as well.
         Some(length) => match length.parse::<usize>() {

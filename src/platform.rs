@@ -26,7 +26,7 @@ pub trait Platform {
     fn log(&self, level: Level, line: &str);
 
     /// Counts one event of `key` and says whether it is within the limit.
-    async fn throttle(&self, limiter: Limiter, key: &str, deadline: Millis) -> Result<Verdict, Unanswered>;
+    async fn throttle(&self, limiter: Limiter, key: &str, deadline: Millis) -> Result<bool, Unanswered>;
 
     /// Whether the key of this JWK (JSON text: EC is ES256, RSA is RS256) made `signature` over
     /// `message`. Web Crypto takes a twentieth of the time that the same arithmetic takes in WASM.
@@ -55,38 +55,38 @@ pub trait Incoming {
     fn target(&self) -> &str;
 
     /// A header's value; several lines of one name come joined by `, ` (RFC 9110 section 5.3).
-    fn header(&self, field: Field) -> Option<&str>;
+    fn header(&self, header: Header) -> Option<&str>;
 
     /// Reads the body and counts its bytes while it reads; an absent one is empty.
     async fn body(&mut self, max: usize, deadline: Millis) -> Result<Vec<u8>, BodyError>;
 }
 
 /// Writes the enum of the headers and their names from one list.
-macro_rules! fields {
-    ($($field:ident = $name:literal,)*) => {
+macro_rules! headers {
+    ($($header:ident = $name:literal,)*) => {
         /// The headers that the Worker reads. There are no others, so the platform hands them over in one
         /// piece: each crossing between JavaScript and WASM costs more than most checks.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[expect(missing_docs, reason = "the names are those of the headers")]
-        pub enum Field {
-            $($field,)*
+        pub enum Header {
+            $($header,)*
         }
 
-        impl Field {
+        impl Header {
             /// All of them, in the order of their discriminants.
-            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$field),*];
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$header),*];
 
             /// The name on the wire, in lower case.
             pub fn name(self) -> &'static str {
                 match self {
-                    $(Self::$field => $name,)*
+                    $(Self::$header => $name,)*
                 }
             }
         }
     };
 }
 
-fields! {
+headers! {
     AppId = "x-app-id",
     Timestamp = "x-app-timestamp",
     Nonce = "x-app-nonce",
@@ -130,15 +130,6 @@ pub enum Limiter {
     Ip,
     /// Requests per user.
     User,
-}
-
-/// The answer of a limiter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Within the limit.
-    Granted,
-    /// Over the limit.
-    Refused,
 }
 
 /// No answer in time, or an error in place of one.
@@ -326,9 +317,9 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_numbered_in_the_order_of_all() {
-        for (place, field) in Field::ALL.into_iter().enumerate() {
-            assert_eq!(field as usize, place, "{field:?}");
+    fn headers_are_numbered_in_the_order_of_all() {
+        for (place, header) in Header::ALL.into_iter().enumerate() {
+            assert_eq!(header as usize, place, "{header:?}");
         }
     }
 }

@@ -16,7 +16,7 @@ mod support;
 use std::collections::BTreeSet;
 
 use airlock::Code;
-use airlock::platform::{Unanswered, Verdict};
+use airlock::platform::Unanswered;
 use serde_json::{Value, json};
 use support::*;
 
@@ -404,7 +404,7 @@ impl Answers {
             let guard = json!({"apps": {"rn-ios": {"keys": [key]}}});
             world.vars.insert("APP_GUARD", guard.to_string());
         });
-        self.ask_in(good.clone(), |world| world.user_limit.set(Ok(Verdict::Refused)));
+        self.ask_in(good.clone(), |world| world.user_limit.set(Ok(false)));
         self.ask_in(good, |world| world.user_limit.set(Err(Unanswered)));
     }
 

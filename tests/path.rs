@@ -14,7 +14,7 @@ mod support;
 use std::collections::HashSet;
 
 use airlock::Code;
-use airlock::platform::{Accept, BodyError, Level, Limiter, Unanswered, Verdict};
+use airlock::platform::{Accept, BodyError, Level, Limiter, Unanswered};
 use serde_json::{Value, json};
 use support::*;
 
@@ -48,7 +48,7 @@ fn every_response_has_a_request_id_and_is_not_cached() {
 #[test]
 fn public_documents_need_no_proof_and_no_limit() {
     let world = World::new();
-    world.limits.set(Ok(Verdict::Refused));
+    world.limits.set(Ok(false));
     let pipeline = world.pipeline();
     assert_eq!(get("/health").send(&pipeline, &world).body, json!({"status": "ok"}));
     let document = get("/openapi.json").send(&pipeline, &world);
@@ -97,8 +97,8 @@ fn me_shows_the_session() {
 #[test]
 fn steps_come_in_their_order() {
     let world = World::new();
-    world.limits.set(Ok(Verdict::Refused));
-    world.user_limit.set(Ok(Verdict::Refused));
+    world.limits.set(Ok(false));
+    world.user_limit.set(Ok(false));
     let pipeline = world.pipeline();
     let problem = |request: &Request| request.send(&pipeline, &world).problem();
     let large = "x".repeat(256 * 1024 + 1);
@@ -117,7 +117,7 @@ fn steps_come_in_their_order() {
     assert_eq!(problem(&request), "429 rate_limited");
     assert_eq!(request.reads.get(), 0);
 
-    world.limits.set(Ok(Verdict::Granted));
+    world.limits.set(Ok(true));
     world.pass(60);
     assert_eq!(problem(&request), "413 payload_too_large");
     assert_eq!(request.reads.get(), 1);
@@ -134,7 +134,7 @@ fn steps_come_in_their_order() {
     request = request.alice().signed();
     assert_eq!(problem(&request), "429 rate_limited");
 
-    world.user_limit.set(Ok(Verdict::Granted));
+    world.user_limit.set(Ok(true));
     assert_eq!(problem(&request), "400 malformed_json");
     assert!(world.sent.borrow().is_empty());
 
@@ -205,7 +205,7 @@ fn address_over_its_limit_is_refused_for_the_rest_of_the_period() {
     assert_eq!(verdict(from("203.0.113.7")), "401 app_guard_rejected");
     assert_eq!(verdict(good()), "200", "a failing limiter remembers nothing");
 
-    world.limits.set(Ok(Verdict::Refused));
+    world.limits.set(Ok(false));
     // The refusal itself is answered as it is.
     assert_eq!(verdict(from("203.0.113.7")), "401 app_guard_rejected");
     let refused = good();
@@ -232,9 +232,7 @@ fn user_limit_is_per_user_and_per_app_and_address_without_a_user() {
     }
     let users = |key: &str| (Limiter::User, key.to_owned());
     assert_eq!(*world.throttled.borrow(), [users(ALICE), users("rn-ios 203.0.113.7")]);
-    for (verdict, expected) in
-        [(Ok(Verdict::Refused), "429 rate_limited"), (Err(Unanswered), "503 dependency_unavailable")]
-    {
+    for (verdict, expected) in [(Ok(false), "429 rate_limited"), (Err(Unanswered), "503 dependency_unavailable")] {
         world.user_limit.set(verdict);
         for request in [get("/v1/me").alice(), get(&public)] {
             let answer = request.signed().send(&pipeline, &world);

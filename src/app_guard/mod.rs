@@ -20,7 +20,7 @@ use keys::Key;
 pub(crate) use keys::{Apps, Mode};
 
 use crate::error::{Code, Problem};
-use crate::platform::{Field, Incoming};
+use crate::platform::{Header, Incoming};
 
 /// How far a timestamp may be from the clock, either way, in seconds.
 const WINDOW: i64 = 300;
@@ -51,16 +51,16 @@ impl Head {
         Self {
             method: request.method().to_owned(),
             target: request.target().to_owned(),
-            app_id: header(Field::AppId),
-            timestamp: header(Field::Timestamp),
-            nonce: header(Field::Nonce),
-            signature: header(Field::Signature),
-            authorization: header(Field::Authorization),
-            idempotency_key: header(Field::IdempotencyKey),
-            if_match: header(Field::IfMatch),
-            if_none_match: header(Field::IfNoneMatch),
-            content_type: header(Field::ContentType),
-            content_encoding: header(Field::ContentEncoding),
+            app_id: header(Header::AppId),
+            timestamp: header(Header::Timestamp),
+            nonce: header(Header::Nonce),
+            signature: header(Header::Signature),
+            authorization: header(Header::Authorization),
+            idempotency_key: header(Header::IdempotencyKey),
+            if_match: header(Header::IfMatch),
+            if_none_match: header(Header::IfNoneMatch),
+            content_type: header(Header::ContentType),
+            content_encoding: header(Header::ContentEncoding),
         }
     }
 

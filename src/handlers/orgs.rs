@@ -206,7 +206,7 @@ fn name_field() -> Field {
 
 fn role_field() -> Field {
     let roles = ["owner", "editor", "viewer"].map(str::to_owned);
-    Field::required("role", Kind::OneOf(roles.to_vec()))
+    Field::required("role", Kind::OneOf { values: roles.to_vec() })
 }
 
 /// `text`, so that a token that was pasted with white space around it works.

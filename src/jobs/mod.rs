@@ -51,9 +51,10 @@ impl Jobs {
         let run = random_uuid();
         let deadline = platform.now().saturating_add(RUN);
         for job in Job::ALL {
-            let mut progress = Progress::begin(job, run, platform.now());
-            let outcome = work(service_role, job, deadline, &mut progress, platform).await;
-            progress.end(&outcome, platform);
+            let began = platform.now();
+            let mut progress = Progress::begin(job, run);
+            let result = work(service_role, job, deadline, &mut progress, platform).await;
+            progress.end(result, platform.now().saturating_sub(began), platform);
         }
     }
 }
@@ -88,17 +89,9 @@ async fn work<P: Platform>(
     Ok(End::Unfinished)
 }
 
-/// The content of a job's log line.
-struct Progress {
-    job: Job,
-    run: Uuid,
-    began: Millis,
-    rows: u32,
-    batches: u32,
-}
-
+/// What a job did. It serialises as its log line, in this order.
 #[derive(Serialize)]
-struct Line {
+struct Progress {
     event: &'static str,
     label: &'static str,
     run: Uuid,
@@ -111,29 +104,24 @@ struct Line {
 }
 
 impl Progress {
-    fn begin(job: Job, run: Uuid, now: Millis) -> Self {
-        Self { job, run, began: now, rows: 0, batches: 0 }
+    fn begin(job: Job, run: Uuid) -> Self {
+        let (event, label) = ("job", job.label());
+        Self { event, label, run, outcome: "", code: None, reason: None, rows: 0, batches: 0, duration_ms: 0 }
     }
 
-    fn end(&self, outcome: &Result<End, Problem>, platform: &impl Platform) {
-        let problem = outcome.as_ref().err();
-        let (level, word) = match outcome {
+    fn end(mut self, result: Result<End, Problem>, duration_ms: Millis, platform: &impl Platform) {
+        let (level, outcome) = match &result {
             Ok(End::Done) => (Level::Info, "done"),
             Ok(End::Unfinished) => (Level::Warn, "unfinished"),
             // No client sees it.
             Err(_) => (Level::Error, "failed"),
         };
-        let line = Line {
-            event: "job",
-            label: self.job.label(),
-            run: self.run,
-            outcome: word,
-            code: problem.map(|problem| problem.code().definition().code),
-            reason: problem.and_then(Problem::reason),
-            rows: self.rows,
-            batches: self.batches,
-            duration_ms: platform.now().saturating_sub(self.began),
-        };
-        platform.log(level, &serde_json::to_string(&line).unwrap_or_default());
+        if let Err(problem) = result {
+            self.code = Some(problem.code().definition().code);
+            self.reason = problem.reason();
+        }
+        self.outcome = outcome;
+        self.duration_ms = duration_ms;
+        platform.log(level, &serde_json::to_string(&self).unwrap_or_default());
     }
 }

@@ -5,7 +5,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Datelike};
+use chrono::{DateTime, Datelike, SecondsFormat};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -107,7 +107,7 @@ impl Cursor {
         let at = DateTime::from_timestamp_micros(i64::from_be_bytes(*micros))?;
         (1..=9999).contains(&at.year()).then_some(())?;
         Some(Self {
-            after_at: Some(at.naive_utc().format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()),
+            after_at: Some(at.to_rfc3339_opts(SecondsFormat::Micros, true)),
             after_id: Some(Uuid::from_slice(id).ok()?),
         })
     }

@@ -3,9 +3,8 @@
 //! A [`Declaration`] in hand contradicts neither itself nor PostgreSQL. Each refusal is one sentence
 //! that names the section and the field and says how to fix it.
 
-use std::fmt::Display;
-
 use serde::de::IgnoredAny;
+use serde::{Serialize, Serializer};
 
 use super::kind::{Errors, INTEGER_MAX, Kind, Value, finite, parts, spelled, string};
 
@@ -41,8 +40,8 @@ texts needs a number of items and a length, such as texts(20,50)
 json needs the greatest size in bytes, 2 or more, such as json(4096)
 ref needs the name of a resource, such as ref(projects)";
 
-/// All that airlock.toml says.
-#[derive(Debug, Clone, PartialEq)]
+/// All that airlock.toml says. It serialises in the form that the tools read.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Declaration {
     /// Whether there are organisations.
     pub(crate) organizations: bool,
@@ -51,7 +50,7 @@ pub(crate) struct Declaration {
 }
 
 /// One section of airlock.toml: a table and what clients may do with its rows.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Resource {
     pub(crate) name: String,
     pub(crate) owner: Owner,
@@ -60,13 +59,15 @@ pub(crate) struct Resource {
     /// Fields that a published row shows; `None` if rows cannot be published.
     pub(crate) publish: Option<Vec<String>>,
     /// Unique constraints, each with the field that an error names.
+    #[serde(serialize_with = "as_object")]
     pub(crate) unique: Vec<(String, String)>,
     /// In the order of the file.
     pub(crate) fields: Vec<Field>,
 }
 
 /// Whose the rows of a resource may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Owner {
     User,
     Org,
@@ -74,13 +75,15 @@ pub(crate) enum Owner {
 }
 
 /// One field of a resource, or of a body that is declared in code.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Field {
     pub(crate) name: String,
+    #[serde(flatten)]
     pub(crate) kind: Kind,
     /// Whether it may be null, which it is when absent.
     pub(crate) nullable: bool,
     /// The value when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) default: Option<Value>,
 }
 
@@ -108,16 +111,6 @@ impl Declaration {
     /// The resource of this name.
     pub(crate) fn resource(&self, name: &str) -> Option<&Resource> {
         self.resources.iter().find(|resource| resource.name == name)
-    }
-
-    /// The declaration in the form that the tools read.
-    pub(crate) fn checked(&self) -> String {
-        let resources = self.resources.iter().map(Resource::checked);
-        format!(
-            r#"{{"organizations":{},"resources":[{}]}}"#,
-            self.organizations,
-            resources.collect::<Vec<_>>().join(",")
-        )
     }
 
     fn check_owners(&self) -> Result<(), String> {
@@ -161,7 +154,7 @@ impl Declaration {
         let mut possible: Vec<&str> = Vec::new();
         loop {
             let waits = |field: &Field| match &field.kind {
-                Kind::Ref(target) => !field.nullable && !possible.contains(&target.as_str()),
+                Kind::Ref { resource } => !field.nullable && !possible.contains(&resource.as_str()),
                 _ => false,
             };
             let ready = self.resources.iter().filter(|one| !one.fields.iter().any(waits));
@@ -185,7 +178,7 @@ impl Declaration {
     fn references(&self) -> impl Iterator<Item = (&Resource, &Field, &str)> {
         self.resources.iter().flat_map(|resource| {
             resource.fields.iter().filter_map(move |field| match &field.kind {
-                Kind::Ref(target) => Some((resource, field, target.as_str())),
+                Kind::Ref { resource: target } => Some((resource, field, target.as_str())),
                 _ => None,
             })
         })
@@ -266,21 +259,6 @@ impl Resource {
         }
         Ok(())
     }
-
-    fn checked(&self) -> String {
-        let unique = self.unique.iter();
-        let unique = unique.map(|(name, field)| format!("{}:{}", spelled(name), spelled(field)));
-        let fields = self.fields.iter().map(Field::checked);
-        format!(
-            r#"{{"name":"{}","owner":"{}","search":{},"publish":{},"unique":{{{}}},"fields":[{}]}}"#,
-            self.name,
-            self.owner.name(),
-            spelled(&self.search),
-            self.publish.as_ref().map_or_else(|| "null".to_owned(), spelled),
-            unique.collect::<Vec<_>>().join(","),
-            fields.collect::<Vec<_>>().join(",")
-        )
-    }
 }
 
 impl Owner {
@@ -292,14 +270,6 @@ impl Owner {
     /// Whether a row may be an organisation's.
     pub(crate) fn is_orgs(self) -> bool {
         self != Self::User
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Org => "org",
-            Self::Both => "both",
-        }
     }
 }
 
@@ -329,32 +299,6 @@ impl Field {
             }
         }
         Ok(field)
-    }
-
-    fn checked(&self) -> String {
-        let limits = |min: &dyn Display, max: &dyn Display| format!(r#","min":{min},"max":{max}"#);
-        let (kind, parameters) = match &self.kind {
-            Kind::Text { min, max } => ("text", limits(min, max)),
-            Kind::Verbatim { min, max } => ("verbatim", limits(min, max)),
-            Kind::Integer { min, max } => ("integer", limits(min, max)),
-            Kind::Number { min, max } => ("number", limits(&spelled(min), &spelled(max))),
-            Kind::Boolean => ("boolean", String::new()),
-            Kind::Uuid => ("uuid", String::new()),
-            Kind::Date => ("date", String::new()),
-            Kind::Timestamp => ("timestamp", String::new()),
-            Kind::OneOf(values) => ("one_of", format!(r#","values":{}"#, spelled(values))),
-            Kind::Texts { items, length } => ("texts", format!(r#","items":{items},"length":{length}"#)),
-            Kind::Json { bytes } => ("json", format!(r#","bytes":{bytes}"#)),
-            Kind::Ref(resource) => ("ref", format!(r#","resource":"{resource}""#)),
-        };
-        let (name, nullable) = (&self.name, self.nullable);
-        let mut out = format!(r#"{{"name":"{name}","kind":"{kind}"{parameters},"nullable":{nullable}"#);
-        if let Some(value) = &self.default {
-            out.push_str(r#","default":"#);
-            value.write(&mut out);
-        }
-        out.push('}');
-        out
     }
 }
 
@@ -402,14 +346,14 @@ fn kind_of(word: &str, inner: Option<&str>) -> Option<Kind> {
         ("uuid", None) => Some(Kind::Uuid),
         ("date", None) => Some(Kind::Date),
         ("timestamp", None) => Some(Kind::Timestamp),
-        ("one_of", Some(inner)) => one_of(inner).map(Kind::OneOf),
+        ("one_of", Some(inner)) => one_of(inner).map(|values| Kind::OneOf { values }),
         ("texts", Some(inner)) => {
             let (items, length) = inner.split_once(',')?;
             let (items, length) = (count(items.trim(), 1)?, count(length.trim(), 1)?);
             Some(Kind::Texts { items, length })
         }
         ("json", Some(inner)) => count(inner, 2).map(|bytes| Kind::Json { bytes }),
-        ("ref", Some(name)) if !name.is_empty() => Some(Kind::Ref(name.to_owned())),
+        ("ref", Some(name)) if !name.is_empty() => Some(Kind::Ref { resource: name.to_owned() }),
         _ => None,
     }
 }
@@ -474,6 +418,11 @@ fn count(text: &str, min: u64) -> Option<u64> {
 
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// Pairs as the members of an object, in their order.
+fn as_object<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
 fn check_name(place: &str, name: &str) -> Result<(), String> {

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 
 use super::declaration::Field;
-use super::kind::{Errors, Value, error, parts, string};
+use super::kind::{Errors, Value, error, parts, spelled, string};
 use crate::error::{Code, Problem};
 
 /// How many characters of a name that a client sent an error repeats.
@@ -66,8 +66,7 @@ impl Draft {
 
     fn push(&mut self, field: &Field, value: Value) {
         let comma = if self.members.is_empty() { "" } else { "," };
-        self.json.push_str(&format!(r#"{comma}"{}":"#, field.name));
-        value.write(&mut self.json);
+        self.json.push_str(&format!(r#"{comma}"{}":{}"#, field.name, spelled(&value)));
         self.members.push(Member { name: field.name.clone(), usual: field.is_usual(&value), value });
     }
 

@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
 use serde_json::Number;
 use serde_json::value::RawValue;
 use validator::{ValidateLength, ValidateRange, ValidationError};
@@ -28,7 +29,8 @@ const ERRORS_MAX: usize = 16;
 const NO_NUL: &str = "must not contain U+0000";
 
 /// What a field holds.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Kind {
     /// Trimmed text, its length in characters.
     Text {
@@ -52,7 +54,9 @@ pub(crate) enum Kind {
     Uuid,
     Date,
     Timestamp,
-    OneOf(Vec<String>),
+    OneOf {
+        values: Vec<String>,
+    },
     /// At most `items` texts of 1 to `length` characters.
     Texts {
         items: u64,
@@ -63,11 +67,14 @@ pub(crate) enum Kind {
         bytes: u64,
     },
     /// The id of a row of this resource.
-    Ref(String),
+    Ref {
+        resource: String,
+    },
 }
 
 /// A parsed value of a field.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
 pub(crate) enum Value {
     Null,
     Boolean(bool),
@@ -76,6 +83,7 @@ pub(crate) enum Value {
     Text(String),
     Texts(Vec<String>),
     /// As the client wrote it.
+    #[serde(serialize_with = "as_written")]
     Json(String),
 }
 
@@ -100,7 +108,7 @@ impl Kind {
                 "false" => Ok(Value::Boolean(false)),
                 _ => Err(error("type", "must be true or false").into()),
             },
-            Self::Uuid | Self::Ref(_) => {
+            Self::Uuid | Self::Ref { .. } => {
                 formatted(&|text| parse_uuid(text).map(|_| text.to_owned()), "must be a UUID in lower case")
             }
             Self::Date => formatted(
@@ -111,7 +119,7 @@ impl Kind {
                 &datetime::utc,
                 "must be an RFC 3339 time with at most six fraction digits, such as 2026-11-29T12:00:00Z",
             ),
-            Self::OneOf(values) => {
+            Self::OneOf { values } => {
                 let text = string(raw)?;
                 if !values.contains(&text) {
                     let message = format!("must be one of {}", values.join(", "));
@@ -126,19 +134,6 @@ impl Kind {
 }
 
 impl Value {
-    /// Appends the value as JSON.
-    pub(super) fn write(&self, out: &mut String) {
-        match self {
-            Self::Null => out.push_str("null"),
-            Self::Boolean(value) => out.push_str(if *value { "true" } else { "false" }),
-            Self::Integer(value) => out.push_str(&value.to_string()),
-            Self::Number(value) => out.push_str(&spelled(value)),
-            Self::Text(text) => out.push_str(&spelled(text)),
-            Self::Texts(texts) => out.push_str(&spelled(texts)),
-            Self::Json(text) => out.push_str(text),
-        }
-    }
-
     /// Whether both mean the same.
     pub(super) fn means(&self, other: &Self) -> bool {
         match (self, other) {
@@ -149,13 +144,17 @@ impl Value {
 
     /// The value in the one form that all its spellings share.
     pub(super) fn canonical(&self) -> String {
-        let mut out = String::new();
-        self.write(&mut out);
         match self {
-            Self::Json(text) => parsed(text).map_or(out, |(value, _)| spelled(&value)),
-            _ => out,
+            Self::Json(text) => parsed(text).map(|(value, _)| spelled(&value)).unwrap_or_default(),
+            _ => spelled(self),
         }
     }
+}
+
+/// JSON text as it stands.
+fn as_written<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    let raw: &RawValue = serde_json::from_str(json).map_err(S::Error::custom)?;
+    raw.serialize(serializer)
 }
 
 /// `value` as JSON.

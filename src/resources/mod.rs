@@ -12,7 +12,8 @@ pub(crate) use draft::Draft;
 pub(crate) use kind::Kind;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
+
+use kind::spelled;
 
 impl Field {
     /// A field that the engine itself declares, for bodies that are not of a resource.
@@ -34,16 +35,13 @@ pub fn inspect(declaration: &str) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "lowercase")]
     enum Inspection {
-        Ok(Box<RawValue>),
+        Ok(Declaration),
         Error(String),
     }
 
     let inspection = match Declaration::parse(declaration) {
-        Ok(declaration) => match RawValue::from_string(declaration.checked()) {
-            Ok(checked) => Inspection::Ok(checked),
-            Err(error) => Inspection::Error(error.to_string()),
-        },
+        Ok(declaration) => Inspection::Ok(declaration),
         Err(sentence) => Inspection::Error(sentence),
     };
-    serde_json::to_string(&inspection).unwrap_or_default()
+    spelled(&inspection)
 }

@@ -1,7 +1,5 @@
 use super::*;
-use crate::platform::{
-    Accept, Level, Limiter, Millis, SendError, Unanswered, UpstreamRequest, UpstreamResponse, Verdict,
-};
+use crate::platform::{Accept, Level, Limiter, Millis, SendError, Unanswered, UpstreamRequest, UpstreamResponse};
 
 /// The table's rows need a platform as a type; none is used.
 struct NoPlatform;
@@ -17,7 +15,7 @@ impl Platform for NoPlatform {
 
     fn log(&self, _: Level, _: &str) {}
 
-    async fn throttle(&self, _: Limiter, _: &str, _: Millis) -> Result<Verdict, Unanswered> {
+    async fn throttle(&self, _: Limiter, _: &str, _: Millis) -> Result<bool, Unanswered> {
         Err(Unanswered)
     }
 

@@ -20,8 +20,8 @@ use worker::web_sys::console;
 use crate::jobs::Jobs;
 use crate::pipeline::{Handled, Pipeline};
 use crate::platform::{
-    Accept, Bindings, BodyError, Content, Field, Incoming, Level, Limiter, Millis, Platform, SendError, Unanswered,
-    UpstreamRequest, UpstreamResponse, Verdict,
+    Accept, Bindings, BodyError, Content, Header, Incoming, Level, Limiter, Millis, Platform, SendError, Unanswered,
+    UpstreamRequest, UpstreamResponse,
 };
 use crate::resources;
 use crate::response::Body;
@@ -29,7 +29,7 @@ use task::Step;
 
 #[wasm_bindgen(module = "/src/worker/exchange.js")]
 extern "C" {
-    fn attach(fields: &str, wake: &JsValue);
+    fn attach(headers: &str, wake: &JsValue);
     fn declaration() -> String;
 
     type Exchange;
@@ -136,7 +136,7 @@ fn attached() {
     ATTACHED.with(|cell| {
         cell.get_or_init(|| {
             attach(
-                &Field::ALL.map(Field::name).join("\n"),
+                &Header::ALL.map(Header::name).join("\n"),
                 &Closure::<dyn Fn(u32, i32, Vec<u8>) -> bool>::new(wake).into_js_value(),
             );
         });
@@ -168,7 +168,7 @@ struct Request<'a> {
     method: Range<usize>,
     target: Range<usize>,
     has_body: bool,
-    fields: [Option<Range<usize>>; Field::ALL.len()],
+    headers: [Option<Range<usize>>; Header::ALL.len()],
 }
 
 impl<'a> Request<'a> {
@@ -186,11 +186,11 @@ impl<'a> Request<'a> {
         let (url, range) = next();
         let target = range.start.saturating_add(authority_end(url))..range.end;
         let has_body = next().0 == "=";
-        let fields = Field::ALL.map(|_| {
+        let headers = Header::ALL.map(|_| {
             let (line, range) = next();
             line.starts_with('=').then(|| range.start.saturating_add(1)..range.end)
         });
-        Self { exchange, method, target, has_body, fields, head }
+        Self { exchange, method, target, has_body, headers, head }
     }
 
     fn part(&self, range: &Range<usize>) -> &str {
@@ -215,8 +215,8 @@ impl Incoming for Request<'_> {
         self.part(&self.target)
     }
 
-    fn header(&self, field: Field) -> Option<&str> {
-        let range = self.fields.get(field as usize)?.as_ref()?;
+    fn header(&self, header: Header) -> Option<&str> {
+        let range = self.headers.get(header as usize)?.as_ref()?;
         Some(self.part(range))
     }
 
@@ -262,11 +262,11 @@ impl Platform for Workerd<'_> {
         log(level, line);
     }
 
-    async fn throttle(&self, limiter: Limiter, key: &str, deadline: Millis) -> Result<Verdict, Unanswered> {
+    async fn throttle(&self, limiter: Limiter, key: &str, deadline: Millis) -> Result<bool, Unanswered> {
         let user = limiter == Limiter::User;
         match Step::new(|| self.0.limit(user, key, remaining(deadline))).await {
-            (1, _) => Ok(Verdict::Granted),
-            (0, _) => Ok(Verdict::Refused),
+            (1, _) => Ok(true),
+            (0, _) => Ok(false),
             _ => Err(Unanswered),
         }
     }

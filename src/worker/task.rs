@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use crate::platform::Millis;
 
 /// How a step ended: a number, and bytes if there are any. Numbers below zero are failures.
-pub(super) type Outcome = (i32, Vec<u8>);
+pub(super) type Ending = (i32, Vec<u8>);
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -31,7 +31,7 @@ thread_local! {
     /// Number of the next task; an isolate does not live for four billion events.
     static NEXT: Cell<u32> = const { Cell::new(0) };
     /// For the task that runs next.
-    static OUTCOME: Cell<Option<Outcome>> = const { Cell::new(None) };
+    static ENDING: Cell<Option<Ending>> = const { Cell::new(None) };
 }
 
 /// Starts a task; `make` gets the number under which it will be woken. Tasks that have not ended by
@@ -48,10 +48,10 @@ pub(super) fn spawn<F: Future<Output = ()> + 'static>(now: Millis, until: Millis
 }
 
 /// Continues a task with the outcome of its step; returns false if the task was dropped.
-pub(super) fn wake(id: u32, outcome: Outcome) -> bool {
+pub(super) fn wake(id: u32, outcome: Ending) -> bool {
     let task = TASKS.with_borrow_mut(|tasks| find(tasks, id).and_then(|at| tasks.get_mut(at)?.task.take()));
     let Some(task) = task else { return false };
-    OUTCOME.set(Some(outcome));
+    ENDING.set(Some(outcome));
     run(id, task);
     true
 }
@@ -86,15 +86,15 @@ impl<F: FnOnce() + Unpin> Step<F> {
 }
 
 impl<F: FnOnce() + Unpin> Future for Step<F> {
-    type Output = Outcome;
+    type Output = Ending;
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Outcome> {
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Ending> {
         match self.begin.take() {
             Some(begin) => {
                 begin();
                 Poll::Pending
             }
-            None => OUTCOME.take().map_or(Poll::Pending, Poll::Ready),
+            None => ENDING.take().map_or(Poll::Pending, Poll::Ready),
         }
     }
 }

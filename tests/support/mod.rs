@@ -19,8 +19,8 @@ use std::rc::Rc;
 
 use airlock::pipeline::{Handled, Pipeline};
 use airlock::platform::{
-    Accept, Bindings, BodyError, Content, Field, HeaderLines, Incoming, Level, Limiter, Millis, Platform, SendError,
-    Unanswered, UpstreamRequest, UpstreamResponse, Verdict,
+    Accept, Bindings, BodyError, Content, Header, HeaderLines, Incoming, Level, Limiter, Millis, Platform, SendError,
+    Unanswered, UpstreamRequest, UpstreamResponse,
 };
 use airlock::response::Body;
 use airlock::{Canonical, TokenDigest};
@@ -66,8 +66,8 @@ pub struct World {
     pub now: Cell<Millis>,
     pub logs: RefCell<Vec<(Level, String)>>,
     pub throttled: RefCell<Vec<(Limiter, String)>>,
-    pub limits: Cell<Result<Verdict, Unanswered>>,
-    pub user_limit: Cell<Result<Verdict, Unanswered>>,
+    pub limits: Cell<Result<bool, Unanswered>>,
+    pub user_limit: Cell<Result<bool, Unanswered>>,
     /// The answer of the key set endpoint and the number of requests to it.
     pub key_set: RefCell<Result<UpstreamResponse, SendError>>,
     pub key_set_fetches: Cell<u32>,
@@ -103,8 +103,8 @@ impl World {
             now: Cell::new(NOW * 1000),
             logs: RefCell::default(),
             throttled: RefCell::default(),
-            limits: Cell::new(Ok(Verdict::Granted)),
-            user_limit: Cell::new(Ok(Verdict::Granted)),
+            limits: Cell::new(Ok(true)),
+            user_limit: Cell::new(Ok(true)),
             key_set: RefCell::new(reply(200, &key_set())),
             key_set_fetches: Cell::new(0),
             verifications: Cell::new(0),
@@ -180,7 +180,7 @@ impl Platform for World {
         self.logs.borrow_mut().push((level, line.to_owned()));
     }
 
-    async fn throttle(&self, limiter: Limiter, key: &str, deadline: Millis) -> Result<Verdict, Unanswered> {
+    async fn throttle(&self, limiter: Limiter, key: &str, deadline: Millis) -> Result<bool, Unanswered> {
         self.deadlines.borrow_mut().push(("limiter", deadline));
         self.throttled.borrow_mut().push((limiter, key.to_owned()));
         match limiter {
@@ -369,7 +369,7 @@ impl Incoming for Request {
         &self.target
     }
 
-    fn header(&self, field: Field) -> Option<&str> {
+    fn header(&self, field: Header) -> Option<&str> {
         let found = self.headers.iter().find(|(n, _)| *n == field.name());
         found.map(|(_, value)| value.as_str())
     }

@@ -38,7 +38,7 @@ const NOTES: &str = r#"{
 #[test]
 fn declaration_is_answered_in_the_form_of_the_tools() {
     assert_eq!(
-        Declaration::parse(NOTES).unwrap().checked(),
+        spelled(&Declaration::parse(NOTES).unwrap()),
         concat!(
             r#"{"organizations":true,"resources":[{"name":"notes","owner":"both","#,
             r#""search":["title","body"],"publish":["title","body"],"unique":{},"#,
@@ -55,7 +55,7 @@ fn every_kind_is_answered_in_the_form_of_the_tools() {
         "u":"uuid?", "day":"date = '2026-11-29'", "t":"timestamp = \"2026-11-29T13:00:00+01:00\"",
         "o":"one_of( a , 'b, (c)', 'it''s') = 'it''s'", "l":"texts( 3 , 9 ) = [ \"a\" ]", "j":"json( 99 ) = { \"b\" : 1e2 }",
         "r":"ref( zoo )?"}}}}"#;
-    let checked = Declaration::parse(json).unwrap().checked();
+    let checked = spelled(&Declaration::parse(json).unwrap());
     assert_eq!(
         checked,
         concat!(
@@ -92,8 +92,8 @@ fn absent_keys_have_a_meaning() {
 #[test]
 fn owner_tells_whose_rows_there_are() {
     for (owner, users, orgs) in [(Owner::User, true, false), (Owner::Org, false, true), (Owner::Both, true, true)] {
-        let name = owner.name();
-        let json = resource(&format!(r#""owner":"{name}","fields":{{"a":"boolean"}}"#));
+        let name = spelled(&owner);
+        let json = resource(&format!(r#""owner":{name},"fields":{{"a":"boolean"}}"#));
         let parsed = Declaration::parse(&json).unwrap().resources[0].owner;
         assert_eq!(parsed, owner);
         assert_eq!((parsed.is_users(), parsed.is_orgs()), (users, orgs));
@@ -125,13 +125,13 @@ fn limits_are_taken_to_their_extremes() {
         ("number(1.5..2.5)", Kind::Number { min: 1.5, max: 2.5 }),
         ("texts(1,1)", Kind::Texts { items: 1, length: 1 }),
         ("json(2)", Kind::Json { bytes: 2 }),
-        ("one_of(a)", Kind::OneOf(vec!["a".into()])),
-        ("one_of(A-1_.,'')", Kind::OneOf(vec!["A-1_.".into(), String::new()])),
+        ("one_of(a)", Kind::OneOf { values: vec!["a".into()] }),
+        ("one_of(A-1_.,'')", Kind::OneOf { values: vec!["A-1_.".into(), String::new()] }),
     ] {
         assert_eq!(parsed(text).kind, kind, "{text}");
     }
     let longest = "v".repeat(63);
-    assert_eq!(parsed(&format!("one_of({longest})")).kind, Kind::OneOf(vec![longest]));
+    assert_eq!(parsed(&format!("one_of({longest})")).kind, Kind::OneOf { values: vec![longest] });
 }
 
 #[test]
@@ -445,7 +445,7 @@ mod properties {
         ) {
             match Declaration::parse(&field(&text)) {
                 Ok(declaration) => {
-                    let checked = declaration.checked();
+                    let checked = spelled(&declaration);
                     prop_assert!(serde_json::from_str::<serde_json::Value>(&checked).is_ok(), "{}", checked);
                 }
                 Err(sentence) => {
@@ -462,7 +462,7 @@ mod properties {
             prop_assert_eq!(field.default, Some(Value::Text(text)));
             let list: Vec<String> = values.iter().map(|value| quoted(value)).collect();
             let field = parsed(&format!("one_of({})?", list.join(" , ")));
-            prop_assert_eq!(field.kind, Kind::OneOf(values.into_iter().collect()));
+            prop_assert_eq!(field.kind, Kind::OneOf { values: values.into_iter().collect() });
         }
 
         #[test]

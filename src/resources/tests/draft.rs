@@ -252,7 +252,7 @@ fn digest_does_not_depend_on_the_order_of_the_declaration() {
 fn fields_may_be_declared_in_code() {
     let role = Field {
         name: "role".into(),
-        kind: Kind::OneOf(["owner", "editor", "viewer"].map(String::from).into()),
+        kind: Kind::OneOf { values: ["owner", "editor", "viewer"].map(String::from).into() },
         nullable: false,
         default: None,
     };

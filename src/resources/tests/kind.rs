@@ -3,11 +3,7 @@ use super::*;
 /// The value as JSON, or the errors as `pointer code` each.
 fn check(kind: &Kind, raw: &str) -> String {
     match kind.check(raw) {
-        Ok(value) => {
-            let mut out = String::new();
-            value.write(&mut out);
-            out
-        }
+        Ok(value) => spelled(&value),
         Err(errors) => {
             let list = errors.into_list();
             let lines = list.into_iter().map(|error| match error.at {
@@ -89,7 +85,7 @@ fn message_of_a_length_names_the_limits() {
         (Kind::Verbatim { min: 3, max: 3 }, r#""ab""#, "must have exactly 3 characters"),
         (Kind::Integer { min: 0, max: 9 }, "10", "must be a whole number from 0 to 9"),
         (Kind::Number { min: 0.0, max: 1.5 }, "2", "must be a number from 0 to 1.5"),
-        (Kind::OneOf(vec!["a".into(), "b c".into()]), r#""x""#, "must be one of a, b c"),
+        (Kind::OneOf { values: vec!["a".into(), "b c".into()] }, r#""x""#, "must be one of a, b c"),
         (Kind::Texts { items: 0, length: 1 }, "[1]", "must have at most 0 items"),
         (Kind::Json { bytes: 2 }, r#"{ }"#, "must have at most 2 bytes"),
     ] {
@@ -181,7 +177,7 @@ fn boolean_is_true_or_false() {
 
 #[test]
 fn uuid_and_reference_are_in_lower_case() {
-    for kind in [Kind::Uuid, Kind::Ref("notes".into())] {
+    for kind in [Kind::Uuid, Kind::Ref { resource: "notes".into() }] {
         check_types(&kind, &[NUMBERS, OTHERS]);
         check_all(
             &kind,
@@ -226,7 +222,7 @@ fn date_and_time_have_one_form() {
 
 #[test]
 fn one_of_takes_its_values_alone() {
-    let kind = Kind::OneOf(vec!["draft".into(), "it's, new".into(), String::new()]);
+    let kind = Kind::OneOf { values: vec!["draft".into(), "it's, new".into(), String::new()] };
     check_types(&kind, &[NUMBERS, OTHERS]);
     check_all(
         &kind,
