@@ -21,6 +21,7 @@ use crate::limit::Addresses;
 use crate::platform::{Bindings, Millis};
 use crate::postgrest::Database;
 use crate::postgrest::edge_proof::Signer;
+use crate::readiness::Readiness;
 use crate::resources::Declaration;
 
 /// The configuration of an isolate.
@@ -30,6 +31,7 @@ pub(crate) struct Config {
     pub(crate) database: Database,
     pub(crate) declaration: Declaration,
     pub(crate) addresses: Addresses,
+    pub(crate) readiness: Readiness,
     pub(crate) cors: Vec<String>,
     /// How long a rate limiter may take.
     pub(crate) store_timeout: Millis,
@@ -101,6 +103,7 @@ impl Config {
             database: Database::new(&format!("{origin}/rest/v1"), &key, millis("UPSTREAM_TIMEOUT_MS", 10_000)?, signer),
             declaration,
             addresses: Addresses::default(),
+            readiness: Readiness::default(),
             cors,
             store_timeout: millis("STORE_TIMEOUT_MS", 2_000)?,
         };

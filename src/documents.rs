@@ -1,4 +1,4 @@
-//! The public documents: the API's description and `GET /health`.
+//! The public document: the API's description.
 
 use crate::error::Problem;
 use crate::platform::{Millis, Platform, Unanswered};
@@ -14,9 +14,4 @@ pub(crate) async fn openapi<P: Platform>(platform: &P) -> Result<Response, Probl
     let document = platform.asset("/openapi.json", deadline).await;
     let document = document.map_err(|Unanswered| Problem::dependency("the asset openapi.json is missing", 5))?;
     Ok(response::document(200, "application/json", document).with("cache-control", "public, max-age=300"))
-}
-
-/// `GET /health`: this isolate is configured.
-pub(crate) async fn health<P: Platform>(_: &P) -> Result<Response, Problem> {
-    Ok(response::document(200, "application/json", br#"{"status":"ok"}"#.to_vec()))
 }

@@ -13,7 +13,7 @@
 //! 9. [`postgrest`]: one call of a database function, with the user's own token
 //! 10. [`response`], or [`error`]: what the client gets
 //!
-//! Beside the path: [`config`] (read once), [`platform`] (what the platform does for the Worker),
+//! Beside the path: [`readiness`], [`config`] (read once), [`platform`] (what the platform does for the Worker),
 //! [`json`] (strict), [`log`], [`cors`], [`documents`], and [`jobs`], which a schedule starts.
 //!
 //! Postgres Row Level Security is the boundary. The Worker raises the price of getting to it and is
@@ -38,6 +38,7 @@ mod log;
 pub mod pipeline;
 pub mod platform;
 mod postgrest;
+mod readiness;
 mod request;
 pub mod resources;
 pub mod response;

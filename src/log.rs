@@ -38,6 +38,9 @@ pub(crate) struct Trace {
     pub(crate) upstream_since: Option<Millis>,
     #[serde(skip)]
     level: Level,
+    /// Whether there is no line: of a probe that found all well.
+    #[serde(skip)]
+    pub(crate) quiet: bool,
 }
 
 impl Trace {
@@ -61,6 +64,7 @@ impl Trace {
             began: now,
             upstream_since: None,
             level: Level::Info,
+            quiet: false,
         }
     }
 
@@ -87,6 +91,9 @@ impl Trace {
 
     /// Writes the line.
     pub(crate) fn end(&mut self, status: u16, platform: &impl Platform) {
+        if self.quiet {
+            return;
+        }
         let now = platform.now();
         self.status = status;
         self.duration_ms = now.saturating_sub(self.began);

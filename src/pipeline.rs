@@ -15,8 +15,8 @@ use crate::limit;
 use crate::log::Trace;
 use crate::platform::{Bindings, BodyError, Header, Incoming, Level, Millis, Platform};
 use crate::request::Input;
-use crate::response::{Body, Response};
-use crate::router::{self, Guarded, Handler, Matched, Route};
+use crate::response::{self, Body, Response};
+use crate::router::{self, Guarded, Handler, Matched, Probe, Route};
 
 /// Most bytes that a request body may have.
 pub const BODY_MAX: usize = 256 * 1024;
@@ -114,12 +114,21 @@ async fn decide<R: Incoming, P: Platform>(
     platform: &P,
     trace: &mut Trace,
 ) -> Result<Response, Problem> {
-    // 1. Route: 404, 405, 400. The public documents need no proof.
+    // 1. Route: 404, 405, 400. Probes and the public document need no proof.
     let matched = router::resolve(&config.declaration, request.method(), request.target())?;
     trace.route = Some(matched.name());
     let Matched { route, path, .. } = matched;
     let Route { accepts, handler, .. } = route;
+    let address = limit::address_key(request.header(Header::ConnectingIp));
     let handler = match handler {
+        Handler::Probe(probe) => {
+            if probe == Probe::Ready {
+                limit::admit_user(&format!("ready {address}"), config.store_timeout, platform).await?;
+                config.readiness.check(&config.verifier, &config.database, &config.declaration, platform).await?;
+            }
+            trace.quiet = true;
+            return Ok(response::document(200, "application/json", br#"{"status":"ok"}"#.to_vec()));
+        }
         Handler::Public(handler) => return handler(platform).await,
         Handler::Guarded(handler) => handler,
     };
@@ -132,7 +141,6 @@ async fn decide<R: Incoming, P: Platform>(
     app_guard::require_headers(&config.apps, &head).inspect_err(|_| trace.guarded(&Finding::Incomplete))?;
 
     // 4. An address that is known to be over its limit: 429.
-    let address = limit::address_key(request.header(Header::ConnectingIp));
     config.addresses.admit(&address, platform.now())?;
 
     // A read ends when its client disconnects. A write runs to completion, and to its log line.

@@ -29,10 +29,21 @@ pub(crate) struct Route<P: Platform> {
 
 /// What a route does.
 pub(crate) enum Handler<P: Platform> {
+    /// A question of whoever operates or watches the Worker, who proves nothing.
+    Probe(Probe),
     /// The caller proves nothing.
     Public(for<'a> fn(&'a P) -> Answer<'a>),
     /// The caller proves something.
     Guarded(Guarded<P>),
+}
+
+/// What a probe asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Probe {
+    /// Whether this isolate is configured.
+    Health,
+    /// Whether Supabase can be worked with.
+    Ready,
 }
 
 /// What a guarded route does. The variant says what its caller must have proved.
@@ -45,6 +56,14 @@ pub(crate) enum Guarded<P: Platform> {
 
 /// A row of a table below.
 macro_rules! route {
+    ($method:ident $pattern:literal, Probe::$probe:ident) => {
+        Route {
+            method: stringify!($method),
+            pattern: $pattern,
+            accepts: Accepts::NOTHING,
+            handler: Handler::Probe(Probe::$probe),
+        }
+    };
     ($method:ident $pattern:literal, Public, $handler:path) => {
         Route {
             method: stringify!($method),
@@ -65,8 +84,9 @@ macro_rules! route {
 
 impl<P: Platform> Route<P> {
     /// The paths that are always there. Add a route of your own here.
-    const FIXED: [Self; 16] = [
-        route!(GET "/health", Public, documents::health),
+    const FIXED: [Self; 17] = [
+        route!(GET "/health", Probe::Health),
+        route!(GET "/ready", Probe::Ready),
         route!(GET "/openapi.json", Public, documents::openapi),
         route!(GET "/v1/me", User, NOTHING, me::read),
         route!(GET "/v1/orgs", User, LIST, orgs::list),

@@ -183,6 +183,22 @@ fn only_refusals_that_an_attacker_causes_count_against_the_address() {
 }
 
 #[test]
+fn readiness_is_asked_again_after_fifteen_seconds() {
+    let world = World::new();
+    world.will_reply(200, json!(true));
+    world.will_reply(200, json!(false));
+    world.will_reply(200, json!(true));
+    let pipeline = world.pipeline();
+    let start = world.now.get();
+    for (after, status) in [(0, 200), (14_999, 200), (15_000, 503), (29_999, 503), (30_000, 200)] {
+        world.now.set(start + after);
+        assert_eq!(get("/ready").send(&pipeline, &world).status, status, "{after}");
+    }
+    assert!(world.replies.borrow().is_empty());
+    assert_eq!(world.throttled.borrow()[0].1, "ready unknown");
+}
+
+#[test]
 fn every_request_counts_against_the_address_where_signatures_are_not_enforced() {
     for mode in ["report", "off"] {
         let guard = json!({"default": mode, "apps": {}}).to_string();

@@ -78,8 +78,8 @@ impl KeyCache {
         self.timeout.saturating_mul(2).saturating_add(4 * GRACE)
     }
 
-    /// Finds the key that a token names.
-    pub(super) async fn find(&self, kid: &str, platform: &impl Platform) -> Lookup {
+    /// Finds the key that a token names, or any key.
+    pub(super) async fn find(&self, kid: Option<&str>, platform: &impl Platform) -> Lookup {
         let seen = self.state.borrow().fetches;
         let patience = platform.now().saturating_add(self.timeout).saturating_add(2 * GRACE);
         loop {
@@ -122,10 +122,17 @@ impl KeyCache {
 }
 
 impl Cached {
-    fn step(&mut self, kid: &str, seen: u32, now: Millis, timeout: Millis) -> Next {
+    fn key(&self, kid: Option<&str>) -> Option<&Rc<PublicKey>> {
+        match kid {
+            Some(kid) => self.set.find(kid),
+            None => self.set.first(),
+        }
+    }
+
+    fn step(&mut self, kid: Option<&str>, seen: u32, now: Millis, timeout: Millis) -> Next {
         let age = self.fetched_at.map(|at| now.saturating_sub(at));
         let fresh = age.is_some_and(|age| age < FRESH);
-        let key = self.set.find(kid);
+        let key = self.key(kid);
         if let (true, Some(key)) = (fresh, key) {
             return Next::Done(Lookup::Found(Rc::clone(key)));
         }
@@ -145,8 +152,8 @@ impl Cached {
         if fetching {
             return Next::Wait;
         }
-        // The set was fetched while this request waited, and lacks the key.
-        if fresh && self.fetches != seen {
+        // The set was fetched while this request waited, and lacks the key. Or it has no key at all.
+        if fresh && (self.fetches != seen || kid.is_none()) {
             return Next::Done(Lookup::Unknown);
         }
         // The project may have added the key since the last fetch.
@@ -164,15 +171,15 @@ impl Cached {
 
     /// Stores the result of a fetch. Returns whether a set with keys became an empty one, which an
     /// operator should know of.
-    fn settle(&mut self, kid: &str, fetched: Option<KeySet>, now: Millis) -> bool {
+    fn settle(&mut self, kid: Option<&str>, fetched: Option<KeySet>, now: Millis) -> bool {
         self.fetching_until = 0;
         match fetched {
             Some(set) => {
                 let emptied = set.is_empty() && !self.set.is_empty();
-                if set.find(kid).is_none() {
+                self.set = set;
+                if kid.is_some() && self.key(kid).is_none() {
                     self.cool_until = now.saturating_add(COOL_DOWN);
                 }
-                self.set = set;
                 self.fetches = self.fetches.wrapping_add(1);
                 self.fetched_at = Some(now);
                 self.failed_until = 0;

@@ -66,6 +66,10 @@ impl KeySet {
         self.keys.is_empty()
     }
 
+    pub(super) fn first(&self) -> Option<&Rc<PublicKey>> {
+        self.keys.first()
+    }
+
     pub(crate) fn find(&self, kid: &str) -> Option<&Rc<PublicKey>> {
         self.keys.iter().find(|key| key.kid.as_deref() == Some(kid))
     }

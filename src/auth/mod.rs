@@ -100,6 +100,18 @@ impl Verifier {
         self.keys.longest()
     }
 
+    /// Whether there is a key that could verify a token.
+    pub(crate) async fn ready(&self, platform: &impl Platform) -> Result<(), Problem> {
+        match self.keys.find(None, platform).await {
+            Lookup::Found(_) => Ok(()),
+            Lookup::Unknown if self.secret.is_some() => Ok(()),
+            Lookup::Unknown => Err(Code::Internal.because("the key set has no usable key")),
+            Lookup::CoolingDown { retry_after } | Lookup::Unavailable { retry_after } => {
+                Err(Problem::dependency("no usable key of the key set", retry_after))
+            }
+        }
+    }
+
     /// The key that a token's header names, if that key is for the algorithm that it names.
     async fn key(&self, hint: &KeyHint, platform: &impl Platform) -> Result<SigningKey, Problem> {
         if hint.alg == Alg::Hs256 {
@@ -110,7 +122,7 @@ impl Verifier {
         }
         let kid = hint.kid.as_deref();
         let kid = kid.ok_or_else(|| Code::TokenInvalid.because("no kid"))?;
-        match self.keys.find(kid, platform).await {
+        match self.keys.find(Some(kid), platform).await {
             Lookup::Found(key) if key.alg() == hint.alg => Ok(SigningKey::Public(key)),
             Lookup::Found(_) => Err(Code::TokenInvalid.because("alg is not the key's")),
             Lookup::Unknown => Err(Code::TokenInvalid.because("unknown kid")),

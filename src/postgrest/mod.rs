@@ -15,19 +15,24 @@ use std::fmt::Write as _;
 use postgrest::{Builder, Postgrest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use crate::app_guard::{GuardedRequest, Nonce};
 use crate::auth::Session;
 use crate::error::{Code, Problem};
 use crate::json;
 use crate::platform::{Accept, Content, Millis, Platform, SendError, UpstreamRequest, UpstreamResponse};
-use crate::resources::Resource;
+use crate::resources::{Declaration, Resource};
 use crate::types::random_uuid;
 use edge_proof::Signer;
 pub(crate) use outcome::{Outcome, Row, State};
 
 /// Most bytes of an answer that is read whole. One row of 20 fields at their limits fits many times.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
+/// The version of schema `airlock` that this Worker works with.
+const SCHEMA_VERSION: u32 = 1;
+const READY: Function = Function::new("airlock_ready");
+
 const WHOLE: Accept = Accept::Whole { max: ANSWER_MAX };
 
 /// Most bytes that a list may declare.
@@ -90,6 +95,19 @@ impl Database {
     /// The database as nobody sees it, for one request of a known app.
     pub(crate) fn as_app<'a, P: Platform>(&'a self, _: &GuardedRequest, platform: &'a P) -> AppDatabase<'a, P> {
         AppDatabase { calls: self.calls(platform, None) }
+    }
+
+    /// Whether the database has the migrations that this Worker and its declaration need.
+    pub(crate) async fn ready<P: Platform>(&self, declaration: &Declaration, platform: &P) -> Result<(), Problem> {
+        let names: Vec<&str> = declaration.resources.iter().map(|resource| resource.name.as_str()).collect();
+        let arguments = json!({
+            "schema_version": SCHEMA_VERSION, "organizations": declaration.organizations, "resources": names
+        });
+        if self.calls(platform, None).read(READY, &arguments).await? {
+            Ok(())
+        } else {
+            Err(Code::Internal.because("the database lacks a migration of this Worker or of a declared resource"))
+        }
     }
 
     fn calls<'a, P: Platform>(&'a self, platform: &'a P, session: Option<&'a Session>) -> Calls<'a, P> {

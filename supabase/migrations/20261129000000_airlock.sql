@@ -362,6 +362,15 @@ begin
 end
 $$;
 
+-- Whether this database has all that a Worker needs. The number counts up with each change of this schema that a Worker
+-- has to know.
+create function public.airlock_ready(schema_version integer, organizations boolean, resources text[]) returns boolean
+language sql stable set search_path = '' as $$
+  select schema_version = 1
+    and (not organizations or to_regclass('airlock.organizations') is not null)
+    and resources <@ array(select name from airlock.resources)
+$$;
+
 -- The resource of this name, if the caller may look into this place: null is the caller's own rows.
 create function airlock.find_resource(resource text, org uuid) returns airlock.resources
 language plpgsql stable set search_path = '' as $$
@@ -970,6 +979,7 @@ as $$ select airlock.run_job(job_label, job_run, after_days, at_most) $$;
 revoke all on all functions in schema airlock from public;
 revoke all
   on function
+    public.airlock_ready(integer, boolean, text[]),
     public.airlock_list(text, uuid, text, text, timestamptz, uuid, integer),
     public.airlock_read(text, uuid, uuid),
     public.airlock_create(text, uuid, json, text, text),
@@ -1010,6 +1020,8 @@ grant execute
     airlock.row_of(airlock.resources, uuid, uuid, text),
     airlock.outcome(text, json)
   to authenticated;
-grant execute on function public.airlock_published(text, uuid), airlock.is_published(text, uuid) to anon;
+grant execute
+  on function public.airlock_ready(integer, boolean, text[]), public.airlock_published(text, uuid), airlock.is_published(text, uuid)
+  to anon;
 grant execute on function public.airlock_run_job(text, uuid, integer, integer), airlock.run_job(text, uuid, integer, integer)
   to service_role;

@@ -32,7 +32,8 @@ const USER = { ...VERIFIED, user_id: SUB };
 const body = JSON.stringify({ title: TITLE, body: BODY });
 
 const REQUESTS: [method: string, target: string, sent: Sent, line: Record<string, unknown>][] = [
-  ["GET", "/health", { signed: null }, { ...NOBODY, route: "GET /health", status: 200, code: null, guard: null }],
+  ["GET", "/openapi.json", { signed: null }, { ...NOBODY, route: "GET /openapi.json", status: 200, code: null, guard: null }],
+  ["GET", "/health?a/b", { signed: null }, { ...NOBODY, route: null, status: 400, code: "malformed_request" }],
   ["GET", `/v1/${TITLE.replaceAll(" ", "-")}`, { signed: null }, { ...NOBODY, route: null, status: 404, code: "not_found" }],
   ["GET", "/v1/notes?cursor=private&limit=1", { token, signed: null }, { ...NOBODY, route: "GET /v1/notes", status: 401, code: "app_guard_rejected", guard: "incomplete" }],
   ["GET", "/v1/me", { token, signed: { appId: "other" } }, { ...NOBODY, status: 401, guard: "unknown_app" }],

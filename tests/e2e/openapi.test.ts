@@ -81,6 +81,7 @@ test("every schema compiles, and every example is valid", () => {
 test("every operation succeeds as documented", async () => {
   const nobody = documentedCaller();
   await nobody("GET", "/health");
+  await nobody("GET", "/ready");
   await nobody("GET", "/openapi.json");
 
   const alice = documentedCaller(stack.alice.token);

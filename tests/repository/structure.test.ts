@@ -15,6 +15,7 @@ const ORDER = [
   "documents",
   "jobs",
   "config",
+  "readiness",
   "limit",
   "log",
   "postgrest",
