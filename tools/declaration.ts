@@ -66,7 +66,11 @@ export function toJson(toml: string, name = "airlock.toml"): string {
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     const [what = ""] = error.message.replace(/^Invalid TOML document: /, "").split("\n");
-    throw new Failure(`${name}, line ${error.line}: ${what}.`);
+    const mend: Record<string, string> = {
+      "invalid value": '; text needs double quotes, such as title = "text(1..200)"',
+      "trying to redefine an already defined table or value": "; remove this line, or the one before that has its name",
+    };
+    throw new Failure(`${name}, line ${error.line}: ${what}${mend[what] ?? ""}.`);
   }
 }
 

@@ -111,8 +111,11 @@ function watchSources(): void {
   watch(root, (_, name) => {
     if (name === "airlock.toml") changed();
   });
+  let said: NodeJS.Timeout | undefined;
   watch(join(root, "supabase", "migrations"), () => {
-    console.error("airlock: supabase/migrations has changed. Start `npm run dev` again to apply it.");
+    clearTimeout(said);
+    // Writing one file is several events.
+    said = setTimeout(() => console.error("airlock: supabase/migrations has changed. Start `npm run dev` again to apply it."), 200);
   });
 }
 

@@ -71,35 +71,60 @@ const OWNER = ["--owner", "user"];
 const REFUSED: [string[], RegExp][] = [
   [[], /needs a name/],
   [["tags"], /at least one field/],
-  [["tags", "label:text(1..50)"], /--owner/],
-  [["tags", "label:text(1..50)", "--owner", "me"], /owner/],
-  [["tags", "label:text(1..50)", "--owner"], /owner/],
-  [["tags", "label:text(1..50)", "--colour", "red", ...OWNER], /--colour/],
+  [["label:text(1..50)", "tags", ...OWNER], /comes before the fields/],
+  [["tags; drop table x", "label:text(1..50)", ...OWNER], /not a name/],
+  [["tags", "label:text(1..50)"], /Add --owner/],
+  [["tags", "label:text(1..50)", "--owner", "me"], /owner: must be "user", "org" or "both"/],
+  [["tags", "label:text(1..50)", "--owner"], /--owner.*missing/],
+  [["tags", "label:text(1..50)", "--owner", "--search", "label"], /--owner.*ambiguous/],
+  [["tags", "label:text(1..50)", "--owner", "user", "--owner", "org"], /--owner is given twice/],
+  [["tags", "label:text(1..50)", "--colour", "red", ...OWNER], /--colour'\.\n/],
+  [["tags", "label:text(1..50)", "--help"], /--help'\.\nnpm run new-resource/],
   [["notes", "label:text(1..50)", ...OWNER], /already/],
   [["my-tags", "label:text(1..50)", ...OWNER], /my-tags/],
   [["Tags", "label:text(1..50)", ...OWNER], /Tags/],
   [["1tags", "label:text(1..50)", ...OWNER], /1tags/],
   [["t".repeat(41), "label:text(1..50)", ...OWNER], /40/],
-  [["select", "label:text(1..50)", ...OWNER], /select/],
-  [["me", "label:text(1..50)", ...OWNER], /me/],
-  [["orgs", "label:text(1..50)", ...OWNER], /orgs/],
-  [["public", "label:text(1..50)", ...OWNER], /public/],
-  [["airlock_x", "label:text(1..50)", ...OWNER], /airlock/],
+  [["select", "label:text(1..50)", ...OWNER], /reserved word/],
+  [["me", "label:text(1..50)", ...OWNER], /me is reserved/],
+  [["orgs", "label:text(1..50)", ...OWNER], /orgs is reserved/],
+  [["public", "label:text(1..50)", ...OWNER], /public is reserved/],
+  [["airlock_x", "label:text(1..50)", ...OWNER], /airlock_x is reserved/],
   [["tags", "label", ...OWNER], /NAME:KIND/],
   [["tags", "label:", ...OWNER], /label/],
   [["tags", ":text(1..50)", ...OWNER], /NAME:KIND/],
   [["tags", "a b:text(1..50)", ...OWNER], /NAME:KIND/],
   [["tags", "Label:text(1..50)", ...OWNER], /Label/],
-  [["tags", "user:text(1..50)", ...OWNER], /user/],
-  [["tags", "id:uuid", ...OWNER], /id/],
+  [["tags", "user:text(1..50)", ...OWNER], /reserved word/],
+  [["tags", "id:uuid", ...OWNER], /column of every table/],
   [["tags", "version:integer(1..2)", ...OWNER], /version/],
   [["tags", "xmin:integer(1..2)", ...OWNER], /xmin/],
-  [["tags", "label:text(1..50)", "label:text(1..60)", ...OWNER], /label/],
+  [["tags", "label:text(1..50)", "label:text(1..60)", ...OWNER], /label is given twice/],
   [["tags", "label:string(1..50)", ...OWNER], /string/],
   [["tags", "label:text", ...OWNER], /label/],
   [["tags", "label:text(50..1)", ...OWNER], /label/],
   [["tags", "label:text(1..50", ...OWNER], /label/],
+  [["tags", "label:varchar(50)", ...OWNER], /the kinds are text, /],
+  [["tags", "label:text(50)", ...OWNER], /both limits/],
+  [["tags", "label:text(1,50)", ...OWNER], /both limits/],
+  [["tags", "label=text(1..50)", ...OWNER], /NAME:KIND/],
+  [["tags", "label:text(1..50), color:date", ...OWNER], /after the kind write/],
+  [["tags", "label:text(1..5)=longer", ...OWNER], /1 to 5 characters/],
+  [["tags", "label:text(1..5)='a", ...OWNER], /label/],
   [["tags", "rank:integer(0..9007199254740992)", ...OWNER], /rank/],
+  [["tags", "rank:integer", ...OWNER], /both limits/],
+  [["tags", "rank:integer(0..1.5)", ...OWNER], /whole/],
+  [["tags", "rank:integer(0..9)=10", ...OWNER], /from 0 to 9/],
+  [["tags", "rank:integer(0..9)=ten", ...OWNER], /default ten/],
+  [["tags", "score:number(5..1)", ...OWNER], /lower one first/],
+  [["tags", "done:boolean(1)", ...OWNER], /write boolean/],
+  [["tags", "device:uuid=5", ...OWNER], /UUID/],
+  [["tags", "color:one_of()", ...OWNER], /color/],
+  [["tags", "color:one_of(light blue)", ...OWNER], /single quotes/],
+  [["tags", "labels:texts(5)", ...OWNER], /items and a length/],
+  [["tags", "labels:texts(2,5)=[1]", ...OWNER], /labels/],
+  [["tags", "extra:json", ...OWNER], /size in bytes/],
+  [["tags", "extra:json(100)=[]", ...OWNER], /an object/],
   [["tags", "color:one_of(red,red)", ...OWNER], /color/],
   [["tags", "color:one_of(red,green)=blue", ...OWNER], /color/],
   [["tags", "label:text(1..50)=", ...OWNER], /label/],
@@ -110,7 +135,10 @@ const REFUSED: [string[], RegExp][] = [
   [["tags", "parent:ref(tags)", ...OWNER], /tags/],
   [["tags", "list:ref(lists)", "--owner", "org"], /lists/],
   [["tags", "label:text(1..50)", "--search", "colour", ...OWNER], /colour/],
-  [["tags", "done:boolean", "--search", "done", ...OWNER], /done/],
+  [["tags", "done:boolean", "--search", "done", ...OWNER], /done is not a text/],
+  [["tags", "label:text(1..50)", "--search", "label,label", ...OWNER], /label twice/],
+  [["tags", "a:text(1..50)", "b:text(1..50)", "--search", "a", "--search", "b", ...OWNER], /--search a,b/],
+  [["tags", "label:text(1..50)", "--search", ...OWNER], /--search/],
   [["tags", "label:text(1..50)", "--search", "", ...OWNER], /search/],
 ];
 for (const [args, sentence] of REFUSED) {
@@ -119,13 +147,25 @@ for (const [args, sentence] of REFUSED) {
   });
 }
 
+test("new-resource says where the -- belongs that npm needs", async () => {
+  // What npm sets for `npm run new-resource tags "label:text(1..50)" --owner user`.
+  process.env["npm_config_owner"] = "true";
+  try {
+    await assert.rejects(planResource(NOTES, ["tags", "label:text(1..50)", "user"]), /Write -- after "npm run new-resource"/);
+  } finally {
+    delete process.env["npm_config_owner"];
+  }
+});
+
 const FIELDS_REFUSED: [string[], RegExp][] = [
   [[], /one resource and one field/],
   [["notes"], /one resource and one field/],
   [["notes", "a:date?", "b:date?"], /one resource and one field/],
   [["tags", "due:date?"], /tags/],
+  [["notes", "due:date?", "--owner", "user"], /one resource and one field/],
   [["notes", "due:date"], /\? or a default/],
-  [["notes", "title:date?"], /title/],
+  [["notes", "title:date?"], /title already/],
+  [["notes", "version:integer(1..2)?"], /column of every table/],
   [["notes", "due"], /NAME:KIND/],
   [["notes", "due:date=2026-02-30"], /due/],
   [["notes", "list:ref(things)?"], /things/],
@@ -135,6 +175,19 @@ for (const [args, sentence] of FIELDS_REFUSED) {
     await assert.rejects(planField(NOTES, args), (error) => error instanceof Failure && sentence.test(error.message));
   });
 }
+
+test("an airlock.toml that is no TOML is refused with its line and the mend", async () => {
+  const broken: [string, RegExp][] = [
+    [`${NOTES}due = date\n`, /^Error: airlock\.toml, line 11: .*double quotes/],
+    [`${NOTES}label = "date?"\n`, /^Error: airlock\.toml, line 11: .*remove this line/],
+    [`${NOTES}[resources.notes]\n`, /^Error: airlock\.toml, line 11: .*remove this line/],
+    [`${NOTES}due = "date?\n`, /^Error: airlock\.toml, line 11: \w/],
+  ];
+  for (const [toml, sentence] of broken) {
+    await assert.rejects(planResource(toml, ["tags", "due:date?", ...OWNER]), sentence);
+    await assert.rejects(planField(toml, ["notes", "due:date?"]), sentence);
+  }
+});
 
 test("a declaration in another form is left to its author", async () => {
   const inline = `resources = { notes = { owner = "user", fields = { title = "text(1..9)" } } }\n`;
@@ -197,5 +250,5 @@ test("what the checker or Postgres refuses leaves nothing written", async () => 
   await writeFile(join(project, "airlock.toml"), "");
   const taken = await command("new-resource", ["tags", "label:text(1..50)", "--owner", "user"]);
   assert.deepEqual([taken.code, await written()], [1, ["", before[1]]]);
-  assert.match(taken.output, /^airlock: .*"tags" already exists.* Nothing was written\.\n$/);
+  assert.match(taken.output, /^airlock: .*"tags" already exists.* Nothing was written\.$/m);
 });

@@ -18,16 +18,12 @@ export interface Plan {
 
 const RESOURCE_USAGE = `npm run new-resource -- NAME FIELD... --owner user|org|both [--search FIELDS]
   such as: npm run new-resource -- tags "label:text(1..50)" "color:one_of(red,green)=red" "due:date?" --owner user --search label`;
-const FIELD_USAGE = `npm run new-field -- RESOURCE FIELD, such as: npm run new-field -- notes "color:one_of(red,green)=red"`;
+const FIELD_USAGE = `npm run new-field -- RESOURCE FIELD
+  such as: npm run new-field -- notes "color:one_of(red,green)=red"`;
 
 /** A new resource of these command line arguments, at the end of this airlock.toml. */
 export async function planResource(toml: string, args: string[]): Promise<Plan> {
-  const { values, positionals } = parsed(args);
-  const [name = "", ...fields] = positionals;
-  // Other forms of names are refused by the checker of declarations.
-  if (!/^\w+$/.test(name)) throw new Failure(`${name === "" ? "The new table needs a name" : `${name} is not a name`}: ${RESOURCE_USAGE}`);
-  if (fields.length === 0) throw new Failure(`${name} needs at least one field: ${RESOURCE_USAGE}`);
-  if (values.owner === undefined) throw new Failure(`Whose rows are they? Add --owner user, --owner org or --owner both: ${RESOURCE_USAGE}`);
+  const { name, fields, owner, search } = parsed(args);
   if ((await declarationOf(toml)).resources.some((resource) => resource.name === name)) {
     throw new Failure(`airlock.toml has the resource ${name} already. Add a field to it with \`npm run new-field\`, or choose another name.`);
   }
@@ -35,11 +31,10 @@ export async function planResource(toml: string, args: string[]): Promise<Plan> 
   const declared = fields.map(fieldOf);
   const repeated = declared.find((field, n) => declared.findIndex((other) => other.name === field.name) < n);
   if (repeated) throw new Failure(`The field ${repeated.name} is given twice; leave one out.`);
-  const search = values.search?.split(",").map((field) => tomlString(field.trim()));
   const lines = [
     `[resources.${name}]`,
-    `owner = ${tomlString(values.owner)}`,
-    ...(search ? [`search = [${search.join(", ")}]`] : []),
+    `owner = ${tomlString(owner)}`,
+    ...(search ? [`search = [${search.map(tomlString).join(", ")}]`] : []),
     `[resources.${name}.fields]`,
     ...declared.map(({ line }) => line),
   ].join("\n");
@@ -52,7 +47,7 @@ export async function planResource(toml: string, args: string[]): Promise<Plan> 
 /** A new field of these command line arguments, in this airlock.toml. */
 export async function planField(toml: string, args: string[]): Promise<Plan> {
   const [name = "", argument = "", ...rest] = args;
-  if (argument === "" || rest.length > 0) throw new Failure(`The command takes one resource and one field: ${FIELD_USAGE}`);
+  if (argument === "" || rest.length > 0) throw new Failure(`The command takes one resource and one field.\n${FIELD_USAGE}`);
   const { resources } = await declarationOf(toml);
   const before = resources.find((resource) => resource.name === name);
   if (!before) {
@@ -73,12 +68,42 @@ export async function planField(toml: string, args: string[]): Promise<Plan> {
   return { toml: extended, lines: line, name: `${name}_${field.name}`, migration: fieldMigration(after, field) };
 }
 
-function parsed(args: string[]) {
-  try {
-    return parseArgs({ args, options: { owner: { type: "string" }, search: { type: "string" } }, allowPositionals: true });
-  } catch (error) {
-    throw new Failure(`${(error as Error).message}: ${RESOURCE_USAGE}`);
-  }
+interface Arguments {
+  name: string;
+  fields: string[];
+  owner: string;
+  search?: string[];
+}
+
+function parsed(args: string[]): Arguments {
+  const refuse = (sentence: string): never => {
+    throw new Failure(`${sentence}\n${RESOURCE_USAGE}`);
+  };
+  // npm keeps an option that has no -- in front of it, and passes its value on as if it were a field.
+  const kept = ["owner", "search"].find((option) => process.env[`npm_config_${option}`] !== undefined);
+  if (kept) return refuse(`npm took --${kept} for an option of its own. Write -- after "npm run new-resource".`);
+
+  const { values, positionals } = (() => {
+    try {
+      const option = { type: "string", multiple: true } as const;
+      return parseArgs({ args, options: { owner: option, search: option }, allowPositionals: true });
+    } catch (error) {
+      // What follows the first sentence is about options in general.
+      const [sentence = ""] = (error as Error).message.split(/\.\s/);
+      return refuse(sentence.replace(/\.?$/, "."));
+    }
+  })();
+  const [name = "", ...fields] = positionals;
+  if (name === "") return refuse("The new table needs a name.");
+  // Other forms of names are refused by the checker of declarations.
+  if (!/^\w+$/.test(name)) return refuse(`${name} is not a name. A name has a-z, 0-9 and _, and comes before the fields.`);
+  if (fields.length === 0) return refuse(`${name} needs at least one field.`);
+  const [owner, ...owners] = values.owner ?? [];
+  if (owner === undefined) return refuse("Whose rows are they? Add --owner user, --owner org or --owner both.");
+  if (owners.length > 0) return refuse("--owner is given twice; leave one out. Rows of users and of organisations: --owner both.");
+  const [search, ...searches] = values.search ?? [];
+  if (searches.length > 0) return refuse(`--search is given twice. Name all fields in one: --search ${[search, ...searches].join(",")}.`);
+  return { name, fields, owner, ...(search !== undefined && { search: search.split(",").map((field) => field.trim()) }) };
 }
 
 const declarationOf = (toml: string): Promise<Declaration> => check(toJson(toml));

@@ -18,6 +18,7 @@ export async function write(plan: (toml: string, args: string[]) => Promise<Plan
   // The checker of declarations is in the Worker's module.
   await buildModule();
   const { toml, lines, name, migration } = await plan(await readFile(declarationFile, "utf8"), process.argv.slice(2));
+  console.error("airlock: trying the migration on a temporary database");
   await tryMigration(migration);
 
   const file = join(MIGRATIONS, `${nextVersion()}_${name}.sql`);
@@ -31,7 +32,7 @@ export async function write(plan: (toml: string, args: string[]) => Promise<Plan
   console.log(`airlock.toml has new lines:\n\n${lines.replace(/^/gm, "    ")}\n\n${relative(root, file)} is new.\n`);
   const generate = join(root, "tools", "generate.ts");
   if (existsSync(generate)) await run("node", ["--import", join(root, "tools", "setup", "preload.ts"), generate], { stdio: "inherit" });
-  console.log(`\n${review} Then: npm test, npm run dev.`);
+  console.log(`\n${review} Then start \`npm run dev\` (again, if it runs), which applies the migration, and run \`npm test\`.`);
 }
 
 /** Runs the migration on a temporary database that has all others. */
