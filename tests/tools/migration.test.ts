@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test, type TestContext } from "node:test";
 
@@ -186,3 +186,45 @@ test("a field that is added later is as one that was there from the start", asyn
     }
   }
 });
+
+test("the table by hand of docs/resources.md is one that the generator makes", async () => {
+  const label: Field = { name: "label", kind: "text", min: 1, max: 50, nullable: false };
+  const byHand = await tried([await documented("create table")], catalog("tags"));
+  assert.deepEqual(byHand, await tried([migration(resource("tags", [label]))], catalog("tags")));
+  assert.ok((byHand?.length ?? 0) > 20);
+});
+
+test("the field by hand of docs/resources.md is one that the generator makes, and required", { skip: !organizations }, async () => {
+  const title: Field = { name: "title", kind: "text", min: 1, max: 200, nullable: false };
+  const body: Field = { name: "body", kind: "verbatim", min: 0, max: 20_000, nullable: false, default: "" };
+  const rank: Field = { name: "rank", kind: "integer", min: 0, max: 1000, nullable: false };
+  const served = { owner: "both", search: ["title", "body"], publish: ["title", "body"] } as const satisfies Partial<Resource>;
+  const more = { ...served, search: [...served.search], publish: [...served.publish] };
+  const before = ["drop table if exists public.notes cascade", migration(resource("notes", [title, body], more))];
+  const byHand = await tried([...before, await documented("add column rank")], catalog("notes"));
+  const generated = [...before, fieldMigration(resource("notes", [title, body, rank], more), rank)];
+  assert.deepEqual(byHand, await tried(generated, catalog("notes")));
+});
+
+/** The SQL of docs/resources.md with these words. */
+async function documented(words: string): Promise<string> {
+  const blocks = [...(await readFile(join(root, "docs", "resources.md"), "utf8")).matchAll(/```sql\n(.*?)```/gs)].map(([, sql = ""]) => sql);
+  const [block, ...others] = blocks.filter((sql) => sql.includes(words));
+  assert.ok(block !== undefined && block.includes("airlock.serve") && others.length === 0, words);
+  return block;
+}
+
+/** All that the catalog says of a table, and how it is served. */
+const catalog = (table: string) => (sql: (text: string) => Promise<Record<string, unknown>[]>) =>
+  sql(`
+    select 'table' as what, format('%s %s %s', relrowsecurity, relforcerowsecurity, relacl) as says
+      from pg_class where oid = 'public.${table}'::regclass
+    union all select 'column', format('%s %s %s %s %s %s', attname, atttypid::regtype, attnotnull, attstattarget, attacl, pg_get_expr(adbin, adrelid))
+      from pg_attribute left join pg_attrdef on adrelid = attrelid and adnum = attnum
+      where attrelid = 'public.${table}'::regclass and attnum > 0
+    union all select 'constraint', format('%s %s', conname, pg_get_constraintdef(oid)) from pg_constraint where conrelid = 'public.${table}'::regclass
+    union all select 'index', pg_get_indexdef(indexrelid) from pg_index where indrelid = 'public.${table}'::regclass
+    union all select 'trigger', pg_get_triggerdef(oid) from pg_trigger where tgrelid = 'public.${table}'::regclass and not tgisinternal
+    union all select 'policy', to_jsonb(policy)::text from pg_policies policy where tablename = '${table}'
+    union all select 'resource', to_jsonb(served)::text from airlock.resources served where name = '${table}'
+    order by 1, 2`);
