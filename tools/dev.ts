@@ -15,7 +15,7 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
 import { buildDeclaration, checkedDeclaration } from "./declaration.ts";
-import { Failure, root } from "./setup/shell.ts";
+import { Failure, refuseKept, root } from "./setup/shell.ts";
 import { build, outputs } from "./setup/worker.ts";
 import { devVars, number, overrides, places, required, type Vars } from "./stack/vars.ts";
 import { requireFreePort, startWorker, type Worker } from "./stack/worker.ts";
@@ -158,6 +158,7 @@ async function stop(): Promise<void> {
 }
 
 function parseOptions(): { fresh: boolean } {
+  refuseKept("dev", "fresh");
   try {
     return parseArgs({ options: { fresh: { type: "boolean", default: false } } }).values;
   } catch (error) {

@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { clientTypes } from "./client-types.ts";
 import { checkedDeclaration, update } from "./declaration.ts";
 import { generated } from "./setup/generated.ts";
-import { Failure, root } from "./setup/shell.ts";
+import { Failure, refuseKept, root } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 
 const USAGE = "npm run generate [-- --out FILE.ts]";
@@ -32,6 +32,7 @@ async function write(name: string, path: string, text: string): Promise<void> {
 }
 
 function parse(): string | undefined {
+  refuseKept("generate", "out");
   try {
     const { values } = parseArgs({ options: { out: { type: "string" } } });
     if (values.out !== undefined && !values.out.endsWith(".ts")) throw new Error("--out needs the name of a .ts file.");

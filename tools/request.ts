@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { createClient } from "@supabase/supabase-js";
 
 import { AirlockNetworkError, createAirlock } from "../client/src/index.ts";
-import { Failure } from "./setup/shell.ts";
+import { Failure, refuseKept } from "./setup/shell.ts";
 import { devApp, devVars, overrides, places, required } from "./stack/vars.ts";
 
 const USAGE = "npm run request -- METHOD PATH [JSON] [--as alice|bob] [--no-token] [--header 'Name: value']...";
@@ -23,6 +23,8 @@ const airlock = createAirlock({
   getToken: async () => null,
 });
 const headers = Object.fromEntries(header);
+// npm keeps a --no-token that has no -- in front of it, without a trace.
+console.error(`airlock: ${method} ${target} as ${as ?? "nobody"}`);
 const response = await airlock
   .request(method, target, { token: as ? await signIn(as) : null, headers, ...(body !== undefined && { body }) })
   .catch((error: unknown) => {
@@ -38,6 +40,7 @@ function parse() {
   const fail = (why: string): never => {
     throw new Failure(`${why}\n${USAGE}`);
   };
+  refuseKept("request", "header");
   const parsed = (() => {
     try {
       return parseArgs({
@@ -55,7 +58,9 @@ function parse() {
   const [given, target, body, ...rest] = parsed.positionals;
   const method = given?.toUpperCase();
   if (!method || !target?.startsWith("/") || rest.length > 0) return fail("A request is a METHOD and a PATH that begins with /, and JSON where it has a body.");
-  if (body !== undefined && ["GET", "HEAD"].includes(method)) return fail(`${method} has no body. (Is the -- after "npm run request" missing?)`);
+  // Without the --, npm passes on "bob" of "--as bob".
+  const unexpected = body !== undefined && (["GET", "HEAD"].includes(method) ? `${method} has no body.` : ["alice", "bob"].includes(body) && `${body} is not JSON.`);
+  if (unexpected) return fail(`${unexpected} (Is the -- after "npm run request" missing?)`);
   const as = parsed.values["no-token"] ? undefined : parsed.values.as.replace(/@example\.com$/, "");
   if (as !== undefined && !["alice", "bob"].includes(as)) return fail("The demo users are alice and bob.");
   const header = parsed.values.header.map((line): [string, string] => {

@@ -3,7 +3,7 @@
 import { isDeepStrictEqual, parseArgs } from "node:util";
 
 import { check, toJson, type Declaration } from "../declaration.ts";
-import { Failure } from "../setup/shell.ts";
+import { Failure, refuseKept } from "../setup/shell.ts";
 import { fieldMigration, migration } from "./migration.ts";
 
 export interface Plan {
@@ -79,10 +79,7 @@ function parsed(args: string[]): Arguments {
   const refuse = (sentence: string): never => {
     throw new Failure(`${sentence}\n${RESOURCE_USAGE}`);
   };
-  // npm keeps an option that has no -- in front of it, and passes its value on as if it were a field.
-  const kept = ["owner", "search"].find((option) => process.env[`npm_config_${option}`] !== undefined);
-  if (kept) return refuse(`npm took --${kept} for an option of its own. Write -- after "npm run new-resource".`);
-
+  refuseKept("new-resource", "owner", "search");
   const { values, positionals } = (() => {
     try {
       const option = { type: "string", multiple: true } as const;

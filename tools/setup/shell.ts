@@ -29,6 +29,12 @@ export function ask(command: string, args: string[], env = process.env): Promise
   return run(command, args, { env, stdio: ["ignore", "pipe", "ignore"] }).catch(() => undefined);
 }
 
+/** Refuses options that npm kept: without a -- in front of them it passes on at most their values. */
+export function refuseKept(task: string, ...options: string[]): void {
+  const kept = options.find((option) => process.env[`npm_config_${option}`] !== undefined);
+  if (kept) throw new Failure(`npm took --${kept} for an option of its own. Write -- after "npm run ${task}".`);
+}
+
 /** Announces a step that takes long, runs it, says how long it took. */
 export async function step<T>(title: string, estimate: string, work: () => Promise<T>): Promise<T> {
   console.error(`airlock: ${title} (once, ${estimate})`);
