@@ -29,7 +29,7 @@ before(async () => {
 after(() => supabase?.stop());
 beforeEach(() => supabase.sql("delete from public.things"));
 
-/** A function for these tests: its argument names the answer or the error. */
+/** A function for these tests, whose argument names the answer or the error, and a table without a required column. */
 const PROBE = `
   create function public.probe(what text) returns json language plpgsql as $$
   begin
@@ -46,11 +46,21 @@ const PROBE = `
       when 'write' then
         insert into public.things (label) values ('written');
         raise sqlstate 'PT409' using message = 'airlock_request_replayed';
+      when 'slow' then
+        insert into public.things (label) values ('slow');
+        perform pg_sleep(0.3);
+        return to_json(current_setting('statement_timeout'));
+      when 'reset' then
+        reset role;
+        return to_json(concat_ws(' ', session_user, current_user, current_setting('is_superuser')));
     end case;
   end
   $$;
   revoke execute on function public.probe(text) from public;
-  grant execute on function public.probe(text) to authenticated`;
+  grant execute on function public.probe(text) to authenticated;
+
+  create table public.defaults (id integer generated always as identity primary key, name text default 'none');
+  grant select, insert (name) on public.defaults to authenticated`;
 
 interface Thing {
   id: string;
@@ -176,10 +186,33 @@ test("a user neither sees nor changes nor deletes another's row", async () => {
   assert.deepEqual(await stored(thing.id), before);
 });
 
-test("a PATCH without a filter changes the caller's rows alone", async () => {
+test("PATCH and DELETE without a filter are refused, as pg-safeupdate does", async () => {
+  const thing = await create(alice, { label: "of alice" });
+  const before = await stored(thing.id);
+  for (const [method, path, json] of [
+    ["PATCH", "/things", { label: "all" }],
+    ["PATCH", "/things?select=id&limit=1&order=id", { label: "all" }],
+    ["PATCH", "/things?select=id,parent(id)", { label: "all" }],
+    ["PATCH", "/things?columns=label", { label: "all" }],
+    ["DELETE", "/things", undefined],
+    ["DELETE", "/things?select=id", undefined],
+  ] as const) {
+    const response = await fetch(`${supabase.url}/rest/v1${path}`, {
+      method,
+      headers: { apikey: publishableKey, authorization: `Bearer ${alice.token}`, "content-type": "application/json" },
+      body: json ? JSON.stringify(json) : null,
+    });
+    const message = `${method === "PATCH" ? "UPDATE" : "DELETE"} requires a WHERE clause`;
+    assert.deepEqual([response.status, await response.json()], [400, { code: "21000", details: null, hint: null, message }], path);
+  }
+  assert.deepEqual(await stored(thing.id), before);
+  assert.deepEqual(await request("PATCH", "/things", { as: alice, json: {} }), { status: 200, rows: [] }, "it updates nothing");
+});
+
+test("a PATCH of all rows changes the caller's rows alone", async () => {
   const thing = await create(alice, { label: "of alice" });
   const own = [await create(bob, { label: "1" }), await create(bob, { label: "2" })];
-  const { rows } = await request("PATCH", "/things", { as: bob, json: { label: "all" } });
+  const { rows } = await request("PATCH", "/things?id=not.is.null", { as: bob, json: { label: "all" } });
   assert.deepEqual(rows.map(({ id }) => id).sort(), own.map(({ id }) => id).sort());
   assert.equal((await stored(thing.id)).label, "of alice");
 });
@@ -230,7 +263,7 @@ test("nobody chooses owner, version or times of a row", async () => {
 
 test("DELETE is denied to the owner and to anon", async () => {
   const thing = await create(alice, { label: "thing" });
-  for (const path of ["/things", `/things?id=eq.${thing.id}`]) {
+  for (const path of ["/things?id=not.is.null", `/things?id=eq.${thing.id}`]) {
     const owner = await request("DELETE", path, { as: alice });
     assert.deepEqual([owner.status, owner.code], [403, "42501"]);
     const anon = await request("DELETE", path);
@@ -263,10 +296,96 @@ test("anon reads published columns and nothing else", async () => {
 test("service_role has no grant, and a token names no other role", async () => {
   const service = await request("GET", "/things", { as: token({ role: "service_role" }) });
   assert.deepEqual([service.status, service.code], [403, "42501"]);
-  for (const role of ["postgres", "pg_read_all_data", "AUTHENTICATED", "", null, ["authenticated"]]) {
-    const { status } = await request("GET", "/things", { as: token({ sub: alice.id, role }) });
-    assert.equal(status, 401, String(role));
+  for (const role of ["AUTHENTICATED", "", null, ["authenticated"], "nobody"]) {
+    const { status, code } = await request("GET", "/things", { as: token({ sub: alice.id, role }) });
+    assert.deepEqual([status, code], [401, "22023"], String(role));
   }
+  for (const role of ["postgres", "pg_read_all_data", "authenticator", "none"]) {
+    const { status, code } = await request("GET", "/things", { as: token({ sub: alice.id, role }) });
+    assert.deepEqual([status, code], [403, "42501"], role);
+  }
+});
+
+test("a role of the project's own is the caller's, once it is granted to authenticator", async () => {
+  await supabase.sql("create role auditor; grant usage on schema public to auditor; grant select on public.things to auditor");
+  const as = token({ sub: alice.id, role: "auditor" });
+  assert.deepEqual((({ status, code }) => [status, code])(await request("GET", "/things", { as })), [403, "42501"]);
+  await supabase.sql("grant auditor to authenticator");
+  try {
+    assert.deepEqual(await request("GET", "/things", { as }), { status: 200, rows: [] });
+  } finally {
+    await supabase.sql("drop owned by auditor; drop role auditor");
+  }
+});
+
+test("a function that resets its role is authenticator, never a superuser", async () => {
+  const { status, text } = await call("probe", { what: "reset" }, { as: alice });
+  assert.deepEqual([status, JSON.parse(text)], [200, "authenticator authenticator off"]);
+  const [row] = await supabase.sql("select concat_ws(' ', session_user, current_user, current_setting('is_superuser')) as who");
+  assert.equal(row?.["who"], "postgres postgres on", "the database's owner is not concerned");
+});
+
+test("a statement longer than its role's statement_timeout is 57014", async () => {
+  const defaults = await supabase.sql("select rolname, setting from pg_roles, unnest(rolconfig) as setting where setting like 'statement_timeout=%' order by 1");
+  assert.deepEqual(defaults.map(({ rolname, setting }) => `${rolname} ${setting}`), [
+    "anon statement_timeout=3s",
+    "authenticated statement_timeout=8s",
+    "authenticator statement_timeout=8s",
+  ]);
+  await supabase.sql("alter role authenticated set statement_timeout = '250ms'");
+  try {
+    const { status, text } = await call("probe", { what: "slow" }, { as: alice });
+    assert.deepEqual([status, JSON.parse(text)], [500, { code: "57014", details: null, hint: null, message: "canceling statement due to statement timeout" }]);
+    assert.deepEqual(await supabase.sql("select id from public.things"), []);
+    for (const [timeout, seen] of [["60000", "1min"], ["0", "0"]]) {
+      await supabase.sql(`alter role authenticated set statement_timeout = ${timeout}`);
+      assert.deepEqual(JSON.parse((await call("probe", { what: "slow" }, { as: alice })).text), seen);
+    }
+  } finally {
+    await supabase.sql("alter role authenticated set statement_timeout = '8s'");
+  }
+});
+
+test("times have microseconds", async () => {
+  const times = new Set<string>();
+  for (let n = 0; n < 3; n++) times.add((await create(alice, { label: "thing" })).created_at.slice(23, 26));
+  assert.ok(times.size > 1, `all end in ${[...times].join()}`);
+  const [row] = await supabase.sql("select extract(epoch from clock_timestamp())::float8 * 1000 as now");
+  assert.ok(Math.abs(Number(row?.["now"]) - Date.now()) < 1000);
+});
+
+test("a body of lone surrogates or invalid UTF-8 is PGRST102", async () => {
+  const refused = [
+    '{"label":"\\ud800"}', '{"label":"\\udc00\\ud800"}', '{"label":"x","\\udfff":1}', '{"label":"x","extra":{"a":["\\ud83d"]}}',
+    Buffer.from('{"label":"\xff"}', "latin1"), Buffer.from('{"label":"\xed\xa0\x80"}', "latin1"), Buffer.from('{"label":"\xc0\xaf"}', "latin1"),
+    '\ufeff{"label":"x"}', "{", "", '{"label":"x"}}',
+  ];
+  const bodies: [string, string, string | Buffer<ArrayBuffer>][] = refused.flatMap((body) => [["POST", "/things", body], ["PATCH", `/things?id=eq.${randomUUID()}`, body]]);
+  bodies.push(["POST", "/rpc/probe", '{"what":"\\ud800"}'], ["POST", "/rpc/probe", Buffer.from('{"what":"\xff"}', "latin1")]);
+  for (const [method, path, body] of bodies) {
+    const headers = { apikey: publishableKey, authorization: `Bearer ${alice.token}`, "content-type": "application/json" };
+    const response = await fetch(`${supabase.url}/rest/v1${path}`, { method, headers, body });
+    assert.deepEqual([response.status, await response.json()], [400, { code: "PGRST102", details: null, hint: null, message: "Empty or invalid json" }], `${method} ${body}`);
+  }
+  assert.deepEqual(await supabase.sql("select id from public.things"), []);
+  const pair = await create(alice, { label: "\ud83d\ude42", memo: "\\ud800" });
+  assert.deepEqual([pair.label, pair.memo], ["🙂", "\\ud800"], "pairs and escaped backslashes are text");
+});
+
+test("POST {} inserts a row of defaults, and a value that is no row inserts none", async () => {
+  const post = async (body: string, headers: Record<string, string> = {}) => {
+    const sent = { apikey: publishableKey, authorization: `Bearer ${alice.token}`, "content-type": "application/json", prefer: "return=representation", ...headers };
+    const response = await fetch(`${supabase.url}/rest/v1/defaults`, { method: "POST", headers: sent, body });
+    return [response.status, JSON.parse((await response.text()) || "null")];
+  };
+  assert.deepEqual(await post("{}"), [201, [{ id: 1, name: "none" }]]);
+  assert.deepEqual(await post("[{},{}]"), [201, [{ id: 2, name: "none" }, { id: 3, name: "none" }]]);
+  for (const body of ["[]", "3", "null", '"x"']) assert.deepEqual(await post(body), [201, []], body);
+  assert.deepEqual(await post("{}", { prefer: "return=minimal" }), [201, null]);
+  const required = await request("POST", "/things", { as: alice, json: {} });
+  assert.deepEqual([required.status, required.code], [400, "23502"]);
+  const anon = await request("POST", "/defaults", { json: {} });
+  assert.deepEqual([anon.status, anon.code], [401, "42501"]);
 });
 
 test("the secret key is service_role, unless there is a user's token", async () => {
@@ -315,8 +434,8 @@ test("text limits hold for direct callers", async () => {
 
 test("NUL, null, absent, ill-typed and unknown values write nothing", async () => {
   const refused: [object, string][] = [
-    [{ label: "a\u0000b" }, "22021"],
-    [{ label: "x", memo: "\u0000" }, "22021"],
+    [{ label: "a\u0000b" }, "22P05"],
+    [{ label: "x", memo: "\u0000" }, "22P05"],
     [{ label: null }, "23502"],
     [{ memo: "x" }, "23502"],
     [{ id: "x", label: "x" }, "22P02"],
@@ -355,6 +474,11 @@ test("an invalid token is refused as PostgREST does, never made anon", async () 
     const { status, code } = await request("GET", "/things", { as: { ...alice, token: bearer } });
     assert.deepEqual([status, code], [401, expected], bearer);
   }
+  for (const authorization of ["Bearer", "Bearer ", "bearer"]) {
+    const { status, code } = await request("GET", "/things?select=id,label", { headers: { authorization } });
+    assert.deepEqual([status, code], [401, "PGRST301"], "an empty token");
+  }
+  assert.equal((await request("GET", "/things?select=id,label", { headers: { authorization: "Basic eA==" } })).status, 200, "no bearer token");
   const justExpired = token({ ...claims, exp: inSeconds(-20) });
   assert.equal((await request("GET", "/things", { as: justExpired })).status, 200, "30 s of leeway");
   const lowerCase = { authorization: `bearer ${alice.token}` };

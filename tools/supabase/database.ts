@@ -10,6 +10,8 @@ import { pgtap } from "@electric-sql/pglite/pgtap";
 import { App } from "@supabase/lite";
 import { createPgliteConnection, type PgliteConnection } from "@supabase/lite/pglite";
 
+import { withMicroseconds } from "./clock.ts";
+
 const SUPABASE = fileURLToPath(new URL("../../supabase/", import.meta.url));
 const EMBEDDED_SQL = fileURLToPath(new URL("embedded.sql", import.meta.url));
 
@@ -115,15 +117,18 @@ async function openCluster(dataDir: string, fresh: boolean, migrations: string[]
 }
 
 async function connect(cluster: string): Promise<PgliteConnection> {
-  const connection = await createPgliteConnection({
-    url: cluster,
-    pgliteOptions: {
-      extensions: { pgtap },
-      // As PostgREST writes them: 2026-11-22T12:15:40.76+00:00
-      parsers: { 1184: (value) => `${value.replace(" ", "T")}:00` },
-    },
+  const connection = await withMicroseconds(async () => {
+    const made = await createPgliteConnection({
+      url: cluster,
+      pgliteOptions: {
+        extensions: { pgtap },
+        // As PostgREST writes them: 2026-11-22T12:15:40.76+00:00
+        parsers: { 1184: (value) => `${value.replace(" ", "T")}:00` },
+      },
+    });
+    await made.driver.waitReady;
+    return made;
   });
-  await connection.driver.waitReady;
   // As if lite had set up its roles already: its way grants everything on every table to all.
   connection["rlsState"] = "active";
   return connection;

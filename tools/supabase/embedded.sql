@@ -1,6 +1,8 @@
 -- What hosted Supabase has before the first migration and the embedded one lacks. Run at every
 -- start, so each statement must be repeatable.
 
+-- PGlite sets no session user by name, and without one a transaction that changes it would not give it back.
+select set_config('session_authorization', session_user, false);
 set timezone to 'UTC';
 set search_path to "$user", public, extensions;
 
@@ -14,14 +16,19 @@ begin
 end
 $$;
 
--- PostgREST's own role; its settings are PostgREST's.
+-- PostgREST's own role; its settings are PostgREST's. The timeouts are those of a new project.
 do $$
 begin
   if to_regrole('authenticator') is null then
     create role authenticator noinherit nologin;
+    alter role authenticator set statement_timeout = '8s';
+    alter role authenticator set lock_timeout = '8s';
+    alter role authenticated set statement_timeout = '8s';
+    alter role anon set statement_timeout = '3s';
   end if;
 end
 $$;
+grant anon, authenticated, service_role to authenticator;
 
 create schema if not exists extensions;
 create extension if not exists pgcrypto with schema extensions;

@@ -1,5 +1,5 @@
-// What PostgREST does and lite does differently: who a request's caller is, which of its parts SQL
-// can see, and how a refusal by Postgres is answered.
+// What PostgREST does and lite does differently: who a request's caller is, which bodies it reads, which parts of the
+// request SQL can see, and how a refusal by Postgres is answered.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createHmac, timingSafeEqual } from "node:crypto";
@@ -22,6 +22,8 @@ interface Call {
   path: string;
   requestHeaders: Record<string, string>;
   claims: Claims;
+  /** Of each statement, in milliseconds; 0 and undefined: none. */
+  timeout?: number | undefined;
   failure?: Failure;
   /** The last JSON value that Postgres answered, in its own bytes. */
   json?: string;
@@ -33,8 +35,8 @@ export interface Keys {
   secretKey?: string | undefined;
 }
 
-const ROLES = ["anon", "authenticated", "service_role"];
 const LEEWAY_SECONDS = 30;
+const NUL: Failure = { code: "22P05", message: "unsupported Unicode escape sequence", detail: "\\u0000 cannot be converted to text." };
 
 const calls = new AsyncLocalStorage<Call>();
 
@@ -62,7 +64,7 @@ export async function rest(
     // What hosted Supabase makes of a key that comes alone.
     claims: { role: typeOfKey(apikey, keys) === "secret" ? "service_role" : "anon" },
   };
-  const token = /^Bearer +(.+)$/i.exec(request.headers.get("authorization") ?? "")?.[1];
+  const token = /^Bearer(?:\s+(.*))?$/i.exec(request.headers.get("authorization") ?? "")?.slice(1).join("");
   if (token !== undefined && token !== apikey) {
     const claims = verify(token, jwtSecret);
     if (claims instanceof Response) return claims;
@@ -72,11 +74,44 @@ export async function rest(
   // claims from its key resolver.
   request.headers.delete("authorization");
 
-  const response = await calls.run(call, () => fetch(request));
+  const read = await readable(request, call);
+  if (read instanceof Response) return read;
+  const response = await calls.run(call, () => fetch(read));
   if (response.status === 200 && call.json !== undefined && call.path.startsWith("/rpc/")) return inOwnBytes(response, call.json);
-  if (response.status !== 500 || !call.failure) return response;
+  if (!call.failure || (response.status !== 500 && !/^2[123]/.test(call.failure.code))) return response;
   const { code, message, detail, hint } = call.failure;
-  return refusal(statusOf(code), code, message, detail, hint);
+  return refusal(statusOf(call.failure), code, message, detail, hint);
+}
+
+/**
+ * The request as lite understands it, or PostgREST's refusal of its body. lite reads lone surrogates, invalid UTF-8 and
+ * a byte order mark.
+ */
+async function readable(request: Request, { method, path }: Call): Promise<Request | Response> {
+  const json = /^application\/json\b/i.test(request.headers.get("content-type") ?? "application/json");
+  if (!json || !["POST", "PATCH", "PUT"].includes(method)) return request;
+  const bytes = await request.arrayBuffer();
+  const again = (body: BodyInit) => new Request(request.url, { method, headers: request.headers, body });
+  if (bytes.byteLength === 0) return path.startsWith("/rpc/") ? again("{}") : refusal(400, "PGRST102", "Empty or invalid json");
+  let rows: unknown;
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    rows = JSON.parse(text, (name: string, value: unknown) => {
+      if (!name.isWellFormed() || (typeof value === "string" && !value.isWellFormed())) throw new SyntaxError("a lone surrogate");
+      return value;
+    });
+  } catch {
+    return refusal(400, "PGRST102", "Empty or invalid json");
+  }
+  // A value that is no row counts as no rows.
+  if (path.startsWith("/rpc/")) return again(bytes);
+  if (typeof rows !== "object" || rows === null) rows = [];
+  if (method === "PATCH" && Array.isArray(rows) && rows.every((row) => isEmpty(row))) return again("{}");
+  return again(Array.isArray(rows) && rows.length === 0 ? "[]" : bytes);
+}
+
+function isEmpty(row: unknown): boolean {
+  return typeof row === "object" && row !== null && !Array.isArray(row) && Object.keys(row).length === 0;
 }
 
 /** PostgREST hands a function's JSON on as it is; lite parses it and writes it anew. */
@@ -88,15 +123,19 @@ async function inOwnBytes(response: Response, json: string): Promise<Response> {
 }
 
 /** lite gives every error that it does not expect a 500 without its SQLSTATE, a CHECK's too. */
-function statusOf(sqlstate: string): number {
+function statusOf({ code, message }: Failure): number {
   // PTxyz is status xyz, as PostgREST has it.
-  const status = /^PT(\d{3})$/.exec(sqlstate)?.[1];
+  const status = /^PT(\d{3})$/.exec(code)?.[1];
   if (status) return Number(status);
-  if (/^2[23]|^P0001$/.test(sqlstate)) return 400;
-  return sqlstate.startsWith("53") ? 503 : 500;
+  if (code === "23503" || code === "23505") return 409;
+  if (code === "21000") return message.endsWith("requires a WHERE clause") ? 400 : 500;
+  if (code === "22023" && /^role.*does not exist$/s.test(message)) return 401;
+  if (/^2[23]|^P0001$/.test(code)) return 400;
+  return code.startsWith("53") ? 503 : 500;
 }
 
 function verify(token: string, secret: string): Claims | Response {
+  if (token === "") return refusal(401, "PGRST301", "Empty JWT is sent in Authorization header");
   const parts = token.split(".");
   if (parts.length !== 3) {
     return refusal(401, "PGRST301", `Expected 3 parts in JWT; got ${parts.length}`);
@@ -121,11 +160,9 @@ function verify(token: string, secret: string): Claims | Response {
   if (typeof iat === "number" && iat > now + LEEWAY_SECONDS) {
     return refusal(401, "PGRST303", "JWT issued at future");
   }
-  // PostgREST can become these roles only; PGlite's one user is a superuser, and could become any.
-  if (typeof role !== "string" || !ROLES.includes(role)) {
-    return refusal(401, "22023", `role "${String(role)}" does not exist`);
-  }
-  return { ...claims, role };
+  // lite would make it anon.
+  if (role === "") return refusal(401, "22023", 'role "" does not exist');
+  return { ...claims, role: typeof role === "string" ? role : JSON.stringify(role) };
 }
 
 function parse(part: string): Claims | undefined {
@@ -144,28 +181,61 @@ function refusal(status: number, code: string, message: string, detail?: string,
   );
 }
 
-/** PostgREST calls this function before each request, as the request's role; lite calls none. */
-async function preRequest({ driver: postgres }: PgliteConnection): Promise<void> {
-  const { rows } = await postgres.query<{ name: string }>(
-    `select substring(setting from '=(.*)') as name from pg_db_role_setting, unnest(setconfig) as setting
-     where setrole = 'authenticator'::regrole and setting like 'pgrst.db_pre_request=%'`,
-  );
-  for (const { name } of rows) await postgres.exec(`select ${name}()`);
+/** A setting of a role: `alter role ... set name = value`. */
+interface Setting {
+  name: string;
+  value: string;
+  milliseconds: number | null;
 }
+
+// PostgREST's own settings are those of its role, authenticator. A caller's role overrides them.
+const SETTINGS = `
+  select name, value, case
+      when name <> 'statement_timeout' then null
+      when value ~ '^\\d+$' then value::float8
+      else extract(epoch from value::interval)::float8 * 1000
+    end as milliseconds
+  from pg_db_role_setting, unnest(setconfig) as setting,
+    lateral (select split_part(setting, '=', 1) as name, substr(setting, strpos(setting, '=') + 1) as value) as parts
+  where setrole in ('authenticator'::regrole, to_regrole(quote_ident($1)))
+  order by setrole <> 'authenticator'::regrole`;
 
 /** Adds PostgREST's part inside the database to lite's connection. */
 export function answerAsPostgrest(connection: PgliteConnection): void {
-  // lite sets request.headers, .method and .path for functions only, PostgREST for tables as well.
+  const postgres = connection.driver;
+  let changeable: Set<string> | undefined;
+
   const applyClaims = connection["applyJwtSessionContext"].bind(connection);
   connection["applyJwtSessionContext"] = async (transaction: unknown, ...rest: unknown[]) => {
-    await applyClaims(transaction, ...rest);
     const call = calls.getStore();
-    if (!call) return;
+    if (!call) return applyClaims(transaction, ...rest);
+    const { rows } = await postgres.query<Setting>(SETTINGS, [call.claims["role"]]);
+    changeable ??= new Set((await postgres.query<{ name: string }>("select name from pg_settings where context = 'user'")).rows.map(({ name }) => name));
+    // PGlite's one user is a superuser, who could become any role.
+    await postgres.exec("set local session authorization authenticator");
+    for (const { name, value } of rows) {
+      if (changeable.has(name)) await postgres.query("select set_config($1, $2, true)", [name, value]);
+    }
+    await applyClaims(transaction, ...rest);
+    // lite sets request.headers, .method and .path for functions only, PostgREST for tables as well.
     await connection["applyRpcRequestGucs"](transaction, call);
-    await preRequest(connection);
+    const preRequest = rows.find(({ name }) => name === "pgrst.db_pre_request");
+    if (preRequest) await postgres.exec(`select ${preRequest.value}()`);
+    call.timeout = rows.findLast(({ name }) => name === "statement_timeout")?.milliseconds ?? undefined;
   };
 
-  connection.driver.parsers[114] = (text) => {
+  const query: typeof postgres.query = postgres.query.bind(postgres);
+  postgres.query = async <Row>(text: string, ...rest: [parameters?: unknown[], options?: object]) => {
+    const timeout = calls.getStore()?.timeout;
+    if (timeout === undefined || /^(commit|rollback)$/i.test(text)) return query<Row>(text, ...rest);
+    const began = performance.now();
+    const result = await query<Row>(asPostgrest(text), ...rest);
+    // Nothing can interrupt PGlite, so the statement ends first. Then it is rolled back.
+    if (timeout > 0 && performance.now() - began > timeout) throw failure("57014", "canceling statement due to statement timeout");
+    return result;
+  };
+
+  postgres.parsers[114] = (text) => {
     const call = calls.getStore();
     if (call) call.json = text;
     return JSON.parse(text);
@@ -176,8 +246,24 @@ export function answerAsPostgrest(connection: PgliteConnection): void {
     const { code, message, detail, hint } = (error ?? {}) as Partial<Failure>;
     const call = calls.getStore();
     if (!call || typeof code !== "string") return error;
-    call.failure = { code, message: message ?? "", detail, hint };
+    // PostgREST hands the body on as JSON, and lite each text by itself.
+    const nul = code === "22021" && message?.endsWith("0x00");
+    call.failure = nul ? NUL : { code, message: message ?? "", detail, hint };
     const line = `supabase: ${call.method} ${call.path}: SQLSTATE ${code}`;
     return { ...call.failure, [inspect.custom]: () => line };
   };
+}
+
+/** A statement of lite's as PostgREST would write it. Fails as pg-safeupdate does, which hosted Supabase loads. */
+function asPostgrest(text: string): string {
+  const verb = /^(update|delete)\b(?!.* where )/s.exec(text.replaceAll(/"[^"]*"/g, '""'))?.[1];
+  if (verb) throw failure("21000", `${verb.toUpperCase()} requires a WHERE clause`);
+  // Rows of defaults.
+  return text.replace(/^(insert into "[^"]*"(?:\."[^"]*")?) \(\) values (\(\)(?:, \(\))*)/, (_, into: string, rows: string) => {
+    return `${into} select from generate_series(1, ${rows.split(",").length})`;
+  });
+}
+
+function failure(code: string, message: string): Error & Failure {
+  return Object.assign(new Error(message), { code });
 }
