@@ -1,8 +1,10 @@
 // npm run check: formatting, lints, types, documentation, the crates that are depended on, generated files and
-// the size of the Worker, as CI asks for them.
+// the size of the Worker, as CI asks for them. With --advisories it first fetches the database of known flaws of crates
+// from its code host.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 
 import { deny } from "./setup/deny.ts";
@@ -13,6 +15,7 @@ import { build, outputs } from "./setup/worker.ts";
 /** Gzipped bytes of the whole Worker. Cloudflare's own limit is 3 MB on the free plan. */
 const SIZE_MAX = 320_000;
 
+const { advisories } = parseOptions();
 await run("cargo", ["fmt", "--check"]);
 await run("cargo", ["clippy", "--locked", "--all-targets", "--", "--deny", "warnings"]);
 await run("cargo", ["doc", "--locked", "--no-deps", "--document-private-items"], {
@@ -21,10 +24,20 @@ await run("cargo", ["doc", "--locked", "--no-deps", "--document-private-items"],
 });
 await run("tsc", []);
 await run("tsc", ["--project", "client", "--noEmit"]);
-await deny();
+const warning = await deny(advisories);
 
 await build();
 await requireFresh();
 const size = outputs.reduce((sum, file) => sum + gzipSync(readFileSync(join(root, file))).length, 0);
 console.log(`airlock: the Worker is ${size} bytes gzipped, of ${SIZE_MAX} at most`);
 if (size > SIZE_MAX) throw new Failure("The Worker has become too large.");
+// At the end, where it is seen.
+if (warning !== undefined) console.error(`\n${"!".repeat(100)}\nairlock: ${warning}\n${"!".repeat(100)}`);
+
+function parseOptions(): { advisories: boolean } {
+  try {
+    return parseArgs({ options: { advisories: { type: "boolean", default: false } } }).values;
+  } catch (error) {
+    throw new Failure(`${(error as Error).message}\nnpm run check [-- --advisories]`);
+  }
+}

@@ -9,8 +9,8 @@
 // A task and all that it starts is one process group. The task gets SIGTERM when this process is told to end
 // (Ctrl-C, SIGTERM, SIGHUP) or npm has died; once it has ended, what is left of its group is killed.
 // Should this very process be killed, the task sees its IPC channel close (setup/preload.ts). Either way
-// nothing stays behind. The `exec` in package.json makes npm itself our parent: a shell between the two
-// would outlive it.
+// nothing stays behind. The `exec` in package.json makes npm itself our parent. A shell between the two (dash stays
+// there) would end on SIGTERM before the task, and would outlive an npm that is killed: tests/tools/signals.test.ts.
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -28,6 +28,9 @@ const bin = join(packages, ".bin");
 const [task = "", ...args] = process.argv.slice(2);
 const script = join(root, "tools", `${task}.ts`);
 
+if (process.platform === "win32") {
+  fail("On Windows, Airlock runs in WSL: `wsl --install`, then clone and run it there.");
+}
 if (Number.parseInt(process.versions.node) < 20) {
   fail(`Airlock needs Node.js 20 or newer; this is ${process.versions.node}.`);
 }
