@@ -1,11 +1,12 @@
-// The load generator: requests that are bytes already, over raw connections that stay open.
-//
-// The status of each response is looked at: a worker that answers something else is not measured, it
-// ends the bench.
+// The load generator. It sends requests that were made and signed before, over raw connections. A response with an
+// unexpected status ends the bench.
 
 import { connect, type Socket } from "node:net";
 
 import { Failure } from "../tools/setup/shell.ts";
+
+/** Requests in flight at the same time. */
+export const CONNECTIONS = 16;
 
 export interface Answer {
   status: number;
@@ -113,66 +114,27 @@ export async function ask(port: number, request: Buffer): Promise<Answer> {
   }
 }
 
-/** Sends all requests over so many connections, as fast as they are answered; returns the seconds that took. */
-export async function flood(port: number, requests: Buffer[], status: number, connections: number): Promise<number> {
-  const open = await Promise.all(Array.from({ length: connections }, () => Connection.open(port)));
-  let next = 0;
-  const began = performance.now();
+/**
+ * Sends all requests over new connections, each as soon as the one before it is answered. `begin` is called when the
+ * first `unmeasured` of them have been answered.
+ */
+export async function flood(port: number, requests: Buffer[], status: number, unmeasured = 0, begin = async () => {}): Promise<void> {
+  const open = await Promise.all(Array.from({ length: CONNECTIONS }, () => Connection.open(port)));
+  const send = async (some: Buffer[]) => {
+    let next = 0;
+    const one = async (connection: Connection) => {
+      for (let request = some[next++]; request; request = some[next++]) {
+        const response = await connection.send(request);
+        if (statusOf(response) !== status) throw unexpected(request, response, status);
+      }
+    };
+    await Promise.all(open.map(one));
+  };
   try {
-    await Promise.all(
-      open.map(async (connection) => {
-        for (let request = requests[next++]; request; request = requests[next++]) {
-          const response = await connection.send(request);
-          if (statusOf(response) !== status) throw unexpected(request, response, status);
-        }
-      }),
-    );
-    return (performance.now() - began) / 1000;
+    await send(requests.slice(0, unmeasured));
+    await begin();
+    await send(requests.slice(unmeasured));
   } finally {
     for (const connection of open) connection.close();
-  }
-}
-
-/**
- * Sends the requests at a fixed rate, answered or not, and returns the milliseconds that each took from the moment
- * it was due: a worker that stalls makes those wait that come after.
- */
-export async function drip(port: number, requests: Buffer[], status: number, perSecond: number): Promise<number[]> {
-  const idle = await Promise.all(Array.from({ length: 64 }, () => Connection.open(port)));
-  const all = [...idle];
-  const waiting: number[] = [];
-  const latencies: number[] = [];
-  const began = performance.now() + 10;
-  const due = (place: number) => began + (place * 1000) / perSecond;
-  try {
-    await new Promise<void>((resolve, reject) => {
-      let next = 0;
-      const dispatch = () => {
-        for (let connection = waiting.length > 0 && idle.pop(); connection; connection = waiting.length > 0 && idle.pop()) {
-          const place = waiting.shift() ?? 0;
-          const [sender, request] = [connection, requests[place]!];
-          sender.send(request).then((response) => {
-            if (statusOf(response) !== status) return reject(unexpected(request, response, status));
-            latencies.push(performance.now() - due(place));
-            idle.push(sender);
-            if (latencies.length === requests.length) resolve();
-            else dispatch();
-          }, reject);
-        }
-      };
-      const tick = () => {
-        while (next < requests.length && performance.now() >= due(next)) waiting.push(next++);
-        dispatch();
-        if (next === requests.length) return;
-        // Timers are a millisecond coarse, which is as long as a request takes: the last one is spent awake.
-        const wait = due(next) - performance.now();
-        if (wait > 2) setTimeout(tick, wait - 1.5);
-        else setImmediate(tick);
-      };
-      tick();
-    });
-    return latencies;
-  } finally {
-    for (const connection of all) connection.close();
   }
 }

@@ -2,6 +2,12 @@
 
 const PARAGRAPH = `Ask Zoë whether "the second draft" can wait until Thursday; the printer needs two days.\n\n`;
 
+/** Bytes of a note's body. */
+export const BODY_BYTES = 500;
+/** Rows of the page with long notes, and bytes of their bodies. */
+export const LONG_PAGE = 100;
+export const LONG_BODY_BYTES = 5000;
+
 /** A text of so many bytes in UTF-8. */
 export function text(bytes: number): string {
   const long = PARAGRAPH.repeat(Math.ceil(bytes / PARAGRAPH.length));

@@ -1,35 +1,37 @@
-// Before anything is timed: the Hono peer and Airlock must give the same answers.
+// Before anything is measured, the Hono peer and Airlock must give the same answers.
 
 import { isDeepStrictEqual } from "node:util";
 
 import { Failure } from "../tools/setup/shell.ts";
 import { ask, type Answer } from "./load.ts";
 import { newToken } from "./tokens.ts";
-import type { Name, Running } from "./workers.ts";
+import type { Running } from "./workers.ts";
 import { create, request, statusOf, type Workload } from "./workloads.ts";
 
 /** Free to differ in a problem: the request's name, and words for people. */
 const FREE = new Set(["request_id", "title", "detail", "message"]);
 const HEADERS = ["content-type", "etag", "location", "cache-control", "x-content-type-options", "www-authenticate", "retry-after"];
 
-/** Each workload, once: the same status, headers and body; the floor's body has the same notes. */
-export async function sameAnswers(workloads: Workload[], fleet: (workload: Workload) => Running[]): Promise<void> {
+/** One request of each workload: the same status, headers and body. The floor's body has the same notes. */
+export async function sameAnswers(workloads: Workload[], running: Running[]): Promise<void> {
   for (const workload of workloads) {
-    await workload.before?.();
-    const sent = workload.make();
-    const answers = new Map<Name, Answer>();
-    for (const { name, port } of fleet(workload)) {
-      const answer = await ask(port, sent);
-      if (answer.status !== statusOf(workload, name)) differ(workload.name, { [name]: answer });
-      answers.set(name, answer);
+    const [floor, hono, ...others] = await Promise.all(
+      running.filter(({ name }) => workload.workers.includes(name)).map(async ({ name, port }) => {
+        const answer = await ask(port, workload.make());
+        if (answer.status !== statusOf(workload, name)) differ(workload.name, { [name]: answer });
+        return { name, answer };
+      }),
+    );
+    for (const { name, answer } of others) {
+      if (!isDeepStrictEqual(comparable(hono!.answer), comparable(answer))) {
+        differ(workload.name, { hono: comparable(hono!.answer), [name]: comparable(answer) });
+      }
+      if (!answer.headers.get("x-request-id")) differ(workload.name, { "no x-request-id": answer });
+      const shown: unknown = answer.body && JSON.parse(answer.body).data;
+      const ids = (notes: unknown) => (Array.isArray(notes) ? notes.map(({ id }: { id: string }) => id) : []);
+      const passed = shown ? ids(JSON.parse(floor!.answer.body)).slice(0, ids(shown).length) : [];
+      if (!isDeepStrictEqual(passed, ids(shown))) differ(workload.name, { floor: passed, [name]: ids(shown) });
     }
-    const { floor, hono, airlock } = Object.fromEntries(answers) as Record<Name, Answer>;
-    if (!isDeepStrictEqual(comparable(hono), comparable(airlock))) differ(workload.name, { hono: comparable(hono), airlock: comparable(airlock) });
-    for (const answer of [hono, airlock]) if (!answer.headers.get("x-request-id")) differ(workload.name, { "no x-request-id": answer });
-    const shown: unknown = airlock.body && JSON.parse(airlock.body).data;
-    const ids = (notes: unknown) => (Array.isArray(notes) ? notes.map(({ id }: { id: string }) => id) : []);
-    const passed = shown ? ids(JSON.parse(floor.body)).slice(0, ids(shown).length) : [];
-    if (!isDeepStrictEqual(passed, ids(shown))) differ(workload.name, { floor: passed, airlock: ids(shown) });
   }
 }
 
@@ -65,8 +67,9 @@ export async function sameRefusals(workers: Running[], issuer: string): Promise<
   }
 }
 
-/** Each worker's cursor leads to the same second page. */
+/** The same first two pages of a new user's notes; each worker has cursors of its own. */
 export async function sameSecondPage(workers: Running[], token: string): Promise<void> {
+  for (const { port } of Array(3).fill(workers).flat() as Running[]) await ask(port, request(create(token)));
   const pages = await Promise.all(
     workers.map(async ({ port }) => {
       const first = JSON.parse((await ask(port, request({ token, target: "/v1/notes?limit=3" }))).body);

@@ -1,37 +1,30 @@
 // A stand-in for Supabase that costs next to nothing: answers like PostgREST's, prepared in advance. Airlock calls the
 // functions public.airlock_*, the peers read and write the table.
 //
-// Its own process, forked by the bench, which tells it the key set and the length of the notes.
+// Its own process, forked by the bench, which tells it the key set.
 
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 
-import { cursor, note, wireNote } from "./notes.ts";
+import { BODY_BYTES, cursor, LONG_BODY_BYTES, LONG_PAGE, note, wireNote } from "./notes.ts";
 
-/** What the bench sends; each message is answered by one. */
-export interface Setting {
-  keys?: unknown[];
-  bodyBytes?: number;
-}
-
-const ROWS = 101;
+/** A page, and the row after it that the peers ask for. */
+const ROWS = LONG_PAGE + 1;
 /** Nonces are remembered up to this number, so that memory stays bounded. */
 const CLAIMS_MAX = 20_000;
 
 let keySet = "";
-/** As the table's rows, and as the functions return them. */
-let rows: string[] = [];
-let wireRows: string[] = [];
-let lists = new Map<number, Buffer>();
-let pages = new Map<number, Buffer>();
+const lists = new Map<number, Buffer>();
+const pages = new Map<number, Buffer>();
+const [row, wireRow] = [note(0, BODY_BYTES), wireNote(0, BODY_BYTES)].map((one) => JSON.stringify(one)) as [string, string];
 /** By nonce, the request that claimed it. */
 const claims = new Map<string, string>();
 
 const server = createServer(async (request, response) => {
   const { method, url = "", headers } = request;
   // As PostgREST does, an object in place of an array on request.
-  const one = () => (headers.accept?.includes("vnd.pgrst.object") ? rows[0] : `[${rows[0]}]`) ?? "";
+  const one = () => (headers.accept?.includes("vnd.pgrst.object") ? row : `[${row}]`);
   if (method === "POST") {
     const body = await buffer(request);
     const [, name] = /^\/rest\/v1\/rpc\/(\w+)/.exec(url) ?? [];
@@ -52,11 +45,11 @@ function call(name: string, body: Buffer, claim: string | string[] | undefined, 
     const { page_size: size } = JSON.parse(body.toString()) as { page_size: number };
     answer(response, 200, page(size));
   } else if (name === "airlock_read") {
-    answer(response, 200, wireRows[0] ?? "");
+    answer(response, 200, wireRow);
   } else if (name === "airlock_create") {
     if (isCopy(String(claim))) answer(response, 409, '{"code":"PT409","details":null,"hint":null,"message":"airlock_request_replayed"}');
     // As json_build_object writes it.
-    else answer(response, 200, `{"outcome" : "created", "row" : ${wireRows[0]}}`);
+    else answer(response, 200, `{"outcome" : "created", "row" : ${wireRow}}`);
   } else {
     answer(response, 404, `{"code":"PGRST202","details":null,"hint":null,"message":"there is no function ${name}"}`);
   }
@@ -82,26 +75,24 @@ function limitOf(url: string, range = ""): number {
 
 function list(limit: number): Buffer {
   let body = lists.get(limit);
-  if (!body) lists.set(limit, (body = Buffer.from(`[${rows.slice(0, limit).join(",")}]`)));
+  if (!body) lists.set(limit, (body = Buffer.from(JSON.stringify(notes(limit, limit - 1, note)))));
   return body;
 }
 
 /** As airlock_list() writes it. */
 function page(size: number): Buffer {
   let body = pages.get(size);
-  if (!body) pages.set(size, (body = Buffer.from(`{"data":[${wireRows.slice(0, size).join(",")}],"next_cursor":"${cursor(size - 1)}"}`)));
+  if (!body) pages.set(size, (body = Buffer.from(JSON.stringify({ data: notes(size, size, wireNote), next_cursor: cursor(size - 1) }))));
   return body;
 }
 
-process.on("message", ({ keys, bodyBytes }: Setting) => {
-  if (keys) keySet = JSON.stringify({ keys });
-  if (bodyBytes !== undefined) {
-    const places = Array.from({ length: ROWS }, (_, place) => place);
-    rows = places.map((place) => JSON.stringify(note(place, bodyBytes)));
-    wireRows = places.map((place) => JSON.stringify(wireNote(place, bodyBytes)));
-    lists = new Map();
-    pages = new Map();
-  }
+/** The first rows of a list with pages of this size. */
+function notes(count: number, pageSize: number, make: typeof note | typeof wireNote) {
+  return Array.from({ length: count }, (_, place) => make(place, pageSize === LONG_PAGE ? LONG_BODY_BYTES : BODY_BYTES));
+}
+
+process.on("message", (keys: unknown[]) => {
+  keySet = JSON.stringify({ keys });
   process.send?.((server.address() as AddressInfo).port);
 });
 process.on("disconnect", () => process.exit());

@@ -8,22 +8,14 @@ import { createClient } from "@supabase/supabase-js";
 
 import { Failure, root } from "../tools/setup/shell.ts";
 import { JWT_SECRET, PUBLIC_KEYS } from "./tokens.ts";
-import type { Setting } from "./upstream.ts";
-import { BODY_BYTES, PUBLISHABLE_KEY } from "./workloads.ts";
+import { PUBLISHABLE_KEY } from "./workloads.ts";
 
-/** The stand-in of upstream.ts; its notes have bodies of `BODY_BYTES`, or as told. */
+/** The stand-in of upstream.ts. */
 export async function startStatic() {
   const child = fork(join(root, "bench", "upstream.ts"), { execArgv: [] });
-  const tell = async (setting: Setting): Promise<number> => {
-    child.send(setting);
-    return (await once(child, "message"))[0] as number;
-  };
-  const port = await tell({ keys: PUBLIC_KEYS, bodyBytes: BODY_BYTES });
-  return {
-    url: `http://127.0.0.1:${port}`,
-    lengthOfNotes: async (bodyBytes = BODY_BYTES) => void (await tell({ bodyBytes })),
-    stop: () => child.disconnect(),
-  };
+  child.send(PUBLIC_KEYS);
+  const [port] = await once(child, "message");
+  return { url: `http://127.0.0.1:${port}`, stop: () => child.disconnect() };
 }
 
 /** An empty database, and the token of a user who is signed in. */

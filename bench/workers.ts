@@ -1,34 +1,29 @@
-// The three workers that are compared, each in a workerd process of its own, with the same rate limiters. The Hono peer
-// keeps its nonces in a Durable Object or a stand-in for one; Airlock's are claimed by the database.
+// The workers that are compared, each in processes of its own on plain `workerd serve`.
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { copyFile, mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Readable } from "node:stream";
-import { gzipSync } from "node:zlib";
 
 import { build } from "esbuild";
 import { unstable_readConfig } from "wrangler";
 
+import { toJson } from "../tools/declaration.ts";
 import { Failure, root } from "../tools/setup/shell.ts";
 import type { Vars } from "../tools/stack/vars.ts";
 
-export const NAMES = ["floor", "hono", "airlock"] as const;
-export type Name = (typeof NAMES)[number];
-
-/** What is uploaded of a worker. */
+/** A worker, ready to be started. */
 export interface Bundle {
-  name: Name;
+  name: string;
   folder: string;
   /** Its modules in `folder`; the first is the entry. */
-  files: { file: string; bytes: number; gzipped: number }[];
+  files: string[];
 }
 
-/** A worker that serves. */
 export interface Running {
-  name: Name;
+  name: string;
   port: number;
   pid: number;
   stop(): Promise<void>;
@@ -41,40 +36,64 @@ const children = new Set<ChildProcess>();
 // However the bench ends, its workers end with it.
 process.on("exit", () => children.forEach((child) => child.kill("SIGKILL")));
 
-/** Puts all that is served into `folder`: the peers as a deployment would bundle them, Airlock as it was built. */
-export async function bundle(folder: string, built: string): Promise<Bundle[]> {
-  await build({
-    entryPoints: ["floor", "hono"].map((name) => join(root, "bench", "peers", `${name}.ts`)),
-    outdir: folder,
-    bundle: true,
-    minify: true,
-    format: "esm",
-    target: "es2024",
-    conditions: ["workerd", "worker", "browser"],
-    external: ["cloudflare:workers"],
-    logLevel: "warning",
-  });
-  const outputs = ["index.js", "index_bg.wasm", "declaration.js"];
-  for (const file of outputs) {
+/**
+ * Makes the workers in `folder`: the peers as a deployment would bundle them, and Airlock as it was built. `airlock-20`
+ * declares twenty resources. The folders of other builds are their names.
+ */
+export async function bundles(folder: string, built: string, others: string[]): Promise<Bundle[]> {
+  const peers = await Promise.all(
+    Object.entries({ floor: "floor", hono: "hono", "hono-objects": "hono" }).map(async ([name, source]): Promise<Bundle> => {
+      const bundle = { name, folder: join(folder, name), files: [`${source}.js`] };
+      await build({
+        entryPoints: [join(root, "bench", "peers", `${source}.ts`)],
+        outdir: bundle.folder,
+        bundle: true,
+        minify: true,
+        format: "esm",
+        target: "es2024",
+        conditions: ["workerd", "worker", "browser"],
+        external: ["cloudflare:workers"],
+        logLevel: "warning",
+      });
+      return bundle;
+    }),
+  );
+  const one = await declaration(1);
+  const builds = [
+    airlock("airlock", join(folder, "airlock"), built, one),
+    airlock("airlock-20", join(folder, "airlock-20"), built, await declaration(20)),
+    ...others.map((other, place) => airlock(other, join(folder, `other-${place}`), other, one)),
+  ];
+  const all = [...peers, ...(await Promise.all(builds))];
+  for (const bundle of all) await copyFile(join(root, "bench", "peers", "stand-ins.js"), join(bundle.folder, "stand-ins.js"));
+  return all;
+}
+
+async function airlock(name: string, folder: string, built: string, declared: string): Promise<Bundle> {
+  await mkdir(folder);
+  for (const file of ["index.js", "index_bg.wasm"]) {
     await copyFile(join(built, file), join(folder, file)).catch(() => {
       throw new Failure(`${built} has no ${file}: run \`npm run build\`.`);
     });
   }
-  await copyFile(join(root, "bench", "peers", "stand-ins.js"), join(folder, "stand-ins.js"));
-  const modules = { floor: ["floor.js"], hono: ["hono.js"], airlock: outputs };
-  const sizes = async (file: string) => {
-    const content = await readFile(join(folder, file));
-    return { file, bytes: content.length, gzipped: gzipSync(content).length };
-  };
-  return Promise.all(NAMES.map(async (name) => ({ name, folder, files: await Promise.all(modules[name].map(sizes)) })));
+  await writeFile(join(folder, "declaration.js"), declared);
+  return { name, folder, files: ["index.js", "index_bg.wasm", "declaration.js"] };
 }
 
-/** Starts a worker on a free port; with `realReplay` Hono has Durable Objects with SQLite in place of the stand-in. */
-export async function start(bundle: Bundle, vars: Vars, { realReplay = false } = {}): Promise<Running> {
+/** The module of a declaration of so many resources: the notes of the tests, and others beside them. */
+export async function declaration(count: number): Promise<string> {
+  const { resources } = JSON.parse(toJson(await readFile(join(root, "tests", "resources", "notes.toml"), "utf8")));
+  const fields = { label: "text(1..50)", amount: "integer(0..1000)?", color: "one_of(red,green,blue) = 'red'", due: "date?", tags: "texts(5,20) = []" };
+  for (let number = 2; number <= count; number++) resources[`resource_${number}`] = { owner: "both", search: ["label"], fields };
+  return `export default ${JSON.stringify(JSON.stringify({ resources }))};\n`;
+}
+
+/** Starts a worker on a free port. */
+export async function start(bundle: Bundle, vars: Vars): Promise<Running> {
   const { name, folder } = bundle;
-  const own = await mkdtemp(join(folder, `${name}-`));
-  const config = join(folder, `${name}.capnp`);
-  await writeFile(config, configOf(bundle, vars, realReplay && name === "hono" ? own : undefined));
+  const own = await mkdtemp(join(folder, "process-"));
+  const config = join(folder, `${basename(own)}.capnp`);
+  await writeFile(config, configOf(bundle, vars, own));
   // Its log is written to where nobody has to read it: the writing is part of a request's cost.
   const child = spawn(workerd, ["serve", config, "--control-fd=3"], { stdio: ["ignore", "ignore", "pipe", "pipe"] });
   let complaints = "";
@@ -97,25 +116,26 @@ export async function start(bundle: Bundle, vars: Vars, { realReplay = false } =
   return { name, port, pid: child.pid ?? 0, stop };
 }
 
-/** In workerd's language; `objects` is the folder of the Durable Objects, if they keep the nonces. */
-function configOf({ name, files }: Bundle, vars: Vars, objects: string | undefined): string {
+/** In workerd's language; `own` is the folder of this process. */
+function configOf({ name, files }: Bundle, vars: Vars, own: string): string {
+  const objects = name === "hono-objects";
   const wrangler: { compatibility_date: string; compatibility_flags: string[] } = unstable_readConfig({ config: join(root, "wrangler.toml") });
   // Cap'n Proto's text has JSON's escapes, for what is ASCII.
   const text = JSON.stringify;
-  const module = ({ file }: { file: string }) => `(name = ${text(file)}, ${file.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${text(file)})`;
-  const standIn = (name: string, entrypoint: string) => `(name = "${name}", wrapped = (moduleName = "bench:stand-ins", entrypoint = "${entrypoint}"))`;
+  const module = (file: string) => `(name = ${text(file)}, ${file.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${text(file)})`;
+  const limiter = (name: string) => `(name = "${name}", wrapped = (moduleName = "bench:stand-ins", entrypoint = "limiter"))`;
   const bindings = [
     ...Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`),
-    standIn("LIMIT_IP", "limiter"),
-    standIn("LIMIT_USER", "limiter"),
-    ...(name === "hono" ? [objects ? `(name = "REPLAY", durableObjectNamespace = "Replay")` : standIn("REPLAY", "nonces")] : []),
+    limiter("LIMIT_IP"),
+    limiter("LIMIT_USER"),
+    ...(objects ? [`(name = "REPLAY", durableObjectNamespace = "Replay")`] : []),
   ];
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "worker", worker = .worker),
     (name = "internet", network = (allow = ["public", "private"])),
-    ${objects ? `(name = "objects", disk = (path = ${text(objects)}, writable = true)),` : ""}
+    ${objects ? `(name = "objects", disk = (path = ${text(own)}, writable = true)),` : ""}
   ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "worker")],
   extensions = [(modules = [(name = "bench:stand-ins", internal = true, esModule = embed "stand-ins.js")])],

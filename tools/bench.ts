@@ -1,99 +1,174 @@
-// npm run bench: what Airlock costs, beside a worker that does nothing and one that does the same in JavaScript.
+// npm run bench: the cost of Airlock, beside a worker that only passes requests on (the floor) and one that does the
+// same as Airlock in JavaScript (Hono). Linux only.
 //
-//     npm run bench                       everything, about ten minutes
-//     npm run bench -- --quick            what CI insists on; exit code 1 if a budget is broken
-//     npm run bench -- --only "list, ES"  the workloads and parts (pressure, scaling, cold, memory) of such a name
-//     npm run bench -- --record           keeps the result in docs/
-//
-// Also: --rounds N, --requests N (of a workload in a round), --set static|supabase|all, --worker <folder of a build>.
-// Ratios stand some noise, but the machine had better do nothing else.
+//     npm run bench                       all rows of docs/performance.md, some minutes
+//     npm run bench -- --quick            the rows with a budget; exit code 1 if one is broken
+//     npm run bench -- --only create      the workloads whose name has this word
+//     npm run bench -- --against FOLDER   build/ over the build in FOLDER; may be given more than once
+//     npm run bench -- --record           writes the figures into docs/performance.md
 
 import { rmSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { gzipSync } from "node:zlib";
 
-import { chart } from "../bench/chart.ts";
-import { onDatabase } from "../bench/database.ts";
-import { goals } from "../bench/goals.ts";
-import { report } from "../bench/report.ts";
-import type { Plan, Results } from "../bench/results.ts";
-import { onStatic } from "../bench/static.ts";
-import { measurable } from "../bench/usage.ts";
-import { bundle } from "../bench/workers.ts";
+import { LIMITS, QUICK } from "../bench/budget.ts";
+import { coldStarts } from "../bench/cold.ts";
+import { figure, pairwise, type Figure } from "../bench/figure.ts";
+import { memoryAfter } from "../bench/memory.ts";
+import { measure, type Plan } from "../bench/meter.ts";
+import { createsOnPostgres } from "../bench/postgres.ts";
+import { useOneCpu } from "../bench/process.ts";
+import { record, table } from "../bench/report.ts";
+import { sameAnswers, sameRefusals, sameSecondPage } from "../bench/sameness.ts";
+import { startDatabase, startStatic } from "../bench/upstreams.ts";
+import { bundles as makeBundles, declaration, start, type Bundle } from "../bench/workers.ts";
+import { workerVars, workloads as makeWorkloads, type Workload } from "../bench/workloads.ts";
+import type { Vars } from "./stack/vars.ts";
 import { Failure, root } from "./setup/shell.ts";
-import { build } from "./setup/worker.ts";
+import { build, outputs } from "./setup/worker.ts";
 
-const { options, plan } = parse();
-if (!measurable) progress("the CPU and the memory of another process can be read on Linux only: they are left out");
-if (!options.worker) await build();
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string", default: "" },
+    against: { type: "string", multiple: true, default: [] },
+    record: { type: "boolean", default: false },
+  },
+});
+const { quick, only, against } = options;
+/** All rows, not only those of some workloads. */
+const whole = !quick && !only && against.length === 0;
+if (options.record && !whole) throw new Failure("--record keeps the figures of a whole run: leave --quick, --only and --against out.");
+
+await build();
+if (!useOneCpu()) progress("there is no `taskset`, so processes move between CPUs and the figures are less exact");
 
 const folder = await mkdtemp(join(tmpdir(), "airlock-bench-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
-const bundles = await bundle(folder, resolve(options.worker ?? join(root, "build")));
-const results: Results = {
-  versions: await versions(),
-  machine: `${process.platform} ${process.arch}, ${cpus().length} × ${cpus()[0]?.model}`,
-  rounds: plan.rounds,
-  requests: plan.requests,
-  seconds: 0,
-  sizes: Object.fromEntries(bundles.map(({ name, files }) => [name, files])),
-  cpu: {},
-};
-if (options.set !== "supabase") await onStatic(bundles, results, plan);
-if (options.set !== "static" && !plan.quick) await onDatabase(bundles, results, plan);
-results.seconds = Math.round(performance.now() / 1000);
+const bundles = await makeBundles(folder, join(root, "build"), against.map((other) => resolve(other)));
+const upstream = await startStatic();
+const vars = workerVars(upstream.url);
+const issuer = `${upstream.url}/auth/v1`;
+const all = makeWorkloads(issuer);
+const figures: Figure[] = [];
 
-const verdicts = goals(results);
-console.log(report(results, verdicts));
-const json = `${JSON.stringify({ ...results, goals: verdicts }, null, 1)}\n`;
-await keep(".airlock/bench.json", json);
-if (options.record) {
-  await keep("docs/performance.json", json);
-  await keep("docs/performance.svg", chart(results));
+progress("comparing the answers");
+await compareAnswers();
+await measureCpu();
+if (whole) {
+  progress("CPU of Postgres");
+  await measurePostgres();
+  progress("cold starts");
+  await measureCold();
+  await measureSize();
+  progress("memory");
+  await measureMemory();
 }
-const broken = verdicts.flatMap(({ what, budget }) => (plan.quick && budget && budget.best > budget.most ? [{ what, ...budget }] : []));
-for (const { what, best, most } of broken) console.error(`bench: ${what}: ${best.toFixed(2)} at best, over the budget of ${most}`);
+upstream.stop();
+
+const heading = `${new Date().toISOString().slice(0, 10)}; ${await versions()}; ${cpus().length} × ${cpus()[0]?.model}, ${process.platform} ${process.arch}.`;
+console.log(`${heading}\n\n${table(figures, new Map())}`);
+if (options.record) await record(join(root, "docs", "performance.md"), heading, figures);
+const broken = quick ? figures.filter(({ row, spread: [low] = [0] }) => low > (LIMITS[row]?.budget ?? Infinity)) : [];
+for (const { row, value } of broken) console.error(`bench: ${row}: ${value.toFixed(2)}, over the budget of ${LIMITS[row]?.budget}`);
 process.exit(broken.length > 0 ? 1 : 0);
+
+async function compareAnswers(): Promise<void> {
+  const compared = ["floor", "hono", "hono-objects", "airlock"].map(named);
+  const onStatic = await Promise.all(compared.map((bundle) => start(bundle, vars)));
+  await sameAnswers(all, onStatic);
+  await sameRefusals(onStatic.slice(2), issuer);
+  await Promise.all(onStatic.map((worker) => worker.stop()));
+  if (!whole) return;
+
+  // The stand-in's answers are prepared; those of a database show that both ask for the same rows.
+  const database = await startDatabase(join(folder, "database"));
+  // The embedded Supabase writes no issuer into its tokens.
+  const ofDatabase: Vars = { ...workerVars(database.url), SUPABASE_JWT_ISSUER: "-" };
+  const onDatabase = await Promise.all(compared.map((bundle) => start(bundle, ofDatabase)));
+  await sameSecondPage(onDatabase.slice(1), database.token);
+  await Promise.all(onDatabase.map((worker) => worker.stop()));
+  await database.stop();
+}
+
+async function measureCpu(): Promise<void> {
+  const chosen = all.flatMap((workload): Workload[] => {
+    if (!workload.name.includes(only) || (quick && !QUICK.includes(workload.name))) return [];
+    if (against.length > 0) return [{ ...workload, workers: ["airlock", ...against.map((other) => resolve(other))] }];
+    return [quick ? { ...workload, workers: workload.workers.filter((name) => name !== "airlock-20") } : workload];
+  });
+  if (chosen.length === 0) throw new Failure(`No workload has "${only}" in its name: ${all.map(({ name }) => name).join("; ")}.`);
+  const used = bundles.filter(({ name }) => chosen.some(({ workers }) => workers.includes(name)));
+  const plan: Plan = { blocks: quick ? 3 : 5, rounds: quick ? 12 : 10, progress };
+  const times = await measure(chosen, used, vars, plan);
+  for (const [workload, series] of times) {
+    const over = (one: string, other: string, words: string) => {
+      const [some, others] = [series.get(one), series.get(other)];
+      if (some && others) figures.push(figure(`${workload}: ${words}`, "times", pairwise(some, others, (a, b) => a / b)));
+    };
+    over("airlock", "floor", "over the floor");
+    over("airlock", "hono", series.has("hono-objects") ? "over Hono without replay protection" : "over Hono");
+    over("airlock", "hono-objects", "over Hono with a Durable Object");
+    over("airlock-20", "airlock", "20 resources over one");
+    for (const other of against) over("airlock", resolve(other), `over ${other}`);
+    const floor = series.get("floor");
+    if (floor) figures.push(figure(`${workload}: the floor`, "µs", floor));
+  }
+}
+
+async function measurePostgres(): Promise<void> {
+  const { insert, create, createWithKey } = await createsOnPostgres(4, 20);
+  figures.push(
+    figure("Postgres, create: INSERT by the peers", "µs", insert),
+    figure("Postgres, create: over INSERT", "times", pairwise(create, insert, (a, b) => a / b)),
+    figure("Postgres, create, Idempotency-Key: over INSERT", "times", pairwise(createWithKey, insert, (a, b) => a / b)),
+  );
+}
+
+async function measureCold(): Promise<void> {
+  const list = all[0]!;
+  const starts = await coldStarts(list.workers.map(named), vars, list.make, 4, 15);
+  const of = (name: string) => starts.get(name)!;
+  const later = (a: number, b: number) => a - b;
+  figures.push(
+    figure("cold: first response", "ms", of("airlock").elapsed),
+    figure("cold: after the floor", "ms", pairwise(of("airlock").elapsed, of("floor").elapsed, later)),
+    figure("cold: after Hono", "ms", pairwise(of("airlock").elapsed, of("hono").elapsed, later)),
+    figure("cold: 20 resources after one", "ms", pairwise(of("airlock-20").elapsed, of("airlock").elapsed, later)),
+    figure("cold: CPU over Hono", "times", pairwise(of("airlock").cpu, of("hono").cpu, (a, b) => a / b)),
+  );
+}
+
+async function measureSize(): Promise<void> {
+  const gzipped = (content: Buffer | string) => gzipSync(content).length;
+  let size = 0;
+  for (const file of outputs) size += gzipped(await readFile(join(root, file)));
+  const more = gzipped(await declaration(20)) - gzipped(await declaration(1));
+  figures.push({ row: "size, gzipped", unit: "bytes", value: size }, { row: "size of 20 resources, gzipped", unit: "bytes", value: more });
+}
+
+async function measureMemory(): Promise<void> {
+  for (const name of ["floor", "hono", "airlock"]) {
+    const [half, whole] = (await memoryAfter([50_000, 100_000], named(name), vars, all[0]!)) as [number, number];
+    figures.push({ row: `memory: ${name} after 100,000 requests`, unit: "MB", value: whole / 1e6 });
+    if (name === "airlock") figures.push({ row: "memory: after 100,000 requests over after 50,000", unit: "times", value: whole / half });
+  }
+}
+
+function named(name: string): Bundle {
+  return bundles.find((bundle) => bundle.name === name)!;
+}
+
+async function versions(): Promise<string> {
+  const version = async (name: string) => `${name} ${JSON.parse(await readFile(join(root, "node_modules", name, "package.json"), "utf8")).version}`;
+  return (await Promise.all(["workerd", "hono", "jose", "valibot", "@supabase/supabase-js"].map(version))).join(", ");
+}
 
 function progress(text: string): void {
   console.error(`bench: ${(performance.now() / 1000).toFixed(0).padStart(4)} s  ${text}`);
-}
-
-async function versions(): Promise<Record<string, string>> {
-  const version = async (name: string) => [name, JSON.parse(await readFile(join(root, "node_modules", name, "package.json"), "utf8")).version];
-  const found = await Promise.all(["workerd", "hono", "jose", "valibot", "@supabase/supabase-js"].map(version));
-  return { node: process.versions.node, ...Object.fromEntries(found) };
-}
-
-async function keep(path: string, text: string): Promise<void> {
-  await mkdir(dirname(join(root, path)), { recursive: true });
-  await writeFile(join(root, path), text);
-  progress(`wrote ${path}`);
-}
-
-function parse() {
-  const { values: options } = parseArgs({
-    options: {
-      rounds: { type: "string" },
-      requests: { type: "string" },
-      only: { type: "string", default: "" },
-      set: { type: "string", default: "all" },
-      quick: { type: "boolean", default: false },
-      record: { type: "boolean", default: false },
-      worker: { type: "string" },
-    },
-  });
-  const { quick, only, set } = options;
-  const count = (name: "rounds" | "requests", fallback: number) => {
-    const text = options[name] ?? String(fallback);
-    if (!/^[1-9]\d*$/.test(text)) throw new Failure(`--${name} takes a whole number; it is "${text}".`);
-    return Number(text);
-  };
-  if (!["static", "supabase", "all"].includes(set)) throw new Failure(`--set is static, supabase or all, not "${set}".`);
-  const plan: Plan = { rounds: count("rounds", quick ? 3 : 5), requests: count("requests", quick ? 800 : 1000), only, quick, progress };
-  return { options, plan };
 }
