@@ -5,22 +5,22 @@ export interface Limit {
   /** Better still. */
   aim?: number;
   /**
-   * CI fails if every block of the quick run is above it. A tenth above the recorded figure: several times the spread
-   * between blocks, and each block has processes of its own.
+   * CI fails if the lowest block of the quick run is above it. It is a tenth above the figure of a machine with ten busy
+   * processes for each CPU, whose lowest block was a tenth below that: neighbours do not break it.
    */
   budget?: number;
 }
 
 /** Gzipped bytes that `wrangler deploy` uploads as the script. The same build has the same size, so this has no margin. */
-export const SIZE_MAX = 310_000;
+export const SIZE_MAX = 268_600;
 
 export const LIMITS: Record<string, Limit> = {
-  "list, 20 rows: over the floor": { goal: 1.45, aim: 1.3 },
-  "list, 20 rows: over Hono": { goal: 0.5 },
+  "list, 20 rows: over the floor": { goal: 1.45, aim: 1.3, budget: 1.95 },
+  "list, 20 rows: over Hono": { goal: 0.5, budget: 0.6 },
   "list, 20 rows: 20 resources over one": { goal: 1.03 },
-  "create: over the floor": { goal: 1.65, aim: 1.5 },
-  "create: over Hono with a Durable Object": { goal: 0.4 },
-  "refused signature: over Hono": { goal: 1 },
+  "create: over the floor": { goal: 1.65, aim: 1.5, budget: 2 },
+  "create: over Hono with a Durable Object": { goal: 0.4, budget: 0.48 },
+  "refused signature: over Hono": { goal: 1, budget: 1.35 },
   "refused token, HS256: over Hono": { goal: 1 },
   "refused token, ES256: over Hono": { goal: 1 },
   "cold: after Hono": { goal: -2 },

@@ -28,7 +28,7 @@ const REQUESTS = 128;
 /** The first requests of a connection cost more. */
 const UNMEASURED = 2 * CONNECTIONS;
 /** To each process before the first round, of all workloads together: V8 compiles what is often used. */
-const WARM_UP = 4000;
+const WARM_UP = 3000;
 
 export async function measure(workloads: Workload[], bundles: Bundle[], vars: Vars, { blocks, rounds, progress }: Plan): Promise<Times> {
   const times: Times = new Map(workloads.map(({ name, workers }) => [name, new Map(workers.map((worker) => [worker, []]))]));

@@ -104,7 +104,7 @@ async function measureCpu(): Promise<void> {
   });
   if (chosen.length === 0) throw new Failure(`No workload has "${only}" in its name: ${all.map(({ name }) => name).join("; ")}.`);
   const used = bundles.filter(({ name }) => chosen.some(({ workers }) => workers.includes(name)));
-  const plan: Plan = { blocks: quick ? 3 : 5, rounds: quick ? 12 : 10, progress };
+  const plan: Plan = { blocks: quick ? 3 : 5, rounds: 10, progress };
   const times = await measure(chosen, used, vars, plan);
   for (const [workload, series] of times) {
     const over = (one: string, other: string, words: string) => {

@@ -7,13 +7,11 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 
+import { SIZE_MAX } from "../bench/budget.ts";
 import { deny } from "./setup/deny.ts";
 import { requireFresh } from "./setup/generated.ts";
 import { Failure, root, run } from "./setup/shell.ts";
 import { build, outputs } from "./setup/worker.ts";
-
-/** Gzipped bytes of the whole Worker. Cloudflare's own limit is 3 MB on the free plan. */
-const SIZE_MAX = 320_000;
 
 const { advisories } = parseOptions();
 await run("cargo", ["fmt", "--check"]);
@@ -30,7 +28,7 @@ await build();
 await requireFresh();
 const size = outputs.reduce((sum, file) => sum + gzipSync(readFileSync(join(root, file))).length, 0);
 console.log(`airlock: the Worker is ${size} bytes gzipped, of ${SIZE_MAX} at most`);
-if (size > SIZE_MAX) throw new Failure("The Worker has become too large.");
+if (size > SIZE_MAX) throw new Failure("The Worker has become too large: see docs/performance.md, \"Size\".");
 // At the end, where it is seen.
 if (warning !== undefined) console.error(`\n${"!".repeat(100)}\nairlock: ${warning}\n${"!".repeat(100)}`);
 

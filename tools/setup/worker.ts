@@ -47,16 +47,21 @@ export async function buildModule(): Promise<void> {
   await run(wasmBindgen, [module, "--target", "module", "--no-typescript", "--out-dir", bindings, "--out-name", "index", ...recovery]);
   await mkdir(join(root, "build"), { recursive: true });
   await bundle();
-  await optimise();
   await bundleInspector();
+  await optimise();
   await writeFile(stamp, wanted);
 }
 
 /** The Worker's JavaScript in one file: ours and what wasm-bindgen generates. */
 async function bundle(): Promise<void> {
   const generated = join(bindings, "index.js");
-  // workerd imports a compiled module where the proposed standard has `import source`.
-  await writeFile(generated, (await readFile(generated, "utf8")).replace("import source ", "import "));
+  const text = (await readFile(generated, "utf8"))
+    // workerd imports a compiled module where the proposed standard has `import source`.
+    .replace("import source ", "import ")
+    // The bindings have classes of `worker` that nothing uses here. These statements would keep them in the bundle.
+    .replace(/^if \(Symbol\.dispose\) .*$/gm, "")
+    .replaceAll(": new FinalizationRegistry(", ": /* @__PURE__ */ new FinalizationRegistry(");
+  await writeFile(generated, text);
   const snippets = await readdir(join(bindings, "snippets"));
   const ours = snippets.find((name) => name.startsWith("airlock-")) ?? "";
   await esbuild({
@@ -112,11 +117,27 @@ async function bundleInspector(): Promise<void> {
 /** The features that rustc and wasm-bindgen use; wasm-opt must not add others, which workerd may not support yet. */
 const FEATURES = ["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling", "simd"];
 
-/** Makes the module a quarter smaller; a tenth of that is the names of functions. */
+/**
+ * Makes the module a third smaller. A tenth of that is the names of functions, which are used to put similar functions
+ * side by side before they are dropped. Functions are not merged into their only caller: V8 compiles a function when it is
+ * first called, and a large one late.
+ */
 async function optimise(): Promise<void> {
   const features = FEATURES.map((name) => `--enable-${name}`);
-  const [from, to] = [join(bindings, "index_bg.wasm"), join(root, "build", "index_bg.wasm")];
-  await run("wasm-opt", ["-O", ...features, "--strip-debug", "--strip-producers", from, "-o", to]);
+  const [from, used, to] = [join(bindings, "index_bg.wasm"), join(bindings, "used.wasm"), join(root, "build", "index_bg.wasm")];
+  const graph = join(bindings, "exports.json");
+  await writeFile(graph, JSON.stringify(await usedExports(from)));
+  await run("wasm-metadce", [...features, "--debuginfo", `--graph-file=${graph}`, from, "-o", used], { stdio: ["ignore", "ignore", 2] });
+  const smaller = ["-O", "--one-caller-inline-max-function-size=0", "--reorder-functions-by-name", "--strip-debug", "--strip-producers"];
+  await run("wasm-opt", [...smaller, ...features, used, "-o", to]);
+}
+
+/** The exports that the Worker and the tools use, in the form that wasm-metadce reads. */
+async function usedExports(module: string) {
+  const scripts = await Promise.all([join(root, "build", "index.js"), inspector].map((file) => readFile(file, "utf8")));
+  const names = WebAssembly.Module.exports(new WebAssembly.Module(await readFile(module))).map(({ name }) => name);
+  const used = names.filter((name) => scripts.some((script) => new RegExp(`\\.${name}\\b`).test(script)));
+  return [{ name: "used", reaches: used, root: true }, ...used.map((name) => ({ name, export: name }))];
 }
 
 /** The path of the crate's wasm module, from cargo's JSON messages. */
