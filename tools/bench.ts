@@ -140,7 +140,8 @@ async function measureCold(): Promise<void> {
     figure("cold: after the floor", "ms", pairwise(of("airlock").elapsed, of("floor").elapsed, later)),
     figure("cold: after Hono", "ms", pairwise(of("airlock").elapsed, of("hono").elapsed, later)),
     figure("cold: 20 resources after one", "ms", pairwise(of("airlock-20").elapsed, of("airlock").elapsed, later)),
-    figure("cold: CPU over Hono", "times", pairwise(of("airlock").cpu, of("hono").cpu, (a, b) => a / b)),
+    figure("cold, CPU: over Hono", "times", pairwise(of("airlock").cpu, of("hono").cpu, (a, b) => a / b)),
+    figure("cold, CPU: 20 resources after one", "ms", pairwise(of("airlock-20").cpu, of("airlock").cpu, later)),
   );
 }
 
