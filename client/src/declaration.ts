@@ -77,10 +77,8 @@ interface RowId {
 }
 
 interface RowVersion {
-  /** Starts at 1; every change adds 1. */
+  /** Starts at 1; every change adds 1. For `ifMatch` and `ifNoneMatch`. */
   version: number;
-  /** Entity tag of this version, for `ifMatch` and `ifNoneMatch`. Added by this client. */
-  etag: string;
 }
 
 /** One object type in place of an intersection, for editors and error messages. */

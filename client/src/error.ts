@@ -5,8 +5,6 @@
  * whatever `getToken` throws pass by.
  */
 
-import { withEtag } from "./row.ts";
-
 /** `code` of a problem. A newer server may know more: keep a default branch. */
 export type ProblemCode =
   | "malformed_json"
@@ -68,8 +66,6 @@ export interface FieldError {
 /** A row of any resource; in an app, `problem.current as Row<"notes">`. */
 export interface CurrentRow {
   version: number;
-  /** Entity tag of this version. Added by this client. */
-  etag: string;
   [member: string]: any;
 }
 
@@ -80,21 +76,21 @@ export abstract class AirlockError extends Error {
 }
 
 /**
- * No answer arrived: no connection, or it broke. Whether the request was carried out is unknown.
- * `cause` is what `fetch` threw.
+ * No answer arrived: no connection, it broke, or the time was up. Whether the request was carried out is unknown.
+ * `cause` is what `fetch` threw, if it did.
  */
 export class AirlockNetworkError extends AirlockError {
   override readonly name = "AirlockNetworkError";
   readonly retryable = true;
 
-  constructor(cause: unknown) {
-    super("No answer from Airlock: there is no connection, or it broke.", { cause });
+  constructor(cause?: unknown, message = "No answer from Airlock: there is no connection, or it broke.") {
+    super(message, { cause });
   }
 }
 
 /** The answer was a problem (RFC 9457). Members are named as on the wire. */
 export class AirlockProblem extends AirlockError {
-  override readonly name = "AirlockProblem";
+  override readonly name: string = "AirlockProblem";
   /** `urn:airlock:problem:<code>`. */
   readonly type: string;
   readonly title: string;
@@ -116,8 +112,8 @@ export class AirlockProblem extends AirlockError {
   /** Seconds to wait, from the `Retry-After` header. */
   readonly retryAfter: number | null;
 
-  constructor(problem: ProblemBody, retryAfter: number | null) {
-    super(`${problem.status} ${problem.code}: ${problem.detail}`);
+  constructor(problem: ProblemBody, retryAfter: number | null, message = `${problem.status} ${problem.code}: ${problem.detail}`) {
+    super(message);
     this.type = problem.type;
     this.title = problem.title;
     this.status = problem.status;
@@ -126,10 +122,19 @@ export class AirlockProblem extends AirlockError {
     this.request_id = problem.request_id;
     this.retryable = problem.retryable;
     this.errors = problem.errors ?? [];
-    this.current = problem.current ? withEtag(problem.current as CurrentRow) : null;
+    this.current = problem.current ?? null;
     // By it the clock is put right, for all that comes after.
     this.server_time = Number.isSafeInteger(problem.server_time) ? (problem.server_time ?? null) : null;
     this.retryAfter = retryAfter;
+  }
+}
+
+/** The app's key is retired: this version of the app must be updated. `message` is for its user. */
+export class AirlockUpgradeRequired extends AirlockProblem {
+  override readonly name = "AirlockUpgradeRequired";
+
+  constructor(problem: ProblemBody) {
+    super(problem, null, problem.message ?? "This version of the app is no longer supported. Please update it.");
   }
 }
 
@@ -143,8 +148,9 @@ export interface ProblemBody {
   request_id: string | null;
   retryable: boolean;
   errors?: FieldError[];
-  current?: Omit<CurrentRow, "etag">;
+  current?: CurrentRow;
   server_time?: number;
+  message?: string;
 }
 
 /** The problem that an answer is. */
@@ -155,7 +161,8 @@ export function problemFrom(answer: {
 }): AirlockProblem {
   const retryAfter = secondsFrom(answer.headers.get("Retry-After"));
   const body = parseJson(answer.body);
-  return new AirlockProblem(isProblem(body) ? body : foreignProblem(answer), retryAfter);
+  const problem = isProblem(body) ? body : foreignProblem(answer);
+  return problem.code === "upgrade_required" ? new AirlockUpgradeRequired(problem) : new AirlockProblem(problem, retryAfter);
 }
 
 /** The value, or `undefined` when the text is not JSON. */

@@ -1,42 +1,44 @@
 /** Signed requests to an Airlock. Start at {@link createAirlock}. */
 
-export {
-  createAirlock,
-  type Airlock,
-  type AirlockCalls,
-  type AirlockOptions,
-  type Answer,
-  type CallOptions,
-  type CreateOptions,
-  type GetOptions,
-  type Invitations,
-  type List,
-  type ListOptions,
-  type MatchOptions,
-  type Me,
-  type Members,
-  type NotesCalls,
-  type OrgCalls,
-  type Orgs,
-  type PageOptions,
-  type PublishCalls,
-  type RequestOptions,
-  type ResourceClient,
-  type RowCalls,
-} from "./client.ts";
+export type {
+  Airlock,
+  AirlockCalls,
+  CallOptions,
+  CreateOptions,
+  GetOptions,
+  Invitations,
+  List,
+  ListOptions,
+  MatchOptions,
+  Me,
+  Members,
+  NotesCalls,
+  OrgCalls,
+  Orgs,
+  PageOptions,
+  PublishCalls,
+  RequestOptions,
+  ResourceClient,
+  RowCalls,
+  Version,
+} from "./calls.ts";
+export { createAirlock } from "./client.ts";
 export type { AnyDeclaration, Draft, LooseDeclaration, Patch, PublishedRow, Row } from "./declaration.ts";
 export {
   AirlockError,
   AirlockNetworkError,
   AirlockProblem,
+  AirlockUpgradeRequired,
   type CurrentRow,
   type FieldError,
   type FieldErrorCode,
   type ProblemCode,
 } from "./error.ts";
 export type { Declaration } from "./generated.ts";
+export { createId, type Random } from "./id.ts";
 export type { Invitation, Member, NewInvitation, Org, Role } from "./org.ts";
 export type { Page } from "./row.ts";
+export { createSignedFetch } from "./signed-fetch.ts";
 export {
   canonicalString,
   createNonce,
@@ -45,3 +47,5 @@ export {
   type SignedFields,
   type SignInput,
 } from "./sign.ts";
+export { supabaseToken, type SupabaseAuth } from "./supabase.ts";
+export type { AirlockOptions, Answer } from "./transport.ts";

@@ -15,8 +15,6 @@ export interface Org {
   version: number;
   created_at: string;
   updated_at: string;
-  /** Entity tag of this version. Added by this client. */
-  etag: string;
 }
 
 /** Somebody in an organisation. */
@@ -28,8 +26,6 @@ export interface Member {
   version: number;
   created_at: string;
   updated_at: string;
-  /** Entity tag of this version. Added by this client. */
-  etag: string;
 }
 
 /** What somebody may join with, but for its token. */

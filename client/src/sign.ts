@@ -9,6 +9,7 @@ import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import { decodeBase64url, encodeBase64url } from "./base64url.ts";
+import { platformRandom, type Random } from "./id.ts";
 
 /** What a signature covers. */
 export interface SignedFields {
@@ -54,16 +55,29 @@ export type SignatureHeaders = Record<
  * @throws Error when a nonce is needed and there is no `crypto.getRandomValues`
  */
 export function signRequest({ secret, ...fields }: SignInput): SignatureHeaders {
-  const key = decodeSecret(secret);
-  const nonce = fields.nonce ?? createNonce();
-  const timestamp = fields.timestamp ?? Math.floor(Date.now() / 1000);
-  const canonical = canonicalString({ ...fields, nonce, timestamp });
+  const { nonce = createNonce(), timestamp = Math.floor(Date.now() / 1000) } = fields;
+  const complete = { ...fields, nonce, timestamp };
+  return signatureHeaders(complete, hmacSha256(decodeSecret(secret), canonicalBytes(complete)));
+}
+
+/** HMAC-SHA256, in JavaScript. */
+export function hmacSha256(key: Uint8Array, message: Uint8Array): Uint8Array {
+  return hmac(sha256, key, message);
+}
+
+/** The headers that carry this signature of these fields. */
+export function signatureHeaders({ appId, timestamp, nonce }: SignedFields, signature: Uint8Array): SignatureHeaders {
   return {
-    "X-App-Id": fields.appId,
+    "X-App-Id": appId,
     "X-App-Timestamp": String(timestamp),
     "X-App-Nonce": nonce,
-    "X-App-Signature": `v1=${bytesToHex(hmac(sha256, key, utf8ToBytes(canonical)))}`,
+    "X-App-Signature": `v1=${bytesToHex(signature)}`,
   };
+}
+
+/** The bytes that are signed. */
+export function canonicalBytes(fields: SignedFields): Uint8Array {
+  return utf8ToBytes(canonicalString(fields));
 }
 
 /** The eleven lines that are signed, joined by `\n`. */
@@ -88,16 +102,8 @@ export function canonicalString(fields: SignedFields): string {
  *
  * @throws Error when there is no `crypto.getRandomValues`
  */
-export function createNonce(): string {
-  // Absent in Hermes, whatever the DOM types say.
-  const crypto: Crypto | undefined = globalThis.crypto;
-  if (typeof crypto?.getRandomValues !== "function") {
-    throw new Error(
-      "crypto.getRandomValues is missing. In React Native, install react-native-get-random-values " +
-        'and make `import "react-native-get-random-values"` the first line of index.js.',
-    );
-  }
-  return encodeBase64url(crypto.getRandomValues(new Uint8Array(16)));
+export function createNonce(random: Random = platformRandom): string {
+  return encodeBase64url(random(16));
 }
 
 /**

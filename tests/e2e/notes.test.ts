@@ -378,10 +378,10 @@ test("the client does all of it", async () => {
   assert.ok(who.exp > Date.now() / 1000);
 
   const note = await notes.create({ title: "a" });
-  assert.equal(await notes.get(note.id, { ifNoneMatch: note.etag }), undefined);
-  const changed = await notes.patch(note.id, { body: "b" }, { ifMatch: note.etag });
-  await assert.rejects(notes.remove(note.id, { ifMatch: note.etag }), (error: AirlockProblem) => error.current?.etag === changed.etag);
-  await notes.remove(note.id, { ifMatch: changed.etag });
+  assert.equal(await notes.get(note.id, { ifNoneMatch: note.version }), undefined);
+  const changed = await notes.patch(note.id, { body: "b" }, { ifMatch: note.version });
+  await assert.rejects(notes.remove(note.id, { ifMatch: note.version }), (error: AirlockProblem) => error.current?.version === changed.version);
+  await notes.remove(note.id, { ifMatch: changed.version });
   await assert.rejects(notes.get(note.id), { code: "not_found" });
   assert.equal((await notes.list({ state: "deleted" })).data.length, 1);
   await notes.restore(note.id);

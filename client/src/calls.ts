@@ -1,0 +1,205 @@
+/** The calls of a client, as an app sees them. client.ts makes them. */
+
+import type {
+  AnyDeclaration,
+  AnyResource,
+  DraftOf,
+  OrgResourceName,
+  PatchOf,
+  PublishedName,
+  PublishedRowOf,
+  RowOf,
+  UserResourceName,
+} from "./declaration.ts";
+import type { Declaration } from "./generated.ts";
+import type { Invitation, Member, NewInvitation, Org, Role } from "./org.ts";
+import type { Page } from "./row.ts";
+import type { Answer } from "./transport.ts";
+
+/** The client of a declaration; of the project's own unless given. */
+export type Airlock<D extends AnyDeclaration = Declaration> = AirlockCalls<D> &
+  (D["organizations"] extends true ? OrgCalls<D> : unknown) &
+  ("notes" extends UserResourceName<D> ? NotesCalls<D> : unknown);
+
+export interface AirlockCalls<D extends AnyDeclaration> {
+  /** Who the token says the user is. */
+  me(options?: CallOptions): Promise<Me>;
+  /** The user's own rows of a resource. */
+  resource<Name extends UserResourceName<D>>(name: Name): ResourceClient<D["resources"][Name]>;
+  /** A published row, which takes no user. */
+  published<Name extends PublishedName<D>>(
+    name: Name,
+    id: string,
+    options?: CallOptions,
+  ): Promise<PublishedRowOf<D["resources"][Name]>>;
+  /** `undefined` when it still has the version `ifNoneMatch`. */
+  published<Name extends PublishedName<D>>(
+    name: Name,
+    id: string,
+    options: GetOptions,
+  ): Promise<PublishedRowOf<D["resources"][Name]> | undefined>;
+  /**
+   * Signs and sends one request, repairs it as all calls, and returns any answer.
+   *
+   * @param target path and query, already percent-encoded
+   * @throws AirlockNetworkError when there is no answer
+   * @throws TypeError when `target` is no path
+   */
+  request(method: string, target: string, options?: RequestOptions): Promise<Answer>;
+}
+
+export interface OrgCalls<D extends AnyDeclaration> {
+  orgs: Orgs;
+  /** What belongs to one organisation. */
+  org(id: string): {
+    /** The organisation's rows of a resource. */
+    resource<Name extends OrgResourceName<D>>(name: Name): ResourceClient<D["resources"][Name]>;
+  };
+}
+
+export interface NotesCalls<D extends AnyDeclaration> {
+  /** `resource("notes")`. */
+  notes: ResourceClient<D["resources"]["notes"] & AnyResource>;
+}
+
+/** A list, newest first. */
+export interface List<T, Options extends PageOptions = PageOptions> {
+  /** One page. */
+  list(options?: Options & { cursor?: string | null }): Promise<Page<T>>;
+  /** All of it, page by page as it is iterated. `limit` is the size of a page. */
+  all(options?: Options): AsyncGenerator<T, void, undefined>;
+}
+
+/** The calls for the rows of one resource. */
+export type ResourceClient<R extends AnyResource> = RowCalls<R> &
+  ([R["publish"]] extends [never] ? unknown : PublishCalls<R>);
+
+/** All of them throw {@link AirlockError}; an `ifMatch` that no longer holds is `version_mismatch`. */
+export interface RowCalls<R extends AnyResource> extends List<RowOf<R>, ListOptions<R>> {
+  /**
+   * The database makes the id. With an `idempotencyKey`, kept with the edit, a later retry of the same draft makes no
+   * second row for 24 hours; without one it may.
+   */
+  create(draft: DraftOf<R>, options?: CreateOptions): Promise<RowOf<R>>;
+  get(id: string, options?: CallOptions): Promise<RowOf<R>>;
+  /** `undefined` when the row still has the version `ifNoneMatch`. */
+  get(id: string, options: GetOptions): Promise<RowOf<R> | undefined>;
+  /**
+   * Creates or replaces the row under a UUID of your making (lower case). Repeating it makes no
+   * second row. `ifNoneMatch: "*"` only creates, `ifMatch` only replaces.
+   */
+  put(id: string, draft: DraftOf<R>, options?: MatchOptions & { ifNoneMatch?: "*" }): Promise<RowOf<R>>;
+  /** Changes the given fields. */
+  patch(id: string, changes: PatchOf<R>, options?: MatchOptions): Promise<RowOf<R>>;
+  /** Soft delete; a second time is fine too. */
+  remove(id: string, options?: MatchOptions): Promise<void>;
+  /** Undoes {@link remove}. */
+  restore(id: string, options?: MatchOptions): Promise<RowOf<R>>;
+}
+
+/** Of a resource whose rows can be published. */
+export interface PublishCalls<R extends AnyResource> {
+  /** Lets every user of the app read the row. A second time is fine too. */
+  publish(id: string, options?: MatchOptions): Promise<RowOf<R>>;
+  /** Undoes {@link publish}; the row may be shown for a minute more. */
+  unpublish(id: string, options?: MatchOptions): Promise<RowOf<R>>;
+}
+
+/** The user's organisations. What a role does not allow is `forbidden`. */
+export interface Orgs extends List<Org> {
+  /** Makes the user its owner. */
+  create(name: string, options?: CreateOptions): Promise<Org>;
+  /** Accepts an invitation. The same token again gives the organisation again. */
+  join(token: string, options?: CallOptions): Promise<Org>;
+  get(id: string, options?: CallOptions): Promise<Org>;
+  /** `undefined` when the organisation still has the version `ifNoneMatch`. */
+  get(id: string, options: GetOptions): Promise<Org | undefined>;
+  rename(id: string, name: string, options?: MatchOptions): Promise<Org>;
+  /** For all its members, and with its rows. This client cannot undo it. */
+  remove(id: string, options?: MatchOptions): Promise<void>;
+  members(id: string): Members;
+  invitations(id: string): Invitations;
+}
+
+/** Of one organisation. Whatever leaves it without an owner is a `conflict`. */
+export interface Members extends List<Member> {
+  get(userId: string, options?: CallOptions): Promise<Member>;
+  /** `undefined` when the member still has the version `ifNoneMatch`. */
+  get(userId: string, options: GetOptions): Promise<Member | undefined>;
+  setRole(userId: string, role: Role, options?: MatchOptions): Promise<Member>;
+  /** With the user's own id: leaves. */
+  remove(userId: string, options?: CallOptions): Promise<void>;
+}
+
+/** Of one organisation, for its owners. */
+export interface Invitations extends List<Invitation> {
+  /** With the same `idempotencyKey` again: the same invitation with a new token; the earlier token ends. */
+  create(role: Role, options?: CreateOptions): Promise<NewInvitation>;
+  /** Takes it back. */
+  remove(id: string, options?: CallOptions): Promise<void>;
+}
+
+export interface CallOptions {
+  /** Ends the call at once. It throws the signal's reason. */
+  signal?: AbortSignal;
+}
+
+export interface CreateOptions extends CallOptions {
+  /** 8 to 64 of `A-Z a-z 0-9 _ -`, such as {@link createId} makes. One key is for one draft. Default: a new one. */
+  idempotencyKey?: string;
+}
+
+export interface GetOptions extends CallOptions {
+  /** Only if it has another version than this one, its `version` when it was last read. */
+  ifNoneMatch: Version | undefined;
+}
+
+export interface MatchOptions extends CallOptions {
+  /** Only if it still has this version (`row.version`), or `*`: if it exists. */
+  ifMatch?: Version;
+}
+
+/** A `version`, or an entity tag: `3` and `"\"3\""` are the same. */
+export type Version = number | string;
+
+export interface PageOptions extends CallOptions {
+  /** Rows per page, 1-100, by default 20. */
+  limit?: number;
+}
+
+export type ListOptions<R extends AnyResource> = PageOptions & {
+  /** By default the live ones. */
+  state?: "active" | "deleted" | ([R["publish"]] extends [never] ? never : "published");
+} & (R["searchable"] extends true
+    ? {
+        /** Only rows with these words, as in a web search: 1 to 200 characters. */
+        q?: string;
+      }
+    : unknown);
+
+export interface Me {
+  /** UUID of the user. */
+  sub: string;
+  email: string | null;
+  session_id: string | null;
+  /** Authenticator assurance level. */
+  aal: string | null;
+  is_anonymous: boolean;
+  /** When the token expires: Unix seconds. */
+  exp: number;
+  /** The app whose signature was verified. */
+  app_id: string | null;
+}
+
+export interface RequestOptions extends CallOptions {
+  /** Sent byte for byte; as `application/json` unless `headers` says otherwise. */
+  body?: string | Uint8Array;
+  /** `Idempotency-Key`, `If-Match` and `If-None-Match` are signed. These win over the client's own. */
+  headers?: Record<string, string>;
+  /** Default: what `getToken` gives. `null`: none. A given token is not refreshed. */
+  token?: string | null;
+  /** Default: a fresh one. With a given one, the request is not repeated after `request_replayed`. */
+  nonce?: string;
+  /** Unix seconds. Default: the client's clock, as corrected so far. A given one is not corrected. */
+  timestamp?: number | string;
+}

@@ -1,0 +1,52 @@
+/** Ids and names in paths, and random bytes to make ids of. */
+
+/** That many bytes from a cryptographically secure source. */
+export type Random = (bytes: number) => Uint8Array;
+
+/**
+ * Bytes of the platform's `crypto`.
+ *
+ * @throws Error when there is none
+ */
+export const platformRandom: Random = (bytes) => {
+  // Absent in Hermes, whatever the DOM types say.
+  const crypto: Crypto | undefined = globalThis.crypto;
+  if (typeof crypto?.getRandomValues !== "function") {
+    throw new Error(
+      "crypto.getRandomValues is missing. Pass `random` (in Expo, `getRandomBytes` of expo-crypto), or install " +
+        'react-native-get-random-values and make `import "react-native-get-random-values"` the first line of index.js.',
+    );
+  }
+  return crypto.getRandomValues(new Uint8Array(bytes));
+};
+
+/** A new random UUID, lower case. React Native has no `crypto.randomUUID`. */
+export function createId(random: Random = platformRandom): string {
+  const bytes = random(16);
+  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+/**
+ * The id, for a path.
+ *
+ * @throws TypeError unless it is a lower-case UUID: a 404 would look like a row that is gone
+ */
+export function checkedId(id: string): string {
+  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) {
+    throw new TypeError(`An id is a lower-case UUID, not ${JSON.stringify(id)}.`);
+  }
+  return id;
+}
+
+/**
+ * The name of a resource, for a path.
+ *
+ * @throws TypeError when no resource can have it
+ */
+export function checkedName(name: string): string {
+  if (!/^[a-z][a-z0-9_]{0,39}$/.test(name)) throw new TypeError(`No resource is called ${JSON.stringify(name)}.`);
+  return name;
+}
