@@ -1,0 +1,304 @@
+// The client against the built Worker, real Postgres and real supabase-js, over networks that misbehave.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { createClient } from "@supabase/supabase-js";
+import createApi from "openapi-fetch";
+
+import {
+  type Airlock,
+  AirlockNetworkError,
+  AirlockProblem,
+  AirlockUpgradeRequired,
+  createAirlock,
+  createId,
+  createSignedFetch,
+  supabaseToken,
+  type AirlockOptions,
+} from "../src/index.ts";
+import { APP, appGuard, PUBLISHABLE_KEY, startStack, type Stack } from "../../tests/e2e/support.ts";
+import type { Declaration } from "./generated.ts";
+
+const RETIRED = { appId: "rn-old", secret: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8" };
+const PASSWORD = "airlock-dev-password";
+
+let stack: Stack;
+
+before(async () => {
+  stack = await startStack({
+    APP_GUARD: appGuard({
+      [APP.appId]: { mode: "enforce", keys: [{ id: "test", secret: APP.secret }] },
+      [RETIRED.appId]: { mode: "enforce", keys: [{ id: "old", secret: RETIRED.secret, retired: true, message: "Version 1 has ended." }] },
+    }),
+  });
+});
+after(() => stack?.stop());
+
+function clientOf(options: Partial<AirlockOptions> = {}): Airlock<Declaration> {
+  return createAirlock<Declaration>({ url: stack.url, ...APP, getToken: async () => stack.alice.token, ...options });
+}
+
+async function problemOf(promise: Promise<unknown>): Promise<AirlockProblem> {
+  const error = await promise.then(() => assert.fail("nothing was thrown"), (error: unknown) => error);
+  assert.ok(error instanceof AirlockProblem, String(error));
+  return error;
+}
+
+/**
+ * Sends requests twice, one after the other, and returns the second answer, as okhttp may on a stale connection: every
+ * request, or only the first with its content.
+ */
+function sendingTwice(which: "every" | "first" = "every") {
+  const sent: { method: string; status: number }[] = [];
+  const known = new Set<string>();
+  const twice: AirlockOptions["fetch"] = async (url, init) => {
+    const content = JSON.stringify([url, init.method, String(init.body)]);
+    if (which === "every" || !known.has(content)) await (await fetch(url, init)).text();
+    known.add(content);
+    const answer = await fetch(url, init);
+    sent.push({ method: String(init.method), status: answer.status });
+    return answer;
+  };
+  return { fetch: twice, sent };
+}
+
+/** An HTTP cache below fetch, as in OkHttp and NSURLSession: it validates each GET that it has an answer for. */
+function caching() {
+  const cache = new Map<string, { tag: string; body: string; headers: Headers }>();
+  let validated = 0;
+  const cached: AirlockOptions["fetch"] = async (url, init) => {
+    const headers = new Headers(init.headers);
+    const known = init.method === "GET" && !headers.has("If-None-Match") ? cache.get(url) : undefined;
+    if (known) headers.set("If-None-Match", known.tag);
+    const answer = await fetch(url, { ...init, headers });
+    if (known && answer.status === 304) {
+      validated += 1;
+      return new Response(known.body, { status: 200, headers: known.headers });
+    }
+    const tag = answer.headers.get("ETag");
+    if (init.method !== "GET" || answer.status !== 200 || tag === null) return answer;
+    const body = await answer.text();
+    cache.set(url, { tag, body, headers: answer.headers });
+    return new Response(body, answer);
+  };
+  return { fetch: cached, validated: () => validated };
+}
+
+test("each change is made once when every request is sent twice", async () => {
+  const { fetch, sent } = sendingTwice();
+  const airlock = clientOf({ fetch });
+  const { notes, orgs } = airlock;
+
+  const created = await notes.create({ title: "twice" });
+  const changed = await notes.patch(created.id, { body: "b" }, { ifMatch: created.version });
+  assert.equal(changed.version, 2);
+  assert.equal((await notes.publish(created.id, { ifMatch: 2 })).version, 3);
+  assert.equal((await notes.unpublish(created.id, { ifMatch: 3 })).version, 4);
+  const put = await notes.put(createId(), { title: "put twice" }, { ifNoneMatch: "*" });
+  assert.equal(put.version, 1);
+  assert.equal(await notes.remove(created.id, { ifMatch: 4 }), undefined);
+  assert.equal((await notes.restore(created.id, { ifMatch: 5 })).version, 6);
+
+  const org = await orgs.create("Twice");
+  assert.equal((await orgs.rename(org.id, "Once", { ifMatch: org.version })).name, "Once");
+  // Each answer to its key has a new token, so a network that repeats every request loses them all.
+  const once = clientOf({ fetch: sendingTwice("first").fetch });
+  const invitation = await once.orgs.invitations(org.id).create("viewer");
+  const bob = clientOf({ fetch, getToken: async () => stack.bob.token });
+  assert.equal((await bob.orgs.join(invitation.token)).role, "viewer");
+  assert.equal((await orgs.members(org.id).setRole(stack.bob.id, "editor")).role, "editor");
+  const shared = await bob.org(org.id).resource("notes").create({ title: "shared twice" });
+  await bob.orgs.members(org.id).remove(stack.bob.id);
+
+  const rows = await stack.sql("select id from public.notes where title like '%twice'");
+  assert.equal(rows.length, 3);
+  assert.equal(shared.version, 1);
+  const page = await orgs.list();
+  assert.deepEqual(page.data.map(({ name }) => name), ["Once"]);
+  assert.equal((await orgs.invitations(org.id).list()).data.length, 1);
+  await orgs.remove(org.id);
+  assert.ok(sent.filter(({ status }) => status === 409).length >= 10, JSON.stringify(sent));
+});
+
+test("a caching fetch that adds If-None-Match does not disturb a read", async () => {
+  const { fetch, validated } = caching();
+  const { notes } = clientOf({ fetch });
+  const note = await notes.create({ title: "cached" });
+  for (let round = 0; round < 3; round++) assert.deepEqual(await notes.get(note.id), note);
+  assert.equal(validated(), 2);
+  const changed = await notes.patch(note.id, { title: "changed" });
+  assert.deepEqual(await notes.get(note.id), changed);
+  assert.equal(await notes.get(note.id, { ifNoneMatch: changed.version }), undefined);
+});
+
+test("a lost answer to create is safe with the same key", async () => {
+  let lost = true;
+  const losing: AirlockOptions["fetch"] = async (url, init) => {
+    const answer = await fetch(url, init);
+    if (!lost) return answer;
+    lost = false;
+    throw new TypeError("Network request failed");
+  };
+  const { notes, orgs } = clientOf({ fetch: losing });
+  const idempotencyKey = createId();
+  await assert.rejects(notes.create({ title: "lost" }, { idempotencyKey }), AirlockNetworkError);
+  const note = await notes.create({ title: "lost" }, { idempotencyKey });
+  assert.deepEqual((await notes.list({ q: "lost" })).data, [note]);
+
+  lost = true;
+  const options = { idempotencyKey: createId() };
+  await assert.rejects(orgs.create("Lost", options), AirlockNetworkError);
+  const org = await orgs.create("Lost", options);
+  assert.deepEqual((await orgs.list()).data.map(({ id }) => id), [org.id]);
+  await orgs.remove(org.id);
+});
+
+test("half an emoji is a validation problem that says where", async () => {
+  const { notes } = clientOf();
+  const half = "caf\ud83d";
+  const where = async (call: Promise<unknown>) => {
+    const { code, errors } = await problemOf(call);
+    return [code, errors[0]?.pointer ?? errors[0]?.parameter];
+  };
+  assert.deepEqual(await where(notes.create({ title: half })), ["validation_failed", "/title"]);
+  assert.deepEqual(await where(notes.put(createId(), { title: "a", body: half })), ["validation_failed", "/body"]);
+  assert.deepEqual(await where(notes.list({ q: half })), ["validation_failed", "q"]);
+  assert.deepEqual(await where(notes.list({ cursor: half })), ["validation_failed", "cursor"]);
+});
+
+test("a clock that is anywhere is corrected by one more request", async () => {
+  for (const now of [() => -1, () => 0, () => 1e15, () => Date.now() + 3_600_000]) {
+    let sent = 0;
+    const counting: AirlockOptions["fetch"] = (url, init) => ((sent += 1), fetch(url, init));
+    const airlock = clientOf({ now, fetch: counting });
+    await airlock.me();
+    await airlock.me();
+    assert.equal(sent, 3);
+  }
+});
+
+test("a retired key is told with the operator's message", async () => {
+  const error = await problemOf(clientOf(RETIRED).me());
+  assert.ok(error instanceof AirlockUpgradeRequired);
+  assert.deepEqual([error.message, error.status, error.retryable], ["Version 1 has ended.", 426, false]);
+  const forger = clientOf({ ...RETIRED, secret: "A".repeat(43) });
+  assert.equal((await problemOf(forger.me())).code, "app_guard_rejected");
+});
+
+/** supabase-js as in an app: its own storage, and every request for tokens is counted. Its clock is `fast` seconds fast. */
+function supabaseApp({ reachable = () => true, fast = 0 }: { reachable?: () => boolean; fast?: number } = {}) {
+  const stored = new Map<string, string>();
+  let refreshes = 0;
+  const storage = {
+    getItem: (key: string) => stored.get(key) ?? null,
+    setItem: (key: string, value: string) => void stored.set(key, value),
+    removeItem: (key: string) => void stored.delete(key),
+  };
+  const start = () =>
+    createClient(stack.supabase.url, PUBLISHABLE_KEY, {
+      auth: { storage, persistSession: true, autoRefreshToken: false, detectSessionInUrl: false },
+      global: {
+        fetch: async (input, init) => {
+          if (!reachable()) throw new TypeError("Network request failed");
+          if (String(input).includes("grant_type=refresh_token")) refreshes += 1;
+          const answer = await fetch(input, init);
+          if (fast === 0 || !String(input).includes("/token?")) return answer;
+          // A token that ends an hour earlier is to supabase-js what a clock is that is an hour fast.
+          const session = (await answer.json()) as { expires_at: number };
+          return Response.json({ ...session, expires_at: session.expires_at - fast }, { status: answer.status });
+        },
+      },
+    });
+  /** Sets when the stored session expires, by the phone's clock. */
+  const expire = (expires_at: number) => {
+    for (const [key, value] of stored) stored.set(key, JSON.stringify({ ...JSON.parse(value), expires_at }));
+  };
+  return { start, expire, stored, refreshes: () => refreshes };
+}
+
+const signIn = (supabase: ReturnType<ReturnType<typeof supabaseApp>["start"]>, name = "alice") =>
+  supabase.auth.signInWithPassword({ email: `${name}@example.com`, password: PASSWORD });
+
+test("a phone that is an hour fast does not refresh the token at every call", async () => {
+  const phone = supabaseApp({ fast: 3_660 });
+  const supabase = phone.start();
+  const airlock = clientOf({ getToken: supabaseToken(supabase), now: () => Date.now() + 3_660_000 });
+  await signIn(supabase);
+  for (let call = 0; call < 40; call++) await airlock.me();
+  assert.ok(phone.refreshes() <= 1, `${phone.refreshes()} refreshes`);
+
+  await supabase.auth.getSession();
+  await supabase.auth.getSession();
+  assert.ok(phone.refreshes() >= 2, "supabase-js itself refreshes at every call");
+});
+
+test("supabaseToken follows the user: sign-in, sign-out, another user", async () => {
+  const supabase = supabaseApp().start();
+  const airlock = clientOf({ getToken: supabaseToken(supabase) });
+  assert.equal((await problemOf(airlock.me())).code, "token_missing");
+  await signIn(supabase);
+  assert.equal((await airlock.me()).email, "alice@example.com");
+  await signIn(supabase, "bob");
+  assert.equal((await airlock.me()).email, "bob@example.com");
+  await supabase.auth.signOut({ scope: "local" });
+  assert.equal((await problemOf(airlock.me())).code, "token_missing");
+});
+
+test("an unreachable Auth does not sign anybody out", async () => {
+  let reachable = true;
+  const phone = supabaseApp({ reachable: () => reachable });
+  await signIn(phone.start());
+  phone.expire(Math.floor(Date.now() / 1000) - 60);
+
+  reachable = false;
+  const airlock = clientOf({ getToken: supabaseToken(phone.start()), timeoutMs: 3_000 });
+  const error = await airlock.me().then(() => assert.fail("nothing was thrown"), (error: unknown) => error);
+  assert.ok(error instanceof AirlockNetworkError && error.retryable, String(error));
+  assert.equal(phone.stored.size, 1);
+
+  reachable = true;
+  const later = clientOf({ getToken: supabaseToken(phone.start()) });
+  assert.equal((await later.me()).email, "alice@example.com");
+});
+
+test("openapi-fetch works on a signed fetch", async () => {
+  const fetch = createSignedFetch({ url: stack.url, ...APP, getToken: async () => stack.alice.token });
+  const api = createApi<Paths>({ baseUrl: stack.url, fetch });
+  const { data: note } = await api.POST("/v1/notes", { body: { title: "typed" } });
+  assert.equal(note?.title, "typed");
+  const found = await api.GET("/v1/notes", { params: { query: { q: "it's (typed)!" } } });
+  assert.equal(found.response.status, 200, JSON.stringify(found.error));
+  const { error, response } = await api.POST("/v1/notes", { body: { title: "" } });
+  assert.deepEqual([response.status, (error as { code?: string } | undefined)?.code], [422, "validation_failed"]);
+});
+
+/** As openapi-typescript makes it of openapi.json, in short. */
+interface Paths {
+  "/v1/notes": {
+    get: { parameters: { query: { q?: string } }; responses: { 200: { content: { "application/json": { data: unknown[] } } } } };
+    post: {
+      requestBody: { content: { "application/json": { title: string } } };
+      responses: { 201: { content: { "application/json": { id: string; title: string } } }; 422: { content: { "application/problem+json": object } } };
+    };
+  };
+}
+
+test("a signed fetch returns any response, repaired", async () => {
+  let wrong = true;
+  const now = () => Date.now() + (wrong ? 3_600_000 : 0);
+  const signedFetch = createSignedFetch({ url: stack.url, ...APP, getToken: async () => stack.alice.token, now });
+  const created = await signedFetch(`${stack.url}/v1/notes`, { method: "post", body: '{"title":"fetched"}' });
+  assert.equal(created.status, 201);
+  const note = (await created.json()) as { id: string };
+  assert.equal((await signedFetch(new URL(`${stack.url}/v1/notes/${note.id}#part`))).status, 200);
+  const invalid = await signedFetch(new Request(`${stack.url}/v1/notes`, { method: "POST", body: "{}", headers: { "Content-Type": "application/json" } }));
+  assert.deepEqual([invalid.status, invalid.headers.get("Content-Type")], [422, "application/problem+json"]);
+  const found = await signedFetch("/v1/notes?q=don't (fetched) é");
+  assert.equal(found.status, 200);
+  assert.equal((await signedFetch(`/v1/notes/${note.id}`, { headers: { "If-None-Match": '"1"' } })).status, 304);
+  const removed = await signedFetch(`/v1/notes/${note.id}`, { method: "DELETE" });
+  assert.deepEqual([removed.status, await removed.text()], [204, ""]);
+  wrong = false;
+  assert.equal((await signedFetch("/v1/me")).status, 200);
+});
