@@ -1,6 +1,6 @@
 /** Percent-encoding, and the parts of a URL. By hand, since a `URL` would mend what was meant otherwise. */
 
-import { AirlockProblem } from "./error.ts";
+import { unsendable } from "./error.ts";
 
 /** Percent-encodes all but RFC 3986's unreserved characters and those in `also`; `encodeURIComponent` leaves five more. */
 export function encode(text: string, also = ""): string {
@@ -21,27 +21,10 @@ const LONE_SURROGATE = /[\ud800-\udfff]/gu;
 export function query(parameters: Record<string, string | number | null | undefined>): string {
   const pairs = Object.entries(parameters).flatMap(([name, value]) => {
     if (value == null) return [];
-    if (String(value).search(LONE_SURROGATE) >= 0) throw halfCharacter(name);
+    if (String(value).search(LONE_SURROGATE) >= 0) throw unsendable(name, "has half of a character");
     return [`${name}=${encode(String(value))}`];
   });
   return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
-}
-
-/** What the server answers where the half character is in a body. */
-function halfCharacter(parameter: string): AirlockProblem {
-  return new AirlockProblem(
-    {
-      type: "urn:airlock:problem:validation_failed",
-      title: "The request is not valid",
-      status: 422,
-      code: "validation_failed",
-      detail: "The request was not sent.",
-      request_id: null,
-      retryable: false,
-      errors: [{ parameter, code: "value", message: "has half of a character" }],
-    },
-    null,
-  );
 }
 
 /** Origin and the rest of an absolute URL. The origin is lower case and without the default port, as in `Request.url`. */

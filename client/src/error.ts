@@ -92,40 +92,32 @@ export class AirlockNetworkError extends AirlockError {
 export class AirlockProblem extends AirlockError {
   override readonly name: string = "AirlockProblem";
   /** `urn:airlock:problem:<code>`. */
-  readonly type: string;
-  readonly title: string;
+  declare readonly type: string;
+  declare readonly title: string;
   /** HTTP status. */
-  readonly status: number;
+  declare readonly status: number;
   /** Stable: the member to branch on. */
-  readonly code: ProblemCode;
+  declare readonly code: ProblemCode;
   /** For people. */
-  readonly detail: string;
+  declare readonly detail: string;
   /** Quote it in a bug report: the server's log has the same one. */
-  readonly request_id: string | null;
-  readonly retryable: boolean;
+  declare readonly request_id: string | null;
+  declare readonly retryable: boolean;
   /** With `validation_failed`: each invalid value. With `conflict`: each value that is taken. Empty otherwise. */
-  readonly errors: readonly FieldError[];
+  declare readonly errors: readonly FieldError[];
   /** With `version_mismatch`: the row, organisation or member as it is now, if the answer has it. */
-  readonly current: CurrentRow | null;
+  declare readonly current: CurrentRow | null;
   /** With `clock_skew`: the server's Unix time in seconds. */
-  readonly server_time: number | null;
+  declare readonly server_time: number | null;
   /** Seconds to wait, from the `Retry-After` header. */
-  readonly retryAfter: number | null;
+  declare readonly retryAfter: number | null;
 
   constructor(problem: ProblemBody, retryAfter: number | null, message = `${problem.status} ${problem.code}: ${problem.detail}`) {
     super(message);
-    this.type = problem.type;
-    this.title = problem.title;
-    this.status = problem.status;
-    this.code = problem.code;
-    this.detail = problem.detail;
-    this.request_id = problem.request_id;
-    this.retryable = problem.retryable;
-    this.errors = problem.errors ?? [];
-    this.current = problem.current ?? null;
+    const { type, title, status, code, detail, request_id, retryable, errors = [], current = null } = problem;
     // By it the clock is put right, for all that comes after.
-    this.server_time = Number.isSafeInteger(problem.server_time) ? (problem.server_time ?? null) : null;
-    this.retryAfter = retryAfter;
+    const server_time = Number.isSafeInteger(problem.server_time) ? problem.server_time : null;
+    Object.assign(this, { type, title, status, code, detail, request_id, retryable, errors, current, server_time, retryAfter });
   }
 }
 
@@ -165,6 +157,9 @@ export function problemFrom(answer: {
   return problem.code === "upgrade_required" ? new AirlockUpgradeRequired(problem) : new AirlockProblem(problem, retryAfter);
 }
 
+/** What the type of each problem begins with. */
+const PROBLEM = "urn:airlock:problem:";
+
 /** The value, or `undefined` when the text is not JSON. */
 export function parseJson(text: string): unknown {
   try {
@@ -176,7 +171,15 @@ export function parseJson(text: string): unknown {
 
 function isProblem(body: unknown): body is ProblemBody {
   const { type, code } = Object(body) as Partial<ProblemBody>;
-  return typeof code === "string" && type === `urn:airlock:problem:${code}`;
+  return typeof code === "string" && type === PROBLEM + code;
+}
+
+/** A parameter that a URL cannot carry to the server: what it answers where the same is in a body. */
+export function unsendable(parameter: string, message: string): AirlockProblem {
+  const code = "validation_failed";
+  const errors: FieldError[] = [{ parameter, code: "value", message }];
+  const detail = "The request was not sent.";
+  return new AirlockProblem({ type: PROBLEM + code, title: detail, status: 422, code, detail, request_id: null, retryable: false, errors }, null);
 }
 
 /**
@@ -187,7 +190,7 @@ function foreignProblem({ status, headers }: { status: number; headers: Headers 
   const code = FOREIGN_CODES[status] ?? "upstream_invalid";
   const media = headers.get("Content-Type") ?? "no media type";
   return {
-    type: `urn:airlock:problem:${code}`,
+    type: PROBLEM + code,
     title: "Not an answer of Airlock",
     status,
     code,

@@ -1,5 +1,7 @@
 /** Ids and names in paths, and random bytes to make ids of. */
 
+import { encodeHex } from "./bytes.ts";
+
 /** That many bytes from a cryptographically secure source. */
 export type Random = (bytes: number) => Uint8Array;
 
@@ -13,8 +15,8 @@ export const platformRandom: Random = (bytes) => {
   const crypto: Crypto | undefined = globalThis.crypto;
   if (typeof crypto?.getRandomValues !== "function") {
     throw new Error(
-      "crypto.getRandomValues is missing. Pass `random` (in Expo, `getRandomBytes` of expo-crypto), or install " +
-        'react-native-get-random-values and make `import "react-native-get-random-values"` the first line of index.js.',
+      "crypto.getRandomValues is missing. Pass `random`, such as getRandomBytes of expo-crypto, or import " +
+        "react-native-get-random-values first in index.js.",
     );
   }
   return crypto.getRandomValues(new Uint8Array(bytes));
@@ -25,8 +27,7 @@ export function createId(random: Random = platformRandom): string {
   const bytes = random(16);
   bytes[6] = (bytes[6]! & 0x0f) | 0x40;
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+  return encodeHex(bytes).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 
 /**

@@ -5,10 +5,8 @@
  * and the signature is another.
  */
 
-import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
-import { decodeBase64url, encodeBase64url } from "./base64url.ts";
+import { decodeBase64url, encodeBase64url, encodeHex, encodeUtf8 } from "./bytes.ts";
 import { platformRandom, type Random } from "./id.ts";
 
 /** What a signature covers. */
@@ -60,9 +58,12 @@ export function signRequest({ secret, ...fields }: SignInput): SignatureHeaders 
   return signatureHeaders(complete, hmacSha256(decodeSecret(secret), canonicalBytes(complete)));
 }
 
-/** HMAC-SHA256, in JavaScript. */
+/** HMAC-SHA256 (RFC 2104). In five lines, since the library's own is as large as the client's calls. */
 export function hmacSha256(key: Uint8Array, message: Uint8Array): Uint8Array {
-  return hmac(sha256, key, message);
+  const block = new Uint8Array(64);
+  block.set(key.length > 64 ? sha256(key) : key);
+  const keyed = (pad: number, data: Uint8Array) => sha256(new Uint8Array([...block.map((byte) => byte ^ pad), ...data]));
+  return keyed(0x5c, keyed(0x36, message));
 }
 
 /** The headers that carry this signature of these fields. */
@@ -71,13 +72,13 @@ export function signatureHeaders({ appId, timestamp, nonce }: SignedFields, sign
     "X-App-Id": appId,
     "X-App-Timestamp": String(timestamp),
     "X-App-Nonce": nonce,
-    "X-App-Signature": `v1=${bytesToHex(signature)}`,
+    "X-App-Signature": `v1=${encodeHex(signature)}`,
   };
 }
 
 /** The bytes that are signed. */
 export function canonicalBytes(fields: SignedFields): Uint8Array {
-  return utf8ToBytes(canonicalString(fields));
+  return encodeUtf8(canonicalString(fields));
 }
 
 /** The eleven lines that are signed, joined by `\n`. */
@@ -121,5 +122,5 @@ export function decodeSecret(secret: string): Uint8Array {
 }
 
 function sha256Hex(data: string | Uint8Array): string {
-  return bytesToHex(sha256(typeof data === "string" ? utf8ToBytes(data) : data));
+  return encodeHex(sha256(typeof data === "string" ? encodeUtf8(data) : data));
 }

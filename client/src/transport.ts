@@ -6,7 +6,7 @@
  * - `request_replayed`: a network layer sent the request twice. A POST that may be repeated is sent again.
  */
 
-import { utf8ToBytes } from "@noble/hashes/utils.js";
+import { encodeUtf8 } from "./bytes.ts";
 import { within } from "./deadline.ts";
 import { splitUrl } from "./encode.ts";
 import { AirlockNetworkError, problemFrom } from "./error.ts";
@@ -183,5 +183,5 @@ export function createTransport(options: AirlockOptions): Transport {
 
 /** The bytes of a body. */
 export function bytesOf(body: string | Uint8Array | undefined): Uint8Array | undefined {
-  return typeof body === "string" ? utf8ToBytes(body) : body;
+  return typeof body === "string" ? encodeUtf8(body) : body;
 }

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { createHmac, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { decodeBase64url, encodeBase64url } from "../src/base64url.ts";
+import { decodeBase64url, encodeBase64url } from "../src/bytes.ts";
 import { canonicalString, createNonce, signRequest, type SignInput } from "../src/index.ts";
+import { hmacSha256 } from "../src/sign.ts";
 import { SECRET } from "./stub.ts";
 
 interface Vector {
@@ -122,13 +124,21 @@ test("nonces differ, and decode to 16 bytes", () => {
   for (const nonce of nonces) assert.equal(decodeBase64url(nonce)?.length, 16);
 });
 
-test("without a random source the error names the React Native polyfill", () => {
+test("without a random source the error names what to install", () => {
   const crypto = Object.getOwnPropertyDescriptor(globalThis, "crypto")!;
   Object.defineProperty(globalThis, "crypto", { value: undefined, configurable: true });
   try {
     assert.throws(createNonce, /react-native-get-random-values/);
   } finally {
     Object.defineProperty(globalThis, "crypto", crypto);
+  }
+});
+
+test("HMAC agrees with Node's for every length of key and message", () => {
+  for (let length = 0; length < 200; length++) {
+    const [key, message] = [randomBytes(length), randomBytes(199 - length)];
+    const expected = createHmac("sha256", key).update(message).digest();
+    assert.deepEqual(Buffer.from(hmacSha256(new Uint8Array(key), new Uint8Array(message))), expected);
   }
 });
 

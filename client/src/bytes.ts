@@ -1,8 +1,11 @@
-/**
- * base64url without padding (RFC 4648, section 5).
- *
- * By hand because `atob` and `Buffer` forgive what App Guard's other side refuses.
- */
+/** Bytes as text: base64url without padding (RFC 4648, section 5), hex, UTF-8. */
+
+export const encodeHex = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+export const encodeUtf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+// base64url by hand, because `atob` and `Buffer` forgive what App Guard's other side refuses.
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 

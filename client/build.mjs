@@ -1,0 +1,27 @@
+// npm run build, here: dist/ as it is published. ESM and CommonJS, each with its types and source maps, and without
+// dependencies: jest-expo transforms no package that is called otherwise than react-native-*, and Metro needs no exports.
+
+import { execFileSync } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+
+import { build } from "esbuild";
+
+process.chdir(import.meta.dirname);
+rmSync("dist", { recursive: true, force: true });
+const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc");
+
+for (const [format, type] of /** @type {const} */ ([["esm", "module"], ["cjs", "commonjs"]])) {
+  await build({
+    entryPoints: ["src/index.ts"],
+    outdir: `dist/${format}`,
+    bundle: true,
+    format,
+    target: "es2020",
+    sourcemap: true,
+    logLevel: "warning",
+  });
+  execFileSync(process.execPath, [tsc, "--emitDeclarationOnly", "--outDir", `dist/${format}`], { stdio: "inherit" });
+  writeFileSync(`dist/${format}/package.json`, `${JSON.stringify({ type, sideEffects: false })}\n`);
+}
