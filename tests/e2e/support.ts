@@ -129,9 +129,9 @@ export async function startStack(overrides: Vars = {}, { declaration }: Pick<Wor
   };
 }
 
-/** A client of the test app; without a token nobody is signed in. */
+/** A client of the test app; without a token nobody is signed in. Its timeout is far away, so that slow machines pass. */
 export function app(url: string, token?: string): Airlock<Declaration> {
-  return createAirlock<Declaration>({ url, ...APP, getToken: async () => token ?? null });
+  return createAirlock<Declaration>({ url, ...APP, getToken: async () => token ?? null, timeoutMs: 600_000 });
 }
 
 /** One user's requests, with an object as their JSON. */
