@@ -2,7 +2,7 @@
 // dependencies: jest-expo transforms no package that is called otherwise than react-native-*, and Metro needs no exports.
 
 import { execFileSync } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
@@ -10,13 +10,15 @@ import { build } from "esbuild";
 
 process.chdir(import.meta.dirname);
 rmSync("dist", { recursive: true, force: true });
+const { peerDependencies } = JSON.parse(readFileSync("package.json", "utf8"));
 const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc");
 
 for (const [format, type] of /** @type {const} */ ([["esm", "module"], ["cjs", "commonjs"]])) {
   await build({
-    entryPoints: ["src/index.ts"],
+    entryPoints: ["src/index.ts", "src/react-query.ts"],
     outdir: `dist/${format}`,
     bundle: true,
+    external: Object.keys(peerDependencies),
     format,
     target: "es2020",
     sourcemap: true,

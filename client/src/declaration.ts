@@ -71,15 +71,15 @@ export type PublishedRowOf<R extends AnyResource> = Flat<
   RowId & Pick<R["fields"], R["publish"] & keyof R["fields"]> & RowVersion & { published_at: string; updated_at: string }
 >;
 
-interface RowId {
+export interface RowId {
   /** UUID, lower case. */
   id: string;
 }
 
-interface RowVersion {
+export interface RowVersion {
   /** Starts at 1; every change adds 1. For `ifMatch` and `ifNoneMatch`. */
   version: number;
 }
 
 /** One object type in place of an intersection, for editors and error messages. */
-type Flat<T> = { [Name in keyof T]: T[Name] };
+export type Flat<T> = { [Name in keyof T]: T[Name] };

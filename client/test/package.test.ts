@@ -71,6 +71,16 @@ test("import and require give the same exports, with working classes", async () 
   assert.deepEqual([instance, length], [true, 36]);
 });
 
+test("react-native-airlock/react-query works by import, by require, and without package exports", async () => {
+  const use = "console.log(JSON.stringify([Object.keys(queries).sort(), queries.retryDelay(2, {})]));";
+  await writeFile(join(app, "queries.mjs"), `import * as queries from "react-native-airlock/react-query"; ${use}`);
+  await writeFile(join(app, "queries.cjs"), `const queries = require("react-native-airlock/react-query"); ${use}`);
+  await writeFile(join(app, "folder.cjs"), `const queries = require(${JSON.stringify(join(installed, "react-query"))}); ${use}`);
+  const outputs = await Promise.all(["queries.mjs", "queries.cjs", "folder.cjs"].map((file) => run(process.execPath, [join(app, file)])));
+  const expected = '[["followAppState","followNetwork","publishOptions","retry","retryDelay","rowOptions"],4000]\n';
+  assert.deepEqual(outputs.map(({ stdout }) => stdout), [expected, expected, expected]);
+});
+
 test("bundlers find it with and without package exports", async () => {
   await writeFile(join(app, "entry.js"), 'import { createAirlock } from "react-native-airlock"; console.log(createAirlock);');
   const inputs = async (options: object) => {

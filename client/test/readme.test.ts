@@ -28,6 +28,20 @@ declare global {
 }
 `;
 
+/** What the recipes use of the platform's modules, with the types that these have. */
+const PLATFORM = {
+  "expo-crypto": "export function getRandomBytes(byteCount: number): Uint8Array;",
+  "expo-network": `
+    export type NetworkState = { type?: string; isConnected?: boolean; isInternetReachable?: boolean };
+    export function addNetworkStateListener(listener: (event: NetworkState) => void): { remove(): void };
+  `,
+  "react-native": `
+    export const AppState: {
+      addEventListener(type: "change" | "blur" | "focus" | "memoryWarning", listener: (state: "active" | "background" | "inactive" | "unknown" | "extension") => void): { remove(): void };
+    };
+  `,
+};
+
 test("the README's code compiles", async () => {
   const blocks = [...(await readFile(`${root}client/README.md`, "utf8")).matchAll(/^```tsx?\n(.*?)^```$/gms)].map(([, code]) => code!);
   assert.ok(blocks.length >= 6);
@@ -36,7 +50,7 @@ test("the README's code compiles", async () => {
   try {
     await copyFile(`${root}client/test/generated.ts`, `${folder}/airlock-types.ts`);
     await writeFile(`${folder}/around.ts`, AROUND);
-    await writeFile(`${folder}/expo-crypto.d.ts`, "export function getRandomBytes(byteCount: number): Uint8Array;\n");
+    for (const [module, types] of Object.entries(PLATFORM)) await writeFile(`${folder}/${module}.d.ts`, types);
     for (const [n, code] of blocks.entries()) await writeFile(`${folder}/block${n}.tsx`, `${code}\nexport {};\n`);
     const options = {
       ...{ target: "ES2022", lib: ["ES2023", "DOM", "ESNext.Disposable"], module: "ESNext", moduleResolution: "Bundler", types: [] },
@@ -44,7 +58,7 @@ test("the README's code compiles", async () => {
       paths: {
         "react-native-airlock": [`${root}client/src/index.ts`],
         "react-native-airlock/*": [`${root}client/src/*.ts`],
-        "expo-crypto": [`${folder}/expo-crypto.d.ts`],
+        ...Object.fromEntries(Object.keys(PLATFORM).map((module) => [module, [`${folder}/${module}.d.ts`]])),
       },
     };
     await writeFile(`${folder}/tsconfig.json`, JSON.stringify({ compilerOptions: options, include: ["."] }));

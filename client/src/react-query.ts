@@ -1,0 +1,114 @@
+/** TanStack Query for the rows of an Airlock: keys, options of queries and mutations, online and focus. */
+
+import {
+  focusManager,
+  infiniteQueryOptions,
+  mutationOptions,
+  onlineManager,
+  queryOptions,
+  type MutationFunctionContext,
+} from "@tanstack/react-query";
+import type { ListOptions, PublishCalls, RowCalls, Version } from "./calls.ts";
+import type { AnyResource, DraftOf, PatchOf } from "./declaration.ts";
+
+/** Whether TanStack Query tries again: up to five times, and only what may succeed. */
+export function retry(failures: number, error: Error & { retryable?: boolean }): boolean {
+  return error.retryable === true && failures < 5;
+}
+
+/** Milliseconds until it does: what the server asks for, else a delay that doubles, at most 30 seconds. */
+export function retryDelay(failures: number, error: Error & { retryAfter?: number | null }): number {
+  return (error.retryAfter ?? Math.min(2 ** failures, 30)) * 1000;
+}
+
+/** What names a row of a mutation. */
+export interface RowChange {
+  id: string;
+  ifMatch?: Version;
+}
+
+/**
+ * Options for the rows of one resource: `useInfiniteQuery(notes.list({ q }))`, `useQuery(notes.get(id))`,
+ * `useMutation(notes.patch())`. A mutation that is over refetches all queries below `key`.
+ *
+ * @param key distinguishes these rows from all others, and from those of another user: `["notes", userId]`
+ */
+export function rowOptions<R extends AnyResource>(rows: RowCalls<R>, key: readonly unknown[]) {
+  const mutation = mutationsOf(key);
+  return {
+    key,
+    list: (options: Omit<ListOptions<R>, "signal"> = {} as ListOptions<R>) =>
+      infiniteQueryOptions({
+        queryKey: [...key, "list", options] as const,
+        queryFn: ({ pageParam, signal }) => rows.list({ ...(options as ListOptions<R>), cursor: pageParam, signal }),
+        initialPageParam: null as string | null,
+        getNextPageParam: (page) => page.next_cursor,
+        retry,
+        retryDelay,
+      }),
+    get: (id: string) =>
+      queryOptions({
+        queryKey: [...key, "row", id] as const,
+        queryFn: ({ signal }) => rows.get(id, { signal }),
+        retry,
+        retryDelay,
+      }),
+    /** The key stays the same in each retry, so that there is one row. Make it with `createId`. */
+    create: () =>
+      mutation(({ draft, idempotencyKey }: { draft: DraftOf<R>; idempotencyKey: string }) =>
+        rows.create(draft, { idempotencyKey }),
+      ),
+    put: () =>
+      mutation(({ id, draft, ...match }: RowChange & { draft: DraftOf<R>; ifNoneMatch?: "*" }) => rows.put(id, draft, match)),
+    patch: () =>
+      mutation(({ id, changes, ...match }: RowChange & { changes: PatchOf<R> }) => rows.patch(id, changes, match)),
+    remove: () => mutation(({ id, ...match }: RowChange) => rows.remove(id, match)),
+    restore: () => mutation(({ id, ...match }: RowChange) => rows.restore(id, match)),
+  };
+}
+
+/** Options of the mutations that publish. */
+export function publishOptions<R extends AnyResource>(rows: PublishCalls<R>, key: readonly unknown[]) {
+  const mutation = mutationsOf(key);
+  return {
+    publish: () => mutation(({ id, ...match }: RowChange) => rows.publish(id, match)),
+    unpublish: () => mutation(({ id, ...match }: RowChange) => rows.unpublish(id, match)),
+  };
+}
+
+function mutationsOf(key: readonly unknown[]) {
+  return <Variables, Result>(mutationFn: (variables: Variables) => Promise<Result>) =>
+    mutationOptions({
+      mutationFn,
+      retry,
+      retryDelay,
+      onSettled: (_data: unknown, _error: unknown, _variables: Variables, _result: unknown, context: MutationFunctionContext) =>
+        context.client.invalidateQueries({ queryKey: key }),
+    });
+}
+
+/** React Native's `AppState`. */
+export interface AppStateLike {
+  addEventListener(type: "change", listener: (state: string) => void): { remove(): void };
+}
+
+/** Refetches stale queries when the app comes to the foreground: `followAppState(AppState)`, once. */
+export function followAppState(appState: AppStateLike): void {
+  focusManager.setEventListener((setFocused) => {
+    const subscription = appState.addEventListener("change", (state) => setFocused(state === "active"));
+    return () => subscription.remove();
+  });
+}
+
+/** The module `expo-network`. */
+export interface NetworkLike {
+  addNetworkStateListener(listener: (state: { isConnected?: boolean | undefined }) => void): { remove(): void };
+}
+
+/** Pauses queries and mutations without a network: `followNetwork(Network)`, once. */
+export function followNetwork(network: NetworkLike): void {
+  onlineManager.setEventListener((setOnline) => {
+    const subscription = network.addNetworkStateListener(({ isConnected }) => setOnline(isConnected !== false));
+    return () => subscription.remove();
+  });
+}

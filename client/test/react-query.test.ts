@@ -1,0 +1,91 @@
+// TanStack Query over the built Worker: pages, mutations, retries.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { focusManager, InfiniteQueryObserver, MutationObserver, onlineManager, QueryClient } from "@tanstack/react-query";
+
+import { AirlockNetworkError, AirlockProblem, createId } from "../src/index.ts";
+import { followAppState, followNetwork, publishOptions, retry, retryDelay, rowOptions } from "../src/react-query.ts";
+import { app, startStack, type Stack } from "../../tests/e2e/support.ts";
+import { airlockWith, ID, json, note, problem } from "./stub.ts";
+
+let stack: Stack;
+before(async () => {
+  stack = await startStack();
+});
+after(() => stack?.stop());
+
+test("pages, rows and mutations work, and a mutation refetches what is shown", async (t) => {
+  const client = new QueryClient();
+  t.after(() => client.clear());
+  const { notes: rows } = app(stack.url, stack.alice.token);
+  const notes = { ...rowOptions(rows, ["notes", stack.alice.id]), ...publishOptions(rows, ["notes", stack.alice.id]) };
+  const run = <V, R>(options: { mutationFn?: (variables: V, context: never) => Promise<R> }, variables: V): Promise<R> =>
+    new MutationObserver<R, Error, V>(client, options as never).mutate(variables);
+
+  const shown = new InfiniteQueryObserver(client, notes.list({ limit: 2 }));
+  t.after(shown.subscribe(() => {}));
+  const idempotencyKey = createId();
+  const created = await run(notes.create(), { draft: { title: "one" }, idempotencyKey });
+  assert.equal((await run(notes.create(), { draft: { title: "one" }, idempotencyKey })).id, created.id);
+  for (const title of ["two", "three"]) await run(notes.put(), { id: createId(), draft: { title }, ifNoneMatch: "*" as const });
+  await shown.fetchNextPage();
+  const titles = () => shown.getCurrentResult().data?.pages.flatMap(({ data }) => data.map(({ title }) => title));
+  assert.deepEqual(titles(), ["three", "two", "one"]);
+  assert.equal(shown.getCurrentResult().hasNextPage, false);
+
+  const changed = await run(notes.patch(), { id: created.id, changes: { title: "uno" }, ifMatch: created.version });
+  assert.deepEqual(titles(), ["three", "two", "uno"]);
+  assert.deepEqual(await client.fetchQuery(notes.get(created.id)), changed);
+  await assert.rejects(run(notes.patch(), { id: created.id, changes: { title: "due" }, ifMatch: created.version }), AirlockProblem);
+  await run(notes.publish(), { id: created.id });
+  await run(notes.unpublish(), { id: created.id });
+  await run(notes.remove(), { id: created.id });
+  assert.deepEqual(titles(), ["three", "two"]);
+  await run(notes.restore(), { id: created.id });
+  await shown.fetchNextPage();
+  assert.deepEqual(titles(), ["three", "two", "uno"]);
+});
+
+test("what may succeed is tried again under the same key, when the server says so", async (t) => {
+  const client = new QueryClient();
+  t.after(() => client.clear());
+  const { airlock, sent } = airlockWith([
+    problem(503, "upstream_unavailable", { retryable: true }, { "Retry-After": "0" }),
+    new Response(JSON.stringify(note()), { status: 201 }),
+    problem(404, "not_found"),
+    json(200, note()),
+  ]);
+  const notes = rowOptions(airlock.notes, ["notes"]);
+  const create = new MutationObserver(client, notes.create());
+  await create.mutate({ draft: { title: "a" }, idempotencyKey: createId() });
+  assert.equal(sent[0]!.headers.get("Idempotency-Key"), sent[1]!.headers.get("Idempotency-Key"));
+  await assert.rejects(client.fetchQuery({ ...notes.get(ID), retry }), AirlockProblem);
+  assert.equal(sent.length, 3);
+});
+
+test("retries follow retryable and retryAfter", () => {
+  const lost = new AirlockNetworkError();
+  assert.deepEqual([retry(0, lost), retry(4, lost), retry(5, lost), retry(0, new TypeError())], [true, true, false, false]);
+  assert.deepEqual([0, 1, 4, 9].map((failures) => retryDelay(failures, lost)), [1000, 2000, 16_000, 30_000]);
+  assert.equal(retryDelay(3, Object.assign(new Error(), { retryAfter: 12 })), 12_000);
+});
+
+test("online and focus follow the phone", () => {
+  const listeners: Record<string, (value: any) => void> = {};
+  const subscribe = (name: string) => (listener: (value: any) => void) => {
+    listeners[name] = listener;
+    return { remove() {} };
+  };
+  followAppState({ addEventListener: (_type, listener) => subscribe("app")(listener) });
+  followNetwork({ addNetworkStateListener: subscribe("network") });
+  const stop = [focusManager.subscribe(() => {}), onlineManager.subscribe(() => {})];
+  listeners["app"]!("background");
+  listeners["network"]!({ isConnected: false });
+  assert.deepEqual([focusManager.isFocused(), onlineManager.isOnline()], [false, false]);
+  listeners["app"]!("active");
+  listeners["network"]!({});
+  assert.deepEqual([focusManager.isFocused(), onlineManager.isOnline()], [true, true]);
+  for (const end of stop) end();
+});
