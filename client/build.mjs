@@ -15,7 +15,7 @@ const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/pack
 
 for (const [format, type] of /** @type {const} */ ([["esm", "module"], ["cjs", "commonjs"]])) {
   await build({
-    entryPoints: ["src/index.ts", "src/react-query.ts"],
+    entryPoints: ["src/index.ts", "src/react-query.ts", "src/testing.ts"],
     outdir: `dist/${format}`,
     bundle: true,
     external: Object.keys(peerDependencies),
