@@ -2,7 +2,7 @@
 // dependencies: jest-expo transforms no package that is called otherwise than react-native-*, and Metro needs no exports.
 
 import { execFileSync } from "node:child_process";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
@@ -11,7 +11,8 @@ import { build } from "esbuild";
 process.chdir(import.meta.dirname);
 rmSync("dist", { recursive: true, force: true });
 const { peerDependencies } = JSON.parse(readFileSync("package.json", "utf8"));
-const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc");
+const require = createRequire(import.meta.url);
+const tsc = join(dirname(require.resolve("typescript/package.json")), "bin", "tsc");
 
 for (const [format, type] of /** @type {const} */ ([["esm", "module"], ["cjs", "commonjs"]])) {
   await build({
@@ -27,3 +28,4 @@ for (const [format, type] of /** @type {const} */ ([["esm", "module"], ["cjs", "
   execFileSync(process.execPath, [tsc, "--emitDeclarationOnly", "--outDir", `dist/${format}`], { stdio: "inherit" });
   writeFileSync(`dist/${format}/package.json`, `${JSON.stringify({ type, sideEffects: false })}\n`);
 }
+copyFileSync(join(dirname(require.resolve("@noble/hashes/sha2.js")), "LICENSE"), "dist/noble-hashes.LICENSE");

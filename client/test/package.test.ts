@@ -42,10 +42,11 @@ test("publint and attw find nothing", async () => {
   assert.match(types.stdout, /No problems found/);
 });
 
-test("the package needs no other and has the licence", async () => {
+test("the package needs no other and has its licence and that of the library in it", async () => {
   const { dependencies, private: hidden } = await manifest();
   assert.deepEqual([dependencies, hidden], [undefined, undefined]);
   assert.equal(await readFile(join(installed, "LICENSE"), "utf8"), await readFile(join(root, "LICENSE"), "utf8"));
+  assert.match(await readFile(join(installed, "dist", "noble-hashes.LICENSE"), "utf8"), /Paul Miller/);
 });
 
 test("every module has a source map with its sources", async () => {
