@@ -212,10 +212,10 @@ export function answerAsPostgrest(connection: PgliteConnection): void {
     const { rows } = await postgres.query<Setting>(SETTINGS, [call.claims["role"]]);
     changeable ??= new Set((await postgres.query<{ name: string }>("select name from pg_settings where context = 'user'")).rows.map(({ name }) => name));
     // PGlite's one user is a superuser, who could become any role.
-    await postgres.exec("set local session authorization authenticator");
-    for (const { name, value } of rows) {
-      if (changeable.has(name)) await postgres.query("select set_config($1, $2, true)", [name, value]);
-    }
+    const settings = [["session_authorization", "authenticator"]];
+    for (const { name, value } of rows) if (changeable.has(name)) settings.push([name, value]);
+    const each = settings.map((_, n) => `set_config($${2 * n + 1}, $${2 * n + 2}, true)`);
+    await postgres.query(`select ${each.join()}`, settings.flat());
     await applyClaims(transaction, ...rest);
     // lite sets request.headers, .method and .path for functions only, PostgREST for tables as well.
     await connection["applyRpcRequestGucs"](transaction, call);
