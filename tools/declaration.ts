@@ -2,7 +2,7 @@
 // They parse TOML, since no TOML parser belongs into the Worker, and pass JSON on.
 
 import { existsSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -108,11 +108,13 @@ export async function buildDeclaration(): Promise<void> {
   await update(declarationModule, `export default ${JSON.stringify(json)};\n`);
 }
 
-/** Writes a file unless it has this text; returns whether it did. */
+/** Writes a file unless it has this text; returns whether it did. Whoever reads it meanwhile gets all of the old text or of the new. */
 export async function update(path: string, text: string): Promise<boolean> {
   if ((await readFile(path, "utf8").catch(() => undefined)) === text) return false;
   await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, text);
+  const unfinished = `${path}.${process.pid}`;
+  await writeFile(unfinished, text);
+  await rename(unfinished, path);
   return true;
 }
 

@@ -2,8 +2,8 @@
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
 
 import { build as esbuild, type Plugin } from "esbuild";
 
@@ -14,7 +14,8 @@ import { toolchain, wasmTarget } from "./toolchain.ts";
 /** The Worker's modules. With the assets beside them they are all that is deployed. */
 export const outputs = ["build/index.js", "build/index_bg.wasm", "build/declaration.js"];
 
-const bindings = join(root, ".airlock", "bindings");
+/** What `buildModule` makes: the script, the module and the checker. */
+const made = [join(root, "build", "index.js"), join(root, "build", "index_bg.wasm"), inspector];
 
 /** Builds the Worker and checks airlock.toml; installs missing tools. Takes a second or two when nothing has changed. */
 export async function build(): Promise<void> {
@@ -31,29 +32,41 @@ export async function buildModule(): Promise<void> {
   const messages = await run("cargo", args, { env: { ...env, WASM_BINDGEN_USE_JS_SYS: "1" }, stdio: ["ignore", "pipe", 2] });
   const module = wasmModule(messages);
 
-  const hash = createHash("sha256");
   const inputs = ["src/worker/worker.js", "src/worker/exchange.js", "tools/setup/worker.ts", "Cargo.lock", "package-lock.json"];
-  for (const file of [module, ...inputs]) hash.update(await readFile(resolve(root, file)));
-  const wanted = hash.digest("hex");
+  const wanted = await digest([module, ...inputs.map((file) => resolve(root, file))]);
   const stamp = join(root, ".airlock", "built-from");
+  // The outputs are in the stamp as well: when two builds of different sources end at once, there can be outputs of both.
   const last = await readFile(stamp, "utf8").catch(() => undefined);
-  const made = [join(root, "build", "index.js"), join(root, "build", "index_bg.wasm"), inspector];
-  if (last === wanted && made.every(existsSync)) return;
+  if (made.every(existsSync) && last === `${wanted} ${await digest(made)}`) return;
 
-  await rm(stamp, { force: true });
-  await rm(bindings, { recursive: true, force: true });
-  // With these a module that trapped can be replaced by a new instance.
-  const recovery = ["--experimental-reset-state-function", "--force-enable-abort-handler"];
-  await run(wasmBindgen, [module, "--target", "module", "--no-typescript", "--out-dir", bindings, "--out-name", "index", ...recovery]);
-  await mkdir(join(root, "build"), { recursive: true });
-  await bundle();
-  await bundleInspector();
-  await optimise();
-  await writeFile(stamp, wanted);
+  await mkdir(join(root, ".airlock"), { recursive: true });
+  // A folder of its own, because two commands may build at once. Each file is replaced as a whole.
+  const folder = await mkdtemp(join(root, ".airlock", "bindings-"));
+  try {
+    // With these a module that trapped can be replaced by a new instance.
+    const recovery = ["--experimental-reset-state-function", "--force-enable-abort-handler"];
+    await run(wasmBindgen, [module, "--target", "module", "--no-typescript", "--out-dir", folder, "--out-name", "index", ...recovery]);
+    const [script, checker] = [await bundle(folder), await bundleInspector(folder)];
+    const files = [script, await optimise(folder, [script, checker]), checker];
+    const state = `${wanted} ${await digest(files)}`;
+    await mkdir(join(root, "build"), { recursive: true });
+    for (const [n, file] of files.entries()) await rename(file, made[n] ?? "");
+    await writeFile(stamp, state);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  forgetInspector();
+}
+
+async function digest(files: string[]): Promise<string> {
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(await readFile(file));
+  return hash.digest("hex");
 }
 
 /** The Worker's JavaScript in one file: ours and what wasm-bindgen generates. */
-async function bundle(): Promise<void> {
+async function bundle(bindings: string): Promise<string> {
+  const outfile = join(bindings, "bundled", "index.js");
   const generated = join(bindings, "index.js");
   const text = (await readFile(generated, "utf8"))
     // workerd imports a compiled module where the proposed standard has `import source`.
@@ -66,7 +79,7 @@ async function bundle(): Promise<void> {
   const ours = snippets.find((name) => name.startsWith("airlock-")) ?? "";
   await esbuild({
     entryPoints: [join(root, "src", "worker", "worker.js")],
-    outfile: join(root, "build", "index.js"),
+    outfile,
     alias: {
       "airlock:bindings": generated,
       "airlock:exchange": join(bindings, "snippets", ours, "src", "worker", "exchange.js"),
@@ -79,6 +92,7 @@ async function bundle(): Promise<void> {
     target: "es2024",
     logLevel: "warning",
   });
+  return outfile;
 }
 
 /** The declaration stays a file of its own, so a change of airlock.toml needs no other build. */
@@ -90,7 +104,8 @@ const declarationBeside: Plugin = {
 };
 
 /** The bindings for Node.js, where the tools call `inspect`. */
-async function bundleInspector(): Promise<void> {
+async function bundleInspector(bindings: string): Promise<string> {
+  const outfile = join(bindings, "bundled", basename(inspector));
   const module = JSON.stringify(join("..", "build", "index_bg.wasm"));
   const wasm: Plugin = {
     name: "wasm",
@@ -104,14 +119,15 @@ async function bundleInspector(): Promise<void> {
   };
   await esbuild({
     stdin: { contents: 'export { inspect } from "./index.js";', resolveDir: bindings },
-    outfile: inspector,
+    outfile,
     plugins: [wasm],
     bundle: true,
+    minify: true,
     format: "esm",
     platform: "node",
     logLevel: "warning",
   });
-  forgetInspector();
+  return outfile;
 }
 
 /** The features that rustc and wasm-bindgen use; wasm-opt must not add others, which workerd may not support yet. */
@@ -122,21 +138,22 @@ const FEATURES = ["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bu
  * side by side before they are dropped. Functions are not merged into their only caller: V8 compiles a function when it is
  * first called, and a large one late.
  */
-async function optimise(): Promise<void> {
+async function optimise(folder: string, scripts: string[]): Promise<string> {
   const features = FEATURES.map((name) => `--enable-${name}`);
-  const [from, used, to] = [join(bindings, "index_bg.wasm"), join(bindings, "used.wasm"), join(root, "build", "index_bg.wasm")];
-  const graph = join(bindings, "exports.json");
-  await writeFile(graph, JSON.stringify(await usedExports(from)));
+  const [from, used, to] = ["index_bg.wasm", "used.wasm", "optimised.wasm"].map((name) => join(folder, name)) as [string, string, string];
+  const graph = join(folder, "exports.json");
+  await writeFile(graph, JSON.stringify(await usedExports(from, scripts)));
   await run("wasm-metadce", [...features, "--debuginfo", `--graph-file=${graph}`, from, "-o", used], { stdio: ["ignore", "ignore", 2] });
   const smaller = ["-O", "--one-caller-inline-max-function-size=0", "--reorder-functions-by-name", "--strip-debug", "--strip-producers"];
   await run("wasm-opt", [...smaller, ...features, used, "-o", to]);
+  return to;
 }
 
-/** The exports that the Worker and the tools use, in the form that wasm-metadce reads. */
-async function usedExports(module: string) {
-  const scripts = await Promise.all([join(root, "build", "index.js"), inspector].map((file) => readFile(file, "utf8")));
+/** The exports that these scripts use, in the form that wasm-metadce reads. */
+async function usedExports(module: string, scripts: string[]) {
+  const texts = await Promise.all(scripts.map((file) => readFile(file, "utf8")));
   const names = WebAssembly.Module.exports(new WebAssembly.Module(await readFile(module))).map(({ name }) => name);
-  const used = names.filter((name) => scripts.some((script) => new RegExp(`\\.${name}\\b`).test(script)));
+  const used = names.filter((name) => texts.some((text) => new RegExp(`\\.${name}\\b`).test(text)));
   return [{ name: "used", reaches: used, root: true }, ...used.map((name) => ({ name, export: name }))];
 }
 
