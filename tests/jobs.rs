@@ -1,14 +1,7 @@
 //! Scheduled jobs, natively: which requests they make, when they stop, and what they write into the log.
 
-#![allow(
-    missing_docs,
-    clippy::allow_attributes,
-    clippy::arithmetic_side_effects,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "test code"
-)]
+#![allow(missing_docs, clippy::allow_attributes, clippy::panic, reason = "test code")]
+#![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod support;
 

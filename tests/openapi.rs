@@ -2,14 +2,8 @@
 //! documented answer is provoked through the whole path, and each answer of the path is documented. The part of the
 //! resources is generated; tests/tools/generate.test.ts and tests/e2e/openapi.test.ts check it.
 
-#![allow(
-    missing_docs,
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
+#![allow(missing_docs, clippy::allow_attributes, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "test code")]
 
 mod support;
 

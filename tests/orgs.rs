@@ -1,6 +1,7 @@
 //! Organisations: what is asked of the database, and what its answers become.
 
-#![allow(missing_docs, clippy::allow_attributes, clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
+#![allow(missing_docs, clippy::allow_attributes, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 mod support;
 

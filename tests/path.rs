@@ -1,13 +1,7 @@
 //! The order of the steps, the checks and the configuration, through the whole path.
 
-#![allow(
-    missing_docs,
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
+#![allow(missing_docs, clippy::allow_attributes, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "test code")]
 
 mod support;
 

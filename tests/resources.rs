@@ -1,13 +1,7 @@
 //! What the engine asks of the database, and what the database's answers become.
 
-#![allow(
-    missing_docs,
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "test code"
-)]
+#![allow(missing_docs, clippy::allow_attributes, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "test code")]
 
 mod support;
 
