@@ -27,20 +27,8 @@ begin
 end
 $$;
 
--- Policies do not depend on values, so every field may be null here.
-do $$
-declare
-  target record;
-begin
-  for target in
-    select attrelid::regclass as relation, attname as field
-    from airlock.resources
-    join pg_attribute on attrelid = relation and attnotnull and attname = any (fields || array['airlock_search'])
-  loop
-    execute format('alter table %s alter column %I drop not null', target.relation, target.field);
-  end loop;
-end
-$$;
+-- Policies do not depend on values.
+\ir include/nullable.psql
 
 -- Where a resource has rows, with a row of the author in each place.
 create temporary table places as

@@ -19,18 +19,12 @@ begin
 end
 $$;
 
--- Every field may be null here. The rollback brings back the rows of a development database.
+\ir include/nullable.psql
+-- The rollback brings back the rows of a development database.
 do $$
 declare
   target record;
 begin
-  for target in
-    select attrelid::regclass as relation, attname as field
-    from airlock.resources
-    join pg_attribute on attrelid = relation and attnotnull and attname = any (fields || array['airlock_search'])
-  loop
-    execute format('alter table %s alter column %I drop not null', target.relation, target.field);
-  end loop;
   for target in select relation from airlock.resources loop
     execute format('truncate %s cascade', target.relation);
   end loop;

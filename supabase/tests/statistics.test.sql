@@ -30,18 +30,11 @@ select is_empty(
 );
 
 insert into auth.users (id, email) values ('00000000-0000-4000-8000-00000000000a', 'a@statistics.test');
+\ir include/nullable.psql
 do $$
 declare
   target record;
 begin
-  for target in
-    select attrelid::regclass as relation, attname as field
-    from airlock.resources
-    join pg_attribute on attrelid = relation and attnotnull and attname = any (fields || array['airlock_search'])
-    where owner <> 'org'
-  loop
-    execute format('alter table %s alter column %I drop not null', target.relation, target.field);
-  end loop;
   for target in select relation from airlock.resources where owner <> 'org' loop
     execute format('insert into %s (user_id) select %L from generate_series(1, 200)', target.relation, '00000000-0000-4000-8000-00000000000a');
     execute format('analyze %s', target.relation);

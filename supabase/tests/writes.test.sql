@@ -22,20 +22,7 @@ begin
 end
 $$;
 
--- Every field may be null here.
-do $$
-declare
-  target record;
-begin
-  for target in
-    select attrelid::regclass as relation, attname as field
-    from airlock.resources
-    join pg_attribute on attrelid = relation and attnotnull and attname = any (fields || array['airlock_search'])
-  loop
-    execute format('alter table %s alter column %I drop not null', target.relation, target.field);
-  end loop;
-end
-$$;
+\ir include/nullable.psql
 
 -- Where a resource has rows.
 create temporary table places as

@@ -3,30 +3,15 @@
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes, randomUUID } from "node:crypto";
-import { readdirSync } from "node:fs";
-import { after, before, test as always } from "node:test";
+import { after, before } from "node:test";
 
 import pg from "pg";
 
-import { migration } from "../../tools/resource/migration.ts";
 import { startPostgres, type Postgres } from "../../tools/setup/postgres.ts";
+import { installed, papers, test } from "../support/organizations.ts";
 
 const ROUNDS = 20;
 const COPIES = 50;
-
-/** The migration of organisations can be left out. */
-const installed = readdirSync(new URL("../../supabase/migrations/", import.meta.url)).some((name) => name.endsWith("_airlock_organizations.sql"));
-const test = installed ? always : always.skip;
-
-/** A resource of users and of organisations, whatever the project declares. */
-const papers = migration({
-  name: "papers",
-  owner: "both",
-  search: [],
-  publish: ["title"],
-  unique: {},
-  fields: [{ name: "title", kind: "text", min: 1, max: 200, nullable: false }],
-});
 
 let postgres: Postgres;
 let owner: pg.Client;

@@ -3,26 +3,11 @@
 
 import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
-import { readdirSync } from "node:fs";
-import { after, before, beforeEach, test as always } from "node:test";
+import { after, before, beforeEach } from "node:test";
 
-import { migration } from "../../tools/resource/migration.ts";
 import type { Supabase } from "../../tools/supabase.ts";
+import { installed, papers, test } from "../support/organizations.ts";
 import { freshSupabase, publishableKey, sign } from "./support.ts";
-
-/** The migration of organisations can be left out. */
-const installed = readdirSync(new URL("../../supabase/migrations/", import.meta.url)).some((name) => name.endsWith("_airlock_organizations.sql"));
-const test = installed ? always : always.skip;
-
-/** A resource of users and of organisations, whatever the project declares. */
-const papers = migration({
-  name: "papers",
-  owner: "both",
-  search: [],
-  publish: ["title"],
-  unique: {},
-  fields: [{ name: "title", kind: "text", min: 1, max: 200, nullable: false }],
-});
 
 const ids = {
   own: "a0000000-0000-4000-8000-000000000000",

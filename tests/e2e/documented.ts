@@ -1,4 +1,4 @@
-// The OpenAPI document that a Worker serves, and checks of answers against it.
+// An OpenAPI document, such as a Worker serves, and checks of answers against it.
 
 import assert from "node:assert/strict";
 
@@ -30,8 +30,12 @@ function pathOf(target: string): string {
     .replace(/\/(notes|invitations)\/[^/]+/, "/$1/{id}");
 }
 
+/** The document that a Worker serves. */
 export async function readDescription(url: string): Promise<Description> {
-  const document: Part = await (await fetch(`${url}/openapi.json`)).json();
+  return describe(await (await fetch(`${url}/openapi.json`)).json());
+}
+
+export function describe(document: Part): Description {
   // Strict, except for two rules that forbid schemas which complete each other.
   const ajv = new Ajv2020({ strict: true, strictTypes: false, strictRequired: false });
   addFormats.default(ajv);

@@ -5,23 +5,20 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { Validator } from "@seriousme/openapi-schema-validator";
-import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
-import addFormats from "ajv-formats";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { unstable_readConfig } from "wrangler";
 
 import { check, checkedDeclaration, type Declaration } from "../../tools/declaration.ts";
-import { openapi, projectDocument, type Document } from "../../tools/openapi/document.ts";
+import { openapi, projectDocument } from "../../tools/openapi/document.ts";
 import { requireFresh } from "../../tools/setup/generated.ts";
 import { root } from "../../tools/setup/shell.ts";
 import { outputs } from "../../tools/setup/worker.ts";
+import { describe, type Part } from "../e2e/documented.ts";
 import { assertProblem, send } from "../e2e/http.ts";
 import { withWorker, workerVars } from "../e2e/support.ts";
 import { everything } from "../resources/everything.ts";
 import { refused, taken } from "../resources/values.ts";
-
-/** Any part of a document. */
-type Part = any;
+import { notesDeclaration } from "../support/notes.ts";
 
 const ID = "7efe3d84-2d6a-4174-899e-8ffddea7a39a";
 /** Nobody listens there, and no request of these tests gets so far. */
@@ -31,28 +28,17 @@ const FIELDS = { title: "text(1..9)" };
 const DECLARATIONS: Record<string, () => Promise<Declaration>> = {
   "airlock.toml": () => checkedDeclaration(),
   "every kind and owner": () => everything(),
+  "the notes of the tests": () => check(notesDeclaration),
   "no resources": () => check("{}"),
   "no organisations": () => check(JSON.stringify({ organizations: false, resources: { notes: { owner: "user", publish: ["title"], fields: FIELDS } } })),
   "names that are alike": () => check(JSON.stringify({ resources: Object.fromEntries(["a_b", "ab", "a_1", "a1", "org", "org_a_b", "member"].map((name) => [name, { owner: "both", publish: ["title"], fields: FIELDS }])) })),
 };
-
-/** A validator of a schema of the document. */
-function validators(document: Document): (schema: Part) => ValidateFunction {
-  const ajv = new Ajv2020({ strict: true, strictTypes: false, strictRequired: false });
-  addFormats.default(ajv);
-  ajv.addVocabulary(Object.keys(document));
-  ajv.addSchema(document, "openapi.json");
-  return (schema) => ajv.compile(JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"openapi.json#/')));
-}
 
 function visit(part: Part, seen: (part: Part) => void): void {
   if (typeof part !== "object" || part === null) return;
   seen(part);
   for (const child of Object.values(part)) visit(child, seen);
 }
-
-const isIn = (document: Document, reference: string) =>
-  reference.slice(2).split("/").reduce((part: Part, name) => part?.[name], document) !== undefined;
 
 for (const [name, declaration] of Object.entries(DECLARATIONS)) {
   test(`the document is valid OpenAPI 3.1: ${name}`, async () => {
@@ -64,17 +50,20 @@ for (const [name, declaration] of Object.entries(DECLARATIONS)) {
 
     const references = new Set<string>();
     const operations: string[] = [];
-    const validator = validators(document);
+    const { resolve, validator, assertValid } = describe(document);
     visit(document, (part) => {
       if (typeof part.$ref === "string") references.add(part.$ref);
       if (typeof part.operationId === "string") operations.push(part.operationId);
       if (part.schema === undefined) return;
-      const validate = validator(part.schema);
-      const examples = [...Object.values<Part>(part.examples ?? {}).map((example) => example.value), ...("example" in part ? [part.example] : [])];
-      for (const example of examples.filter((value) => value !== undefined)) assert.ok(validate(example), JSON.stringify([example, validate.errors]));
+      validator(part.schema);
+      const examples = [...Object.values<Part>(part.examples ?? {}).map((example) => resolve(example).value), ...("example" in part ? [part.example] : [])];
+      for (const example of examples.filter((value) => value !== undefined)) assertValid(part.schema, example, name, { closed: typeof example === "object" });
     });
-    for (const reference of references) assert.ok(isIn(document, reference), reference);
-    for (const schema of Object.keys(document.components["schemas"] ?? {})) assert.ok(references.has(`#/components/schemas/${schema}`), schema);
+    for (const reference of references) assert.notEqual(resolve({ $ref: reference }), undefined, reference);
+    for (const schema of Object.keys(document.components["schemas"] ?? {})) {
+      assert.ok(references.has(`#/components/schemas/${schema}`), schema);
+      validator({ $ref: `#/components/schemas/${schema}` });
+    }
     assert.deepEqual(operations.filter((id, n) => operations.indexOf(id) < n), []);
   });
 }
@@ -86,7 +75,7 @@ const isBeyondSchemas = (kind: string, code: string, sent: unknown) =>
 test("each limit of each field is in the schemas", async () => {
   const declaration = await everything();
   const document = openapi(declaration);
-  const validator = validators(document);
+  const { validator } = describe(document);
   for (const { name, fields } of declaration.resources) {
     const stem = name.charAt(0).toUpperCase() + name.slice(1);
     const { Draft, Patch, Row } = Object.fromEntries(["Draft", "Patch", "Row"].map((kind) => [kind, document.components["schemas"]?.[stem + kind]]));
@@ -112,7 +101,7 @@ test("each limit of each field is in the schemas", async () => {
 
 test("texts shorter than their limit after trimming are refused", async () => {
   const document = openapi(await check(JSON.stringify({ resources: { tags: { owner: "user", fields: { label: "text(3..5)" } } } })));
-  const validate = validators(document)(document.components["schemas"]?.["TagsPatch"].properties.label);
+  const validate = describe(document).validator(document.components["schemas"]?.["TagsPatch"].properties.label);
   for (const [text, good] of [["abc", true], ["a c", true], [" abc\n", true], ["a  ", false], [" ab ", false], ["   ", false], ["a\0c", false]] as const) {
     assert.equal(validate(text), good, JSON.stringify(text));
   }

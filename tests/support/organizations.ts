@@ -1,0 +1,20 @@
+// What tests of organisations have in common.
+
+import { test as always } from "node:test";
+
+import { migration } from "../../tools/resource/migration.ts";
+import { migrationFiles } from "../../tools/supabase/database.ts";
+
+/** The migration of organisations can be left out. */
+export const installed = (await migrationFiles()).some((file) => file.endsWith("_airlock_organizations.sql"));
+export const test = installed ? always : always.skip;
+
+/** The SQL of a resource of users and of organisations, whatever the project declares. */
+export const papers = migration({
+  name: "papers",
+  owner: "both",
+  search: [],
+  publish: ["title"],
+  unique: {},
+  fields: [{ name: "title", kind: "text", min: 1, max: 200, nullable: false }],
+});
