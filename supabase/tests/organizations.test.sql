@@ -91,20 +91,9 @@ exception when sqlstate 'UNDO0' then
   return outcome;
 end
 $$;
--- How many rows a statement of this person changes or finds, or the error's SQLSTATE. It is undone.
-create function pg_temp.rows_of(who integer, statement text) returns text language plpgsql as $$
-declare
-  rows bigint;
-begin
-  perform set_config('request.jwt.claims', json_build_object('role', 'authenticated', 'sub', pg_temp.person(who))::text, true);
-  set local role authenticated;
-  execute statement;
-  get diagnostics rows = row_count;
-  raise sqlstate 'UNDO0';
-exception
-  when sqlstate 'UNDO0' then return rows::text;
-  when others then return sqlstate;
-end
+\ir include/rows_of.psql
+create function pg_temp.rows_of(who integer, statement text) returns text language sql as $$
+  select pg_temp.rows_of(pg_temp.person(who)::text, statement)
 $$;
 create function pg_temp.org_version() returns integer language sql volatile as $$
   select version from airlock.organizations where id = pg_temp.org('a')

@@ -26,21 +26,7 @@ insert into airlock.invitations (org_id, role, created_by, token_digest) values
   ('a0000000-0000-4000-8000-000000000000', 'editor', '00000000-0000-4000-8000-000000000001', encode(sha256('own'), 'hex')),
   ('b0000000-0000-4000-8000-000000000000', 'editor', '00000000-0000-4000-8000-000000000006', encode(sha256('other'), 'hex'));
 
--- How many rows a statement of this user changes or finds, or the error's SQLSTATE. It is undone.
-create function pg_temp.outcome(who text, statement text) returns text language plpgsql as $$
-declare
-  rows bigint;
-begin
-  perform set_config('request.jwt.claims', json_build_object('role', 'authenticated', 'sub', who)::text, true);
-  set local role authenticated;
-  execute statement;
-  get diagnostics rows = row_count;
-  raise sqlstate 'UNDO0';
-exception
-  when sqlstate 'UNDO0' then return rows::text;
-  when others then return sqlstate;
-end
-$$;
+\ir include/rows_of.psql
 
 create temporary table people (who text, id text);
 insert into people values
@@ -96,7 +82,7 @@ insert into cases values
     '{1,0,0,0}', '{0,0,0,0}');
 
 select is(
-  pg_temp.outcome(
+  pg_temp.rows_of(
     people.id,
     replace(replace(replace(statement, '$org', quote_literal(org)), '$away', quote_literal(away)), '$me', quote_literal(people.id))
   ),

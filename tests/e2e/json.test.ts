@@ -8,26 +8,20 @@ import { after, before, test } from "node:test";
 
 import { assertOk, assertProblem, send } from "./http.ts";
 import { inParallel } from "./parallel.ts";
-import { functions, jws, legacy, ROW, startStub, type Stub } from "./stub.ts";
-import { startWorkerAlone, workerVars, type LoggedWorker } from "./support.ts";
+import { functions, jws, legacy, ROW, startStubbed, type Stub } from "./stub.ts";
 
 const NOTE = `/v1/notes/${ROW.id}`;
 
 let stub: Stub;
-let worker: LoggedWorker;
 let url: string;
+let stop: () => Promise<void>;
 const token = jws(legacy);
 
 before(async () => {
-  stub = await startStub();
+  ({ stub, url, stop } = await startStubbed());
   stub.rest = (request, response) => functions({ ...ROW, ...JSON.parse(request.body).draft })(request, response);
-  worker = await startWorkerAlone(workerVars(stub.url));
-  url = worker.url;
 });
-after(async () => {
-  await worker?.stop();
-  await stub?.stop();
-});
+after(() => stop?.());
 
 type Bytes = Buffer | string;
 
@@ -116,7 +110,7 @@ test("every text of the JSON test suite is judged as JSON.parse does", async (co
   }
   const sendings = [...texts.values()].flatMap(everywhere);
   const counts = await judge(sendings);
-  context.diagnostic(`counted: ${texts.size} JSON texts, ${sendings.length} requests: ${JSON.stringify(counts)}`);
+  context.diagnostic(`${texts.size} JSON texts, ${sendings.length} requests: ${JSON.stringify(counts)}`);
   assert.equal(texts.size, 318);
   for (const outcome of ["malformed_json", "validation_failed", "accepted"]) assert.ok(counts[outcome]! >= 30, outcome);
 });

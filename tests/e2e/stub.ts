@@ -5,7 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo, Socket } from "node:net";
 import { text } from "node:stream/consumers";
 
-import { JWT_SECRET } from "./support.ts";
+import { JWT_SECRET, startWorkerAlone, workerVars } from "./support.ts";
 
 export interface Received {
   method: string;
@@ -27,6 +27,20 @@ export interface Stub {
   /** How it answers for its key set. */
   keys: Handler;
   stop(): Promise<void>;
+}
+
+/** A stub, and the URL of a Worker in front of it. */
+export async function startStubbed(): Promise<{ stub: Stub; url: string; stop(): Promise<void> }> {
+  const stub = await startStub();
+  const worker = await startWorkerAlone(workerVars(stub.url));
+  return {
+    stub,
+    url: worker.url,
+    async stop() {
+      await worker.stop();
+      await stub.stop();
+    },
+  };
 }
 
 export async function startStub(): Promise<Stub> {

@@ -6,25 +6,17 @@ import { after, before, beforeEach, test } from "node:test";
 import { createNonce, type Answer } from "../../client/src/index.ts";
 import { assertOk, assertProblem, headersOf, raw, send, type HeaderFields } from "./http.ts";
 import { inParallel } from "./parallel.ts";
-import { jws, legacy, ROW, startStub, type Stub } from "./stub.ts";
-import { startWorkerAlone, workerVars, type LoggedWorker } from "./support.ts";
+import { jws, legacy, ROW, startStubbed, type Stub } from "./stub.ts";
 
 const NOTE = `/v1/notes/${ROW.id}`;
 
 let stub: Stub;
-let worker: LoggedWorker;
 let url: string;
+let stop: () => Promise<void>;
 const token = jws(legacy);
 
-before(async () => {
-  stub = await startStub();
-  worker = await startWorkerAlone(workerVars(stub.url));
-  url = worker.url;
-});
-after(async () => {
-  await worker?.stop();
-  await stub?.stop();
-});
+before(async () => void ({ stub, url, stop } = await startStubbed()));
+after(() => stop?.());
 beforeEach(() => {
   stub.received.length = 0;
 });
@@ -104,7 +96,7 @@ test("any changed byte of a signed field is refused", async (context) => {
     if (request.method !== "HEAD") assert.equal(JSON.parse(answered.body).code, "app_guard_rejected", shown);
     counts[field] = (counts[field] ?? 0) + 1;
   });
-  context.diagnostic(`counted: ${changed.length} requests with one byte changed, all refused: ${JSON.stringify(counts)}`);
+  context.diagnostic(`${changed.length} requests with one byte changed, all refused: ${JSON.stringify(counts)}`);
   assert.equal(Object.keys(counts).length, 12, "all ten fields, of the target path and query, and the signature");
   assert.deepEqual(stub.received, []);
   // The nonce is still free.

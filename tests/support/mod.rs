@@ -404,9 +404,12 @@ impl Answer {
         format!("{} {}", self.status, self.body["code"].as_str().unwrap())
     }
 
-    /// `200`, or the problem.
+    /// The status of a success, or the problem.
     pub fn verdict(&self) -> String {
-        if self.status == 200 { "200".to_owned() } else { self.problem() }
+        match self.status {
+            ..400 => self.status.to_string(),
+            _ => self.problem(),
+        }
     }
 
     pub fn head(&self, name: &str) -> &str {
