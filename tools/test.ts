@@ -13,9 +13,6 @@ import { join } from "node:path";
 import { Failure, root, run } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 
-/** Milliseconds for one file of tests. One that hangs must fail, and let the others run. */
-const FILE_TIMEOUT = 1_200_000;
-
 const SUITES: Record<string, string> = {
   client: "client/test",
   repository: "tests/repository",
@@ -25,6 +22,8 @@ const SUITES: Record<string, string> = {
   e2e: "tests/e2e",
 };
 const LONG = "tests/long";
+/** Of these each takes a minute or more, mostly by waiting. They begin first, so that none is left for the end. */
+const SLOW = ["tests/tools/dev.test.ts", "tests/repository/bypass.test.ts", "tests/database/lifecycle.test.ts"];
 
 const [wanted, ...others] = process.argv.slice(2);
 if (others.length > 0) throw new Failure('Give one suite, one file or one name in quotes: npm test -- "part of a name"');
@@ -47,7 +46,7 @@ if (wanted === undefined) {
 
 async function byName(name: string): Promise<void> {
   const having = (await files([...Object.values(SUITES), LONG])).filter((file) => readFileSync(join(root, file), "utf8").includes(name));
-  if (having.length > 0) return node(having, [`--test-name-pattern=${name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}`]);
+  if (having.length > 0) return node(having, name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   if (/^\w+$/.test(name)) return rust([name]);
   throw new Failure(`No test has the name "${name}".`);
 }
@@ -63,8 +62,8 @@ async function rust(args: string[]): Promise<void> {
   await run("cargo", ["test", "--locked", "--quiet", ...args], { stdio: "inherit" });
 }
 
-async function node(tests: string[], args: string[] = []): Promise<void> {
+async function node(tests: string[], pattern = ""): Promise<void> {
   console.log(`airlock: ${tests.length} files of tests on workerd and Postgres`);
-  // Two at a time: most files run a Postgres of their own.
-  await run("node", ["--test", "--test-concurrency=2", `--test-timeout=${FILE_TIMEOUT}`, ...args, ...tests], { stdio: "inherit" });
+  const ordered = [...SLOW.filter((file) => tests.includes(file)), ...tests.filter((file) => !SLOW.includes(file))];
+  await run("node", [join(root, "tools", "setup", "node-tests.ts"), pattern, ...ordered], { stdio: "inherit" });
 }

@@ -10,6 +10,7 @@ import { after, afterEach, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { openDatabase } from "../../tools/supabase/database.ts";
+import { preparedFolder } from "../../tools/supabase/prepared.ts";
 import { jwtSecret, publishableKey, signIn, temporaryFolder } from "./support.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../tools/supabase.ts", import.meta.url));
@@ -17,7 +18,7 @@ const PROGRAM = fileURLToPath(new URL("../../tools/supabase.ts", import.meta.url
 let dataDir: string;
 const children = new Set<ChildProcess>();
 before(async () => {
-  dataDir = await temporaryFolder();
+  dataDir = await preparedFolder("airlock-database-");
   // A table of this test, so that it needs none of the project's.
   const { connection, close } = await openDatabase(dataDir, false);
   await connection.driver.exec("create table public.kept (title text); grant select, insert on public.kept to authenticated");

@@ -104,9 +104,10 @@ export function randomly(seed: number): () => number {
   };
 }
 
-/** In front of `upstream`: every request meets a fault with this probability; `random` chooses it. */
+/** In front of `upstream`: every request meets a fault with this probability, each class in turn. */
 export async function startFlaky(upstream: string, probability: number, random: () => number): Promise<Flaky> {
   const names = Object.keys(FAULTS);
+  let faults = 0;
   const sockets = new Set<Socket>();
   const flaky: Flaky = { url: "", met: {}, untouched: 0, stop };
 
@@ -114,7 +115,7 @@ export async function startFlaky(upstream: string, probability: number, random: 
     response.on("error", () => {});
     const sent = await buffer(incoming);
     const forward = () => pass(upstream, incoming.method ?? "GET", incoming.url ?? "/", incoming.headers, sent);
-    const name = random() < probability ? names[Math.floor(random() * names.length)]! : undefined;
+    const name = random() < probability ? names[faults++ % names.length] : undefined;
     try {
       if (name !== undefined) {
         flaky.met[name] = (flaky.met[name] ?? 0) + 1;
