@@ -86,7 +86,7 @@ const FAULTS: [what: string, fault: Handler, expected: Code, list?: ListEnd][] =
 
 test("the faults of an upstream are different ones", (context) => {
   assert.equal(new Set(FAULTS.map(([what]) => what)).size, FAULTS.length);
-  context.diagnostic(`counted: ${FAULTS.length} faults of an upstream, each on every route`);
+  context.diagnostic(`${FAULTS.length} faults of an upstream, each on every route`);
 });
 
 for (const [what, fault, expected, list] of FAULTS) {

@@ -101,7 +101,7 @@ test("a bad key set yields 503 in time and starts the cool-down", async (context
       assert.equal(stub.received.length, 1, "a redirect was followed");
     });
   });
-  context.diagnostic(`counted: ${Object.keys(BROKEN).length} kinds of broken key set endpoints, cold`);
+  context.diagnostic(`${Object.keys(BROKEN).length} kinds of broken key set endpoints, cold`);
 });
 
 test("an endpoint that breaks leaves the known keys as they are", async (context) => {
@@ -120,7 +120,7 @@ test("an endpoint that breaks leaves the known keys as they are", async (context
       await until(`${what} is logged`, () => worker.logs.some((line) => line.includes("jwks_failed")));
     });
   });
-  context.diagnostic(`counted: ${Object.keys(BROKEN).length} kinds of broken key set endpoints, warm`);
+  context.diagnostic(`${Object.keys(BROKEN).length} kinds of broken key set endpoints, warm`);
 });
 
 test("an empty key set is an answer, and the log says so", async () => {

@@ -59,7 +59,7 @@ test("24 pages of 5 MB in flight take less than 40 MB", async (context) => {
   await new Promise((resolve) => setTimeout(resolve, 1000));
   const bytes = await isolateBytes();
   for (const response of responses) assert.ok((await read(response)).body === whole, "the page is whole");
-  context.diagnostic(`counted: 24 pages of 5 MB in flight, the isolate has ${Math.round(bytes / MIB)} MiB`);
+  context.diagnostic(`24 pages of 5 MB in flight, the isolate has ${Math.round(bytes / MIB)} MiB`);
   assert.ok(bytes < 40e6, `${bytes} bytes`);
 });
 
@@ -107,7 +107,7 @@ test("1,000 half-sent bodies stay within the isolate's memory", async (context) 
   // Requests without a body go on.
   assertOk(await send(worker.url, "GET", `/v1/notes/${ROW.id}`, { token }), 200);
   const held = waiting.size;
-  context.diagnostic(`counted: 1,000 half-sent bodies, ${refused.length} refused, ${held} held, at most ${Math.round(most / MIB)} MiB`);
+  context.diagnostic(`1,000 half-sent bodies, ${refused.length} refused, ${held} held, at most ${Math.round(most / MIB)} MiB`);
   assert.ok(held >= BUDGET / SIZE / 2, `${held} are held`);
   assert.ok(most < 128e6, `${most} bytes`);
 

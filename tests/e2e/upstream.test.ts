@@ -243,7 +243,7 @@ const POSTGREST: [status: number, code: string, message: string, expected: Code]
 
 test("the errors of PostgREST are different ones", (context) => {
   assert.equal(new Set(POSTGREST.map((error) => error.slice(0, 3).join())).size, POSTGREST.length);
-  context.diagnostic(`counted: ${POSTGREST.length} errors of PostgREST, each on every route`);
+  context.diagnostic(`${POSTGREST.length} errors of PostgREST, each on every route`);
 });
 
 for (const [status, code, message, expected] of POSTGREST) {
