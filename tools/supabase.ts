@@ -38,7 +38,7 @@ export interface SupabaseOptions extends MigrationOptions {
 export interface Supabase {
   url: string;
   /** Runs SQL as the owner of the database. Without parameters it may be several statements; all their rows are returned. */
-  sql(text: string, parameters?: unknown[]): Promise<Record<string, unknown>[]>;
+  sql(text: string, parameters?: unknown[], onNotice?: (detail: string) => void): Promise<Record<string, unknown>[]>;
   /** Answers the requests in flight, then closes the database. */
   stop(): Promise<void>;
 }
@@ -106,10 +106,10 @@ export async function startSupabase(options: SupabaseOptions): Promise<Supabase>
 
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    sql: (text, parameters) =>
+    sql: (text, parameters, onNotice) =>
       inTurn(async () => {
         const results = parameters
-          ? [await connection.driver.query(text, parameters)]
+          ? [await connection.driver.query(text, parameters, { onNotice: ({ detail }) => onNotice?.(detail ?? "") })]
           : await connection.driver.exec(text);
         return results.flatMap((result) => result.rows as Record<string, unknown>[]);
       }),

@@ -2,15 +2,20 @@
 
 import { readFile } from "node:fs/promises";
 
+import { readCatalogue } from "./catalogue.ts";
 import { type Accepted, type Fault, type Finding, type Rule, type Sql } from "./finding.ts";
 import { auditPolicies, POLICY_RULES } from "./policies.ts";
-import { CATALOGUE, RULES, USABLE } from "./rules.ts";
+import { auditReach, REACH_RULES, storedSecrets } from "./reach.ts";
+import { CATALOGUE, EXPOSED, RULES, UNLOOKED, USABLE } from "./rules.ts";
+import { auditTrust, TRUST_RULES, trustedColumns } from "./trust.ts";
 
 export interface Audit {
   findings: Finding[];
   notes: Finding[];
   /** Counts of the objects that were audited. */
   checked: Record<string, number>;
+  /** Schemas with grants that were not audited. */
+  left: string[];
 }
 
 /** The list of accepted findings. */
@@ -41,6 +46,7 @@ async function published(sql: Sql): Promise<Accepted[]> {
   const why = "The registry of resources says that everybody may read these columns of a published row.";
   return rows.flatMap(({ table, relname, columns }) => [
     { rule: "policy-true", object: `${table}.${relname}_select_published`, why },
+    { rule: "policy-public", object: `${table}.${relname}_select_published`, why },
     { rule: "anon-grant", object: `SELECT (${columns}) on ${table}`, why },
   ]);
 }
@@ -51,17 +57,30 @@ const UNUSED: Rule = {
   why: "The list of what is meant to be open names something that is not there, or no fault any more: the next one of that name would pass unseen.",
 };
 
+/** The schemas that REST exposes: the given ones, and those of PostgREST's settings in the database. */
+export async function exposedSchemas(sql: Sql, schemas: string[]): Promise<string[]> {
+  const set = await sql(EXPOSED);
+  return [...new Set([...schemas, ...set.map(({ nspname }) => String(nspname))])];
+}
+
+const ALL_RULES: Rule[] = [...RULES, ...POLICY_RULES, ...TRUST_RULES, ...REACH_RULES, UNUSED];
+
 /** Must run in its own transaction, which may be read-only. */
-export async function audit(sql: Sql, schemas: string[], accepted: Accepted[]): Promise<Audit> {
+export async function audit(sql: Sql, given: string[], accepted: Accepted[]): Promise<Audit> {
   // Then Postgres writes all names with their schemas.
-  await sql("select set_config('search_path', '', true)");
-  const missing = await sql("select name from unnest($1::text[]) name where to_regnamespace(quote_ident(name)) is null", [schemas]);
+  await sql("set local search_path = ''");
+  const missing = await sql("select name from unnest($1::text[]) name where to_regnamespace(quote_ident(name)) is null", [given]);
   if (missing.length > 0) throw new Error(`There is no schema ${missing.map(({ name }) => name).join(", ")}.`);
-  const rules = new Map<string, Rule>([...RULES, ...POLICY_RULES, UNUSED].map((rule) => [rule.id, rule]));
-  const faults = (await sql(CATALOGUE, [schemas])) as unknown as Fault[];
+  const schemas = await exposedSchemas(sql, given);
+  const rules = new Map(ALL_RULES.map((rule) => [rule.id, rule]));
   const audited = [...new Set([...schemas, ...(await usableSchemas(sql))])];
-  const ofPolicies = await auditPolicies(sql, audited);
-  faults.push(...ofPolicies.faults);
+  const catalogue = await readCatalogue(sql, audited);
+  const ofPolicies = await auditPolicies(catalogue);
+  const named = (object: string) => catalogue.policies.find(({ schema, relname, name }) => `${schema}.${relname}.${name}` === object);
+  const shown = ofPolicies.faults.flatMap(({ rule, object }) => (rule === "policy-public" ? (named(object)?.relation ?? []) : []));
+  const kept = trustedColumns(catalogue).map(({ relation, column }) => `${relation}.${column}`);
+  const faults = (await sql(CATALOGUE, [schemas, shown, kept])) as unknown as Fault[];
+  faults.push(...ofPolicies.faults, ...auditTrust(catalogue), ...(await auditReach(sql, catalogue, schemas)), ...(await storedSecrets(sql)));
 
   const matches = (entry: Accepted, { rule, object }: Fault) => entry.rule === rule && entry.object === object;
   for (const entry of accepted) {
@@ -71,7 +90,7 @@ export async function audit(sql: Sql, schemas: string[], accepted: Accepted[]): 
   const meant = await withPublished(sql, accepted);
   const found = faults
     .filter((fault) => !meant.some((entry) => matches(entry, fault)))
-    .map((fault): Finding => ({ ...fault, level: rules.get(fault.rule)?.level ?? "finding", why: rules.get(fault.rule)?.why ?? "" }));
+    .map((fault): Finding => ({ ...fault, level: fault.level ?? rules.get(fault.rule)?.level ?? "finding", why: rules.get(fault.rule)?.why ?? "" }));
   const [counts] = await sql(
     `select count(*) filter (where relkind in ('r', 'p'))::int as tables, count(*) filter (where relkind in ('v', 'm'))::int as views,
        (select count(*)::int from pg_proc where pronamespace = any ($1::text[]::regnamespace[])) as functions
@@ -81,6 +100,7 @@ export async function audit(sql: Sql, schemas: string[], accepted: Accepted[]): 
   return {
     findings: found.filter(({ level }) => level === "finding"),
     notes: found.filter(({ level }) => level === "note"),
+    left: (await sql(UNLOOKED, [audited])).map(({ schema, what }) => `schema ${schema}: ${what}`),
     checked: { rules: rules.size, ...(counts as Record<string, number>), policies: ofPolicies.policies, accepted: accepted.length },
   };
 }

@@ -1,7 +1,7 @@
 // The rules and the findings of an audit.
 
-/** Rows of one statement. */
-export type Sql = (text: string, parameters?: unknown[]) => Promise<Record<string, unknown>[]>;
+/** Rows of one statement. `onNotice` gets the detail of each message that the server sends meanwhile. */
+export type Sql = (text: string, parameters?: unknown[], onNotice?: (detail: string) => void) => Promise<Record<string, unknown>[]>;
 
 export interface Rule {
   id: string;
@@ -20,9 +20,11 @@ export interface Fault {
   what: string;
   /** The SQL that fixes it, or a comment that says what to do. */
   mend: string;
+  /** In place of its rule's. */
+  level?: Rule["level"] | null;
 }
 
-export interface Finding extends Fault {
+export interface Finding extends Omit<Fault, "level"> {
   level: Rule["level"];
   why: string;
 }
@@ -37,4 +39,13 @@ export interface Accepted {
 /** The roles that a client can become with a publishable key. */
 export const ROLES = ["anon", "authenticated"];
 
-export const identifier = (name: string) => (/^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`);
+/** Words that are no names without quotes: `pg_get_keywords()`, catcode R and T. */
+const RESERVED = new Set(
+  `all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column concurrently constraint create cross
+  current_catalog current_date current_role current_schema current_time current_timestamp current_user default deferrable desc distinct do else end except false
+  fetch for foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit localtime
+  localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references returning right select session_user similar some
+  symmetric system_user table tablesample then to trailing true union unique user using variadic verbose when where window with`.split(/\s+/),
+);
+
+export const identifier = (name: string) => (/^[a-z_][a-z0-9_]*$/.test(name) && !RESERVED.has(name) ? name : `"${name.replaceAll('"', '""')}"`);

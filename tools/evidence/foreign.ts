@@ -1,8 +1,14 @@
 // A database that is in use: one connection, one read-only transaction.
+//
+// Nothing that the database defines may run here: the statements read the catalogue, and a function or a policy that ran
+// would run with the rights of this connection, which it can take back even from `set role`.
 
 import pg from "pg";
 
 import type { Sql } from "./finding.ts";
+
+/** The extended protocol, which takes one statement alone, wherever there is a list of parameters. The types lack it. */
+const config = (text: string, values?: unknown[]): pg.QueryConfig => (values ? ({ text, values, queryMode: "extended" } as pg.QueryConfig) : { text });
 
 /** Runs `work` in a read-only transaction and rolls it back. */
 export async function reading<T>(url: string, work: (sql: Sql) => Promise<T>): Promise<T> {
@@ -10,9 +16,19 @@ export async function reading<T>(url: string, work: (sql: Sql) => Promise<T>): P
   // The statement that waits for a lost connection fails by itself.
   client.on("error", () => undefined);
   await client.connect();
-  const sql: Sql = async (text, parameters) => [await client.query(text, parameters)].flat().flatMap(({ rows }) => rows);
+  const sql: Sql = async (text, parameters, onNotice) => {
+    const heard = ({ detail }: { detail?: string | undefined }) => onNotice?.(detail ?? "");
+    client.on("notice", heard);
+    try {
+      return [await client.query(config(text, parameters))].flat().flatMap(({ rows }) => rows);
+    } finally {
+      client.off("notice", heard);
+    }
+  };
   try {
     await sql("begin transaction isolation level repeatable read, read only");
+    // First: with the search_path of the database, a name could lead to a function that somebody made.
+    await sql("set local search_path = ''");
     await sql("set local statement_timeout = '30s'; set local lock_timeout = '5s'");
     return await work(sql);
   } finally {

@@ -1,9 +1,14 @@
 // Rules about policies: which callers they admit, to which rows, and at what cost.
 //
-// The expressions are read as Postgres has parsed them, and evaluated as a stranger: a user who owns nothing.
+// The expressions are read as Postgres has parsed them. None of them is evaluated: that would run the database's code with
+// the auditor's rights.
 
-import { type Fault, identifier, type Rule, ROLES, type Sql } from "./finding.ts";
-import { bare, branches, entries, inside, isQuery, type Node, nodesOf, once, parseTree, type Placed, relationsOf, type Value, word } from "./tree.ts";
+import type { Called } from "./bodies.ts";
+import { calls, type Catalogue, holds, type Part, type Policy, SUPABASE_TABLES } from "./catalogue.ts";
+import { type Fault, identifier, type Rule, ROLES } from "./finding.ts";
+import type { Use } from "./ties.ts";
+import { bare, entries, inside, isQuery, type Node, nodesOf, once, relationsOf, type Value, word } from "./tree.ts";
+import { unread } from "./verdict.ts";
 
 export const POLICY_RULES: Rule[] = [
   {
@@ -15,6 +20,46 @@ export const POLICY_RULES: Rule[] = [
     id: "policy-true",
     level: "finding",
     why: "Policies are joined by OR: one that holds for everybody makes all others of its table worthless. Being signed in is no right to a row, as anybody can sign up.",
+  },
+  {
+    id: "policy-compares-itself",
+    level: "finding",
+    why: "A name without its table means the innermost table that has such a column. The condition compares a table with itself, and says nothing about the row.",
+  },
+  {
+    id: "policy-any-tenant",
+    level: "finding",
+    why: "The caller's membership is looked up, and nobody asks whether it is in the tenant of the row: a member of any team reaches the rows of all.",
+  },
+  {
+    id: "policy-any-account",
+    level: "finding",
+    why: "The condition asks for a row that everybody has or can make: it holds for whoever signs up.",
+  },
+  {
+    id: "policy-public",
+    level: "note",
+    why: "Rows that say so are shown to everybody. It is listed so that somebody compares it with what is meant.",
+  },
+  {
+    id: "request-header",
+    level: "finding",
+    why: "Headers, cookies and paths are written by the caller: whoever sends the right one is let in.",
+  },
+  {
+    id: "policy-fails",
+    level: "finding",
+    why: "The role may not use something that the policy needs, so each query of the table fails with 42501. It tempts to grant too much in haste.",
+  },
+  {
+    id: "helper-escapes",
+    level: "finding",
+    why: "A function that policies call changes its role, runs statements made of text or starts programs. It does so with the rights of whoever reads the table.",
+  },
+  {
+    id: "helper-unread",
+    level: "note",
+    why: "The function does more than evaluate one expression, or is in another language. Only its text was searched; read it yourself.",
   },
   {
     id: "call-per-row",
@@ -48,124 +93,22 @@ export const POLICY_RULES: Rule[] = [
   },
 ];
 
-interface Policy {
-  schema: string;
-  relname: string;
-  relation: string;
-  name: string;
-  permissive: boolean;
-  /** Whether it is in a schema that is audited. */
-  audited: boolean;
-  secured: boolean;
-  /** `r`, `a`, `w`, `d` or `*`. */
-  command: string;
-  roles: string[];
-  parts: Part[];
-}
-
-/** USING or WITH CHECK. */
-interface Part {
-  clause: "using" | "with check";
-  tree: Value;
-  text: string;
-}
-
-interface Called {
-  name: string;
-  schema: string;
-  stable: boolean;
-  /** Runs with its owner's rights. */
-  definer: boolean;
-  /** Its body. */
-  source: string;
-}
-
-interface Catalogue {
-  policies: Policy[];
-  functions: Map<string, Called>;
-  equals: Set<string>;
-  /** What a view reads, by its oid; none for a view that its owner's rights carry past all policies. */
-  views: Map<string, string[]>;
-  /** `schema.table`, and the name of each column, by `oid.number`. */
-  tables: Map<string, string>;
-  columns: Map<string, string>;
-  /** As `oid.number`: the columns that an index of the whole table begins with. */
-  indexed: Set<string>;
-}
-
-export async function auditPolicies(sql: Sql, schemas: string[]): Promise<{ faults: Fault[]; policies: number }> {
-  const catalogue = await read(sql, schemas);
+export async function auditPolicies(catalogue: Catalogue): Promise<{ faults: Fault[]; policies: number }> {
   const policies = catalogue.policies.filter(({ audited }) => audited);
   const faults: Fault[] = [];
   for (const policy of policies) {
     faults.push(...forEverybody(policy), ...metadata(policy, catalogue));
     // A restrictive policy only takes away.
-    const open = policy.permissive ? await holdsForEverybody(sql, policy, catalogue) : [];
-    faults.push(...open, ...perRow(policy, catalogue), ...unindexed(policy, catalogue));
+    const open = policy.permissive ? [...openTo(policy, catalogue), ...headers(policy, catalogue)] : [];
+    faults.push(...open, ...perRow(policy, catalogue), ...unindexed(policy, catalogue), ...fails(policy, catalogue), ...helpers(policy, catalogue));
     if (open.length === 0 && policy.permissive) faults.push(...check(policy, catalogue));
   }
-  const recursive = recursion(catalogue);
-  faults.push(...recursive, ...(await recursionByTrying(sql, schemas, recursive)));
-  return { faults: faults.filter(({ mend }, at) => faults.findIndex((other) => other.mend === mend) === at), policies: policies.length };
+  faults.push(...recursion(catalogue));
+  return { faults: unique(faults), policies: policies.length };
 }
 
-async function read(sql: Sql, schemas: string[]): Promise<Catalogue> {
-  const found = await sql(
-    `select n.nspname as schema, c.relname, c.oid::text as relation, polname as name, polpermissive as permissive, polcmd::text as command,
-       n.nspname = any ($1::text[]) as audited, c.relrowsecurity as secured,
-       array(select case role when 0 then 'public' else role::regrole::text end from unnest(polroles) role)::text[] as roles,
-       polqual::text as "using tree", pg_get_expr(polqual, polrelid) as "using",
-       polwithcheck::text as "with check tree", pg_get_expr(polwithcheck, polrelid) as "with check"
-     from pg_policy join pg_class c on c.oid = polrelid join pg_namespace n on n.oid = c.relnamespace
-     order by n.nspname, c.relname, polname`,
-    [schemas],
-  );
-  const policies = found.map((row) => {
-    const parts = (["using", "with check"] as const).flatMap((clause): Part[] => {
-      const [tree, text] = [row[`${clause} tree`], row[clause]];
-      return typeof tree === "string" && typeof text === "string" ? [{ clause, tree: parseTree(tree), text }] : [];
-    });
-    return { ...row, parts } as unknown as Policy;
-  });
-  const called = policies.flatMap(({ parts }) => parts.flatMap(({ tree }) => calls(tree).map(({ node }) => word(node, "funcid"))));
-  const functions = await sql(
-    `select p.oid::text, n.nspname as schema, proname as name, provolatile <> 'i' as stable, prosecdef as definer, coalesce(nullif(prosrc, ''), pg_get_function_sqlbody(p.oid), '') as source
-     from pg_proc p join pg_namespace n on n.oid = pronamespace where p.oid = any ($1::text[]::oid[])`,
-    [[...new Set(called)]],
-  );
-  const equals = await sql("select oid::text from pg_operator where oprname = '='");
-  const views = await sql(
-    `select ev_class::text as oid, ev_action::text as tree from pg_rewrite join pg_class c on c.oid = ev_class join pg_roles o on o.oid = relowner
-     where c.relkind = 'v' and c.relnamespace <> all (array['pg_catalog', 'information_schema']::regnamespace[]) and (
-       not (rolsuper or rolbypassrls)
-       or exists (select from pg_options_to_table(reloptions) where option_name = 'security_invoker' and option_value in ('true', 'on', 'yes', '1'))
-     )`,
-  );
-  const columns = await sql(
-    `select attrelid::text || '.' || attnum as key, attname as name, attrelid::text as relation, format('%s.%s', nspname, relname) as "table"
-     from pg_attribute join pg_class c on c.oid = attrelid join pg_namespace n on n.oid = relnamespace
-     where relkind in ('r', 'p') and attnum > 0 and nspname <> all (array['pg_catalog', 'information_schema'])`,
-  );
-  const indexed = await sql(
-    `select indrelid::text || '.' || indkey[0] as key from pg_index
-     where indisvalid and (
-       indpred is null or pg_get_expr(indpred, indrelid) = (
-         select format('(%I IS NOT NULL)', attname) from pg_attribute where attrelid = indrelid and attnum = indkey[0]
-       )
-     )`,
-  );
-  return {
-    policies,
-    functions: new Map(functions.map(({ oid, ...one }) => [String(oid), one as unknown as Called])),
-    equals: new Set(equals.map(({ oid }) => String(oid))),
-    views: new Map(views.map(({ oid, tree }) => [String(oid), relationsOf(parseTree(String(tree))).filter((read) => read !== oid)])),
-    tables: new Map(columns.map(({ relation, table }) => [String(relation), String(table)])),
-    columns: new Map(columns.map(({ key, name }) => [String(key), String(name)])),
-    indexed: new Set(indexed.map(({ key }) => String(key))),
-  };
-}
+const unique = (faults: Fault[]) => faults.filter(({ rule, object, mend }, at) => faults.findIndex((other) => other.rule === rule && other.object === object && other.mend === mend) === at);
 
-const calls = (tree: Value): Placed[] => [...nodesOf(tree)].filter(({ node }) => node.type === "FUNCEXPR");
 const fault = (rule: string, { schema, relname, name }: Policy, what: string, mend: string): Fault => ({ rule, object: `${schema}.${relname}.${name}`, what, mend });
 const on = ({ schema, relname, name }: Policy) => `policy ${identifier(name)} on ${identifier(schema)}.${identifier(relname)}`;
 const writes = ({ command }: Policy) => command === "w" || command === "*";
@@ -175,73 +118,71 @@ function forEverybody(policy: Policy): Fault[] {
   return [fault("policy-for-everybody", policy, "it names no role", `alter ${on(policy)} to authenticated;`)];
 }
 
-/** Finds policies that hold for everybody, by their expression or by evaluating it. */
-async function holdsForEverybody(sql: Sql, policy: Policy, { functions }: Catalogue): Promise<Fault[]> {
-  const roles = policy.roles.flatMap((role) => (role === "public" ? ["authenticated"] : ROLES.filter((known) => known === role)));
-  if (roles.length === 0) return [];
+/** Branches that admit more than the row's people. */
+function openTo(policy: Policy, { tables }: Catalogue): Fault[] {
+  if (!["public", ...ROLES].some((role) => policy.roles.includes(role))) return [];
   const faults: Fault[] = [];
-  for (const { clause, tree, text } of policy.parts) {
-    const regardless = branches(tree).some((branch) => !asksWho(branch, policy, functions) && !isFalse(branch));
-    const open = regardless || (await holdsForStranger(sql, policy, roles, text));
-    const why = regardless ? "does not ask who the caller is" : "holds for whoever is signed in, and of a row that is nobody's";
-    if (open) faults.push(fault("policy-true", policy, `${clause} ${text} ${why}`, `drop ${on(policy)}; -- or let it name the row's owner: (select auth.uid()) = user_id`));
+  for (const { clause, text, verdicts } of policy.parts) {
+    const drop = `drop ${on(policy)}; -- or let it name the row's owner: (select auth.uid()) = user_id`;
+    const admits = verdicts.filter(({ kind }) => kind !== "never");
+    const vain = admits.filter(({ kind }) => kind !== "tied").flatMap(({ ties }) => ties.vain);
+    for (const use of vain) faults.push(fault("policy-compares-itself", policy, `${clause} compares ${columnOf(use, tables)} with its own table`, `drop ${on(policy)}; -- and name the table of each column`));
+    for (const { open } of vain.length > 0 ? [] : admits) {
+      if (!open) continue;
+      const what = open.rule === "any-tenant" ? `${clause} asks for a row of ${tables.name(open.relation)}, of any ${open.column}` : `${clause} asks for a row of ${tables.name(open.relation)}, which everybody has`;
+      faults.push(fault(`policy-${open.rule}`, policy, what, drop));
+    }
+    const plain = admits.filter(({ kind, open }) => kind === "open" && !open);
+    if (plain.length > 0 && vain.length === 0) faults.push(fault("policy-true", policy, `${clause} ${text} holds for anybody`, drop));
+    const shown = admits.filter(({ kind }) => kind === "public");
+    const reads = policy.command === "r";
+    if (shown.length > 0 && plain.length === 0) faults.push(fault(reads ? "policy-public" : "policy-true", policy, `${clause} ${text} holds for anybody, of rows that are public`, drop));
   }
   // WITH CHECK adds nothing where USING is open already.
   return faults.slice(0, 1);
 }
 
-/** Text of a function that may depend on its caller: it reads a setting, or calls another function. */
-const ASKS = /current_setting|current_user|current_role|session_user|\b(?!pg_catalog\.)[a-z_]\w*\.[a-z_]\w*\(/i;
+const columnOf = ({ relation, column }: Use, tables: Catalogue["tables"]) => `${tables.name(relation)}.${tables.columnName(relation, column)}`;
 
-/**
- * Whether the answer can depend on the caller: by a claim, by the role, or by a table that has policies. Such a table
- * does not tell callers without an account apart.
- */
-function asksWho(tree: Value, { roles }: Policy, functions: Map<string, Called>): boolean {
-  const known = roles.some((role) => role !== "anon");
-  return [...nodesOf(tree)].some(({ node }) => {
-    if (node.type === "SQLVALUEFUNCTION") return true;
-    if (node.type !== "FUNCEXPR") return known && relationsOf([node]).length > 0;
-    const called = functions.get(word(node, "funcid"));
-    if (!called || called.schema === "pg_catalog") return called?.name === "current_setting";
-    return called.schema === "auth" || ASKS.test(called.source) || (known && !called.definer && /\b(?:from|join)\b/i.test(called.source));
+const CALLERS_OWN = /request\.(headers|cookies|path|method)/;
+
+function headers(policy: Policy, { reader }: Catalogue): Fault[] {
+  return policy.parts.flatMap(({ clause, tree, text }) => {
+    const by = CALLERS_OWN.test(text) ? "" : reader.reached(tree).find((called) => !called.foreign && CALLERS_OWN.test(called.source))?.identity;
+    if (by === undefined) return [];
+    return [fault("request-header", policy, `${clause} trusts a request header${by && `, in ${by}`}`, `drop ${on(policy)}; -- and ask for a claim of the token: auth.uid(), auth.jwt()`)];
   });
 }
 
-const isFalse = (tree: Value) => [...nodesOf(tree)].every(({ node }) => node.type === "CONST" && (node.fields.get("constvalue") ?? []).join(" ").includes("[ 0 "));
-
-async function holdsForStranger(sql: Sql, { schema, relname }: Policy, roles: string[], text: string): Promise<boolean> {
-  const table = `${identifier(schema)}.${identifier(relname)}`;
-  for (const role of roles) {
-    for (const as of [role, null]) {
-      // As the role itself, if it may: often only policies may use a helper's schema.
-      const rows = await attempt(sql, as, role, `select (${text}) as holds from (select (null::${table}).*) as ${identifier(relname)}`);
-      if (rows instanceof Error) continue;
-      if (rows[0]?.["holds"] === true) return true;
-      break;
-    }
-  }
-  return false;
+/** What a role lacks that its policy needs. Functions that run as their owner need less. */
+function fails(policy: Policy, { functions, tables }: Catalogue): Fault[] {
+  const roles = ROLES.filter((role) => policy.roles.includes(role) || (policy.roles.includes("public") && role === "authenticated"));
+  return policy.parts.flatMap(({ clause, tree }) =>
+    roles.flatMap((role) => {
+      const used = calls(tree).flatMap(({ node }) => functions.get(word(node, "funcid")) ?? []).find((called) => !called.foreign && !called.callers.includes(role));
+      const read = relationsOf(tree).find((relation) => tables.name(relation) !== "" && !tables.readable(relation, role));
+      const drop = `drop ${on(policy)};`;
+      if (used) return [fault("policy-fails", policy, `${clause}: ${role} may not execute ${used.identity}`, `${drop} -- or grant execute on the function to ${role}`)];
+      return read ? [fault("policy-fails", policy, `${clause}: ${role} may not read ${tables.name(read)}`, `${drop} -- or read the table in a helper: security definer, stable, set search_path = ''`)] : [];
+    }),
+  );
 }
 
-/** Runs a statement as a new user and undoes its effects. */
-async function attempt(sql: Sql, as: string | null, role: string, text: string): Promise<Record<string, unknown>[] | Error> {
-  const sub = "5717a96e-0000-4000-8000-000000000000";
-  const claims = role === "anon" ? { role } : { sub, role, aud: "authenticated", aal: "aal2", email: "stranger@example.com", is_anonymous: false, user_metadata: {}, app_metadata: {} };
-  await sql("savepoint attempt");
-  try {
-    await sql("select set_config('request.jwt.claims', $1, true), set_config('request.jwt.claim.sub', $2, true), set_config('request.jwt.claim.role', $3, true)", [
-      JSON.stringify(claims),
-      role === "anon" ? "" : sub,
-      role,
-    ]);
-    if (as) await sql(`set local role ${identifier(as)}`);
-    return await sql(text);
-  } catch (error) {
-    return error as Error;
-  } finally {
-    await sql("rollback to savepoint attempt; release savepoint attempt");
-  }
+const ESCAPES = /\b(reset\s+(role|all|session)|set\s+(local\s+|session\s+)?(role|session\s+authorization)|set_config\s*\(\s*'(role|session_authorization)'|execute\s+(?!function|procedure)|to\s+program|from\s+program|dblink|pg_read_|lo_(im|ex)port|pg_ls_dir)/i;
+
+/** Functions that policies call and that were not read as an expression. */
+function helpers(policy: Policy, { reader }: Catalogue): Fault[] {
+  return policy.parts.flatMap(({ tree }) =>
+    reader.reached(tree).flatMap((called): Fault[] => {
+      if (called.foreign) return [];
+      const object = called.identity;
+      const mend = `-- Read ${object}; as a helper, one expression in language sql is enough.`;
+      if (["sql", "plpgsql"].includes(called.language) && ESCAPES.test(called.source)) return [{ rule: "helper-escapes", object, what: `policy ${policy.name} on ${policy.schema}.${policy.relname} calls it`, mend }];
+      if (!unread(called)) return [];
+      const level = ["sql", "plpgsql"].includes(called.language) ? null : ("finding" as const);
+      return [{ rule: "helper-unread", object, what: `in ${called.language}; policy ${policy.name} on ${policy.schema}.${policy.relname} calls it`, mend, level }];
+    }),
+  );
 }
 
 function perRow(policy: Policy, { functions }: Catalogue): Fault[] {
@@ -300,11 +241,10 @@ function compared({ relation }: Policy, tree: Value, { equals }: Catalogue): Com
 function unindexed(policy: Policy, catalogue: Catalogue): Fault[] {
   const using = policy.parts.filter(({ clause }) => clause === "using");
   return using.flatMap(({ tree }) => compared(policy, tree, catalogue)).flatMap(({ relation, column }) => {
-    const key = `${relation}.${column}`;
-    const [table, name] = [catalogue.tables.get(relation), catalogue.columns.get(key)];
-    if (!table || !name || catalogue.indexed.has(key)) return [];
-    const on = table.split(".").map(identifier).join(".");
-    return [{ rule: "column-not-indexed", object: `${table}.${name}`, what: `${policy.name} compares it, and no index begins with it`, mend: `create index on ${on} (${identifier(name)});` }];
+    const { tables, indexed } = catalogue;
+    const [table, name] = [tables.name(relation), tables.columnName(relation, column)];
+    if (!name || !tables.isTable(relation) || SUPABASE_TABLES.includes(table) || indexed.has(`${relation}.${column}`)) return [];
+    return [{ rule: "column-not-indexed", object: `${table}.${name}`, what: `${policy.name} compares it, and no index begins with it`, mend: `create index on ${tables.sql(relation)} (${identifier(name)});` }];
   });
 }
 
@@ -313,8 +253,12 @@ function check(policy: Policy, catalogue: Catalogue): Fault[] {
   if (!writes(policy) || !using) return [];
   if (!withCheck) return [fault("update-without-check", policy, "no WITH CHECK of its own", `alter ${on(policy)} with check (${using.text});`)];
   const columns = ({ tree }: Part) => compared(policy, tree, catalogue).filter(({ relation }) => relation === policy.relation).map(({ column }) => column);
+  // A check that names the owner keeps the row with its people, whatever else USING asks.
+  if (withCheck.verdicts.every(({ kind, ties }) => kind === "never" || kind === "role" || ties.owners.length > 0)) return [];
   const kept = columns(withCheck);
-  const lost = columns(using).filter((column) => !kept.includes(column)).map((column) => catalogue.columns.get(`${policy.relation}.${column}`));
+  const writable = (column: string) => catalogue.tables.column(policy.relation, column)?.granted.some((one) => one.endsWith("UPDATE"));
+  const tied = withCheck.verdicts.every(({ kind }) => kind === "tied" || kind === "never");
+  const lost = columns(using).filter((column) => !kept.includes(column) && (!tied || writable(column))).map((column) => catalogue.tables.columnName(policy.relation, column));
   if (lost.length === 0) return [];
   return [fault("check-looser", policy, `WITH CHECK leaves ${lost.join(", ")} open`, `alter ${on(policy)} with check (${using.text});`)];
 }
@@ -335,12 +279,12 @@ function metadata(policy: Policy, { functions }: Catalogue): Fault[] {
 const HELPER = "-- then read the table in a helper: security definer, stable, set search_path = '', in a schema that is not exposed";
 
 /** Finds policies whose evaluation reads their own table again, as Postgres does. */
-function recursion({ policies, functions, views, tables }: Catalogue): Fault[] {
+export function recursion({ policies, functions, views, tables }: Catalogue): Fault[] {
   const secured = policies.filter((policy) => policy.secured);
   const tablesOf = (oid: string): string[] => views.get(oid)?.flatMap(tablesOf) ?? [oid];
   // The policies apply to a function that runs as its caller. Only its text tells which tables it reads.
-  const readBy = ({ definer, source }: Called) =>
-    definer ? [] : [...tables].filter(([, table]) => new RegExp(`\\b(?:from|join)\\s+(?:\\w+\\.)?${table.split(".")[1]}\\b`, "i").test(source)).map(([oid]) => oid);
+  const readBy = ({ definer, source, tree }: Called) =>
+    definer ? [] : tree ? relationsOf(tree) : tables.all().filter((oid) => new RegExp(`\\b(?:from|join)\\s+(?:\\w+\\.)?${tables.name(oid).split(".")[1]}\\b`, "i").test(source));
   const readOf = new Map(
     secured.map((policy) => [
       policy,
@@ -364,28 +308,3 @@ function recursion({ policies, functions, views, tables }: Catalogue): Fault[] {
   });
 }
 
-const holds = ({ roles }: Policy, role: string) => roles.includes(role) || roles.includes("public");
-
-/** Recursion that no tree shows. Tables that are known to recurse are skipped: PGlite's stack is too short for them. */
-async function recursionByTrying(sql: Sql, schemas: string[], known: Fault[]): Promise<Fault[]> {
-  const tables = await sql(
-    `select n.nspname as schema, relname, c.oid::text as relation from pg_class c join pg_namespace n on n.oid = relnamespace
-     where relkind in ('r', 'p') and relrowsecurity and n.nspname = any ($1::text[])`,
-    [schemas],
-  );
-  const faults: Fault[] = [];
-  for (const { schema, relname } of tables as { schema: string; relname: string }[]) {
-    if (known.some(({ object }) => object.startsWith(`${schema}.${relname}.`))) continue;
-    for (const role of ROLES) {
-      const table = `${identifier(schema)}.${identifier(relname)}`;
-      const outcome = await attempt(sql, role, role, `select 1 from ${table} limit 1`);
-      const code = outcome instanceof Error ? (outcome as Error & { code?: string }).code : undefined;
-      if (code !== "42P17" && code !== "54001") continue;
-      const named = await sql("select polname from pg_policies p join pg_policy on polname = policyname where p.schemaname = $1 and p.tablename = $2 and p.cmd in ('SELECT', 'ALL')", [schema, relname]);
-      const drops = named.map(({ polname }) => `drop policy if exists ${identifier(String(polname))} on ${table};`).join(" ");
-      faults.push({ rule: "policy-recursion", object: `${schema}.${relname}`, what: `reading it as ${role} fails with ${code}`, mend: `${drops} ${HELPER}` });
-      break;
-    }
-  }
-  return faults;
-}

@@ -25,6 +25,27 @@ export const USABLE = `
   where exists (select from pg_roles where rolname in ('anon', 'authenticated') and has_schema_privilege(pg_roles.oid, own.oid, 'USAGE'))
 `;
 
+const CLIENTS = "('anon', 'authenticated')";
+
+/** The schemas that PostgREST is told to expose, by a setting in the database. */
+export const EXPOSED = `
+  select nspname from pg_namespace where nspname = any (array(
+    select trim(both ' "' from part) from pg_db_role_setting, unnest(setconfig) setting, unnest(string_to_array(substr(setting, length('pgrst.db_schemas=') + 1), ',')) part
+    where setting like 'pgrst.db\\_schemas=%'
+  ))
+`;
+
+/** Schemas with grants for clients that are not among $1. Of storage and realtime the tables with policies are audited. */
+export const UNLOOKED = `
+  select n.nspname as schema, format('%s relations with grants for clients, not audited', count(*)) as what
+  from pg_class c join pg_namespace n on n.oid = relnamespace
+  where relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and n.nspname <> all ($1::text[])
+    and n.nspname || '.' || relname <> all (array['storage.objects', 'storage.buckets', 'realtime.messages'])
+    and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')
+    and exists (select from pg_roles where rolname in ${CLIENTS} and has_schema_privilege(pg_roles.oid, n.oid, 'USAGE') and has_any_column_privilege(pg_roles.oid, c.oid, 'SELECT, INSERT, UPDATE'))
+  group by n.nspname order by 1
+`;
+
 const COMMON = `
   with exposed as (
     select oid, nspname from pg_namespace where nspname = any ($1::text[])
@@ -33,21 +54,23 @@ const COMMON = `
     union all select 0, 'public'
   ), of_extensions as (
     select classid, objid from pg_depend where deptype = 'e'
-  ), relations as (
-    select c.*, n.nspname, format('%s.%s', n.nspname, c.relname) as called, format('%I.%I', n.nspname, c.relname) as named
+  ), granted as (
+    select oid from pg_class where exists (select from api, aclexplode(relacl) a where a.grantee = api.oid)
+    union
+    select attrelid from pg_attribute where not attisdropped and exists (select from api, aclexplode(attacl) a where a.grantee = api.oid)
+  ), known as (
+    select c.*, n.nspname, format('%s.%s', n.nspname, c.relname) as called, format('%I.%I', n.nspname, c.relname) as named,
+      c.oid in (select oid from granted) as granted
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.relkind in ('r', 'p', 'v', 'm', 'f')
-      and (
-        n.oid in (select oid from exposed)
-        or n.oid in (select oid from usable) and c.relkind in ('r', 'p', 'f') and exists (
-          select from api, (
-            select grantee from aclexplode(c.relacl)
-            union all select grantee from pg_attribute, aclexplode(attacl) where attrelid = c.oid and not attisdropped
-          ) granted
-          where grantee = api.oid
-        )
-      )
-      and not (c.relkind = 'v' and exists (select from of_extensions where classid = 'pg_class'::regclass and objid = c.oid))
+    where c.relkind in ('r', 'p', 'v', 'm', 'f') and not exists (select from of_extensions where classid = 'pg_class'::regclass and objid = c.oid)
+  ), relations as (
+    select * from known where relnamespace in (select oid from exposed) or granted and relnamespace in (select oid from own)
+  ), of_supabase as (
+    -- Their grants are Supabase's, their policies are the project's.
+    select * from known where called in ('storage.objects', 'storage.buckets', 'realtime.messages')
+  ), pre_request as (
+    select to_regproc(trim(substr(setting, length('pgrst.db_pre_request=') + 1)))::oid as oid
+    from pg_db_role_setting, unnest(setconfig) setting where setting like 'pgrst.db\\_pre\\_request=%'
   ), functions as (
     select p.*, n.nspname, format('%s.%s(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as called,
       format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as named
@@ -63,6 +86,21 @@ const COMMON = `
   )
 `;
 
+function defaultPrivileges(owner: string): string {
+  return `
+    select format('default privileges of %s%s', owner.rolname, coalesce(' in ' || own.nspname, '')) as object,
+      format('%s on new %s for %s', string_agg(upper(a.privilege_type), ', ' order by a.privilege_type), kind, api.rolname) as what,
+      format('alter default privileges for role %I%s revoke all on %s from %s;', owner.rolname, coalesce(' in schema ' || quote_ident(own.nspname), ''), kind, api.rolname) as mend
+    from pg_default_acl d join pg_roles owner on owner.oid = defaclrole left join own on own.oid = defaclnamespace
+      cross join lateral (select case defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' end as kind) kinds
+      cross join lateral aclexplode(defaclacl) a join api on api.oid = a.grantee
+    where kind is not null and owner.rolname ${owner} and (defaclnamespace = 0 or own.oid is not null)
+      -- For functions Postgres itself begins with everybody, whatever is written here besides.
+      and not (kind = 'functions' and api.oid = 0 and defaclnamespace = 0)
+    group by owner.rolname, own.nspname, kind, api.rolname
+  `;
+}
+
 export const RULES: CatalogueRule[] = [
   {
     id: "rls-disabled",
@@ -70,7 +108,9 @@ export const RULES: CatalogueRule[] = [
     why: "Without Row Level Security a grant on the table is a grant on every row: any user reads or changes everybody's.",
     query: `
       select called as object, 'row level security is off' as what, format('alter table %s enable row level security;', named) as mend
-      from relations where relkind in ('r', 'p') and not relrowsecurity
+      from (select * from relations union all select * from of_supabase) tables
+      -- Without a grant nobody gets at it, unless somebody meant it to have policies.
+      where relkind in ('r', 'p') and not relrowsecurity and (granted or exists (select from pg_policy where polrelid = tables.oid))
     `,
   },
   {
@@ -86,7 +126,7 @@ export const RULES: CatalogueRule[] = [
         ), 'false')
       ) as mend
       from relations
-      where relrowsecurity and not exists (select from pg_policy where polrelid = relations.oid and polpermissive)
+      where relrowsecurity and granted and not relispartition and not exists (select from pg_policy where polrelid = relations.oid and polpermissive)
     `,
   },
   {
@@ -116,11 +156,11 @@ export const RULES: CatalogueRule[] = [
     query: `
       select format('%s on %s', privilege, called) as object, format('granted to %s', rolname) as what,
         format('revoke %s on table %s from %s;', privilege, named, rolname) as mend
-      from table_grants where rolname in ('anon', 'public') and privilege <> all (array['TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN'])
+      from table_grants where rolname in ('anon', 'public') and not (privilege = 'SELECT' and oid = any ($2::text[]::oid[])) and privilege <> all (array['TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN'])
       union all
       select format('%s (%s) on %s', privilege, string_agg(attname, ', ' order by attname), called), format('granted to %s', rolname),
         format('revoke %s (%s) on table %s from %s;', privilege, string_agg(quote_ident(attname), ', ' order by attname), named, rolname)
-      from column_grants where rolname in ('anon', 'public') group by called, named, rolname, privilege
+      from column_grants where rolname in ('anon', 'public') and not (privilege = 'SELECT' and oid = any ($2::text[]::oid[])) group by called, named, rolname, privilege
     `,
   },
   {
@@ -138,13 +178,18 @@ export const RULES: CatalogueRule[] = [
     level: "finding",
     why: "A grant to write the whole table takes in each column that is added later, and those that are the database's to write: owners, versions, times.",
     query: `
-      select called as object, format('%s on the whole table granted to %s', privilege, rolname) as what, format(
-        'revoke %1$s on table %2$s from %3$s; grant %1$s (%4$s) on table %2$s to %3$s;', privilege, named, rolname, (
-          select coalesce(string_agg(quote_ident(attname), ', ' order by attnum), 'ctid') from pg_attribute
+      select called as object, format('%s on the whole table granted to %s', privilege, rolname) as what,
+        format('revoke %s on table %s from %s;', privilege, named, rolname) || coalesce((
+          select format(' grant %s (%s) on table %s to %s;', privilege, string_agg(quote_ident(attname), ', ' order by attnum), named, rolname) from pg_attribute
           where attrelid = table_grants.oid and attnum > 0 and not attisdropped and attgenerated = '' and attidentity <> 'a'
             and attname <> all (array['id', 'user_id', 'owner_id', 'created_by', 'created_at', 'updated_at', 'version'])
-        )
-      ) as mend
+            and not exists (
+              select from pg_constraint where conrelid = attrelid and contype = 'f' and attnum = any (conkey) and confrelid = to_regclass('auth.users')
+            )
+            -- Columns by which policies decide.
+            and attrelid || '.' || attnum <> all ($3::text[])
+          having count(*) > 0
+        ), '') as mend
       from table_grants where rolname = 'authenticated' and privilege in ('INSERT', 'UPDATE') and relkind in ('r', 'p')
     `,
   },
@@ -225,6 +270,7 @@ export const RULES: CatalogueRule[] = [
       from functions, aclexplode(coalesce(proacl, acldefault('f', proowner))) a join api on api.oid = a.grantee
       -- A function that anon needs in a policy is safe from direct calls in a schema that REST does not expose.
       where prosecdef and (api.oid = 0 or api.rolname = 'anon' and pronamespace in (select oid from exposed))
+        and prorettype <> all (array['trigger', 'event_trigger']::regtype[]) and functions.oid not in (select oid from pre_request where oid is not null)
       group by called, named, prokind
     `,
   },
@@ -236,7 +282,7 @@ export const RULES: CatalogueRule[] = [
       select called as object, 'security definer, and authenticated may call it by REST' as what,
         format('revoke execute on %s %s from authenticated;', case prokind when 'p' then 'procedure' else 'function' end, named) as mend
       from functions, aclexplode(coalesce(proacl, acldefault('f', proowner))) a join api on api.oid = a.grantee
-      where prosecdef and api.rolname = 'authenticated' and pronamespace in (select oid from exposed)
+      where prosecdef and api.rolname = 'authenticated' and pronamespace in (select oid from exposed) and functions.oid not in (select oid from pre_request where oid is not null)
         and prorettype <> all (array['trigger', 'event_trigger']::regtype[])
     `,
   },
@@ -265,7 +311,7 @@ export const RULES: CatalogueRule[] = [
         format('revoke execute on %s %s from %s;', case prokind when 'p' then 'procedure' else 'function' end, named,
           string_agg(api.rolname, ', ' order by api.rolname)) as mend
       from functions, aclexplode(coalesce(proacl, acldefault('f', proowner))) a join api on api.oid = a.grantee
-      where not prosecdef and api.rolname in ('anon', 'public') and pronamespace in (select oid from exposed)
+      where not prosecdef and api.rolname in ('anon', 'public') and pronamespace in (select oid from exposed) and functions.oid not in (select oid from pre_request where oid is not null)
         and prorettype <> all (array['trigger', 'event_trigger']::regtype[])
       group by called, named, prokind
     `,
@@ -277,7 +323,7 @@ export const RULES: CatalogueRule[] = [
     query: `
       select called as object, 'a view without security_invoker' as what, format('alter view %s set (security_invoker = true);', named) as mend
       from relations
-      where relkind = 'v' and not exists (
+      where relkind = 'v' and granted and not exists (
         select from pg_options_to_table(reloptions) where option_name = 'security_invoker' and option_value in ('true', 'on', 'yes', '1')
       )
     `,
@@ -325,18 +371,13 @@ export const RULES: CatalogueRule[] = [
     id: "default-privileges",
     level: "finding",
     why: "Whatever this role makes next is open the moment it exists, before it has a policy.",
-    query: `
-      select format('default privileges of %s%s', owner.rolname, coalesce(' in ' || exposed.nspname, '')) as object,
-        format('%s on new %s for %s', string_agg(upper(a.privilege_type), ', ' order by a.privilege_type), kind, api.rolname) as what,
-        format('alter default privileges for role %I%s revoke all on %s from %s;', owner.rolname, coalesce(' in schema ' || quote_ident(exposed.nspname), ''), kind, api.rolname) as mend
-      from pg_default_acl d join pg_roles owner on owner.oid = defaclrole left join exposed on exposed.oid = defaclnamespace
-        cross join lateral (select case defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' end as kind) kinds
-        cross join lateral aclexplode(defaclacl) a join api on api.oid = a.grantee
-      where kind is not null and (defaclnamespace = 0 or exposed.oid is not null)
-        -- For functions Postgres itself begins with everybody, whatever is written here besides.
-        and not (kind = 'functions' and api.oid = 0 and defaclnamespace = 0)
-      group by owner.rolname, exposed.nspname, kind, api.rolname
-    `,
+    query: defaultPrivileges("<> 'supabase_admin'"),
+  },
+  {
+    id: "default-privileges-of-supabase",
+    level: "note",
+    why: "Supabase sets them for a role of its own, and nobody else can change them. What it makes next is open.",
+    query: defaultPrivileges("= 'supabase_admin'"),
   },
   {
     id: "schema-create",
@@ -371,8 +412,8 @@ export const RULES: CatalogueRule[] = [
         format('alter table %I.%I enable row level security;', p.schemaname, p.tablename) as mend
       from pg_publication_tables p join pg_namespace n on n.nspname = p.schemaname
         join pg_class c on c.relnamespace = n.oid and c.relname = p.tablename
-      -- In an exposed schema this is rls-disabled.
-      where p.pubname = 'supabase_realtime' and not c.relrowsecurity and n.oid not in (select oid from exposed)
+      -- With a grant for clients this is rls-disabled.
+      where p.pubname like 'supabase\\_realtime%' and not c.relrowsecurity and c.oid not in (select oid from relations where granted)
     `,
   },
   {
@@ -411,7 +452,120 @@ export const RULES: CatalogueRule[] = [
       )
     `,
   },
+  {
+    id: "foreign-key-not-indexed",
+    level: "note",
+    why: "Deleting a referred row reads the whole table, and so do joins.",
+    query: `
+      select format('%s.%s', called, conname) as object, 'no index begins with its columns' as what,
+        format('create index on %s (%s);', named, (select string_agg(quote_ident(attname), ', ' order by place) from unnest(conkey) with ordinality k (key, place) join pg_attribute on attrelid = conrelid and attnum = key)) as mend
+      from relations join pg_constraint on conrelid = relations.oid
+      where contype = 'f' and not exists (
+        select from pg_index where indrelid = conrelid and indisvalid and (indkey::int2[])[0:cardinality(conkey) - 1] @> conkey
+      )
+    `,
+  },
+  {
+    id: "no-primary-key",
+    level: "note",
+    why: "Without a primary key neither REST nor Realtime can name a row.",
+    query: `
+      select called as object, 'a table without a primary key' as what, format('-- alter table %s add primary key (...);', named) as mend
+      from relations where relkind in ('r', 'p') and not relispartition and not exists (select from pg_index where indrelid = relations.oid and indisprimary)
+    `,
+  },
+  {
+    id: "many-policies",
+    level: "note",
+    why: "Permissive policies are joined by OR, and each one is evaluated for each row.",
+    query: `
+      select called as object, format('%s permissive policies of %s for %s', count(*), command, role.rolname) as what, '-- Join them in one policy, by OR.' as mend
+      from relations join pg_policy on polrelid = relations.oid
+        cross join (select rolname, oid from pg_roles where rolname in ${CLIENTS}) role
+        cross join (values ('r', 'select'), ('a', 'insert'), ('w', 'update'), ('d', 'delete')) commands (code, command)
+      where polpermissive and polcmd in (code::"char", '*') and (polroles && array[0::oid, role.oid])
+      group by called, command, role.rolname having count(*) > 1
+    `,
+  },
+  {
+    id: "duplicate-index",
+    level: "note",
+    why: "Each index costs every write, and the second one of a kind helps nobody.",
+    query: `
+      select called as object, format('indexes %s are the same', string_agg(index.relname, ', ' order by index.relname)) as what,
+        format('drop index %I.%I;', nspname, max(index.relname::text)) as mend
+      from relations join pg_index i on indrelid = relations.oid join pg_class index on index.oid = indexrelid
+      where not indisunique
+      group by called, nspname, indkey::text, indclass::text, indoption::text, pg_get_expr(indpred, indrelid), pg_get_expr(indexprs, indrelid), index.relam having count(*) > 1
+    `,
+  },
+  {
+    id: "function-search-path",
+    level: "note",
+    why: "The function finds its names by the caller's search_path.",
+    query: `
+      select called as object, 'no search_path of its own' as what,
+        format('alter %s %s set search_path = %L;', case prokind when 'p' then 'procedure' else 'function' end, named, '') || ' -- and write names inside it with their schema' as mend
+      from functions
+      where not prosecdef and pronamespace in (select oid from exposed) and prosqlbody is null
+        and not exists (select from unnest(proconfig) setting where setting like 'search_path=%')
+    `,
+  },
+  {
+    id: "queue-exposed",
+    level: "finding",
+    why: "A message queue's table without Row Level Security is open to whoever has a grant on it.",
+    query: `
+      select format('%s.%s', nspname, relname) as object, 'a queue of pgmq without row level security' as what, format('alter table %I.%I enable row level security;', nspname, relname) as mend
+      from pg_class join pg_namespace n on n.oid = relnamespace
+      where nspname = 'pgmq' and relkind in ('r', 'p') and relname ~ '^[qa]_' and not relrowsecurity
+        and exists (select from pg_roles where rolname in ${CLIENTS} and has_schema_privilege(pg_roles.oid, n.oid, 'USAGE') and has_any_column_privilege(pg_roles.oid, pg_class.oid, 'SELECT, INSERT, UPDATE'))
+    `,
+  },
+  {
+    id: "unsupported-type",
+    level: "note",
+    why: "pg_upgrade refuses columns of this type.",
+    query: `
+      select format('%s.%s', called, attname) as object, format('of type %s', format_type(atttypid, null)) as what, '-- Store the name as text.' as mend
+      from relations join pg_attribute on attrelid = relations.oid and attnum > 0 and not attisdropped
+      where relkind in ('r', 'p') and atttypid = any (array['regcollation', 'regconfig', 'regdictionary', 'regnamespace', 'regoper', 'regoperator', 'regproc', 'regprocedure']::regtype[])
+    `,
+  },
+  {
+    id: "users-key-not-unique",
+    level: "note",
+    why: "auth.users has columns that Supabase may change. Only its id is there to be referred to.",
+    query: `
+      select format('%s.%s', called, conname) as object, 'refers to another column than id' as what, format('alter table %s drop constraint %I;', named, conname) as mend
+      from relations join pg_constraint on conrelid = relations.oid
+      where contype = 'f' and confrelid = to_regclass('auth.users') and confkey <> array(select attnum from pg_attribute where attrelid = confrelid and attname = 'id')
+    `,
+  },
+  {
+    id: "extension-outdated",
+    level: "note",
+    why: "A newer version of the extension is installed on the server.",
+    query: `
+      select e.extname as object, format('version %s; %s is there', extversion, default_version) as what, format('alter extension %I update;', e.extname) as mend
+      from pg_extension e join pg_available_extensions on name = e.extname where extversion <> default_version
+    `,
+  },
+  {
+    id: "sensitive-column",
+    level: "finding",
+    why: "The name says that the value is a secret, and Row Level Security keeps rows back, not columns.",
+    query: `
+      select format('%s.%s', called, attname) as object, 'anon may read it' as what,
+        format('revoke select on table %s from anon, public; revoke select (%I) on table %s from anon, public;', named, attname, named) as mend
+      from relations join pg_attribute on attrelid = relations.oid and attnum > 0 and not attisdropped, pg_roles
+      where rolname = 'anon' and has_column_privilege(pg_roles.oid, relations.oid, attnum, 'SELECT')
+        and attname ~* '^(.*_)?(password|passwd|password_hash|secret|api_?key|private_?key|access_?token|refresh_?token|ssn|card_?number|cvv|iban|national_id|passport_?number)$'
+    `,
+  },
 ];
 
-/** All rules in one statement: `rule`, `object`, `what` and `mend` of each fault. $1 are the exposed schemas. */
+/**
+ * All rules in one statement: `rule`, `object`, `what` and `mend` of each fault. $1 are the exposed schemas, $2 the relations with rows
+ * that are public on purpose, $3 the columns (`oid.number`) that policies trust. */
 export const CATALOGUE = `${COMMON} ${RULES.map(({ id, query }) => `select '${id}' as rule, object, what, mend from (${query}) "${id}"`).join(" union all ")} order by 1, 2, 3`;

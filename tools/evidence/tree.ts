@@ -99,8 +99,24 @@ export function once({ within }: Placed): boolean {
   return tables.length === 0 || within.slice(within.indexOf(query)).some(isTable);
 }
 
-/** The branches of which one is enough: the arguments of OR, and of OR below that. */
-export function branches(tree: Value): Value[] {
-  if (!isNode(tree) || tree.type !== "BOOLEXPR" || word(tree, "boolop") !== "or") return [tree];
-  return inside(tree, "args").flatMap(branches);
+/** Whether a node is a variable of the row that the whole expression is about. */
+export const isTop = ({ node, within }: Placed) => node.type === "VAR" && Number(word(node, "varlevelsup")) === within.filter(isQuery).length;
+
+/** The text of a constant; undefined if it is null or of another kind. */
+export function textOf(node: Node): string | undefined {
+  const bytes = (node.fields.get("constvalue") ?? []).filter((value): value is string => typeof value === "string");
+  const values = bytes.slice(bytes.indexOf("[") + 1, bytes.lastIndexOf("]")).map((byte) => Number(byte) & 255);
+  // A text begins with its length, in one or four bytes.
+  const whole = word(node, "constlen") === "-1" ? values.slice(4) : undefined;
+  return whole && values.length > 0 ? Buffer.from(whole).toString("utf8") : undefined;
+}
+
+/** Whether a constant is null or false, so that the condition never holds. */
+export const neverHolds = (node: Node) =>
+  node.type === "CONST" && (word(node, "constisnull") === "true" || (word(node, "consttype") === "16" && (node.fields.get("constvalue") ?? []).join(" ").includes("[ 0 ")));
+
+/** The conditions of a query's FROM and WHERE. */
+export function conditionsOf(query: Node): Node[] {
+  const within = (node: Node): Node[] => [...inside(node, "quals"), ...["fromlist", "larg", "rarg"].flatMap((field) => inside(node, field).flatMap(within))];
+  return inside(query, "jointree").flatMap(within);
 }

@@ -1,0 +1,153 @@
+// The bodies of functions, as Postgres parses them.
+//
+// A body is only parsed, never run: PREPARE of a statement that is never executed, with the parse tree sent as a notice.
+// The function's arguments are the columns of a table around its body, so that names bind as they do in the function: a
+// column first, then an argument.
+
+import { identifier, type Sql } from "./finding.ts";
+import { type Node, parseTree, type Value } from "./tree.ts";
+
+export interface Called {
+  oid: string;
+  schema: string;
+  name: string;
+  /** As findings name it: `private.is_admin(uuid)`. */
+  identity: string;
+  arguments: { name: string; type: string }[];
+  language: string;
+  /** Its answer can change between statements. */
+  stable: boolean;
+  /** Runs with its owner's rights. */
+  definer: boolean;
+  /** Of an extension, or of Supabase itself. */
+  foreign: boolean;
+  returnsBoolean: boolean;
+  /** The roles among anon and authenticated that may execute it. */
+  callers: string[];
+  /** Its body as text. */
+  source: string;
+  searchPath: string;
+  /** The query around its body, if its body is one expression. */
+  tree?: Node;
+}
+
+export async function readFunctions(sql: Sql): Promise<Map<string, Called>> {
+  const rows = await sql(
+    `select p.oid::text, n.nspname as schema, proname as name, lanname as language, provolatile <> 'i' as stable, prosecdef as definer,
+       format('%s.%s(%s)', n.nspname, proname, pg_get_function_identity_arguments(p.oid)) as identity,
+       n.nspname = any (array['pg_catalog', 'information_schema', 'auth', 'storage', 'realtime', 'extensions', 'vault', 'graphql', 'net', 'cron'])
+         or exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e') as foreign,
+       prorettype = 'boolean'::regtype and not proretset as "returnsBoolean",
+       array(select rolname::text from pg_roles r where rolname in ('anon', 'authenticated') and has_function_privilege(r.oid, p.oid, 'EXECUTE')) as callers,
+       coalesce(nullif(prosrc, ''), pg_get_function_sqlbody(p.oid), '') as source,
+       coalesce((select substr(setting, 13) from unnest(proconfig) setting where setting like 'search_path=%'), 'public, extensions') as "searchPath",
+       coalesce((select jsonb_agg(jsonb_build_object('name', coalesce(proargnames[place], ''), 'type', format_type(type, null)) order by place)
+         from unnest(proargtypes) with ordinality as argument (type, place)), '[]') as arguments
+     from pg_proc p join pg_namespace n on n.oid = pronamespace join pg_language l on l.oid = prolang
+     where prokind in ('f', 'p')`,
+  );
+  return new Map((rows as unknown as Called[]).map((one) => [one.oid, one]));
+}
+
+/** Parses the bodies of these functions and of those that they call; adds what was found. */
+export async function readBodies(sql: Sql, functions: Map<string, Called>, first: Iterable<string>, callsOf: (tree: Value) => string[]): Promise<void> {
+  const waiting = [...first];
+  const seen = new Set<string>();
+  for (let oid = waiting.pop(); oid !== undefined; oid = waiting.pop()) {
+    const called = functions.get(oid);
+    if (!called || called.foreign || seen.has(oid)) continue;
+    seen.add(oid);
+    const body = expression(called);
+    const tree = body && (await treeOf(sql, called, body));
+    if (!tree) continue;
+    called.tree = tree;
+    waiting.push(...callsOf(tree));
+  }
+}
+
+async function treeOf(sql: Sql, called: Called, body: string): Promise<Node | undefined> {
+  const named = called.arguments.map(({ name, type }, at) => `null::${type} as ${identifier(name || `$${at + 1}`)}`);
+  const around = named.length > 0 ? ` from (select ${named.join(", ")}) as ${identifier(called.name)}` : "";
+  const numbered = body.replace(/\$(\d+)/g, (all, number: string) => {
+    const argument = called.arguments[Number(number) - 1];
+    return argument ? `${identifier(called.name)}.${identifier(argument.name || all)}` : all;
+  });
+  // A body of several columns is no value.
+  return (await parsed(sql, called.searchPath, `select (${numbered})${around}`)) ?? (await parsed(sql, called.searchPath, `select exists (${numbered})${around}`));
+}
+
+async function parsed(sql: Sql, searchPath: string, query: string): Promise<Node | undefined> {
+  const trees: string[] = [];
+  await sql("savepoint body");
+  try {
+    await sql("set local client_min_messages = log; set local debug_pretty_print = off; set local debug_print_parse = on");
+    await sql("select pg_catalog.set_config('search_path', $1, true)", [searchPath]);
+    // With parameters, be they none, the server takes one statement alone: a body cannot end the PREPARE and begin another.
+    await sql(`prepare airlock_evidence_body as ${query}`, [], (detail) => trees.push(detail));
+    await sql("set local debug_print_parse = off; deallocate airlock_evidence_body");
+  } catch {
+    return undefined;
+  } finally {
+    await sql("rollback to savepoint body; release savepoint body");
+  }
+  const text = trees.find((tree) => /^\{QUERY\s+:commandType\s+1\b/.test(tree));
+  return text === undefined ? undefined : (parseTree(text) as Node);
+}
+
+/** The one query that a body evaluates; undefined if it does more than that. */
+export function expression({ language, source }: Pick<Called, "language" | "source">): string | undefined {
+  const text = withoutComments(source).trim();
+  if (language === "sql") {
+    const atomic = /^begin\s+atomic\b([\s\S]*)\bend$/i.exec(text)?.[1] ?? text;
+    const statements = split(atomic);
+    const [only = ""] = statements;
+    if (statements.length !== 1 || !/^(select|with|return|values|\()/i.test(only)) return undefined;
+    return only.replace(/^return\b/i, "select");
+  }
+  if (language !== "plpgsql") return undefined;
+  const block = /^(?:<<\w+>>\s*)?(?:declare\b([\s\S]*?))?\bbegin\b([\s\S]*)\bend\s*;?$/i.exec(text);
+  return block ? ofPlpgsql(block[1] ?? "", split(block[2] ?? "")) : undefined;
+}
+
+/** Statements that only assign, decide and return, as one expression. */
+function ofPlpgsql(declared: string, statements: string[]): string | undefined {
+  const values = new Map<string, string>();
+  const put = (text: string) => [...values].reduce((done, [name, value]) => done.replace(new RegExp(`(?<![.\\w$"'])${name}(?![\\w$"'(])`, "gi"), () => value), text);
+  for (const line of split(declared)) {
+    const [, name = "", value] = /^(\w+)\s+[\s\S]*?(?::=|\bdefault\b)([\s\S]+)$/i.exec(line) ?? [];
+    if (name && value) values.set(name, `(${put(value)})`);
+  }
+  const branches: string[] = [];
+  const within: string[] = [];
+  for (let statement of statements) {
+    for (let opened = /^if\b([\s\S]*?)\bthen\b([\s\S]*)$/i.exec(statement); opened; opened = /^if\b([\s\S]*?)\bthen\b([\s\S]*)$/i.exec(statement)) {
+      within.push(`(${put(opened[1] ?? "")})`);
+      statement = (opened[2] ?? "").trim();
+    }
+    if (/^end\s+if$/i.test(statement)) {
+      within.pop();
+      continue;
+    }
+    const returned = /^return\s+(?!query\b|next\b)([\s\S]+)$/i.exec(statement);
+    const query = /^return\s+query\s+(select[\s\S]+)$/i.exec(statement);
+    const assigned = /^(\w+)\s*:?=\s*([\s\S]+)$/.exec(statement);
+    const into = /^(select\b[\s\S]*?)\binto\s+(?:strict\s+)?(\w+)\b(?!\s*,)([\s\S]*)$/i.exec(statement);
+    if (returned) branches.push([...within, `(${put(returned[1] ?? "")})`].join(" and "));
+    else if (query && branches.length === 0 && within.length === 0) return put(query[1] ?? "");
+    else if (assigned && within.length === 0) values.set(assigned[1] ?? "", `(${put(assigned[2] ?? "")})`);
+    else if (into && within.length === 0) values.set(into[2] ?? "", `(${put(`${into[1] ?? ""}${into[3] ?? ""}`)})`);
+    else if (/^(raise\b|null$)/i.test(statement)) continue;
+    else return undefined;
+  }
+  return branches.length > 0 ? `select ${branches.map((branch) => `(${branch})`).join(" or ")}` : undefined;
+}
+
+export function withoutComments(text: string): string {
+  return text.replace(/('(?:[^']|'')*')|--[^\n]*|\/\*[\s\S]*?\*\//g, (_all, quoted: string | undefined) => quoted ?? " ");
+}
+
+/** Splits at semicolons outside of quotes. */
+function split(text: string): string[] {
+  const pieces = text.match(/(?:'(?:[^']|'')*'|"(?:[^"]|"")*"|[^;'"])+/g) ?? [];
+  return pieces.map((piece) => piece.trim()).filter((piece) => piece !== "");
+}

@@ -1,0 +1,147 @@
+// The policies of a database, and what is needed to read them.
+
+import { type Called, readBodies, readFunctions } from "./bodies.ts";
+import type { Sql } from "./finding.ts";
+import { Tables } from "./tables.ts";
+import { type Condition, Reader } from "./ties.ts";
+import { type Node, nodesOf, parseTree, type Placed, relationsOf, type Value, word } from "./tree.ts";
+import { type Verdict, verdictOf } from "./verdict.ts";
+
+export interface Policy {
+  schema: string;
+  relname: string;
+  relation: string;
+  name: string;
+  permissive: boolean;
+  /** Whether it is in a schema that is audited. */
+  audited: boolean;
+  secured: boolean;
+  /** `r`, `a`, `w`, `d` or `*`. */
+  command: string;
+  roles: string[];
+  parts: Part[];
+}
+
+/** USING or WITH CHECK. */
+export interface Part {
+  clause: "using" | "with check";
+  tree: Value;
+  text: string;
+  /** Of each branch. */
+  verdicts: Verdict[];
+}
+
+export interface Catalogue {
+  policies: Policy[];
+  functions: Map<string, Called>;
+  reader: Reader;
+  tables: Tables;
+  equals: Set<string>;
+  /** What a view reads, by its oid; none for a view that its owner's rights carry past all policies. */
+  views: Map<string, string[]>;
+  /** As `oid.number`: the columns that an index of the whole table begins with. */
+  indexed: Set<string>;
+}
+
+/** Tables of Supabase's own whose policies the project writes. */
+export const SUPABASE_TABLES = ["storage.objects", "storage.buckets", "realtime.messages"];
+
+export const calls = (tree: Value): Placed[] => [...nodesOf(tree)].filter(({ node }) => node.type === "FUNCEXPR");
+export const holds = ({ roles }: Policy, role: string) => roles.includes(role) || roles.includes("public");
+const callsOf = (tree: Value) => calls(tree).map(({ node }) => word(node, "funcid"));
+
+export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalogue> {
+  const found = await sql(
+    `select n.nspname as schema, c.relname, c.oid::text as relation, polname as name, polpermissive as permissive, polcmd::text as command,
+       (n.nspname = any ($1::text[]) or n.nspname || '.' || relname = any ($2::text[])) as audited, c.relrowsecurity as secured,
+       array(select case role when 0 then 'public' else role::regrole::text end from unnest(polroles) role)::text[] as roles,
+       polqual::text as "using tree", pg_get_expr(polqual, polrelid) as "using",
+       polwithcheck::text as "with check tree", pg_get_expr(polwithcheck, polrelid) as "with check"
+     from pg_policy join pg_class c on c.oid = polrelid join pg_namespace n on n.oid = c.relnamespace
+     order by n.nspname, c.relname, polname`,
+    [schemas, SUPABASE_TABLES],
+  );
+  const policies = found.map((row) => {
+    const parts = (["using", "with check"] as const).flatMap((clause): Part[] => {
+      const [tree, text] = [row[`${clause} tree`], row[clause]];
+      return typeof tree === "string" && typeof text === "string" ? [{ clause, tree: parseTree(tree), text, verdicts: [] }] : [];
+    });
+    return { ...row, parts } as unknown as Policy;
+  });
+  const operators = new Map((await sql("select oid::text, oprname::text as name from pg_operator")).map(({ oid, name }) => [String(oid), String(name)]));
+  const views = await sql(
+    `select ev_class::text as oid, ev_action::text as tree from pg_rewrite join pg_class c on c.oid = ev_class join pg_roles o on o.oid = relowner
+     where c.relkind = 'v' and c.relnamespace <> all (array['pg_catalog', 'information_schema']::regnamespace[]) and (
+       not (rolsuper or rolbypassrls)
+       or exists (select from pg_options_to_table(reloptions) where option_name = 'security_invoker' and option_value in ('true', 'on', 'yes', '1'))
+     )`,
+  );
+  const indexed = await sql(
+    `select indrelid::text || '.' || indkey[0] as key from pg_index
+     where indisvalid and (
+       indpred is null or pg_get_expr(indpred, indrelid) = (
+         select format('(%I IS NOT NULL)', attname) from pg_attribute where attrelid = indrelid and attnum = indkey[0]
+       )
+     )`,
+  );
+  const functions = await readFunctions(sql);
+  const parsed = views.map(({ oid, tree }) => ({ oid: String(oid), tree: parseTree(String(tree)) }));
+  await readBodies(sql, functions, [...policies.flatMap(({ parts }) => parts), ...parsed].flatMap(({ tree }) => callsOf(tree)), callsOf);
+  const tables = await Tables.read(sql);
+  const catalogue: Catalogue = {
+    policies,
+    functions,
+    tables,
+    reader: new Reader({ functions, operators, ownRows: (relation) => ownRows(relation) }),
+    equals: new Set([...operators].flatMap(([oid, name]) => (name === "=" ? [oid] : []))),
+    views: new Map(parsed.map(({ oid, tree }) => [oid, relationsOf(tree).filter((read) => read !== oid)])),
+    indexed: new Set(indexed.map(({ key }) => String(key))),
+  };
+  const ownRows = ownRowsOf(catalogue, new Map(parsed.map(({ oid, tree }) => [oid, tree])));
+  // First those that make rows: they say which tables everybody has a row in.
+  for (const first of [true, false]) {
+    for (const policy of policies) {
+      for (const part of policy.parts) if ((part.clause === "with check") === first) part.verdicts = verdicts(policy, part, catalogue);
+    }
+    tables.insertable = first ? insertable(catalogue) : tables.insertable;
+  }
+  return catalogue;
+}
+
+/** The branches of a clause. */
+export function branchesOf({ relation }: Policy, { tree }: Part, { reader }: Catalogue): Condition[][] {
+  return reader.branches(tree as Node, { kind: "row", relation });
+}
+
+const verdicts = (policy: Policy, part: Part, catalogue: Catalogue) => branchesOf(policy, part, catalogue).map((branch) => verdictOf(branch, policy.relation, catalogue.reader, catalogue.tables));
+
+/** Tables in which a client may make a row of its own. */
+function insertable({ policies, tables }: Catalogue): Set<string> {
+  const open = policies.filter(({ permissive, command, parts }) => permissive && ["a", "*"].includes(command) && parts.some(({ clause, verdicts }) => clause === "with check" && verdicts.some(({ kind, ties }) => kind === "open" || ties.owners.length > 0)));
+  const granted = (relation: string) => tables.columns(relation).some((column) => column.granted.some((one) => one.endsWith("INSERT")));
+  return new Set(open.map(({ relation }) => relation).filter(granted));
+}
+
+/** Whether all rows of a table or view that a client sees are tied to the caller. */
+function ownRowsOf({ policies, tables, reader }: Catalogue, views: Map<string, Value>): (relation: string) => boolean {
+  const known = new Map<string, boolean>();
+  const find = (relation: string): boolean => {
+    const before = known.get(relation);
+    if (before !== undefined) return before;
+    // A table that is read while its own policies are read: its other policies decide.
+    known.set(relation, true);
+    const view = views.get(relation);
+    let own = false;
+    if (view) own = relationsOf(view).filter((read) => read !== relation).some((read) => find(read)) || reader.reached(view).some((called) => reader.asks(called));
+    else if (tables.secured(relation)) {
+      const applying = policies.filter((policy) => policy.relation === relation && policy.permissive && ["r", "*"].includes(policy.command) && holds(policy, "authenticated"));
+      own = applying.every((policy) => policy.parts.filter(({ clause }) => clause === "using").every((part) => {
+        const kinds = branchesOf(policy, part, { reader } as Catalogue).map((branch) => verdictOf(branch, relation, reader, tables).kind);
+        return kinds.every((kind) => kind === "tied" || kind === "never" || kind === "role");
+      }));
+    }
+    known.set(relation, own);
+    return own;
+  };
+  return find;
+}

@@ -1,0 +1,159 @@
+// What the catalogue says about tables: columns, keys, who may write what, and which triggers fill or guard them.
+
+import { identifier, type Sql } from "./finding.ts";
+import { withoutComments } from "./bodies.ts";
+
+interface Column {
+  relation: string;
+  number: string;
+  name: string;
+  references: string | null;
+  key: boolean;
+  /** `authenticated INSERT`, ... */
+  granted: string[];
+}
+
+interface TableRow {
+  oid: string;
+  schema: string;
+  relname: string;
+  kind: string;
+  secured: boolean;
+}
+
+export interface Trigger {
+  relation: string;
+  name: string;
+  /** The function's name and text. */
+  called: string;
+  source: string;
+  before: boolean;
+  onInsert: boolean;
+  onUpdate: boolean;
+}
+
+/** A table that a trigger on auth.users fills, with the expression for each column. */
+export interface Filled {
+  relation: string;
+  by: string;
+  values: Map<string, string>;
+  /** The trigger function's text. */
+  source: string;
+}
+
+const TENANT = /^(team|org|organi[sz]ation|tenant|workspace|company|group|project|account|club|school|household|family|room|channel|board|shop|store|business|agency|clinic|site|property)s?_?id$/i;
+
+export class Tables {
+  readonly #tables: Map<string, TableRow>;
+  readonly #columns: Map<string, Column[]>;
+  readonly triggers: Trigger[];
+  readonly filled: Filled[];
+  /** Tables that a client may insert its own row into; policies.ts knows. */
+  insertable = new Set<string>();
+
+  private constructor(tables: TableRow[], columns: Column[], triggers: Trigger[]) {
+    this.#tables = new Map(tables.map((table) => [table.oid, table]));
+    this.#columns = new Map(tables.map(({ oid }) => [oid, []]));
+    for (const column of columns) this.#columns.get(column.relation)?.push(column);
+    this.triggers = triggers;
+    this.filled = triggers.filter(({ relation }) => this.name(relation) === "auth.users").flatMap((trigger) => this.#fills(trigger));
+  }
+
+  static async read(sql: Sql): Promise<Tables> {
+    const tables = (await sql(
+      `select c.oid::text, nspname as schema, relname, relkind::text as kind, relrowsecurity as secured
+       from pg_class c join pg_namespace n on n.oid = relnamespace
+       where relkind in ('r', 'p', 'v', 'm', 'f') and nspname <> all (array['pg_catalog', 'information_schema', 'pg_toast'])`,
+    )) as unknown as TableRow[];
+    const columns = (await sql(
+      `select attrelid::text as relation, attnum::text as number, attname as name,
+         (select confrelid::text from pg_constraint where conrelid = attrelid and contype = 'f' and conkey[1] = attnum and cardinality(conkey) = 1 limit 1) as references,
+         exists (select from pg_index where indrelid = attrelid and indisprimary and indnatts = 1 and indkey[0] = attnum) as key,
+         array(
+           select rolname || ' ' || privilege from pg_roles, unnest(array['SELECT', 'INSERT', 'UPDATE']) privilege
+           where rolname in ('anon', 'authenticated') and has_column_privilege(pg_roles.oid, attrelid, attnum, privilege)
+         ) as granted
+       from pg_attribute join pg_class c on c.oid = attrelid join pg_namespace n on n.oid = relnamespace
+       where relkind in ('r', 'p', 'v', 'm', 'f') and attnum > 0 and not attisdropped and nspname <> all (array['pg_catalog', 'information_schema', 'pg_toast'])`,
+    )) as unknown as Column[];
+    const triggers = (await sql(
+      `select tgrelid::text as relation, tgname as name, n.nspname || '.' || proname || '()' as called, prosrc as source,
+         tgtype & 2 <> 0 as before, tgtype & 4 <> 0 as "onInsert", tgtype & 16 <> 0 as "onUpdate"
+       from pg_trigger join pg_proc p on p.oid = tgfoid join pg_namespace n on n.oid = pronamespace where not tgisinternal and tgenabled <> 'D'`,
+    )) as unknown as Trigger[];
+    return new Tables(tables, columns, triggers);
+  }
+
+  name(relation: string): string {
+    const table = this.#tables.get(relation);
+    return table ? `${table.schema}.${table.relname}` : "";
+  }
+
+  sql(relation: string): string {
+    const table = this.#tables.get(relation);
+    return table ? `${identifier(table.schema)}.${identifier(table.relname)}` : "";
+  }
+
+  isTable = (relation: string) => ["r", "p"].includes(this.#tables.get(relation)?.kind ?? "");
+  secured = (relation: string) => this.#tables.get(relation)?.secured ?? false;
+  columns = (relation: string) => this.#columns.get(relation) ?? [];
+  column = (relation: string, number: string) => this.columns(relation).find((column) => column.number === number);
+  columnName = (relation: string, number: string) => this.column(relation, number)?.name ?? "";
+
+  /** Columns that say which tenant a row belongs to. */
+  tenantColumns(relation: string): string[] {
+    const tenants = this.columns(relation).filter(({ name, references }) => (references ? !/^(auth\.users|.*\.(profiles?|users?))$/.test(this.name(references)) : TENANT.test(name)));
+    return tenants.map(({ name }) => name);
+  }
+
+  /** Whether rows of `other` belong to the same tenants as this column says. */
+  shares(relation: string, column: string, other: string): boolean {
+    const references = this.columns(relation).find(({ name }) => name === column)?.references;
+    if (references && references === other && relation !== other) return true;
+    return this.columns(other).some((one) => (references && one.references === references) || one.name === column);
+  }
+
+  all = () => [...this.#tables.keys()];
+
+  /** Whether a role may read some column. */
+  readable = (relation: string, role: string) => this.columns(relation).some(({ granted }) => granted.includes(`${role} SELECT`));
+
+  /** Whether everybody has a row in this table, or can make one. */
+  anybodyHasRow = (relation: string) => this.insertable.has(relation) || this.filled.some((one) => one.relation === relation);
+
+  /** Whether a trigger decides about a column before the row is written. */
+  guarded(relation: string, column: string, command: "INSERT" | "UPDATE"): boolean {
+    const guards = new RegExp(`\\bnew\\s*\\.\\s*"?${column}"?(?!\\w)`, "i");
+    return this.triggers.some((trigger) => trigger.relation === relation && trigger.before && (command === "INSERT" ? trigger.onInsert : trigger.onUpdate) && guards.test(withoutComments(trigger.source)));
+  }
+
+  #fills({ called, source }: Trigger): Filled[] {
+    const text = withoutComments(source);
+    return [...text.matchAll(/insert\s+into\s+([\w".]+)(?:\s+as\s+\w+)?\s*\(([^)]*)\)\s*(?:values\s*\(|select\b)/gi)].flatMap((match) => {
+      const path = (match[1] ?? "").replaceAll('"', "").split(".");
+      const name = path.length > 1 ? path.join(".") : `public.${path[0]}`;
+      const relation = [...this.#tables.values()].find(({ schema, relname }) => `${schema}.${relname}` === name)?.oid;
+      if (!relation) return [];
+      const names = (match[2] ?? "").split(",").map((one) => one.trim().replaceAll('"', ""));
+      const values = list(text.slice(match.index + match[0].length));
+      return [{ relation, by: called, values: new Map(names.map((one, at) => [one, values[at] ?? ""])), source: text }];
+    });
+  }
+}
+
+/** The expressions of a list, up to its end. */
+function list(text: string): string[] {
+  const values: string[] = [];
+  let [depth, quoted, value] = [0, false, ""];
+  for (const character of text) {
+    if (character === "'") quoted = !quoted;
+    if (!quoted && (character === "(" || character === "[")) depth++;
+    if (!quoted && (character === ")" || character === "]")) depth--;
+    if (!quoted && (depth < 0 || character === ";")) break;
+    if (!quoted && depth === 0 && character === ",") {
+      values.push(value.trim());
+      value = "";
+    } else value += character;
+  }
+  return [...values, value.trim()];
+}

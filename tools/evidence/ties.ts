@@ -1,0 +1,425 @@
+// What a condition ties together: the row that a policy decides about, the caller, and the tables that it reads.
+//
+// A policy is sound if each of its branches ties the row to the caller, by equal values or through rows of other tables.
+// So the sources of each value are found (the row, the caller, a table of a query), and each equality joins the sources of
+// its two sides. Functions are read as if their bodies stood in their place.
+
+import type { Called } from "./bodies.ts";
+import { bare, conditionsOf, entries, inside, neverHolds, type Node, nodesOf, relationsOf, textOf, type Value, word } from "./tree.ts";
+
+export const ROW = "row";
+export const CALLER = "caller";
+
+/** The queries around an expression, the innermost first, so that a variable can be found. */
+export type Scope =
+  | { kind: "row"; relation: string }
+  | { kind: "query"; id: string; query: Node; definer: boolean; above: Scope }
+  | { kind: "call"; values: Condition[]; definer: boolean };
+
+export interface Condition {
+  node: Node;
+  scope: Scope;
+}
+
+/** A column of a table that a condition reads, and what it is compared with. */
+export interface Use {
+  relation: string;
+  column: string;
+  source: string;
+  against: "constant" | "caller" | "other";
+  /** The constant's text. */
+  value?: string | undefined;
+}
+
+export interface Facts {
+  functions: Map<string, Called>;
+  operators: Map<string, string>;
+  /** Whether reading the table as a client yields rows that are tied to the caller. */
+  ownRows(relation: string): boolean;
+}
+
+/** Sources that are tied together. */
+export class Ties {
+  readonly #parents = new Map<string, string>();
+  readonly uses: Use[] = [];
+  /** Columns of the row that are compared with a claim of the caller's itself. */
+  readonly owners: string[] = [];
+  /** Comparisons of a table's column with a column of the same row. */
+  readonly vain: Use[] = [];
+
+  #root(source: string): string {
+    const above = this.#parents.get(source);
+    if (above === undefined) this.#parents.set(source, source);
+    return above === undefined || above === source ? source : this.#root(above);
+  }
+
+  tie(sources: Iterable<string>): void {
+    const [first, ...others] = sources;
+    if (first !== undefined) for (const other of [first, ...others]) this.#parents.set(this.#root(other), this.#root(first));
+  }
+
+  tied(one: string, other: string): boolean {
+    return one === other || (this.#parents.has(one) && this.#parents.has(other) && this.#root(one) === this.#root(other));
+  }
+
+  with(source: string): string[] {
+    return [...this.#parents.keys()].filter((other) => other !== source && this.tied(source, other));
+  }
+
+  copy(): Ties {
+    const copy = new Ties();
+    for (const [source, above] of this.#parents) copy.#parents.set(source, above);
+    return copy;
+  }
+}
+
+/** Operators that do not tie: true of nearly everything. */
+const LOOSE = /^(<>|!=|<|>|<=|>=|!~~?\*?|!~)$/;
+const CLAIM = /^request\.jwt/;
+const MOST_BRANCHES = 200;
+
+export class Reader {
+  readonly #facts: Facts;
+  #queries = 0;
+  readonly #asking = new Map<string, boolean>();
+  readonly #scopes = new WeakMap<Node, Map<Scope, Scope>>();
+
+  constructor(facts: Facts) {
+    this.#facts = facts;
+  }
+
+  called(node: Node): Called | undefined {
+    return this.#facts.functions.get(word(node, "funcid"));
+  }
+
+  operator = (node: Node) => this.#facts.operators.get(word(node, "opno")) ?? "";
+
+  /** Whether the body of a function asks who the caller is, itself or by a function that it calls. */
+  asks(called: Called): boolean {
+    if (called.schema === "auth") return ["uid", "jwt", "email"].includes(called.name);
+    if (called.schema === "pg_catalog") return false;
+    const known = this.#asking.get(called.oid);
+    if (known !== undefined) return known;
+    this.#asking.set(called.oid, false);
+    const asks = /auth\.(uid|jwt|email)\b|request\.jwt/.test(called.source) || this.calledBy(called).some((next) => this.asks(next));
+    this.#asking.set(called.oid, asks);
+    return asks;
+  }
+
+  /** Functions of the project that a function's text calls. */
+  calledBy({ source, oid }: Called): Called[] {
+    return [...this.#facts.functions.values()].filter((next) => !next.foreign && next.oid !== oid && source.includes(`${next.name}(`) && new RegExp(`\\b${next.schema}\\s*\\.\\s*"?${next.name}"?\\(`).test(source));
+  }
+
+  /** The functions that a tree calls, with those that their bodies call. */
+  reached(tree: Value): Called[] {
+    const found = new Map<string, Called>();
+    const visit = (called: Called | undefined) => {
+      if (!called || found.has(called.oid) || called.schema === "pg_catalog") return;
+      found.set(called.oid, called);
+      if (called.foreign) return;
+      if (called.tree) for (const { node } of nodesOf(called.tree)) if (node.type === "FUNCEXPR") visit(this.called(node));
+      for (const next of this.calledBy(called)) visit(next);
+    };
+    for (const { node } of nodesOf(tree)) if (node.type === "FUNCEXPR") visit(this.called(node));
+    return [...found.values()];
+  }
+
+  /** The branches of which one is enough, each as the conditions that it asks for. */
+  branches(node: Node, scope: Scope, depth = 0): Condition[][] {
+    const again = (next: Node, in_ = scope) => this.branches(next, in_, depth + 1);
+    const alone = [[{ node, scope }]];
+    if (depth > 40) return alone;
+    const args = inside(node, "args");
+    if (node.type === "BOOLEXPR") {
+      const op = word(node, "boolop");
+      if (op === "or") return args.flatMap((arg) => again(arg));
+      if (op === "and") {
+        return args.reduce<Condition[][]>((all, arg) => {
+          const further = again(arg);
+          return all.length * further.length > MOST_BRANCHES ? all.map((branch) => [...branch, { node: arg, scope }]) : all.flatMap((branch) => further.map((one) => [...branch, ...one]));
+        }, [[]]);
+      }
+      const [arg] = args;
+      if (arg?.type === "BOOLEXPR" && word(arg, "boolop") === "not") return inside(arg, "args").flatMap((inner) => again(inner));
+    }
+    if (node.type === "COALESCEEXPR" || node.type === "COALESCE") {
+      // With false for null, the first value decides.
+      const [first, ...others] = args;
+      if (first && others.every((other) => neverHolds(other))) return again(first);
+    }
+    if (node.type === "BOOLEANTEST" && word(node, "booltesttype") === "0") return inside(node, "arg").flatMap((arg) => again(arg));
+    if (["RELABELTYPE", "COERCEVIAIO"].includes(node.type)) return inside(node, "arg").flatMap((arg) => again(arg));
+    if (node.type === "CASEEXPR" || node.type === "CASE") {
+      const whens = args.flatMap((when) => {
+        const results = inside(when, "result").flatMap((result) => again(result));
+        return inside(when, "expr").flatMap((expr) => again(expr)).flatMap((left) => results.map((right) => [...left, ...right]));
+      });
+      return [...whens, ...inside(node, "defresult").flatMap((otherwise) => again(otherwise))];
+    }
+    if (node.type === "SUBLINK" && word(node, "subLinkType") === "4") {
+      const [query] = inside(node, "subselect");
+      const target = query && targetsOf(query)[0];
+      if (query && target && entries(query).length === 0 && inside(query, "setOperations").length === 0) {
+        const inner = this.enter(query, scope);
+        return conditionsOf(query).reduce((all, condition) => all.flatMap((branch) => again(condition, inner).map((one) => [...branch, ...one])), again(target, inner));
+      }
+    }
+    if (node.type === "FUNCEXPR") {
+      const body = this.body(node, scope);
+      if (body && this.called(node)?.returnsBoolean) return again(body.node, body.scope);
+    }
+    return alone;
+  }
+
+  /** The body of the function that is called, with the call's values for its arguments. */
+  body(call: Node, scope: Scope): Condition | undefined {
+    const called = this.called(call);
+    const target = called?.tree && targetsOf(called.tree)[0];
+    if (!called || !target) return undefined;
+    const values = inside(call, "args").map((node) => ({ node, scope }));
+    const definer = called.definer || (scope.kind !== "row" && scope.definer);
+    return { node: target, scope: this.#once(call, scope, () => ({ kind: "call", values, definer })) };
+  }
+
+  /** One scope for one node in one scope, so that its sources keep their names. */
+  #once(node: Node, above: Scope, make: () => Scope): Scope {
+    const known = this.#scopes.get(node) ?? new Map<Scope, Scope>();
+    this.#scopes.set(node, known);
+    const scope = known.get(above) ?? make();
+    known.set(above, scope);
+    return scope;
+  }
+
+  /** The scope of a query in `above`. */
+  enter(query: Node, above: Scope): Scope {
+    return this.#once(query, above, () => ({ kind: "query", id: `q${++this.#queries}`, query, definer: above.kind !== "row" && above.definer, above }));
+  }
+
+  /** What a value is made of: the row, the caller, tables of queries around it. Ties what its sub-queries tie. */
+  sources(value: Value, scope: Scope, ties: Ties): Set<string> {
+    const found = new Set<string>();
+    const add = (more: Iterable<string>) => {
+      for (const source of more) found.add(source);
+    };
+    if (Array.isArray(value)) for (const one of value) add(this.sources(one, scope, ties));
+    if (typeof value === "string" || Array.isArray(value)) return found;
+    if (value.type === "VAR") return this.#ofVariable(value, scope, ties);
+    if (value.type === "FUNCEXPR") {
+      const called = this.called(value);
+      const body = this.body(value, scope);
+      if (called && this.#isClaim(called, value)) add([CALLER]);
+      else if (called?.schema === "realtime" && called.name === "topic") add([ROW]);
+      else if (body) return this.sources(body.node, body.scope, ties);
+      else if (called && !called.foreign && this.asks(called)) add([CALLER]);
+      add(this.sources(inside(value, "args"), scope, ties));
+      return found;
+    }
+    if (value.type === "SUBLINK") {
+      const [query] = inside(value, "subselect");
+      if (!query) return found;
+      const { targets } = this.read(query, scope, ties);
+      add(targets.flatMap((sources) => [...sources]));
+      if (found.size === 0 || word(value, "subLinkType") === "0") {
+        // EXISTS, or an aggregate: all that its conditions name.
+        for (const { node } of nodesOf(inside(query, "jointree"))) if (node.type === "FUNCEXPR" && this.called(node) && this.#isClaim(this.called(node)!, node)) add([CALLER]);
+      }
+      add(this.sources(inside(value, "testexpr"), scope, ties));
+      return found;
+    }
+    for (const values of value.fields.values()) add(this.sources(values, scope, ties));
+    return found;
+  }
+
+  #isClaim(called: Called, node: Node): boolean {
+    if (called.schema === "auth") return this.asks(called);
+    return called.schema === "pg_catalog" && called.name === "current_setting" && [...nodesOf(inside(node, "args"))].some((arg) => CLAIM.test(textOf(arg.node) ?? ""));
+  }
+
+  /** Where a variable comes from. */
+  place(variable: Node, scope: Scope): { scope: Scope; entry?: Node; at: number; column: string } {
+    let found = scope;
+    for (let up = Number(word(variable, "varlevelsup")); up > 0 && found.kind === "query"; up--) found = found.above;
+    const at = Number(word(variable, "varno"));
+    const entry = found.kind === "query" ? entries(found.query)[at - 1] : undefined;
+    return { scope: found, at, column: word(variable, "varattno"), ...(entry && { entry }) };
+  }
+
+  #ofVariable(variable: Node, scope: Scope, ties: Ties): Set<string> {
+    const { scope: found, entry, at, column } = this.place(variable, scope);
+    if (found.kind === "row") return new Set([ROW]);
+    if (found.kind === "call") {
+      const value = found.values[Number(column) - 1];
+      return value ? this.sources(value.node, value.scope, ties) : new Set();
+    }
+    if (entry && word(entry, "rtekind") === "2") {
+      const joined = inside(entry, "joinaliasvars")[Number(column) - 1];
+      return joined ? this.sources(joined, found, ties) : new Set();
+    }
+    return new Set([`${found.id}.${at}`]);
+  }
+
+  /** Reads a query: ties what its tables and conditions tie; gives the sources of its columns. */
+  read(query: Node, above: Scope, ties: Ties): { targets: Set<string>[]; scope: Scope } {
+    const scope = this.enter(query, above) as Extract<Scope, { kind: "query" }>;
+    for (const [at, entry] of entries(query).entries()) {
+      const source = `${scope.id}.${at + 1}`;
+      ties.tie([source]);
+      const kind = word(entry, "rtekind");
+      const relation = word(entry, "relid");
+      if (kind === "0" && !scope.definer && this.#facts.ownRows(relation)) ties.tie([source, CALLER]);
+      if (kind === "1") for (const sub of inside(entry, "subquery")) this.#join(source, sub, scope, ties);
+      if (kind === "3") ties.tie([source, ...this.sources(inside(entry, "functions"), scope, ties)]);
+      if (kind === "6") {
+        let named: Scope = scope;
+        for (let up = Number(word(entry, "ctelevelsup")); up > 0 && named.kind === "query"; up--) named = named.above;
+        const table = named.kind === "query" ? inside(named.query, "cteList").find((one) => word(one, "ctename") === word(entry, "ctename")) : undefined;
+        if (table && word(table, "cterecursive") !== "true") for (const sub of inside(table, "ctequery")) this.#join(source, sub, named, ties);
+      }
+    }
+    for (const condition of conditionsOf(query)) this.tie({ node: condition, scope }, ties);
+    const own = targetsOf(query);
+    return { targets: own.map((target) => this.sources(target, scope, ties)), scope };
+  }
+
+  #join(source: string, sub: Node, scope: Scope, ties: Ties): void {
+    for (const target of this.read(sub, scope, ties).targets) ties.tie([source, ...target]);
+  }
+
+  /** Ties what a condition ties. */
+  tie(condition: Condition, ties: Ties): void {
+    const { node, scope } = condition;
+    const branches = this.branches(node, scope);
+    const [only] = branches;
+    if (branches.length === 1 && only) {
+      for (const one of only) this.#atom(one, ties);
+      return;
+    }
+    // What all branches tie is tied.
+    const each = branches.filter((branch) => !branch.some((one) => neverHolds(one.node))).map((branch) => {
+      const copy = ties.copy();
+      for (const one of branch) this.#atom(one, copy);
+      ties.uses.push(...copy.uses);
+      ties.vain.push(...copy.vain);
+      ties.owners.push(...copy.owners);
+      return copy;
+    });
+    const [first, ...others] = each;
+    if (!first) return;
+    const sources = [ROW, CALLER, ...first.with(ROW), ...first.with(CALLER)];
+    for (const one of sources) for (const other of sources) if (first.tied(one, other) && others.every((ties) => ties.tied(one, other))) ties.tie([one, other]);
+  }
+
+  #atom({ node, scope }: Condition, ties: Ties): void {
+    const args = inside(node, "args");
+    if (node.type === "OPEXPR" || node.type === "SCALARARRAYOPEXPR") return this.#compare(node, args, scope, scope, ties);
+    if (node.type === "BOOLEXPR" && word(node, "boolop") === "not") {
+      const [arg] = args;
+      if (arg?.type === "DISTINCTEXPR") this.#equal(inside(arg, "args"), scope, scope, ties);
+      return;
+    }
+    if (node.type === "SUBLINK") return this.#sublink(node, scope, ties);
+    if (node.type === "FUNCEXPR") {
+      const sources = this.sources(node, scope, ties);
+      ties.tie(sources);
+      return;
+    }
+    if (node.type === "VAR") {
+      const { scope: found, at, column, entry } = this.place(node, scope);
+      if (found.kind === "query" && entry) ties.uses.push({ relation: word(entry, "relid"), column, source: `${found.id}.${at}`, against: "constant", value: "true" });
+      if (found.kind === "call") {
+        const value = found.values[Number(column) - 1];
+        if (value) this.tie(value, ties);
+      }
+      return;
+    }
+    // An expression of another kind ties nothing, but its sub-queries may.
+    this.sources(node, scope, ties);
+  }
+
+  #sublink(node: Node, scope: Scope, ties: Ties): void {
+    const [query] = inside(node, "subselect");
+    const kind = word(node, "subLinkType");
+    if (!query) return;
+    if (kind === "0") {
+      this.read(query, scope, ties);
+    } else if (kind === "4") {
+      const { scope: inner } = this.read(query, scope, ties);
+      const [target] = targetsOf(query);
+      if (target) this.tie({ node: target, scope: inner }, ties);
+    } else if (kind === "2") {
+      const { targets, scope: inner } = this.read(query, scope, ties);
+      for (const test of inside(node, "testexpr").flatMap((test) => (test.type === "BOOLEXPR" ? inside(test, "args") : [test]))) {
+        if (LOOSE.test(this.operator(test))) continue;
+        const [left, right] = inside(test, "args").map(bare);
+        const at = Number(right ? word(right, "paramid") || "1" : "1") - 1;
+        const target = targetsOf(query)[at];
+        if (!left) continue;
+        ties.tie([...this.sources(left, scope, ties), ...(targets[at] ?? [])]);
+        if (target) this.#note(left, scope, target, inner, ties);
+      }
+    }
+  }
+
+  #compare(node: Node, args: Node[], left: Scope, right: Scope, ties: Ties): void {
+    if (LOOSE.test(this.operator(node))) {
+      for (const arg of args) this.sources(arg, left, ties);
+      const [one, other] = args;
+      if (one && other) this.#note(one, left, other, right, ties);
+      return;
+    }
+    this.#equal(args, left, right, ties);
+  }
+
+  #equal(args: Node[], left: Scope, right: Scope, ties: Ties): void {
+    const [one, other] = args;
+    if (!one || !other) return;
+    const [ofOne, ofOther] = [this.sources(one, left, ties), this.sources(other, right, ties)];
+    if (ofOne.size > 0 && ofOther.size > 0) ties.tie([...ofOne, ...ofOther]);
+    this.#note(one, left, other, right, ties);
+  }
+
+  /** Remembers which columns of which tables are compared, and with what. */
+  #note(one: Node, oneScope: Scope, other: Node, otherScope: Scope, ties: Ties): void {
+    const sides: [Node, Scope, Node, Scope][] = [[one, oneScope, other, otherScope], [other, otherScope, one, oneScope]];
+    for (const [side, scope, against, againstScope] of sides) {
+      for (const { node, in: in_ } of this.#columns(side, scope)) {
+        const { scope: found, at, column, entry } = this.place(node, in_);
+        const direct = (sources: Set<string>) => sources.size === 1 && sources.has(CALLER) && relationsOf([against]).length === 0;
+        if (found.kind === "row" && direct(this.sources(against, againstScope, ties.copy()))) ties.owners.push(column);
+        if (found.kind !== "query" || !entry || word(entry, "rtekind") !== "0") continue;
+        const source = `${found.id}.${at}`;
+        const sources = this.sources(against, againstScope, ties.copy());
+        const use = { relation: word(entry, "relid"), column, source };
+        const constant = [...nodesOf(against)].map(({ node }) => node).find(({ type }) => type === "CONST");
+        if (sources.size === 0) ties.uses.push({ ...use, against: "constant", value: constant && textOf(constant) });
+        else if (direct(sources)) ties.uses.push({ ...use, against: "caller" });
+        else ties.uses.push({ ...use, against: "other" });
+        if (bare(side) === node && bare(against).type === "VAR" && sources.size === 1 && sources.has(source)) ties.vain.push({ ...use, against: "other" });
+      }
+    }
+  }
+
+  /** The columns that a value is, or that its sub-query selects. */
+  #columns(value: Node, scope: Scope): { node: Node; in: Scope }[] {
+    const node = bare(value);
+    if (node.type === "VAR") {
+      const { scope: found, column } = this.place(node, scope);
+      const passed = found.kind === "call" ? found.values[Number(column) - 1] : undefined;
+      return passed ? this.#columns(passed.node, passed.scope) : [{ node, in: scope }];
+    }
+    if (node.type === "SUBLINK") {
+      const [query] = inside(node, "subselect");
+      const [target] = query && ["4", "6"].includes(word(node, "subLinkType")) ? targetsOf(query) : [];
+      return query && target ? this.#columns(target, this.enter(query, scope)) : [];
+    }
+    if (node.type === "FUNCEXPR") {
+      const body = this.body(node, scope);
+      return body ? this.#columns(body.node, body.scope) : [];
+    }
+    return [];
+  }
+}
+
+/** The values that a query selects. */
+export const targetsOf = (query: Node): Node[] => inside(query, "targetList").filter((target) => word(target, "resjunk") !== "true").flatMap((target) => inside(target, "expr"));

@@ -1,0 +1,118 @@
+// Rules about columns that policies trust: what the caller's own rows say about the caller must not be the caller's to write.
+
+import { type Catalogue, holds, type Part, type Policy } from "./catalogue.ts";
+import { type Fault, identifier, ROLES, type Rule } from "./finding.ts";
+import { isTop, nodesOf, type Value, word } from "./tree.ts";
+import { trusted } from "./verdict.ts";
+
+export const TRUST_RULES: Rule[] = [
+  {
+    id: "trusted-column",
+    level: "finding",
+    why: "Policies decide by this column of the caller's own row, and the caller may write it: everybody makes themselves what the policy asks for.",
+  },
+  {
+    id: "self-made-membership",
+    level: "finding",
+    why: "Rows of this table let their user reach rows of a tenant. The policy asks whose row it is, and not whether the tenant wants them: everybody joins any tenant.",
+  },
+  {
+    id: "signup-metadata",
+    level: "finding",
+    why: "raw_user_meta_data is written by whoever signs up: signUp({ options: { data } }). Policies decide by the column that the trigger copies it to.",
+  },
+];
+
+interface Trusted {
+  relation: string;
+  column: string;
+  name: string;
+  linksRow: boolean;
+  by: string;
+}
+
+export function auditTrust(catalogue: Catalogue): Fault[] {
+  const faults: Fault[] = [];
+  const all = trustedColumns(catalogue);
+  for (const one of all) {
+    const { relation } = one;
+    faults.push(...byTrigger(one, catalogue));
+    const pinned = all.some((other) => other.relation === relation && other.linksRow && writes(other, "INSERT", catalogue) === undefined);
+    const insert = writes(one, "INSERT", catalogue);
+    const update = writes(one, "UPDATE", catalogue);
+    const filled = catalogue.tables.filled.some((filled) => filled.relation === relation);
+    if (insert && one.linksRow) faults.push(membership(one, insert, catalogue));
+    else if (update) faults.push(column(one, update, "UPDATE", catalogue));
+    else if (insert && !filled && !pinned) faults.push(column(one, insert, "INSERT", catalogue));
+  }
+  return faults.filter((fault, at) => faults.findIndex((other) => other.rule === fault.rule && other.object === fault.object) === at);
+}
+
+/** The columns that policies trust, each once. */
+export function trustedColumns({ policies, tables }: Catalogue): Trusted[] {
+  const found = new Map<string, Trusted>();
+  for (const policy of policies.filter(({ permissive, audited }) => permissive && audited)) {
+    for (const verdict of policy.parts.flatMap(({ verdicts }) => verdicts).filter(({ kind }) => kind === "tied" || kind === "role" || kind === "open")) {
+      for (const { relation, column, linksRow } of trusted(verdict)) {
+        const known = tables.column(relation, column);
+        if (!known || known.key || !tables.isTable(relation) || tables.name(relation).startsWith("auth.")) continue;
+        const key = `${relation}.${column}`;
+        const before = found.get(key);
+        found.set(key, { relation, column, name: known.name, linksRow: linksRow || before?.linksRow === true, by: before?.by ?? `${policy.schema}.${policy.relname}.${policy.name}` });
+      }
+    }
+  }
+  return [...found.values()];
+}
+
+/** The policy by which a client may write a column of its own row as it likes. */
+function writes({ relation, column, name }: Trusted, command: "INSERT" | "UPDATE", { policies, tables }: Catalogue): Policy | "row level security is off" | undefined {
+  const roles = ROLES.filter((role) => tables.column(relation, column)?.granted.includes(`${role} ${command}`));
+  if (roles.length === 0 || tables.guarded(relation, name, command)) return undefined;
+  if (!tables.secured(relation)) return "row level security is off";
+  const code = command === "INSERT" ? "a" : "w";
+  return policies.find((policy) => {
+    if (policy.relation !== relation || !policy.permissive || ![code, "*"].includes(policy.command) || !roles.some((role) => holds(policy, role))) return false;
+    const part = (clause: Part["clause"]) => policy.parts.find((one) => one.clause === clause);
+    const check = part("with check") ?? part("using");
+    const meets = command === "INSERT" ? check : part("using");
+    const own = meets?.verdicts.some(({ kind, ties }) => kind === "open" || kind === "public" || ties.owners.length > 0);
+    return own && check && !decides(check.tree, column);
+  });
+}
+
+/** Whether a condition on a new row names this column, other than comparing it with itself. */
+function decides(tree: Value, column: string): boolean {
+  return [...nodesOf(tree)].some(({ node, within }) => {
+    if (!isTop({ node, within }) || word(node, "varattno") !== column) return false;
+    const comparison = within.at(-1);
+    const same = comparison?.type === "OPEXPR" && [...nodesOf(comparison)].filter((placed) => placed.node.type === "VAR").every((placed) => word(placed.node, "varattno") === column && isTop(placed)) && ![...nodesOf(comparison)].some((placed) => placed.node.type === "CONST");
+    return !same || [...nodesOf(comparison)].filter((placed) => placed.node.type === "VAR").length < 2;
+  });
+}
+
+function byTrigger({ relation, name, by }: Trusted, { tables }: Catalogue): Fault[] {
+  const copies = new RegExp(`raw_user_meta_data\\s*->>?\\s*'${name}'`, "i");
+  const filled = tables.filled.find((one) => one.relation === relation && one.values.has(name) && (/raw_user_meta_data/.test(one.values.get(name) ?? "") || (/^\w+$/.test(one.values.get(name) ?? "") && copies.test(one.source))));
+  if (!filled) return [];
+  const mend = `-- Let ${filled.by} leave the column to its default, or read raw_app_meta_data.`;
+  return [{ rule: "signup-metadata", object: `${tables.name(relation)}.${name}`, what: `${filled.by} copies it from raw_user_meta_data; ${by} trusts it`, mend }];
+}
+
+const policyOf = (policy: Policy | string) => (typeof policy === "string" ? policy : `policy ${policy.name}`);
+
+function column({ relation, name, by }: Trusted, policy: Policy | string, command: string, { tables }: Catalogue): Fault {
+  const table = tables.sql(relation);
+  // A grant on the whole table has to go, too; the other columns keep theirs.
+  const others = tables.columns(relation).filter((one) => one.name !== name && one.granted.includes(`authenticated ${command}`)).map((one) => identifier(one.name));
+  const again = others.length > 0 ? ` grant ${command} (${others.join(", ")}) on table ${table} to authenticated;` : "";
+  const mend = `revoke ${command} on table ${table} from anon, authenticated; revoke ${command} (${identifier(name)}) on table ${table} from anon, authenticated;${again}`;
+  return { rule: "trusted-column", object: `${tables.name(relation)}.${name}`, what: `its user may ${command} it (${policyOf(policy)}); ${by} trusts it`, mend };
+}
+
+function membership({ relation, name, by }: Trusted, policy: Policy | string, { tables }: Catalogue): Fault {
+  const table = tables.sql(relation);
+  const object = typeof policy === "string" ? `${tables.name(relation)}.${name}` : `${policy.schema}.${policy.relname}.${policy.name}`;
+  const mend = `revoke INSERT on table ${table} from anon, authenticated; revoke INSERT (${identifier(name)}) on table ${table} from anon, authenticated; -- and let a function of the tenant's owner, or an invitation, add members`;
+  return { rule: "self-made-membership", object, what: `${policyOf(policy)} leaves ${name} to the caller; ${by} trusts it`, mend };
+}

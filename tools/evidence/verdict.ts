@@ -1,0 +1,106 @@
+// Whom a branch of a policy admits: the callers that its row is tied to, callers with a role, or anybody.
+
+import type { Called } from "./bodies.ts";
+import type { Tables } from "./tables.ts";
+import { CALLER, type Condition, type Reader, ROW, Ties, type Use } from "./ties.ts";
+import { inside, neverHolds, nodesOf, textOf, type Node } from "./tree.ts";
+
+export interface Verdict {
+  /** `tied` to the caller; `role`: callers of a kind; `public`: rows that say so; `open`: anybody, signed in or not. */
+  kind: "never" | "tied" | "role" | "public" | "open";
+  ties: Ties;
+  /** Why it is open, if a table makes it look closed. */
+  open?: { rule: "any-tenant" | "any-account"; relation: string; column?: string };
+}
+
+/** Names and values by which a row says that everybody may see it. */
+const PUBLIC_COLUMN = /publi[cs]|visib|shared|listed/i;
+const PUBLIC_VALUE = /^(public|published|everyone|anyone)$/i;
+/** Claims that every account has, or can get by itself. */
+const ORDINARY_CLAIMS = new Set(["aal", "amr", "aud", "exp", "iat", "is_anonymous", "iss", "session_id", "sub"]);
+/** Roles that are above all tenants. */
+const ABOVE_TENANTS = /super|platform|staff|global|root|system|support/i;
+const BUCKETS = /^storage\.(objects|buckets)$/;
+
+type Meaning = { kind: "never" | "nothing" | "role" | "row" } | { kind: "open"; open: NonNullable<Verdict["open"]> };
+
+export function verdictOf(branch: Condition[], relation: string, reader: Reader, tables: Tables): Verdict {
+  const ties = new Ties();
+  if (branch.some(({ node }) => neverHolds(node))) return { kind: "never", ties };
+  for (const condition of branch) reader.tie(condition, ties);
+  if (ties.tied(ROW, CALLER)) return { kind: "tied", ties };
+  const meanings = branch.map((condition) => meaningOf(condition, relation, reader, tables));
+  if (meanings.some(({ kind }) => kind === "never")) return { kind: "never", ties };
+  if (meanings.some(({ kind }) => kind === "role")) return { kind: "role", ties };
+  const open = meanings.find((meaning) => meaning.kind === "open");
+  if (open?.kind === "open") return { kind: "open", ties, open: open.open };
+  return { kind: branch.some((condition) => saysPublic(condition, relation, tables)) ? "public" : "open", ties };
+}
+
+/** What a condition says about its caller, if it does not tie the row to them. */
+function meaningOf(condition: Condition, relation: string, reader: Reader, tables: Tables): Meaning {
+  const { node, scope } = condition;
+  const all = [...nodesOf(node)].map((placed) => placed.node);
+  const constants = all.filter(({ type }) => type === "CONST").map(textOf).filter((text) => text !== undefined);
+  const calls = all.flatMap((one) => (one.type === "FUNCEXPR" ? (reader.called(one) ?? []) : []));
+
+  const ties = new Ties();
+  reader.tie(condition, ties);
+  const read = ties.with(CALLER).filter((source) => source !== ROW);
+  if (read.length > 0) return ofTables(read, ties, relation, tables);
+
+  const asksRole = all.some(({ type }) => type === "SQLVALUEFUNCTION") || calls.some((called) => called.schema === "auth" && called.name === "role") || constants.includes("role");
+  if (asksRole && isEquality(node, reader)) {
+    if (constants.some((text) => text === "authenticated" || text === "anon")) return { kind: "nothing" };
+    // Clients have no other role, unless a claim of the project's own is meant.
+    return { kind: constants.includes("app_metadata") ? "role" : "never" };
+  }
+  const asks = reader.sources(node, scope, new Ties()).has(CALLER);
+  if (!asks) return { kind: "row" };
+  if (isUnread(node, reader)) return { kind: "role" };
+  if (!isEquality(node, reader)) return { kind: "nothing" };
+  if (constants.some((text) => ORDINARY_CLAIMS.has(text) || text === "user_metadata" || text === "authenticated")) return { kind: "nothing" };
+  // A constant on the other side: a user by name, or a claim with a value.
+  const sides = inside(node, "args").map((arg) => reader.sources(arg, scope, new Ties()));
+  return { kind: sides.some((side) => !side.has(CALLER)) || node.type === "FUNCEXPR" ? "role" : "nothing" };
+}
+
+/** A condition about rows of the caller's own: which say what the caller may do, or which anybody has. */
+function ofTables(read: string[], ties: Ties, relation: string, tables: Tables): Meaning {
+  const used = new Map(ties.uses.filter(({ source }) => read.includes(source)).map(({ source, relation }) => [source, relation]));
+  const decides = ties.uses.filter(({ source, against }) => against === "constant" && read.includes(source));
+  for (const [, own] of used) {
+    const tenant = tables.tenantColumns(own).find((column) => tables.shares(own, column, relation));
+    if (tenant !== undefined && !decides.some(({ value }) => ABOVE_TENANTS.test(value ?? ""))) {
+      return { kind: "open", open: { rule: "any-tenant", relation: own, column: tenant } };
+    }
+  }
+  if (decides.length > 0) return { kind: "role" };
+  const [own] = used.values();
+  if (own !== undefined && tables.anybodyHasRow(own)) return { kind: "open", open: { rule: "any-account", relation: own } };
+  return { kind: "role" };
+}
+
+const isEquality = (node: Node, reader: Reader) =>
+  node.type === "FUNCEXPR" || ((node.type === "OPEXPR" || node.type === "SCALARARRAYOPEXPR") && !/^(<>|!=|<|>|<=|>=|!~~?\*?|!~)$/.test(reader.operator(node)));
+
+/** A function of the project whose body is more than one expression. */
+export function isUnread(node: Node, reader: Reader): boolean {
+  return [...nodesOf(node)].some(({ node }) => node.type === "FUNCEXPR" && unread(reader.called(node)));
+}
+export const unread = (called: Called | undefined) => called !== undefined && !called.foreign && !called.tree;
+
+function saysPublic({ node, scope }: Condition, relation: string, tables: Tables): boolean {
+  if (scope.kind !== "row" || (node.type === "BOOLEXPR" && JSON.stringify(node.fields.get("boolop")) === '["not"]')) return false;
+  const names = [...nodesOf(node)].flatMap(({ node }) => (node.type === "VAR" ? [tables.columnName(relation, String(node.fields.get("varattno")?.[0]))] : []));
+  const texts = [...nodesOf(node)].flatMap(({ node }) => (node.type === "CONST" ? [textOf(node) ?? ""] : []));
+  if (BUCKETS.test(tables.name(relation)) && names.includes("bucket_id")) return true;
+  const isNull = node.type === "NULLTEST" && String(node.fields.get("nulltesttype")?.[0]) === "0";
+  return !isNull && (names.some((name) => PUBLIC_COLUMN.test(name)) || (names.length > 0 && texts.some((text) => PUBLIC_VALUE.test(text))));
+}
+
+/** Columns of the caller's own rows that decide what the caller may do: not the one that says whose row it is. */
+export function trusted({ ties }: Verdict): (Use & { linksRow: boolean })[] {
+  const caller = new Set(ties.with(CALLER));
+  return ties.uses.filter(({ source, against }) => against !== "caller" && caller.has(source)).map((use) => ({ ...use, linksRow: use.against === "other" && ties.tied(use.source, ROW) }));
+}
