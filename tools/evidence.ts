@@ -6,11 +6,11 @@
 //         [--rest-url https://... --publishable-key sb_publishable_... [--user email:password --user email:password]]
 //     [--schemas public,other] [--accepted FILE] [--json]
 //
-// Ends with 0 when there is no finding, 1 when there is one, 2 when it could not check.
+// Ends with 0 when there is no finding, 1 when there is one, 2 when something could not be read.
 
 import { parseArgs } from "node:util";
 
-import { type Audit, audit, readAccepted, withPublished } from "./evidence/audit.ts";
+import { type Audit, audit, exposedSchemas, readAccepted, withPublished } from "./evidence/audit.ts";
 import { signIn, startEmbedded } from "./evidence/embedded.ts";
 import type { Accepted, Finding } from "./evidence/finding.ts";
 import { reading, whereTo } from "./evidence/foreign.ts";
@@ -18,7 +18,7 @@ import { look } from "./evidence/looks.ts";
 import { readable, type Report } from "./evidence/report.ts";
 import { readTables } from "./evidence/rows.ts";
 import { type Caller, findingsOf, notTried, type Rest, type Tried, tryAll } from "./evidence/tries.ts";
-import { built, findSecrets, history, type Place, tree } from "./secrets.ts";
+import { built, findSecrets, history, type Place, tree, type Unread } from "./secrets.ts";
 
 const ANON: Caller = { name: "anon", role: "anon" };
 const PASSWORD = "airlock-dev-password";
@@ -26,13 +26,15 @@ const PASSWORD = "airlock-dev-password";
 interface Options {
   schemas: string[];
   accepted: Accepted[];
+  /** Whether the list of accepted findings was named, or is the project's own. */
+  named: boolean;
   dbUrl: string | undefined;
   rest: Rest | undefined;
   users: [email: string, password: string][];
   json: boolean;
 }
 
-type Looked = Audit & { database: string; tried: Tried[]; left: string[] };
+type Looked = Audit & { database: string; tried: Tried[] };
 
 async function options(): Promise<Options> {
   const { values } = parseArgs({
@@ -42,7 +44,7 @@ async function options(): Promise<Options> {
       "publishable-key": { type: "string" },
       user: { type: "string", multiple: true, default: [] },
       schemas: { type: "string", default: "public" },
-      accepted: { type: "string", default: "supabase/evidence.json" },
+      accepted: { type: "string" },
       json: { type: "boolean", default: false },
     },
   });
@@ -58,7 +60,8 @@ async function options(): Promise<Options> {
   });
   return {
     schemas: values.schemas.split(","),
-    accepted: await readAccepted(values.accepted),
+    accepted: await readAccepted(values.accepted ?? "supabase/evidence.json"),
+    named: values.accepted !== undefined,
     dbUrl,
     rest: url && publishableKey ? { url: url.replace(/\/(rest\/v1\/?)?$/, ""), publishableKey } : undefined,
     users,
@@ -73,44 +76,53 @@ async function ofMigrations({ schemas, accepted }: Options): Promise<Looked> {
     const { sql } = supabase;
     await sql("begin");
     const found = await audit(sql, schemas, accepted);
+    const exposed = await exposedSchemas(sql, schemas);
     await sql("rollback");
     const [alice, bob] = [await signIn(rest, "alice@example.com", PASSWORD), await signIn(rest, "bob@example.com", PASSWORD)];
-    const tried = await tryAll(sql, rest, schemas, alice.id, [ANON, bob], accepted);
-    return { ...found, findings: [...found.findings, ...findingsOf(tried), ...notTried(tried)], tried, left: [], database: "supabase/migrations on an empty database" };
+    const tried = await tryAll(sql, rest, exposed, alice.id, [ANON, bob], [...accepted, ...publicOnPurpose(found)]);
+    return { ...found, findings: [...found.findings, ...findingsOf(tried), ...notTried(tried)], tried, database: "supabase/migrations on an empty database" };
   } finally {
     await stop();
   }
 }
 
-async function ofUrl(url: string, { schemas, accepted, rest, users }: Options): Promise<Looked> {
-  const { tables, meant, ...found } = await reading(url, async (sql) => ({
-    ...(await audit(sql, schemas, accepted)),
-    tables: await readTables(sql, schemas),
-    meant: await withPublished(sql, accepted),
-  }));
+/** Policies that show rows to everybody because the rows say so. */
+const publicOnPurpose = ({ notes }: Audit): Accepted[] =>
+  notes.filter(({ rule }) => rule === "policy-public").map(({ object, why }) => ({ rule: "policy-true", object, why }));
+
+async function ofUrl(url: string, { schemas, accepted, named, rest, users }: Options): Promise<Looked> {
+  const { tables, meant, ...found } = await reading(url, async (sql) => {
+    // The project's own list is about the project's own core.
+    const [core] = await sql("select to_regclass('airlock.resources') is not null as there");
+    const list = named || core?.["there"] === true ? accepted : [];
+    const found = await audit(sql, schemas, list);
+    return { ...found, tables: await readTables(sql, await exposedSchemas(sql, schemas)), meant: [...(await withPublished(sql, list)), ...publicOnPurpose(found)] };
+  });
   const [first, second] = rest ? await Promise.all(users.map(([email, password]) => signIn(rest, email, password))) : [];
   const tried = await look(rest, tables, first, second, meant);
   const whys = tried.flatMap(({ outcome, how, as }) => (outcome === "not tried" ? [`${how} (as ${as})`] : []));
-  const left = [...new Set(whys)].map((why) => `${whys.filter((one) => one === why).length} tries: ${why}`);
+  const left = [...found.left, ...[...new Set(whys)].map((why) => `${whys.filter((one) => one === why).length} tries: ${why}`)];
   return { ...found, findings: [...found.findings, ...findingsOf(tried)], tried, left, database: whereTo(url) };
 }
 
+type Scan = Pick<Report, "findings" | "checked" | "left" | "unread">;
+
 /** Looks for secret keys in files, in the history and in the build. */
-function secrets(): Pick<Report, "findings" | "checked" | "left"> {
-  const sources: [string, () => Place[]][] = [["files", tree], ["objects of the history", history], ["built files", built]];
-  const scan: Pick<Report, "findings" | "checked" | "left"> = { findings: [], checked: {}, left: [] };
+function secrets(): Scan {
+  const sources: [string, (unread: Unread) => Place[]][] = [["files", tree], ["objects of the history", history], ["built files", built]];
+  const scan: Scan = { findings: [], checked: {}, left: [], unread: [] };
   const why = "Whoever reads it passes by every policy, or signs as somebody else. What was committed once stays in every clone.";
   const mend = "-- Revoke the key where it was made, then take it out of the file; the history keeps it, which no longer matters.";
   for (const [name, places] of sources) {
     try {
-      const found = places();
+      const found = places((what) => scan.unread.push(`${name}: ${what}`));
       scan.checked[name] = found.length;
       if (found.length === 0) scan.left.push(`${name}: there are none`);
       for (const { name: object, text } of found) {
         for (const { kind, begins } of findSecrets(text)) scan.findings.push({ rule: "secret", level: "finding", object, what: `${kind}: ${begins}`, why, mend });
       }
     } catch (error) {
-      scan.left.push(`${name}: ${(error as Error).message.split("\n")[0]}`);
+      scan.unread.push(`${name}: ${(error as Error).message.split("\n")[0]}`);
     }
   }
   return scan;
@@ -123,9 +135,10 @@ async function main(): Promise<void> {
   const looked = chosen.dbUrl ? await ofUrl(chosen.dbUrl, chosen) : await ofMigrations(chosen);
   const scan = secrets();
   const findings: Finding[] = [...looked.findings, ...scan.findings];
-  const report: Report = { ...looked, findings, checked: { ...looked.checked, ...scan.checked }, left: [...looked.left, ...scan.left] };
+  const report: Report = { ...looked, findings, checked: { ...looked.checked, ...scan.checked }, left: [...looked.left, ...scan.left], unread: scan.unread };
   process.stdout.write(`${chosen.json ? JSON.stringify(report, null, 2) : readable(report)}\n`);
-  process.exitCode = findings.length > 0 ? 1 : 0;
+  // Incomplete is no pass.
+  process.exitCode = scan.unread.length > 0 ? 2 : findings.length > 0 ? 1 : 0;
 }
 
 await main().catch((error: unknown) => {

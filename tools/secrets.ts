@@ -3,7 +3,8 @@
 // No pattern needs a word border before the secret, because the strings of a build follow each other directly.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { existsSync, globSync, lstatSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
 
 import { outputs } from "./setup/worker.ts";
 
@@ -13,25 +14,54 @@ export interface Place {
   text: string;
 }
 
-const git = (args: string[], input?: string) => execFileSync("git", args, { encoding: "latin1", maxBuffer: 1 << 30, ...(input !== undefined && { input }) });
+const git = (args: string[], input?: string) => execFileSync("git", args, { encoding: "latin1", maxBuffer: 1 << 30, stdio: ["pipe", "pipe", "ignore"], ...(input !== undefined && { input }) });
 const read = (name: string): Place => ({ name, text: readFileSync(name, "latin1") });
 
-/** All files of the tree, but those that are ignored. */
-export function tree(): Place[] {
-  const files = git(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).split("\0");
-  return files.filter((file) => file !== "" && existsSync(file)).map(read);
+/** Called for each file that cannot be read. */
+export type Unread = (what: string) => void;
+const refuse: Unread = (what) => {
+  throw new Error(what);
+};
+
+/** All files of the tree, but those that are ignored; of a link where it points to, of a submodule its own files. */
+export function tree(unread = refuse, folder = "."): Place[] {
+  const files = git(["-C", folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]).split("\0").filter((file) => file !== "");
+  return [...new Set(files)].flatMap((file) => {
+    // git's bytes are UTF-8.
+    const name = join(folder, Buffer.from(file, "latin1").toString());
+    try {
+      const status = lstatSync(name, { throwIfNoEntry: false });
+      // Deleted, and not yet committed.
+      if (!status) return [];
+      if (status.isSymbolicLink()) return [{ name, text: readlinkSync(name) }];
+      if (status.isFile()) return [read(name)];
+      if (status.isDirectory() && existsSync(join(name, ".git"))) return tree(unread, name);
+      unread(status.isDirectory() ? `${name}: a submodule that is not checked out` : `${name}: neither a file nor a folder`);
+    } catch (error) {
+      unread(`${name}: ${(error as Error).message}`);
+    }
+    return [];
+  });
 }
 
 /** All objects that any branch or tag reaches: files in every version, commits and tags, binary or not. */
-export function history(): Place[] {
+export function history(unread = refuse): Place[] {
+  if (git(["rev-parse", "--is-shallow-repository"]).trim() === "true") unread("the clone is shallow: older commits are missing (git fetch --unshallow)");
   const objects = git(["rev-list", "--objects", "--all"]).trim().split("\n").map((line) => [line.slice(0, 40), line.slice(41)] as const);
   const contents = git(["cat-file", "--batch"], objects.map(([id]) => id).join("\n"));
   let at = 0;
-  return objects.map(([id, path]) => {
+  return objects.flatMap(([id, path]) => {
     const begin = contents.indexOf("\n", at) + 1;
-    const end = begin + Number(contents.slice(at, begin).trim().split(" ").at(-1));
+    const header = contents.slice(at, begin).trim();
+    const name = `${path || "commit"} (${id.slice(0, 12)})`;
+    if (header.endsWith(" missing")) {
+      unread(`${name}: the object is missing`);
+      at = begin;
+      return [];
+    }
+    const end = begin + Number(header.split(" ").at(-1));
     at = end + 1;
-    return { name: `${path || "commit"} (${id.slice(0, 12)})`, text: contents.slice(begin, end) };
+    return [{ name, text: contents.slice(begin, end) }];
   });
 }
 

@@ -44,7 +44,7 @@ export async function readFunctions(sql: Sql): Promise<Map<string, Called>> {
        coalesce((select jsonb_agg(jsonb_build_object('name', coalesce(proargnames[place], ''), 'type', format_type(type, null)) order by place)
          from unnest(proargtypes) with ordinality as argument (type, place)), '[]') as arguments
      from pg_proc p join pg_namespace n on n.oid = pronamespace join pg_language l on l.oid = prolang
-     where prokind in ('f', 'p')`,
+     where prokind in ('f', 'p') and (n.nspname <> 'pg_catalog' or proname = 'current_setting')`,
   );
   return new Map((rows as unknown as Called[]).map((one) => [one.oid, one]));
 }
@@ -78,9 +78,8 @@ async function treeOf(sql: Sql, called: Called, body: string): Promise<Node | un
 
 async function parsed(sql: Sql, searchPath: string, query: string): Promise<Node | undefined> {
   const trees: string[] = [];
-  await sql("savepoint body");
+  await sql("savepoint body; set local client_min_messages = log; set local debug_pretty_print = off; set local debug_print_parse = on");
   try {
-    await sql("set local client_min_messages = log; set local debug_pretty_print = off; set local debug_print_parse = on");
     await sql("select pg_catalog.set_config('search_path', $1, true)", [searchPath]);
     // With parameters, be they none, the server takes one statement alone: a body cannot end the PREPARE and begin another.
     await sql(`prepare airlock_evidence_body as ${query}`, [], (detail) => trees.push(detail));

@@ -3,8 +3,8 @@
 import { type Called, readBodies, readFunctions } from "./bodies.ts";
 import type { Sql } from "./finding.ts";
 import { Tables } from "./tables.ts";
-import { type Condition, Reader } from "./ties.ts";
-import { type Node, nodesOf, parseTree, type Placed, relationsOf, type Value, word } from "./tree.ts";
+import { CALLER, type Condition, Reader, Ties } from "./ties.ts";
+import { entries, type Node, nodesOf, parseTree, type Placed, relationsOf, type Value, word } from "./tree.ts";
 import { type Verdict, verdictOf } from "./verdict.ts";
 
 export interface Policy {
@@ -31,12 +31,24 @@ export interface Part {
   verdicts: Verdict[];
 }
 
+export interface View {
+  oid: string;
+  name: string;
+  /** Reads with its caller's rights. */
+  invoker: boolean;
+  /** Its owner passes by all policies. */
+  bypasses: boolean;
+  tree: Value;
+}
+
 export interface Catalogue {
   policies: Policy[];
   functions: Map<string, Called>;
   reader: Reader;
   tables: Tables;
   equals: Set<string>;
+  /** Views without security_invoker that show their caller's rows alone. */
+  ownViews: Set<string>;
   /** What a view reads, by its oid; none for a view that its owner's rights carry past all policies. */
   views: Map<string, string[]>;
   /** As `oid.number`: the columns that an index of the whole table begins with. */
@@ -69,13 +81,13 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
     return { ...row, parts } as unknown as Policy;
   });
   const operators = new Map((await sql("select oid::text, oprname::text as name from pg_operator")).map(({ oid, name }) => [String(oid), String(name)]));
-  const views = await sql(
-    `select ev_class::text as oid, ev_action::text as tree from pg_rewrite join pg_class c on c.oid = ev_class join pg_roles o on o.oid = relowner
-     where c.relkind = 'v' and c.relnamespace <> all (array['pg_catalog', 'information_schema']::regnamespace[]) and (
-       not (rolsuper or rolbypassrls)
-       or exists (select from pg_options_to_table(reloptions) where option_name = 'security_invoker' and option_value in ('true', 'on', 'yes', '1'))
-     )`,
-  );
+  const views = (await sql(
+    `select ev_class::text as oid, ev_action::text as tree, n.nspname || '.' || relname as name,
+       exists (select from pg_options_to_table(reloptions) where option_name = 'security_invoker' and option_value in ('true', 'on', 'yes', '1')) as invoker,
+       rolsuper or rolbypassrls as bypasses
+     from pg_rewrite join pg_class c on c.oid = ev_class join pg_namespace n on n.oid = relnamespace join pg_roles o on o.oid = relowner
+     where c.relkind = 'v' and nspname <> all (array['pg_catalog', 'information_schema'])`,
+  )).map(({ tree, ...view }) => ({ ...view, tree: parseTree(String(tree)) })) as unknown as View[];
   const indexed = await sql(
     `select indrelid::text || '.' || indkey[0] as key from pg_index
      where indisvalid and (
@@ -85,19 +97,20 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
      )`,
   );
   const functions = await readFunctions(sql);
-  const parsed = views.map(({ oid, tree }) => ({ oid: String(oid), tree: parseTree(String(tree)) }));
-  await readBodies(sql, functions, [...policies.flatMap(({ parts }) => parts), ...parsed].flatMap(({ tree }) => callsOf(tree)), callsOf);
+  await readBodies(sql, functions, [...policies.flatMap(({ parts }) => parts), ...views].flatMap(({ tree }) => callsOf(tree)), callsOf);
   const tables = await Tables.read(sql);
   const catalogue: Catalogue = {
     policies,
     functions,
     tables,
-    reader: new Reader({ functions, operators, ownRows: (relation) => ownRows(relation) }),
+    reader: new Reader({ functions, operators, views, ownRows: (relation) => ownRows(relation) }),
     equals: new Set([...operators].flatMap(([oid, name]) => (name === "=" ? [oid] : []))),
-    views: new Map(parsed.map(({ oid, tree }) => [oid, relationsOf(tree).filter((read) => read !== oid)])),
+    views: new Map(views.filter(({ invoker, bypasses }) => invoker || !bypasses).map(({ oid, tree }) => [oid, relationsOf(tree).filter((read) => read !== oid)])),
+    ownViews: new Set(),
     indexed: new Set(indexed.map(({ key }) => String(key))),
   };
-  const ownRows = ownRowsOf(catalogue, new Map(parsed.map(({ oid, tree }) => [oid, tree])));
+  const ownRows = ownRowsOf(catalogue, new Map(views.map((view) => [view.oid, view])));
+  for (const { oid, name, invoker } of views) if (!invoker && ownRows(oid)) catalogue.ownViews.add(name);
   // First those that make rows: they say which tables everybody has a row in.
   for (const first of [true, false]) {
     for (const policy of policies) {
@@ -123,8 +136,17 @@ function insertable({ policies, tables }: Catalogue): Set<string> {
 }
 
 /** Whether all rows of a table or view that a client sees are tied to the caller. */
-function ownRowsOf({ policies, tables, reader }: Catalogue, views: Map<string, Value>): (relation: string) => boolean {
+function ownRowsOf({ policies, tables, reader }: Catalogue, views: Map<string, View>): (relation: string) => boolean {
   const known = new Map<string, boolean>();
+  /** Whether each table that the view reads is tied to the caller. */
+  const ownView = ({ oid, tree, invoker }: View): boolean => {
+    const [query] = [...nodesOf(tree)];
+    if (!query) return false;
+    const ties = new Ties();
+    const { scope } = reader.read(query.node, { kind: "call", values: [], definer: !invoker }, ties);
+    const sources = entries(query.node).flatMap((entry, at) => (word(entry, "rtekind") === "0" && word(entry, "relid") !== oid ? [at + 1] : []));
+    return scope.kind === "query" && sources.length > 0 && sources.every((at) => ties.tied(`${scope.id}.${at}`, CALLER));
+  };
   const find = (relation: string): boolean => {
     const before = known.get(relation);
     if (before !== undefined) return before;
@@ -132,7 +154,7 @@ function ownRowsOf({ policies, tables, reader }: Catalogue, views: Map<string, V
     known.set(relation, true);
     const view = views.get(relation);
     let own = false;
-    if (view) own = relationsOf(view).filter((read) => read !== relation).some((read) => find(read)) || reader.reached(view).some((called) => reader.asks(called));
+    if (view) own = ownView(view);
     else if (tables.secured(relation)) {
       const applying = policies.filter((policy) => policy.relation === relation && policy.permissive && ["r", "*"].includes(policy.command) && holds(policy, "authenticated"));
       own = applying.every((policy) => policy.parts.filter(({ clause }) => clause === "using").every((part) => {

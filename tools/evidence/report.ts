@@ -12,8 +12,10 @@ export interface Report {
   notes: Finding[];
   checked: Record<string, number>;
   tried: Tried[];
-  /** Checks that were impossible, and why. */
+  /** What was not checked, and why. */
   left: string[];
+  /** What could not be read, so that the report is not complete. */
+  unread: string[];
 }
 
 /** Lines with aligned columns. */
@@ -26,7 +28,7 @@ function table(rows: string[][]): string {
 const plain = (text: string) => stripVTControlCharacters(text).replace(/\s+/g, " ");
 const short = (text: string) => (text.length > 100 ? `${text.slice(0, 97)}...` : text);
 
-export function readable({ database, findings, notes, checked, tried, left }: Report): string {
+export function readable({ database, findings, notes, checked, tried, left, unread }: Report): string {
   const blocks = [`Evidence of ${database}: ${Object.entries(checked).map(([what, count]) => `${count} ${what}`).join(", ")}.`];
   const all = [...findings, ...notes];
   if (all.length > 0) {
@@ -35,6 +37,7 @@ export function readable({ database, findings, notes, checked, tried, left }: Re
   }
   if (tried.length > 0) blocks.push(`By trying, over REST (${tried.reduce((sum, { requests }) => sum + requests, 0)} requests):\n${matrix(tried)}`);
   if (left.length > 0) blocks.push(left.map((line) => `Not checked: ${line}`).join("\n"));
+  if (unread.length > 0) blocks.push(unread.map((line) => `Could not be read: ${line}`).join("\n"));
   blocks.push(`${findings.length} ${findings.length === 1 ? "finding" : "findings"}, ${notes.length} ${notes.length === 1 ? "note" : "notes"}.`);
   return blocks.join("\n\n");
 }

@@ -165,6 +165,8 @@ async function insert(sql: Sql, table: Table, owner: string, seeded: Map<string,
       return row?.["row"] as Row;
     } catch (error) {
       const { code, constraint, detail } = error as { code?: string; constraint?: string; detail?: string };
+      // A trigger of sign-up may have made it.
+      if (code === "23505") return existing(sql, table, owner);
       if (code !== "23514" && code !== "23503" && !code?.startsWith("22")) return undefined;
       const about = await sql(
         "select attname from pg_constraint join pg_attribute on attrelid = conrelid and attnum = any (conkey) where conrelid = $1::regclass and conname = $2",
@@ -176,6 +178,15 @@ async function insert(sql: Sql, table: Table, owner: string, seeded: Map<string,
       if (next === undefined) return undefined;
       values.get(next)?.shift();
     }
+  }
+  return undefined;
+}
+
+/** A row that the owner has already. */
+async function existing(sql: Sql, table: Table, owner: string): Promise<Row | undefined> {
+  for (const column of table.columns.filter((one) => namesOwner(table, one))) {
+    const [row] = await sql(`select to_jsonb(made) as row from ${table.sql} as made where ${identifier(column.name)}::text = $1 limit 1`, [owner]);
+    if (row) return row["row"] as Row;
   }
   return undefined;
 }

@@ -34,6 +34,7 @@ export interface Use {
 export interface Facts {
   functions: Map<string, Called>;
   operators: Map<string, string>;
+  views: { name: string; tree: Value }[];
   /** Whether reading the table as a client yields rows that are tied to the caller. */
   ownRows(relation: string): boolean;
 }
@@ -101,9 +102,14 @@ export class Reader {
     const known = this.#asking.get(called.oid);
     if (known !== undefined) return known;
     this.#asking.set(called.oid, false);
-    const asks = /auth\.(uid|jwt|email)\b|request\.jwt/.test(called.source) || this.calledBy(called).some((next) => this.asks(next));
+    const asks = /auth\.(uid|jwt|email)\b|request\.jwt/.test(called.source) || this.calledBy(called).some((next) => this.asks(next)) || this.#readsAsking(called.source);
     this.#asking.set(called.oid, asks);
     return asks;
+  }
+
+  /** Whether a text reads a view that asks who the caller is. */
+  #readsAsking(source: string): boolean {
+    return this.#facts.views.some(({ name, tree }) => source.includes(name) && [...nodesOf(tree)].some(({ node }) => node.type === "FUNCEXPR" && this.called(node)?.schema === "auth"));
   }
 
   /** Functions of the project that a function's text calls. */

@@ -105,6 +105,8 @@ export async function tryAll(sql: Sql, rest: Rest, schemas: string[], owner: str
   const tables = await tablesWithin(sql, schemas);
   const found = await state(sql, tables);
   const rows = await seed(sql, tables, owner);
+  // The other users have rows of their own, memberships too: a policy may let in whoever has some.
+  for (const { id } of callers) if (id) await seed(sql, tables, id);
   const meant = await withPublished(sql, accepted);
   const ground: Ground = { sql, rest, tables, rows, owner, accepted: meant, before: await state(sql, tables) };
   const tried: Tried[] = [];
@@ -177,7 +179,7 @@ async function tryTable(ground: Ground, table: Table, caller: Caller): Promise<T
 export const openOnPurpose = (accepted: Accepted[], { policies }: Table, role: Caller["role"]) =>
   accepted.some(({ rule, object }) => rule === "policy-true" && policies[role]?.includes(object));
 
-async function trySelect({ rest, accepted }: Ground, table: Table, caller: Caller): Promise<Tried> {
+async function trySelect({ rest, accepted, ...ground }: Ground, table: Table, caller: Caller): Promise<Tried> {
   const granted = table.granted[`${caller.role} SELECT`] ?? [];
   const replies = await Promise.all(
     ["*", ...(granted.length > 0 ? [granted.map(encodeURIComponent).join(",")] : [])].map((columns) =>
@@ -186,7 +188,9 @@ async function trySelect({ rest, accepted }: Ground, table: Table, caller: Calle
   );
   const lost = replies.find((reply) => !answered(reply));
   if (lost) return { object: table.name, as: caller.name, verb: "select", outcome: "not tried", how: `GET: ${lost.status} ${lost.code}`, requests: replies.length };
-  const most = Math.max(...replies.map(({ rows, total }) => Math.max(rows.length, total)));
+  // A second user may see rows of their own.
+  const seen = ({ rows, total }: Reply) => (caller.role === "anon" ? Math.max(rows.length, total) : rows.filter((row) => isFirsts(ground, table.name, row as Row)).length);
+  const most = Math.max(...replies.map(seen));
   const outcome = most > 0 ? (openOnPurpose(accepted, table, caller.role) ? "open on purpose" : "reached") : replies.every(denied) ? "denied" : "nothing";
   const how = `GET of all columns and of those that are granted: ${replies.map(({ status }) => status).join(", ")}; ${most} rows`;
   return { object: table.name, as: caller.name, verb: "select", outcome, how, requests: replies.length };
@@ -208,14 +212,15 @@ async function write(ground: Ground, table: Pick<Table, "schema" | "name">, call
   const open = verb === "call" ? await openIds(ground, caller) : new Set<string>();
   const lookAfter = async ({ method, path, json }: Sent, { status, body }: Reply) => {
     const now = await state(ground.sql, ground.tables);
-    const [lost, gained] = [beyond(ground.before, now), beyond(now, ground.before)];
+    const [gone, gained] = [beyond(ground.before, now), beyond(now, ground.before)];
+    const lost = gone.filter(({ table, row }) => caller.role === "anon" || isFirsts(ground, table, JSON.parse(row) as Row));
     const foreign = gained.filter(({ table, row }) => caller.role === "anon" || refersToOwner(ground, table, row, caller.role));
     const shown = verb === "call" && status < 300 ? ids(ground).filter((id) => body.includes(id)) : [];
     if (shown.length > 0 && outcome !== "own row") outcome = "open on purpose";
     const hidden = shown.filter((id) => !open.has(id));
     if (lost.length > 0 || foreign.length > 0 || hidden.length > 0) reached.push(`${method} ${path}${json === undefined ? "" : ` ${JSON.stringify(json)}`}: ${status}`);
     else if (gained.length > 0) outcome = "own row";
-    if (lost.length > 0 || gained.length > 0) await restore(ground.sql, ground.tables, ground.before);
+    if (gone.length > 0 || gained.length > 0) await restore(ground.sql, ground.tables, ground.before);
   };
   for (const [at, sent] of requests.entries()) {
     const reply = await ask(ground.rest, caller, table.schema, sent.method, sent.path, sent.json, sent.prefer);
@@ -228,6 +233,18 @@ async function write(ground: Ground, table: Pick<Table, "schema" | "name">, call
   if (unheard && reached.length === 0) return { object: table.name, as: caller.name, verb, outcome: "not tried", how: unheard, requests: requests.length };
   const counts = [...new Set(statuses)].map((status) => `${statuses.filter((one) => one === status).length} × ${status}`).join(", ");
   return { object: table.name, as: caller.name, verb, outcome: reached.length > 0 ? "reached" : outcome, how: reached[0] ?? counts, requests: requests.length };
+}
+
+/** Whether a row, or the columns that are shown of it, is one that the first user has. */
+function isFirsts({ tables, rows, owner }: Pick<Ground, "tables" | "rows" | "owner">, name: string, row: Row): boolean {
+  const table = tables.find((one) => one.name === name);
+  if (table?.columns.some((column) => namesOwner(table, column) && row[column.name] === owner)) return true;
+  const seeded = rows.get(name) ?? [];
+  const by = table && table.key.length > 0 && table.key.every((key) => key in row) ? table.key : Object.keys(row).filter((column) => typeof row[column] !== "object");
+  // A view has no seeded rows: those of the first user are told by what they show.
+  const all = table?.isView ? [...rows.values()].flat() : seeded;
+  const shared = by.filter((column) => all.some((one) => column in one));
+  return shared.length > 0 && all.some((one) => shared.every((column) => String(one[column]) === String(row[column])));
 }
 
 /** Whether a new row is in the first user's name, or belongs to one of that user's rows. */
