@@ -48,6 +48,7 @@ export const FLAWS: Flaw[] = [
     alter table public.events enable row level security;
     create policy events_select on public.events for select to authenticated using (${OWN});
     create table public.events_0 partition of public.events for values with (modulus 1, remainder 0);
+    grant select (id) on public.events_0 to authenticated;
   `, "rls-disabled", "public.events_0"),
   { name: "a table has row level security and no policy", sql: TABLE, rule: "no-policy", object: "public.things" },
   { name: "a table has only a policy that takes away", sql: `${TABLE} create policy p on public.things as restrictive for all to authenticated using (${OWN});`, rule: "no-policy", object: "public.things" },
@@ -137,8 +138,8 @@ export const FLAWS: Flaw[] = [
   `, "definer-superuser", "private.pick()"),
   onGood("anon may call a function", "create function public.pick() returns int language sql as 'select 1'", "function-anon", "public.pick()"),
 
-  onGood("a view reads with its owner's rights", "create view public.all_notes as select id, title from public.notes", "view-definer", "public.all_notes"),
-  onGood("a view says that it does not ask the policies", "create view public.all_notes with (security_invoker = off) as select id, title from public.notes", "view-definer", "public.all_notes"),
+  onGood("a view reads with its owner's rights", "create view public.all_notes as select id, title from public.notes; grant select on public.all_notes to authenticated", "view-definer", "public.all_notes"),
+  onGood("a view says that it does not ask the policies", "create view public.all_notes with (security_invoker = off) as select id, title from public.notes; grant select on public.all_notes to authenticated", "view-definer", "public.all_notes"),
   onGood("a view shows the users", "create view public.people with (security_invoker = true) as select id, email from auth.users", "view-of-users", "public.people"),
   onGood("a client may read a materialized view", "create materialized view public.counts as select count(*) from public.notes; grant select on public.counts to authenticated", "materialized-view", "public.counts"),
   onGood("a client may read a foreign table", "create foreign data wrapper files; create server disk foreign data wrapper files; create foreign table public.lines (line text) server disk; grant select on public.lines to authenticated", "foreign-table", "public.lines"),

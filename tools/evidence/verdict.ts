@@ -60,6 +60,8 @@ function meaningOf(condition: Condition, relation: string, reader: Reader, table
   if (isUnread(node, reader)) return { kind: "role" };
   if (!isEquality(node, reader)) return { kind: "nothing" };
   if (constants.some((text) => ORDINARY_CLAIMS.has(text) || text === "user_metadata" || text === "authenticated")) return { kind: "nothing" };
+  // Every user's id matches some pattern.
+  if (calls.some(({ schema, name }) => schema === "auth" && name === "uid") && node.type === "OPEXPR" && reader.operator(node) !== "=") return { kind: "nothing" };
   // A constant on the other side: a user by name, or a claim with a value.
   const sides = inside(node, "args").map((arg) => reader.sources(arg, scope, new Ties()));
   return { kind: sides.some((side) => !side.has(CALLER)) || node.type === "FUNCEXPR" ? "role" : "nothing" };

@@ -1,0 +1,5 @@
+// The audit on every flawed and every ordinary schema of the set.
+
+import { testSet } from "../evidence/set.ts";
+
+await testSet(1);
