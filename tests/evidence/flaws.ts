@@ -8,6 +8,8 @@ export interface Flaw {
   object: string;
   /** Whether the rule is a note, which fails nothing. */
   note?: boolean;
+  /** A finding that follows from it. */
+  also?: string;
 }
 
 /** A table without another flaw. */
@@ -81,12 +83,14 @@ export const FLAWS: Flaw[] = [
   onGood("a policy opens drafts to anon", "create policy things_anon on public.things for select to anon using (title <> '')", "policy-true", "public.things.things_anon"),
   onGood("a policy asks a helper that does not ask who calls it", `
     create function private.is_kept(id uuid) returns boolean language sql stable security definer set search_path = '' as 'select exists (select from public.notes n where n.id = $1)';
-    revoke execute on function private.is_kept(uuid) from public;
+    revoke execute on function private.is_kept(uuid) from public; grant execute on function private.is_kept(uuid) to anon;
     create policy things_anon on public.things for select to anon using (private.is_kept(id));
   `, "policy-true", "public.things.things_anon"),
   onGood("a policy lets insert for others", "create policy things_insert on public.things for insert to authenticated with check (true)", "policy-true", "public.things.things_insert"),
   { name: "a policy lets give a row away", sql: `${TABLE} ${SELECT} create policy things_update on public.things for update to authenticated using (${OWN}) with check (true);`, rule: "policy-true", object: "public.things.things_update" },
-  { name: "WITH CHECK asks for less than USING", sql: `${TABLE} ${SELECT} create policy things_update on public.things for update to authenticated using (${OWN}) with check ((select auth.uid()) is not null and char_length(title) > 0);`, rule: "check-looser", object: "public.things.things_update" },
+  { name: "WITH CHECK asks for less than USING", sql: `${TABLE} ${SELECT} create index on public.things (other_id); grant update (other_id) on public.things to authenticated;
+    create policy things_update on public.things for update to authenticated using ((select auth.uid()) = other_id) with check (exists (select from public.notes n where n.id = things.id));`, rule: "check-looser", object: "public.things.things_update" },
+  { name: "WITH CHECK asks for any user", sql: `${TABLE} ${SELECT} create policy things_update on public.things for update to authenticated using (${OWN}) with check ((select auth.uid()) is not null and char_length(title) > 0);`, rule: "policy-true", object: "public.things.things_update" },
   { name: "an update policy has no WITH CHECK", sql: `${TABLE} ${SELECT} create policy things_update on public.things for update to authenticated using (${OWN});`, rule: "update-without-check", object: "public.things.things_update", note: true },
 
   policy("auth.uid() is called for each row", "auth.uid() = user_id", "call-per-row"),
@@ -100,13 +104,13 @@ export const FLAWS: Flaw[] = [
 
   policy("a policy reads its own table", `${OWN} and exists (select from public.things t where t.id <> things.id)`, "policy-recursion"),
   { name: "two policies read each other's tables", sql: `${TABLE}
-    create table public.parts (id uuid primary key, user_id uuid);
+    create table public.parts (id uuid primary key, user_id uuid); grant select (id) on public.parts to authenticated;
     create policy things_select on public.things for select to authenticated using (id in (select p.id from public.parts p));
     alter table public.parts enable row level security;
     create policy parts_select on public.parts for select to authenticated using (id in (select t.id from public.things t));
   `, rule: "policy-recursion", object: "public.parts.parts_select" },
   { name: "a policy reads its own table through a view", sql: `${TABLE}
-    create view public.all_things with (security_invoker = true) as select * from public.things;
+    create view public.all_things with (security_invoker = true) as select * from public.things; grant select on public.all_things to authenticated;
     create policy things_select on public.things for select to authenticated using (id in (select v.id from public.all_things v));
   `, rule: "policy-recursion", object: "public.things.things_select" },
   { name: "a policy reads its own table through a function", sql: `${TABLE}
@@ -117,7 +121,7 @@ export const FLAWS: Flaw[] = [
   policy("a policy trusts what the user writes about themselves", `${OWN} and ((select auth.jwt()) -> 'user_metadata' ->> 'staff') = 'yes'`, "user-metadata"),
   { name: "a policy's helper trusts what the user writes about themselves", sql: `${TABLE}
     create function private.staff() returns boolean language sql stable security definer set search_path = '' as 'select exists (select from auth.users where id = auth.uid() and raw_user_meta_data ? ''staff'')';
-    revoke execute on function private.staff() from public;
+    revoke execute on function private.staff() from public; grant execute on function private.staff() to authenticated;
     create policy things_select on public.things for select to authenticated using (${OWN} and (select private.staff()));
   `, rule: "user-metadata", object: "public.things.things_select" },
 
@@ -151,7 +155,7 @@ export const FLAWS: Flaw[] = [
   onGood("a client may set a sequence", "create sequence public.numbers; grant usage, update on sequence public.numbers to authenticated", "sequence-grant", "public.numbers"),
   onGood("Realtime has a table without row level security", "create schema feed; create table feed.ticks (id int primary key); create publication supabase_realtime for table feed.ticks", "realtime", "feed.ticks"),
   onGood("a client's role passes by every policy", "alter role authenticated bypassrls", "role-power", "authenticated"),
-  onGood("a client's role is a member of another", "grant service_role to authenticated", "role-power", "authenticated"),
+  { ...onGood("a client's role is a member of another", "grant service_role to authenticated", "role-power", "authenticated"), also: "definer-below" },
   onGood("an extension is in an exposed schema", "create extension pgtap with schema public", "extension-exposed", "pgtap", true),
   onGood("a foreign key tells what is there", "alter table public.things add foreign key (other_id) references public.notes; grant insert (other_id) on public.things to authenticated", "foreign-key-discloses", "public.things.things_other_id_fkey", true),
 ];
@@ -160,5 +164,5 @@ export const FLAWS: Flaw[] = [
 export const GROUND = `
   create schema private;
   create function private.me() returns uuid language sql stable set search_path = '' as 'select auth.uid()';
-  revoke execute on function private.me() from public;
+  revoke execute on function private.me() from public; grant execute on function private.me() to authenticated;
 `;
