@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -75,6 +76,28 @@ test("a database that is given by its connection string is only read", async () 
     }), { code: /^(25006|25001)$/ }, write);
   }
   assert.deepEqual(await reading(url, (sql) => sql("select current_setting('transaction_read_only') as only")), [{ only: "on" }]);
+});
+
+test("no code of the audited database runs, and no body escapes from being parsed", async () => {
+  const proof = join(folder, "ran");
+  const program = `copy (select 1) to program 'touch ${proof}'`;
+  await query(url, `
+    create schema attack; create role mallory; grant usage on schema attack to authenticated;
+    create table public.bait (id uuid primary key, user_id uuid not null); create index on public.bait (user_id);
+    alter table public.bait enable row level security; grant select (id) on public.bait to authenticated;
+    create function attack.ok() returns boolean language plpgsql set search_path = '' as $f$begin reset role; ${program}; return auth.uid() is not null; end$f$;
+    create function attack.quoted() returns boolean language plpgsql set search_path = '' as $f$begin return length($$'$$) > 0); ${program}; select (length($$'$$) > 0; end$f$;
+    alter function attack.ok() owner to mallory; alter function attack.quoted() owner to mallory;
+    create policy bait_select on public.bait for select to authenticated using ((select attack.ok()) and (select attack.quoted()));
+  `.replace("create function attack.quoted", "set check_function_bodies = off; create function attack.quoted"));
+  try {
+    const { stdout, code } = await evidence(["--db-url", url]);
+    assert.equal(code, 1, stdout);
+    assert.match(stdout, /^helper-escapes: attack\.ok\(\)$/m);
+    assert.equal(existsSync(proof), false, "the audit ran code of the database");
+  } finally {
+    await query(url, "drop table public.bait; drop schema attack cascade; drop role mallory");
+  }
 });
 
 test("exit code 2 and a sentence on stderr if it could not check", async () => {

@@ -3,6 +3,9 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
 import { test } from "node:test";
 
 import { built, findSecrets, history, tree } from "../../tools/secrets.ts";
@@ -39,6 +42,32 @@ test("no file of the tree holds a secret", () => {
   const files = tree();
   assert.ok(files.length > 50);
   for (const { name, text } of files) assert.deepEqual(findSecrets(text), [], name);
+});
+
+test("links and submodules do not end the scan of files", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "airlock-tree-"));
+  try {
+    const git = (...args: string[]) => execFileSync("git", ["-C", folder, "-c", "user.name=a", "-c", "user.email=a@example.com", ...args], { stdio: "ignore" });
+    git("init");
+    await writeFile(join(folder, "a.txt"), "text");
+    await symlink("/nowhere", join(folder, "broken"));
+    await symlink(".", join(folder, "loop"));
+    execFileSync("git", ["init", join(folder, "inner")], { stdio: "ignore" });
+    await writeFile(join(folder, "inner", "b.txt"), "text");
+    git("-C", "inner", "add", ".");
+    git("-C", "inner", "commit", "-m", "b");
+    git("add", "a.txt", "broken", "loop", "inner");
+    // A submodule that is not checked out.
+    git("update-index", "--add", "--cacheinfo", `160000,${"1".repeat(40)},absent`);
+    await mkdir(join(folder, "absent"));
+    const unread: string[] = [];
+    const names = tree((what) => unread.push(what), folder).map(({ name }) => relative(folder, name));
+    assert.deepEqual(names.sort(), ["a.txt", "broken", "inner/b.txt", "loop"]);
+    assert.deepEqual(unread, [`${join(folder, "absent")}: a submodule that is not checked out`]);
+    assert.throws(() => tree(undefined, folder), /not checked out/);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test("no commit holds a secret", () => {
