@@ -12,7 +12,7 @@ export interface Limit {
 }
 
 /** Gzipped bytes that `wrangler deploy` uploads as the script. The same build has the same size, so this has no margin. */
-export const SIZE_MAX = 268_600;
+export const SIZE_MAX = 254_000;
 
 export const LIMITS: Record<string, Limit> = {
   "list, 20 rows: over the floor": { goal: 1.45, aim: 1.3, budget: 2 },

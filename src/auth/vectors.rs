@@ -1,8 +1,6 @@
 //! Test vectors of Project Wycheproof, RFC 7515 and RFC 7520. Web Crypto, which verifies in the Worker,
 //! is tested with the same vectors in `tests/e2e/signatures.test.ts`.
 
-#![expect(clippy::print_stdout, reason = "for npm run counts, which looks for these lines")]
-
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde_json::json;
 
@@ -36,7 +34,6 @@ fn signatures_of_wycheproof_are_judged_as_they_should_be() {
         }
     }
     assert_eq!((good, bad), (197, 841));
-    println!("counted: {} ES256 and RS256 signatures, {good} of them good", good + bad);
 }
 
 #[test]
@@ -62,7 +59,6 @@ fn tags_of_wycheproof_are_judged_as_they_should_be() {
         }
     }
     assert_eq!((good, bad), (33, 141));
-    println!("counted: {} HMAC tags, {good} of them good", good + bad);
 }
 
 /// RFC 7515 appendix A, whose examples sign one payload.

@@ -79,4 +79,6 @@ test("an answer is kept, so many questions ask Supabase once", () =>
   }));
 
 test("a host that does not exist is not ready", () =>
-  withWorker(workerVars("http://127.0.0.1:1"), {}, async (worker) => assertProblem(await ready(worker), "dependency_unavailable")));
+  withWorker(workerVars("http://127.0.0.1:1"), {}, async (worker) => {
+    assertProblem(await ready(worker), "dependency_unavailable");
+  }));
