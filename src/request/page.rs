@@ -77,7 +77,7 @@ impl ListQuery {
             _ => None,
         });
         let words = if searchable {
-            let message = "must have 1 to 200 characters and no U+0000";
+            let message = "must have 1 to 200 characters of UTF-8, without U+0000 and U+FFFD";
             parameters.take_as("q", message, parse_words)
         } else {
             None
@@ -94,7 +94,8 @@ fn parse_limit(text: &str) -> Option<u8> {
 }
 
 fn parse_words(text: String) -> Option<String> {
-    let good = (1..=WORDS_MAX).contains(&text.chars().count()) && !text.contains('\0');
+    // U+FFFD stands for bytes that were not UTF-8.
+    let good = (1..=WORDS_MAX).contains(&text.chars().count()) && !text.contains(['\0', '\u{FFFD}']);
     good.then_some(text)
 }
 
@@ -147,7 +148,9 @@ mod tests {
 
     #[test]
     fn unknown_and_repeated_parameters_are_refused() {
-        for query in ["Limit=1", "limit=1&limit=1", "limit[]=1", "=1", "state=x", "q=", "q=%00"] {
+        for query in
+            ["Limit=1", "limit=1&limit=1", "limit[]=1", "=1", "state=x", "q=", "q=%00", "q=%ED%A0%BD", "q=a%FF"]
+        {
             assert!(refused(query), "{query}");
         }
         assert!(refused(&format!("q={}", "a".repeat(201))));

@@ -318,7 +318,9 @@ fn kind(text: &str) -> Result<(Kind, &str), String> {
     let Some((_, needs)) = kinds.find(|(kind, _)| *kind == word) else {
         let kinds = KINDS.lines().filter_map(|line| line.split(' ').next());
         let kinds = kinds.collect::<Vec<_>>().join(", ");
-        return Err(format!("{text} does not begin with a kind; the kinds are {kinds}."));
+        let found =
+            if text.is_empty() { "it has no kind".to_owned() } else { format!("{text} does not begin with a kind") };
+        return Err(format!("{found}; the kinds are {kinds}."));
     };
     let kind = kind_of(word, inner).ok_or_else(|| {
         let limits = inner.map(|inner| format!("({inner})")).unwrap_or_default();
@@ -384,7 +386,12 @@ fn one_of(inner: &str) -> Option<Vec<String>> {
 fn default(kind: &Kind, text: &str) -> Result<Value, String> {
     let raw = unquoted(text).map_or_else(|| text.to_owned(), |text| spelled(&text));
     if !is_json(&raw) {
-        return Err(format!("the default {text} is neither JSON nor in single quotes; write = '' for an empty text."));
+        let sentence = if text.is_empty() {
+            "there is no default after =; write one, or leave = out. An empty text is = ''.".to_owned()
+        } else {
+            format!("the default {text} is not JSON; write text in single quotes, such as = 'a', and others as JSON.")
+        };
+        return Err(sentence);
     }
     if raw == "null" {
         return Err("null is not a default; write ? after the kind instead.".into());

@@ -187,10 +187,12 @@ impl Errors {
         if self.0.is_empty() { Ok(value) } else { Err(self) }
     }
 
-    /// The first message.
-    pub(super) fn message(self) -> Cow<'static, str> {
+    /// The first message, after the place if it is about a part of the value.
+    pub(super) fn message(self) -> String {
         let first = self.0.into_iter().next();
-        first.and_then(|(_, error)| error.message).unwrap_or_default()
+        let (pointer, error) = first.unwrap_or_else(|| (String::new(), ValidationError::new("value")));
+        let message = error.message.unwrap_or_default();
+        if pointer.is_empty() { message.into_owned() } else { format!("at {pointer} {message}") }
     }
 
     /// For the answer.

@@ -342,17 +342,30 @@ fn field_that_is_wrong_is_refused_with_a_sentence() {
             "does not begin with a kind; the kinds are text, verbatim, integer, number, boolean, uuid, date, timestamp, \
              one_of, texts, json, ref.",
         ),
+        (
+            "",
+            "it has no kind;",
+            "the kinds are text, verbatim, integer, number, boolean, uuid, date, timestamp, one_of, texts, json, ref.",
+        ),
         ("date!", "!", "is not understood; after the kind write ? (may be null), = and a default, or nothing."),
         ("date??", "??", "is not understood; after the kind write ? (may be null), = and a default, or nothing."),
         ("text(1..5)é", "é", "is not understood; after the kind write ? (may be null), = and a default, or nothing."),
         ("date? = '2026-11-29'", "choose between ? and a default;", "both is not supported."),
-        ("text(1..5) = a", "the default a is neither JSON nor in single quotes;", "write = '' for an empty text."),
+        (
+            "text(1..5) = a",
+            "the default a is not JSON;",
+            "write text in single quotes, such as = 'a', and others as JSON.",
+        ),
         (
             "text(1..5) = 'it's'",
-            "the default 'it's' is neither JSON nor in single quotes;",
-            "write = '' for an empty text.",
+            "the default 'it's' is not JSON;",
+            "write text in single quotes, such as = 'a', and others as JSON.",
         ),
-        ("boolean = True", "the default True is neither JSON nor in single quotes;", "write = '' for an empty text."),
+        (
+            "boolean = True",
+            "the default True is not JSON;",
+            "write text in single quotes, such as = 'a', and others as JSON.",
+        ),
         ("date = null", "null is not a default;", "write ? after the kind instead."),
         ("text(1..5) = ' '", "the default ' '", "must have 1 to 5 characters after trimming; change it."),
         ("text(1..5) = 5", "the default 5", "must be a string; change it."),
@@ -360,10 +373,11 @@ fn field_that_is_wrong_is_refused_with_a_sentence() {
         ("one_of(a,b) = 'c'", "the default 'c'", "must be one of a, b; change it."),
         (
             "texts(1,5) = ['']",
-            "the default [''] is neither JSON nor in single quotes;",
-            "write = '' for an empty text.",
+            "the default [''] is not JSON;",
+            "write text in single quotes, such as = 'a', and others as JSON.",
         ),
-        (r#"texts(1,5) = [""]"#, r#"the default [""]"#, "must have 1 to 5 characters; change it."),
+        ("text(1..5) =", "there is no default after =;", "write one, or leave = out. An empty text is = ''."),
+        (r#"texts(1,5) = [""]"#, r#"the default [""]"#, "at /0 must have 1 to 5 characters; change it."),
         ("json(9) = []", "the default []", "must be an object; change it."),
     ] {
         let sentence = format!("resources.notes.fields.title: {start} {rest}");
