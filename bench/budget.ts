@@ -11,8 +11,8 @@ export interface Limit {
   budget?: number;
 }
 
-/** Gzipped bytes that `wrangler deploy` uploads as the script. The same build has the same size, so this has no margin. */
-export const SIZE_MAX = 254_000;
+/** Gzipped bytes that `wrangler deploy` uploads as the script. A build in another folder differs by some hundred, since messages hold paths. */
+export const SIZE_MAX = 256_600;
 
 export const LIMITS: Record<string, Limit> = {
   "list, 20 rows: over the floor": { goal: 1.45, aim: 1.3, budget: 2 },
