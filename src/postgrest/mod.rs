@@ -29,10 +29,6 @@ pub(crate) use outcome::{Outcome, Row, State};
 
 /// Most bytes of an answer that is read whole. One row of 20 fields at their limits fits many times.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
-/// The version of schema `airlock` that this Worker works with.
-const SCHEMA_VERSION: u32 = 1;
-const READY: Function = Function::new("airlock_ready");
-
 const WHOLE: Accept = Accept::Whole { max: ANSWER_MAX };
 
 /// Most bytes that a list may declare.
@@ -43,6 +39,11 @@ const KEEP_MAX: i64 = 900;
 
 /// How often a write is sent in all when the database rolled it back for another transaction's sake.
 const ATTEMPTS: u32 = 3;
+
+/// The version of schema `airlock` that this Worker works with.
+const SCHEMA_VERSION: u32 = 1;
+
+const READY: Function = Function::new("airlock_ready");
 
 /// Where the data is. Part of the configuration.
 pub(crate) struct Database {
