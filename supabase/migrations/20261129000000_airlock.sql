@@ -362,13 +362,16 @@ begin
 end
 $$;
 
--- Whether this database has all that a Worker needs. The number counts up with each change of this schema that a Worker
--- has to know.
+-- Whether this database has all that a Worker needs, and accepts its proof in edge-only mode. The number counts up with
+-- each change of this schema that a Worker has to know.
 create function public.airlock_ready(schema_version integer, organizations boolean, resources text[]) returns boolean
-language sql stable set search_path = '' as $$
-  select schema_version = 1
+language plpgsql stable set search_path = '' as $$
+begin
+  perform airlock.check_edge();
+  return schema_version = 1
     and (not organizations or to_regclass('airlock.organizations') is not null)
-    and resources <@ array(select name from airlock.resources)
+    and resources <@ array(select name from airlock.resources);
+end
 $$;
 
 -- The resource of this name, if the caller may look into this place: null is the caller's own rows.

@@ -105,6 +105,7 @@ type Request = [method: string, path: string, json?: object, as?: "alice" | "bob
 const REQUESTS: Request[] = [
   ...resources.flatMap((resource) => placesOf(resource).flatMap((org) => requestsOf(resource, org))),
   ...(organizations ? requestsOfOrganizations() : []),
+  rpc("airlock_ready", { schema_version: 1, organizations, resources: resources.map(({ name }) => name) }, "anon"),
 ];
 
 function requestsOf(resource: Resource, org: string | null): Request[] {
