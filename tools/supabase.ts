@@ -16,6 +16,7 @@ import { buffer } from "node:stream/consumers";
 
 import { App } from "@supabase/lite";
 
+import { expose, preflight } from "./supabase/cors.ts";
 import { openDatabase, SetupError, type MigrationOptions } from "./supabase/database.ts";
 import { answerAsPostgrest, caller, rest, typeOfKey } from "./supabase/postgrest.ts";
 
@@ -55,7 +56,7 @@ export async function startSupabase(options: SupabaseOptions): Promise<Supabase>
         console.error("supabase:", error);
         return problem(500, "The embedded Supabase failed; its log says why");
       })
-      .then((answered) => send(answered, response));
+      .then((answered) => send(expose(answered), response));
   });
   // Longer than a client keeps a connection for reuse, or its next request meets a closed one.
   server.keepAliveTimeout = 120_000;
@@ -99,6 +100,8 @@ export async function startSupabase(options: SupabaseOptions): Promise<Supabase>
 
   answer = async (request) => {
     const { pathname } = new URL(request.url);
+    const allowed = preflight(request);
+    if (allowed) return allowed;
     if (pathname.startsWith("/rest/v1/")) return rest(request, options, fetch);
     if (pathname.startsWith("/auth/v1/")) return fetch(request);
     return problem(404, "no Route matched with those values");

@@ -581,6 +581,21 @@ test("supabase-js works with the publishable key and a signed-in user", async ()
   assert.equal((await alice.client.auth.getUser()).data.user?.email, "alice@example.com");
 });
 
+test("a page of any origin may sign in and call", async () => {
+  const origin = { origin: "http://localhost:8081" };
+  for (const path of ["/auth/v1/token?grant_type=password", "/rest/v1/things"]) {
+    const asked = "apikey,authorization,content-type,x-client-info";
+    const headers = { ...origin, "access-control-request-method": "POST", "access-control-request-headers": asked };
+    const preflight = await fetch(supabase.url + path, { method: "OPTIONS", headers });
+    assert.deepEqual([preflight.status, preflight.headers.get("access-control-allow-origin")], [204, "*"], path);
+    assert.equal(preflight.headers.get("access-control-allow-headers"), asked);
+    assert.match(preflight.headers.get("access-control-allow-methods") ?? "", /\bPATCH,POST,DELETE\b/);
+
+    const refused = await fetch(supabase.url + path, { method: "POST", headers: origin });
+    assert.deepEqual([refused.ok, refused.headers.get("access-control-allow-origin")], [false, "*"], "errors are readable, too");
+  }
+});
+
 test("only the REST and Auth APIs are served, on 127.0.0.1 alone", async () => {
   for (const path of ["/", "/_system/config", "/storage/v1/bucket", "/rest", "/rest/v1/../../_system/config"]) {
     assert.equal((await fetch(supabase.url + path)).status, 404, path);
