@@ -14,10 +14,12 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
+import { renderUnicodeCompact } from "uqr";
+
 import { buildDeclaration, checkedDeclaration } from "./declaration.ts";
 import { Failure, refuseKept, root } from "./setup/shell.ts";
 import { build, outputs } from "./setup/worker.ts";
-import { devVars, number, overrides, places, required, type Vars } from "./stack/vars.ts";
+import { appSettings, devVars, number, overrides, places, required, type Vars } from "./stack/vars.ts";
 import { requireFreePort, startWorker, type Worker } from "./stack/worker.ts";
 
 const options = parseOptions();
@@ -54,11 +56,7 @@ if (upstream) {
   console.log(`  Supabase  ${supabaseUrl}  users alice@example.com and bob@example.com, password airlock-dev-password`);
   console.log(`  try it    ${environmentPrefix()}npm run request -- ${await exampleRequest()}`);
 }
-if (host !== "127.0.0.1") {
-  for (const address of everywhere ? lanAddresses() : [host]) {
-    console.log(`  phones    http://${inUrl(address)}:${port}${upstream ? "" : ` and, for Supabase, http://${inUrl(address)}:${supabasePort}`}`);
-  }
-}
+if (host !== "127.0.0.1") printForPhones(everywhere ? lanAddresses() : [host]);
 
 /** The request of the README, or one that any declaration serves. */
 async function exampleRequest(): Promise<string> {
@@ -66,6 +64,18 @@ async function exampleRequest(): Promise<string> {
   const [first] = resources.filter(({ owner }) => owner !== "org");
   if (first?.name === "notes") return `POST /v1/notes '{"title":"hello"}'`;
   return `GET /v1/${first?.name ?? "me"}`;
+}
+
+/** What an Expo app on a phone needs: the addresses of both servers, and a code that opens the app in Expo Go. */
+function printForPhones(addresses: string[]): void {
+  for (const address of addresses) console.log(`  phones    http://${inUrl(address)}:${port}`);
+  const [address] = addresses;
+  if (address === undefined) return;
+  console.log("\nFor the app's .env:\n");
+  const settings = appSettings({ ...vars, ...changes }, `http://${inUrl(address)}:${port}`, upstream ?? `http://${inUrl(address)}:${supabasePort}`);
+  for (const [name, value] of Object.entries(settings)) console.log(`${name}=${value}`);
+  const metro = `exp://${inUrl(address)}:8081`;
+  console.log(`\nWhile \`npx expo start\` runs for the app, Expo Go opens ${metro}:\n\n${renderUnicodeCompact(metro)}`);
 }
 
 /** Starts the Worker from the files that were built last. */

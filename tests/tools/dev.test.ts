@@ -10,9 +10,12 @@ import type { AddressInfo } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { after, before, test, type TestContext } from "node:test";
+import { parseEnv } from "node:util";
 
 import { createClient } from "@supabase/supabase-js";
+import { renderUnicodeCompact } from "uqr";
 
+import { createAirlock, supabaseToken } from "../../client/src/index.ts";
 import { checkedDeclaration } from "../../tools/declaration.ts";
 import { root } from "../../tools/setup/shell.ts";
 import { devVars, required } from "../../tools/stack/vars.ts";
@@ -127,7 +130,15 @@ test("AIRLOCK_HOST opens both servers to other machines", async (context) => {
   for (const host of ["0.0.0.0", interface_.address]) {
     const dev = npm(["run", "dev"], { ...environment, AIRLOCK_HOST: host });
     await ready(dev);
-    await output(dev, new RegExp(`^  phones    http://${interface_.address}:${environment["AIRLOCK_PORT"]} `, "m"));
+    await output(dev, /Expo Go opens .*\n\n.*█/);
+    assert.match(dev.output, new RegExp(`^  phones    http://${interface_.address}:${environment["AIRLOCK_PORT"]}$`, "m"));
+    // Other interfaces may come first; each setting names the same one.
+    const settings = parseEnv(/^EXPO_PUBLIC[^]*?\n\n/m.exec(dev.output)?.[0] ?? "");
+    const { hostname } = new URL(settings["EXPO_PUBLIC_AIRLOCK_URL"] ?? assert.fail(dev.output));
+    assert.ok(lan().some(({ address }) => address === hostname), hostname);
+    assert.equal(settings["EXPO_PUBLIC_SUPABASE_URL"], `http://${hostname}:${environment["SUPABASE_PORT"]}`);
+    assert.equal(await signedInAs(settings), "alice@example.com");
+    assert.ok(dev.output.includes(renderUnicodeCompact(`exp://${hostname}:8081`)), "the code for Expo Go");
     for (const name of ["AIRLOCK_PORT", "SUPABASE_PORT"]) {
       for (const address of [interface_.address, "127.0.0.1"]) assert.ok(await answers(environment[name], address), `${name} on ${address} with ${host}`);
     }
@@ -279,6 +290,16 @@ async function request(...args: string[]): Promise<string> {
   const run = npm(["run", "request", "--", ...args], environment);
   await end(run);
   return run.output;
+}
+
+/** The email address that the Worker answers to an app with these settings, in which alice signs in. */
+async function signedInAs(settings: NodeJS.Dict<string>): Promise<string | null> {
+  const setting = (name: string) => settings[`EXPO_PUBLIC_${name}`] ?? assert.fail(name);
+  const supabase = createClient(setting("SUPABASE_URL"), setting("SUPABASE_KEY"), { auth: { persistSession: false, autoRefreshToken: false } });
+  await supabase.auth.signInWithPassword({ email: "alice@example.com", password: "airlock-dev-password" });
+  const url = setting("AIRLOCK_URL");
+  const airlock = createAirlock({ url, appId: setting("AIRLOCK_APP_ID"), secret: setting("AIRLOCK_SECRET"), getToken: supabaseToken(supabase) });
+  return (await airlock.me()).email;
 }
 
 /** The number of rows that alice gets from the embedded Supabase without the Worker. */

@@ -79,10 +79,25 @@ export function required<Name extends string>(vars: Vars, ...names: Name[]): Rec
 
 /** The first key of the development app, for signing requests. */
 export function devApp(vars: Vars): { appId: string; secret: string } {
-  const guard: { apps?: Record<string, { keys?: { secret: string }[] }> } = JSON.parse(vars["APP_GUARD"] ?? "{}");
-  const secret = guard.apps?.["rn-dev"]?.keys?.[0]?.secret;
+  const secret = devSecret(vars);
   if (!secret) throw new Failure("APP_GUARD has no key for the app rn-dev. Delete .dev.vars; `npm run dev` generates it again.");
   return { appId: "rn-dev", secret };
+}
+
+function devSecret(vars: Vars): string | undefined {
+  const guard: { apps?: Record<string, { keys?: { secret: string }[] }> } = JSON.parse(vars["APP_GUARD"] ?? "{}");
+  return guard.apps?.["rn-dev"]?.keys?.[0]?.secret;
+}
+
+/** What an Expo app under development is given: the URLs of both servers, and its keys. */
+export function appSettings(vars: Vars, airlock: string, supabase: string): Vars {
+  return {
+    EXPO_PUBLIC_AIRLOCK_URL: airlock,
+    EXPO_PUBLIC_AIRLOCK_APP_ID: "rn-dev",
+    EXPO_PUBLIC_AIRLOCK_SECRET: devSecret(vars) ?? "",
+    EXPO_PUBLIC_SUPABASE_URL: supabase,
+    EXPO_PUBLIC_SUPABASE_KEY: vars["SUPABASE_PUBLISHABLE_KEY"] ?? "",
+  };
 }
 
 async function read(file: string): Promise<Vars> {
@@ -105,5 +120,7 @@ SUPABASE_SECRET_KEY=sb_secret_${key(24)}
 SUPABASE_JWT_ISSUER=-
 SUPABASE_JWT_SECRET=${key(32)}
 APP_GUARD='${JSON.stringify(guard)}'
+# Web builds of an app: where Expo serves them, and \`npm run example\`.
+CORS_ORIGINS=http://localhost:8081
 `;
 }
