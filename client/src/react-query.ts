@@ -8,7 +8,7 @@ import {
   queryOptions,
   type MutationFunctionContext,
 } from "@tanstack/react-query";
-import type { ListOptions, PublishCalls, RowCalls, Version } from "./calls.ts";
+import type { ListOptions, MatchOptions, RowCalls, Version } from "./calls.ts";
 import type { AnyResource, DraftOf, PatchOf } from "./declaration.ts";
 
 /** Whether TanStack Query tries again: up to five times, and only what may succeed. */
@@ -67,8 +67,11 @@ export function rowOptions<R extends AnyResource>(rows: RowCalls<R>, key: readon
   };
 }
 
+/** The calls that publish. Of `PublishCalls<R>`, TypeScript could not infer R. */
+type Publishing<Row> = Record<"publish" | "unpublish", (id: string, options?: MatchOptions) => Promise<Row>>;
+
 /** Options of the mutations that publish. */
-export function publishOptions<R extends AnyResource>(rows: PublishCalls<R>, key: readonly unknown[]) {
+export function publishOptions<Row>(rows: Publishing<Row>, key: readonly unknown[]) {
   const mutation = mutationsOf(key);
   return {
     publish: () => mutation(({ id, ...match }: RowChange) => rows.publish(id, match)),

@@ -39,7 +39,8 @@ test("pages, rows and mutations work, and a mutation refetches what is shown", a
   assert.deepEqual(titles(), ["three", "two", "uno"]);
   assert.deepEqual(await client.fetchQuery(notes.get(created.id)), changed);
   await assert.rejects(run(notes.patch(), { id: created.id, changes: { title: "due" }, ifMatch: created.version }), AirlockProblem);
-  await run(notes.publish(), { id: created.id });
+  const published = await run(notes.publish(), { id: created.id });
+  assert.equal(published.title, "uno", "the type of a row has its fields");
   await run(notes.unpublish(), { id: created.id });
   await run(notes.remove(), { id: created.id });
   assert.deepEqual(titles(), ["three", "two"]);
