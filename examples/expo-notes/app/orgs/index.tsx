@@ -1,0 +1,38 @@
+import { useQuery } from "@tanstack/react-query";
+import { router } from "expo-router";
+import { useMemo, useState } from "react";
+
+import { airlock, newKey } from "../../src/airlock";
+import { fieldError, Problem } from "../../src/problem";
+import { useOrgChange } from "../../src/queries";
+import { useUserId } from "../../src/session";
+import { Button, Field, Heading, Screen, TextLink } from "../../src/ui";
+
+export default function Orgs() {
+  const { data, error, refetch } = useQuery({
+    queryKey: ["orgs", useUserId()],
+    queryFn: ({ signal }) => airlock.orgs.list({ limit: 100, signal }),
+  });
+  const [name, setName] = useState("");
+  const idempotencyKey = useMemo(newKey, [name]);
+  const create = useOrgChange(() => airlock.orgs.create(name, { idempotencyKey }));
+  const [token, setToken] = useState("");
+  const join = useOrgChange(() => airlock.orgs.join(token.trim()));
+  const onSuccess = ({ id }: { id: string }) => router.push({ pathname: "/orgs/[id]", params: { id } });
+  return (
+    <Screen>
+      <Problem error={error} retry={refetch} />
+      {data?.data.map(({ id, name, role }) => (
+        <TextLink key={id} href={{ pathname: "/orgs/[id]", params: { id } }}>{`${name} (${role})`}</TextLink>
+      ))}
+      <Heading>New organisation</Heading>
+      <Field label="Name" value={name} onChangeText={setName} error={fieldError(create.error, "name")} />
+      <Problem error={create.error} />
+      <Button title="Create" busy={create.isPending} onPress={() => create.mutate(undefined, { onSuccess })} />
+      <Heading>Join with an invitation</Heading>
+      <Field label="Invitation" value={token} onChangeText={setToken} autoCapitalize="none" />
+      <Problem error={join.error} />
+      <Button title="Join" busy={join.isPending} onPress={() => join.mutate(undefined, { onSuccess })} />
+    </Screen>
+  );
+}

@@ -1,0 +1,37 @@
+// TanStack Query: what is cached under which key, and when something is tried again.
+
+import { MutationCache, QueryCache, QueryClient, useMutation, useQueryClient } from "@tanstack/react-query";
+import * as Network from "expo-network";
+import { AppState } from "react-native";
+import { AirlockProblem } from "react-native-airlock";
+import { followAppState, followNetwork, publishOptions, retry, retryDelay, rowOptions } from "react-native-airlock/react-query";
+
+import { airlock, supabase } from "./airlock";
+import { useUserId } from "./session";
+
+followAppState(AppState);
+followNetwork(Network);
+
+/** A token that the server refuses, and that cannot be refreshed, needs a new sign-in. */
+const onError = (error: Error) => {
+  if (error instanceof AirlockProblem && error.code.startsWith("token_")) void supabase.auth.signOut({ scope: "local" });
+};
+
+export const queryClient = new QueryClient({
+  queryCache: new QueryCache({ onError }),
+  mutationCache: new MutationCache({ onError }),
+  defaultOptions: { queries: { retry, retryDelay }, mutations: { retry, retryDelay } },
+});
+
+/** The user's own notes, or those of an organisation. */
+export function useNotes(org?: string) {
+  const key = ["notes", useUserId(), org ?? "own"];
+  const rows = org ? airlock.org(org).resource("notes") : airlock.notes;
+  return { ...rowOptions(rows, key), ...publishOptions(rows, key) };
+}
+
+/** A call that changes an organisation; all that is shown of organisations is read again. */
+export function useOrgChange<Variables, Result>(mutationFn: (variables: Variables) => Promise<Result>) {
+  const client = useQueryClient();
+  return useMutation({ mutationFn, onSettled: () => client.invalidateQueries({ queryKey: ["orgs"] }) });
+}
