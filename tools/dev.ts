@@ -49,14 +49,18 @@ if (!everywhere && host !== "127.0.0.1") {
 }
 watchSources();
 
-console.log(`airlock ready http://127.0.0.1:${port}`);
-if (upstream) {
-  console.log(`  upstream  ${upstream}`);
-} else {
-  console.log(`  Supabase  ${supabaseUrl}  users alice@example.com and bob@example.com, password airlock-dev-password`);
-  console.log(`  try it    ${environmentPrefix()}npm run request -- ${await exampleRequest()}`);
+// One write, so that whoever reads the first line as a signal has all of them.
+console.log([`airlock ready http://127.0.0.1:${port}`, ...(await details())].join("\n"));
+
+async function details(): Promise<string[]> {
+  const phones = host === "127.0.0.1" ? [] : forPhones(everywhere ? lanAddresses() : [host]);
+  if (upstream) return [`  upstream  ${upstream}`, ...phones];
+  return [
+    `  Supabase  ${supabaseUrl}  users alice@example.com and bob@example.com, password airlock-dev-password`,
+    `  try it    ${environmentPrefix()}npm run request -- ${await exampleRequest()}`,
+    ...phones,
+  ];
 }
-if (host !== "127.0.0.1") printForPhones(everywhere ? lanAddresses() : [host]);
 
 /** The request of the README, or one that any declaration serves. */
 async function exampleRequest(): Promise<string> {
@@ -67,15 +71,18 @@ async function exampleRequest(): Promise<string> {
 }
 
 /** What an Expo app on a phone needs: the addresses of both servers, and a code that opens the app in Expo Go. */
-function printForPhones(addresses: string[]): void {
-  for (const address of addresses) console.log(`  phones    http://${inUrl(address)}:${port}`);
+function forPhones(addresses: string[]): string[] {
   const [address] = addresses;
-  if (address === undefined) return;
-  console.log("\nFor the app's .env:\n");
+  if (address === undefined) return [];
   const settings = appSettings({ ...vars, ...changes }, `http://${inUrl(address)}:${port}`, upstream ?? `http://${inUrl(address)}:${supabasePort}`);
-  for (const [name, value] of Object.entries(settings)) console.log(`${name}=${value}`);
   const metro = `exp://${inUrl(address)}:8081`;
-  console.log(`\nWhile \`npx expo start\` runs for the app, Expo Go opens ${metro}:\n\n${renderUnicodeCompact(metro)}`);
+  return [
+    ...addresses.map((one) => `  phones    http://${inUrl(one)}:${port}`),
+    "\nFor the app's .env:\n",
+    ...Object.entries(settings).map(([name, value]) => `${name}=${value}`),
+    `\nWhile \`npx expo start\` runs for the app, Expo Go opens ${metro}:\n`,
+    renderUnicodeCompact(metro),
+  ];
 }
 
 /** Starts the Worker from the files that were built last. */

@@ -1,0 +1,83 @@
+// The example app: installs its packages, bundles it, and serves its web build.
+//
+// It is no workspace of this project: Expo and React Native are half a gigabyte, which nothing else here needs. Its
+// packages are installed when it is first started or tested.
+
+import { createHash } from "node:crypto";
+import { glob, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import { join } from "node:path";
+
+import sirv from "sirv";
+
+import type { Vars } from "../stack/vars.ts";
+import { root, run, step } from "./shell.ts";
+
+export const app = join(root, "examples", "expo-notes");
+/** Bundles, and what the example's commands keep. */
+export const kept = join(root, ".airlock", "example");
+
+const CLIENT = ["client/**/*"];
+const APP = ["app/**/*", "src/**/*", "*.json"].map((pattern) => `examples/expo-notes/${pattern}`);
+
+/** Installs the packages of the app's lock file, and the client as it would be published, unless they are there already. */
+export async function installApp(): Promise<void> {
+  const wanted = await digest([...CLIENT, "examples/expo-notes/package-lock.json"]);
+  const stamp = join(app, "node_modules", ".airlock-installed");
+  if ((await readFile(stamp, "utf8").catch(() => "")) === wanted) return;
+  await step("installing the packages of examples/expo-notes", "about a minute", async () => {
+    await run("node", ["build.mjs"], { cwd: join(root, "client") });
+    // Not `npm ci`, which refuses the lock file: it lacks optional packages of other platforms that Expo's have.
+    await rm(join(app, "node_modules", "react-native-airlock"), { recursive: true, force: true });
+    await run("npm", ["install", "--no-save", "--loglevel=error"], { cwd: app });
+  });
+  await writeFile(stamp, wanted);
+}
+
+/** Bundles the app with Metro for one platform, and returns the folder. Kept until the app or the client changes. */
+export async function bundleApp(platform: "web" | "ios" | "android", settings: Vars): Promise<string> {
+  const wanted = await digest([...CLIENT, ...APP], JSON.stringify(settings));
+  const folder = join(kept, platform);
+  const stamp = join(folder, ".made-from");
+  if ((await readFile(stamp, "utf8").catch(() => "")) === wanted) return folder;
+  const unfinished = `${folder}.${process.pid}`;
+  await mkdir(kept, { recursive: true });
+  await step(`bundling examples/expo-notes for ${platform}`, "about a minute", () =>
+    run("npx", ["expo", "export", "--platform", platform, "--output-dir", unfinished], {
+      cwd: app,
+      stdio: ["ignore", "ignore", 2],
+      // A file .env of the app must not win over these settings.
+      env: { ...process.env, ...settings, CI: "1", EXPO_OFFLINE: "1", EXPO_NO_TELEMETRY: "1", EXPO_NO_DOTENV: "1" },
+    }),
+  );
+  await writeFile(join(unfinished, ".made-from"), wanted);
+  await rm(folder, { recursive: true, force: true });
+  await rename(unfinished, folder);
+  return folder;
+}
+
+/** Serves a web build on loopback. Paths that are no files are the app's own routes. */
+export async function serveApp(folder: string, port: number): Promise<Server> {
+  const files = sirv(folder, { single: true, etag: true });
+  const server = createServer((request, response) => files(request, response));
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", () => resolve(server));
+  });
+}
+
+async function digest(patterns: string[], more = ""): Promise<string> {
+  const hash = createHash("sha256").update(more);
+  const files: string[] = [];
+  const exclude = (name: string) => /(^|\/)(node_modules|dist|test)$|\.tgz$/.test(name);
+  for await (const file of glob(patterns, { cwd: root, exclude })) files.push(file);
+  for (const file of files.sort()) {
+    const path = join(root, file);
+    const content = await readFile(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "EISDIR") return "";
+      throw error;
+    });
+    hash.update(file).update("\0").update(content);
+  }
+  return hash.digest("hex");
+}
