@@ -5,7 +5,8 @@
  * and the signature is another.
  */
 
-import { sha256 } from "@noble/hashes/sha2.js";
+// The class without the library's wrapper, which is as large as this file and checks options that nobody gives.
+import { _SHA256 as SHA256 } from "@noble/hashes/sha2.js";
 import { decodeBase64url, encodeBase64url, encodeHex, encodeUtf8 } from "./bytes.ts";
 import { platformRandom, type Random } from "./id.ts";
 
@@ -120,6 +121,8 @@ export function decodeSecret(secret: string): Uint8Array {
   }
   return key;
 }
+
+const sha256 = (data: Uint8Array): Uint8Array => new SHA256().update(data).digest();
 
 function sha256Hex(data: string | Uint8Array): string {
   return encodeHex(sha256(typeof data === "string" ? encodeUtf8(data) : data));
