@@ -1,16 +1,20 @@
-// The types of the client's resources, made from a declaration. client/src/declaration.ts makes rows and drafts of them.
+// The types and the kinds of ids of the client's resources, made from a declaration. client/src/declaration.ts makes rows and drafts of them.
 
 import type { Declaration, Field, Resource } from "./declaration.ts";
 
 /** The text of a TypeScript file that imports nothing. `source` is what its first line calls the declaration's file. */
 export function clientTypes({ organizations, resources }: Declaration, source = "airlock.toml"): string {
+  const numbered = new Set(resources.filter(({ id }) => id === "bigint").map(({ name }) => name));
   const lines = [
     `// Generated from ${source} by \`npm run generate\`. Do not edit.`,
     "",
     "export interface Declaration {",
     `  organizations: ${organizations};`,
-    ...(resources.length > 0 ? ["  resources: {", ...resources.flatMap(resourceLines), "  };"] : ["  resources: {};"]),
+    ...(resources.length > 0 ? ["  resources: {", ...resources.flatMap((resource) => resourceLines(resource, numbered)), "  };"] : ["  resources: {};"]),
     "}",
+    "",
+    "/** The kinds of ids, for the client's option of this name. */",
+    `export const ids = {${resources.map(({ name, id }) => ` ${name}: "${id ?? "uuid"}"`).join(",")}${resources.length > 0 ? " " : ""}} as const;`,
   ];
   if (resources.some(({ fields }) => fields.some(({ kind }) => kind === "json"))) {
     lines.push("", "type Json = string | number | boolean | null | Json[] | JsonObject;", "type JsonObject = { [name: string]: Json };");
@@ -18,14 +22,15 @@ export function clientTypes({ organizations, resources }: Declaration, source = 
   return `${lines.join("\n")}\n`;
 }
 
-function resourceLines({ name, owner, search, publish, fields }: Resource): string[] {
+function resourceLines({ name, owner, id = "uuid", search, publish, fields }: Resource, numbered: Set<string>): string[] {
   const optional = fields.filter((field) => field.nullable || field.default !== undefined).map((field) => field.name);
   return [
     `    ${name}: {`,
     `      owner: "${owner}";`,
+    `      id: ${{ uuid: "string", bigint: "number", owner: '"me"' }[id]};`,
     `      searchable: ${search.length > 0};`,
     "      fields: {",
-    ...fields.flatMap(fieldLines),
+    ...fields.flatMap((field) => fieldLines(field, numbered)),
     "      };",
     `      optional: ${union(optional)};`,
     `      publish: ${union(publish ?? [])};`,
@@ -33,16 +38,17 @@ function resourceLines({ name, owner, search, publish, fields }: Resource): stri
   ];
 }
 
-function fieldLines(field: Field): string[] {
+function fieldLines(field: Field, numbered: Set<string>): string[] {
   const { name, nullable, default: value } = field;
   const comment = [limits(field), value === undefined ? "" : `Default: ${JSON.stringify(value)}.`].filter(Boolean).join(" ");
   return [
     ...(comment ? [`        /** ${comment.replaceAll("*/", "*\\/")} */`] : []),
-    `        ${name}: ${type(field)}${nullable ? " | null" : ""};`,
+    `        ${name}: ${type(field, numbered)}${nullable ? " | null" : ""};`,
   ];
 }
 
-function type(field: Field): string {
+/** `numbered`: resources whose ids are numbers. */
+function type(field: Field, numbered: Set<string>): string {
   switch (field.kind) {
     case "integer":
     case "number":
@@ -55,6 +61,8 @@ function type(field: Field): string {
       return "string[]";
     case "json":
       return "JsonObject";
+    case "ref":
+      return numbered.has(field.resource) ? "number" : "string";
     default:
       return "string";
   }

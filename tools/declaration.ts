@@ -39,6 +39,8 @@ export interface Resource {
   name: string;
   /** Whose rows there are: a user's, an organisation's or both. */
   owner: "user" | "org" | "both";
+  /** What its ids are. UUIDs unless it says otherwise. */
+  id?: "uuid" | "bigint" | "owner";
   /** Fields of the full-text search; none if it is empty. */
   search: string[];
   /** Fields that a published row shows; null if rows cannot be published. */

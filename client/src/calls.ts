@@ -29,13 +29,13 @@ export interface AirlockCalls<D extends AnyDeclaration> {
   /** A published row, which takes no user. */
   published<Name extends PublishedName<D>>(
     name: Name,
-    id: string,
+    id: D["resources"][Name]["id"],
     options?: CallOptions,
   ): Promise<PublishedRowOf<D["resources"][Name]>>;
   /** `undefined` when it still has the version `ifNoneMatch`. */
   published<Name extends PublishedName<D>>(
     name: Name,
-    id: string,
+    id: D["resources"][Name]["id"],
     options: GetOptions,
   ): Promise<PublishedRowOf<D["resources"][Name]> | undefined>;
   /**
@@ -81,28 +81,28 @@ export interface RowCalls<R extends AnyResource> extends List<RowOf<R>, ListOpti
    * second row for 24 hours; without one it may.
    */
   create(draft: DraftOf<R>, options?: CreateOptions): Promise<RowOf<R>>;
-  get(id: string, options?: CallOptions): Promise<RowOf<R>>;
+  get(id: R["id"], options?: CallOptions): Promise<RowOf<R>>;
   /** `undefined` when the row still has the version `ifNoneMatch`. */
-  get(id: string, options: GetOptions): Promise<RowOf<R> | undefined>;
+  get(id: R["id"], options: GetOptions): Promise<RowOf<R> | undefined>;
   /**
    * Creates or replaces the row under a UUID of your making (lower case). Repeating it makes no
    * second row. `ifNoneMatch: "*"` only creates, `ifMatch` only replaces.
    */
-  put(id: string, draft: DraftOf<R>, options?: MatchOptions & { ifNoneMatch?: "*" }): Promise<RowOf<R>>;
+  put(id: R["id"], draft: DraftOf<R>, options?: MatchOptions & { ifNoneMatch?: "*" }): Promise<RowOf<R>>;
   /** Changes the given fields. */
-  patch(id: string, changes: PatchOf<R>, options?: MatchOptions): Promise<RowOf<R>>;
+  patch(id: R["id"], changes: PatchOf<R>, options?: MatchOptions): Promise<RowOf<R>>;
   /** Soft delete; a second time is fine too. */
-  remove(id: string, options?: MatchOptions): Promise<void>;
+  remove(id: R["id"], options?: MatchOptions): Promise<void>;
   /** Undoes {@link remove}. */
-  restore(id: string, options?: MatchOptions): Promise<RowOf<R>>;
+  restore(id: R["id"], options?: MatchOptions): Promise<RowOf<R>>;
 }
 
 /** Of a resource whose rows can be published. */
 export interface PublishCalls<R extends AnyResource> {
   /** Lets every user of the app read the row. A second time is fine too. */
-  publish(id: string, options?: MatchOptions): Promise<RowOf<R>>;
+  publish(id: R["id"], options?: MatchOptions): Promise<RowOf<R>>;
   /** Undoes {@link publish}; the row may be shown for a minute more. */
-  unpublish(id: string, options?: MatchOptions): Promise<RowOf<R>>;
+  unpublish(id: R["id"], options?: MatchOptions): Promise<RowOf<R>>;
 }
 
 /** The user's organisations. What a role does not allow is `forbidden`. */

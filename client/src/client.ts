@@ -21,20 +21,21 @@ import type {
 import type { AnyDeclaration, LooseDeclaration, PublishedRowOf, RowOf } from "./declaration.ts";
 import { query } from "./encode.ts";
 import { parseJson, problemFrom } from "./error.ts";
-import type { Declaration } from "./generated.ts";
-import { checkedId, checkedName, createId } from "./id.ts";
+import { ids as ownIds, type Declaration } from "./generated.ts";
+import { checkedId, checkedName, createId, type IdKind } from "./id.ts";
 import type { Invitation, Member, Org } from "./org.ts";
 import { fieldsOf, type Page } from "./row.ts";
 import { bytesOf, createTransport, type AirlockOptions } from "./transport.ts";
 
 /**
- * A client for one user of one app. In an app's own repository: `createAirlock<Declaration>`, with the file that
- * `npm run generate -- --out FILE` wrote; {@link LooseDeclaration} without one.
+ * A client for one user of one app. In an app's own repository: `createAirlock<Declaration>({ ..., ids })`, both from the
+ * file that `npm run generate -- --out FILE` wrote; {@link LooseDeclaration} without one.
  *
  * @throws TypeError when an option cannot be right
  */
-export function createAirlock<D extends AnyDeclaration = Declaration>(options: AirlockOptions): Airlock<D> {
+export function createAirlock<D extends AnyDeclaration = Declaration>(options: ClientOptions): Airlock<D> {
   const transport = createTransport(options);
+  const kinds = new Map<string, IdKind>(Object.entries(options.ids ?? ownIds));
 
   /** The JSON of an answer with one of the expected statuses; `undefined` for one without content. */
   function call<T>(method: string, target: string, options: Call): Promise<T> {
@@ -112,7 +113,7 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: A
   /** Every resource, below `/v1` or below an organisation. */
   function resourceAt(parent: () => string, name: string): ResourceClient<Loose> {
     const place = () => `${parent()}/${checkedName(name)}`;
-    const one = (id: string) => `${place()}/${checkedId(id)}`;
+    const one = (id: string) => `${place()}/${checkedId(id, kinds.get(name))}`;
     const action = (name: string) => async (id: string, options?: MatchOptions) =>
       call<LooseRow>("POST", `${one(id)}/${name}`, { ...options, expect: [200], replayed: "read" });
     return {
@@ -170,7 +171,7 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: A
     resource,
     notes: resource("notes"),
     published: (name: string, id: string, options: Partial<GetOptions> = {}) =>
-      getAt<PublishedRowOf<Loose>>((row) => `/v1/public/${checkedName(name)}/${checkedId(row)}`)(id, options as CallOptions),
+      getAt<PublishedRowOf<Loose>>((row) => `/v1/public/${checkedName(name)}/${checkedId(row, kinds.get(name))}`)(id, options as CallOptions),
     orgs,
     org: (id) => ({ resource: (name) => resourceAt(() => org(id), name) }),
 
@@ -183,6 +184,11 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: A
   };
   // Types alone differ: the same code serves every declaration.
   return airlock as unknown as Airlock<D>;
+}
+
+export interface ClientOptions extends AirlockOptions {
+  /** The kinds of the resources' ids: `ids` of the generated file. An id of any other resource is a UUID. */
+  ids?: Record<string, IdKind>;
 }
 
 type Loose = LooseDeclaration["resources"][string];

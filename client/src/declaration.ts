@@ -11,6 +11,8 @@ export interface AnyDeclaration {
 export interface AnyResource {
   /** Whose rows there are. */
   owner: "user" | "org" | "both";
+  /** The id as calls take it: a UUID, a number, or `"me"` where the row is the user's only one. */
+  id: string | number;
   searchable: boolean;
   /** The declared fields of a row. */
   fields: object;
@@ -25,7 +27,7 @@ export interface LooseDeclaration {
   organizations: true;
   resources: Record<
     string,
-    { owner: "both"; searchable: true; fields: Record<string, any>; optional: string; publish: string }
+    { owner: "both"; id: any; searchable: true; fields: Record<string, any>; optional: string; publish: string }
   >;
 }
 
@@ -58,7 +60,7 @@ type NamesWith<D extends AnyDeclaration, Part> = {
 }[NameOf<D>];
 
 export type RowOf<R extends AnyResource> = Flat<
-  RowId & R["fields"] & RowVersion & { created_at: string; updated_at: string; /** `null` while the row lives. */ deleted_at: string | null }
+  RowId<R> & R["fields"] & RowVersion & { created_at: string; updated_at: string; /** `null` while the row lives. */ deleted_at: string | null }
 >;
 
 export type DraftOf<R extends AnyResource> = Flat<
@@ -68,12 +70,12 @@ export type DraftOf<R extends AnyResource> = Flat<
 export type PatchOf<R extends AnyResource> = Partial<R["fields"]>;
 
 export type PublishedRowOf<R extends AnyResource> = Flat<
-  RowId & Pick<R["fields"], R["publish"] & keyof R["fields"]> & RowVersion & { published_at: string; updated_at: string }
+  RowId<R> & Pick<R["fields"], R["publish"] & keyof R["fields"]> & RowVersion & { published_at: string; updated_at: string }
 >;
 
-export interface RowId {
-  /** UUID, lower case. */
-  id: string;
+export interface RowId<R extends AnyResource> {
+  /** A UUID in lower case, or a number. */
+  id: R["id"] extends number ? number : string;
 }
 
 export interface RowVersion {

@@ -5,6 +5,7 @@ export interface Declaration {
   resources: {
     notes: {
       owner: "both";
+      id: string;
       searchable: true;
       fields: {
         /** 1 to 200 characters, trimmed. */
@@ -17,3 +18,6 @@ export interface Declaration {
     };
   };
 }
+
+/** The kinds of ids, for the client's option of this name. */
+export const ids = { notes: "uuid" } as const;

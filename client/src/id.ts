@@ -30,16 +30,24 @@ export function createId(random: Random = platformRandom): string {
   return encodeHex(bytes).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 
+/** Of a resource: a UUID, a number, or `"me"` where the row is the user's only one. */
+export type IdKind = "uuid" | "bigint" | "owner";
+
+const KINDS: Record<IdKind, [good: (id: unknown) => boolean, words: string]> = {
+  uuid: [(id) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id as string), "a lower-case UUID"],
+  bigint: [Number.isSafeInteger, "a whole number"],
+  owner: [(id) => id === "me", '"me"'],
+};
+
 /**
  * The id, for a path.
  *
- * @throws TypeError unless it is a lower-case UUID: a 404 would look like a row that is gone
+ * @throws TypeError unless it is of this kind: a 404 would look like a row that is gone
  */
-export function checkedId(id: string): string {
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) {
-    throw new TypeError(`An id is a lower-case UUID, not ${JSON.stringify(id)}.`);
-  }
-  return id;
+export function checkedId(id: string | number, kind: IdKind = "uuid"): string {
+  const [good, words] = KINDS[kind];
+  if (!good(id)) throw new TypeError(`An id is ${words}, not ${JSON.stringify(id)}.`);
+  return String(id);
 }
 
 /**

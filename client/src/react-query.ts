@@ -22,8 +22,8 @@ export function retryDelay(failures: number, error: Error & { retryAfter?: numbe
 }
 
 /** What names a row of a mutation. */
-export interface RowChange {
-  id: string;
+export interface RowChange<R extends AnyResource> {
+  id: R["id"];
   ifMatch?: Version;
 }
 
@@ -46,7 +46,7 @@ export function rowOptions<R extends AnyResource>(rows: RowCalls<R>, key: readon
         retry,
         retryDelay,
       }),
-    get: (id: string) =>
+    get: (id: R["id"]) =>
       queryOptions({
         queryKey: [...key, "row", id] as const,
         queryFn: ({ signal }) => rows.get(id, { signal }),
@@ -59,11 +59,11 @@ export function rowOptions<R extends AnyResource>(rows: RowCalls<R>, key: readon
         rows.create(draft, { idempotencyKey }),
       ),
     put: () =>
-      mutation(({ id, draft, ...match }: RowChange & { draft: DraftOf<R>; ifNoneMatch?: "*" }) => rows.put(id, draft, match)),
+      mutation(({ id, draft, ...match }: RowChange<R> & { draft: DraftOf<R>; ifNoneMatch?: "*" }) => rows.put(id, draft, match)),
     patch: () =>
-      mutation(({ id, changes, ...match }: RowChange & { changes: PatchOf<R> }) => rows.patch(id, changes, match)),
-    remove: () => mutation(({ id, ...match }: RowChange) => rows.remove(id, match)),
-    restore: () => mutation(({ id, ...match }: RowChange) => rows.restore(id, match)),
+      mutation(({ id, changes, ...match }: RowChange<R> & { changes: PatchOf<R> }) => rows.patch(id, changes, match)),
+    remove: () => mutation(({ id, ...match }: RowChange<R>) => rows.remove(id, match)),
+    restore: () => mutation(({ id, ...match }: RowChange<R>) => rows.restore(id, match)),
   };
 }
 
@@ -74,8 +74,8 @@ type Publishing<Row> = Record<"publish" | "unpublish", (id: string, options?: Ma
 export function publishOptions<Row>(rows: Publishing<Row>, key: readonly unknown[]) {
   const mutation = mutationsOf(key);
   return {
-    publish: () => mutation(({ id, ...match }: RowChange) => rows.publish(id, match)),
-    unpublish: () => mutation(({ id, ...match }: RowChange) => rows.unpublish(id, match)),
+    publish: () => mutation(({ id, ...match }: RowChange<R>) => rows.publish(id, match)),
+    unpublish: () => mutation(({ id, ...match }: RowChange<R>) => rows.unpublish(id, match)),
   };
 }
 

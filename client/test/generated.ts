@@ -5,6 +5,7 @@ export interface Declaration {
   resources: {
     notes: {
       owner: "both";
+      id: string;
       searchable: true;
       fields: {
         /** 1 to 200 characters, trimmed. */
@@ -17,6 +18,7 @@ export interface Declaration {
     };
     things: {
       owner: "both";
+      id: string;
       searchable: true;
       fields: {
         /** 1 to 50 characters, trimmed. */
@@ -51,6 +53,7 @@ export interface Declaration {
     };
     records: {
       owner: "org";
+      id: string;
       searchable: false;
       fields: {
         /** 1 to 200 characters, trimmed. */
@@ -83,6 +86,7 @@ export interface Declaration {
     };
     errands: {
       owner: "user";
+      id: string;
       searchable: false;
       fields: {
         /** 1 to 200 characters, trimmed. */
@@ -99,6 +103,9 @@ export interface Declaration {
     };
   };
 }
+
+/** The kinds of ids, for the client's option of this name. */
+export const ids = { notes: "uuid", things: "uuid", records: "uuid", errands: "uuid" } as const;
 
 type Json = string | number | boolean | null | Json[] | JsonObject;
 type JsonObject = { [name: string]: Json };

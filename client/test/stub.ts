@@ -1,7 +1,7 @@
 /** A stand-in for the server: gives the answers of a list, and keeps the requests. */
 
 import { createHash, createHmac } from "node:crypto";
-import { type AirlockOptions, createAirlock } from "../src/index.ts";
+import { type ClientOptions, createAirlock } from "../src/index.ts";
 import type { Declaration } from "./generated.ts";
 
 export const SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -19,7 +19,7 @@ export interface Sent {
 }
 
 /** A client whose requests meet these answers, in order; an `Error` is a connection that broke. */
-export function airlockWith(answers: (Response | Error)[], options: Partial<AirlockOptions> = {}) {
+export function airlockWith(answers: (Response | Error)[], options: Partial<ClientOptions> = {}) {
   const sent: Sent[] = [];
   const url = "https://api.example.com";
   const airlock = createAirlock<Declaration>({

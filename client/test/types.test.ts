@@ -29,6 +29,7 @@ test("the types of any declaration compile", async () => {
   const declarations: Declaration[] = [
     { organizations: true, resources: [] },
     { organizations: false, resources: [resource("tags", [text("label")])] },
+    { organizations: true, resources: [{ ...resource("todos", [{ name: "after", kind: "ref", resource: "todos", nullable: true }]), id: "bigint" }, { ...resource("profiles", []), id: "owner" }] },
     { organizations: true, resources: words.map((word) => resource(word, words.map((name) => text(name)), words)) },
     {
       organizations: false,
@@ -46,12 +47,21 @@ test("the types of any declaration compile", async () => {
   try {
     const names = declarations.map((_, n) => `declaration${n}`);
     for (const [n, name] of names.entries()) await writeFile(`${folder}/${name}.ts`, clientTypes(declarations[n]!));
-    const uses = names.map((name) => `import type { Declaration as ${name} } from "./${name}.ts";\ncreateAirlock<${name}>(options);\n`);
     const client = 'import { createAirlock, type AirlockOptions, type Draft } from "../../client/src/index.ts";\ndeclare const options: AirlockOptions;\n';
     const quote = `export const draft: Draft<"quotes", ${names.at(-1)}> = { one: "*/", settings: { a: 1 } };\n`;
+    const uses = names.map((name) => `import { ids as ids_${name}, type Declaration as ${name} } from "./${name}.ts";\ncreateAirlock<${name}>({ ...options, ids: ids_${name} });\n`);
     await writeFile(`${folder}/use.ts`, client + uses.join("") + quote);
     assert.equal(await compile(`${folder}/use.ts`), "");
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test("a generated file has the kind of each id, as a type and at run time", () => {
+  const fields: Field[] = [{ name: "todo", kind: "ref", resource: "todos", nullable: false }];
+  const resource = { owner: "user" as const, search: [], publish: null, unique: {}, fields };
+  const text = clientTypes({ organizations: true, resources: [{ ...resource, name: "todos", id: "bigint" }, { ...resource, name: "profiles", id: "owner" }, { ...resource, name: "tags" }] });
+  assert.deepEqual(text.match(/(?<= id: ).*(?=;)/g), ["number", '"me"', "string"]);
+  assert.deepEqual(text.match(/(?<= todo: ).*(?=;)/g), ["number", "number", "number"]);
+  assert.match(text, /^export const ids = { todos: "bigint", profiles: "owner", tags: "uuid" } as const;$/m);
 });

@@ -155,7 +155,7 @@ export async function notesAreTheResource(): Promise<void> {
 
 interface Small {
   organizations: false;
-  resources: { tags: { owner: "user"; searchable: false; fields: { label: string }; optional: never; publish: never } };
+  resources: { tags: { owner: "user"; id: string; searchable: false; fields: { label: string }; optional: never; publish: never } };
 }
 
 export async function whatIsNotDeclaredIsAbsent(): Promise<void> {
@@ -171,6 +171,29 @@ export async function whatIsNotDeclaredIsAbsent(): Promise<void> {
   await small.published("tags", id);
   // @ts-expect-error a declaration says whose the rows are
   createAirlock<{ organizations: false; resources: { tags: { fields: { label: string } } } }>(options);
+}
+
+interface Numbered {
+  organizations: false;
+  resources: {
+    todos: { owner: "user"; id: number; searchable: false; fields: { task: string }; optional: never; publish: "task" };
+    profiles: { owner: "user"; id: "me"; searchable: false; fields: { name: string }; optional: never; publish: never };
+  };
+}
+
+export async function idsAreOfTheirKind(): Promise<void> {
+  const numbered = createAirlock<Numbered>({ ...options, ids: { todos: "bigint", profiles: "owner" } });
+  const todo = await numbered.resource("todos").get(12);
+  same<typeof todo.id, number>(true);
+  await numbered.published("todos", todo.id);
+  // @ts-expect-error an id of todos is a number
+  await numbered.resource("todos").get("12");
+  const profile = await numbered.resource("profiles").get("me");
+  same<typeof profile.id, string>(true);
+  // @ts-expect-error the user's own profile is the only one
+  await numbered.resource("profiles").get(profile.id);
+  // @ts-expect-error no such kind
+  createAirlock<Numbered>({ ...options, ids: { todos: "integer" } });
 }
 
 export async function withoutTypesEverythingIsLoose(): Promise<void> {
