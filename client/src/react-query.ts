@@ -10,6 +10,9 @@ import {
 } from "@tanstack/react-query";
 import type { ListOptions, MatchOptions, RowCalls, Version } from "./calls.ts";
 import type { AnyResource, DraftOf, PatchOf } from "./declaration.ts";
+import { tellFocus, tellNetwork, type AppStateLike, type NetworkLike } from "./managers.ts";
+
+export type { AppStateLike, NetworkLike } from "./managers.ts";
 
 /** Whether TanStack Query tries again: up to five times, and only what may succeed. */
 export function retry(failures: number, error: Error & { retryable?: boolean }): boolean {
@@ -90,28 +93,8 @@ function mutationsOf(key: readonly unknown[]) {
     });
 }
 
-/** React Native's `AppState`. */
-export interface AppStateLike {
-  addEventListener(type: "change", listener: (state: string) => void): { remove(): void };
-}
-
 /** Refetches stale queries when the app comes to the foreground: `followAppState(AppState)`, once. */
-export function followAppState(appState: AppStateLike): void {
-  focusManager.setEventListener((setFocused) => {
-    const subscription = appState.addEventListener("change", (state) => setFocused(state === "active"));
-    return () => subscription.remove();
-  });
-}
+export const followAppState = (appState: AppStateLike): void => tellFocus(focusManager, appState);
 
-/** The module `expo-network`. */
-export interface NetworkLike {
-  addNetworkStateListener(listener: (state: { isConnected?: boolean | undefined }) => void): { remove(): void };
-}
-
-/** Pauses queries and mutations without a network: `followNetwork(Network)`, once. */
-export function followNetwork(network: NetworkLike): void {
-  onlineManager.setEventListener((setOnline) => {
-    const subscription = network.addNetworkStateListener(({ isConnected }) => setOnline(isConnected !== false));
-    return () => subscription.remove();
-  });
-}
+/** Pauses queries and mutations without a network: `followNetwork(Network)`, once, with the module `expo-network`. */
+export const followNetwork = (network: NetworkLike): void => tellNetwork(onlineManager, network);

@@ -73,14 +73,15 @@ test("retries follow retryable and retryAfter", () => {
   assert.equal(retryDelay(3, Object.assign(new Error(), { retryAfter: 12 })), 12_000);
 });
 
-test("online and focus follow the phone", () => {
+test("online and focus follow the phone", async () => {
   const listeners: Record<string, (value: any) => void> = {};
   const subscribe = (name: string) => (listener: (value: any) => void) => {
     listeners[name] = listener;
     return { remove() {} };
   };
   followAppState({ addEventListener: (_type, listener) => subscribe("app")(listener) });
-  followNetwork({ addNetworkStateListener: subscribe("network") });
+  let isConnected = false;
+  followNetwork({ getNetworkStateAsync: async () => ({ isConnected }), addNetworkStateListener: subscribe("network") });
   const stop = [focusManager.subscribe(() => {}), onlineManager.subscribe(() => {})];
   listeners["app"]!("background");
   listeners["network"]!({ isConnected: false });
@@ -88,5 +89,19 @@ test("online and focus follow the phone", () => {
   listeners["app"]!("active");
   listeners["network"]!({});
   assert.deepEqual([focusManager.isFocused(), onlineManager.isOnline()], [true, true]);
+  await new Promise(setImmediate);
+  assert.equal(onlineManager.isOnline(), true, "a change is newer than the state at the start");
   for (const end of stop) end();
+
+  // As in an app that is started without a network.
+  const again = onlineManager.subscribe(() => {});
+  await new Promise(setImmediate);
+  assert.equal(onlineManager.isOnline(), false);
+  listeners["network"]!({ isConnected: true });
+  again();
+
+  followNetwork({ getNetworkStateAsync: () => Promise.reject(new Error("not supported")), addNetworkStateListener: subscribe("network") });
+  onlineManager.subscribe(() => {})();
+  await new Promise(setImmediate);
+  assert.equal(onlineManager.isOnline(), true);
 });
