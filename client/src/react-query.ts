@@ -25,8 +25,8 @@ export function retryDelay(failures: number, error: Error & { retryAfter?: numbe
 }
 
 /** What names a row of a mutation. */
-export interface RowChange<R extends AnyResource> {
-  id: R["id"];
+export interface RowChange<Id = string> {
+  id: Id;
   ifMatch?: Version;
 }
 
@@ -62,23 +62,23 @@ export function rowOptions<R extends AnyResource>(rows: RowCalls<R>, key: readon
         rows.create(draft, { idempotencyKey }),
       ),
     put: () =>
-      mutation(({ id, draft, ...match }: RowChange<R> & { draft: DraftOf<R>; ifNoneMatch?: "*" }) => rows.put(id, draft, match)),
+      mutation(({ id, draft, ...match }: RowChange<R["id"]> & { draft: DraftOf<R>; ifNoneMatch?: "*" }) => rows.put(id, draft, match)),
     patch: () =>
-      mutation(({ id, changes, ...match }: RowChange<R> & { changes: PatchOf<R> }) => rows.patch(id, changes, match)),
-    remove: () => mutation(({ id, ...match }: RowChange<R>) => rows.remove(id, match)),
-    restore: () => mutation(({ id, ...match }: RowChange<R>) => rows.restore(id, match)),
+      mutation(({ id, changes, ...match }: RowChange<R["id"]> & { changes: PatchOf<R> }) => rows.patch(id, changes, match)),
+    remove: () => mutation(({ id, ...match }: RowChange<R["id"]>) => rows.remove(id, match)),
+    restore: () => mutation(({ id, ...match }: RowChange<R["id"]>) => rows.restore(id, match)),
   };
 }
 
 /** The calls that publish. Of `PublishCalls<R>`, TypeScript could not infer R. */
-type Publishing<Row> = Record<"publish" | "unpublish", (id: string, options?: MatchOptions) => Promise<Row>>;
+type Publishing<Id, Row> = Record<"publish" | "unpublish", (id: Id, options?: MatchOptions) => Promise<Row>>;
 
 /** Options of the mutations that publish. */
-export function publishOptions<Row>(rows: Publishing<Row>, key: readonly unknown[]) {
+export function publishOptions<Id, Row>(rows: Publishing<Id, Row>, key: readonly unknown[]) {
   const mutation = mutationsOf(key);
   return {
-    publish: () => mutation(({ id, ...match }: RowChange<R>) => rows.publish(id, match)),
-    unpublish: () => mutation(({ id, ...match }: RowChange<R>) => rows.unpublish(id, match)),
+    publish: () => mutation(({ id, ...match }: RowChange<Id>) => rows.publish(id, match)),
+    unpublish: () => mutation(({ id, ...match }: RowChange<Id>) => rows.unpublish(id, match)),
   };
 }
 
