@@ -7,7 +7,7 @@ import { type Accepted, type Fault, type Finding, type Rule, type Sql } from "./
 import { auditPolicies, POLICY_RULES } from "./policies.ts";
 import { auditReach, REACH_RULES, storedSecrets } from "./reach.ts";
 import { CATALOGUE, EXPOSED, RULES, UNLOOKED, USABLE } from "./rules.ts";
-import { auditTrust, TRUST_RULES, trustedColumns } from "./trust.ts";
+import { auditTrust, decided, TRUST_RULES, trustedColumns } from "./trust.ts";
 
 export interface Audit {
   findings: Finding[];
@@ -80,8 +80,9 @@ export async function audit(sql: Sql, given: string[], accepted: Accepted[]): Pr
   const shown = ofPolicies.faults.flatMap(({ rule, object }) => (rule === "policy-public" ? (named(object)?.relation ?? []) : []));
   const kept = trustedColumns(catalogue).map(({ relation, column }) => `${relation}.${column}`);
   const found = (await sql(CATALOGUE, [schemas, shown, kept])) as unknown as Fault[];
-  // A view that shows its caller's rows alone may have its owner's rights.
-  const faults = found.map((fault) => (fault.rule === "view-definer" && catalogue.ownViews.has(fault.object) ? { ...fault, level: "note" as const } : fault));
+  // A view that shows its caller's rows alone may have its owner's rights, and a policy may decide about the owner's column.
+  const harmless = (fault: Fault) => (fault.rule === "view-definer" && catalogue.ownViews.has(fault.object)) || (fault.rule === "service-column" && decided(fault, catalogue));
+  const faults = found.map((fault) => (harmless(fault) ? { ...fault, level: "note" as const } : fault));
   faults.push(...ofPolicies.faults, ...auditTrust(catalogue), ...(await auditReach(sql, catalogue, schemas)), ...(await storedSecrets(sql)));
 
   const matches = (entry: Accepted, { rule, object }: Fault) => entry.rule === rule && entry.object === object;

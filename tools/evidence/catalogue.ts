@@ -2,8 +2,8 @@
 
 import { type Called, readBodies, readFunctions } from "./bodies.ts";
 import type { Sql } from "./finding.ts";
-import { Tables } from "./tables.ts";
-import { CALLER, type Condition, Reader, Ties } from "./ties.ts";
+import { SUPABASE_TABLES, Tables } from "./tables.ts";
+import { CALLER, type Condition, type Facts, Reader, Ties } from "./ties.ts";
 import { entries, type Node, nodesOf, parseTree, type Placed, relationsOf, type Value, word } from "./tree.ts";
 import { type Verdict, verdictOf } from "./verdict.ts";
 
@@ -55,9 +55,6 @@ export interface Catalogue {
   indexed: Set<string>;
 }
 
-/** Tables of Supabase's own whose policies the project writes. */
-export const SUPABASE_TABLES = ["storage.objects", "storage.buckets", "realtime.messages"];
-
 export const calls = (tree: Value): Placed[] => [...nodesOf(tree)].filter(({ node }) => node.type === "FUNCEXPR");
 export const holds = ({ roles }: Policy, role: string) => roles.includes(role) || roles.includes("public");
 const callsOf = (tree: Value) => calls(tree).map(({ node }) => word(node, "funcid"));
@@ -103,14 +100,14 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
     policies,
     functions,
     tables,
-    reader: new Reader({ functions, operators, views, ownRows: (relation) => ownRows(relation) }),
+    reader: new Reader({ functions, operators, views, rowsOf: (relation) => rowsOf(relation) }),
     equals: new Set([...operators].flatMap(([oid, name]) => (name === "=" ? [oid] : []))),
     views: new Map(views.filter(({ invoker, bypasses }) => invoker || !bypasses).map(({ oid, tree }) => [oid, relationsOf(tree).filter((read) => read !== oid)])),
     ownViews: new Set(),
     indexed: new Set(indexed.map(({ key }) => String(key))),
   };
-  const ownRows = ownRowsOf(catalogue, new Map(views.map((view) => [view.oid, view])));
-  for (const { oid, name, invoker } of views) if (!invoker && ownRows(oid)) catalogue.ownViews.add(name);
+  const rowsOf = rowsOfTables(catalogue, new Map(views.map((view) => [view.oid, view])));
+  for (const { oid, name, invoker } of views) if (!invoker && rowsOf(oid) === "own") catalogue.ownViews.add(name);
   // First those that make rows: they say which tables everybody has a row in.
   for (const first of [true, false]) {
     for (const policy of policies) {
@@ -135,9 +132,9 @@ function insertable({ policies, tables }: Catalogue): Set<string> {
   return new Set(open.map(({ relation }) => relation).filter(granted));
 }
 
-/** Whether all rows of a table or view that a client sees are tied to the caller. */
-function ownRowsOf({ policies, tables, reader }: Catalogue, views: Map<string, View>): (relation: string) => boolean {
-  const known = new Map<string, boolean>();
+/** Whose rows a client sees in a table or view. */
+function rowsOfTables({ policies, tables, reader }: Catalogue, views: Map<string, View>): Facts["rowsOf"] {
+  const known = new Map<string, ReturnType<Facts["rowsOf"]>>();
   /** Whether each table that the view reads is tied to the caller. */
   const ownView = ({ oid, tree, invoker }: View): boolean => {
     const [query] = [...nodesOf(tree)];
@@ -147,23 +144,22 @@ function ownRowsOf({ policies, tables, reader }: Catalogue, views: Map<string, V
     const sources = entries(query.node).flatMap((entry, at) => (word(entry, "rtekind") === "0" && word(entry, "relid") !== oid ? [at + 1] : []));
     return scope.kind === "query" && sources.length > 0 && sources.every((at) => ties.tied(`${scope.id}.${at}`, CALLER));
   };
-  const find = (relation: string): boolean => {
+  const find: Facts["rowsOf"] = (relation) => {
     const before = known.get(relation);
     if (before !== undefined) return before;
     // A table that is read while its own policies are read: its other policies decide.
-    known.set(relation, true);
+    known.set(relation, "own");
     const view = views.get(relation);
-    let own = false;
-    if (view) own = ownView(view);
+    let rows: ReturnType<Facts["rowsOf"]> = "any";
+    if (view) rows = ownView(view) ? "own" : "any";
     else if (tables.secured(relation)) {
       const applying = policies.filter((policy) => policy.relation === relation && policy.permissive && ["r", "*"].includes(policy.command) && holds(policy, "authenticated"));
-      own = applying.every((policy) => policy.parts.filter(({ clause }) => clause === "using").every((part) => {
-        const kinds = branchesOf(policy, part, { reader } as Catalogue).map((branch) => verdictOf(branch, relation, reader, tables).kind);
-        return kinds.every((kind) => kind === "tied" || kind === "never" || kind === "role");
-      }));
+      const using = applying.flatMap((policy) => policy.parts.flatMap((part) => (part.clause === "using" ? branchesOf(policy, part, { reader } as Catalogue) : [])));
+      const kinds = using.map((branch) => verdictOf(branch, relation, reader, tables).kind);
+      rows = kinds.includes("open") ? "any" : kinds.includes("public") ? "public" : "own";
     }
-    known.set(relation, own);
-    return own;
+    known.set(relation, rows);
+    return rows;
   };
   return find;
 }

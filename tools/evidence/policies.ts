@@ -4,8 +4,9 @@
 // the auditor's rights.
 
 import type { Called } from "./bodies.ts";
-import { calls, type Catalogue, holds, type Part, type Policy, SUPABASE_TABLES } from "./catalogue.ts";
+import { calls, type Catalogue, holds, type Part, type Policy } from "./catalogue.ts";
 import { type Fault, identifier, type Rule, ROLES } from "./finding.ts";
+import { ofSupabase } from "./tables.ts";
 import type { Use } from "./ties.ts";
 import { bare, entries, inside, isQuery, type Node, nodesOf, once, relationsOf, type Value, word } from "./tree.ts";
 import { unread } from "./verdict.ts";
@@ -97,9 +98,11 @@ export async function auditPolicies(catalogue: Catalogue): Promise<{ faults: Fau
   const policies = catalogue.policies.filter(({ audited }) => audited);
   const faults: Fault[] = [];
   for (const policy of policies) {
-    faults.push(...forEverybody(policy), ...metadata(policy, catalogue));
     // A restrictive policy only takes away.
     const open = policy.permissive ? [...openTo(policy, catalogue), ...headers(policy, catalogue)] : [];
+    // Rows that are public are for anon, too.
+    if (!open.some(({ rule }) => rule === "policy-public")) faults.push(...forEverybody(policy));
+    faults.push(...metadata(policy, catalogue));
     faults.push(...open, ...perRow(policy, catalogue), ...unindexed(policy, catalogue), ...fails(policy, catalogue), ...helpers(policy, catalogue));
     if (open.length === 0 && policy.permissive) faults.push(...check(policy, catalogue));
   }
@@ -132,9 +135,10 @@ function openTo(policy: Policy, { tables }: Catalogue): Fault[] {
       const what = open.rule === "any-tenant" ? `${clause} asks for a row of ${tables.name(open.relation)}, of any ${open.column}` : `${clause} asks for a row of ${tables.name(open.relation)}, which everybody has`;
       faults.push(fault(`policy-${open.rule}`, policy, what, drop));
     }
-    const plain = admits.filter(({ kind, open }) => kind === "open" && !open);
+    const reference = policy.command === "r" && tables.isReference(policy.relation);
+    const plain = reference ? [] : admits.filter(({ kind, open }) => kind === "open" && !open);
     if (plain.length > 0 && vain.length === 0) faults.push(fault("policy-true", policy, `${clause} ${text} holds for anybody`, drop));
-    const shown = admits.filter(({ kind }) => kind === "public");
+    const shown = admits.filter(({ kind, open }) => kind === "public" || (reference && kind === "open" && !open));
     const reads = policy.command === "r";
     if (shown.length > 0 && plain.length === 0) faults.push(fault(reads ? "policy-public" : "policy-true", policy, `${clause} ${text} holds for anybody, of rows that are public`, drop));
   }
@@ -187,7 +191,7 @@ function helpers(policy: Policy, { reader }: Catalogue): Fault[] {
 
 function perRow(policy: Policy, { functions }: Catalogue): Fault[] {
   // Storage and Realtime ask about one row.
-  if (SUPABASE_TABLES.includes(`${policy.schema}.${policy.relname}`)) return [];
+  if (ofSupabase(`${policy.schema}.${policy.relname}`)) return [];
   const faults: Fault[] = [];
   for (const { clause, tree, text } of policy.parts) {
     const bareCalls = calls(tree).filter(({ node, within }) => {
@@ -222,7 +226,11 @@ function wrapped(text: string, { schema, name }: Called): string {
 interface Compared {
   relation: string;
   column: string;
+  /** The arm of an OR that it stands in, or the query. */
+  arm: Node | undefined;
 }
+
+const constant = (value: Node) => ![...nodesOf(value)].some(({ node }) => ["VAR", "FUNCEXPR", "SUBLINK", "PARAM"].includes(node.type));
 
 /** Columns that are compared with something that is neither a constant nor of the same table. */
 function compared({ relation }: Policy, tree: Value, { equals }: Catalogue): Compared[] {
@@ -235,19 +243,25 @@ function compared({ relation }: Policy, tree: Value, { equals }: Catalogue): Com
       const other = sides[1 - at];
       // No index serves a search in an array of the row's.
       if (node.type === "SCALARARRAYOPEXPR" && at === 1) return [];
-      if (!own(side) || !other || other.type === "CONST" || [...nodesOf(other)].some(({ node, within }) => own(node) && !within.some(isQuery))) return [];
+      if (!own(side) || !other || constant(other) || [...nodesOf(other)].some(({ node, within }) => own(node) && !within.some(isQuery))) return [];
       const entry = query && entries(query)[Number(word(side, "varno")) - 1];
-      return [{ relation: query ? (entry ? word(entry, "relid") : "") : relation, column: word(side, "varattno") }];
+      const around = query ? within.slice(within.indexOf(query)) : within;
+      const either = around.findLastIndex((outer) => outer.type === "BOOLEXPR" && word(outer, "boolop") === "or");
+      const arm = either >= 0 ? (around[either + 1] ?? node) : query;
+      return [{ relation: query ? (entry ? word(entry, "relid") : "") : relation, column: word(side, "varattno"), arm }];
     });
   });
 }
 
 function unindexed(policy: Policy, catalogue: Catalogue): Fault[] {
   const using = policy.parts.filter(({ clause }) => clause === "using");
-  return using.flatMap(({ tree }) => compared(policy, tree, catalogue)).flatMap(({ relation, column }) => {
-    const { tables, indexed } = catalogue;
+  const { tables, indexed } = catalogue;
+  const all = using.flatMap(({ tree }) => compared(policy, tree, catalogue));
+  return all.flatMap(({ relation, column, arm }) => {
+    // Of conditions that all have to hold, one index is enough.
+    if (all.some((other) => other.relation === relation && other.arm === arm && indexed.has(`${relation}.${other.column}`))) return [];
     const [table, name] = [tables.name(relation), tables.columnName(relation, column)];
-    if (!name || !tables.isTable(relation) || SUPABASE_TABLES.includes(table) || indexed.has(`${relation}.${column}`)) return [];
+    if (!name || !tables.isTable(relation) || ofSupabase(table)) return [];
     return [{ rule: "column-not-indexed", object: `${table}.${name}`, what: `${policy.name} compares it, and no index begins with it`, mend: `create index on ${tables.sql(relation)} (${identifier(name)});` }];
   });
 }
@@ -262,6 +276,8 @@ function check(policy: Policy, catalogue: Catalogue): Fault[] {
   const kept = columns(withCheck);
   const writable = (column: string) => catalogue.tables.column(policy.relation, column)?.granted.some((one) => one.endsWith("UPDATE"));
   const tied = withCheck.verdicts.every(({ kind }) => kind === "tied" || kind === "never");
+  // Storage itself writes owner_id.
+  if (tied && ofSupabase(`${policy.schema}.${policy.relname}`)) return [];
   const lost = columns(using).filter((column) => !kept.includes(column) && (!tied || writable(column))).map((column) => catalogue.tables.columnName(policy.relation, column));
   if (lost.length === 0) return [];
   return [fault("check-looser", policy, `WITH CHECK leaves ${lost.join(", ")} open`, `alter ${on(policy)} with check (${using.text});`)];

@@ -9,6 +9,9 @@ interface Column {
   name: string;
   references: string | null;
   key: boolean;
+  /** Part of a unique key of several columns. */
+  shared: boolean;
+  type: string;
   /** `authenticated INSERT`, ... */
   granted: string[];
 }
@@ -41,7 +44,13 @@ export interface Filled {
   source: string;
 }
 
+/** Tables of Supabase's own whose policies the project writes. */
+export const SUPABASE_TABLES = ["storage.objects", "storage.buckets", "realtime.messages"];
+export const ofSupabase = (table: string) => SUPABASE_TABLES.includes(table);
+
 const TENANT = /^(team|org|organi[sz]ation|tenant|workspace|company|group|project|account|club|school|household|family|room|channel|board|shop|store|business|agency|clinic|site|property)s?_?id$/i;
+
+const PERSONAL = /(^|_)(users?|owners?|authors?|creators?|created_by|members?|accounts?|customers?|clients?|persons?|people|employees?|patients?|students?|actors?|senders?|recipients?|e?mails?|phone|address|ip|secrets?|tokens?|keys?|passwords?|hash|body|messages?|content|text|notes?|comments?|payload|data|records?|value|amount|salary|balance)(_|$)/i;
 
 export class Tables {
   readonly #tables: Map<string, TableRow>;
@@ -69,6 +78,8 @@ export class Tables {
       `select attrelid::text as relation, attnum::text as number, attname as name,
          (select confrelid::text from pg_constraint where conrelid = attrelid and contype = 'f' and conkey[1] = attnum and cardinality(conkey) = 1 limit 1) as references,
          exists (select from pg_index where indrelid = attrelid and indisprimary and indnatts = 1 and indkey[0] = attnum) as key,
+         exists (select from pg_index where indrelid = attrelid and indisunique and indnkeyatts > 1 and attnum = any (indkey)) as shared,
+         format_type(atttypid, null) as type,
          array(
            select rolname || ' ' || privilege from pg_roles, unnest(array['SELECT', 'INSERT', 'UPDATE']) privilege
            where rolname in ('anon', 'authenticated') and has_column_privilege(pg_roles.oid, attrelid, attnum, privilege)
@@ -111,6 +122,22 @@ export class Tables {
     const references = this.columns(relation).find(({ name }) => name === column)?.references;
     if (references && references === other && relation !== other) return true;
     return this.columns(other).some((one) => (references && one.references === references) || one.name === column);
+  }
+
+  /**
+   * Whether the rows are nobody's: numbered or named rows that no client writes, such as countries or products, with no
+   * column for a person, a tenant or a text of somebody's.
+   */
+  isReference(relation: string, above: string[] = []): boolean {
+    const columns = this.columns(relation);
+    const name = this.name(relation).split(".")[1] ?? "";
+    return (
+      columns.some(({ key, type }) => key && type !== "uuid") &&
+      !TENANT.test(`${name}_id`) &&
+      columns.every(({ name, references, type, granted }) =>
+        !PERSONAL.test(name) && !TENANT.test(name) && type !== "uuid" && !granted.some((one) => /INSERT|UPDATE/.test(one)) && (references === null || [...above, relation].includes(references) || this.isReference(references, [...above, relation])),
+      )
+    );
   }
 
   all = () => [...this.#tables.keys()];

@@ -26,7 +26,8 @@ export interface Use {
   relation: string;
   column: string;
   source: string;
-  against: "constant" | "caller" | "other";
+  /** `present`: it is not null. */
+  against: "constant" | "caller" | "other" | "present";
   /** The constant's text. */
   value?: string | undefined;
 }
@@ -35,18 +36,22 @@ export interface Facts {
   functions: Map<string, Called>;
   operators: Map<string, string>;
   views: { name: string; tree: Value }[];
-  /** Whether reading the table as a client yields rows that are tied to the caller. */
-  ownRows(relation: string): boolean;
+  /** Whose rows a client reads in the table: rows that are tied to the caller, also rows that are public, or any. */
+  rowsOf(relation: string): "own" | "public" | "any";
 }
 
 /** Sources that are tied together. */
 export class Ties {
   readonly #parents = new Map<string, string>();
+  /** Each tie that was made. */
+  readonly #groups: string[][] = [];
   readonly uses: Use[] = [];
   /** Columns of the row that are compared with a claim of the caller's itself. */
   readonly owners: string[] = [];
   /** Comparisons of a table's column with a column of the same row. */
   readonly vain: Use[] = [];
+  /** Tables whose rows a client reads because they are its own, or public. */
+  readonly shown = new Set<string>();
 
   #root(source: string): string {
     const above = this.#parents.get(source);
@@ -56,6 +61,7 @@ export class Ties {
 
   tie(sources: Iterable<string>): void {
     const [first, ...others] = sources;
+    if (others.length > 0 && first !== undefined) this.#groups.push([first, ...others]);
     if (first !== undefined) for (const other of [first, ...others]) this.#parents.set(this.#root(other), this.#root(first));
   }
 
@@ -67,8 +73,20 @@ export class Ties {
     return [...this.#parents.keys()].filter((other) => other !== source && this.tied(source, other));
   }
 
+  /** Sources that are tied to the caller by other ways than through the row. */
+  besidesRow(): Set<string> {
+    const found = new Set([CALLER]);
+    for (let size = 0; size < found.size; ) {
+      size = found.size;
+      for (const group of this.#groups) if (group.some((one) => found.has(one))) for (const one of group) if (one !== ROW) found.add(one);
+    }
+    return found;
+  }
+
   copy(): Ties {
     const copy = new Ties();
+    copy.#groups.push(...this.#groups);
+    for (const source of this.shown) copy.shown.add(source);
     for (const [source, above] of this.#parents) copy.#parents.set(source, above);
     return copy;
   }
@@ -273,7 +291,9 @@ export class Reader {
       ties.tie([source]);
       const kind = word(entry, "rtekind");
       const relation = word(entry, "relid");
-      if (kind === "0" && !scope.definer && this.#facts.ownRows(relation)) ties.tie([source, CALLER]);
+      const rows = kind === "0" && !scope.definer ? this.#facts.rowsOf(relation) : "any";
+      if (rows === "own") ties.tie([source, CALLER]);
+      if (rows === "public") ties.shown.add(source);
       if (kind === "1") for (const sub of inside(entry, "subquery")) this.#join(source, sub, scope, ties);
       if (kind === "3") ties.tie([source, ...this.sources(inside(entry, "functions"), scope, ties)]);
       if (kind === "6") {
@@ -308,6 +328,7 @@ export class Reader {
       ties.uses.push(...copy.uses);
       ties.vain.push(...copy.vain);
       ties.owners.push(...copy.owners);
+      for (const source of copy.shown) ties.shown.add(source);
       return copy;
     });
     const [first, ...others] = each;
@@ -338,6 +359,12 @@ export class Reader {
         if (value) this.tie(value, ties);
       }
       return;
+    }
+    if (node.type === "NULLTEST" && word(node, "nulltesttype") === "1") {
+      for (const { node: arg, in: in_ } of inside(node, "arg").flatMap((arg) => this.#columns(arg, scope))) {
+        const { scope: found, at, column, entry } = this.place(arg, in_);
+        if (found.kind === "query" && entry) ties.uses.push({ relation: word(entry, "relid"), column, source: `${found.id}.${at}`, against: "present" });
+      }
     }
     // An expression of another kind ties nothing, but its sub-queries may.
     this.sources(node, scope, ties);
@@ -410,9 +437,12 @@ export class Reader {
   #columns(value: Node, scope: Scope): { node: Node; in: Scope }[] {
     const node = bare(value);
     if (node.type === "VAR") {
-      const { scope: found, column } = this.place(node, scope);
+      const { scope: found, column, entry } = this.place(node, scope);
       const passed = found.kind === "call" ? found.values[Number(column) - 1] : undefined;
-      return passed ? this.#columns(passed.node, passed.scope) : [{ node, in: scope }];
+      if (passed) return this.#columns(passed.node, passed.scope);
+      // FROM unnest(p.teams): the columns that the function is given.
+      if (entry && word(entry, "rtekind") === "3") return inside(entry, "functions").flatMap((one) => inside(one, "funcexpr")).flatMap((call) => this.#columns(call, found));
+      return [{ node, in: scope }];
     }
     if (node.type === "SUBLINK") {
       const [query] = inside(node, "subselect");
@@ -421,8 +451,10 @@ export class Reader {
     }
     if (node.type === "FUNCEXPR") {
       const body = this.body(node, scope);
-      return body ? this.#columns(body.node, body.scope) : [];
+      if (body) return this.#columns(body.node, body.scope);
     }
+    // lower(p.role), p.claims ->> 'role', coalesce(p.role, ''), unnest(p.teams)
+    if (["FUNCEXPR", "OPEXPR", "COALESCEEXPR", "COALESCE"].includes(node.type)) return inside(node, "args").flatMap((arg) => this.#columns(arg, scope));
     return [];
   }
 }

@@ -91,6 +91,22 @@ function decides(tree: Value, column: string): boolean {
   });
 }
 
+/**
+ * Whether the policies decide about a column that `service-column` names: they pin it to the caller, or it says whom a row
+ * is about (the member of a team, the user that a document is shared with) and they tie the row to the caller in another way.
+ */
+export function decided({ object, what }: Fault, { policies, tables }: Catalogue): boolean {
+  const command = /may (INSERT|UPDATE)/.exec(what)?.[1] as "INSERT" | "UPDATE" | undefined;
+  const relation = tables.all().find((one) => object.startsWith(`${tables.name(one)}.`) && tables.columns(one).some(({ name }) => object === `${tables.name(one)}.${name}`));
+  const column = tables.columns(relation ?? "").find(({ name }) => object === `${tables.name(relation ?? "")}.${name}`);
+  // What a trigger writes is no client's to send.
+  if (!command || !relation || !column || !tables.secured(relation) || tables.guarded(relation, column.name, command)) return false;
+  const applying = policies.filter((policy) => policy.relation === relation && policy.permissive && [command === "INSERT" ? "a" : "w", "*"].includes(policy.command) && ROLES.some((role) => holds(policy, role)));
+  const verdicts = applying.flatMap(({ parts }) => (parts.find(({ clause }) => clause === "with check") ?? parts[0])?.verdicts ?? []).filter(({ kind }) => kind !== "never");
+  if (verdicts.every(({ ties }) => ties.owners.includes(column.number))) return true;
+  return command === "INSERT" && column.shared && verdicts.every(({ kind }) => kind === "tied");
+}
+
 function byTrigger({ relation, name, by }: Trusted, { tables }: Catalogue): Fault[] {
   const copies = new RegExp(`raw_user_meta_data\\s*->>?\\s*'${name}'`, "i");
   const filled = tables.filled.find((one) => one.relation === relation && one.values.has(name) && (/raw_user_meta_data/.test(one.values.get(name) ?? "") || (/^\w+$/.test(one.values.get(name) ?? "") && copies.test(one.source))));

@@ -1,7 +1,7 @@
 // Whom a branch of a policy admits: the callers that its row is tied to, callers with a role, or anybody.
 
 import type { Called } from "./bodies.ts";
-import type { Tables } from "./tables.ts";
+import { ofSupabase, type Tables } from "./tables.ts";
 import { CALLER, type Condition, type Reader, ROW, Ties, type Use } from "./ties.ts";
 import { inside, neverHolds, nodesOf, textOf, type Node } from "./tree.ts";
 
@@ -20,7 +20,10 @@ const PUBLIC_VALUE = /^(public|published|everyone|anyone)$/i;
 const ORDINARY_CLAIMS = new Set(["aal", "amr", "aud", "exp", "iat", "is_anonymous", "iss", "session_id", "sub"]);
 /** Roles that are above all tenants. */
 const ABOVE_TENANTS = /super|platform|staff|global|root|system|support/i;
+const PUBLIC_BUCKET = /public|avatar|profile|logo|icon|banner|cover|thumb|image|photo|picture|gallery|media|asset|product|post|blog/i;
 const BUCKETS = /^storage\.(objects|buckets)$/;
+/** Columns by which rows of the project's tables name a file's path or a channel's topic. */
+const PLACE = /(^|_)(topic|room|channel|folder|bucket|path)(_(id|name|topic|key))?$/i;
 
 type Meaning = { kind: "never" | "nothing" | "role" | "row" } | { kind: "open"; open: NonNullable<Verdict["open"]> };
 
@@ -34,7 +37,18 @@ export function verdictOf(branch: Condition[], relation: string, reader: Reader,
   if (meanings.some(({ kind }) => kind === "role")) return { kind: "role", ties };
   const open = meanings.find((meaning) => meaning.kind === "open");
   if (open?.kind === "open") return { kind: "open", ties, open: open.open };
-  return { kind: branch.some((condition) => saysPublic(condition, relation, tables)) ? "public" : "open", ties };
+  // Files for whoever is signed in are not meant for everybody.
+  const private_ = BUCKETS.test(tables.name(relation)) && meanings.some(({ kind }) => kind === "nothing");
+  const isPublic = !private_ && (branch.some((condition) => saysPublic(condition, relation, tables)) || ofPublic(ties, tables));
+  return { kind: isPublic ? "public" : "open", ties };
+}
+
+/** Whether the row belongs to a row of another table that is public, such as the comment of a published post. */
+function ofPublic(ties: Ties, tables: Tables): boolean {
+  const parents = ties.with(ROW);
+  const says = ({ relation, column, against, value }: Use) =>
+    (PUBLIC_COLUMN.test(tables.columnName(relation, column)) && (against === "present" || value === "true")) || (against === "constant" && PUBLIC_VALUE.test(value ?? ""));
+  return parents.some((parent) => ties.shown.has(parent)) || ties.uses.some((use) => parents.includes(use.source) && says(use));
 }
 
 /** What a condition says about its caller, if it does not tie the row to them. */
@@ -72,7 +86,9 @@ function ofTables(read: string[], ties: Ties, relation: string, tables: Tables):
   const used = new Map(ties.uses.filter(({ source }) => read.includes(source)).map(({ source, relation }) => [source, relation]));
   const decides = ties.uses.filter(({ source, against }) => against === "constant" && read.includes(source));
   for (const [, own] of used) {
-    const tenant = tables.tenantColumns(own).find((column) => tables.shares(own, column, relation));
+    const tenant = ofSupabase(tables.name(relation))
+      ? (tables.tenantColumns(own)[0] ?? tables.columns(own).find(({ name }) => PLACE.test(name))?.name)
+      : tables.tenantColumns(own).find((column) => tables.shares(own, column, relation));
     if (tenant !== undefined && !decides.some(({ value }) => ABOVE_TENANTS.test(value ?? ""))) {
       return { kind: "open", open: { rule: "any-tenant", relation: own, column: tenant } };
     }
@@ -96,13 +112,14 @@ function saysPublic({ node, scope }: Condition, relation: string, tables: Tables
   if (scope.kind !== "row" || (node.type === "BOOLEXPR" && JSON.stringify(node.fields.get("boolop")) === '["not"]')) return false;
   const names = [...nodesOf(node)].flatMap(({ node }) => (node.type === "VAR" ? [tables.columnName(relation, String(node.fields.get("varattno")?.[0]))] : []));
   const texts = [...nodesOf(node)].flatMap(({ node }) => (node.type === "CONST" ? [textOf(node) ?? ""] : []));
-  if (BUCKETS.test(tables.name(relation)) && names.includes("bucket_id")) return true;
+  if (BUCKETS.test(tables.name(relation)) && names.includes("bucket_id")) return texts.some((text) => PUBLIC_BUCKET.test(text));
   const isNull = node.type === "NULLTEST" && String(node.fields.get("nulltesttype")?.[0]) === "0";
   return !isNull && (names.some((name) => PUBLIC_COLUMN.test(name)) || (names.length > 0 && texts.some((text) => PUBLIC_VALUE.test(text))));
 }
 
 /** Columns of the caller's own rows that decide what the caller may do: not the one that says whose row it is. */
 export function trusted({ ties }: Verdict): (Use & { linksRow: boolean })[] {
-  const caller = new Set(ties.with(CALLER));
-  return ties.uses.filter(({ source, against }) => against !== "caller" && caller.has(source)).map((use) => ({ ...use, linksRow: use.against === "other" && ties.tied(use.source, ROW) }));
+  // A row that the caller's own row names, such as the post of a comment, says nothing about the caller.
+  const caller = ties.besidesRow();
+  return ties.uses.filter(({ source, against }) => (against === "constant" || against === "other") && caller.has(source)).map((use) => ({ ...use, linksRow: use.against === "other" && ties.tied(use.source, ROW) }));
 }
