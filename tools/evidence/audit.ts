@@ -80,8 +80,8 @@ export async function audit(sql: Sql, given: string[], accepted: Accepted[]): Pr
   const shown = ofPolicies.faults.flatMap(({ rule, object }) => (rule === "policy-public" ? (named(object)?.relation ?? []) : []));
   const kept = trustedColumns(catalogue).map(({ relation, column }) => `${relation}.${column}`);
   const found = (await sql(CATALOGUE, [schemas, shown, kept])) as unknown as Fault[];
-  // A view that shows its caller's rows alone may have its owner's rights, and a policy may decide about the owner's column.
-  const harmless = (fault: Fault) => (fault.rule === "view-definer" && catalogue.ownViews.has(fault.object)) || (fault.rule === "service-column" && decided(fault, catalogue));
+  // What shows its caller's rows alone may have its owner's rights, and a policy may decide about the owner's column.
+  const harmless = (fault: Fault) => ((fault.rule === "view-definer" || fault.rule === "definer-exposed") && catalogue.own.has(fault.object)) || (fault.rule === "service-column" && decided(fault, catalogue));
   const faults = found.map((fault) => (harmless(fault) ? { ...fault, level: "note" as const } : fault));
   faults.push(...ofPolicies.faults, ...auditTrust(catalogue), ...(await auditReach(sql, catalogue, schemas)), ...(await storedSecrets(sql)));
 

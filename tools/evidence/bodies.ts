@@ -29,6 +29,14 @@ export interface Called {
   searchPath: string;
   /** The query around its body, if its body is one expression. */
   tree?: Node;
+  /** The body has loops, which the expression leaves out. */
+  partly?: boolean;
+}
+
+/** A body as one query. */
+interface Body {
+  query: string;
+  partly: boolean;
 }
 
 export async function readFunctions(sql: Sql): Promise<Map<string, Called>> {
@@ -58,9 +66,10 @@ export async function readBodies(sql: Sql, functions: Map<string, Called>, first
     if (!called || called.foreign || seen.has(oid)) continue;
     seen.add(oid);
     const body = expression(called);
-    const tree = body && (await treeOf(sql, called, body));
+    const tree = body && (await treeOf(sql, called, body.query));
     if (!tree) continue;
     called.tree = tree;
+    called.partly = body.partly;
     waiting.push(...callsOf(tree));
   }
 }
@@ -94,22 +103,34 @@ async function parsed(sql: Sql, searchPath: string, query: string): Promise<Node
 }
 
 /** The one query that a body evaluates; undefined if it does more than that. */
-export function expression({ language, source }: Pick<Called, "language" | "source">): string | undefined {
+export function expression({ language, source }: Pick<Called, "language" | "source">): Body | undefined {
   const text = withoutComments(source).trim();
   if (language === "sql") {
     const atomic = /^begin\s+atomic\b([\s\S]*)\bend$/i.exec(text)?.[1] ?? text;
     const statements = split(atomic);
     const [only = ""] = statements;
     if (statements.length !== 1 || !/^(select|with|return|values|\()/i.test(only)) return undefined;
-    return only.replace(/^return\b/i, "select");
+    return { query: only.replace(/^return\b/i, "select"), partly: false };
   }
   if (language !== "plpgsql") return undefined;
   const block = /^(?:<<\w+>>\s*)?(?:declare\b([\s\S]*?))?\bbegin\b([\s\S]*)\bend\s*;?$/i.exec(text);
   return block ? ofPlpgsql(block[1] ?? "", split(block[2] ?? "")) : undefined;
 }
 
-/** Statements that only assign, decide and return, as one expression. */
-function ofPlpgsql(declared: string, statements: string[]): string | undefined {
+/** An IF with the conditions of the arm that is being read. */
+interface If {
+  conditions: string[];
+  /** Whether each arm ends the function. */
+  ends: boolean;
+}
+
+const THEN = /^if\b([\s\S]*?)\bthen\b([\s\S]*)$/i;
+const ELSIF = /^els(?:e\s*)?if\b([\s\S]*?)\bthen\b([\s\S]*)$/i;
+const LOOP = /^(?:<<\w+>>\s*)?(?:for|foreach|while)\b[\s\S]*?\bloop\b/i;
+const LOOP_END = /^end\s+loop\b/i;
+
+/** Statements that assign, decide and return, as one expression. What a loop returns is left out. */
+function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
   const values = new Map<string, string>();
   const put = (text: string) => [...values].reduce((done, [name, value]) => done.replace(new RegExp(`(?<![.\\w$"'])${name}(?![\\w$"'(])`, "gi"), () => value), text);
   for (const line of split(declared)) {
@@ -117,28 +138,51 @@ function ofPlpgsql(declared: string, statements: string[]): string | undefined {
     if (name && value) values.set(name, `(${put(value)})`);
   }
   const branches: string[] = [];
-  const within: string[] = [];
+  const ifs: If[] = [];
+  /** Conditions of which one ended the function, had it held. */
+  const passed: string[] = [];
+  let loops = 0;
+  let partly = false;
+  let ended = false;
   for (let statement of statements) {
-    for (let opened = /^if\b([\s\S]*?)\bthen\b([\s\S]*)$/i.exec(statement); opened; opened = /^if\b([\s\S]*?)\bthen\b([\s\S]*)$/i.exec(statement)) {
-      within.push(`(${put(opened[1] ?? "")})`);
+    if (loops > 0 || LOOP.test(statement)) {
+      partly = true;
+      loops += (statement.match(/(?<!\bend\s+)\bloop\b/gi) ?? []).length - (LOOP_END.test(statement) ? 1 : 0);
+      continue;
+    }
+    const current = ifs.at(-1);
+    const other = ELSIF.exec(statement) ?? /^else\b()([\s\S]*)$/i.exec(statement);
+    if (other && current) {
+      current.ends &&= ended;
+      current.conditions.push(`(not ${current.conditions.pop()})`, ...(other[1] ? [`(${put(other[1])})`] : ["true"]));
+      statement = (other[2] ?? "").trim();
+    }
+    for (let opened = THEN.exec(statement); opened; opened = THEN.exec(statement)) {
+      ifs.push({ conditions: [`(${put(opened[1] ?? "")})`], ends: true });
       statement = (opened[2] ?? "").trim();
     }
     if (/^end\s+if$/i.test(statement)) {
-      within.pop();
+      const done = ifs.pop();
+      if (!done) return undefined;
+      // What follows is reached if none of its conditions held.
+      if (done.ends && ended && ifs.length === 0 && done.conditions.at(-1) !== "true") passed.push(...done.conditions.slice(0, -1), `(not ${done.conditions.at(-1)})`);
+      ended &&= done.ends;
       continue;
     }
+    const within = [...passed, ...ifs.flatMap(({ conditions }) => conditions)];
     const returned = /^return\s+(?!query\b|next\b)([\s\S]+)$/i.exec(statement);
     const query = /^return\s+query\s+(select[\s\S]+)$/i.exec(statement);
     const assigned = /^(\w+)\s*:?=\s*([\s\S]+)$/.exec(statement);
     const into = /^(select\b[\s\S]*?)\binto\s+(?:strict\s+)?(\w+)\b(?!\s*,)([\s\S]*)$/i.exec(statement);
+    ended = returned !== null || /^raise\s+(?!notice|warning|info|log|debug)/i.test(statement);
     if (returned) branches.push([...within, `(${put(returned[1] ?? "")})`].join(" and "));
-    else if (query && branches.length === 0 && within.length === 0) return put(query[1] ?? "");
-    else if (assigned && within.length === 0) values.set(assigned[1] ?? "", `(${put(assigned[2] ?? "")})`);
-    else if (into && within.length === 0) values.set(into[2] ?? "", `(${put(`${into[1] ?? ""}${into[3] ?? ""}`)})`);
-    else if (/^(raise\b|null$)/i.test(statement)) continue;
+    else if (query && branches.length === 0 && within.length === 0) return { query: put(query[1] ?? ""), partly };
+    else if (assigned && ifs.length === 0) values.set(assigned[1] ?? "", `(${put(assigned[2] ?? "")})`);
+    else if (into && ifs.length === 0) values.set(into[2] ?? "", `(${put(`${into[1] ?? ""}${into[3] ?? ""}`)})`);
+    else if (/^(raise\b|null$|perform\b)/i.test(statement)) continue;
     else return undefined;
   }
-  return branches.length > 0 ? `select ${branches.map((branch) => `(${branch})`).join(" or ")}` : undefined;
+  return branches.length > 0 ? { query: `select ${branches.map((branch) => `(${branch})`).join(" or ")}`, partly } : undefined;
 }
 
 export function withoutComments(text: string): string {

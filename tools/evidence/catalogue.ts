@@ -3,8 +3,8 @@
 import { type Called, readBodies, readFunctions } from "./bodies.ts";
 import type { Sql } from "./finding.ts";
 import { SUPABASE_TABLES, Tables } from "./tables.ts";
-import { CALLER, type Condition, type Facts, Reader, Ties } from "./ties.ts";
-import { entries, type Node, nodesOf, parseTree, type Placed, relationsOf, type Value, word } from "./tree.ts";
+import { CALLER, type Condition, type Facts, Reader, targetsOf, Ties } from "./ties.ts";
+import { entries, isQuery, type Node, nodesOf, parseTree, type Placed, relationsOf, type Value, word } from "./tree.ts";
 import { type Verdict, verdictOf } from "./verdict.ts";
 
 export interface Policy {
@@ -47,8 +47,8 @@ export interface Catalogue {
   reader: Reader;
   tables: Tables;
   equals: Set<string>;
-  /** Views without security_invoker that show their caller's rows alone. */
-  ownViews: Set<string>;
+  /** Views and functions that run with their owner's rights and show their caller's rows alone. */
+  own: Set<string>;
   /** What a view reads, by its oid; none for a view that its owner's rights carry past all policies. */
   views: Map<string, string[]>;
   /** As `oid.number`: the columns that an index of the whole table begins with. */
@@ -94,6 +94,8 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
      )`,
   );
   const functions = await readFunctions(sql);
+  const offered = [...functions.values()].filter(({ definer, foreign, callers }) => definer && !foreign && callers.length > 0);
+  await readBodies(sql, functions, offered.map(({ oid }) => oid), callsOf);
   await readBodies(sql, functions, [...policies.flatMap(({ parts }) => parts), ...views].flatMap(({ tree }) => callsOf(tree)), callsOf);
   const tables = await Tables.read(sql);
   const catalogue: Catalogue = {
@@ -103,11 +105,12 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
     reader: new Reader({ functions, operators, views, rowsOf: (relation) => rowsOf(relation) }),
     equals: new Set([...operators].flatMap(([oid, name]) => (name === "=" ? [oid] : []))),
     views: new Map(views.filter(({ invoker, bypasses }) => invoker || !bypasses).map(({ oid, tree }) => [oid, relationsOf(tree).filter((read) => read !== oid)])),
-    ownViews: new Set(),
+    own: new Set(),
     indexed: new Set(indexed.map(({ key }) => String(key))),
   };
   const rowsOf = rowsOfTables(catalogue, new Map(views.map((view) => [view.oid, view])));
-  for (const { oid, name, invoker } of views) if (!invoker && rowsOf(oid) === "own") catalogue.ownViews.add(name);
+  for (const { oid, name, invoker } of views) if (!invoker && rowsOf(oid) === "own") catalogue.own.add(name);
+  for (const called of offered) if (readsOwn(called, catalogue.reader)) catalogue.own.add(called.identity);
   // First those that make rows: they say which tables everybody has a row in.
   for (const first of [true, false]) {
     for (const policy of policies) {
@@ -130,6 +133,15 @@ function insertable({ policies, tables }: Catalogue): Set<string> {
   const open = policies.filter(({ permissive, command, parts }) => permissive && ["a", "*"].includes(command) && parts.some(({ clause, verdicts }) => clause === "with check" && verdicts.some(({ kind, ties }) => kind === "open" || ties.owners.length > 0)));
   const granted = (relation: string) => tables.columns(relation).some((column) => column.granted.some((one) => one.endsWith("INSERT")));
   return new Set(open.map(({ relation }) => relation).filter(granted));
+}
+
+/** Whether a function only reads, and each row that it reads is tied to its caller. */
+function readsOwn({ tree, partly }: Called, reader: Reader): boolean {
+  if (!tree || partly || [...nodesOf(tree)].some(({ node }) => isQuery(node) && word(node, "commandType") !== "1")) return false;
+  const ties = new Ties();
+  for (const target of targetsOf(tree)) reader.sources(target, { kind: "call", values: [], definer: true }, ties);
+  const read = ties.all().filter((source) => source !== CALLER);
+  return read.length > 0 && read.every((source) => ties.tied(source, CALLER));
 }
 
 /** Whose rows a client sees in a table or view. */

@@ -42,6 +42,8 @@ export interface Filled {
   values: Map<string, string>;
   /** The trigger function's text. */
   source: string;
+  /** Makes the row; else it changes it. */
+  inserts: boolean;
 }
 
 /** Tables of Supabase's own whose policies the project writes. */
@@ -125,14 +127,14 @@ export class Tables {
   }
 
   /**
-   * Whether the rows are nobody's: numbered or named rows that no client writes, such as countries or products, with no
-   * column for a person, a tenant or a text of somebody's.
+   * Whether the rows are nobody's: numbered or named rows that no client writes, such as countries or products, without a
+   * column for a person, a tenant or somebody's text.
    */
   isReference(relation: string, above: string[] = []): boolean {
     const columns = this.columns(relation);
     const name = this.name(relation).split(".")[1] ?? "";
     return (
-      columns.some(({ key, type }) => key && type !== "uuid") &&
+      columns.some(({ key, shared }) => key || shared) &&
       !TENANT.test(`${name}_id`) &&
       columns.every(({ name, references, type, granted }) =>
         !PERSONAL.test(name) && !TENANT.test(name) && type !== "uuid" && !granted.some((one) => /INSERT|UPDATE/.test(one)) && (references === null || [...above, relation].includes(references) || this.isReference(references, [...above, relation])),
@@ -146,7 +148,7 @@ export class Tables {
   readable = (relation: string, role: string) => this.columns(relation).some(({ granted }) => granted.includes(`${role} SELECT`));
 
   /** Whether everybody has a row in this table, or can make one. */
-  anybodyHasRow = (relation: string) => this.insertable.has(relation) || this.filled.some((one) => one.relation === relation);
+  anybodyHasRow = (relation: string) => this.insertable.has(relation) || this.filled.some((one) => one.relation === relation && one.inserts);
 
   /** Whether a trigger decides about a column before the row is written. */
   guarded(relation: string, column: string, command: "INSERT" | "UPDATE"): boolean {
@@ -155,17 +157,37 @@ export class Tables {
   }
 
   #fills({ called, source }: Trigger): Filled[] {
-    const text = withoutComments(source);
-    return [...text.matchAll(/insert\s+into\s+([\w".]+)(?:\s+as\s+\w+)?\s*\(([^)]*)\)\s*(?:values\s*\(|select\b)/gi)].flatMap((match) => {
-      const path = (match[1] ?? "").replaceAll('"', "").split(".");
-      const name = path.length > 1 ? path.join(".") : `public.${path[0]}`;
-      const relation = [...this.#tables.values()].find(({ schema, relname }) => `${schema}.${relname}` === name)?.oid;
+    const text = assigned(withoutComments(source));
+    const updates = [...text.matchAll(/update\s+(?:only\s+)?([\w".]+)(?:\s+(?:as\s+)?\w+)?\s+set\s+([\s\S]*?)(?:\bwhere\b|;|$)/gi)].flatMap((match) => {
+      const relation = this.#named(match[1] ?? "");
+      const pairs = list(match[2] ?? "").map((one) => one.split(/=([\s\S]*)/)).map(([name = "", value = ""]): [string, string] => [name.trim().replaceAll('"', ""), value.trim()]);
+      return relation ? [{ relation, by: called, values: new Map(pairs), source: text, inserts: false }] : [];
+    });
+    const inserts = [...text.matchAll(/insert\s+into\s+([\w".]+)(?:\s+as\s+\w+)?\s*\(([^)]*)\)\s*(?:values\s*\(|select\b)/gi)].flatMap((match) => {
+      const relation = this.#named(match[1] ?? "");
       if (!relation) return [];
       const names = (match[2] ?? "").split(",").map((one) => one.trim().replaceAll('"', ""));
       const values = list(text.slice(match.index + match[0].length));
-      return [{ relation, by: called, values: new Map(names.map((one, at) => [one, values[at] ?? ""])), source: text }];
+      return [{ relation, by: called, values: new Map(names.map((one, at) => [one, values[at] ?? ""])), source: text, inserts: true }];
     });
+    return [...inserts, ...updates];
   }
+
+  /** The table that a function's text names. */
+  #named(text: string): string | undefined {
+    const path = text.replaceAll('"', "").split(".");
+    const name = path.length > 1 ? path.join(".") : `public.${path[0]}`;
+    return [...this.#tables.values()].find(({ schema, relname }) => `${schema}.${relname}` === name)?.oid;
+  }
+}
+
+/** A function's text with the values of its variables in their place. */
+function assigned(text: string): string {
+  const values = [...text.matchAll(/(?:^|;|\bdeclare\b|\bbegin\b)\s*(\w+)\s+(?:[\w.\[\]]+\s*)?:=\s*([^;]+);/gi), ...text.matchAll(/(?:^|;|\bbegin\b|\bthen\b)\s*(\w+)\s*:=\s*([^;]+);/gi)];
+  return values.reduce((done, [whole = "", name = "", value = ""]) => {
+    const at = done.indexOf(whole) + whole.length;
+    return done.slice(0, at) + done.slice(at).replace(new RegExp(`(?<![.\\w"'])${name}(?![\\w"'(])(?!\\s*:=)`, "gi"), () => `(${value.trim()})`);
+  }, text);
 }
 
 /** The expressions of a list, up to its end. */

@@ -73,6 +73,8 @@ export class Ties {
     return [...this.#parents.keys()].filter((other) => other !== source && this.tied(source, other));
   }
 
+  all = () => [...this.#parents.keys()];
+
   /** Sources that are tied to the caller by other ways than through the row. */
   besidesRow(): Set<string> {
     const found = new Set([CALLER]);
@@ -286,6 +288,7 @@ export class Reader {
   /** Reads a query: ties what its tables and conditions tie; gives the sources of its columns. */
   read(query: Node, above: Scope, ties: Ties): { targets: Set<string>[]; scope: Scope } {
     const scope = this.enter(query, above) as Extract<Scope, { kind: "query" }>;
+    const arms = inside(query, "setOperations").flatMap(armsOf);
     for (const [at, entry] of entries(query).entries()) {
       const source = `${scope.id}.${at + 1}`;
       ties.tie([source]);
@@ -294,7 +297,7 @@ export class Reader {
       const rows = kind === "0" && !scope.definer ? this.#facts.rowsOf(relation) : "any";
       if (rows === "own") ties.tie([source, CALLER]);
       if (rows === "public") ties.shown.add(source);
-      if (kind === "1") for (const sub of inside(entry, "subquery")) this.#join(source, sub, scope, ties);
+      if (kind === "1" && !arms.includes(at + 1)) for (const sub of inside(entry, "subquery")) this.#join(source, sub, scope, ties);
       if (kind === "3") ties.tie([source, ...this.sources(inside(entry, "functions"), scope, ties)]);
       if (kind === "6") {
         let named: Scope = scope;
@@ -305,7 +308,27 @@ export class Reader {
     }
     for (const condition of conditionsOf(query)) this.tie({ node: condition, scope }, ties);
     const own = targetsOf(query);
+    if (arms.length > 0) return { targets: this.#united(arms.map((at) => inside(entries(query)[at - 1] ?? query, "subquery")), own.length, scope, ties), scope };
     return { targets: own.map((target) => this.sources(target, scope, ties)), scope };
+  }
+
+  /** The columns of a UNION: tied to what all of its arms tie them to. */
+  #united(arms: Node[][], width: number, scope: Extract<Scope, { kind: "query" }>, ties: Ties): Set<string>[] {
+    const names = Array.from({ length: width }, (_, at) => `${scope.id}.union${at}`);
+    const each = arms.map((arm) => {
+      const copy = ties.copy();
+      for (const sub of arm) for (const [at, target] of this.read(sub, scope, copy).targets.entries()) copy.tie([names[at] ?? "", ...target]);
+      ties.uses.push(...copy.uses);
+      ties.vain.push(...copy.vain);
+      return copy;
+    });
+    for (const name of names) {
+      ties.tie([name]);
+      for (const other of [ROW, CALLER, ...ties.with(ROW)]) if (each.every((copy) => copy.tied(name, other))) ties.tie([name, other]);
+    }
+    // Then the tables of all arms are read for the caller.
+    if (names.some((name) => ties.tied(name, CALLER))) for (const copy of each) for (const source of copy.with(CALLER)) if (source !== ROW && !copy.tied(source, ROW)) ties.tie([source, CALLER]);
+    return names.map((name) => new Set([name]));
   }
 
   #join(source: string, sub: Node, scope: Scope, ties: Ties): void {
@@ -342,7 +365,9 @@ export class Reader {
     if (node.type === "OPEXPR" || node.type === "SCALARARRAYOPEXPR") return this.#compare(node, args, scope, scope, ties);
     if (node.type === "BOOLEXPR" && word(node, "boolop") === "not") {
       const [arg] = args;
-      if (arg?.type === "DISTINCTEXPR") this.#equal(inside(arg, "args"), scope, scope, ties);
+      if (arg?.type === "DISTINCTEXPR" || (arg?.type === "OPEXPR" && /^(<>|!=)$/.test(this.operator(arg)))) this.#equal(inside(arg, "args"), scope, scope, ties);
+      // Not null: there is such a row.
+      if (arg?.type === "NULLTEST" && word(arg, "nulltesttype") === "0") this.sources(arg, scope, ties);
       return;
     }
     if (node.type === "SUBLINK") return this.#sublink(node, scope, ties);
@@ -360,7 +385,9 @@ export class Reader {
       }
       return;
     }
-    if (node.type === "NULLTEST" && word(node, "nulltesttype") === "1") {
+    // There is no such row.
+    if (node.type === "NULLTEST" && word(node, "nulltesttype") === "0") return;
+    if (node.type === "NULLTEST") {
       for (const { node: arg, in: in_ } of inside(node, "arg").flatMap((arg) => this.#columns(arg, scope))) {
         const { scope: found, at, column, entry } = this.place(arg, in_);
         if (found.kind === "query" && entry) ties.uses.push({ relation: word(entry, "relid"), column, source: `${found.id}.${at}`, against: "present" });
@@ -395,6 +422,7 @@ export class Reader {
   }
 
   #compare(node: Node, args: Node[], left: Scope, right: Scope, ties: Ties): void {
+    if (saysNone(this.operator(node), args)) return;
     if (LOOSE.test(this.operator(node))) {
       for (const arg of args) this.sources(arg, left, ties);
       const [one, other] = args;
@@ -428,7 +456,7 @@ export class Reader {
         if (sources.size === 0) ties.uses.push({ ...use, against: "constant", value: constant && textOf(constant) });
         else if (direct(sources)) ties.uses.push({ ...use, against: "caller" });
         else ties.uses.push({ ...use, against: "other" });
-        if (bare(side) === node && bare(against).type === "VAR" && sources.size === 1 && sources.has(source)) ties.vain.push({ ...use, against: "other" });
+        if (bare(side) === node && [...nodesOf(against)].some((placed) => placed.node.type === "VAR") && sources.size === 1 && sources.has(source)) ties.vain.push({ ...use, against: "other" });
       }
     }
   }
@@ -458,6 +486,16 @@ export class Reader {
     return [];
   }
 }
+
+/** The places of a UNION's arms; of EXCEPT and INTERSECT, the first. */
+function armsOf(node: Node): number[] {
+  if (node.type === "RANGETBLREF") return [Number(word(node, "rtindex"))];
+  return (word(node, "op") === "1" ? ["larg", "rarg"] : ["larg"]).flatMap((side) => inside(node, side).flatMap(armsOf));
+}
+
+/** Whether a comparison says that there is no row: `count(*) = 0`. */
+const saysNone = (operator: string, args: Node[]) =>
+  [...nodesOf(args)].some(({ node }) => node.type === "AGGREF") && (/^<=?$/.test(operator) || (operator === "=" && args.some((arg) => arg.type === "CONST" && !(arg.fields.get("constvalue") ?? []).some((byte) => typeof byte === "string" && /^-?[1-9]/.test(byte) && byte !== word(arg, "constlen")))));
 
 /** The values that a query selects. */
 export const targetsOf = (query: Node): Node[] => inside(query, "targetList").filter((target) => word(target, "resjunk") !== "true").flatMap((target) => inside(target, "expr"));

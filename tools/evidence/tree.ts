@@ -107,7 +107,9 @@ export function textOf(node: Node): string | undefined {
   const bytes = (node.fields.get("constvalue") ?? []).filter((value): value is string => typeof value === "string");
   const values = bytes.slice(bytes.indexOf("[") + 1, bytes.lastIndexOf("]")).map((byte) => Number(byte) & 255);
   // A text begins with its length, in one or four bytes.
-  const whole = word(node, "constlen") === "-1" ? values.slice(4) : undefined;
+  const length = word(node, "constlen");
+  // A name has 64 bytes.
+  const whole = length === "-1" ? values.slice(4) : length === "64" ? values.slice(0, values.indexOf(0)) : undefined;
   return whole && values.length > 0 ? Buffer.from(whole).toString("utf8") : undefined;
 }
 
@@ -115,8 +117,35 @@ export function textOf(node: Node): string | undefined {
 export const neverHolds = (node: Node) =>
   node.type === "CONST" && (word(node, "constisnull") === "true" || (word(node, "consttype") === "16" && (node.fields.get("constvalue") ?? []).join(" ").includes("[ 0 ")));
 
-/** The conditions of a query's FROM and WHERE. */
+/** The conditions that a query's FROM and WHERE ask of each row. */
 export function conditionsOf(query: Node): Node[] {
-  const within = (node: Node): Node[] => [...inside(node, "quals"), ...["fromlist", "larg", "rarg"].flatMap((field) => inside(node, field).flatMap(within))];
-  return inside(query, "jointree").flatMap(within);
+  const optional: { tables: Set<string>; conditions: Node[] }[] = [];
+  const within = (node: Node): Node[] => {
+    const sides = ["fromlist", "larg", "rarg"].flatMap((field) => inside(node, field));
+    // LEFT, FULL, RIGHT: without a row on that side its columns are null.
+    const kind = node.type === "JOINEXPR" ? word(node, "jointype") : "0";
+    const missing = { "1": [1], "2": [0, 1], "3": [0] }[kind];
+    if (!missing) return [...inside(node, "quals"), ...sides.flatMap(within)];
+    for (const at of missing) {
+      const side = sides[at];
+      if (side) optional.push({ tables: new Set([...nodesOf(side)].map(({ node }) => word(node, "rtindex"))), conditions: [...inside(node, "quals"), ...within(side)] });
+    }
+    return sides.filter((_, at) => !missing.includes(at)).flatMap(within);
+  };
+  const all = (node: Node): Node[] => (operation(node) === "and" ? inside(node, "args").flatMap(all) : [node]);
+  return optional.reduce((asked, { tables, conditions }) => withJoin(asked, tables, conditions), inside(query, "jointree").flatMap(within).flatMap(all));
+}
+
+/** `and`, `or` or `not`; "" of a node of another kind. */
+const operation = (node: Node) => (node.type === "BOOLEXPR" ? word(node, "boolop") : "");
+
+/** The conditions with those of an outer join, where one of them needs a row of its tables. */
+function withJoin(asked: Node[], tables: Set<string>, join: Node[]): Node[] {
+  const needs = (node: Node): boolean => {
+    if (operation(node) !== "") return operation(node) === "and" ? inside(node, "args").some(needs) : operation(node) === "or" && inside(node, "args").every(needs);
+    return ["OPEXPR", "SCALARARRAYOPEXPR"].includes(node.type) && [...nodesOf(node)].some((placed) => placed.node.type === "VAR" && tables.has(word(placed.node, "varno")));
+  };
+  const both = (node: Node): Node => ({ type: "BOOLEXPR", fields: new Map<string, Value[]>([["boolop", ["and"]], ["args", [node, ...join]]]) });
+  if (asked.some(needs)) return [...asked, ...join];
+  return asked.map((node) => (operation(node) === "or" ? { type: node.type, fields: new Map(node.fields).set("args", inside(node, "args").map((arm) => (needs(arm) ? both(arm) : arm))) } : node));
 }

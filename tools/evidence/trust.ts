@@ -40,7 +40,7 @@ export function auditTrust(catalogue: Catalogue): Fault[] {
     const pinned = all.some((other) => other.relation === relation && other.linksRow && writes(other, "INSERT", catalogue) === undefined);
     const insert = writes(one, "INSERT", catalogue);
     const update = writes(one, "UPDATE", catalogue);
-    const filled = catalogue.tables.filled.some((filled) => filled.relation === relation);
+    const filled = catalogue.tables.filled.some((filled) => filled.relation === relation && filled.inserts);
     if (insert && one.linksRow) faults.push(membership(one, insert, catalogue));
     else if (update) faults.push(column(one, update, "UPDATE", catalogue));
     else if (insert && !filled && !pinned) faults.push(column(one, insert, "INSERT", catalogue));

@@ -2,8 +2,8 @@
 
 import type { Called } from "./bodies.ts";
 import { ofSupabase, type Tables } from "./tables.ts";
-import { CALLER, type Condition, type Reader, ROW, Ties, type Use } from "./ties.ts";
-import { inside, neverHolds, nodesOf, textOf, type Node } from "./tree.ts";
+import { CALLER, type Condition, type Reader, ROW, targetsOf, Ties, type Use } from "./ties.ts";
+import { bare, inside, neverHolds, nodesOf, textOf, type Node } from "./tree.ts";
 
 export interface Verdict {
   /** `tied` to the caller; `role`: callers of a kind; `public`: rows that say so; `open`: anybody, signed in or not. */
@@ -76,9 +76,19 @@ function meaningOf(condition: Condition, relation: string, reader: Reader, table
   if (constants.some((text) => ORDINARY_CLAIMS.has(text) || text === "user_metadata" || text === "authenticated")) return { kind: "nothing" };
   // Every user's id matches some pattern.
   if (calls.some(({ schema, name }) => schema === "auth" && name === "uid") && node.type === "OPEXPR" && reader.operator(node) !== "=") return { kind: "nothing" };
+  // Of the caller's id itself, not of its length or a part of it.
+  if (calls.some(({ schema, name }) => schema === "auth" && name === "uid") && !inside(node, "args").some((arg) => isUid(arg, reader))) return { kind: "nothing" };
   // A constant on the other side: a user by name, or a claim with a value.
   const sides = inside(node, "args").map((arg) => reader.sources(arg, scope, new Ties()));
   return { kind: sides.some((side) => !side.has(CALLER)) || node.type === "FUNCEXPR" ? "role" : "nothing" };
+}
+
+/** `auth.uid()`, cast or in a sub-select. */
+function isUid(node: Node, reader: Reader): boolean {
+  const value = bare(node);
+  if (value.type === "SUBLINK") return inside(value, "subselect").flatMap(targetsOf).some((target) => isUid(target, reader));
+  const called = value.type === "FUNCEXPR" ? reader.called(value) : undefined;
+  return called?.schema === "auth" && called.name === "uid";
 }
 
 /** A condition about rows of the caller's own: which say what the caller may do, or which anybody has. */
@@ -106,7 +116,7 @@ const isEquality = (node: Node, reader: Reader) =>
 export function isUnread(node: Node, reader: Reader): boolean {
   return [...nodesOf(node)].some(({ node }) => node.type === "FUNCEXPR" && unread(reader.called(node)));
 }
-export const unread = (called: Called | undefined) => called !== undefined && !called.foreign && !called.tree;
+export const unread = (called: Called | undefined) => called !== undefined && !called.foreign && (!called.tree || called.partly === true);
 
 function saysPublic({ node, scope }: Condition, relation: string, tables: Tables): boolean {
   if (scope.kind !== "row" || (node.type === "BOOLEXPR" && JSON.stringify(node.fields.get("boolop")) === '["not"]')) return false;
