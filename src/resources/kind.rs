@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use validator::{ValidateLength, ValidateRange, ValidationError};
 
 use crate::error::{At, FieldError};
+use crate::platform::nearest_double;
 use crate::types::{datetime, parse_uuid};
 
 /// Whole numbers beyond this (2^53 - 1) change in clients that read numbers as doubles.
@@ -327,10 +328,10 @@ fn number(raw: &str, min: f64, max: f64) -> Result<f64, Errors> {
     Err(error("range", format!("must be a number from {min} to {max}")).into())
 }
 
-/// The nearest double. (`serde_json` may be off by one in the last place.)
+/// The double of a JSON number.
 pub(super) fn finite(raw: &str) -> Result<f64, ValidationError> {
-    let value = raw.parse().ok().filter(|value: &f64| value.is_finite());
-    value.ok_or_else(|| error("value", "is too large for a number"))
+    let value = nearest_double(raw);
+    if value.is_finite() { Ok(value) } else { Err(error("value", "is too large for a number")) }
 }
 
 fn texts(raw: &str, items: u64, length: u64) -> Result<Vec<String>, Errors> {

@@ -11,7 +11,7 @@ mod task;
 use std::cell::OnceCell;
 use std::ops::Range;
 
-use worker::js_sys::{Date, Promise, Reflect};
+use worker::js_sys::{Date, Promise, Reflect, parse_float};
 use worker::wasm_bindgen::JsValue;
 use worker::wasm_bindgen::closure::Closure;
 use worker::wasm_bindgen::prelude::wasm_bindgen;
@@ -20,8 +20,8 @@ use worker::web_sys::console;
 use crate::jobs::Jobs;
 use crate::pipeline::{Handled, Pipeline};
 use crate::platform::{
-    Accept, Bindings, BodyError, Content, Header, Incoming, Level, Limiter, Millis, Platform, SendError, Unanswered,
-    UpstreamRequest, UpstreamResponse,
+    Accept, Bindings, BodyError, Content, Header, Incoming, Level, Limiter, Millis, PARSE_NUMBER, Platform, SendError,
+    Unanswered, UpstreamRequest, UpstreamResponse,
 };
 use crate::resources;
 use crate::response::Body;
@@ -127,6 +127,7 @@ pub fn scheduled(event: JsValue, env: &JsValue, context: JsValue) -> Promise {
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "exported to JavaScript, which the lint can't see")]
 pub fn inspect(declaration: &str) -> String {
+    let _ = PARSE_NUMBER.set(parse_float);
     resources::inspect(declaration)
 }
 
@@ -135,6 +136,7 @@ fn attached() {
     let wake = |id: u32, outcome: i32, bytes: Vec<u8>| task::wake(id, (outcome, bytes));
     ATTACHED.with(|cell| {
         cell.get_or_init(|| {
+            let _ = PARSE_NUMBER.set(parse_float);
             attach(
                 &Header::ALL.map(Header::name).join("\n"),
                 &Closure::<dyn Fn(u32, i32, Vec<u8>) -> bool>::new(wake).into_js_value(),

@@ -3,9 +3,9 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 
-import { build as esbuild, type Plugin } from "esbuild";
+import { build as esbuild, type BuildOptions, type Plugin } from "esbuild";
 
 import { buildDeclaration, forgetInspector, inspector } from "../declaration.ts";
 import { Failure, root, run } from "./shell.ts";
@@ -46,8 +46,9 @@ export async function buildModule(): Promise<void> {
     // With these a module that trapped can be replaced by a new instance.
     const recovery = ["--experimental-reset-state-function", "--force-enable-abort-handler"];
     await run(wasmBindgen, [module, "--target", "module", "--no-typescript", "--out-dir", folder, "--out-name", "index", ...recovery]);
-    const [script, checker] = [await bundle(folder), await bundleInspector(folder)];
-    const files = [script, await optimise(folder, [script, checker]), checker];
+    const worker = await trim(folder, "worker", { entryPoints: [join(root, "src", "worker", "worker.js")] });
+    const checker = await trim(folder, "inspector", { stdin: { contents: 'export { inspect } from "airlock:bindings";', resolveDir: root } });
+    const files = [worker.script, await optimise(worker.module), await embed(checker)];
     const state = `${wanted} ${await digest(files)}`;
     await mkdir(join(root, "build"), { recursive: true });
     for (const [n, file] of files.entries()) await rename(file, made[n] ?? "");
@@ -64,27 +65,44 @@ async function digest(files: string[]): Promise<string> {
   return hash.digest("hex");
 }
 
-/** The Worker's JavaScript in one file: ours and what wasm-bindgen generates. */
-async function bundle(bindings: string): Promise<string> {
-  const outfile = join(bindings, "bundled", "index.js");
-  const generated = join(bindings, "index.js");
-  const text = (await readFile(generated, "utf8"))
-    // workerd imports a compiled module where the proposed standard has `import source`.
-    .replace("import source ", "import ")
-    // The bindings have classes of `worker` that nothing uses here. These statements would keep them in the bundle.
-    .replace(/^if \(Symbol\.dispose\) .*$/gm, "")
-    .replaceAll(": new FinalizationRegistry(", ": /* @__PURE__ */ new FinalizationRegistry(");
-  await writeFile(generated, text);
+/** A script, and the module that it needs. */
+interface Program {
+  script: string;
+  module: string;
+}
+
+/**
+ * A script in one file, with what it uses of the bindings, and the module without what that script does not use. Some
+ * imports of the module have no user then, and the script is made again without them.
+ */
+async function trim(bindings: string, name: string, entry: Pick<BuildOptions, "entryPoints" | "stdin">): Promise<Program> {
+  const [script, module] = [join(bindings, name, "index.js"), join(bindings, name, "index_bg.wasm")];
+  await bundle(bindings, entry, script);
+  await removeUnused(bindings, script, module);
+  const used = WebAssembly.Module.imports(new WebAssembly.Module(await readFile(module))).map((one) => one.name);
+  await bundle(bindings, entry, script, used);
+  await removeUnused(bindings, script, module);
+  return { script, module };
+}
+
+/** Bundles `entry`. With `used`, functions that the module could import but does not are left out. */
+async function bundle(bindings: string, entry: Pick<BuildOptions, "entryPoints" | "stdin">, outfile: string, used?: string[]): Promise<void> {
   const snippets = await readdir(join(bindings, "snippets"));
   const ours = snippets.find((name) => name.startsWith("airlock-")) ?? "";
+  const generated: Plugin = {
+    name: "bindings",
+    setup({ onLoad }) {
+      onLoad({ filter: /\/index\.js$/ }, async ({ path }) => ({ contents: reduced(await readFile(path, "utf8"), used) }));
+    },
+  };
   await esbuild({
-    entryPoints: [join(root, "src", "worker", "worker.js")],
+    ...entry,
     outfile,
     alias: {
-      "airlock:bindings": generated,
+      "airlock:bindings": join(bindings, "index.js"),
       "airlock:exchange": join(bindings, "snippets", ours, "src", "worker", "exchange.js"),
     },
-    plugins: [declarationBeside],
+    plugins: [declarationBeside, generated],
     external: ["./index_bg.wasm", "cloudflare:*"],
     bundle: true,
     minify: true,
@@ -92,7 +110,19 @@ async function bundle(bindings: string): Promise<string> {
     target: "es2024",
     logLevel: "warning",
   });
-  return outfile;
+}
+
+/** The bindings, in a form that esbuild can remove parts of. */
+function reduced(text: string, used: string[] | undefined): string {
+  return (
+    text
+      // workerd imports a compiled module where the proposed standard has `import source`.
+      .replace("import source ", "import ")
+      // The bindings have classes of `worker` that nothing uses here. These statements would keep them in the bundle.
+      .replace(/^if \(Symbol\.dispose\) .*$/gm, "")
+      .replaceAll(": new FinalizationRegistry(", ": /* @__PURE__ */ new FinalizationRegistry(")
+      .replace(/^ {8}(__wb\w+): function\((?:.*\},|[^]*?^ {8}\},)$/gm, (all, name: string) => (used && !used.includes(name) ? "" : all))
+  );
 }
 
 /** The declaration stays a file of its own, so a change of airlock.toml needs no other build. */
@@ -103,58 +133,41 @@ const declarationBeside: Plugin = {
   },
 };
 
-/** The bindings for Node.js, where the tools call `inspect`. */
-async function bundleInspector(bindings: string): Promise<string> {
-  const outfile = join(bindings, "bundled", basename(inspector));
-  const module = JSON.stringify(join("..", "build", "index_bg.wasm"));
-  const wasm: Plugin = {
-    name: "wasm",
-    setup({ onResolve, onLoad }) {
-      onResolve({ filter: /\.wasm$/ }, () => ({ path: "wasm", namespace: "wasm" }));
-      onLoad({ filter: /./, namespace: "wasm" }, () => ({
-        contents: `import { readFileSync } from "node:fs";
-          export default new WebAssembly.Module(readFileSync(new URL(${module}, import.meta.url)));`,
-      }));
-    },
-  };
-  await esbuild({
-    stdin: { contents: 'export { inspect } from "./index.js";', resolveDir: bindings },
-    outfile,
-    plugins: [wasm],
-    bundle: true,
-    minify: true,
-    format: "esm",
-    platform: "node",
-    logLevel: "warning",
-  });
+/** The script of the checker, which holds its module: Node.js, where the tools call `inspect`, cannot import one. */
+async function embed({ script, module }: Program): Promise<string> {
+  const outfile = join(dirname(script), basename(inspector));
+  const base64 = (await readFile(module)).toString("base64");
+  const text = await readFile(script, "utf8");
+  await writeFile(outfile, text.replace(/import (\w+) from"\.\/index_bg\.wasm";/, `var $1=new WebAssembly.Module(Buffer.from("${base64}","base64"));`));
   return outfile;
 }
 
 /** The features that rustc and wasm-bindgen use; wasm-opt must not add others, which workerd may not support yet. */
-const FEATURES = ["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling", "simd"];
+const FEATURES = ["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling", "simd"].map(
+  (name) => `--enable-${name}`,
+);
+
+/** Removes from the module all that this script does not use. Names of functions stay. */
+async function removeUnused(bindings: string, script: string, to: string): Promise<void> {
+  const from = join(bindings, "index_bg.wasm");
+  const text = await readFile(script, "utf8");
+  const names = WebAssembly.Module.exports(new WebAssembly.Module(await readFile(from))).map(({ name }) => name);
+  const used = names.filter((name) => new RegExp(`\\.${name}\\b`).test(text));
+  const graph = `${to}.json`;
+  await writeFile(graph, JSON.stringify([{ name: "used", reaches: used, root: true }, ...used.map((name) => ({ name, export: name }))]));
+  await run("wasm-metadce", [...FEATURES, "--debuginfo", `--graph-file=${graph}`, from, "-o", to], { stdio: ["ignore", "ignore", 2] });
+}
 
 /**
  * Makes the module a third smaller. A tenth of that is the names of functions, which are used to put similar functions
  * side by side before they are dropped. Functions are not merged into their only caller: V8 compiles a function when it is
  * first called, and a large one late.
  */
-async function optimise(folder: string, scripts: string[]): Promise<string> {
-  const features = FEATURES.map((name) => `--enable-${name}`);
-  const [from, used, to] = ["index_bg.wasm", "used.wasm", "optimised.wasm"].map((name) => join(folder, name)) as [string, string, string];
-  const graph = join(folder, "exports.json");
-  await writeFile(graph, JSON.stringify(await usedExports(from, scripts)));
-  await run("wasm-metadce", [...features, "--debuginfo", `--graph-file=${graph}`, from, "-o", used], { stdio: ["ignore", "ignore", 2] });
+async function optimise(module: string): Promise<string> {
+  const to = join(dirname(module), "optimised.wasm");
   const smaller = ["-O", "--one-caller-inline-max-function-size=0", "--reorder-functions-by-name", "--strip-debug", "--strip-producers"];
-  await run("wasm-opt", [...smaller, ...features, used, "-o", to]);
+  await run("wasm-opt", [...smaller, ...FEATURES, module, "-o", to]);
   return to;
-}
-
-/** The exports that these scripts use, in the form that wasm-metadce reads. */
-async function usedExports(module: string, scripts: string[]) {
-  const texts = await Promise.all(scripts.map((file) => readFile(file, "utf8")));
-  const names = WebAssembly.Module.exports(new WebAssembly.Module(await readFile(module))).map(({ name }) => name);
-  const used = names.filter((name) => texts.some((text) => new RegExp(`\\.${name}\\b`).test(text)));
-  return [{ name: "used", reaches: used, root: true }, ...used.map((name) => ({ name, export: name }))];
 }
 
 /** The path of the crate's wasm module, from cargo's JSON messages. */
