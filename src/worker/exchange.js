@@ -10,6 +10,7 @@ const LATE = -1;
 const FAILED = -2;
 const TOO_LARGE = -3;
 const BUSY = -4;
+const NO_HOST = -5;
 
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
 /** @typedef {[outcome: number, bytes?: Bytes]} Outcome */
@@ -27,6 +28,48 @@ let replaceInstance;
 export function install(text, replace) {
   declared = text;
   replaceInstance = replace;
+}
+
+/** Whether the module runs. Still true at the next entry if the platform ended the run, for its CPU time for example. */
+let inside = false;
+
+/**
+ * Calls the module. After a trap, and after a run that the platform ended, the instance's memory cannot be trusted. It is
+ * replaced at once: the bindings would replace it at their next call, after they have copied the arguments of that call
+ * into the old instance. They refuse the tasks that wait in the old one, so `broken` answers their requests.
+ * @template A, B, C, T
+ * @param {(a: A, b: B, c: C) => T} call
+ * @param {A} a
+ * @param {B} b
+ * @param {C} c
+ */
+export function enter(call, a, b, c) {
+  if (inside) replaceInstance();
+  inside = true;
+  try {
+    return call(a, b, c);
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) replaceInstance();
+    reportError(error);
+    throw error;
+  } finally {
+    // A run that the platform ends does not come here.
+    inside = false;
+  }
+}
+
+/**
+ * The answer to an event whose task is lost, and its log line. Nothing of the module is needed for it.
+ * @param {{ method?: string }} event
+ * @param {any} error
+ */
+export function broken({ method }, error) {
+  const [id, status, code] = [crypto.randomUUID(), 500, "internal"];
+  console.error(JSON.stringify({ event: method ? "request" : "job", request_id: id, method, status, code, reason: `the module failed: ${error}`, stack: error.stack }));
+  const detail = "Something is wrong on our side. It has been logged.";
+  const problem = { type: `urn:airlock:problem:${code}`, title: "Internal error", status, code, detail, request_id: id, retryable: true };
+  const headers = { "content-type": "application/problem+json", "x-request-id": id, "x-content-type-options": "nosniff", "cache-control": "no-store" };
+  return new Response(JSON.stringify(problem), { status, headers });
 }
 
 /** Each instance of the WASM module asks for it once. */
@@ -102,9 +145,8 @@ export class Exchange {
      */
     this.unread = undefined;
     /** @type {Promise<Response>} */
-    this.response = new Promise((resolve, reject) => {
+    this.response = new Promise((resolve) => {
       this.resolve = resolve;
-      this.reject = reject;
     });
   }
 
@@ -262,7 +304,7 @@ export class Exchange {
       // A copy, because the memory of WASM is reused at once.
       this.resolve?.(new Response(body.length > 0 ? body.slice() : null, init));
     } else if (this.unread === undefined) {
-      this.reject?.(new Error("No upstream response is open."));
+      this.resolve?.(broken(this.request, "no upstream response is open"));
     } else {
       this.resolve?.(new Response(this.unread, init));
       this.unread = undefined;
@@ -279,7 +321,9 @@ export class Exchange {
    */
   await(begin, outcomeOf, millis) {
     const step = ++this.step;
-    const failed = (/** @type {unknown} */ error) => this.wake(step, typeof error === "number" ? error : FAILED);
+    const failed = (/** @type {unknown} */ error) =>
+      // workerd calls a host without an address an internal error; Cloudflare answers 530.
+      this.wake(step, typeof error === "number" ? error : /internal error/.test(String(error)) ? NO_HOST : FAILED);
     try {
       begin().then((value) => {
         if (step !== this.step) return;
@@ -308,13 +352,9 @@ export class Exchange {
     this.step++;
     this.due = Infinity;
     try {
-      if (!this.resume(this.task, outcome, bytes)) throw new Error("The task of this request was dropped.");
+      if (!enter(this.resume, this.task, outcome, bytes)) throw new Error("the task was dropped");
     } catch (error) {
-      // After a trap the instance's memory cannot be trusted. It is replaced at once; the bindings refuse the tasks
-      // that wait in the old one, so their requests fail.
-      if (error instanceof WebAssembly.RuntimeError) replaceInstance();
-      reportError(error);
-      this.reject?.(error);
+      this.resolve?.(broken(this.request, error));
       this.finish();
     }
   }

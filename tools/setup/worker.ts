@@ -14,8 +14,11 @@ import { toolchain, wasmTarget } from "./toolchain.ts";
 /** The Worker's modules. With the assets beside them they are all that is deployed. */
 export const outputs = ["build/index.js", "build/index_bg.wasm", "build/declaration.js"];
 
-/** What `buildModule` makes: the script, the module and the checker. */
-const made = [join(root, "build", "index.js"), join(root, "build", "index_bg.wasm"), inspector];
+/** The number and the name of each function of the module, for the stack of a trap. It is not uploaded. */
+export const functionNames = join(root, ".airlock", "functions.txt");
+
+/** What `buildModule` makes: the script, the module, its functions' names and the checker. */
+const made = [join(root, "build", "index.js"), join(root, "build", "index_bg.wasm"), functionNames, inspector];
 
 /** Builds the Worker and checks airlock.toml; installs missing tools. Takes a second or two when nothing has changed. */
 export async function build(): Promise<void> {
@@ -48,7 +51,7 @@ export async function buildModule(): Promise<void> {
     await run(wasmBindgen, [module, "--target", "module", "--no-typescript", "--out-dir", folder, "--out-name", "index", ...recovery]);
     const worker = await trim(folder, "worker", { entryPoints: [join(root, "src", "worker", "worker.js")] });
     const checker = await trim(folder, "inspector", { stdin: { contents: 'export { inspect } from "airlock:bindings";', resolveDir: root } });
-    const files = [worker.script, await optimise(worker.module), await embed(checker)];
+    const files = [worker.script, ...(await optimise(worker.module)), await embed(checker)];
     const state = `${wanted} ${await digest(files)}`;
     await mkdir(join(root, "build"), { recursive: true });
     for (const [n, file] of files.entries()) await rename(file, made[n] ?? "");
@@ -163,11 +166,11 @@ async function removeUnused(bindings: string, script: string, to: string): Promi
  * side by side before they are dropped. Functions are not merged into their only caller: V8 compiles a function when it is
  * first called, and a large one late.
  */
-async function optimise(module: string): Promise<string> {
-  const to = join(dirname(module), "optimised.wasm");
-  const smaller = ["-O", "--one-caller-inline-max-function-size=0", "--reorder-functions-by-name", "--strip-debug", "--strip-producers"];
+async function optimise(module: string): Promise<[module: string, names: string]> {
+  const [names, to] = [join(dirname(module), "functions.txt"), join(dirname(module), "optimised.wasm")];
+  const smaller = ["-O", "--one-caller-inline-max-function-size=0", "--reorder-functions-by-name", `--symbolmap=${names}`, "--strip-debug", "--strip-producers"];
   await run("wasm-opt", [...smaller, ...FEATURES, module, "-o", to]);
-  return to;
+  return [to, names];
 }
 
 /** The path of the crate's wasm module, from cargo's JSON messages. */
