@@ -24,6 +24,8 @@ use crate::postgrest::edge_proof::Signer;
 use crate::readiness::Readiness;
 use crate::resources::Declaration;
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The configuration of an isolate.
 pub(crate) struct Config {
     pub(crate) apps: Apps,
@@ -35,6 +37,10 @@ pub(crate) struct Config {
     pub(crate) cors: Vec<String>,
     /// How long a rate limiter may take.
     pub(crate) store_timeout: Millis,
+    /// This program's version, and the commit that was deployed, if it is known.
+    pub(crate) version: String,
+    /// Of so many reads that went well, one has a log line.
+    pub(crate) log_reads: u16,
 }
 
 /// Why there is no [`Config`]. For the log; clients see `misconfigured`.
@@ -106,6 +112,9 @@ impl Config {
             readiness: Readiness::default(),
             cors,
             store_timeout: millis("STORE_TIMEOUT_MS", 2_000)?,
+            version: optional("AIRLOCK_COMMIT")
+                .map_or_else(|| VERSION.to_owned(), |commit| format!("{VERSION}+{commit}")),
+            log_reads: whole(bindings, "LOG_READS_ONE_IN", "reads", 1..=u16::MAX, 1)?,
         };
         Ok((config, warnings))
     }
@@ -307,7 +316,7 @@ mod tests {
         assert_eq!(config.verifier.issuer.as_deref(), Some("https://abc.supabase.co/auth/v1"));
         assert!(config.verifier.secret.is_none());
         assert!(config.cors.is_empty());
-        assert_eq!(config.store_timeout, 2_000);
+        assert_eq!((config.store_timeout, config.log_reads), (2_000, 1));
         assert!(warnings.is_empty());
     }
 
@@ -421,8 +430,8 @@ mod tests {
     }
 
     #[test]
-    fn timeouts_and_origins_are_read_strictly() {
-        for name in ["UPSTREAM_TIMEOUT_MS", "JWKS_TIMEOUT_MS", "STORE_TIMEOUT_MS"] {
+    fn numbers_and_origins_are_read_strictly() {
+        for name in ["UPSTREAM_TIMEOUT_MS", "JWKS_TIMEOUT_MS", "STORE_TIMEOUT_MS", "LOG_READS_ONE_IN"] {
             for bad in ["0", "-1", "1.5", "10s", "65536", " 1", "+500", "0500"] {
                 refused(name, Some(bad));
             }

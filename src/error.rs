@@ -218,9 +218,18 @@ pub(crate) struct Problem {
     code: Code,
     detail: &'static str,
     reason: Option<&'static str>,
+    answered: Option<Box<Answered>>,
     alarming: bool,
     against_address: bool,
     extra: Extra,
+}
+
+/// The answer of Supabase that a problem is about, for the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Answered {
+    pub(crate) status: Option<u16>,
+    /// SQLSTATE or PostgREST's code.
+    pub(crate) code: Option<String>,
 }
 
 impl From<Code> for Problem {
@@ -232,13 +241,28 @@ impl From<Code> for Problem {
 impl Problem {
     /// A problem with a `detail` of its own, for the app's developer.
     pub(crate) const fn new(code: Code, detail: &'static str) -> Self {
-        Self { code, detail, reason: None, alarming: false, against_address: false, extra: Extra::Nothing }
+        Self {
+            code,
+            detail,
+            reason: None,
+            answered: None,
+            alarming: false,
+            against_address: false,
+            extra: Extra::Nothing,
+        }
     }
 
     /// Adds a reason for the log; the client does not get it.
     #[must_use]
     pub(crate) const fn because(mut self, reason: &'static str) -> Self {
         self.reason = Some(reason);
+        self
+    }
+
+    /// Adds Supabase's answer for the log.
+    #[must_use]
+    pub(crate) fn about(mut self, answered: Answered) -> Self {
+        self.answered = Some(Box::new(answered));
         self
     }
 
@@ -321,6 +345,11 @@ impl Problem {
     /// The reason for the log.
     pub(crate) fn reason(&self) -> Option<&'static str> {
         self.reason
+    }
+
+    /// Takes out Supabase's answer, for the log.
+    pub(crate) fn answered(&mut self) -> Answered {
+        self.answered.take().map(|answered| *answered).unwrap_or_default()
     }
 
     /// The response, without the headers that every response has.

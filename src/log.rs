@@ -1,10 +1,12 @@
 //! The log line of a request: JSON, one line. Never a token, a signature, a secret, a title or a body.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::app_guard::Finding;
-use crate::error::Problem;
+use crate::error::{Answered, Problem};
 use crate::platform::{Level, Millis, Platform};
 use crate::response::Response;
 use crate::types::random_uuid;
@@ -18,15 +20,28 @@ pub(crate) struct Trace {
     pub(crate) route: Option<String>,
     status: u16,
     code: Option<&'static str>,
-    reason: Option<&'static str>,
+    pub(crate) reason: Option<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_code: Option<String>,
     guard: Option<&'static str>,
     guard_key: Option<String>,
     pub(crate) app_id: Option<String>,
+    /// What a request without a good signature calls itself. Anybody can write it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) claimed_app_id: Option<String>,
+    /// Name and version of the client's library, as it states them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) client: Option<String>,
     pub(crate) user_id: Option<Uuid>,
     duration_ms: Millis,
     upstream_ms: Option<Millis>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) streamed: bool,
+    /// Of how many such requests this one alone has a line; absent if each has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    one_in: Option<u16>,
 
     /// Whether the request counts against its address whatever its outcome is.
     #[serde(skip)]
@@ -53,13 +68,18 @@ impl Trace {
             status: 0,
             code: None,
             reason: None,
+            upstream_status: None,
+            upstream_code: None,
             guard: None,
             guard_key: None,
             app_id: None,
+            claimed_app_id: None,
+            client: None,
             user_id: None,
             duration_ms: 0,
             upstream_ms: None,
             streamed: false,
+            one_in: None,
             counts: false,
             began: now,
             upstream_since: None,
@@ -82,15 +102,22 @@ impl Trace {
     }
 
     /// The response of a problem, which the line then names.
-    pub(crate) fn refuse(&mut self, problem: Problem) -> Response {
+    pub(crate) fn refuse(&mut self, mut problem: Problem) -> Response {
         self.level = problem.level();
         self.code = Some(problem.code().definition().code);
-        self.reason = problem.reason();
+        self.reason = problem.reason().map(Cow::Borrowed);
+        Answered { status: self.upstream_status, code: self.upstream_code } = problem.answered();
         problem.into_response(&self.request_id)
     }
 
-    /// Writes the line.
-    pub(crate) fn end(&mut self, status: u16, platform: &impl Platform) {
+    /// Writes the line. Of reads that went well, one in `reads` has one.
+    pub(crate) fn end(&mut self, status: u16, reads: u16, platform: &impl Platform) {
+        if reads > 1 && status < 400 && matches!(&*self.method, "GET" | "HEAD") {
+            self.one_in = Some(reads);
+            // The id is random.
+            let number = self.request_id.get(..8).and_then(|hex| u32::from_str_radix(hex, 16).ok());
+            self.quiet |= number.is_some_and(|number| number.checked_rem(reads.into()) != Some(0));
+        }
         if self.quiet {
             return;
         }

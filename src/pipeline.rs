@@ -75,6 +75,9 @@ impl Pipeline {
         };
         let counts = trace.counts || outcome.as_ref().is_err_and(Problem::is_against_address);
         let response = outcome.unwrap_or_else(|problem| trace.refuse(problem));
+        if let Err(error) = &self.config {
+            trace.reason = Some(error.to_string().into());
+        }
         let mut response = response.with("x-request-id", trace.request_id()).with("x-content-type-options", "nosniff");
         if response.headers.get("cache-control").is_none() {
             response = response.with("cache-control", "no-store");
@@ -86,7 +89,7 @@ impl Pipeline {
             response.body = Body::Bytes(Vec::new());
         }
         trace.streamed = response.body == Body::Upstream;
-        trace.end(response.status, platform);
+        trace.end(response.status, self.config.as_ref().map_or(1, |config| config.log_reads), platform);
         Handled { response, counts: counts.then(|| limit::address_key(request.header(Header::ConnectingIp))) }
     }
 
@@ -127,7 +130,8 @@ async fn decide<R: Incoming, P: Platform>(
                 config.readiness.check(&config.verifier, &config.database, &config.declaration, platform).await?;
             }
             trace.quiet = true;
-            return Ok(response::document(200, "application/json", br#"{"status":"ok"}"#.to_vec()));
+            let well = response::document(200, "application/json", br#"{"status":"ok"}"#.to_vec());
+            return Ok(well.with("x-airlock-version", &config.version));
         }
         Handler::Public(handler) => return handler(platform).await,
         Handler::Guarded(handler) => handler,
@@ -138,6 +142,8 @@ async fn decide<R: Incoming, P: Platform>(
 
     // 3. The form of the app headers: 401.
     let head = Head::read(request);
+    trace.client = request.header(Header::Client).filter(|name| is_client(name)).map(str::to_owned);
+    trace.claimed_app_id = head.claimed_app_id().map(str::to_owned);
     app_guard::require_headers(&config.apps, &head).inspect_err(|_| trace.guarded(&Finding::Incomplete))?;
 
     // 4. An address that is known to be over its limit: 429.
@@ -157,7 +163,9 @@ async fn decide<R: Incoming, P: Platform>(
     let (finding, guarded) = app_guard::check(&config.apps, head, body, now);
     trace.guarded(&finding);
     let request = guarded?;
-    trace.app_id = request.app_id().map(str::to_owned);
+    if request.app_id().is_some() {
+        trace.app_id = trace.claimed_app_id.take();
+    }
     trace.counts = !request.is_enforced();
 
     match handler {
@@ -188,6 +196,12 @@ async fn decide<R: Incoming, P: Platform>(
             handler(UserCall { input, session: &session, app_id: request.app_id(), database, path }).await
         }
     }
+}
+
+/// 1 to 64 of `A-Z a-z 0-9 . _ / + -` and spaces, such as `react-native-airlock/0.1.0`.
+fn is_client(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'/' | b'+' | b'-' | b' '))
 }
 
 fn refuse_declared_size(request: &impl Incoming) -> Result<(), Problem> {

@@ -93,6 +93,7 @@ headers! {
     Timestamp = "x-app-timestamp",
     Nonce = "x-app-nonce",
     Signature = "x-app-signature",
+    Client = "x-app-client",
     Authorization = "authorization",
     IdempotencyKey = "idempotency-key",
     IfMatch = "if-match",
@@ -287,6 +288,8 @@ impl fmt::Debug for UpstreamResponse {
 pub enum SendError {
     /// The deadline passed, before or during the body.
     Timeout,
+    /// The host is not in DNS, as far as the platform tells.
+    NoHost,
     /// No connection, or it broke.
     Unreachable,
     /// More bytes than allowed.

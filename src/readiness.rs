@@ -2,10 +2,10 @@
 //!
 //! The question needs no proof, so an isolate asks Supabase once in [`FRESH`] at most.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use crate::auth::Verifier;
-use crate::error::Problem;
+use crate::error::{Answered, Problem};
 use crate::platform::{Millis, Platform};
 use crate::postgrest::Database;
 use crate::resources::Declaration;
@@ -16,8 +16,8 @@ const FRESH: Millis = 15_000;
 /// The last answer of an isolate.
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
-    /// Absent before the first answer; otherwise the reason for the log, if Supabase is not ready.
-    last: Cell<Option<Result<(), &'static str>>>,
+    /// Absent before the first answer.
+    last: RefCell<Option<Result<(), (&'static str, Answered)>>>,
     until: Cell<Millis>,
 }
 
@@ -30,19 +30,21 @@ impl Readiness {
         declaration: &Declaration,
         platform: &impl Platform,
     ) -> Result<(), Problem> {
-        let ready = match self.last.get() {
+        let last = self.last.borrow().clone();
+        let ready = match last {
             Some(last) if platform.now() < self.until.get() => last,
             _ => {
                 // Other requests get the last answer meanwhile.
                 platform.outlive();
                 self.until.set(platform.now().saturating_add(FRESH));
-                let ready = ask(verifier, database, declaration, platform).await;
-                let ready = ready.map_err(|problem| problem.reason().unwrap_or("the database refuses the question"));
-                self.last.set(Some(ready));
+                let ready = ask(verifier, database, declaration, platform).await.map_err(|mut problem| {
+                    (problem.reason().unwrap_or("the database refuses the question"), problem.answered())
+                });
+                self.last.replace(Some(ready.clone()));
                 ready
             }
         };
-        ready.map_err(|reason| Problem::dependency(reason, 15))
+        ready.map_err(|(reason, answered)| Problem::dependency(reason, 15).about(answered))
     }
 }
 

@@ -32,12 +32,14 @@ fn legacy(role: &str) -> String {
 
 /// The log lines of one scheduled event. All replies of the database must be asked for.
 fn run(world: &World) -> Vec<(Level, Value)> {
-    pollster::block_on(Jobs::load(world).run(world));
+    let good = pollster::block_on(Jobs::load(world).run(world));
     assert!(world.replies.borrow().is_empty(), "a reply was not asked for");
     let lines = world.logs.take();
     for (_, line) in &lines {
         assert!(!line.contains(KEY), "{line}");
     }
+    // The event fails with a job.
+    assert_eq!(good, lines.iter().all(|(level, _)| *level != Level::Error));
     lines.into_iter().map(|(level, line)| (level, serde_json::from_str(&line).unwrap())).collect()
 }
 
@@ -159,6 +161,9 @@ fn failed_job_is_logged_and_does_not_stop_the_others() {
     ];
     let expected = expected.map(|(code, reason)| (code.to_owned(), reason.to_owned()));
     assert_eq!(reasons.collect::<Vec<_>>(), expected);
+    let upstream = lines.iter().map(|(_, line)| (line["upstream_status"].as_u64(), line["upstream_code"].as_str()));
+    let expected = [(None, None), (Some(404), Some("PGRST202")), (Some(403), Some("42501")), (None, None)];
+    assert_eq!(upstream.collect::<Vec<_>>(), expected);
 }
 
 #[test]

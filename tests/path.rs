@@ -335,7 +335,7 @@ fn report_and_off_admit_unsigned_requests() {
 }
 
 #[test]
-fn incomplete_configuration_is_503_and_logged_once_by_name() {
+fn incomplete_configuration_is_503_and_each_line_names_it() {
     for (name, value) in [
         ("SUPABASE_URL", "http://project.supabase.co"),
         ("SUPABASE_PUBLISHABLE_KEY", "sb_secret_hidden"),
@@ -351,8 +351,15 @@ fn incomplete_configuration_is_503_and_logged_once_by_name() {
             assert!(!answer.body.to_string().contains(name));
         }
         let logs = world.logs.borrow();
-        let naming = logs.iter().filter(|(_, line)| line.contains(name)).count();
-        assert_eq!(naming, 1, "{name}");
+        let lines = logs.iter().map(|(_, line)| serde_json::from_str::<Value>(line).unwrap());
+        let events: Vec<String> = lines
+            .map(|line| {
+                let reason = ["message", "reason"].iter().find_map(|member| line[*member].as_str()).unwrap();
+                assert!(reason.starts_with(&format!("{name} ")), "{reason}");
+                line["event"].to_string()
+            })
+            .collect();
+        assert_eq!(events, ["\"misconfigured\"", "\"request\"", "\"request\"", "\"request\""], "{name}");
         assert!(logs.iter().all(|(_, line)| !line.contains("sb_secret_hidden")));
     }
     let mut world = World::new();
@@ -413,6 +420,60 @@ fn each_request_has_one_log_line_without_secrets_or_content() {
     ] {
         assert!(!all.contains(hidden), "{hidden}");
     }
+}
+
+#[test]
+fn one_in_so_many_good_reads_has_a_log_line() {
+    let world = World::new().with("LOG_READS_ONE_IN", "4");
+    let pipeline = world.pipeline();
+    world.logs.take();
+    for _ in 0..400 {
+        assert_eq!(get("/v1/me").alice().signed().send(&pipeline, &world).status, 200);
+    }
+    let lines = world.logs.take();
+    assert!((60..=140).contains(&lines.len()), "{}", lines.len());
+    assert!(lines.iter().all(|(_, line)| line.contains("\"one_in\":4")));
+    // Each refusal and each write has a line.
+    for _ in 0..20 {
+        get("/v1/me").signed().send(&pipeline, &world);
+        let (status, created) = with_row("created", &row(1));
+        world.will_reply(status, created);
+        post().json(r#"{"title":"a"}"#).alice().signed().send(&pipeline, &world);
+    }
+    let lines = world.logs.take();
+    assert_eq!(lines.len(), 40);
+    assert!(lines.iter().all(|(_, line)| !line.contains("one_in")));
+}
+
+#[test]
+fn log_line_names_the_client_in_a_bounded_form() {
+    let world = World::new();
+    let pipeline = world.pipeline();
+    let long = "a".repeat(65);
+    for (stated, logged) in [
+        ("react-native-airlock/0.1.0", json!("react-native-airlock/0.1.0")),
+        ("", Value::Null),
+        ("a\"b", Value::Null),
+        ("é", Value::Null),
+        (&long, Value::Null),
+    ] {
+        get("/v1/me").header("x-app-client", stated).alice().signed().send(&pipeline, &world);
+        assert_eq!(world.last_log()["client"], logged, "{stated}");
+    }
+}
+
+#[test]
+fn refused_signature_is_logged_with_the_claimed_app_id() {
+    let world = World::new();
+    let pipeline = world.pipeline();
+    for (stated, claimed) in [("rn-ios", json!("rn-ios")), ("another", json!("another")), ("not an id", Value::Null)] {
+        get("/v1/me").header("x-app-id", stated).alice().send(&pipeline, &world);
+        assert_eq!(world.last_log()["claimed_app_id"], claimed, "{stated}");
+        assert_eq!(world.last_log()["app_id"], Value::Null, "{stated}");
+    }
+    get("/v1/me").alice().signed().send(&pipeline, &world);
+    assert_eq!(world.last_log()["app_id"], json!("rn-ios"));
+    assert_eq!(world.last_log()["claimed_app_id"], Value::Null);
 }
 
 #[test]

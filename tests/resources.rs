@@ -251,6 +251,7 @@ fn write_whose_answer_is_lost_is_not_sent_again() {
     for (lost, expected) in [
         (Err(SendError::Timeout), "504 upstream_timeout"),
         (Err(SendError::Unreachable), "503 upstream_unavailable"),
+        (Err(SendError::NoHost), "503 upstream_unavailable"),
         (Err(SendError::TooLarge), "502 upstream_invalid"),
         (reply(200, &json!("<html>")), "502 upstream_invalid"),
         (reply(502, &json!("<html>")), "503 upstream_unavailable"),

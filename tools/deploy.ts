@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { unstable_readConfig } from "wrangler";
 
 import { unset, type DeploymentConfig } from "./setup/deployment.ts";
-import { Failure, root, run } from "./setup/shell.ts";
+import { ask, Failure, root, run } from "./setup/shell.ts";
 import { appGuardIn } from "./stack/app-guard.ts";
 
 const args = process.argv.slice(2);
@@ -40,5 +40,8 @@ if (typeof values["secrets-file"] === "string") appGuardIn(readFileSync(values["
 
 const command = values["upload-only"] ? ["versions", "upload"] : ["deploy"];
 const given = args.filter((arg) => arg !== "--upload-only");
-// Without it wrangler warns that there are environments.
-await run("wrangler", [...command, ...given, ...(values.env === undefined ? [`--env=${env}`] : [])], { stdio: "inherit" });
+// GET /health names the commit: `npm run doctor` compares it.
+const commit = await ask("git", ["describe", "--always", "--dirty=-changed", "--abbrev=12", "--exclude=*"]);
+// Without --env wrangler warns that there are environments.
+const own = [...(values.env === undefined ? [`--env=${env}`] : []), ...(commit === undefined ? [] : ["--var", `AIRLOCK_COMMIT:${commit}`])];
+await run("wrangler", [...command, ...given, ...own], { stdio: "inherit" });

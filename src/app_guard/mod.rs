@@ -64,6 +64,11 @@ impl Head {
         }
     }
 
+    /// The app id that the request states, if it has the form of one.
+    pub(crate) fn claimed_app_id(&self) -> Option<&str> {
+        self.app_id.as_deref().filter(|id| is_app_id(id))
+    }
+
     fn bearer(&self) -> Bearer<'_> {
         let Some(value) = self.authorization.as_deref() else {
             return Bearer::Absent;
@@ -313,7 +318,7 @@ struct Signed<'a> {
 
 impl<'a> Signed<'a> {
     fn read(head: &'a Head) -> Option<Self> {
-        let app_id = head.app_id.as_deref().filter(|id| is_app_id(id))?;
+        let app_id = head.claimed_app_id()?;
         let timestamp_text = head.timestamp.as_deref().filter(|t| is_timestamp(t))?;
         let nonce = head.nonce.as_deref().filter(|n| is_nonce(n))?;
         Some(Self {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::config::{Misconfigured, notice};
-use crate::error::Problem;
+use crate::error::{Answered, Problem};
 use crate::platform::{Bindings, Level, Millis, Platform};
 use crate::types::random_uuid;
 use secret_key::{Job, ServiceRole};
@@ -36,26 +36,31 @@ impl Jobs {
         Self { service_role: ServiceRole::load(bindings) }
     }
 
-    /// Runs all jobs and writes a log line for each.
-    pub async fn run<P: Platform>(&self, platform: &P) {
+    /// Runs all jobs and writes a log line for each. Returns whether none failed.
+    pub async fn run<P: Platform>(&self, platform: &P) -> bool {
         let service_role = match &self.service_role {
             Ok(Some(service_role)) => service_role,
             Ok(None) => {
                 let message = "SUPABASE_SECRET_KEY is not set: scheduled jobs are off.";
-                return platform.log(Level::Info, &notice("jobs_off", message));
+                platform.log(Level::Info, &notice("jobs_off", message));
+                return true;
             }
             Err(error) => {
-                return platform.log(Level::Error, &notice("misconfigured", &error.to_string()));
+                platform.log(Level::Error, &notice("misconfigured", &error.to_string()));
+                return false;
             }
         };
         let run = random_uuid();
         let deadline = platform.now().saturating_add(RUN);
+        let mut good = true;
         for job in Job::ALL {
             let began = platform.now();
             let mut progress = Progress::begin(job, run);
             let result = work(service_role, job, deadline, &mut progress, platform).await;
+            good &= result.is_ok();
             progress.end(result, platform.now().saturating_sub(began), platform);
         }
+        good
     }
 }
 
@@ -98,6 +103,10 @@ struct Progress {
     outcome: &'static str,
     code: Option<&'static str>,
     reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_code: Option<String>,
     rows: u32,
     batches: u32,
     duration_ms: Millis,
@@ -106,7 +115,19 @@ struct Progress {
 impl Progress {
     fn begin(job: Job, run: Uuid) -> Self {
         let (event, label) = ("job", job.label());
-        Self { event, label, run, outcome: "", code: None, reason: None, rows: 0, batches: 0, duration_ms: 0 }
+        Self {
+            event,
+            label,
+            run,
+            outcome: "",
+            code: None,
+            reason: None,
+            upstream_status: None,
+            upstream_code: None,
+            rows: 0,
+            batches: 0,
+            duration_ms: 0,
+        }
     }
 
     fn end(mut self, result: Result<End, Problem>, duration_ms: Millis, platform: &impl Platform) {
@@ -116,9 +137,10 @@ impl Progress {
             // No client sees it.
             Err(_) => (Level::Error, "failed"),
         };
-        if let Err(problem) = result {
+        if let Err(mut problem) = result {
             self.code = Some(problem.code().definition().code);
             self.reason = problem.reason();
+            Answered { status: self.upstream_status, code: self.upstream_code } = problem.answered();
         }
         self.outcome = outcome;
         self.duration_ms = duration_ms;

@@ -6,7 +6,7 @@
 
 use serde::Deserialize;
 
-use crate::error::{Code, FieldError, Problem};
+use crate::error::{Answered, Code, FieldError, Problem};
 use crate::json;
 use crate::platform::{Content, UpstreamResponse};
 use crate::resources::Resource;
@@ -59,17 +59,29 @@ pub(super) fn was_rolled_back(response: &UpstreamResponse) -> bool {
 
 /// The problem of an answer. `resource` explains constraints by its declaration.
 pub(super) fn problem(response: &UpstreamResponse, resource: Option<&Resource>) -> Problem {
-    let Some(error) = PostgrestError::read(response) else {
-        return of_gateway(response.status);
+    let status = response.status;
+    let error = PostgrestError::read(response);
+    let problem = match &error {
+        None => of_gateway(response),
+        Some(error) => {
+            let ours = matches!(&*error.code, "PT400" | "PT403" | "PT404" | "PT409" | "23503");
+            let raised = ours.then(|| raised(error)).flatten();
+            raised.unwrap_or_else(|| of_database(error, status, resource))
+        }
     };
-    let ours = matches!(&*error.code, "PT400" | "PT403" | "PT404" | "PT409" | "23503");
-    let raised = ours.then(|| raised(&error)).flatten();
-    raised.unwrap_or_else(|| of_database(&error, response.status, resource))
+    let code = error.map(|error| error.code).filter(|code| is_code(code));
+    problem.about(Answered { status: Some(status), code })
+}
+
+/// Whether it has the form of an SQLSTATE or of a code of PostgREST. Anything else is not logged.
+fn is_code(text: &str) -> bool {
+    matches!(text.len(), 5 | 8) && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
 /// An answer that does not come from PostgREST but from a gateway in front of it.
-fn of_gateway(status: u16) -> Problem {
-    match status {
+fn of_gateway(response: &UpstreamResponse) -> Problem {
+    match response.status {
+        530 if is_unknown_host(response) => Code::UpstreamUnavailable.because(NO_HOST),
         401 | 403 => Code::Internal.because("the gateway refused the API key"),
         429 | 502 | 503 | 520..=530 => Code::UpstreamUnavailable.because("a gateway says that Supabase is unavailable"),
         402 => Code::UpstreamUnavailable.because("Supabase restricts this project: quota or payment"),
@@ -77,6 +89,14 @@ fn of_gateway(status: u16) -> Problem {
         504 | 544 => Code::UpstreamTimeout.because("a gateway got no answer in time"),
         _ => Code::UpstreamInvalid.because("neither an answer nor an error of PostgREST"),
     }
+}
+
+/// The host of `SUPABASE_URL` is not in DNS.
+pub(super) const NO_HOST: &str = "no such host: compare SUPABASE_URL";
+
+/// Cloudflare answers a `fetch` of an unknown host with `error code: 1016`.
+fn is_unknown_host(response: &UpstreamResponse) -> bool {
+    matches!(&response.content, Content::Whole(body) if body.windows(4).any(|part| part == b"1016"))
 }
 
 /// An error that a function of ours raised. Its message tells its code from that of a team's trigger.

@@ -233,6 +233,7 @@ pub(crate) async fn send(
     match platform.send(request, accept, deadline).await {
         Ok(response) => Ok(response),
         Err(SendError::Timeout) => Err(Code::UpstreamTimeout.because("no answer in time")),
+        Err(SendError::NoHost) => Err(Code::UpstreamUnavailable.because(error::NO_HOST)),
         Err(SendError::Unreachable) => Err(Code::UpstreamUnavailable.because("no connection, or it broke")),
         Err(SendError::TooLarge) => Err(Code::UpstreamInvalid.because("more than 16 MiB")),
     }

@@ -67,6 +67,7 @@ extern "C" {
 const LATE: i32 = -1;
 const TOO_LARGE: i32 = -3;
 const BUSY: i32 = -4;
+const NO_HOST: i32 = -5;
 
 thread_local! {
     /// Environment and declaration do not change while an isolate lives.
@@ -116,9 +117,9 @@ pub fn scheduled(event: JsValue, env: &JsValue, context: JsValue) -> Promise {
     let now = now();
     task::spawn(now, now.saturating_add(Jobs::LONGEST), async move |id| {
         exchange.set_task(id);
-        jobs.run(&Workerd(&exchange)).await;
-        // No one reads this response; it ends the event.
-        exchange.respond(204, "", Some(&[]));
+        let done = jobs.run(&Workerd(&exchange)).await;
+        // No one reads this response; it ends the event, which fails unless the status is 204.
+        exchange.respond(if done { 204 } else { 500 }, "", Some(&[]));
     });
     end
 }
@@ -306,6 +307,7 @@ impl Platform for Workerd<'_> {
         let (status, body) = match step.await {
             (LATE, _) => return Err(SendError::Timeout),
             (TOO_LARGE, _) => return Err(SendError::TooLarge),
+            (NO_HOST, _) => return Err(SendError::NoHost),
             (_, body) if body.len() > max => return Err(SendError::TooLarge),
             (status, body) => (u16::try_from(status).map_err(|_| SendError::Unreachable)?, body),
         };

@@ -120,7 +120,8 @@ test("the lock files name no host", () => {
 test("wrangler.toml deploys the build, with our log alone and no Durable Object", () => {
   const config = readFileSync("wrangler.toml", "utf8");
   assert.match(config, /^main = "build\/index.js"$/m);
-  assert.match(config, /^\[observability\]\nenabled = true$/m);
+  assert.match(config, /^\[observability\]\nenabled = true\n(#.*\n)*redact_query_string = true$/m);
+  assert.match(config, /^\[observability\.issues\]\nenabled = true$/m);
   assert.match(config, /^\[observability\.logs\]\nenabled = true\ninvocation_logs = false$/m);
   assert.doesNotMatch(config, /durable_objects|\[\[migrations\]\]/);
 });
