@@ -10,6 +10,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { glob } from "node:fs/promises";
 import { join } from "node:path";
 
+import { installApp } from "./setup/example.ts";
 import { Failure, root, run } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 
@@ -20,10 +21,11 @@ const SUITES: Record<string, string> = {
   database: "tests/database",
   evidence: "tests/evidence",
   e2e: "tests/e2e",
+  example: "tests/example",
 };
 const LONG = "tests/long";
 /** Of these each takes a minute or more, mostly by waiting. They begin first, so that none is left for the end. */
-const SLOW = ["tests/tools/dev.test.ts", "tests/repository/bypass.test.ts", "tests/database/lifecycle.test.ts"];
+const SLOW = ["tests/example/web.test.ts", "tests/example/app.test.ts", "tests/tools/dev.test.ts", "tests/repository/bypass.test.ts", "tests/database/lifecycle.test.ts"];
 
 const [wanted, ...others] = process.argv.slice(2);
 if (others.length > 0) throw new Failure('Give one suite, one file or one name in quotes: npm test -- "part of a name"');
@@ -63,6 +65,8 @@ async function rust(args: string[]): Promise<void> {
 }
 
 async function node(tests: string[], pattern = ""): Promise<void> {
+  // Once, before its tests run in processes of their own.
+  if (tests.some((file) => file.startsWith(SUITES["example"] ?? ""))) await installApp();
   console.log(`airlock: ${tests.length} files of tests on workerd and Postgres`);
   const ordered = [...SLOW.filter((file) => tests.includes(file)), ...tests.filter((file) => !SLOW.includes(file))];
   await run("node", [join(root, "tools", "setup", "node-tests.ts"), pattern, ...ordered], { stdio: "inherit" });

@@ -7,12 +7,7 @@ import { Problem } from "./problem";
 import { useNotes } from "./queries";
 import { Button, Field, Line, Row, styles, TextLink } from "./ui";
 
-interface NoteListProps {
-  org?: string;
-  state?: "active" | "deleted";
-  /** Beside the links. */
-  children?: ReactNode;
-}
+type NoteListProps = { org?: string; state?: "active" | "deleted"; children?: ReactNode };
 
 /** Notes page by page, with search; or the deleted ones, to restore. */
 export function NoteList({ org, state = "active", children }: NoteListProps) {

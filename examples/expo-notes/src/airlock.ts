@@ -6,7 +6,8 @@ import { getRandomBytes } from "expo-crypto";
 import { createAirlock, createId, supabaseToken } from "react-native-airlock";
 
 export const supabase = createClient(process.env.EXPO_PUBLIC_SUPABASE_URL!, process.env.EXPO_PUBLIC_SUPABASE_KEY!, {
-  auth: { storage: AsyncStorage, detectSessionInUrl: false },
+  // No timer: Airlock's client refreshes the token when the server calls it expired.
+  auth: { storage: AsyncStorage, autoRefreshToken: false, detectSessionInUrl: false },
 });
 
 export const airlock = createAirlock({

@@ -1,7 +1,6 @@
 import type { Session } from "@supabase/supabase-js";
 import { useQueryClient } from "@tanstack/react-query";
 import { createContext, useContext, useEffect, useState, type ReactNode } from "react";
-import { AppState, Platform } from "react-native";
 
 import { supabase } from "./airlock";
 
@@ -26,11 +25,3 @@ export const useSession = () => useContext(SessionContext);
 
 /** The id of the user, for screens that open only when somebody is signed in. */
 export const useUserId = () => useSession()?.user.id ?? "";
-
-// In a browser, supabase-js does this by itself.
-if (Platform.OS !== "web") {
-  AppState.addEventListener("change", (state) => {
-    if (state === "active") supabase.auth.startAutoRefresh();
-    else supabase.auth.stopAutoRefresh();
-  });
-}

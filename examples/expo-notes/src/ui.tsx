@@ -13,11 +13,7 @@ export const Heading = ({ children }: { children: ReactNode }) => <Text style={s
 export const Line = ({ children }: { children: ReactNode }) => <Text style={styles.line}>{children}</Text>;
 export const TextLink = (props: LinkProps) => <Link {...props} style={styles.link} />;
 
-interface ButtonProps {
-  title: string;
-  onPress: () => unknown;
-  busy?: boolean;
-}
+type ButtonProps = { title: string; onPress: () => unknown; busy?: boolean };
 
 export function Button({ title, onPress, busy = false }: ButtonProps) {
   return (

@@ -49,7 +49,7 @@ export default function OrgScreen() {
       )}
       <Problem error={invite.error} />
       {invite.data && <Line>Send this to one person, who can join with it. It is shown only now.</Line>}
-      {invite.data && <Text selectable aria-label="Invitation">{invite.data.token}</Text>}
+      {invite.data && <Text selectable aria-label="New invitation">{invite.data.token}</Text>}
     </Screen>
   );
 }

@@ -30,7 +30,7 @@ export default function Orgs() {
       <Problem error={create.error} />
       <Button title="Create" busy={create.isPending} onPress={() => create.mutate(undefined, { onSuccess })} />
       <Heading>Join with an invitation</Heading>
-      <Field label="Invitation" value={token} onChangeText={setToken} autoCapitalize="none" />
+      <Field label="Invitation" value={token} onChangeText={setToken} error={fieldError(join.error, "token")} />
       <Problem error={join.error} />
       <Button title="Join" busy={join.isPending} onPress={() => join.mutate(undefined, { onSuccess })} />
     </Screen>
