@@ -16,7 +16,7 @@ const tsc = join(dirname(require.resolve("typescript/package.json")), "bin", "ts
 
 for (const [format, type] of /** @type {const} */ ([["esm", "module"], ["cjs", "commonjs"]])) {
   await build({
-    entryPoints: ["src/index.ts", "src/react-query.ts", "src/testing.ts"],
+    entryPoints: ["src/index.ts", "src/expo.ts", "src/react-query.ts", "src/testing.ts"],
     outdir: `dist/${format}`,
     bundle: true,
     external: Object.keys(peerDependencies),

@@ -6,6 +6,7 @@
  */
 
 import type { ProblemCode } from "./error.ts";
+import type { AirlockOptions } from "./transport.ts";
 
 /** A row as the server answers it. */
 export interface StoredRow {
@@ -18,6 +19,8 @@ export interface StoredRow {
 }
 
 export interface StubServer {
+  /** Options of a client for this server, of a user who is signed in. `random` is good for tests alone. */
+  options: AirlockOptions;
   /** As the option `fetch`, or in a handler of msw: `http.all("https://api.example.com/*", ({ request }) => server.fetch(request))`. */
   fetch(input: string | Request, init?: RequestInit): Promise<Response>;
   /** The rows of a place, such as "notes" or `orgs/${id}/notes`, oldest first. Change them as another device would. */
@@ -35,6 +38,14 @@ export function createStubServer(): StubServer {
   let made = 0;
 
   const server: StubServer = {
+    options: {
+      url: "https://api.example.com",
+      appId: "test",
+      secret: "A".repeat(43),
+      getToken: async () => "a.b.c",
+      fetch: (url, init) => server.fetch(url, init),
+      random: (bytes) => new Uint8Array(bytes).map(() => Math.floor(Math.random() * 256)),
+    },
     online: true,
     async fetch(input, init) {
       const request = new Request(input, init);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -10,6 +10,8 @@ import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 
 import { build } from "esbuild";
+
+import { pack, unpack } from "./pack.ts";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -25,14 +27,8 @@ let installed: string;
 before(async () => {
   await mkdir(`${root}.airlock`, { recursive: true });
   app = await mkdtemp(`${root}.airlock/client-package-`);
-  // A copy, so that no other test meets dist/ half built.
-  const copy = join(app, "client");
-  await cp(join(root, "client"), copy, { recursive: true, filter: (path) => !/\/(dist|test|node_modules)$/.test(path) });
-  await run("npm", ["pack", "--silent", "--pack-destination", app], { cwd: copy });
-  tarball = join(app, (await readdir(app)).find((file) => file.endsWith(".tgz"))!);
-  installed = join(app, "node_modules", "react-native-airlock");
-  await mkdir(installed, { recursive: true });
-  await run("tar", ["xzf", tarball, "--strip-components=1", "-C", installed]);
+  tarball = await pack(app);
+  installed = await unpack(tarball, app);
 });
 after(() => app && rm(app, { recursive: true }));
 

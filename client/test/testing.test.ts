@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { type Airlock, AirlockNetworkError, AirlockProblem, createAirlock, createId } from "../src/index.ts";
 import { createStubServer } from "../src/testing.ts";
-import { APP, app, startStack } from "../../tests/e2e/support.ts";
+import { app, startStack } from "../../tests/e2e/support.ts";
 import type { Declaration } from "./generated.ts";
 
 /** Calls and their outcomes, without what differs from run to run. */
@@ -55,7 +55,7 @@ async function outcomes({ notes }: Airlock<Declaration>): Promise<unknown[]> {
 }
 
 const stubbed = (server: ReturnType<typeof createStubServer>, token: string | null = "a.b.c") =>
-  createAirlock<Declaration>({ url: "https://api.example.com", ...APP, getToken: async () => token, fetch: server.fetch });
+  createAirlock<Declaration>({ ...server.options, getToken: async () => token });
 
 test("the stub server answers as the Worker does", async () => {
   const stack = await startStack();
