@@ -1,0 +1,68 @@
+// Runs in the Hermes VM, which has neither crypto nor URL. What React Native adds to it comes from React Native's own packages.
+
+import "./hermes-globals";
+import { AirlockNetworkError, AirlockProblem, canonicalString, createAirlock, createId, signRequest } from "react-native-airlock";
+
+import vectors from "./app-guard.json";
+
+declare function print(text: string): void;
+
+async function main(): Promise<void> {
+  const failed: string[] = [];
+  const check = (name: string, good: boolean) => void (good || failed.push(name));
+  check("no crypto, no URL", typeof crypto === "undefined" && typeof URL === "undefined");
+
+  for (const vector of vectors) {
+    const fields = {
+      ...{ appId: vector.app_id, timestamp: vector.timestamp, nonce: vector.nonce, method: vector.method, target: vector.target },
+      ...{ token: vector.token, body: vector.body, idempotencyKey: vector.idempotency_key },
+      ...{ ifMatch: vector.if_match, ifNoneMatch: vector.if_none_match },
+    };
+    check(`canonical: ${vector.name}`, canonicalString(fields) === vector.canonical);
+    check(`signature: ${vector.name}`, signRequest({ ...fields, secret: vector.secret })["X-App-Signature"] === vector.signature);
+  }
+
+  const random = (bytes: number) => new Uint8Array(bytes).map(() => Math.floor(Math.random() * 256));
+  check("createId", /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(createId(random)));
+
+  // A call with each repair, and its errors.
+  const id = createId(random);
+  const problem = (code: string, members = {}) => ({ type: `urn:airlock:problem:${code}`, code, ...members });
+  const answers: [number, object][] = [
+    [401, problem("clock_skew", { server_time: 1_795_348_800 })],
+    [401, problem("token_expired")],
+    [409, problem("request_replayed")],
+    [201, { id, version: 1 }],
+    [412, problem("version_mismatch", { current: { version: 2 } })],
+  ];
+  const sent: Headers[] = [];
+  const airlock = createAirlock({
+    url: "https://api.example.com",
+    appId: "rn-ios",
+    secret: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+    getToken: async ({ refresh }) => (refresh ? "new" : "old"),
+    random,
+    fetch: async (_url, { headers }) => {
+      sent.push(new Headers(headers));
+      const [status, body] = answers.shift()!;
+      return new Response(JSON.stringify(body), { status });
+    },
+  });
+  const note = await airlock.notes.create({ title: "Café ☕" });
+  check("create", note.id === id && sent.length === 4);
+  check("clock", sent[3]!.get("X-App-Timestamp") === "1795348800");
+  check("token", sent[3]!.get("Authorization") === "Bearer new");
+  check("key", sent[0]!.get("Idempotency-Key") === sent[3]!.get("Idempotency-Key"));
+  const mismatch = await airlock.notes.patch(id, { title: "a" }, { ifMatch: 1 }).catch((error: unknown) => error);
+  check("problem", mismatch instanceof AirlockProblem && mismatch.current?.version === 2);
+  const controller = new AbortController();
+  controller.abort();
+  const aborted = await airlock.notes.list({ signal: controller.signal }).catch((error: Error) => error);
+  check("abort", aborted instanceof Error && aborted.name === "AbortError");
+  const dead = createAirlock({ ...{ url: "https://api.example.com", appId: "a", secret: "A".repeat(43), random }, getToken: () => new Promise(() => {}), timeoutMs: 10 });
+  check("timeout", (await dead.me().catch((error: unknown) => error)) instanceof AirlockNetworkError);
+
+  print(failed.length === 0 ? `good: ${vectors.length} vectors` : failed.join("\n"));
+}
+
+main().catch((error: Error) => print(String(error.stack)));
