@@ -673,6 +673,21 @@ test("options that cannot be right are refused at once", () => {
   createAirlock({ ...options, url: "http://127.0.0.1:8787/" });
 });
 
+test("request repairs clock and token, and repeats a POST with a key alone", async () => {
+  const skew = problem(401, "clock_skew", { server_time: NOW + 4000 });
+  const getToken = async ({ refresh }: { refresh: boolean }) => (refresh ? "new.token" : "old.token");
+  const { airlock, sent } = airlockWith([skew, problem(401, "token_expired"), REPLAYED(), json(201, {}), REPLAYED(), REPLAYED()], { getToken });
+  const headers = { "Idempotency-Key": "order-0001" };
+  assert.equal((await airlock.request("POST", "/v1/tags", { body: "{}", headers })).status, 201);
+  assert.deepEqual(sent.map((request) => request.headers.get("X-App-Signature") === expectedSignature(request)), Array(4).fill(true));
+  const last = sent.at(-1)!.headers;
+  assert.deepEqual([last.get("Authorization"), last.get("X-App-Timestamp")], ["Bearer new.token", String(NOW + 4000)]);
+  for (const options of [{ body: "{}" }, { body: "{}", headers, nonce: "AAAAAAAAAAAAAAAAAAAAAA" }]) {
+    assert.equal((await airlock.request("POST", "/v1/tags", options)).status, 409);
+  }
+  assert.equal(sent.length, 6);
+});
+
 test("request goes to no other host, whatever its target", async () => {
   for (const target of ["@evil.test/x", ".evil.test/x", ":1@evil.test/", "", "https://evil.test/"]) {
     const { airlock, sent } = airlockWith([json(200, {})]);

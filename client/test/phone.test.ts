@@ -72,6 +72,13 @@ test("an abort ends a call at once, also while getToken waits", async () => {
   }
 });
 
+test("an expiring signal ends a call at once, also while getToken waits", async () => {
+  for (const options of [{ fetch: deadSocket().fetch }, { getToken: never }]) {
+    const error = await thrownBy(airlockWith([], options).airlock.me({ signal: AbortSignal.timeout(5) }));
+    assert.equal(error.name, "TimeoutError");
+  }
+});
+
 test("after an abort nothing more is sent", async () => {
   let give = (_token: string) => {};
   const { airlock, sent } = airlockWith([], { getToken: () => new Promise((resolve) => (give = resolve)) });
