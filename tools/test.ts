@@ -25,7 +25,14 @@ const SUITES: Record<string, string> = {
 };
 const LONG = "tests/long";
 /** Of these each takes a minute or more, mostly by waiting. They begin first, so that none is left for the end. */
-const SLOW = ["tests/example/web.test.ts", "tests/example/app.test.ts", "tests/tools/dev.test.ts", "tests/repository/bypass.test.ts", "tests/database/lifecycle.test.ts"];
+const SLOW = [
+  "tests/example/web.test.ts",
+  "tests/example/app.test.ts",
+  "tests/tools/dev.test.ts",
+  "client/test/app.test.ts",
+  "tests/repository/bypass.test.ts",
+  "tests/database/lifecycle.test.ts",
+];
 
 const [wanted, ...others] = process.argv.slice(2);
 if (others.length > 0) throw new Failure('Give one suite, one file or one name in quotes: npm test -- "part of a name"');

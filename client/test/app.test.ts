@@ -130,6 +130,10 @@ test("Node.js 20 imports and requires it, and runs what Vite bundles", async () 
   for (const file of ["use.mjs", "use.cjs", "vite/use.mjs"]) assert.equal(await good(file, [], {}, node20), "v20. 1\n", file);
 });
 
+test("msw hands the app's requests to the stub server", async () => {
+  assert.equal(await good("msw.mjs", []), "Milk 1 not_found\n");
+});
+
 test("the fixture has every file that the README names", async () => {
   const named = (await readmeBlocks()).flatMap(({ file }) => file ?? []);
   assert.deepEqual(named.sort(), ["airlock.test.ts", "airlock.ts", "notes.test.ts", "notes.ts"]);
