@@ -8,6 +8,8 @@ import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { test } from "node:test";
 
+import { parse } from "smol-toml";
+
 import { built, findSecrets, history, tree } from "../../tools/secrets.ts";
 import { outputs } from "../../tools/setup/worker.ts";
 
@@ -94,4 +96,14 @@ test(".dev.vars and what else is local is ignored by git", () => {
   const local = [".dev.vars", ".env", ".airlock/data/x", "build/index.js", "node_modules/x", "target/x"];
   const ignored = execFileSync("git", ["check-ignore", "--no-index", ...local], { encoding: "utf8" });
   assert.deepEqual(ignored.trim().split("\n"), local);
+});
+
+test("no user is made in a project by the migrations, a seed or the CLI's configuration", () => {
+  const config = parse(readFileSync("supabase/config.toml", "utf8")) as { db: { seed: { enabled: boolean } }; auth: { email: { enable_confirmations: boolean } } };
+  assert.equal(config.db.seed.enabled, false);
+  assert.equal(config.auth.email.enable_confirmations, true);
+  assert.ok(!existsSync("supabase/seed.sql"), "hosted Supabase runs it in each preview branch");
+  for (const { name, text } of tree().filter(({ name }) => /^supabase\/.*\.(sql|toml)$/.test(name) && !name.startsWith("supabase/tests/"))) {
+    assert.doesNotMatch(text, /insert into auth\.users|encrypted_password/i, name);
+  }
 });

@@ -1,5 +1,5 @@
 // The embedded Supabase's data folder: one Postgres (PGlite), locked while it is open, brought up
-// to date with supabase/migrations and supabase/seed.sql.
+// to date with supabase/migrations and demo_users.sql.
 
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -14,6 +14,7 @@ import { withMicroseconds } from "./clock.ts";
 
 const SUPABASE = fileURLToPath(new URL("../../supabase/", import.meta.url));
 const EMBEDDED_SQL = fileURLToPath(new URL("embedded.sql", import.meta.url));
+const DEMO_USERS_SQL = fileURLToPath(new URL("demo_users.sql", import.meta.url));
 
 // PGlite decodes each value by itself, and would drop a U+FEFF at the start of a text.
 globalThis.TextDecoder = class extends TextDecoder {
@@ -139,7 +140,7 @@ async function prepare(connection: PgliteConnection, migrations: string[]): Prom
   await new App({ connection, auth: { enabled: true } }).ensureSystemSchema();
   await postgres.exec(await readFile(EMBEDDED_SQL, "utf8"));
   await migrate(connection, migrations);
-  await postgres.exec(await readFile(join(SUPABASE, "seed.sql"), "utf8"));
+  await postgres.exec(await readFile(DEMO_USERS_SQL, "utf8"));
 }
 
 /** Applies each migration once, in a transaction, and records it where the Supabase CLI does. */

@@ -62,5 +62,5 @@ as $$
   )
 $$;
 
--- Supabase Auth finds users by it, so seed.sql writes it.
+-- Supabase Auth finds users by it, so demo_users.sql writes it.
 alter table auth.users add column if not exists instance_id uuid;

@@ -1,6 +1,6 @@
--- Two demo users for development, the same under the Supabase CLI and the embedded Supabase.
--- Running it again changes nothing. Never run it against a project that is reachable by others:
--- the password is public.
+-- Two demo users for development. `npm run dev` makes them; for `supabase start`, run this file with psql.
+-- Running it again changes nothing. Never run it against a project that is reachable by others: the password is public.
+-- It is not supabase/seed.sql, because hosted Supabase runs that in every preview branch.
 
 insert into auth.users (
   instance_id, id, aud, role, email, encrypted_password, email_confirmed_at,
