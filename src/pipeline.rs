@@ -32,7 +32,7 @@ pub struct Pipeline {
 impl Pipeline {
     /// Reads the configuration and the declaration (JSON text). Errors and warnings are logged here,
     /// once.
-    pub fn new(bindings: &impl Bindings, declaration: &str, log: &impl Fn(Level, &str)) -> Self {
+    pub fn new(bindings: &impl Bindings, declaration: &str, log: &dyn Fn(Level, &str)) -> Self {
         match Config::load(bindings, declaration) {
             Ok((config, warnings)) => {
                 // A bad setting of the jobs turns the jobs off, not the API.

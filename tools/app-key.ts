@@ -8,7 +8,9 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
+import { inspector } from "./declaration.ts";
 import { Failure, root } from "./setup/shell.ts";
+import { buildModule } from "./setup/worker.ts";
 import { appGuardIn, withAppGuard, type AppGuard } from "./stack/app-guard.ts";
 import { devVars } from "./stack/vars.ts";
 
@@ -27,7 +29,8 @@ if (file === undefined) await devVars();
 // npm changes the working folder; the file is where the caller is.
 const path = file === undefined ? join(root, ".dev.vars") : resolve(process.env["INIT_CWD"] ?? root, file);
 const text = existsSync(path) ? await readFile(path, "utf8") : "";
-const found = appGuardIn(text);
+if (!existsSync(inspector)) await buildModule();
+const found = await appGuardIn(text);
 if (!found && command !== "add") throw new Failure(`${path} has no APP_GUARD. \`npm run app-key -- add APP\` makes the first key.`);
 const guard: AppGuard = found ?? { default: "enforce", apps: {} };
 
@@ -77,7 +80,7 @@ function list(): void {
 }
 
 async function save(said: string): Promise<void> {
-  const changed = withAppGuard(text, guard);
+  const changed = await withAppGuard(text, guard);
   await writeFile(`${path}.new`, changed, { mode: 0o600 });
   await rename(`${path}.new`, path);
   console.log(said);

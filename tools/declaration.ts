@@ -85,13 +85,25 @@ export async function check(json: string, name = "airlock.toml"): Promise<Declar
 
 /** What the Worker says about a declaration. */
 export async function inspect(json: string): Promise<{ ok: Declaration } | { error: string }> {
-  if (!existsSync(inspector)) throw new Failure("The Worker is not built yet. Run `npm run build`.");
   return JSON.parse((await load()).inspect(json));
 }
 
-let loaded: Promise<{ inspect(json: string): string }> | undefined;
+/** A line that the Worker would write when it starts: an error or a warning about its configuration. */
+export interface Notice {
+  event: "misconfigured" | "warning";
+  message: string;
+}
+
+/** What the Worker says about these bindings and this declaration (JSON). */
+export async function diagnose(env: Record<string, unknown>, declaration: string): Promise<Notice[]> {
+  const lines = (await load()).diagnose(env, declaration);
+  return lines.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Notice);
+}
+
+let loaded: Promise<{ diagnose(env: unknown, json: string): string; inspect(json: string): string }> | undefined;
 
 function load(): NonNullable<typeof loaded> {
+  if (!existsSync(inspector)) throw new Failure("The Worker is not built yet. Run `npm run build`.");
   // A new URL for each, because a module is loaded once for each URL.
   loaded ??= import(`${pathToFileURL(inspector)}?${Date.now()}`) as NonNullable<typeof loaded>;
   return loaded;

@@ -1,14 +1,16 @@
 // npm run deploy: gives the Worker to `wrangler deploy`, which builds it. All arguments are wrangler's, and one is ours:
 // --upload-only runs `wrangler versions upload` instead, for a version that gets no traffic yet.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { unstable_readConfig } from "wrangler";
 
+import { inspector } from "./declaration.ts";
 import { unset, type DeploymentConfig } from "./setup/deployment.ts";
 import { ask, Failure, root, run } from "./setup/shell.ts";
+import { buildModule } from "./setup/worker.ts";
 import { appGuardIn } from "./stack/app-guard.ts";
 
 const args = process.argv.slice(2);
@@ -36,7 +38,10 @@ if (missing.length > 0) {
 }
 
 // Wrangler would upload any text.
-if (typeof values["secrets-file"] === "string") appGuardIn(readFileSync(values["secrets-file"], "utf8"));
+if (typeof values["secrets-file"] === "string") {
+  if (!existsSync(inspector)) await buildModule();
+  await appGuardIn(readFileSync(values["secrets-file"], "utf8"));
+}
 
 const command = values["upload-only"] ? ["versions", "upload"] : ["deploy"];
 const given = args.filter((arg) => arg !== "--upload-only");

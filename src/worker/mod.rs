@@ -8,7 +8,7 @@
 
 mod task;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::ops::Range;
 
 use worker::js_sys::{Date, Promise, Reflect, parse_float};
@@ -130,6 +130,19 @@ pub fn scheduled(event: JsValue, env: &JsValue, context: JsValue) -> Promise {
 pub fn inspect(declaration: &str) -> String {
     let _ = PARSE_NUMBER.set(parse_float);
     resources::inspect(declaration)
+}
+
+/// The log lines with which a Worker would start, for the tools, which call this in Node.js.
+#[wasm_bindgen]
+#[expect(unreachable_pub, reason = "exported to JavaScript, which the lint can't see")]
+pub fn diagnose(env: &JsValue, declaration: &str) -> String {
+    let lines = RefCell::new(String::new());
+    Pipeline::new(&Environment(env), declaration, &|_, line| {
+        let mut lines = lines.borrow_mut();
+        lines.push_str(line);
+        lines.push('\n');
+    });
+    lines.into_inner()
 }
 
 /// Introduces this instance of the module to `exchange.js`, once.

@@ -50,7 +50,7 @@ export async function buildModule(): Promise<void> {
     const recovery = ["--experimental-reset-state-function", "--force-enable-abort-handler"];
     await run(wasmBindgen, [module, "--target", "module", "--no-typescript", "--out-dir", folder, "--out-name", "index", ...recovery]);
     const worker = await trim(folder, "worker", { entryPoints: [join(root, "src", "worker", "worker.js")] });
-    const checker = await trim(folder, "inspector", { stdin: { contents: 'export { inspect } from "airlock:bindings";', resolveDir: root } });
+    const checker = await trim(folder, "inspector", { stdin: { contents: 'export { diagnose, inspect } from "airlock:bindings";', resolveDir: root } });
     const files = [worker.script, ...(await optimise(worker.module)), await embed(checker)];
     const state = `${wanted} ${await digest(files)}`;
     await mkdir(join(root, "build"), { recursive: true });
@@ -136,7 +136,7 @@ const declarationBeside: Plugin = {
   },
 };
 
-/** The script of the checker, which holds its module: Node.js, where the tools call `inspect`, cannot import one. */
+/** The script of the checker, which holds its module: Node.js, where the tools call `inspect` and `diagnose`, cannot import one. */
 async function embed({ script, module }: Program): Promise<string> {
   const outfile = join(dirname(script), basename(inspector));
   const base64 = (await readFile(module)).toString("base64");
