@@ -8,8 +8,8 @@ import { parseArgs } from "node:util";
 import { unstable_readConfig } from "wrangler";
 
 import { inspector } from "./declaration.ts";
-import { unset, type DeploymentConfig } from "./setup/deployment.ts";
-import { ask, Failure, root, run } from "./setup/shell.ts";
+import { commit, unset, type DeploymentConfig } from "./setup/deployment.ts";
+import { Failure, root, run } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 import { appGuardIn } from "./stack/app-guard.ts";
 
@@ -46,7 +46,7 @@ if (typeof values["secrets-file"] === "string") {
 const command = values["upload-only"] ? ["versions", "upload"] : ["deploy"];
 const given = args.filter((arg) => arg !== "--upload-only");
 // GET /health names the commit: `npm run doctor` compares it.
-const commit = await ask("git", ["describe", "--always", "--dirty=-changed", "--abbrev=12", "--exclude=*"]);
+const deployed = await commit();
 // Without --env wrangler warns that there are environments.
-const own = [...(values.env === undefined ? [`--env=${env}`] : []), ...(commit === undefined ? [] : ["--var", `AIRLOCK_COMMIT:${commit}`])];
+const own = [...(values.env === undefined ? [`--env=${env}`] : []), ...(deployed === undefined ? [] : ["--var", `AIRLOCK_COMMIT:${deployed}`])];
 await run("wrangler", [...command, ...given, ...own], { stdio: "inherit" });

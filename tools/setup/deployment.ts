@@ -1,5 +1,12 @@
 // What a deployment lacks, as wrangler.toml describes it.
 
+import { ask } from "./shell.ts";
+
+/** The commit of this clone, as a deployment names it; undefined without git. */
+export function commit(): Promise<string | undefined> {
+  return ask("git", ["describe", "--always", "--dirty=-changed", "--abbrev=12", "--exclude=*"]);
+}
+
 /** The part of wrangler's configuration that is looked at; its own type is too wide to be checked. */
 export interface DeploymentConfig {
   vars: Record<string, unknown>;

@@ -1,0 +1,127 @@
+// npm run doctor: what is wrong with a set-up, on this machine or deployed. A line for each thing that it looks at: what,
+// what was found, and what to do. It ends with 0 if all is well, 1 if something is not, 2 if it could not look.
+
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { parseArgs, parseEnv } from "node:util";
+
+import { createClient } from "@supabase/supabase-js";
+import { parse as parseToml } from "smol-toml";
+import { unstable_readConfig } from "wrangler";
+
+import { check, declarationFile, toJson } from "./declaration.ts";
+import type { Finding } from "./doctor/finding.ts";
+import { examine } from "./doctor/requests.ts";
+import { bindings, startOf, values, type Environments, type Settings } from "./doctor/settings.ts";
+import { commit } from "./setup/deployment.ts";
+import { Failure, refuseKept, root, run } from "./setup/shell.ts";
+import { build } from "./setup/worker.ts";
+import { devVars, overrides, places, type Vars } from "./stack/vars.ts";
+
+const USAGE = `npm run doctor                                    the development server, which must be running
+npm run doctor -- --url URL [--env ENVIRONMENT]   a deployment
+  --secrets-file FILE   its secrets; .dev.vars.ENVIRONMENT by default
+  --evidence            the audit of this project's data boundary, too
+The user whose requests it sends signs in with AIRLOCK_EMAIL and AIRLOCK_PASSWORD.`;
+
+const { url, env, file, evidence } = parse();
+
+try {
+  process.exitCode = report(url === undefined ? await local() : await deployed(url, env));
+} catch (error) {
+  console.error(`airlock: ${error instanceof Failure ? error.message : (error as Error).stack}`);
+  process.exitCode = 2;
+}
+
+async function local(): Promise<Finding[]> {
+  await build();
+  const { json, declaration } = await declared();
+  const { port, supabasePort } = places();
+  const project = process.env["AIRLOCK_UPSTREAM"] || `http://127.0.0.1:${supabasePort}`;
+  const vars: Vars = { ...(await devVars()), ...(await overrides()), SUPABASE_URL: project };
+  const environments = readAll();
+  const token = await signIn(vars, "alice@example.com", "airlock-dev-password");
+  return [
+    ...Object.keys(environments).flatMap((name) => bindings(name, environments)),
+    ...(await startOf(vars, json, false)),
+    ...(await examine({ url: `http://127.0.0.1:${port}`, vars, declaration, token })),
+    ...(await audit()),
+  ];
+}
+
+async function deployed(url: string, env: string): Promise<Finding[]> {
+  await build();
+  const { json, declaration } = await declared();
+  const environments = readAll();
+  const settings = environments[env];
+  if (!settings) return bindings(env, environments);
+  const path = resolve(process.env["INIT_CWD"] ?? root, file ?? `.dev.vars.${env}`);
+  if (file !== undefined && !existsSync(path)) throw new Failure(`${path} does not exist.`);
+  const secrets = existsSync(path) ? (parseEnv(await readFile(path, "utf8")) as Vars) : undefined;
+  const vars: Vars = { ...(settings.vars as Vars), ...secrets };
+  const { package: crate } = parseToml(await readFile(join(root, "Cargo.toml"), "utf8")) as { package: { version: string } };
+  const { AIRLOCK_EMAIL: email, AIRLOCK_PASSWORD: password } = process.env;
+  const token = email && password ? await signIn(vars, email, password) : undefined;
+  const known = await commit();
+  return [
+    ...bindings(env, environments),
+    ...(await values(settings, secrets, json)),
+    ...(await examine({ url, vars, declaration, token, version: known === undefined ? crate.version : `${crate.version}+${known}` })),
+    ...(await audit()),
+  ];
+}
+
+async function declared() {
+  const json = toJson(await readFile(declarationFile, "utf8"));
+  return { json, declaration: await check(json) };
+}
+
+function readAll(): Environments {
+  const config = join(root, "wrangler.toml");
+  const read = (env: string): Settings => unstable_readConfig({ config, env });
+  const { definedEnvironments: names = [] } = unstable_readConfig({ config }) as { definedEnvironments?: string[] };
+  return Object.fromEntries(["", ...names].map((name) => [name, read(name)]));
+}
+
+/** The token of a user; undefined if the sign-in fails, which later lines explain. */
+async function signIn(vars: Vars, email: string, password: string): Promise<string | undefined> {
+  const { SUPABASE_URL: project, SUPABASE_PUBLISHABLE_KEY: key } = vars;
+  if (!project || !key) return undefined;
+  const { data, error } = await createClient(project, key, { auth: { persistSession: false, autoRefreshToken: false } }).auth.signInWithPassword({ email, password });
+  if (error) console.error(`airlock: ${email} cannot sign in at ${project}: ${error.message}`);
+  return data.session?.access_token;
+}
+
+async function audit(): Promise<Finding[]> {
+  if (!evidence) return [];
+  const clean = await run(process.execPath, ["tools/evidence.ts"]).then(() => true, () => false);
+  return [{ what: "npm run evidence", found: clean ? "no findings" : "it has findings, see above", ...(!clean && { mend: "docs/evidence.md explains each rule." }) }];
+}
+
+function report(findings: Finding[]): number {
+  const width = Math.max(...findings.map(({ what }) => what.length));
+  for (const { what, found, mend } of findings) {
+    console.log(`${mend === undefined ? "ok   " : "FAULT"}  ${what.padEnd(width)}  ${found}`);
+    if (mend !== undefined) console.log(`${" ".repeat(9 + width)}${mend}`);
+  }
+  const faults = findings.filter(({ mend }) => mend !== undefined).length;
+  console.log(faults === 0 ? "All is well." : `${faults} ${faults === 1 ? "fault" : "faults"}.`);
+  return faults === 0 ? 0 : 1;
+}
+
+function parse() {
+  refuseKept("doctor", "url", "env");
+  try {
+    const { values } = parseArgs({
+      options: { url: { type: "string" }, env: { type: "string", short: "e" }, "secrets-file": { type: "string" }, evidence: { type: "boolean", default: false } },
+    });
+    const url = values.url?.replace(/\/$/, "");
+    if (url !== undefined && !/^https?:\/\/[^/]+$/.test(url)) throw new Error("--url is the Worker's address, such as https://api.example.com.");
+    if (url === undefined && values.env !== undefined) throw new Error("--env goes with --url.");
+    return { url, env: values.env ?? "", file: values["secrets-file"], evidence: values.evidence };
+  } catch (error) {
+    console.error(`airlock: ${(error as Error).message}\n${USAGE}`);
+    process.exit(2);
+  }
+}
