@@ -10,7 +10,7 @@ import { REACH_RULES } from "../../tools/evidence/reach.ts";
 import { RULES } from "../../tools/evidence/rules.ts";
 import { TRUST_RULES } from "../../tools/evidence/trust.ts";
 import { everything } from "../resources/everything.ts";
-import { CASES } from "./cases.ts";
+import { CASES } from "./set.ts";
 import { FLAWS, GROUND } from "./flaws.ts";
 import { type Audited, beyond, key, openAudited } from "./support.ts";
 

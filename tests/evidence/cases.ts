@@ -140,7 +140,7 @@ const OWN_UPDATE = policy("public.profiles", "update", `${ME} = user_id`);
 const TRUSTED: [column: string, condition: string][] = [["role", "p.role = 'admin'"], ["is_admin", "p.is_admin"], ["plan", "p.plan = 'pro'"], ["tenant_id", "p.tenant_id = docs.team_id"]];
 
 const JOIN = withMembers(`team_id in (select m.team_id from public.members m where m.user_id = ${ME})`) + table("teams", OWNER) + policy("public.teams", "select", `${ME} = user_id`);
-const JWT = (role: string) => [{ alg: "HS256" }, { role }].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".") + `.${"x".repeat(43)}`;
+export const JWT = (role: string) => [{ alg: "HS256" }, { role }].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".") + `.${"x".repeat(43)}`;
 const STORAGE = `
   create schema if not exists storage; create schema if not exists realtime;
   create table storage.objects (id uuid primary key default gen_random_uuid(), bucket_id text, name text, owner_id text);

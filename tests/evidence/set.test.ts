@@ -2,4 +2,4 @@
 
 import { testSet } from "./set.ts";
 
-await testSet(10);
+testSet(10);

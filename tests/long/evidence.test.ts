@@ -2,4 +2,4 @@
 
 import { testSet } from "../evidence/set.ts";
 
-await testSet(1);
+testSet(1);

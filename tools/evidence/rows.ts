@@ -12,7 +12,7 @@ export interface Column {
   /** Written by the database alone. */
   generated: boolean;
   unique: boolean;
-  /** Words that its CHECKs or its enum name. */
+  /** Words that its CHECKs, its enum or the bounds of its partitions name. */
   words: string[];
 }
 
@@ -57,6 +57,10 @@ export async function readTables(sql: Sql, schemas: string[]): Promise<Table[]> 
           'words', coalesce((select jsonb_agg(enumlabel) from pg_enum where enumtypid = atttypid), '[]') || coalesce((
             select jsonb_agg(word[1]) from pg_constraint, regexp_matches(pg_get_constraintdef(pg_constraint.oid), '''([^'']*)''::text', 'g') word
             where conrelid = c.oid and contype = 'c' and attnum = any (conkey)
+          ), '[]') || coalesce((
+            select jsonb_agg(word[1]) from pg_inherits join pg_class part on part.oid = inhrelid join pg_partitioned_table on partrelid = inhparent,
+              regexp_matches(pg_get_expr(part.relpartbound, part.oid), '''([^'']*)''', 'g') word
+            where inhparent = c.oid and attnum = any (partattrs)
           ), '[]')
         ) order by attnum), '[]') from pg_attribute join pg_type t on t.oid = atttypid where attrelid = c.oid and attnum > 0 and not attisdropped) as columns,
        (select coalesce(jsonb_agg(jsonb_build_object('column', a.attname, 'table', rn.nspname || '.' || r.relname, 'target', f.attname)), '[]')
@@ -75,7 +79,10 @@ export async function readTables(sql: Sql, schemas: string[]): Promise<Table[]> 
           group by rolname, privilege
         ) by_role) as granted
      from pg_class c join pg_namespace n on n.oid = relnamespace
-     where n.nspname = any ($1::text[]) and relkind in ('r', 'p', 'v', 'm') order by 1, 2`,
+     where n.nspname = any ($1::text[]) and relkind in ('r', 'p', 'v', 'm')
+       -- REST offers a partitioned table and not its partitions, and an extension's tables are its own.
+       and not relispartition and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')
+     order by 1, 2`,
     [schemas],
   )) as unknown as Table[];
   const sorted: Table[] = [];
@@ -104,9 +111,9 @@ function candidates({ type, category, words }: Column): string[] {
   if (type === "bytea") return [`\\x${randomBytes(32).toString("hex")}`];
   const any: Record<string, string[]> = {
     S: [...words, `evidence ${randomUUID()}`, randomBytes(32).toString("hex"), randomBytes(32).toString("base64url"), randomUUID(), "evidence", "evidence@example.com", "https://example.com/", "2026-01-01", "1", "EN"],
-    N: ["1", "0", "100"],
+    N: [...words.filter((word) => /^-?\d+$/.test(word)), "1", "0", "100"],
     B: ["true", "false"],
-    D: ["2026-01-01T00:00:00Z", "2100-01-01T00:00:00Z"],
+    D: [...words.filter((word) => /^\d{4}-/.test(word)), "2026-01-01T00:00:00Z", "2100-01-01T00:00:00Z"],
     T: ["1 hour"],
     A: ["{}"],
     I: ["192.0.2.1"],

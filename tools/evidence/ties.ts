@@ -48,6 +48,8 @@ export class Ties {
   readonly uses: Use[] = [];
   /** Columns of the row that are compared with a claim of the caller's itself. */
   readonly owners: string[] = [];
+  /** Columns of the row that are compared with a column of another table. */
+  readonly links: string[] = [];
   /** Comparisons of a table's column with a column of the same row. */
   readonly vain: Use[] = [];
   /** Tables whose rows a client reads because they are its own, or public. */
@@ -351,6 +353,7 @@ export class Reader {
       ties.uses.push(...copy.uses);
       ties.vain.push(...copy.vain);
       ties.owners.push(...copy.owners);
+      ties.links.push(...copy.links);
       for (const source of copy.shown) ties.shown.add(source);
       return copy;
     });
@@ -447,7 +450,11 @@ export class Reader {
       for (const { node, in: in_ } of this.#columns(side, scope)) {
         const { scope: found, at, column, entry } = this.place(node, in_);
         const direct = (sources: Set<string>) => sources.size === 1 && sources.has(CALLER) && relationsOf([against]).length === 0;
-        if (found.kind === "row" && direct(this.sources(against, againstScope, ties.copy()))) ties.owners.push(column);
+        if (found.kind === "row") {
+          const sources = this.sources(against, againstScope, ties.copy());
+          if (direct(sources)) ties.owners.push(column);
+          else if ([...sources].some((source) => source !== ROW && source !== CALLER)) ties.links.push(column);
+        }
         if (found.kind !== "query" || !entry || word(entry, "rtekind") !== "0") continue;
         const source = `${found.id}.${at}`;
         const sources = this.sources(against, againstScope, ties.copy());

@@ -2,6 +2,7 @@
 
 import { type Catalogue, holds, type Part, type Policy } from "./catalogue.ts";
 import { type Fault, identifier, ROLES, type Rule } from "./finding.ts";
+import { ofSupabase } from "./tables.ts";
 import { isTop, nodesOf, type Value, word } from "./tree.ts";
 import { trusted } from "./verdict.ts";
 
@@ -15,6 +16,11 @@ export const TRUST_RULES: Rule[] = [
     id: "self-made-membership",
     level: "finding",
     why: "Rows of this table let their user reach rows of a tenant. The policy asks whose row it is, and not whether the tenant wants them: everybody joins any tenant.",
+  },
+  {
+    id: "tenant-unchecked",
+    level: "finding",
+    why: "The column says which tenant the row belongs to, and so who reads it. WITH CHECK asks whose row it is, and not whether the caller may write there: everybody puts rows among those of any tenant.",
   },
   {
     id: "signup-metadata",
@@ -45,7 +51,28 @@ export function auditTrust(catalogue: Catalogue): Fault[] {
     else if (update) faults.push(column(one, update, "UPDATE", catalogue));
     else if (insert && !filled && !pinned) faults.push(column(one, insert, "INSERT", catalogue));
   }
+  faults.push(...unchecked(catalogue));
   return faults.filter((fault, at) => faults.findIndex((other) => other.rule === fault.rule && other.object === fault.object) === at);
+}
+
+/** Columns by which members read a row, and which its writer chooses freely. */
+function unchecked({ policies, tables }: Catalogue): Fault[] {
+  return policies.filter(({ permissive, audited, command }) => permissive && audited && ["a", "w", "*"].includes(command)).flatMap((policy) => {
+    const { relation } = policy;
+    const check = policy.parts.find(({ clause }) => clause === "with check") ?? policy.parts[0];
+    if (!check || !tables.secured(relation) || ofSupabase(tables.name(relation))) return [];
+    const readers = policies.filter((one) => one.relation === relation && one.permissive && ["r", "*"].includes(one.command)).flatMap(({ parts }) => parts.find(({ clause }) => clause === "using")?.verdicts ?? []);
+    const links = [...new Set(readers.filter(({ kind, ties }) => kind === "tied" && ties.owners.length === 0).flatMap(({ ties }) => ties.links))];
+    const commands = policy.command === "*" ? (["INSERT", "UPDATE"] as const) : policy.command === "a" ? (["INSERT"] as const) : (["UPDATE"] as const);
+    return links.flatMap((number): Fault[] => {
+      const column = tables.column(relation, number);
+      if (!column || column.key || decides(check.tree, number) || !check.verdicts.some(({ ties }) => ties.owners.length > 0)) return [];
+      const command = commands.find((one) => ROLES.some((role) => holds(policy, role) && column.granted.includes(`${role} ${one}`)) && !tables.guarded(relation, column.name, one));
+      if (!command) return [];
+      const mend = `${revoked(tables, relation, column.name, command)} -- or let WITH CHECK ask for the membership, as the policy for SELECT does`;
+      return [{ rule: "tenant-unchecked", object: `${policy.schema}.${policy.relname}.${policy.name}`, what: `with check leaves ${column.name} to the caller`, mend }];
+    });
+  });
 }
 
 /** The columns that policies trust, each once. */
@@ -118,17 +145,20 @@ function byTrigger({ relation, name, by }: Trusted, { tables }: Catalogue): Faul
 const policyOf = (policy: Policy | string) => (typeof policy === "string" ? policy : `policy ${policy.name}`);
 
 function column({ relation, name, by }: Trusted, policy: Policy | string, command: string, { tables }: Catalogue): Fault {
-  const table = tables.sql(relation);
-  // A grant on the whole table has to go, too; the other columns keep theirs.
-  const others = tables.columns(relation).filter((one) => one.name !== name && one.granted.includes(`authenticated ${command}`)).map((one) => identifier(one.name));
-  const again = others.length > 0 ? ` grant ${command} (${others.join(", ")}) on table ${table} to authenticated;` : "";
-  const mend = `revoke ${command} on table ${table} from anon, authenticated; revoke ${command} (${identifier(name)}) on table ${table} from anon, authenticated;${again}`;
+  const mend = revoked(tables, relation, name, command);
   return { rule: "trusted-column", object: `${tables.name(relation)}.${name}`, what: `its user may ${command} it (${policyOf(policy)}); ${by} trusts it`, mend };
 }
 
-function membership({ relation, name, by }: Trusted, policy: Policy | string, { tables }: Catalogue): Fault {
+/** Takes the right to write a column. A grant on the whole table has to go, too; the other columns keep theirs. */
+function revoked(tables: Catalogue["tables"], relation: string, name: string, command: string): string {
   const table = tables.sql(relation);
+  const others = tables.columns(relation).filter((one) => one.name !== name && one.granted.includes(`authenticated ${command}`)).map((one) => identifier(one.name));
+  const again = others.length > 0 ? ` grant ${command} (${others.join(", ")}) on table ${table} to authenticated;` : "";
+  return `revoke ${command} on table ${table} from anon, authenticated; revoke ${command} (${identifier(name)}) on table ${table} from anon, authenticated;${again}`;
+}
+
+function membership({ relation, name, by }: Trusted, policy: Policy | string, { tables }: Catalogue): Fault {
   const object = typeof policy === "string" ? `${tables.name(relation)}.${name}` : `${policy.schema}.${policy.relname}.${policy.name}`;
-  const mend = `revoke INSERT on table ${table} from anon, authenticated; revoke INSERT (${identifier(name)}) on table ${table} from anon, authenticated; -- and let a function of the tenant's owner, or an invitation, add members`;
+  const mend = `${revoked(tables, relation, name, "INSERT")} -- and let a function of the tenant's owner, or an invitation, add members`;
   return { rule: "self-made-membership", object, what: `${policyOf(policy)} leaves ${name} to the caller; ${by} trusts it`, mend };
 }
