@@ -46,7 +46,7 @@ const errors: string[] = [];
 before(async () => {
   const executablePath = await chromium();
   await installApp();
-  const folder = await bundleApp("web", {
+  const folder = await bundleApp(["web"], {
     EXPO_PUBLIC_AIRLOCK_URL: AIRLOCK,
     EXPO_PUBLIC_AIRLOCK_APP_ID: APP.appId,
     EXPO_PUBLIC_AIRLOCK_SECRET: APP.secret,
@@ -127,7 +127,7 @@ test("a user sees no note of another user", async () => {
 });
 
 test("the list continues when it is scrolled to its end", async () => {
-  await writeNotes("alice", 25);
+  await writeNotes("alice", ...Array.from({ length: 25 }, (_, n) => `Note ${n + 1}`));
   await open(alice, "/");
   await sees(alice, "Note 25");
   assert.equal(await alice.getByRole("link", { name: "Note 1", exact: true }).count(), 0, "on the second page");
@@ -212,8 +212,10 @@ test("a published note opens without sign-in, and an unpublished one does not", 
 });
 
 test("without a network a change waits, and is saved when the network is back", async () => {
-  await writeNotes("bob", 3);
+  await writeNotes("bob", "Call the dentist", "Book the train to Bern", "Ideas for the talk");
   await open(bob, "/");
+  await sees(bob, "Call the dentist");
+  await picture(bob, "list");
   await link(bob, "New note");
   // The screen is a file of its own.
   await field(bob, "Title").waitFor();
@@ -225,7 +227,7 @@ test("without a network a change waits, and is saved when the network is back", 
   await picture(bob, "offline");
   assert.equal(await count("Written in a tunnel"), 0);
   await bob.context().setOffline(false);
-  await sees(bob, "Note 1");
+  await sees(bob, "Call the dentist");
   await sees(bob, "Written in a tunnel");
   assert.equal(await count("Written in a tunnel"), 1);
   assert.equal(await bob.getByRole("status").count(), 0, "no banner");
@@ -372,10 +374,10 @@ function client(name: string): Airlock {
   return createAirlock({ url: worker.url, ...APP, getToken: (options) => signIn.then(() => token(options)) });
 }
 
-/** "Note 1" to the given number, the newest last. */
-async function writeNotes(name: string, last: number): Promise<void> {
+/** The last one is the newest. */
+async function writeNotes(name: string, ...titles: string[]): Promise<void> {
   const { notes } = client(name);
-  for (let n = 1; n <= last; n += 1) await notes.create({ title: `Note ${n}` });
+  for (const title of titles) await notes.create({ title });
 }
 
 /** How many notes have this title. */

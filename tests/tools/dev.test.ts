@@ -1,7 +1,7 @@
 // npm run dev, npm run request and npm run job, started as a person starts them.
 
 import assert from "node:assert/strict";
-import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { appendFile, cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
@@ -20,24 +20,13 @@ import { checkedDeclaration } from "../../tools/declaration.ts";
 import { root } from "../../tools/setup/shell.ts";
 import { devVars, required } from "../../tools/stack/vars.ts";
 import { taken } from "../resources/values.ts";
-
-/** Milliseconds for a start or a restart, which may build the Worker first. */
-const PATIENCE = 300_000;
-
-interface Run {
-  child: ChildProcess;
-  /** stdout and stderr. */
-  output: string;
-  stdout: string;
-  ended: Promise<number | null>;
-}
+import { answers, end, freePort, killAll, npm, output, watched, type Run } from "../support/commands.ts";
 
 /** A resource with rows of users. */
 const resource = (await checkedDeclaration()).resources.find(({ owner, fields }) => owner !== "org" && !fields.some(({ kind }) => kind === "ref"));
 const list = `/v1/${resource?.name}`;
 const skip = resource === undefined && "airlock.toml has no resource of users without refs";
 
-const children = new Set<ChildProcess>();
 let scratch: string;
 let environment: NodeJS.ProcessEnv;
 
@@ -52,7 +41,7 @@ before(async () => {
 });
 
 after(async () => {
-  for (const child of children) child.kill();
+  killAll();
   await rm(scratch, { recursive: true, force: true });
 });
 
@@ -234,37 +223,6 @@ async function refused(command: string[], says: RegExp, settings: NodeJS.Process
   assert.match(task.output, says);
 }
 
-function npm(args: string[], env: NodeJS.ProcessEnv): Run {
-  return watched(spawn("npm", args, { env, stdio: ["ignore", "pipe", "pipe"] }));
-}
-
-function watched(child: ChildProcess): Run {
-  children.add(child);
-  const run: Run = { child, output: "", stdout: "", ended: once(child, "close").then(([code]) => code as number | null) };
-  child.stdout?.on("data", (chunk: Buffer) => (run.stdout += chunk.toString()));
-  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk: Buffer) => (run.output += chunk.toString()));
-  return run;
-}
-
-/** The exit code. A command that does not end fails the test. */
-async function end(run: Run): Promise<number | null> {
-  const late = setTimeout(() => run.child.kill("SIGKILL"), PATIENCE);
-  const code = await run.ended;
-  clearTimeout(late);
-  assert.ok(run.child.signalCode !== "SIGKILL", `it did not end:\n${run.output}`);
-  return code;
-}
-
-/** Waits for a line of the output. */
-async function output(run: Run, line: RegExp): Promise<void> {
-  const began = Date.now();
-  while (!line.test(run.output)) {
-    assert.ok(run.child.exitCode === null && run.child.signalCode === null, `it ended:\n${run.output}`);
-    assert.ok(Date.now() - began < PATIENCE, `no ${line} in:\n${run.output}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
 const ready = (run: Run) => output(run, /^airlock ready /m);
 
 async function stop(run: Run, signal: "SIGTERM" | "SIGINT" = "SIGTERM"): Promise<void> {
@@ -311,13 +269,6 @@ async function direct(): Promise<number> {
   return data.length;
 }
 
-async function answers(port: string | undefined, host = "127.0.0.1"): Promise<boolean> {
-  return fetch(`http://${host}:${port}/`).then(
-    () => true,
-    () => false,
-  );
-}
-
 /** The IPv4 addresses at which other machines reach this one. */
 function lan() {
   return Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []).filter(({ family, internal }) => family === "IPv4" && !internal);
@@ -348,12 +299,4 @@ cd '${root}' && messages=$('${cargo}' "$@") && printf '%s\\n' "$messages" | sed 
 `;
   await writeFile(join(copy, "bin", "cargo"), script, { mode: 0o755 });
   return copy;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -34,16 +34,18 @@ export async function installApp(): Promise<void> {
   await writeFile(stamp, wanted);
 }
 
-/** Bundles the app with Metro for one platform, and returns the folder. Kept until the app or the client changes. */
-export async function bundleApp(platform: "web" | "ios" | "android", settings: Vars): Promise<string> {
-  const wanted = await digest([...CLIENT, ...APP], JSON.stringify(settings));
-  const folder = join(kept, platform);
+/** Bundles the app with Metro, and returns the folder. Kept until the app or the client changes. */
+export async function bundleApp(platforms: ("web" | "ios" | "android")[], settings: Vars): Promise<string> {
+  const wanted = await digest([...CLIENT, ...APP]);
+  // Of the tests and of `npm run example`, each with its own settings.
+  const folder = join(kept, `${platforms.join("-")}-${await digest([], JSON.stringify(settings))}`);
   const stamp = join(folder, ".made-from");
   if ((await readFile(stamp, "utf8").catch(() => "")) === wanted) return folder;
   const unfinished = `${folder}.${process.pid}`;
   await mkdir(kept, { recursive: true });
-  await step(`bundling examples/expo-notes for ${platform}`, "about a minute", () =>
-    run("npx", ["expo", "export", "--platform", platform, "--output-dir", unfinished], {
+  const options = platforms.flatMap((platform) => ["--platform", platform]);
+  await step(`bundling examples/expo-notes for ${platforms.join(" and ")}`, "about a minute", () =>
+    run("npx", ["expo", "export", ...options, "--output-dir", unfinished], {
       cwd: app,
       stdio: ["ignore", "ignore", 2],
       // A file .env of the app must not win over these settings.
@@ -79,5 +81,5 @@ async function digest(patterns: string[], more = ""): Promise<string> {
     });
     hash.update(file).update("\0").update(content);
   }
-  return hash.digest("hex");
+  return hash.digest("hex").slice(0, 16);
 }
