@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { cp, readFile, writeFile } from "node:fs/promises";
+import { cp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -66,6 +66,18 @@ test("the config plugin takes URL and key from the environment, and allows http 
   const production = await configured({ ...DEVELOPMENT, NODE_ENV: "production" });
   assert.equal(production.security?.NSExceptionDomains?.["192.168.0.10"], undefined);
   assert.deepEqual(production.extra, extra);
+});
+
+test("the native projects allow http to the host for iOS, and for Android in debug builds alone", async () => {
+  try {
+    await good("node_modules/expo/bin/cli", ["prebuild", "--no-install"], DEVELOPMENT);
+    const plist = await readFile(join(app, "ios", "app", "Info.plist"), "utf8");
+    assert.match(plist, /<key>NSExceptionDomains<\/key>\s*<dict>\s*<key>192\.168\.0\.10<\/key>/);
+    const manifests = await Promise.all(["debug", "main"].map((variant) => readFile(join(app, "android", "app", "src", variant, "AndroidManifest.xml"), "utf8")));
+    assert.deepEqual(manifests.map((text) => text.includes('usesCleartextTraffic="true"')), [true, false]);
+  } finally {
+    for (const folder of ["ios", "android"]) await rm(join(app, folder), { recursive: true, force: true });
+  }
 });
 
 test("a build in EAS has its own key alone, and stops without URL or key, or with http", async () => {
