@@ -5,8 +5,10 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
+import type { Airlock, IdKind, LooseDeclaration } from "../src/index.ts";
 import { clientTypes } from "../../tools/client-types.ts";
 import type { Declaration, Field } from "../../tools/declaration.ts";
+import { airlockWith, ID } from "./stub.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -57,11 +59,21 @@ test("the types of any declaration compile", async () => {
   }
 });
 
-test("a generated file has the kind of each id, as a type and at run time", () => {
+test("a generated file has the kind of each id, as a type and at run time", async () => {
   const fields: Field[] = [{ name: "todo", kind: "ref", resource: "todos", nullable: false }];
   const resource = { owner: "user" as const, search: [], publish: null, unique: {}, fields };
   const text = clientTypes({ organizations: true, resources: [{ ...resource, name: "todos", id: "bigint" }, { ...resource, name: "profiles", id: "owner" }, { ...resource, name: "tags" }] });
   assert.deepEqual(text.match(/(?<= id: ).*(?=;)/g), ["number", '"me"', "string"]);
   assert.deepEqual(text.match(/(?<= todo: ).*(?=;)/g), ["number", "number", "number"]);
-  assert.match(text, /^export const ids = { todos: "bigint", profiles: "owner", tags: "uuid" } as const;$/m);
+  // A data URL takes JavaScript: the value alone.
+  const [value] = /^export const ids = .*(?= as const;$)/m.exec(text) ?? assert.fail(text);
+  const { ids } = await import(`data:text/javascript,${encodeURIComponent(value)}`);
+  const kinds: Record<string, IdKind> = { todos: "bigint", profiles: "owner", tags: "uuid" };
+  assert.deepEqual(ids, kinds);
+  const { airlock, sent } = airlockWith([], { ids });
+  const loose = airlock as unknown as Airlock<LooseDeclaration>;
+  await assert.rejects(loose.resource("todos").get(ID), /An id is a whole number/);
+  await assert.rejects(loose.resource("profiles").get(ID), /An id is "me"/);
+  await assert.rejects(loose.resource("tags").get(1), /An id is a lower-case UUID/);
+  assert.equal(sent.length, 0);
 });
