@@ -1,2 +1,4 @@
-// Bundles the packages too, as for a browser.
-export default { ssr: { noExternal: true } };
+// One file with all packages in it, as for a browser.
+export default {
+  build: { outDir: "vite", target: "es2022", lib: { entry: "use.mjs", formats: ["es"], fileName: () => "use.mjs" } },
+};
