@@ -93,7 +93,9 @@ export function createTransport(options: AirlockOptions): Transport {
 
   /** One request, signed afresh. */
   async function sendOnce(request: UnsignedRequest, token: string | null, signal: AbortSignal): Promise<Answer> {
-    const { method, target, body } = request;
+    const { method, target } = request;
+    // Explicit, since expo/fetch has sent one byte as the body of a POST without one.
+    const body = request.body ?? (/^(POST|PUT|PATCH)$/.test(method) ? new Uint8Array() : undefined);
     const headers = new Headers(request.headers);
     const fields = {
       appId,
@@ -110,6 +112,7 @@ export function createTransport(options: AirlockOptions): Transport {
     const own = {
       ...signatureHeaders(fields, await hmac(key, canonicalBytes(fields))),
       ...(token !== null && { Authorization: `Bearer ${token}` }),
+      // For an empty body too: React Native on Android sends no body without a type.
       ...(body !== undefined && { "Content-Type": "application/json" }),
     };
     for (const [name, value] of Object.entries(own)) {
@@ -125,8 +128,7 @@ export function createTransport(options: AirlockOptions): Transport {
       const response = await (options.fetch ?? globalThis.fetch)(origin + target, {
         method,
         headers,
-        // Explicit, since expo/fetch has sent one byte as the body of a POST without one.
-        body: (body ?? (/^(POST|PUT|PATCH)$/.test(method) ? new Uint8Array() : undefined)) as BodyInit | undefined,
+        body: body as BodyInit | undefined,
         signal,
         redirect: "manual",
         credentials: "omit",
