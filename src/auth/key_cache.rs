@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::key_set::{KeySet, PublicKey};
-use crate::platform::{Accept, Content, Level, Millis, Platform, UpstreamRequest, UpstreamResponse};
+use crate::platform::{Accept, Content, Level, Millis, Platform, SendError, UpstreamRequest, UpstreamResponse};
 
 const FRESH: Millis = 10 * 60_000;
 const STALE_MAX: Millis = 60 * 60_000;
@@ -91,10 +91,11 @@ impl KeyCache {
                 Next::Wait => return Lookup::Unavailable { retry_after: 1 },
                 Next::Fetch => {
                     let fetched = self.fetch(platform).await;
-                    if let Err(reason) = fetched {
-                        let line = format!(r#"{{"event":"jwks_failed","reason":"{reason}"}}"#);
+                    let fetched = fetched.map_err(|(reason, status)| {
+                        let line =
+                            format!(r#"{{"event":"jwks_failed","reason":"{reason}","upstream_status":{status}}}"#);
                         platform.log(Level::Error, &line);
-                    }
+                    });
                     let now = platform.now();
                     let emptied = self.state.borrow_mut().settle(kid, fetched.ok(), now);
                     if emptied {
@@ -105,7 +106,8 @@ impl KeyCache {
         }
     }
 
-    async fn fetch(&self, platform: &impl Platform) -> Result<KeySet, &'static str> {
+    /// An error is a reason and the status that there was, or 0.
+    async fn fetch(&self, platform: &impl Platform) -> Result<KeySet, (&'static str, u16)> {
         let request = UpstreamRequest { head: format!("GET\n{}\n", self.url), body: None };
         // Others wait for this set.
         platform.outlive();
@@ -113,10 +115,12 @@ impl KeyCache {
         let accept = Accept::Whole { max: SET_MAX };
         match platform.send(request, accept, deadline).await {
             Ok(UpstreamResponse { status: 200, content: Content::Whole(body), .. }) => {
-                KeySet::parse(&body).map_err(|rejected| rejected.0)
+                KeySet::parse(&body).map_err(|rejected| (rejected.0, 200))
             }
-            Ok(_) => Err("status is not 200"),
-            Err(_) => Err("no answer in time, or too much of one"),
+            Ok(response) => Err(("status is not 200", response.status)),
+            Err(SendError::NoHost) => Err(("no such host: compare SUPABASE_URL", 0)),
+            Err(SendError::Unreachable) => Err(("no connection, or it broke", 0)),
+            Err(_) => Err(("no answer in time, or too much of one", 0)),
         }
     }
 }
