@@ -142,7 +142,7 @@ async fn decide<R: Incoming, P: Platform>(
 
     // 3. The form of the app headers: 401.
     let head = Head::read(request);
-    trace.client = request.header(Header::Client).filter(|name| is_client(name)).map(str::to_owned);
+    trace.client = request.header(Header::ClientInfo).filter(|name| is_client(name)).map(str::to_owned);
     trace.claimed_app_id = head.claimed_app_id().map(str::to_owned);
     app_guard::require_headers(&config.apps, &head).inspect_err(|_| trace.guarded(&Finding::Incomplete))?;
 

@@ -93,7 +93,7 @@ headers! {
     Timestamp = "x-app-timestamp",
     Nonce = "x-app-nonce",
     Signature = "x-app-signature",
-    Client = "x-app-client",
+    ClientInfo = "x-client-info",
     Authorization = "authorization",
     IdempotencyKey = "idempotency-key",
     IfMatch = "if-match",

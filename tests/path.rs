@@ -457,7 +457,7 @@ fn log_line_names_the_client_in_a_bounded_form() {
         ("é", Value::Null),
         (&long, Value::Null),
     ] {
-        get("/v1/me").header("x-app-client", stated).alice().signed().send(&pipeline, &world);
+        get("/v1/me").header("x-client-info", stated).alice().signed().send(&pipeline, &world);
         assert_eq!(world.last_log()["client"], logged, "{stated}");
     }
 }

@@ -112,6 +112,13 @@ test("every npm package is pinned to one version", () => {
   }
 });
 
+test("crate, client and changelog have one version", () => {
+  const [, crate] = /^version = "(.+)"$/m.exec(readFileSync("Cargo.toml", "utf8")) ?? [];
+  const [, latest] = /^## (\S+)$/m.exec(readFileSync("CHANGELOG.md", "utf8")) ?? [];
+  const { version } = JSON.parse(readFileSync("client/package.json", "utf8")) as { version: string };
+  assert.deepEqual([crate, latest], [version, version]);
+});
+
 test("the lock files name no host", () => {
   for (const file of ["package-lock.json", "examples/expo-notes/package-lock.json"]) assert.doesNotMatch(readFileSync(file, "utf8"), /"resolved": "http/);
   assert.doesNotMatch(readFileSync("tests/api/requirements.txt", "utf8"), /:\/\//);
