@@ -47,9 +47,10 @@ export function auditTrust(catalogue: Catalogue): Fault[] {
     const insert = writes(one, "INSERT", catalogue);
     const update = writes(one, "UPDATE", catalogue);
     const filled = catalogue.tables.filled.some((filled) => filled.relation === relation && filled.inserts);
+    const commands = [...(update ? ["UPDATE"] : []), ...(insert && !filled && !pinned ? ["INSERT"] : [])];
+    const by = update ?? insert;
     if (insert && one.linksRow) faults.push(membership(one, insert, catalogue));
-    else if (update) faults.push(column(one, update, "UPDATE", catalogue));
-    else if (insert && !filled && !pinned) faults.push(column(one, insert, "INSERT", catalogue));
+    else if (by && commands.length > 0) faults.push(column(one, by, commands, catalogue));
   }
   faults.push(...unchecked(catalogue));
   return faults.filter((fault, at) => faults.findIndex((other) => other.rule === fault.rule && other.object === fault.object) === at);
@@ -144,9 +145,9 @@ function byTrigger({ relation, name, by }: Trusted, { tables }: Catalogue): Faul
 
 const policyOf = (policy: Policy | string) => (typeof policy === "string" ? policy : `policy ${policy.name}`);
 
-function column({ relation, name, by }: Trusted, policy: Policy | string, command: string, { tables }: Catalogue): Fault {
-  const mend = revoked(tables, relation, name, command);
-  return { rule: "trusted-column", object: `${tables.name(relation)}.${name}`, what: `its user may ${command} it (${policyOf(policy)}); ${by} trusts it`, mend };
+function column({ relation, name, by }: Trusted, policy: Policy | string, commands: string[], { tables }: Catalogue): Fault {
+  const mend = commands.map((command) => revoked(tables, relation, name, command)).join(" ");
+  return { rule: "trusted-column", object: `${tables.name(relation)}.${name}`, what: `its user may ${commands.join(" and ")} it (${policyOf(policy)}); ${by} trusts it`, mend };
 }
 
 /** Takes the right to write a column. A grant on the whole table has to go, too; the other columns keep theirs. */
