@@ -1,10 +1,14 @@
-// A database for audits: the core of Airlock and the notes of the tests. Each case is applied in a transaction that is
-// rolled back.
+// Databases for audits: the embedded one, with the core of Airlock and the notes of the tests, and one of a real Postgres
+// server with Supabase's roles alone. Each case is applied in a transaction that is rolled back.
 
 import { rm } from "node:fs/promises";
 
+import pg from "pg";
+
 import { type Audit, audit } from "../../tools/evidence/audit.ts";
 import type { Accepted, Finding, Sql } from "../../tools/evidence/finding.ts";
+import { statements } from "../../tools/evidence/foreign.ts";
+import { query, startPostgres } from "../../tools/setup/postgres.ts";
 import { openDatabase } from "../../tools/supabase/database.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
 import { baseline, notesMigration } from "../support/notes.ts";
@@ -28,18 +32,44 @@ export async function openAudited(): Promise<Audited> {
   await sql(await notesMigration());
   return {
     sql,
-    async undone(work) {
-      await sql("begin");
-      try {
-        return await work();
-      } finally {
-        await sql("rollback");
-      }
-    },
+    undone: undoneBy(sql),
     look: (accepted) => audit(sql, ["public"], accepted),
     async close() {
       await database.close();
       await rm(dataDir, { recursive: true });
+    },
+  };
+}
+
+const undoneBy = (sql: Sql): Audited["undone"] => async (work) => {
+  await sql("begin");
+  try {
+    return await work();
+  } finally {
+    await sql("rollback");
+  }
+};
+
+/** A database of a project without Airlock. The auditor owns its objects and is no superuser, as on hosted Supabase. */
+export async function openForeign(): Promise<Audited> {
+  const server = await startPostgres();
+  await server.create("shop", []);
+  await query(server.url("shop"), "create role auditor bypassrls in role postgres");
+  const client = new pg.Client({ connectionString: server.url("shop") });
+  await client.connect();
+  const sql = statements(client);
+  return {
+    sql,
+    undone: undoneBy(sql),
+    async look(accepted) {
+      await sql("set local role auditor");
+      const found = await audit(sql, ["public"], accepted);
+      await sql("reset role");
+      return found;
+    },
+    async close() {
+      await client.end();
+      await server.stop();
     },
   };
 }
