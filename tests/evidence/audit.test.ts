@@ -40,7 +40,8 @@ test("resources with every kind of field have no finding", () =>
 
 test("there is a broken schema for every rule", () => {
   const proven = new Set([...FLAWS, ...CASES].map(({ rule }) => rule));
-  const unproven = ["extension-outdated", "queue-exposed"];
+  // tests/evidence/foreign.test.ts has it.
+  const unproven = ["queue-exposed"];
   assert.deepEqual([...RULES, ...POLICY_RULES, ...TRUST_RULES, ...REACH_RULES].filter(({ level, id }) => level === "finding" && !unproven.includes(id)).map(({ id }) => id).filter((id) => !proven.has(id)), []);
   assert.ok(FLAWS.length >= 25);
 });
