@@ -37,12 +37,10 @@ export function wireNote(place: number, bodyBytes: number) {
   return { ...row, created_at: time(row.created_at), updated_at: time(row.updated_at) };
 }
 
-/** The cursor after this row: created_at in microseconds and the id. */
+/** The cursor after this row, as airlock_list() writes it. */
 export function cursor(place: number): string {
   const { id, created_at: at } = wireNote(place, 0);
-  const micros = Buffer.alloc(8);
-  micros.writeBigInt64BE(BigInt(Date.parse(at)) * 1000n);
-  return Buffer.concat([micros, Buffer.from(id.replaceAll("-", ""), "hex")]).toString("base64url");
+  return Buffer.from(JSON.stringify(["notes", at, id])).toString("base64url");
 }
 
 export function noteId(place: number): string {

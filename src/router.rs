@@ -6,15 +6,13 @@
 //! another method 405, a query byte that must be percent-encoded 400; all of that comes before any
 //! check of the request.
 
-use uuid::Uuid;
-
 use crate::documents;
 use crate::error::{Code, Problem};
 use crate::handlers::{Answer, AppCall, PathMatch, Scope, UserCall, me, orgs, resources};
 use crate::platform::Platform;
 use crate::request::{Accepts, split_target};
-use crate::resources::Declaration;
-use crate::types::parse_uuid;
+use crate::resources::{Declaration, IdKind, Verb};
+use crate::types::{is_number, parse_uuid};
 
 /// One route.
 pub(crate) struct Route<P: Platform> {
@@ -104,21 +102,17 @@ impl<P: Platform> Route<P> {
         route!(DELETE "/v1/orgs/{org_id}/invitations/{id}", User, NOTHING, orgs::revoke),
     ];
 
-    /// Below `/v1/{resource}` and `/v1/orgs/{org_id}/{resource}`.
-    const RESOURCE: [Self; 7] = [
-        route!(GET "", User, LIST, resources::list),
-        route!(POST "", User, CREATE, resources::create),
-        route!(GET "/{id}", User, READ, resources::read),
-        route!(PUT "/{id}", User, PUT, resources::put),
-        route!(PATCH "/{id}", User, PATCH, resources::patch),
-        route!(DELETE "/{id}", User, CHANGE, resources::delete),
-        route!(POST "/{id}/restore", User, CHANGE, resources::restore),
-    ];
-
-    /// Below the same, for a resource that can be published.
-    const PUBLISHING: [Self; 2] = [
-        route!(POST "/{id}/publish", User, CHANGE, resources::publish),
-        route!(POST "/{id}/unpublish", User, CHANGE, resources::unpublish),
+    /// Below `/v1/{resource}` and `/v1/orgs/{org_id}/{resource}`, as far as the resource has these routes.
+    const RESOURCE: [(Verb, Self); 9] = [
+        (Verb::List, route!(GET "", User, LIST, resources::list)),
+        (Verb::Create, route!(POST "", User, CREATE, resources::create)),
+        (Verb::Read, route!(GET "/{id}", User, READ, resources::read)),
+        (Verb::Put, route!(PUT "/{id}", User, PUT, resources::put)),
+        (Verb::Patch, route!(PATCH "/{id}", User, PATCH, resources::patch)),
+        (Verb::Delete, route!(DELETE "/{id}", User, CHANGE, resources::delete)),
+        (Verb::Restore, route!(POST "/{id}/restore", User, CHANGE, resources::restore)),
+        (Verb::Publish, route!(POST "/{id}/publish", User, CHANGE, resources::publish)),
+        (Verb::Publish, route!(POST "/{id}/unpublish", User, CHANGE, resources::unpublish)),
     ];
 
     /// Below `/v1/public/{resource}`.
@@ -191,14 +185,12 @@ fn candidates<'a, P: Platform>(declaration: &'a Declaration, path: &str) -> Vec<
     let mut found = matching(fixed, path, "", None);
     let collection = path.strip_prefix("/v1/");
     if let Some((base, scope, rest)) = collection.and_then(|path| scope(declaration, path)) {
-        let scope = Some(scope);
         if base == PUBLIC {
-            found.extend(matching(Route::<P>::PUBLISHED.into_iter(), rest, base, scope));
+            found.extend(matching(Route::<P>::PUBLISHED.into_iter(), rest, base, Some(scope)));
         } else {
-            found.extend(matching(Route::<P>::RESOURCE.into_iter(), rest, base, scope));
-            if scope.is_some_and(|scope| scope.resource.publish.is_some()) {
-                found.extend(matching(Route::<P>::PUBLISHING.into_iter(), rest, base, scope));
-            }
+            let routes = Route::<P>::RESOURCE.into_iter();
+            let routes = routes.filter(|(verb, _)| scope.resource.routes.contains(verb)).map(|(_, route)| route);
+            found.extend(matching(routes, rest, base, Some(scope)));
         }
     }
     found
@@ -246,22 +238,33 @@ fn matching<'a, P: Platform>(
     base: &'static str,
     scope: Option<Scope<'a>>,
 ) -> Vec<Matched<'a, P>> {
-    let matched = |route: Route<P>| {
-        let ids = ids(route.pattern, path)?;
+    let matched = |mut route: Route<P>| {
+        let kind = scope.map_or(IdKind::Uuid, |scope| scope.resource.id.kind);
+        let ids = ids(route.pattern, path, kind)?;
+        if let Some(scope) = scope {
+            route.accepts = route.accepts.of(scope.resource);
+        }
         let path = PathMatch { ids, scope };
         Some(Matched { route, path, base })
     };
     routes.filter_map(matched).collect()
 }
 
-/// The ids of a path that matches a pattern.
-fn ids(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, Uuid)>> {
+/// The ids of a path that matches a pattern, all of one kind.
+fn ids(pattern: &'static str, path: &str, kind: IdKind) -> Option<Vec<(&'static str, String)>> {
     let mut ids = Vec::new();
     let mut segments = path.split('/');
     for expected in pattern.split('/') {
         let segment = segments.next()?;
         match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-            Some(name) => ids.push((name, parse_uuid(segment)?)),
+            Some(name) => {
+                let good = match kind {
+                    IdKind::Uuid => parse_uuid(segment).is_some(),
+                    IdKind::Bigint => is_number(segment),
+                    IdKind::Owner => segment == "me",
+                };
+                ids.push((name, good.then(|| segment.to_owned())?));
+            }
             None if segment == expected => {}
             None => return None,
         }

@@ -43,8 +43,8 @@ fn token() -> String {
 
 #[test]
 fn each_route_is_one_call_of_one_function() {
-    let page = json!({"page_size": 20, "after_at": null, "after_id": null});
-    let org_page = json!({"org": ORG, "page_size": 20, "after_at": null, "after_id": null});
+    let page = json!({"page_size": 20, "after": null});
+    let org_page = json!({"org": ORG, "page_size": 20, "after": null});
     let someone = format!("/members/{BOB}");
     let role = r#"{"role":"viewer"}"#;
     for (request, function, arguments) in [

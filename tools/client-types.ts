@@ -1,20 +1,19 @@
 // The types and the kinds of ids of the client's resources, made from a declaration. client/src/declaration.ts makes rows and drafts of them.
 
-import type { Declaration, Field, Resource } from "./declaration.ts";
+import { isRequired, type Declaration, type Field, type Resource } from "./declaration.ts";
 
 /** The text of a TypeScript file that imports nothing. `source` is what its first line calls the declaration's file. */
 export function clientTypes({ organizations, resources }: Declaration, source = "airlock.toml"): string {
-  const numbered = new Set(resources.filter(({ id }) => id === "bigint").map(({ name }) => name));
   const lines = [
     `// Generated from ${source} by \`npm run generate\`. Do not edit.`,
     "",
     "export interface Declaration {",
     `  organizations: ${organizations};`,
-    ...(resources.length > 0 ? ["  resources: {", ...resources.flatMap((resource) => resourceLines(resource, numbered)), "  };"] : ["  resources: {};"]),
+    ...(resources.length > 0 ? ["  resources: {", ...resources.flatMap(resourceLines), "  };"] : ["  resources: {};"]),
     "}",
     "",
     "/** The kinds of ids, for the client's option of this name. */",
-    `export const ids = {${resources.map(({ name, id }) => ` ${name}: "${id ?? "uuid"}"`).join(",")}${resources.length > 0 ? " " : ""}} as const;`,
+    `export const ids = {${resources.map(({ name, id }) => ` ${name}: "${id.kind}"`).join(",")}${resources.length > 0 ? " " : ""}} as const;`,
   ];
   if (resources.some(({ fields }) => fields.some(({ kind }) => kind === "json"))) {
     lines.push("", "type Json = string | number | boolean | null | Json[] | JsonObject;", "type JsonObject = { [name: string]: Json };");
@@ -22,34 +21,47 @@ export function clientTypes({ organizations, resources }: Declaration, source = 
   return `${lines.join("\n")}\n`;
 }
 
-function resourceLines({ name, owner, id = "uuid", search, publish, fields }: Resource, numbered: Set<string>): string[] {
-  const optional = fields.filter((field) => field.nullable || field.default !== undefined).map((field) => field.name);
+function resourceLines(resource: Resource, _: number, resources: Resource[]): string[] {
+  const { name, owner, search, publish, fields, id, version, created, updated, deleted, filters, sorts, count } = resource;
+  const writable = fields.filter((field) => !field.read_only);
+  const optional = writable.filter((field) => !isRequired(field)).map((field) => field.name);
+  const names = (of: Field[]) => of.map((field) => field.name);
+  const parameters = Object.entries(filters).flatMap(([field, operators]) => operators.map((operator) => `${field}.${operator}`));
   return [
     `    ${name}: {`,
     `      owner: "${owner}";`,
-    `      id: ${{ uuid: "string", bigint: "number", owner: '"me"' }[id]};`,
+    `      id: ${{ uuid: "string", bigint: "number", owner: '"me"' }[id.kind]};`,
     `      searchable: ${search.length > 0};`,
     "      fields: {",
-    ...fields.flatMap((field) => fieldLines(field, numbered)),
+    ...fields.flatMap((field) => fieldLines(field, resources)),
     "      };",
     `      optional: ${union(optional)};`,
     `      publish: ${union(publish ?? [])};`,
+    // What differs from a table of new-resource.
+    ...(version?.kind === "integer" ? [] : [`      version: ${version ? '"timestamp"' : "false"};`]),
+    ...Object.entries({ created, updated, deleted }).filter(([, column]) => column === null).map(([time]) => `      ${time}: false;`),
+    ...(writable.length < fields.length ? [`      readOnly: ${union(names(fields.filter((field) => field.read_only)))};`] : []),
+    ...(parameters.length > 0 ? [`      filters: ${union(parameters)};`] : []),
+    ...(sorts.length > 0 ? [`      sorts: ${union(sorts.flatMap((sort) => [sort, `-${sort}`]))};`] : []),
+    ...(count ? ["      count: true;"] : []),
     "    };",
   ];
 }
 
-function fieldLines(field: Field, numbered: Set<string>): string[] {
+function fieldLines(field: Field, resources: Resource[]): string[] {
   const { name, nullable, default: value } = field;
-  const comment = [limits(field), value === undefined ? "" : `Default: ${JSON.stringify(value)}.`].filter(Boolean).join(" ");
+  const absent = value === undefined ? (field.database_default ? "The database has a default." : "") : `Default: ${JSON.stringify(value)}.`;
+  const comment = [limits(field), field.read_only ? "Read only." : absent].filter(Boolean).join(" ");
   return [
     ...(comment ? [`        /** ${comment.replaceAll("*/", "*\\/")} */`] : []),
-    `        ${name}: ${type(field, numbered)}${nullable ? " | null" : ""};`,
+    `        ${name}: ${type(field, resources)}${nullable ? " | null" : ""};`,
   ];
 }
 
-/** `numbered`: resources whose ids are numbers. */
-function type(field: Field, numbered: Set<string>): string {
+function type(field: Field, resources: Resource[]): string {
   switch (field.kind) {
+    case "ref":
+      return resources.find(({ name }) => name === field.resource)?.id.kind === "bigint" ? "number" : "string";
     case "integer":
     case "number":
       return "number";
@@ -61,8 +73,6 @@ function type(field: Field, numbered: Set<string>): string {
       return "string[]";
     case "json":
       return "JsonObject";
-    case "ref":
-      return numbered.has(field.resource) ? "number" : "string";
     default:
       return "string";
   }

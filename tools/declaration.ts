@@ -31,16 +31,40 @@ export type Field = Kind & {
   name: string;
   /** Whether null is allowed; such a field is null when absent. */
   nullable: boolean;
-  /** The value when absent. A field that has none and is not nullable is required. */
+  /** The value when absent. */
   default?: unknown;
+  /** Whether the database has the value when absent. */
+  database_default: boolean;
+  column: string;
+  /** Whether it is answered and never written. */
+  read_only: boolean;
 };
+
+export type Verb = "list" | "read" | "create" | "put" | "patch" | "delete" | "restore" | "publish";
+export type Operator = "eq" | "neq" | "lt" | "lte" | "gt" | "gte" | "in" | "is";
 
 export interface Resource {
   name: string;
+  table: { schema: string; name: string };
   /** Whose rows there are: a user's, an organisation's or both. */
   owner: "user" | "org" | "both";
-  /** What its ids are. UUIDs unless it says otherwise. */
-  id?: "uuid" | "bigint" | "owner";
+  /** The column that says whose a user's row is, and who sets it in a new row. */
+  owner_column: { column: string | null; set: "worker" | "default" | "none" };
+  /** `owner`: a condition on the owner's column beside the policies; `visible`: the policies alone. */
+  scope: "owner" | "visible";
+  /** `bigint`: the database makes it; `owner`: it is the user's id. */
+  id: { kind: "uuid" | "bigint" | "owner"; column: string };
+  /** Null: rows have no version, and no tags. */
+  version: { kind: "integer" | "timestamp"; column: string } | null;
+  /** Columns; null: there is none. */
+  created: string | null;
+  updated: string | null;
+  deleted: string | null;
+  routes: Verb[];
+  /** Operators by field. */
+  filters: Record<string, Operator[]>;
+  sorts: string[];
+  count: boolean;
   /** Fields of the full-text search; none if it is empty. */
   search: string[];
   /** Fields that a published row shows; null if rows cannot be published. */
@@ -48,6 +72,11 @@ export interface Resource {
   /** Unique constraints, and the field that each one is about. */
   unique: Record<string, string>;
   fields: Field[];
+}
+
+/** Whether a body that makes a row must have this field. */
+export function isRequired(field: Field): boolean {
+  return !field.nullable && field.default === undefined && !field.database_default && !field.read_only;
 }
 
 /** A declaration that the Worker accepts, in the order of its file. */

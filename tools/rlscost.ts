@@ -103,7 +103,7 @@ interface Page {
   after?: Place;
 }
 
-const TYPES = { resource: "text", org: "uuid", state: "text", words: "text", after_at: "timestamptz", after_id: "uuid", page_size: "integer", id: "uuid" };
+const TYPES = { resource: "text", org: "uuid", state: "text", words: "text", after: "text", page_size: "integer", id: "text" };
 
 /** PostgREST's statement for a call with a JSON object; $1 is that object. */
 function call(name: string, object: Partial<Record<keyof typeof TYPES, unknown>>): Pick<Measured, "text" | "json"> {
@@ -128,8 +128,7 @@ const list = ({ org, state = "active", words, after }: Page) =>
     org: org ?? null,
     state,
     words: words ?? null,
-    after_at: after?.created_at ?? null,
-    after_id: after?.id ?? null,
+    after: after ? Buffer.from(JSON.stringify(["notes", after.created_at, after.id])).toString("base64url") : null,
     page_size: PAGE_SIZE,
   });
 const read = (id: string) => call("airlock_read", { resource: "notes", org: null, id });

@@ -91,7 +91,7 @@ export interface RowCalls<R extends AnyResource> extends List<RowOf<R>, ListOpti
   put(id: R["id"], draft: DraftOf<R>, options?: MatchOptions & { ifNoneMatch?: "*" }): Promise<RowOf<R>>;
   /** Changes the given fields. */
   patch(id: R["id"], changes: PatchOf<R>, options?: MatchOptions): Promise<RowOf<R>>;
-  /** Soft delete; a second time is fine too. */
+  /** Soft delete; a second time is fine too. For good where rows have no `deleted_at`; then a second time is `not_found`. */
   remove(id: R["id"], options?: MatchOptions): Promise<void>;
   /** Undoes {@link remove}. */
   restore(id: R["id"], options?: MatchOptions): Promise<RowOf<R>>;
@@ -174,6 +174,24 @@ export type ListOptions<R extends AnyResource> = PageOptions & {
     ? {
         /** Only rows with these words, as in a web search: 1 to 200 characters. */
         q?: string;
+      }
+    : unknown) &
+  (R extends { sorts: infer Sort extends string }
+    ? {
+        /** A declared sort; descending after `-`. */
+        sort?: Sort;
+      }
+    : unknown) &
+  (R extends { count: true }
+    ? {
+        /** Adds `count` to the page. */
+        count?: "exact";
+      }
+    : unknown) &
+  (R extends { filters: infer Filter extends string }
+    ? {
+        /** Such as `{ "done.eq": true, "rank.in": "1,2" }`. */
+        filters?: { [Name in Filter]?: string | number | boolean };
       }
     : unknown);
 

@@ -94,8 +94,9 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
 
   function listAt<T>(place: () => string): List<T, AnyListOptions> {
     const self: List<T, AnyListOptions> = {
-      async list({ limit, cursor, q, state, signal } = {}) {
-        return call("GET", `${place()}${query({ limit, cursor, q, state })}`, { expect: [200], signal });
+      async list({ limit, cursor, q, state, sort, count, filters, signal } = {}) {
+        const parameters = query({ limit, cursor, q, state, sort, count, ...filters });
+        return call("GET", `${place()}${parameters}`, { expect: [200], signal });
       },
 
       async *all(options) {

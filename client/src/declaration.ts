@@ -20,6 +20,18 @@ export interface AnyResource {
   optional: string;
   /** Names of the fields that a published row shows; `never` if rows cannot be published. */
   publish: string;
+  // What follows is there only where it differs from a table of new-resource.
+  /** Without versions, or with times in their place. */
+  version?: false | "timestamp";
+  created?: false;
+  updated?: false;
+  deleted?: false;
+  /** Names of the fields that are never written. */
+  readOnly?: string;
+  /** Query parameters of filters, such as `done.eq`. */
+  filters?: string;
+  sorts?: string;
+  count?: true;
 }
 
 /** For an app without generated types: any resource, with any fields. */
@@ -27,7 +39,17 @@ export interface LooseDeclaration {
   organizations: true;
   resources: Record<
     string,
-    { owner: "both"; id: any; searchable: true; fields: Record<string, any>; optional: string; publish: string }
+    {
+      owner: "both";
+      id: any;
+      searchable: true;
+      fields: Record<string, any>;
+      optional: string;
+      publish: string;
+      filters: string;
+      sorts: string;
+      count: true;
+    }
   >;
 }
 
@@ -60,18 +82,32 @@ type NamesWith<D extends AnyDeclaration, Part> = {
 }[NameOf<D>];
 
 export type RowOf<R extends AnyResource> = Flat<
-  RowId<R> & R["fields"] & RowVersion & { created_at: string; updated_at: string; /** `null` while the row lives. */ deleted_at: string | null }
+  RowId<R> &
+    R["fields"] &
+    VersionPart<R> &
+    (R extends { created: false } ? unknown : { created_at: string }) &
+    (R extends { updated: false } ? unknown : { updated_at: string }) &
+    (R extends { deleted: false } ? unknown : { /** `null` while the row lives. */ deleted_at: string | null })
 >;
 
 export type DraftOf<R extends AnyResource> = Flat<
-  Omit<R["fields"], R["optional"]> & Partial<Pick<R["fields"], R["optional"] & keyof R["fields"]>>
+  Omit<R["fields"], R["optional"] | ReadOnly<R>> & Partial<Pick<R["fields"], R["optional"] & keyof R["fields"]>>
 >;
 
-export type PatchOf<R extends AnyResource> = Partial<R["fields"]>;
+export type PatchOf<R extends AnyResource> = Partial<Omit<R["fields"], ReadOnly<R>>>;
 
 export type PublishedRowOf<R extends AnyResource> = Flat<
-  RowId<R> & Pick<R["fields"], R["publish"] & keyof R["fields"]> & RowVersion & { published_at: string; updated_at: string }
+  RowId<R> &
+    Pick<R["fields"], R["publish"] & keyof R["fields"]> &
+    VersionPart<R> & { published_at: string } & (R extends { updated: false } ? unknown : { updated_at: string })
 >;
+
+type VersionPart<R extends AnyResource> = R extends { version: false }
+  ? unknown
+  : R extends { version: "timestamp" }
+    ? { /** A time in microseconds. For `ifMatch` and `ifNoneMatch`. */ version: string }
+    : RowVersion;
+type ReadOnly<R extends AnyResource> = R extends { readOnly: infer Name extends string } ? Name : never;
 
 export interface RowId<R extends AnyResource> {
   /** A UUID in lower case, or a number. */

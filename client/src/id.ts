@@ -35,7 +35,7 @@ export type IdKind = "uuid" | "bigint" | "owner";
 
 const KINDS: Record<IdKind, [good: (id: unknown) => boolean, words: string]> = {
   uuid: [(id) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id as string), "a lower-case UUID"],
-  bigint: [Number.isSafeInteger, "a whole number"],
+  bigint: [(id) => Number.isSafeInteger(id) && (id as number) > 0, "a whole number above 0"],
   owner: [(id) => id === "me", '"me"'],
 };
 

@@ -5,6 +5,8 @@ export interface Page<T> {
   data: T[];
   /** Hand it to the next `list`; `null` on the last page. */
   next_cursor: string | null;
+  /** Of all pages, with `count: "exact"`; 10000 stands for that many or more. */
+  count?: number;
 }
 
 const SET_BY_AIRLOCK = new Set(["id", "version", "created_at", "updated_at", "deleted_at", "published_at"]);

@@ -260,7 +260,7 @@ test("all but unreserved characters are percent-encoded", async () => {
 test("an id or a name that cannot be is a TypeError, and nothing is sent", async () => {
   const { airlock, sent } = airlockWith([]);
   const loose = airlock as unknown as Airlock<LooseDeclaration>;
-  for (const id of ["../orgs", "", ID.toUpperCase(), `${ID} `, `${ID}/restore`, undefined, null, 7] as string[]) {
+  for (const id of ["../orgs", "", ID.toUpperCase(), `${ID} `, `${ID}/restore`, undefined, null, -7, 7.5] as string[]) {
     for (const call of [
       () => airlock.notes.get(id),
       () => airlock.notes.put(id, { title: "a" }),

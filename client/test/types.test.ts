@@ -7,7 +7,8 @@ import { promisify } from "node:util";
 
 import type { Airlock, IdKind, LooseDeclaration } from "../src/index.ts";
 import { clientTypes } from "../../tools/client-types.ts";
-import type { Declaration, Field } from "../../tools/declaration.ts";
+import type { Declaration, Resource } from "../../tools/declaration.ts";
+import { resource as declared, type FieldPart } from "../../tests/support/declared.ts";
 import { airlockWith, ID } from "./stub.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -25,13 +26,28 @@ test("rows, drafts and calls are typed as declared", async () => {
 });
 
 test("the types of any declaration compile", async () => {
-  const text = (name: string, more: Partial<Field> = {}) => ({ name, kind: "text", min: 0, max: 9, nullable: false, ...more }) as Field;
-  const resource = (name: string, fields: Field[], publish: string[] | null = null) => ({ name, owner: "user" as const, search: [], publish, unique: {}, fields });
+  const text = (name: string, more: Partial<FieldPart> = {}) => ({ name, kind: "text", min: 0, max: 9, nullable: false, ...more }) as FieldPart;
+  const resource = (name: string, fields: FieldPart[], publish: string[] | null = null, more: Partial<Omit<Resource, "fields">> = {}) =>
+    declared({ name, owner: "user", publish, fields, ...more });
   const words = ["get", "set", "new", "readonly", "constructor", "typeof", "string", "delete", "notes", "fields"];
   const declarations: Declaration[] = [
     { organizations: true, resources: [] },
     { organizations: false, resources: [resource("tags", [text("label")])] },
-    { organizations: true, resources: [{ ...resource("todos", [{ name: "after", kind: "ref", resource: "todos", nullable: true }]), id: "bigint" }, { ...resource("profiles", []), id: "owner" }] },
+    {
+      organizations: false,
+      resources: [
+        resource("todos", [text("task"), text("words", { read_only: true }), text("rank", { database_default: true })], null, {
+          id: { kind: "bigint", column: "id" },
+          version: null,
+          updated: null,
+          deleted: null,
+          filters: { task: ["eq", "in"] },
+          sorts: ["created"],
+          count: true,
+        }),
+        resource("profiles", [text("label")], null, { id: { kind: "owner", column: "id" }, version: { kind: "timestamp", column: "updated_at" }, created: null }),
+      ],
+    },
     { organizations: true, resources: words.map((word) => resource(word, words.map((name) => text(name)), words)) },
     {
       organizations: false,
@@ -52,7 +68,23 @@ test("the types of any declaration compile", async () => {
     const client = 'import { createAirlock, type AirlockOptions, type Draft } from "../../client/src/index.ts";\ndeclare const options: AirlockOptions;\n';
     const quote = `export const draft: Draft<"quotes", ${names.at(-1)}> = { one: "*/", settings: { a: 1 } };\n`;
     const uses = names.map((name) => `import { ids as ids_${name}, type Declaration as ${name} } from "./${name}.ts";\ncreateAirlock<${name}>({ ...options, ids: ids_${name} });\n`);
-    await writeFile(`${folder}/use.ts`, client + uses.join("") + quote);
+    const adopted = `
+      const { resource } = createAirlock<${names[2]}>({ ...options, ids: ids_${names[2]} });
+      export async function use(): Promise<[number, string, "me", string]> {
+        const { data } = await resource("todos").list({ filters: { "task.eq": "a", "task.in": "a,b" }, sort: "-created", count: "exact" });
+        const todo = await resource("todos").create({ task: "a" });
+        // @ts-expect-error It is only read.
+        await resource("todos").patch(todo.id, { words: "a" });
+        // @ts-expect-error There is no version.
+        todo.version;
+        // @ts-expect-error There is no such filter.
+        await resource("todos").list({ filters: { "task.lt": "a" } });
+        // @ts-expect-error An id is a number.
+        await resource("todos").get("7");
+        const profile = await resource("profiles").patch("me", { label: "a" });
+        return [todo.id, data[0]?.words ?? "", "me", profile.version];
+      }\n`;
+    await writeFile(`${folder}/use.ts`, client + uses.join("") + quote + adopted);
     assert.equal(await compile(`${folder}/use.ts`), "");
   } finally {
     await rm(folder, { recursive: true });
@@ -60,9 +92,9 @@ test("the types of any declaration compile", async () => {
 });
 
 test("a generated file has the kind of each id, as a type and at run time", async () => {
-  const fields: Field[] = [{ name: "todo", kind: "ref", resource: "todos", nullable: false }];
-  const resource = { owner: "user" as const, search: [], publish: null, unique: {}, fields };
-  const text = clientTypes({ organizations: true, resources: [{ ...resource, name: "todos", id: "bigint" }, { ...resource, name: "profiles", id: "owner" }, { ...resource, name: "tags" }] });
+  const fields: FieldPart[] = [{ name: "todo", kind: "ref", resource: "todos", nullable: false }];
+  const resource = (name: string, kind: IdKind) => declared({ name, owner: "user", id: { kind, column: "id" }, fields });
+  const text = clientTypes({ organizations: true, resources: [resource("todos", "bigint"), resource("profiles", "owner"), resource("tags", "uuid")] });
   assert.deepEqual(text.match(/(?<= id: ).*(?=;)/g), ["number", '"me"', "string"]);
   assert.deepEqual(text.match(/(?<= todo: ).*(?=;)/g), ["number", "number", "number"]);
   // A data URL takes JavaScript: the value alone.

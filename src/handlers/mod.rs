@@ -44,8 +44,8 @@ pub(crate) struct UserCall<'a, P> {
 /// A path that matched a route.
 #[derive(Default)]
 pub(crate) struct PathMatch<'a> {
-    /// By their names in the pattern.
-    pub(crate) ids: Vec<(&'static str, Uuid)>,
+    /// By their names in the pattern, each in its one spelling.
+    pub(crate) ids: Vec<(&'static str, String)>,
     /// Of a route of a resource.
     pub(crate) scope: Option<Scope<'a>>,
 }
@@ -71,9 +71,9 @@ impl Scope<'_> {
 
 impl<'a> PathMatch<'a> {
     /// An id of the path, by its name in the pattern.
-    pub(crate) fn id(&self, name: &str) -> Result<Uuid, Problem> {
+    pub(crate) fn id(&self, name: &str) -> Result<&str, Problem> {
         let id = self.ids.iter().find(|(one, _)| *one == name);
-        id.map(|(_, id)| *id).ok_or(Code::Internal.because("the route's pattern lacks this id"))
+        id.map(|(_, id)| id.as_str()).ok_or(Code::Internal.because("the route's pattern lacks this id"))
     }
 
     /// The rows of the path.

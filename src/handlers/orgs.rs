@@ -8,7 +8,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use super::UserCall;
 use super::resources::{changed, created, found};
@@ -37,8 +36,8 @@ const TOKEN_BYTES: usize = 32;
 
 /// The arguments of a page function within an organisation.
 #[derive(Serialize)]
-struct OrgPage {
-    org: Uuid,
+struct OrgPage<'a> {
+    org: &'a str,
     #[serde(flatten)]
     page: PageQuery,
 }

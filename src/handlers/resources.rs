@@ -11,11 +11,11 @@ use uuid::Uuid;
 use super::{AppCall, Scope, UserCall};
 use crate::error::{Code, Problem};
 use crate::platform::Platform;
-use crate::postgrest::{Function, Outcome, Row, State};
+use crate::postgrest::{Function, NO_VERSION, Outcome, Row, State};
 use crate::request::Input;
 use crate::request::conditional::IfMatch;
 use crate::request::page::ListQuery;
-use crate::resources::Draft;
+use crate::resources::{Draft, IdKind};
 use crate::response::{Response, document, empty, streamed};
 
 const LIST: Function = Function::new("airlock_list");
@@ -51,9 +51,7 @@ struct Write<'a> {
 /// `GET` of a collection.
 pub(crate) async fn list<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
     let scope = call.path.scope()?;
-    let searchable = !scope.resource.search.is_empty();
-    let publishable = scope.resource.publish.is_some();
-    let query = ListQuery::parse(call.input.query, searchable, publishable)?;
+    let query = ListQuery::parse(call.input.query, scope.resource)?;
     call.database.stream(LIST, &Arguments::of(scope, query)).await?;
     Ok(streamed())
 }
@@ -69,7 +67,7 @@ pub(crate) async fn create<P: Platform>(call: UserCall<'_, P>) -> Result<Respons
 
 /// `GET` of a row.
 pub(crate) async fn read<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
-    let arguments = Arguments::of(call.path.scope()?, json!({ "id": call.path.id("id")? }));
+    let arguments = Arguments::of(call.path.scope()?, json!({ "id": row_id(&call)? }));
     let row = call.database.read(READ, &arguments).await?;
     found(row, &call.input)
 }
@@ -81,11 +79,17 @@ pub(crate) async fn put<P: Platform>(call: UserCall<'_, P>) -> Result<Response, 
     let mode = match (&call.input.if_match, &call.input.if_none_match) {
         (Some(_), _) => "replace",
         (None, Some(_)) => "create",
+        // The database makes the id, so there is no row to create under it.
+        (None, None) if scope.resource.id.kind == IdKind::Bigint => "replace",
         (None, None) => "any",
     };
     let if_match = IfMatch::version(call.input.if_match);
-    let rest = json!({ "id": call.path.id("id")?, "mode": mode, "if_match": if_match });
+    let rest = json!({ "id": row_id(&call)?, "mode": mode, "if_match": if_match });
     let outcome = write(&call, PUT, Some(&draft), rest).await?;
+    if scope.resource.id.kind == IdKind::Owner && outcome.outcome == State::Created {
+        let own = format!("{}/me", scope.path());
+        return Ok(shown(201, &outcome.row()?).with("location", &own));
+    }
     created(outcome, &scope.path())
 }
 
@@ -95,8 +99,8 @@ pub(crate) async fn patch<P: Platform>(call: UserCall<'_, P>) -> Result<Response
     changed(change(&call, "patch", Some(&draft)).await?)
 }
 
-/// `DELETE` of a row. A row that is deleted already is as the client wants it, whatever version it was
-/// deleted in (RFC 9110 section 13.1.1 allows this).
+/// `DELETE` of a row. A row that is deleted softly already is as the client wants it, whatever version it
+/// was deleted in (RFC 9110 section 13.1.1 allows this).
 pub(crate) async fn delete<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
     let outcome = change(&call, "delete", None).await?;
     match outcome.outcome {
@@ -130,7 +134,15 @@ pub(crate) async fn published<P: Platform>(call: AppCall<'_, P>) -> Result<Respo
 
 async fn change<P: Platform>(call: &UserCall<'_, P>, action: &str, draft: Option<&Draft>) -> Result<Outcome, Problem> {
     let if_match = IfMatch::version(call.input.if_match);
-    write(call, CHANGE, draft, json!({ "id": call.path.id("id")?, "action": action, "if_match": if_match })).await
+    write(call, CHANGE, draft, json!({ "id": row_id(call)?, "action": action, "if_match": if_match })).await
+}
+
+/// The id of the row that a path names; of `me` the user's.
+fn row_id<P: Platform>(call: &UserCall<'_, P>) -> Result<String, Problem> {
+    match call.path.scope()?.resource.id.kind {
+        IdKind::Owner => Ok(call.session.sub().to_string()),
+        _ => call.path.id("id").map(str::to_owned),
+    }
 }
 
 async fn write<P: Platform>(
@@ -142,7 +154,10 @@ async fn write<P: Platform>(
     let scope = call.path.scope()?;
     let draft = draft.map(|draft| serde_json::from_str(draft.json())).transpose();
     let draft = draft.map_err(|_| Code::Internal.because("a draft that is not JSON"))?;
-    call.database.write(function, &Arguments::of(scope, Write { draft, rest }), Some(scope.resource)).await
+    let arguments = Arguments::of(scope, Write { draft, rest });
+    let mut outcome = call.database.write(function, &arguments, Some(scope.resource)).await?;
+    outcome.versionless = scope.resource.version.is_none();
+    Ok(outcome)
 }
 
 /// 201 with the row and its place below `collection`, or the problem of another outcome.
@@ -161,7 +176,8 @@ pub(crate) fn changed(outcome: Outcome) -> Result<Response, Problem> {
         State::Created | State::Done | State::Already => return Ok(shown(200, &outcome.row()?)),
         State::Mismatch => {
             let row = outcome.row()?;
-            Problem::version_mismatch(row.json().to_owned(), row.version())
+            let version = row.version().ok_or(Code::UpstreamInvalid.because(NO_VERSION))?;
+            Problem::version_mismatch(row.json().to_owned(), version)
         }
         State::Missing => Code::NotFound.into(),
         State::Forbidden => Code::Forbidden.into(),
@@ -180,10 +196,23 @@ pub(crate) fn changed(outcome: Outcome) -> Result<Response, Problem> {
 /// 200 with the row, 304 if the client has this version, or 404.
 pub(crate) fn found(row: Option<Row>, input: &Input<'_>) -> Result<Response, Problem> {
     let row = row.ok_or(Code::NotFound)?;
-    let known = input.if_none_match.as_ref().is_some_and(|condition| condition.names(row.version()));
-    Ok(if known { empty(304).with("etag", &row.version().etag()) } else { shown(200, &row) })
+    if row.version().is_some() != input.versioned {
+        return Err(Code::UpstreamInvalid.because(NO_VERSION));
+    }
+    let known = row.version().filter(|version| {
+        let condition = input.if_none_match.as_ref();
+        condition.is_some_and(|condition| condition.names(*version))
+    });
+    Ok(match known {
+        Some(version) => empty(304).with("etag", &version.etag()),
+        None => shown(200, &row),
+    })
 }
 
 fn shown(status: u16, row: &Row) -> Response {
-    document(status, "application/json", row.json().as_bytes().to_vec()).with("etag", &row.version().etag())
+    let response = document(status, "application/json", row.json().as_bytes().to_vec());
+    match row.version() {
+        Some(version) => response.with("etag", &version.etag()),
+        None => response,
+    }
 }

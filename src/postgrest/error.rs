@@ -6,10 +6,11 @@
 
 use serde::Deserialize;
 
-use crate::error::{Answered, Code, FieldError, Problem};
+use crate::error::{Answered, At, Code, FieldError, Problem};
 use crate::json;
 use crate::platform::{Content, UpstreamResponse};
-use crate::resources::Resource;
+use crate::request::page::CURSOR;
+use crate::resources::{Field, Resource};
 
 /// PostgREST's error body, as far as it is read.
 #[derive(Deserialize)]
@@ -64,7 +65,7 @@ pub(super) fn problem(response: &UpstreamResponse, resource: Option<&Resource>) 
     let problem = match &error {
         None => of_gateway(response),
         Some(error) => {
-            let ours = matches!(&*error.code, "PT400" | "PT403" | "PT404" | "PT409" | "23503");
+            let ours = matches!(&*error.code, "PT400" | "PT403" | "PT404" | "PT409" | "PT422" | "23503");
             let raised = ours.then(|| raised(error)).flatten();
             raised.unwrap_or_else(|| of_database(error, status, resource))
         }
@@ -115,6 +116,11 @@ fn raised(error: &PostgrestError) -> Option<Problem> {
         "airlock_malformed_claim" => Code::Internal.because("the database refused the claim header"),
         "airlock_edge_only" => Code::Internal.because(NO_PROOF),
         "airlock_reference" => reference(error.details.as_deref()),
+        "airlock_cursor" => Problem::validation(vec![FieldError {
+            at: At::Parameter("cursor".into()),
+            code: "value",
+            message: CURSOR.into(),
+        }]),
         _ => return None,
     })
 }
@@ -133,10 +139,21 @@ fn of_database(error: &PostgrestError, status: u16, resource: Option<&Resource>)
         "PGRST301" | "PGRST302" | "PGRST303" => {
             Code::TokenInvalid.because("verified here, refused by the database").alarming()
         }
-        "23503" if is_account(error) => Code::TokenInvalid.because("the user no longer exists"),
+        "23503" if is_account(error, resource) => Code::TokenInvalid.because("the user no longer exists"),
+        "23503" if message.starts_with("update or delete") => {
+            Problem::new(Code::Conflict, "Other rows refer to this one. Delete or change them first.")
+        }
         "23503" => {
-            let column = error.key_column();
-            reference(column.filter(|name| resource.is_some_and(|r| r.field(name).is_some())))
+            // Where the target has Row Level Security, the details leave the column out.
+            let constraint = error.constraint().and_then(|name| name.strip_suffix("_fkey"));
+            let named = |field: &&Field| {
+                let is_column = |name: Option<&str>| name == Some(field.column.as_str());
+                let after_table =
+                    |resource: &Resource| constraint?.strip_prefix(&resource.table.name)?.strip_prefix('_');
+                is_column(error.key_column()) || is_column(resource.and_then(after_table))
+            };
+            let field = resource.and_then(|resource| resource.fields.iter().find(named));
+            reference(field.map(|field| field.name.as_str()))
         }
         "23505" | "23P01" => Problem::new(Code::Conflict, "A value that must be unique is taken.")
             .with_errors(vec![taken(error, resource)]),
@@ -174,12 +191,13 @@ fn is_rule(code: &str) -> bool {
 
 /// Whether a foreign key to `auth.users` is broken: the account was deleted, its token lives on. Postgres leaves the
 /// column out of its details when the caller may not read that table.
-fn is_account(error: &PostgrestError) -> bool {
+fn is_account(error: &PostgrestError, resource: Option<&Resource>) -> bool {
     let details = error.details.as_deref().unwrap_or_default();
     let constraint = error.constraint().unwrap_or_default();
+    let owner = resource.and_then(|resource| resource.owner_column.column.as_deref()).unwrap_or("user_id");
     let is_owner = match error.key_column() {
-        Some(column) => column == "user_id",
-        None => constraint.ends_with("_user_id_fkey"),
+        Some(column) => column == owner,
+        None => constraint.ends_with(&format!("_{owner}_fkey")),
     };
     is_owner && details.contains("\"users\"")
 }

@@ -25,7 +25,7 @@ use crate::platform::{Accept, Content, Millis, Platform, SendError, UpstreamRequ
 use crate::resources::{Declaration, Resource};
 use crate::types::random_uuid;
 use edge_proof::Signer;
-pub(crate) use outcome::{Outcome, Row, State};
+pub(crate) use outcome::{NO_VERSION, Outcome, Row, State};
 
 /// Most bytes of an answer that is read whole. One row of 20 fields at their limits fits many times.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;

@@ -37,6 +37,9 @@ pub(crate) struct Outcome {
     pub(crate) outcome: State,
     /// The row as it is now, where there is one to show.
     row: Option<Box<RawValue>>,
+    /// Whether its rows have no version.
+    #[serde(skip)]
+    pub(crate) versionless: bool,
 }
 
 impl Outcome {
@@ -47,31 +50,38 @@ impl Outcome {
 
     /// The row of an outcome that has one.
     pub(crate) fn row(self) -> Result<Row, Problem> {
-        Row::new(self.json()?).map_err(|_| Code::UpstreamInvalid.because("a row without its version"))
+        let versioned = !self.versionless;
+        let row = Row::new(self.json()?).ok().filter(|row| row.version.is_some() == versioned);
+        row.ok_or(Code::UpstreamInvalid.because(NO_VERSION))
     }
 }
+
+pub(crate) const NO_VERSION: &str = "a row without its version";
 
 /// A row in its wire form, as the database wrote it.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Box<RawValue>")]
 pub(crate) struct Row {
     json: Box<RawValue>,
-    version: Version,
+    version: Option<Version>,
 }
 
 impl Row {
     fn new(json: Box<RawValue>) -> Result<Self, serde_json::Error> {
         #[derive(Deserialize)]
-        struct Versioned {
-            version: Version,
+        struct Versioned<'a> {
+            #[serde(borrow)]
+            version: Option<&'a RawValue>,
         }
 
         let Versioned { version } = serde_json::from_str(json.get())?;
+        // A time is a string.
+        let version = version.and_then(|version| Version::parse(version.get().trim_matches('"')));
         Ok(Self { json, version })
     }
 
-    /// Its version.
-    pub(crate) fn version(&self) -> Version {
+    /// Its version, if rows of its resource have one.
+    pub(crate) fn version(&self) -> Option<Version> {
         self.version
     }
 
@@ -80,15 +90,16 @@ impl Row {
         self.json.get()
     }
 
-    /// Its `id`.
+    /// Its `id`, as a path has it.
     pub(crate) fn id(&self) -> Result<String, Problem> {
         #[derive(Deserialize)]
-        struct Identified {
-            id: String,
+        struct Identified<'a> {
+            #[serde(borrow)]
+            id: &'a RawValue,
         }
 
         serde_json::from_str(self.json.get())
-            .map(|Identified { id }| id)
+            .map(|Identified { id }| id.get().trim_matches('"').to_owned())
             .map_err(|_| Code::UpstreamInvalid.because("a row without its id"))
     }
 }

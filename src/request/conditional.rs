@@ -37,12 +37,12 @@ impl IfMatch {
     }
 
     /// The version that a write function compares. `None` is no comparison; a tag that no row ever
-    /// has becomes 0, which no version is. `W/` counts too: Cloudflare weakens tags when it
+    /// has becomes -1, which no version is. `W/` counts too: Cloudflare weakens tags when it
     /// compresses.
-    pub(crate) fn version(condition: Option<Self>) -> Option<i32> {
+    pub(crate) fn version(condition: Option<Self>) -> Option<i64> {
         match condition {
             None | Some(Self::Any) => None,
-            Some(Self::Tag(tag)) => Some(tag.map_or(0, Version::number)),
+            Some(Self::Tag(tag)) => Some(tag.map_or(-1, Version::number)),
         }
     }
 }
@@ -88,25 +88,20 @@ fn entity_tags(list: &str) -> Option<Vec<Version>> {
     }
 }
 
-/// One `entity-tag` (section 8.8.3) and what comes after it.
+/// One `entity-tag` (section 8.8.3) and what comes after it. Tags are opaque, so only the exact text of
+/// ours counts.
 fn entity_tag(text: &str) -> Option<(Option<Version>, &str)> {
     let opaque = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"')?;
     let (tag, rest) = opaque.split_once('"')?;
-    tag.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x7e)).then(|| (version(tag), rest))
-}
-
-/// The version of a tag. Tags are opaque, so only the exact text of ours counts.
-fn version(tag: &str) -> Option<Version> {
-    let version = Version::try_from(tag.parse::<i32>().ok()?).ok()?;
-    (version.to_string() == tag).then_some(version)
+    tag.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x7e)).then(|| (Version::parse(tag), rest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn v(number: i32) -> Version {
-        Version::try_from(number).unwrap()
+    fn v(number: i64) -> Version {
+        Version::parse(&number.to_string()).unwrap()
     }
 
     #[test]
@@ -114,9 +109,17 @@ mod tests {
         assert_eq!(IfMatch::parse("*"), Ok(IfMatch::Any));
         assert_eq!(IfMatch::parse("\"3\""), Ok(IfMatch::Tag(Some(v(3)))));
         assert_eq!(IfMatch::parse("W/\"3\""), Ok(IfMatch::Tag(Some(v(3)))));
-        for foreign in
-            ["\"03\"", "\"+3\"", "\"0\"", "\"2147483648\"", "\"-3\"", "\"abc\"", "\"\"", "\"99999999999999999999\""]
-        {
+        for foreign in [
+            "\"03\"",
+            "\"+3\"",
+            "\"-0\"",
+            "\"9007199254740992\"",
+            "\"9223372036854775808\"",
+            "\"-3\"",
+            "\"abc\"",
+            "\"\"",
+            "\"99999999999999999999\"",
+        ] {
             assert_eq!(IfMatch::parse(foreign), Ok(IfMatch::Tag(None)), "{foreign}");
         }
         for bad in [
@@ -151,7 +154,7 @@ mod tests {
 
     #[test]
     fn foreign_tag_matches_no_version() {
-        assert_eq!(IfMatch::version(IfMatch::parse("\"03\"").ok()), Some(0));
+        assert_eq!(IfMatch::version(IfMatch::parse("\"03\"").ok()), Some(-1));
         assert_eq!(IfMatch::version(IfMatch::parse("W/\"3\"").ok()), Some(3));
         assert_eq!(IfMatch::version(Some(IfMatch::Any)), None);
     }

@@ -9,6 +9,7 @@ pub(crate) mod query;
 
 use crate::app_guard::GuardedRequest;
 use crate::error::{Code, Problem};
+use crate::resources::{IdKind, Resource};
 use conditional::{IfMatch, IfNoneMatch};
 
 /// What a route accepts.
@@ -19,6 +20,7 @@ pub(crate) struct Accepts {
     body: &'static [&'static str],
     idempotency_key: bool,
     conditions: Conditions,
+    versioned: bool,
 }
 
 /// The conditional headers that a route accepts.
@@ -29,6 +31,8 @@ enum Conditions {
     IfNoneMatch,
     /// `If-Match`, or `If-None-Match: *`.
     Put,
+    /// `If-None-Match: *`.
+    CreateOnly,
 }
 
 const JSON: &[&str] = &["application/json"];
@@ -36,7 +40,7 @@ const JSON: &[&str] = &["application/json"];
 impl Accepts {
     /// Nothing but the path.
     pub(crate) const NOTHING: Self =
-        Self { parameters: false, body: &[], idempotency_key: false, conditions: Conditions::None };
+        Self { parameters: false, body: &[], idempotency_key: false, conditions: Conditions::None, versioned: true };
     /// Query parameters.
     pub(crate) const LIST: Self = Self { parameters: true, ..Self::NOTHING };
     /// `If-None-Match`.
@@ -55,6 +59,20 @@ impl Accepts {
     };
     /// `If-Match`.
     pub(crate) const CHANGE: Self = Self { conditions: Conditions::IfMatch, ..Self::NOTHING };
+
+    /// The same for this resource: without a version there is no tag to compare, and a row whose id the
+    /// database makes is never created by a PUT.
+    pub(crate) fn of(mut self, resource: &Resource) -> Self {
+        let creates = self.conditions == Conditions::Put && resource.id.kind != IdKind::Bigint;
+        self.versioned = resource.version.is_some();
+        self.conditions = match (self.conditions, self.versioned) {
+            (Conditions::Put, true) if !creates => Conditions::IfMatch,
+            (Conditions::Put, false) if creates => Conditions::CreateOnly,
+            (conditions, true) => conditions,
+            (_, false) => Conditions::None,
+        };
+        self
+    }
 }
 
 /// A request as far as its route accepts it.
@@ -70,6 +88,8 @@ pub(crate) struct Input<'a> {
     pub(crate) if_match: Option<IfMatch>,
     /// A condition of a read, or `*` of a PUT.
     pub(crate) if_none_match: Option<IfNoneMatch>,
+    /// Whether rows of the route have versions.
+    pub(crate) versioned: bool,
 }
 
 impl<'a> Input<'a> {
@@ -102,7 +122,7 @@ impl<'a> Input<'a> {
             (_, None, None)
                 | (Conditions::IfMatch | Conditions::Put, Some(_), None)
                 | (Conditions::IfNoneMatch, None, Some(_))
-                | (Conditions::Put, None, Some(IfNoneMatch::Any))
+                | (Conditions::Put | Conditions::CreateOnly, None, Some(IfNoneMatch::Any))
         );
         if !supported {
             return Err(Problem::new(
@@ -110,7 +130,7 @@ impl<'a> Input<'a> {
                 "This route does not support this conditional header. Ignoring it would be unsafe.",
             ));
         }
-        Ok(Self { query, body, idempotency_key, if_match, if_none_match })
+        Ok(Self { query, body, idempotency_key, if_match, if_none_match, versioned: accepts.versioned })
     }
 }
 

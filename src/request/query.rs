@@ -30,38 +30,55 @@ impl Parameters {
     /// The value of this parameter. A value that `parse` refuses is an error with `message`.
     pub(crate) fn take_as<T>(
         &mut self,
-        name: &'static str,
+        name: &str,
         message: &'static str,
         parse: impl FnOnce(String) -> Option<T>,
     ) -> Option<T> {
-        let (mine, others) =
-            std::mem::take(&mut self.pairs).into_iter().partition::<Vec<_>, _>(|(other, _)| other == name);
-        self.pairs = others;
-        if mine.len() > 1 {
-            self.push(name, "duplicate", "must be given once");
-        }
-        let (_, text) = mine.into_iter().next()?;
-        let value = parse(text);
+        let value = parse(self.take(name)?);
         if value.is_none() {
-            self.push(name, "value", message);
+            self.refuse(name, message);
         }
         value
+    }
+
+    /// The text of this parameter.
+    #[inline(never)]
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+        let mut value = None;
+        let mut repeated = false;
+        self.pairs.retain_mut(|(other, text)| {
+            let mine = other == name;
+            if mine {
+                repeated |= value.is_some();
+                value.get_or_insert_with(|| std::mem::take(text));
+            }
+            !mine
+        });
+        if repeated {
+            self.push(name, "duplicate", "must be given once".into());
+        }
+        value
+    }
+
+    /// Adds the error of a value.
+    pub(crate) fn refuse(&mut self, name: &str, message: impl Into<Cow<'static, str>>) {
+        self.push(name, "value", message.into());
     }
 
     /// 422 if there is any error. A parameter that is left is unknown.
     pub(crate) fn finish(mut self) -> Result<(), Problem> {
         for (name, _) in std::mem::take(&mut self.pairs).iter().take(UNKNOWN_MAX) {
-            self.push(name, "unknown", "is not a parameter of this route");
+            self.push(name, "unknown", "is not a parameter of this route".into());
         }
         if self.errors.is_empty() { Ok(()) } else { Err(Problem::validation(self.errors)) }
     }
 
-    fn push(&mut self, name: &str, code: &'static str, message: &'static str) {
+    fn push(&mut self, name: &str, code: &'static str, message: Cow<'static, str>) {
         self.errors.push(FieldError {
             // A name comes from the client and is echoed in part only.
             at: At::Parameter(name.chars().take(64).collect()),
             code,
-            message: Cow::Borrowed(message),
+            message,
         });
     }
 }

@@ -25,6 +25,12 @@ const RESERVED: &str = "all analyse analyze and any array as asc asymmetric auth
 const OWN_NAMES: &str = "id user_id org_id version created_at updated_at deleted_at published_at \
     airlock_search tableoid xmin cmin xmax cmax ctid";
 
+/// Those of them that a table that was there before may have as fields.
+const FREE_NAMES: &str = "user_id org_id airlock_search";
+
+/// Longest text that a list can be sorted by: a cursor holds it.
+const SORTED_MAX: u64 = 200;
+
 /// The kinds and what each needs.
 const KINDS: &str = "\
 text needs both limits, the lower one first, such as text(1..200)
@@ -53,7 +59,27 @@ pub(crate) struct Declaration {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Resource {
     pub(crate) name: String,
+    pub(crate) table: Table,
     pub(crate) owner: Owner,
+    pub(crate) owner_column: OwnerColumn,
+    pub(crate) scope: Scope,
+    pub(crate) id: Id,
+    /// Without a version there are no entity tags.
+    pub(crate) version: Option<VersionColumn>,
+    /// The column of the page order; without it pages go by the id.
+    pub(crate) created: Option<String>,
+    /// The column that rows show as `updated_at`.
+    pub(crate) updated: Option<String>,
+    /// The column of the soft delete; without it DELETE deletes for good.
+    pub(crate) deleted: Option<String>,
+    pub(crate) routes: Vec<Verb>,
+    /// Fields that lists can be filtered by.
+    #[serde(serialize_with = "as_object")]
+    pub(crate) filters: Vec<(String, Vec<Operator>)>,
+    /// Fields, `created` and `updated`, that lists can be sorted by.
+    pub(crate) sorts: Vec<String>,
+    /// Whether lists can be counted.
+    pub(crate) count: bool,
     /// Fields that a full-text search looks at.
     pub(crate) search: Vec<String>,
     /// Fields that a published row shows; `None` if rows cannot be published.
@@ -65,13 +91,109 @@ pub(crate) struct Resource {
     pub(crate) fields: Vec<Field>,
 }
 
-/// Whose the rows of a resource may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Owner {
-    User,
-    Org,
-    Both,
+/// A table's name.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Table {
+    schema: String,
+    pub(crate) name: String,
+}
+
+/// The column that says whose a user's row is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct OwnerColumn {
+    pub(crate) column: Option<String>,
+    set: Setter,
+}
+
+/// The id of a row.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Id {
+    pub(crate) kind: IdKind,
+    column: String,
+}
+
+/// The version of a row.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct VersionColumn {
+    column: String,
+    kind: VersionKind,
+}
+
+/// An enum with a word for each of its variants.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $name {
+            $($(#[$of])* $variant,)+
+        }
+
+        impl $name {
+            const ALL: &[Self] = &[$(Self::$variant),+];
+            const WORDS: &[&str] = &[$($word),+];
+
+            /// Its word.
+            pub(crate) fn word(self) -> &'static str {
+                Self::WORDS.get(self as usize).copied().unwrap_or_default()
+            }
+
+            /// The variant of this place in the list of words.
+            fn at(place: usize) -> Option<Self> {
+                Self::ALL.get(place).copied()
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.word())
+            }
+        }
+    };
+}
+
+words! {
+    /// Whose the rows of a resource may be.
+    Owner { User = "user", Org = "org", Both = "both", }
+}
+words! {
+    /// Who sets the owner's column of a new row.
+    Setter { Worker = "worker", Default = "default", None = "none", }
+}
+words! {
+    /// Which rows are served.
+    Scope {
+        /// Those of the owner, by a condition beside the policies.
+        Owner = "owner",
+        /// All that the policies show.
+        Visible = "visible",
+    }
+}
+words! {
+    /// What an id is.
+    IdKind {
+        Uuid = "uuid",
+        /// The database makes it.
+        Bigint = "bigint",
+        /// The user's id: one row for each user.
+        Owner = "owner",
+    }
+}
+words! {
+    /// What a version is.
+    VersionKind { Integer = "integer", Timestamp = "timestamp", }
+}
+words! {
+    /// What can be done with rows.
+    Verb {
+        List = "list", Read = "read", Create = "create", Put = "put", Patch = "patch", Delete = "delete",
+        Restore = "restore", Publish = "publish",
+    }
+}
+words! {
+    /// How a filter compares.
+    Operator {
+        Eq = "eq", Neq = "neq", Lt = "lt", Lte = "lte", Gt = "gt", Gte = "gte", In = "in", Is = "is",
+    }
 }
 
 /// One field of a resource, or of a body that is declared in code.
@@ -85,6 +207,11 @@ pub(crate) struct Field {
     /// The value when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) default: Option<Value>,
+    /// Whether the database has the value when absent.
+    pub(crate) database_default: bool,
+    pub(crate) column: String,
+    /// Whether it is answered and never written.
+    pub(crate) read_only: bool,
 }
 
 impl Declaration {
@@ -93,8 +220,7 @@ impl Declaration {
         let mut declaration = Self { organizations: true, resources: Vec::new() };
         for (key, raw) in table(json.trim(), "airlock.toml")? {
             match (key.as_str(), raw) {
-                ("organizations", "true" | "false") => declaration.organizations = raw == "true",
-                ("organizations", _) => return Err("organizations: must be true or false.".into()),
+                ("organizations", _) => declaration.organizations = boolean(raw, &key)?,
                 ("resources", _) => {
                     for (name, raw) in table(raw, "resources")? {
                         declaration.resources.push(Resource::parse(name, raw)?);
@@ -105,6 +231,7 @@ impl Declaration {
         }
         declaration.check_owners()?;
         declaration.check_references()?;
+        declaration.set_references();
         Ok(declaration)
     }
 
@@ -149,12 +276,26 @@ impl Declaration {
         self.check_circles()
     }
 
+    /// Gives each ref the kind of its target's id.
+    fn set_references(&mut self) {
+        let bigint = |one: &&Resource| one.id.kind == IdKind::Bigint;
+        let numbers: Vec<String> = self.resources.iter().filter(bigint).map(|one| one.name.clone()).collect();
+        for field in self.resources.iter_mut().flat_map(|resource| &mut resource.fields) {
+            if let Kind::Ref { resource, bigint } = &mut field.kind {
+                *bigint = numbers.contains(resource);
+            }
+        }
+    }
+
     /// A resource can have a first row once all resources that its required fields refer to can.
     fn check_circles(&self) -> Result<(), String> {
         let mut possible: Vec<&str> = Vec::new();
         loop {
             let waits = |field: &Field| match &field.kind {
-                Kind::Ref { resource } => !field.nullable && !possible.contains(&resource.as_str()),
+                Kind::Ref { resource, .. } => {
+                    let may_wait = field.nullable || field.read_only || field.database_default;
+                    !may_wait && !possible.contains(&resource.as_str())
+                }
                 _ => false,
             };
             let ready = self.resources.iter().filter(|one| !one.fields.iter().any(waits));
@@ -178,7 +319,7 @@ impl Declaration {
     fn references(&self) -> impl Iterator<Item = (&Resource, &Field, &str)> {
         self.resources.iter().flat_map(|resource| {
             resource.fields.iter().filter_map(move |field| match &field.kind {
-                Kind::Ref { resource: target } => Some((resource, field, target.as_str())),
+                Kind::Ref { resource: target, .. } => Some((resource, field, target.as_str())),
                 _ => None,
             })
         })
@@ -192,52 +333,124 @@ impl Resource {
         if matches!(name.as_str(), "me" | "orgs" | "public") || name.starts_with("airlock") {
             return Err(format!("{place}: {name} is reserved by Airlock; choose another name."));
         }
-        let (mut owner, mut search, mut publish) = (None, Vec::new(), None);
-        let (mut unique, mut fields) = (Vec::new(), Vec::new());
+        let mut owner = None;
+        let mut routes = None;
+        let mut raw_id = None;
+        let mut resource = Self {
+            table: Table { schema: "public".into(), name: name.clone() },
+            name,
+            owner: Owner::User,
+            owner_column: OwnerColumn { column: Some("user_id".into()), set: Setter::Default },
+            scope: Scope::Owner,
+            id: Id { kind: IdKind::Uuid, column: "id".into() },
+            version: Some(VersionColumn { column: "version".into(), kind: VersionKind::Integer }),
+            created: Some("created_at".into()),
+            updated: Some("updated_at".into()),
+            deleted: Some("deleted_at".into()),
+            routes: Vec::new(),
+            filters: Vec::new(),
+            sorts: Vec::new(),
+            count: false,
+            search: Vec::new(),
+            publish: None,
+            unique: Vec::new(),
+            fields: Vec::new(),
+        };
         for (key, raw) in table(raw, &place)? {
             let place = format!("{place}.{key}");
             match key.as_str() {
-                "owner" => {
-                    owner = Some(match raw {
-                        r#""user""# => Owner::User,
-                        r#""org""# => Owner::Org,
-                        r#""both""# => Owner::Both,
-                        _ => {
-                            return Err(format!("{place}: must be \"user\", \"org\" or \"both\"."));
-                        }
-                    });
+                "table" => {
+                    let text = string(raw).unwrap_or_default();
+                    let (schema, name) = text.split_once('.').unwrap_or(("public", &text));
+                    if !is_identifier(schema) || !is_identifier(name) {
+                        return Err(format!(
+                            "{place}: must be a table's name, or its schema, a dot and its name, of at most 63 bytes each."
+                        ));
+                    }
+                    resource.table = Table { schema: schema.to_owned(), name: name.to_owned() };
                 }
-                "search" => search = names(raw, &place)?,
-                "publish" => publish = Some(names(raw, &place)?),
+                "owner" => owner = Some(Owned::parse(raw, &place)?),
+                "scope" => resource.scope = Scope::at(word(raw, &place, Scope::WORDS)?).unwrap_or(Scope::Owner),
+                "id" => {
+                    let (kind, column) = kind_and_column(raw, &place, IdKind::WORDS)?;
+                    resource.id.kind = IdKind::at(kind).unwrap_or(IdKind::Uuid);
+                    raw_id = column;
+                }
+                "version" => {
+                    resource.version = match raw {
+                        "false" => None,
+                        _ if raw.starts_with('{') => {
+                            let (kind, column) = kind_and_column(raw, &place, VersionKind::WORDS)?;
+                            let column = column.ok_or_else(|| format!("{place}: needs a column."))?;
+                            VersionKind::at(kind).map(|kind| VersionColumn { column, kind })
+                        }
+                        _ => Some(VersionColumn { column: column(raw, &place)?, kind: VersionKind::Integer }),
+                    };
+                }
+                "created" => resource.created = optional_column(raw, &place)?,
+                "updated" => resource.updated = optional_column(raw, &place)?,
+                "deleted" => resource.deleted = optional_column(raw, &place)?,
+                "routes" => routes = Some(places(raw, &place, Verb::WORDS)?.into_iter().filter_map(Verb::at).collect()),
+                "filters" => {
+                    for (field, raw) in table(raw, &place)? {
+                        let operators = places(raw, &format!("{place}.{field}"), Operator::WORDS)?;
+                        resource.filters.push((field, operators.into_iter().filter_map(Operator::at).collect()));
+                    }
+                }
+                "sorts" => resource.sorts = names(raw, &place)?,
+                "count" => resource.count = boolean(raw, &place)?,
+                "search" => resource.search = names(raw, &place)?,
+                "publish" => resource.publish = Some(names(raw, &place)?),
                 "unique" => {
                     for (constraint, raw) in table(raw, &place)? {
-                        if !(1..=63).contains(&constraint.len()) || constraint.contains('\0') {
+                        if !is_identifier(&constraint) {
                             return Err(format!("{place}: a constraint's name has 1 to 63 bytes."));
                         }
                         let field =
                             string(raw).map_err(|_| format!("{place}.{constraint}: must be the name of a field."))?;
-                        unique.push((constraint, field));
+                        resource.unique.push((constraint, field));
                     }
                 }
                 "fields" => {
                     for (name, raw) in table(raw, &place)? {
-                        fields.push(Field::parse(&place, name, raw)?);
+                        resource.fields.push(Field::parse(&place, name, raw)?);
                     }
                 }
                 _ => {
-                    let keys = "owner, search, publish, unique and fields";
-                    return Err(unknown(&format!("resources.{name}"), &key, keys));
+                    let keys = "table, id, owner, scope, version, created, updated, deleted, routes, filters, sorts, \
+                        count, search, publish, unique and fields";
+                    return Err(unknown(&format!("resources.{}", resource.name), &key, keys));
                 }
             }
         }
         let owner = owner.ok_or_else(|| format!("{place}: needs an owner: \"user\", \"org\" or \"both\"."))?;
-        let resource = Self { name, owner, search, publish, unique, fields };
-        resource.check(&place)?;
+        let usual = matches!(owner, Owned::Usual(_));
+        match owner {
+            Owned::Usual(owner) => resource.owner = owner,
+            Owned::Column(column) => resource.owner_column = column,
+        }
+        if resource.id.kind == IdKind::Owner {
+            // One column is both; either key may name it.
+            let named = if usual { None } else { resource.owner_column.column.take() };
+            if raw_id.is_some() && named.is_some() && raw_id != named {
+                return Err(format!(
+                    "{place}.owner: with id = \"owner\" the id is the owner; name the same column in both, or leave one out."
+                ));
+            }
+            raw_id = raw_id.or(named);
+        }
+        resource.id.column = raw_id.unwrap_or(resource.id.column);
+        if resource.id.kind == IdKind::Owner {
+            resource.owner_column.column = Some(resource.id.column.clone());
+        }
+        resource.check(&place, usual)?;
+        resource.routes = resource.routes(&place, routes)?;
+        resource.check_lists(&place)?;
         Ok(resource)
     }
 
-    /// Checks the fields that search, publish and unique name.
-    fn check(&self, place: &str) -> Result<(), String> {
+    /// Checks the fields, and the keys that name fields or exclude each other.
+    fn check(&self, place: &str, usual: bool) -> Result<(), String> {
         if self.fields.is_empty() {
             let example = "title = \"text(1..200)\"";
             return Err(format!("{place}.fields: needs at least one field, such as {example}."));
@@ -245,19 +458,158 @@ impl Resource {
         if self.publish.as_ref().is_some_and(Vec::is_empty) {
             return Err(format!("{place}.publish: names no field; name at least one, or leave publish out."));
         }
+        if self.owner.is_orgs() && (self.id.kind != IdKind::Uuid || self.scope == Scope::Visible) {
+            return Err(format!(
+                "{place}.owner: an organisation's rows have a UUID as id and scope = \"owner\"; write owner = \"user\", \
+                 or leave id and scope out."
+            ));
+        }
+        if self.scope == Scope::Owner && self.owner_column.column.is_none() {
+            return Err(format!("{place}.owner: needs a column, unless scope = \"visible\"."));
+        }
+        self.check_fields(&format!("{place}.fields"), usual)?;
         let search = self.search.iter().map(|name| ("search", name));
         let publish = self.publish.iter().flatten().map(|name| ("publish", name));
         let unique = self.unique.iter().map(|(_, name)| ("unique", name));
-        for (key, name) in search.chain(publish).chain(unique) {
-            let Some(field) = self.fields.iter().find(|field| field.name == *name) else {
+        let filters = self.filters.iter().map(|(name, _)| ("filters", name));
+        for (key, name) in search.chain(publish).chain(unique).chain(filters) {
+            let Some(field) = self.field(name) else {
                 return Err(format!("{place}.{key}: there is no field {name}; declare it or leave it out."));
             };
             let text = matches!(field.kind, Kind::Text { .. } | Kind::Verbatim { .. });
             if key == "search" && !text {
                 return Err(format!("{place}.search: {name} is not a text or verbatim field; leave it out."));
             }
+            if key == "filters" && matches!(field.kind, Kind::Texts { .. } | Kind::Json { .. }) {
+                return Err(format!("{place}.filters: lists cannot be filtered by texts and json; leave {name} out."));
+            }
+        }
+        for name in &self.sorts {
+            let refused = |why: &str| Err(format!("{place}.sorts: {name} {why}; leave it out."));
+            match (self.field(name), name.as_str()) {
+                (Some(field), _) if field.nullable => return refused("may be null"),
+                (Some(Field { kind: Kind::Text { max, .. } | Kind::Verbatim { max, .. }, .. }), _)
+                    if *max > SORTED_MAX =>
+                {
+                    return refused("may be longer than 200 characters");
+                }
+                (Some(Field { kind: Kind::Texts { .. } | Kind::Json { .. }, .. }), _) => {
+                    return refused("is a list or an object");
+                }
+                (Some(_), _) => {}
+                (None, "created") if self.created.is_some() => {}
+                (None, "updated") if self.updated.is_some() => {}
+                (None, _) => return refused("is not a field, and not created or updated of this resource"),
+            }
         }
         Ok(())
+    }
+
+    /// Checks the names and the columns of the fields. A table of new-resource has `usual` columns.
+    fn check_fields(&self, place: &str, usual: bool) -> Result<(), String> {
+        let own = |column: &Option<String>, name: &str| column.as_deref() == Some(name);
+        let version = self.version.as_ref().map(|version| version.column.clone());
+        let set = self.owner_column.set == Setter::Worker;
+        for (at, field) in self.fields.iter().enumerate() {
+            let Field { name, column, .. } = field;
+            let place = format!("{place}.{name}");
+            let taken = match name.as_str() {
+                "created_at" => self.created.is_some(),
+                "updated_at" => self.updated.is_some(),
+                "deleted_at" => self.deleted.is_some(),
+                "published_at" => usual || self.publish.is_some(),
+                name => among(OWN_NAMES, name) && (usual || !among(FREE_NAMES, name)),
+            };
+            if taken {
+                return Err(format!("{place}: {name} is a column of every table; choose another name."));
+            }
+            if usual && name == column && among(RESERVED, name) {
+                return Err(format!("{place}: {name} is a reserved word of PostgreSQL; choose another name."));
+            }
+            if self.fields.iter().take(at).any(|other| other.column == *column) {
+                return Err(format!("{place}: another field has the column {column}; remove one."));
+            }
+            let written = *column == self.id.column
+                || set && own(&self.owner_column.column, column)
+                || own(&version, column)
+                || own(&self.deleted, column);
+            if written && !field.read_only {
+                return Err(format!(
+                    "{place}: {column} is the column of the id, the owner, the version or deleted; add read_only = true, \
+                     or leave the field out."
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The routes: those that are `given`, or all that there can be.
+    fn routes(&self, place: &str, given: Option<Vec<Verb>>) -> Result<Vec<Verb>, String> {
+        let place = format!("{place}.routes");
+        let writable = self.fields.iter().any(|field| !field.read_only);
+        let owner = self.id.kind == IdKind::Owner;
+        let lacks = |verb: &Verb| match verb {
+            Verb::List | Verb::Create if owner => Some("is not for id = \"owner\", where a user has one row"),
+            Verb::Put | Verb::Patch if !writable => Some("needs a field that is not read_only"),
+            Verb::Restore if self.deleted.is_none() => Some("needs a column deleted"),
+            Verb::Publish if self.publish.is_none() => Some("needs the key publish"),
+            _ => None,
+        };
+        let Some(given) = given else {
+            let all = Verb::ALL.iter().copied();
+            return Ok(all.filter(|verb| lacks(verb).is_none() && !(owner && *verb == Verb::Delete)).collect());
+        };
+        for verb in &given {
+            if let Some(why) = lacks(verb) {
+                return Err(format!("{place}: {} {why}; leave it out.", verb.word()));
+            }
+        }
+        if given.is_empty() {
+            return Err(format!("{place}: names no route; name at least one, or leave routes out."));
+        }
+        Ok(given)
+    }
+
+    /// Checks that what is said of lists has a list.
+    fn check_lists(&self, place: &str) -> Result<(), String> {
+        let keys = [
+            ("filters", self.filters.is_empty()),
+            ("sorts", self.sorts.is_empty()),
+            ("count", !self.count),
+            ("search", self.search.is_empty()),
+        ];
+        match keys.iter().find(|(_, absent)| !absent && !self.routes.contains(&Verb::List)) {
+            Some((key, _)) => Err(format!("{place}.{key}: the resource has no list; leave it out.")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the key `owner` says.
+enum Owned {
+    /// The columns are those of a table of new-resource.
+    Usual(Owner),
+    Column(OwnerColumn),
+}
+
+impl Owned {
+    fn parse(raw: &str, place: &str) -> Result<Self, String> {
+        if !raw.starts_with('{') {
+            return word(raw, place, Owner::WORDS).map(|at| Self::Usual(Owner::at(at).unwrap_or(Owner::User)));
+        }
+        let (mut named, mut set) = (None, None);
+        for (key, raw) in table(raw, place)? {
+            match key.as_str() {
+                "column" => named = Some(column(raw, &format!("{place}.column"))?),
+                "set" => set = Setter::at(word(raw, &format!("{place}.set"), Setter::WORDS)?),
+                _ => return Err(unknown(place, &key, "column and set")),
+            }
+        }
+        let set = set.ok_or_else(|| format!("{place}: needs set: \"worker\", \"default\" or \"none\"."))?;
+        if named.is_none() && set != Setter::None {
+            return Err(format!("{place}: needs a column, or set = \"none\"."));
+        }
+        Ok(Self::Column(OwnerColumn { column: named, set }))
     }
 }
 
@@ -274,23 +626,39 @@ impl Owner {
 }
 
 impl Field {
-    /// A kind, then `?` or `= value`.
+    /// A kind, then `?`, `= value` or both; or a table with that text as `kind`.
     fn parse(place: &str, name: String, raw: &str) -> Result<Self, String> {
         let place = format!("{place}.{name}");
-        check_name(&place, &name)?;
+        check_form(&place, &name)?;
         let refused = |sentence: String| format!("{place}: {sentence}");
+        let (mut text, mut named, mut read_only) = (raw, None, false);
+        if raw.starts_with('{') {
+            text = "";
+            for (key, raw) in table(raw, &place)? {
+                match key.as_str() {
+                    "kind" => text = raw,
+                    "column" => named = Some(column(raw, &format!("{place}.column"))?),
+                    "read_only" => read_only = boolean(raw, &format!("{place}.read_only"))?,
+                    _ => return Err(unknown(&place, &key, "kind, column and read_only")),
+                }
+            }
+        }
         let text =
-            string(raw).map_err(|_| refused("must be a kind of field in quotes, such as \"text(1..200)\".".into()))?;
+            string(text).map_err(|_| refused("must be a kind of field in quotes, such as \"text(1..200)\".".into()))?;
         let (kind, rest) = kind(text.trim()).map_err(refused)?;
-        let mut field = Self { name, kind, nullable: false, default: None };
-        match rest.split_at_checked(1) {
-            None if rest.is_empty() => {}
-            Some(("?", "")) => field.nullable = true,
+        let column = named.unwrap_or_else(|| name.clone());
+        let mut field = Self { name, kind, nullable: false, default: None, database_default: false, column, read_only };
+        let after = rest.strip_prefix('?').map(str::trim_start);
+        field.nullable = after.is_some();
+        let after = after.unwrap_or(rest);
+        match after.split_at_checked(1) {
+            None if after.is_empty() => {}
+            Some(("=", _)) if read_only => {
+                return Err(refused("is read_only, and so never absent from a body; leave the default out.".into()));
+            }
+            Some(("=", value)) if value.trim() == "default" => field.database_default = true,
             Some(("=", value)) => {
                 field.default = Some(default(&field.kind, value.trim()).map_err(refused)?);
-            }
-            Some(("?", rest)) if rest.trim_start().starts_with('=') => {
-                return Err(refused("choose between ? and a default; both is not supported.".into()));
             }
             _ => {
                 return Err(refused(format!(
@@ -355,7 +723,7 @@ fn kind_of(word: &str, inner: Option<&str>) -> Option<Kind> {
             Some(Kind::Texts { items, length })
         }
         ("json", Some(inner)) => count(inner, 2).map(|bytes| Kind::Json { bytes }),
-        ("ref", Some(name)) if !name.is_empty() => Some(Kind::Ref { resource: name.to_owned() }),
+        ("ref", Some(name)) if !name.is_empty() => Some(Kind::Ref { resource: name.to_owned(), bigint: false }),
         _ => None,
     }
 }
@@ -428,24 +796,95 @@ fn is_json(text: &str) -> bool {
 }
 
 /// Pairs as the members of an object, in their order.
-fn as_object<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+fn as_object<V: Serialize, S: Serializer>(pairs: &[(String, V)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
-fn check_name(place: &str, name: &str) -> Result<(), String> {
+/// Checks the form of a name of the API.
+fn check_form(place: &str, name: &str) -> Result<(), String> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let first = name.starts_with(|c: char| c.is_ascii_lowercase());
-    if !first || name.len() > 40 || !name.chars().all(good) {
-        return Err(format!("{place}: a name has 1 to 40 of a-z, 0-9 and _, and begins with a letter."));
+    if first && name.len() <= 40 && name.chars().all(good) {
+        Ok(())
+    } else {
+        Err(format!("{place}: a name has 1 to 40 of a-z, 0-9 and _, and begins with a letter."))
     }
-    let among = |names: &str| names.split_ascii_whitespace().any(|one| one == name);
-    if among(RESERVED) {
+}
+
+/// Checks the name of a resource.
+fn check_name(place: &str, name: &str) -> Result<(), String> {
+    check_form(place, name)?;
+    if among(RESERVED, name) {
         return Err(format!("{place}: {name} is a reserved word of PostgreSQL; choose another name."));
     }
-    if among(OWN_NAMES) {
+    if among(OWN_NAMES, name) {
         return Err(format!("{place}: {name} is a column of every table; choose another name."));
     }
     Ok(())
+}
+
+fn among(names: &str, name: &str) -> bool {
+    names.split_ascii_whitespace().any(|one| one == name)
+}
+
+/// Whether PostgreSQL allows this as a name.
+fn is_identifier(name: &str) -> bool {
+    (1..=63).contains(&name.len()) && !name.contains('\0')
+}
+
+/// The name of a column.
+fn column(raw: &str, place: &str) -> Result<String, String> {
+    let name = string(raw).ok().filter(|name| is_identifier(name));
+    name.ok_or_else(|| format!("{place}: must be the name of a column, of 1 to 63 bytes."))
+}
+
+/// The name of a column, or `false` for none.
+fn optional_column(raw: &str, place: &str) -> Result<Option<String>, String> {
+    if raw == "false" { Ok(None) } else { column(raw, place).map(Some) }
+}
+
+fn boolean(raw: &str, place: &str) -> Result<bool, String> {
+    if matches!(raw, "true" | "false") { Ok(raw == "true") } else { Err(format!("{place}: must be true or false.")) }
+}
+
+/// The place of a word in this list.
+fn word(raw: &str, place: &str, words: &[&str]) -> Result<usize, String> {
+    let text = string(raw).unwrap_or_default();
+    words.iter().position(|word| *word == text).ok_or_else(|| {
+        let (last, first) = words.split_last().unwrap_or((&"", &[]));
+        format!("{place}: must be \"{}\" or \"{last}\".", first.join("\", \""))
+    })
+}
+
+/// The places of words in this list, each once.
+fn places(raw: &str, place: &str, words: &[&str]) -> Result<Vec<usize>, String> {
+    let mut found = Vec::new();
+    for (_, raw) in parts(raw, '[').ok_or_else(|| format!("{place}: must be a list."))? {
+        let value = word(raw, place, words)?;
+        if found.contains(&value) {
+            return Err(format!("{place}: has {raw} twice; remove one."));
+        }
+        found.push(value);
+    }
+    Ok(found)
+}
+
+/// The place of a kind among these, in quotes or in a table with a column.
+fn kind_and_column(raw: &str, place: &str, kinds: &[&str]) -> Result<(usize, Option<String>), String> {
+    let (mut kind, mut named) = (None, None);
+    if !raw.starts_with('{') {
+        return Ok((word(raw, place, kinds)?, None));
+    }
+    for (key, raw) in table(raw, place)? {
+        let inner = format!("{place}.{key}");
+        match key.as_str() {
+            "kind" => kind = Some(word(raw, &inner, kinds)?),
+            "column" => named = Some(column(raw, &inner)?),
+            _ => return Err(unknown(place, &key, "kind and column")),
+        }
+    }
+    let kind = kind.ok_or_else(|| format!("{place}: needs a kind."))?;
+    Ok((kind, named))
 }
 
 /// The keys and values of a table, each key once.

@@ -49,7 +49,7 @@ impl Draft {
         let mut draft = Self { members: Vec::new(), json: "{".to_owned() };
         for (field, given) in fields.iter().zip(values) {
             let value = match given {
-                Given::Absent if !whole => continue,
+                Given::Absent if !whole || field.read_only || field.database_default => continue,
                 Given::Absent => field.absent(),
                 Given::Once(raw) => field.check(raw),
                 Given::Repeated => Err(error("duplicate", "must be given once").into()),
@@ -158,7 +158,7 @@ impl<'a> Found<'a> {
                 continue;
             };
             let mut known = fields.iter().zip(&mut found.values);
-            match known.find(|(field, _)| field.name == name) {
+            match known.find(|(field, _)| field.name == name && !field.read_only) {
                 Some((_, given)) => {
                     *given = match given {
                         Given::Absent => Given::Once(raw),

@@ -70,6 +70,9 @@ pub(crate) enum Kind {
     /// The id of a row of this resource.
     Ref {
         resource: String,
+        /// Whether that id is a number.
+        #[serde(skip)]
+        bigint: bool,
     },
 }
 
@@ -109,6 +112,7 @@ impl Kind {
                 "false" => Ok(Value::Boolean(false)),
                 _ => Err(error("type", "must be true or false").into()),
             },
+            Self::Ref { bigint: true, .. } => integer(raw, 1, INTEGER_MAX).map(Value::Integer),
             Self::Uuid | Self::Ref { .. } => {
                 formatted(&|text| parse_uuid(text).map(|_| text.to_owned()), "must be a UUID in lower case")
             }

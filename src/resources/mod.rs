@@ -7,18 +7,43 @@ mod declaration;
 mod draft;
 mod kind;
 
-pub(crate) use declaration::{Declaration, Field, Resource};
+pub(crate) use declaration::{Declaration, Field, IdKind, Operator, Resource, Verb};
 pub(crate) use draft::Draft;
 pub(crate) use kind::Kind;
 
 use serde::Serialize;
+use serde::de::IgnoredAny;
 
-use kind::spelled;
+use kind::{Value, spelled};
 
 impl Field {
     /// A field that the engine itself declares, for bodies that are not of a resource.
     pub(crate) fn required(name: &str, kind: Kind) -> Self {
-        Self { name: name.to_owned(), kind, nullable: false, default: None }
+        Self {
+            name: name.to_owned(),
+            kind,
+            nullable: false,
+            default: None,
+            database_default: false,
+            column: name.to_owned(),
+            read_only: false,
+        }
+    }
+}
+
+impl Field {
+    /// The value of a filter as the database reads it, or what it must be.
+    pub(crate) fn filtered(&self, text: &str) -> Result<String, String> {
+        let bare = matches!(self.kind, Kind::Integer { .. } | Kind::Number { .. } | Kind::Boolean)
+            || matches!(self.kind, Kind::Ref { bigint: true, .. });
+        let raw = if bare { text.to_owned() } else { spelled(text) };
+        let json = serde_json::from_str::<IgnoredAny>(&raw).is_ok() && !text.contains('\u{FFFD}');
+        // What is not JSON is of another type than any of these.
+        let value = self.kind.check(if json { raw.trim() } else { "null" }).map_err(kind::Errors::message)?;
+        Ok(match value {
+            Value::Text(text) => text,
+            value => spelled(&value),
+        })
     }
 }
 

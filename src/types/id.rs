@@ -11,6 +11,12 @@ pub(crate) fn parse_uuid(text: &str) -> Option<Uuid> {
     (text.len() == 36 && lower).then(|| Uuid::try_parse(text).ok()).flatten()
 }
 
+/// Whether this is the one spelling of an id that is a number, from 1 to 2^53 - 1.
+pub(crate) fn is_number(text: &str) -> bool {
+    let digits = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    digits && text.parse::<u64>().is_ok_and(|number| number < 1 << 53)
+}
+
 /// 128 random bits. Asking the platform for each by itself takes longer than signing a request.
 pub(crate) fn random_uuid() -> Uuid {
     thread_local! {
@@ -47,6 +53,18 @@ mod tests {
             "",
         ] {
             assert_eq!(parse_uuid(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn number_has_one_spelling() {
+        for good in ["1", "10", "9007199254740991"] {
+            assert!(is_number(good), "{good}");
+        }
+        for bad in
+            ["", "0", "01", "-1", "+1", "1.0", "1e2", " 1", "1a", "\u{661}", "9007199254740992", "99999999999999999999"]
+        {
+            assert!(!is_number(bad), "{bad}");
         }
     }
 

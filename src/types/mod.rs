@@ -4,5 +4,5 @@ pub(crate) mod datetime;
 mod id;
 mod version;
 
-pub(crate) use id::{parse_uuid, random_uuid};
+pub(crate) use id::{is_number, parse_uuid, random_uuid};
 pub(crate) use version::Version;

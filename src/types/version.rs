@@ -2,21 +2,26 @@
 
 use std::fmt;
 
-use serde::Deserialize;
-
-/// 1 when a row is made, one more with every change. As wide as the database's column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "i32")]
-pub(crate) struct Version(i32);
+/// A number that every change raises, or a time in microseconds. A time is shown as a string, because a
+/// double does not hold it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Version(i64);
 
 impl Version {
+    /// The version that is written so. Only its one spelling counts.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        // Greater numbers change in JSON.
+        let version = Self(text.parse().ok().filter(|number| (0..1 << 53).contains(number))?);
+        (version.to_string() == text).then_some(version)
+    }
+
     /// The strong entity tag (RFC 9110 section 8.8.3).
     pub(crate) fn etag(self) -> String {
         format!("\"{}\"", self.0)
     }
 
-    /// At least 1.
-    pub(crate) fn number(self) -> i32 {
+    /// At least 0.
+    pub(crate) fn number(self) -> i64 {
         self.0
     }
 }
@@ -24,13 +29,5 @@ impl Version {
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-impl TryFrom<i32> for Version {
-    type Error = &'static str;
-
-    fn try_from(number: i32) -> Result<Self, Self::Error> {
-        if number >= 1 { Ok(Self(number)) } else { Err("a version starts at 1") }
     }
 }

@@ -13,14 +13,32 @@ grant usage on schema airlock to anon, authenticated, service_role;
 create function airlock.wire_time(at timestamptz) returns text
 language sql stable return pg_catalog.to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
 
--- The position after a row in a list: created_at in microseconds, then id, in base64url without padding.
-create function airlock.cursor(created_at timestamptz, id uuid) returns text
+-- A position in a list, in base64url without padding: JSON text of the list, the value that it is sorted by, and the id.
+create function airlock.cursor(place json) returns text
 language sql stable return pg_catalog.rtrim(pg_catalog.translate(
-  pg_catalog.encode(
-    pg_catalog.int8send((extract(epoch from created_at) * 1000000)::bigint) || pg_catalog.uuid_send(id), 'base64'
-  ),
-  '+/' || E'\n', '-_'
+  pg_catalog.encode(pg_catalog.convert_to(place::text, 'UTF8'), 'base64'), '+/' || E'\n', '-_'
 ), '=');
+
+-- The value and the id of a cursor. Raises PT422 unless the cursor is of this list, and its values are of these types.
+create function airlock.read_cursor(cursor text, list text, value_type text, id_type text) returns text[]
+language plpgsql stable set search_path = '' as $$
+declare
+  place text[];
+begin
+  place := array(
+    select json_array_elements_text(convert_from(
+      decode(rpad(translate(cursor, '-_', '+/'), (length(cursor) + 3) / 4 * 4, '='), 'base64'), 'UTF8'
+    )::json)
+  );
+  if place[1] is distinct from list or place[3] is null then
+    raise data_exception;
+  end if;
+  execute format('select $1::%s, $2::%s', value_type, id_type) using place[2], place[3];
+  return place[2:3];
+exception when data_exception then
+  raise sqlstate 'PT422' using message = 'airlock_cursor';
+end
+$$;
 
 -- Whether a text neither begins nor ends with one of the 25 code points of Unicode White_Space, which the Worker trims.
 -- Plain btrim knows the space alone, and SQL's \s misses U+00A0, U+2007 and U+202F.
@@ -166,8 +184,8 @@ create table airlock.idempotency_keys (
   digest text not null,
   -- Which list the row was made in.
   place text not null,
-  -- The row. No foreign key, because rows of any table can be meant.
-  target uuid not null,
+  -- The row's id; empty until the database has made it. No foreign key, because rows of any table can be meant.
+  target text not null,
   created_at timestamptz not null default now(),
 
   primary key (user_id, key),
@@ -178,9 +196,9 @@ create index idempotency_keys_created_at_idx on airlock.idempotency_keys (create
 alter table airlock.idempotency_keys enable row level security;
 
 -- The id of the row that this key stands for. `made` itself: the key is new, or older than 24 hours, and the caller now
--- makes the row under that id. Another id: the row was made before. Null: the key was used for another request.
--- Two requests with one key wait for each other at the primary key.
-create function airlock.use_key(request_key text, request_digest text, place text, made uuid) returns uuid
+-- makes the row under that id, or under one that it tells keep_target(). Another id: the row was made before. Null: the
+-- key was used for another request. Two requests with one key wait for each other at the primary key.
+create function airlock.use_key(request_key text, request_digest text, place text, made text) returns text
 language plpgsql security definer set search_path = '' as $$
 declare
   known airlock.idempotency_keys;
@@ -202,6 +220,12 @@ begin
   end if;
   return case when known.digest = request_digest and known.place = use_key.place then known.target end;
 end
+$$;
+
+-- The id that the database made, for a key that use_key() took without one in the same transaction.
+create function airlock.keep_target(request_key text, made text) returns void
+language sql security definer set search_path = '' as $$
+  update airlock.idempotency_keys set target = made where user_id = auth.uid() and key = request_key and target = ''
 $$;
 
 
@@ -276,34 +300,6 @@ begin
 end
 $$;
 
--- For a field that refers to a row: ('<field>', '<target table>', '<whether this table has org_id>'). A missing row, a
--- deleted one and one that the caller may not see are the same error. The rows of an organisation refer to rows of the
--- same organisation. Invoker: the target's policies decide what the caller sees.
-create function airlock.check_reference() returns trigger
-language plpgsql set search_path = '' as $$
-declare
-  field constant text := tg_argv[0];
-  target constant regclass := tg_argv[1];
-  same_org constant text := case
-    when tg_argv[2] <> 'true' then 'true'
-    when (select owner from airlock.resources where relation = target) = 'user' then '($1).org_id is null'
-    else '(($1).org_id is null or target.org_id = ($1).org_id)'
-  end;
-  good boolean;
-begin
-  execute format(
-    'select ($1).%1$I is null or exists (
-      select from %2$s as target where target.id = ($1).%1$I and target.deleted_at is null and %3$s
-    )',
-    field, target, same_org
-  ) into good using new;
-  if not good then
-    raise foreign_key_violation using message = 'airlock_reference', detail = field;
-  end if;
-  return new;
-end
-$$;
-
 
 -- The registry of resources
 
@@ -311,11 +307,30 @@ create table airlock.resources (
   name text primary key,
   relation regclass not null unique,
   owner text not null check (owner in ('user', 'org', 'both')),
-  -- What a client may write, in the order of the declaration.
+  -- In the order of the declaration, by their names in the API, with their columns and the types of these.
   fields text[] not null,
+  columns text[] not null,
+  types text[] not null,
+  -- What a client may write.
+  writable text[] not null,
   -- What a published row shows; null: rows cannot be published.
   publish text[],
   searchable boolean not null,
+  -- The column of the id, and the type that an id is compared as: uuid or bigint. The database makes a bigint.
+  id text not null,
+  id_type text not null check (id_type in ('uuid', 'bigint')),
+  -- The column that says whose a user's row is, and whether an insert sets it. Null: no column does.
+  owner_column text,
+  set_owner boolean not null,
+  -- Which rows are served: 'owner': the caller's, by the owner's column and the policies; 'visible': all that the policies
+  -- show the caller.
+  scope text not null check (scope = 'visible' or scope = 'owner' and owner_column is not null),
+  -- An SQL expression over the table as t: the row's version as a number; null: it has none.
+  version text,
+  -- Columns; null: there is none. Without `created`, pages go by the id; without `deleted`, DELETE deletes for good.
+  created text,
+  updated text,
+  deleted text,
   -- SQL expressions over the table as t: a row as the API shows it, and as it shows a published one.
   wire text not null,
   public_wire text
@@ -325,40 +340,135 @@ create policy resources_select on airlock.resources for select to anon, authenti
 -- service_role for check_reference().
 grant select on table airlock.resources to anon, authenticated, service_role;
 
--- The expression for a row with these columns. row_to_json adds no spaces, unlike json_build_object.
-create function airlock.wire_of(relation regclass, columns text[]) returns text
+-- The type of a column.
+create function airlock.type_of(relation regclass, wanted text) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  -- With -1 for no length: the type `character` by itself would be one character.
+  found_type constant text := (
+    select pg_catalog.format_type(atttypid, -1) from pg_catalog.pg_attribute
+      where attrelid = relation and attname = wanted and attnum > 0 and not attisdropped
+  );
+begin
+  if found_type is null and wanted is not null then
+    raise undefined_column using message = format('%s has no column %I', relation, wanted);
+  end if;
+  return found_type;
+end
+$$;
+
+-- The expression for a row's version: a whole number, or a time in microseconds.
+create function airlock.version_of(relation regclass, wanted text) returns text
+language plpgsql stable set search_path = '' as $$
+begin
+  return case
+    when wanted is null then null
+    when airlock.type_of(relation, wanted) like 'timestamp%' then format('(extract(epoch from t.%I) * 1000000)::bigint', wanted)
+    else format('t.%I::bigint', wanted)
+  end;
+end
+$$;
+
+-- The expression for a row with these columns under these names. row_to_json adds no spaces, unlike json_build_object.
+create function airlock.wire_of(relation regclass, names text[], columns text[]) returns text
 language sql stable set search_path = '' as $$
   select format('(select row_to_json(w) from (select %s) as w)', string_agg(
-    case
-      when attribute.atttypid = 'timestamptz'::regtype then format('airlock.wire_time(t.%1$I) as %1$I', attribute.attname)
-      else format('t.%I', attribute.attname)
-    end,
+    format(
+      case
+        when name = 'version' then (
+          case when type like 'timestamp%' then '(' || airlock.version_of(relation, column_name) || ')::text as %2$I' else 't.%1$I as %2$I' end
+        )
+        when type = 'timestamp with time zone' then 'airlock.wire_time(t.%1$I) as %2$I'
+        -- A time without a zone is taken as UTC.
+        when type = 'timestamp without time zone' then 'airlock.wire_time(t.%1$I at time zone ''UTC'') as %2$I'
+        when name = column_name then 't.%1$I'
+        else 't.%1$I as %2$I'
+      end,
+      column_name, name
+    ),
     ', ' order by place
   ))
-  from unnest(columns) with ordinality as wanted (name, place)
-  join pg_catalog.pg_attribute as attribute
-    on attribute.attrelid = relation and attribute.attname = wanted.name and not attribute.attisdropped
+  from unnest(names, columns) with ordinality as wanted (name, column_name, place),
+    airlock.type_of(relation, column_name) as type
 $$;
 
 -- Registers a table as a resource, or what has changed about it. The last word of its migration but for close_table().
+-- From `columns` on, the parameters are for tables that were there before; docs/resources.md describes them. Nothing of
+-- the table is changed.
 create function airlock.serve(
-  name text, relation regclass, owner text, fields text[], publish text[] default null, searchable boolean default false
+  name text, relation regclass, owner text, fields text[], publish text[] default null, searchable boolean default false,
+  columns text[] default null, read_only text[] default '{}', id text default 'id', owner_column text default 'user_id',
+  set_owner boolean default false, scope text default 'owner', version text default 'version',
+  created text default 'created_at', updated text default 'updated_at', deleted text default 'deleted_at'
 ) returns void
 language plpgsql set search_path = '' as $$
+declare
+  columns constant text[] := coalesce(serve.columns, fields);
+  id_type text;
+  unfit text;
 begin
   if not (select relkind in ('r', 'p') and relrowsecurity from pg_catalog.pg_class where oid = relation) then
     raise invalid_parameter_value using message = format('%s is no table with Row Level Security', relation);
+  elsif cardinality(columns) <> cardinality(fields) or not read_only <@ fields
+    or exists (select from unnest(fields) as field where field !~ '^[a-z][a-z0-9_]*$')
+  then
+    raise invalid_parameter_value using
+      message = format('%s: a field is a-z, 0-9 and _, there is one column for each, and read_only names fields', relation);
   end if;
+  -- Each column that has to have one of these types, and whether it may be null.
+  select string_agg(format('%s: %I', role, wanted), ', ') into unfit
+    from (values
+      ('id', id, '^(uuid|bigint|integer|smallint)$', false),
+      ('owner_column', owner_column, '^uuid$', true),
+      ('version', version, '^(bigint|integer|smallint|timestamp.*)$', false),
+      ('created', created, '^timestamp', false),
+      ('updated', updated, '^timestamp', true),
+      ('deleted', deleted, '^timestamp', true)
+    ) as needed (role, wanted, pattern, nullable)
+    where wanted is not null and (
+      airlock.type_of(relation, wanted) !~ pattern
+      or not nullable and not (select attnotnull from pg_catalog.pg_attribute where attrelid = relation and attname = wanted)
+    );
+  if unfit is not null then
+    raise invalid_parameter_value using
+      message = format('%s: a column has another type than its role needs, or may be null (%s)', relation, unfit);
+  end if;
+  id_type := airlock.type_of(relation, id);
   insert into airlock.resources values (
-    name, relation, owner, fields, publish, searchable,
-    airlock.wire_of(relation, array['id'] || fields || array['version', 'created_at', 'updated_at', 'deleted_at']),
+    name, relation, owner, fields, columns,
+    array(
+      select airlock.type_of(relation, column_name) from unnest(columns) with ordinality as one (column_name, place) order by place
+    ),
+    array(select field from unnest(fields) with ordinality as one (field, place) where field <> all (read_only) order by place),
+    publish, searchable,
+    id, case id_type when 'uuid' then id_type else 'bigint' end,
+    owner_column, set_owner, scope, airlock.version_of(relation, version), created, updated, deleted,
+    airlock.wire_of(
+      relation,
+      'id'::text || fields || array_remove(array[
+        case when version is not null then 'version' end, case when created is not null then 'created_at' end,
+        case when updated is not null then 'updated_at' end, case when deleted is not null then 'deleted_at' end
+      ], null),
+      id || columns || array_remove(array[version, created, updated, deleted], null)
+    ),
     case when publish is not null then
-      airlock.wire_of(relation, array['id'] || publish || array['version', 'published_at', 'updated_at'])
+      airlock.wire_of(
+        relation,
+        'id'::text || publish || array_remove(array[
+          case when version is not null then 'version' end, 'published_at', case when updated is not null then 'updated_at' end
+        ], null),
+        id || array(
+          select columns[array_position(fields, field)] from unnest(publish) with ordinality as one (field, place) order by place
+        ) || array_remove(array[version, 'published_at', updated], null)
+      )
     end
   )
   on conflict on constraint resources_pkey do update set
-    relation = excluded.relation, owner = excluded.owner, fields = excluded.fields, publish = excluded.publish,
-    searchable = excluded.searchable, wire = excluded.wire, public_wire = excluded.public_wire;
+    relation = excluded.relation, owner = excluded.owner, fields = excluded.fields, columns = excluded.columns,
+    types = excluded.types, writable = excluded.writable, publish = excluded.publish, searchable = excluded.searchable,
+    id = excluded.id, id_type = excluded.id_type, owner_column = excluded.owner_column, set_owner = excluded.set_owner,
+    scope = excluded.scope, version = excluded.version, created = excluded.created, updated = excluded.updated,
+    deleted = excluded.deleted, wire = excluded.wire, public_wire = excluded.public_wire;
 end
 $$;
 
@@ -393,90 +503,201 @@ $$;
 
 -- The condition for the rows of one place; $1 is the organisation, or the caller. (A parameter: with auth.uid() in its
 -- place, the planner reads a whole table where it could read a range of an index.)
-create function airlock.place(owner text, org uuid) returns text
+create function airlock.place(served airlock.resources, org uuid) returns text
 language sql immutable return case
   when org is not null then 't.org_id = $1'
-  when owner = 'user' then 't.user_id = $1'
+  when served.scope = 'visible' then 'true'
+  when served.owner = 'user' then pg_catalog.format('t.%I = $1', served.owner_column)
   else 't.user_id = $1 and t.org_id is null'
 end;
+
+-- The condition for one row of a place; $2 is its id as text.
+create function airlock.is_row(served airlock.resources, org uuid) returns text
+language sql immutable
+return pg_catalog.format('%s and t.%I = $2::%s', airlock.place(served, org), served.id, served.id_type);
+
+-- The condition for rows that are not deleted; of a table that is no resource, as if it were made by new-resource.
+create function airlock.is_live(served airlock.resources) returns text
+language sql immutable return case
+  when served.name is null then 't.deleted_at is null'
+  when served.deleted is null then 'true'
+  else pg_catalog.format('t.%I is null', served.deleted)
+end;
+
+-- For a field that refers to a row: ('<field>', '<target table>', '<whether this table has org_id>'). A missing row, a
+-- deleted one and one that the caller may not see are the same error. The rows of an organisation refer to rows of the
+-- same organisation. Invoker: the target's policies decide what the caller sees.
+create function airlock.check_reference() returns trigger
+language plpgsql set search_path = '' as $$
+declare
+  field constant text := tg_argv[0];
+  target constant regclass := tg_argv[1];
+  served airlock.resources;
+  same_org text;
+  good boolean;
+begin
+  select * into served from airlock.resources where relation = target;
+  same_org := case
+    when tg_argv[2] <> 'true' then 'true'
+    when served.owner = 'user' then '($1).org_id is null'
+    else '(($1).org_id is null or t.org_id = ($1).org_id)'
+  end;
+  execute format(
+    'select ($1).%1$I is null or exists (select from %2$s as t where t.%3$I = ($1).%1$I and %4$s and %5$s)',
+    field, target, coalesce(served.id, 'id'), airlock.is_live(served), same_org
+  ) into good using new;
+  if not good then
+    raise foreign_key_violation using message = 'airlock_reference', detail = field;
+  end if;
+  return new;
+end
+$$;
 
 
 -- Reading
 
--- A page as the answer's own bytes: {"data":[...],"next_cursor":...} without spaces.
+-- The condition for rows that pass all these filters: [["<field>", "<operator>", "<value>"], ...]; the value of `in` is a
+-- list.
+create function airlock.passes(served airlock.resources, filters json) returns text
+language plpgsql immutable set search_path = '' as $$
+declare
+  condition text := 'true';
+  filter json;
+  value text;
+  place integer;
+  compared text;
+begin
+  for filter in select json_array_elements(filters) loop
+    place := array_position(served.fields, filter ->> 0);
+    value := filter ->> 2;
+    compared := case filter ->> 1
+      when 'eq' then '= %2$L::%3$s'
+      when 'neq' then '<> %2$L::%3$s'
+      when 'lt' then '< %2$L::%3$s'
+      when 'lte' then '<= %2$L::%3$s'
+      when 'gt' then '> %2$L::%3$s'
+      when 'gte' then '>= %2$L::%3$s'
+      when 'in' then '= any (%2$L::%3$s[])'
+      when 'is' then case value when 'null' then 'is null' when 'not_null' then 'is not null' end
+    end;
+    if place is null or value is null or compared is null then
+      raise invalid_parameter_value using message = 'airlock_list: no such filter';
+    elsif filter ->> 1 = 'in' then
+      value := array(select json_array_elements_text(filter -> 2))::text;
+    end if;
+    condition := concat(condition, ' and ', format('t.%1$I ' || compared, served.columns[place], value, served.types[place]));
+  end loop;
+  return condition;
+end
+$$;
+
+-- A page as the answer's own bytes: {"data":[...],"next_cursor":...} without spaces. `sort` is a field, created or
+-- updated, for descending order after a minus sign. With `counted` the page has a count of all its list's rows, of at most
+-- 10,000.
 create function public.airlock_list(
-  resource text, org uuid, state text, words text, after_at timestamptz, after_id uuid, page_size integer
+  resource text, org uuid, state text, words text, after text, page_size integer,
+  sort text default null, filters json default null, counted boolean default false
 ) returns json
 language plpgsql stable set search_path = '' as $$
 declare
   served constant airlock.resources := airlock.find_resource(resource, org);
   in_state constant text := case
-    when state = 'active' then 't.deleted_at is null'
-    when state = 'deleted' then 't.deleted_at is not null'
-    when state = 'published' and served.publish is not null then 't.deleted_at is null and t.published_at is not null'
+    when state = 'active' then airlock.is_live(served)
+    when state = 'deleted' and served.deleted is not null then format('t.%I is not null', served.deleted)
+    when state = 'published' and served.publish is not null then airlock.is_live(served) || ' and t.published_at is not null'
   end;
+  sorted_by constant text := ltrim(sort, '-');
+  -- The column that comes before the id in the order; null: the id alone.
+  key constant text := coalesce(
+    served.columns[array_position(served.fields, sorted_by)],
+    case when sort is null or sorted_by = 'created' then served.created when sorted_by = 'updated' then served.updated end
+  );
+  descending constant boolean := sort is null or sort like '-%';
+  list constant text := concat_ws(' ', resource, sort);
+  reached text[];
+  condition text;
   page json;
 begin
-  if in_state is null or words is not null and not served.searchable or (page_size between 1 and 100) is not true then
-    raise invalid_parameter_value using message = 'airlock_list: no such state, search or page size';
+  if in_state is null or words is not null and not served.searchable or (page_size between 1 and 100) is not true
+    or sort is not null and key is null
+  then
+    raise invalid_parameter_value using message = 'airlock_list: no such state, search, sort or page size';
+  end if;
+  condition := concat_ws(
+    ' and ',
+    airlock.place(served, org),
+    in_state,
+    case when words is not null then 't.airlock_search @@ websearch_to_tsquery(''simple'', normalize($5))' end,
+    case when filters is not null then airlock.passes(served, filters) end
+  );
+  if after is not null then
+    reached := airlock.read_cursor(after, list, coalesce(airlock.type_of(served.relation, key), 'text'), served.id_type);
   end if;
   execute format(
     'select row_to_json(page) from (
       select
-        array_to_json(coalesce(
-          array_agg(wire order by created_at desc, id desc) filter (where place <= $4), ''{}''
-        )) as data,
-        case when count(*) > $4 then max(airlock.cursor(created_at, id)) filter (where place = $4) end as next_cursor
+        array_to_json(coalesce(array_agg(wire order by place) filter (where place <= $4), ''{}'')) as data,
+        case when count(*) > $4 then
+          max(airlock.cursor(json_build_array($6, key, id))) filter (where place = $4)
+        end as next_cursor
+        %7$s
       from (
-        select t.created_at, t.id, t.wire, row_number() over (order by t.created_at desc, t.id desc) as place
+        select t.key, t.id, t.wire, row_number() over (order by t.key %5$s, t.id %5$s) as place
           from (
-            select t.created_at, t.id, %4$s as wire from %1$s as t
-              where %2$s and %3$s and (t.created_at, t.id) < ($2, $3)
-              order by t.created_at desc, t.id desc
+            select %6$s as key, t.%3$I as id, %4$s as wire from %1$s as t
+              where %2$s
+              order by %8$s t.%3$I %5$s
               limit $4 + 1
           ) as t
       ) as t
     ) as page',
     served.relation,
-    airlock.place(served.owner, org),
-    concat(in_state, case when words is not null then
-      ' and t.airlock_search @@ websearch_to_tsquery(''simple'', normalize($5))'
-    end),
-    served.wire
+    concat_ws(' and ', condition, case when after is not null then format(
+      '(%s t.%I) %s (%s $3::%s)',
+      format(case when key is not null then 't.%I,' else '' end, key), served.id,
+      case when descending then '<' else '>' end,
+      case when key is not null then '$2::' || airlock.type_of(served.relation, key) || ',' end, served.id_type
+    ) end),
+    served.id,
+    served.wire,
+    case when descending then 'desc' else 'asc' end,
+    case when key is not null then format('t.%I', key) else 'null::text' end,
+    case when counted then
+      format(', (select count(*) from (select from %s as t where %s limit 10000) as counted) as count', served.relation, condition)
+    end,
+    case when key is not null then format('t.%I %s,', key, case when descending then 'desc' else 'asc' end) end
   )
   into page
-  using
-    coalesce(org, auth.uid()),
-    coalesce(after_at, 'infinity'),
-    coalesce(after_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'),
-    page_size,
-    words;
+  using coalesce(org, auth.uid()), reached[1], reached[2], page_size, words, list;
   return page;
 end
 $$;
 
 -- A row, deleted or not.
-create function airlock.row_of(served airlock.resources, org uuid, id uuid, condition text default 'true') returns json
+create function airlock.row_of(served airlock.resources, org uuid, id text, condition text default 'true') returns json
 language plpgsql stable set search_path = '' as $$
 declare
   found_row json;
 begin
-  execute format(
-    'select %s from %s as t where %s and t.id = $2 and %s',
-    served.wire, served.relation, airlock.place(served.owner, org), condition
-  ) into found_row using coalesce(org, auth.uid()), id;
+  execute format('select %s from %s as t where %s and %s', served.wire, served.relation, airlock.is_row(served, org), condition)
+    into found_row using coalesce(org, auth.uid()), id;
   return found_row;
 end
 $$;
 
 -- A row that is not deleted, or null.
-create function public.airlock_read(resource text, org uuid, id uuid) returns json
-language sql stable set search_path = ''
-as $$ select airlock.row_of(airlock.find_resource(resource, org), org, id, 't.deleted_at is null') $$;
+create function public.airlock_read(resource text, org uuid, id text) returns json
+language plpgsql stable set search_path = '' as $$
+declare
+  served constant airlock.resources := airlock.find_resource(resource, org);
+begin
+  return airlock.row_of(served, org, id, airlock.is_live(served));
+end
+$$;
 
 -- Whether everybody may read this row. A policy says the same to anon; this holds if a team changes that policy. Definer,
 -- because anon may not read whose a row is.
-create function airlock.is_published(resource text, id uuid) returns boolean
+create function airlock.is_published(resource text, id text) returns boolean
 language plpgsql stable security definer set search_path = '' as $$
 declare
   served airlock.resources;
@@ -487,24 +708,26 @@ begin
     raise sqlstate 'PT404' using message = 'airlock_unknown_resource';
   end if;
   execute format(
-    'select t.published_at is not null and t.deleted_at is null %s from %s as t where t.id = $1',
+    'select t.published_at is not null and %s %s from %s as t where t.%I = $1::%s',
+    airlock.is_live(served),
     case when served.owner <> 'user' then 'and (t.org_id is null or airlock.org_is_live(t.org_id))' end,
-    served.relation
+    served.relation, served.id, served.id_type
   ) into published using id;
   return coalesce(published, false);
 end
 $$;
 
 -- A published row, or null.
-create function public.airlock_published(resource text, id uuid) returns json
+create function public.airlock_published(resource text, id text) returns json
 language plpgsql stable set search_path = '' as $$
 declare
   found_row json;
 begin
   if airlock.is_published(resource, id) then
     execute (
-      select format('select %s from %s as t where t.id = $1 and t.published_at is not null', public_wire, relation)
-        from airlock.resources where name = resource
+      select format(
+        'select %s from %s as t where t.%I = $1::%s and t.published_at is not null', public_wire, relation, served.id, id_type
+      ) from airlock.resources as served where name = resource
     ) into found_row using id;
   end if;
   return found_row;
@@ -515,22 +738,29 @@ $$;
 -- Writing. Each function calls refuse_copy(), locks the row, decides, claims the nonce and writes, in one transaction.
 -- It claims before the write, so that a copy waits for the claim and never reports an error that the first copy caused.
 
--- The columns that a draft names, each in this format, separated by commas; null for an empty draft.
-create function airlock.columns_of(fields text[], draft json, form text) returns text
+-- The fields that a draft names, or those that it may name and does not, each in this format of its column, its name and
+-- its type, separated by commas; null for none.
+create function airlock.columns_of(served airlock.resources, draft json, form text, absent boolean default false) returns text
 language plpgsql immutable set search_path = '' as $$
 declare
   members constant text[] := array(select json_object_keys(draft));
 begin
-  if not members <@ fields then
+  if not members <@ served.writable then
     raise invalid_parameter_value using message = 'airlock: the draft has a member that is not a field';
   end if;
   return (
-    select string_agg(format(form, field), ', ' order by place)
-      from unnest(fields) with ordinality as declared (field, place)
-      where field = any (members)
+    select string_agg(format(form, column_name, field, type), ', ' order by place)
+      from unnest(served.fields, served.columns, served.types) with ordinality as declared (field, column_name, type, place)
+      where field = any (served.writable) and (field = any (members)) <> absent
   );
 end
 $$;
+
+-- The draft, $3, as a table of one row with the fields that it names. (%I would not quote `format`, and `format json` is
+-- something else.)
+create function airlock.draft_of(served airlock.resources, draft json) returns text
+language sql immutable
+return 'from json_to_record($3) as draft(' || airlock.columns_of(served, draft, '"%2$s" %3$s') || ')';
 
 -- Raises PT404 if the caller was a member of this organisation when the request began and is none now. A policy or a
 -- trigger then refuses the write, but for its caller the organisation does not exist any more.
@@ -543,18 +773,32 @@ begin
 end
 $$;
 
-create function airlock.insert_row(served airlock.resources, org uuid, id uuid, draft json) returns json
+-- Makes a row and returns it. A bigint id is the database's to make.
+create function airlock.insert_row(served airlock.resources, org uuid, id text, draft json) returns json
 language plpgsql set search_path = '' as $$
 declare
+  own_id constant boolean := served.id_type = 'uuid';
+  own_owner constant boolean := served.set_owner and served.owner_column <> served.id;
+  columns constant text := concat_ws(
+    ', ', case when own_id then quote_ident(served.id) end, case when own_owner then quote_ident(served.owner_column) end,
+    case when org is not null then 'org_id' end, airlock.columns_of(served, draft, '%1$I')
+  );
   made json;
 begin
   execute format(
-    'insert into %1$s as t (%2$s) select %3$s from json_populate_record(null::%1$s, $3) as draft returning %4$s',
+    case
+      when columns = '' then 'insert into %1$s as t default values returning %5$s'
+      else 'insert into %1$s as t (%2$s) select %3$s %4$s returning %5$s'
+    end,
     served.relation,
-    concat_ws(', ', 'id', case when org is not null then 'org_id' end, airlock.columns_of(served.fields, draft, '%I')),
-    concat_ws(', ', '$2', case when org is not null then '$1' end, airlock.columns_of(served.fields, draft, 'draft.%I')),
+    columns,
+    concat_ws(
+      ', ', case when own_id then '$2::uuid' end, case when own_owner then '$4' end,
+      case when org is not null then '$1' end, airlock.columns_of(served, draft, 'draft.%2$I')
+    ),
+    airlock.draft_of(served, draft),
     served.wire
-  ) into made using org, id, draft;
+  ) into made using org, id, draft, auth.uid();
   return made;
 exception when insufficient_privilege then
   perform airlock.still_member(org);
@@ -563,14 +807,14 @@ end
 $$;
 
 -- Changes a row that the caller has locked and returns it. `assignments` may refer to the draft.
-create function airlock.update_row(served airlock.resources, org uuid, id uuid, assignments text, draft json) returns json
+create function airlock.update_row(served airlock.resources, org uuid, id text, assignments text, draft json) returns json
 language plpgsql set search_path = '' as $$
 declare
   changed json;
 begin
   execute format(
-    'update %1$s as t set %2$s from json_populate_record(null::%1$s, $3) as draft where %3$s and t.id = $2 returning %4$s',
-    served.relation, assignments, airlock.place(served.owner, org), served.wire
+    'update %s as t set %s %s where %s returning %s',
+    served.relation, assignments, airlock.draft_of(served, draft), airlock.is_row(served, org), served.wire
   ) into changed using coalesce(org, auth.uid()), id, draft;
   if changed is null then
     -- The caller lost the right to change the row after it was locked. A new attempt is told so.
@@ -584,28 +828,70 @@ end
 $$;
 
 -- What a write function has to know about a row. `writable` is false if the caller sees the row and may not change it.
-create type airlock.row_state as (version integer, deleted boolean, published boolean, writable boolean);
+create type airlock.row_state as (seen boolean, version bigint, deleted boolean, published boolean, writable boolean);
+
+-- The statement that looks at a row's state; $3 is `writable`.
+create function airlock.state_of(served airlock.resources, org uuid) returns text
+language sql immutable return pg_catalog.format(
+  'select true, %s, not (%s), %s, $3 from %s as t where %s',
+  coalesce(served.version, 'null::bigint'), airlock.is_live(served),
+  case when served.publish is not null then 't.published_at is not null' else 'false' end,
+  served.relation, airlock.is_row(served, org)
+);
 
 -- Locks a row, deleted or not, until the transaction ends, and returns its state; null if the caller sees no such row.
-create function airlock.lock_row(served airlock.resources, org uuid, id uuid) returns airlock.row_state
+create function airlock.lock_row(served airlock.resources, org uuid, id text) returns airlock.row_state
 language plpgsql set search_path = '' as $$
 declare
-  look constant text := format(
-    'select t.version, t.deleted_at is not null, %s, $3 from %s as t where %s and t.id = $2',
-    case when served.publish is not null then 't.published_at is not null' else 'false' end,
-    served.relation, airlock.place(served.owner, org)
-  );
+  look constant text := airlock.state_of(served, org);
   owner_id constant uuid := coalesce(org, auth.uid());
   state airlock.row_state;
 begin
   -- A row that is seen and was not locked may have been made between the two statements: then the second round locks it.
   for round in 1 .. 2 loop
     execute look || ' for no key update of t' into state using owner_id, id, true;
-    exit when state.version is not null;
+    exit when state.seen;
     execute look into state using owner_id, id, false;
-    exit when state.version is null;
+    exit when state.seen is null;
   end loop;
   return state;
+end
+$$;
+
+-- Deletes a row for good, where rows have no `deleted`. done, mismatch(row), missing, forbidden, as in airlock_put.
+create function airlock.delete_row(served airlock.resources, org uuid, id text, if_match bigint) returns json
+language plpgsql set search_path = '' as $$
+declare
+  owner_id constant uuid := coalesce(org, auth.uid());
+  state airlock.row_state;
+  deleted integer;
+begin
+  -- A row that is seen and was not deleted may have been made between the two statements: then the second round deletes it.
+  for round in 1 .. 2 loop
+    begin
+      perform airlock.claim();
+      execute format(
+        'delete from %s as t where %s and ($3 is null or %s = $3)',
+        served.relation, airlock.is_row(served, org), coalesce(served.version, 'null::bigint')
+      ) using owner_id, id, if_match;
+      get diagnostics deleted = row_count;
+      if deleted > 0 then
+        return airlock.outcome('done');
+      end if;
+      -- Gives the claim back.
+      raise sqlstate 'AL000';
+    exception when sqlstate 'AL000' then
+      execute airlock.state_of(served, org) into state using owner_id, id, false;
+    end;
+    exit when state.seen is null or if_match is not null and state.version is distinct from if_match;
+  end loop;
+  perform airlock.refuse_copy();
+  return case
+    when state.seen is null then airlock.outcome('missing')
+    when if_match is not null and state.version is distinct from if_match
+      then airlock.outcome('mismatch', airlock.row_of(served, org, id))
+    else airlock.outcome('forbidden')
+  end;
 end
 $$;
 
@@ -623,31 +909,37 @@ create function public.airlock_create(
 language plpgsql set search_path = '' as $$
 declare
   served airlock.resources;
-  made constant uuid := gen_random_uuid();
-  target uuid;
-  earlier json;
+  made text;
+  target text;
+  found_row json;
 begin
   perform airlock.refuse_copy();
   served := airlock.find_resource(resource, org);
+  made := case served.id_type when 'uuid' then gen_random_uuid()::text else '' end;
   if request_key is not null then
     target := airlock.use_key(request_key, request_digest, concat_ws('/', 'orgs/' || org, resource), made);
     if target is null then
       return airlock.outcome('reused');
     elsif target <> made then
-      earlier := public.airlock_read(resource, org, target);
-      return airlock.outcome(case when earlier is null then 'deleted' else 'created' end, earlier);
+      found_row := public.airlock_read(resource, org, target);
+      return airlock.outcome(case when found_row is null then 'deleted' else 'created' end, found_row);
     end if;
   end if;
   perform airlock.claim();
-  return airlock.outcome('created', airlock.insert_row(served, org, made, draft));
+  found_row := airlock.insert_row(served, org, made, draft);
+  if target = '' then
+    perform airlock.keep_target(request_key, found_row ->> 'id');
+  end if;
+  return airlock.outcome('created', found_row);
 end
 $$;
 
--- Modes: 'any' replaces a live row or creates one, 'create' never replaces, 'replace' never creates.
+-- Modes: 'any' replaces a live row or creates one, 'create' never replaces, 'replace' never creates. A row whose id the
+-- database makes is only replaced.
 -- created(row), done(row), mismatch(row), missing, taken: the id belongs to a row that is deleted or not the caller's,
 -- forbidden: the caller may see the row and not change it.
 create function public.airlock_put(
-  resource text, org uuid, id uuid, draft json, mode text, if_match integer
+  resource text, org uuid, id text, draft json, mode text, if_match bigint
 ) returns json
 language plpgsql set search_path = '' as $$
 declare
@@ -658,12 +950,12 @@ declare
 begin
   perform airlock.refuse_copy();
   served := airlock.find_resource(resource, org);
-  if (mode in ('any', 'create', 'replace')) is not true then
+  if (mode = 'replace' or mode in ('any', 'create') and served.id_type = 'uuid') is not true then
     raise invalid_parameter_value using message = 'airlock_put: unknown mode';
   end if;
 
   before := airlock.lock_row(served, org, id);
-  if before.version is null and mode <> 'replace' then
+  if before.seen is null and mode <> 'replace' then
     begin
       perform airlock.claim();
       return airlock.outcome('created', airlock.insert_row(served, org, id, draft));
@@ -680,8 +972,8 @@ begin
   end if;
 
   refusal := case
-    when before.version is null or before.deleted then case when mode = 'replace' then 'missing' else 'taken' end
-    when mode = 'create' or before.version <> if_match then 'mismatch'
+    when before.seen is null or before.deleted then case when mode = 'replace' then 'missing' else 'taken' end
+    when mode = 'create' or if_match is not null and before.version is distinct from if_match then 'mismatch'
     when not before.writable then 'forbidden'
   end;
   if refusal is not null then
@@ -689,16 +981,21 @@ begin
     return airlock.outcome(refusal, case when refusal = 'mismatch' then airlock.row_of(served, org, id) end);
   end if;
   perform airlock.claim();
-  return airlock.outcome(
-    'done', airlock.update_row(served, org, id, airlock.columns_of(served.fields, draft, '%1$I = draft.%1$I'), draft)
-  );
+  return airlock.outcome('done', airlock.update_row(
+    served, org, id,
+    concat_ws(
+      ', ', airlock.columns_of(served, draft, '%1$I = draft.%2$I'), airlock.columns_of(served, draft, '%1$I = default', true)
+    ),
+    draft
+  ));
 end
 $$;
 
 -- Actions: patch, delete, restore, publish, unpublish.
--- done(row), already(row): the row is as wanted, mismatch(row), missing, forbidden: as in airlock_put.
+-- done(row; none after a DELETE for good), already(row): the row is as wanted, mismatch(row), missing, forbidden: as in
+-- airlock_put.
 create function public.airlock_change(
-  resource text, org uuid, id uuid, action text, draft json, if_match integer
+  resource text, org uuid, id text, action text, draft json, if_match bigint
 ) returns json
 language plpgsql set search_path = '' as $$
 declare
@@ -709,11 +1006,14 @@ declare
 begin
   perform airlock.refuse_copy();
   served := airlock.find_resource(resource, org);
+  if action = 'delete' and served.deleted is null then
+    return airlock.delete_row(served, org, id, if_match);
+  end if;
   -- The trigger writes its own time.
   assignments := case
-    when action = 'patch' then airlock.columns_of(served.fields, draft, '%1$I = draft.%1$I')
-    when action = 'delete' then 'deleted_at = now()'
-    when action = 'restore' then 'deleted_at = null'
+    when action = 'patch' then airlock.columns_of(served, draft, '%1$I = draft.%2$I')
+    when action = 'delete' then format('%I = now()', served.deleted)
+    when action = 'restore' and served.deleted is not null then format('%I = null', served.deleted)
     when action = 'publish' and served.publish is not null then 'published_at = now()'
     when action = 'unpublish' and served.publish is not null then 'published_at = null'
   end;
@@ -723,14 +1023,14 @@ begin
 
   before := airlock.lock_row(served, org, id);
   refusal := case
-    when before.version is null or before.deleted and action not in ('delete', 'restore') then 'missing'
+    when before.seen is null or before.deleted and action not in ('delete', 'restore') then 'missing'
     when case action
         when 'delete' then before.deleted
         when 'restore' then not before.deleted
         when 'publish' then before.published
         when 'unpublish' then not before.published
       end then 'already'
-    when before.version <> if_match then 'mismatch'
+    when if_match is not null and before.version is distinct from if_match then 'mismatch'
     when not before.writable then 'forbidden'
   end;
   if refusal is not null then
@@ -949,7 +1249,12 @@ begin
   end if;
   case job_label
     when 'job:purge-deleted-rows' then
-      for resource in select * from airlock.resources order by name loop
+      -- What another app marks as deleted in a table of its own stays. new-resource's tables have this trigger.
+      for resource in
+        select * from airlock.resources where exists (
+          select from pg_catalog.pg_trigger where tgrelid = relation and tgfoid = 'airlock.touch_update'::regproc
+        ) order by name
+      loop
         exit when deleted >= at_most;
         deleted := deleted + airlock.purge_rows(resource.relation, due, at_most - deleted);
       end loop;
@@ -983,12 +1288,12 @@ revoke all on all functions in schema airlock from public;
 revoke all
   on function
     public.airlock_ready(integer, boolean, text[]),
-    public.airlock_list(text, uuid, text, text, timestamptz, uuid, integer),
-    public.airlock_read(text, uuid, uuid),
+    public.airlock_list(text, uuid, text, text, text, integer, text, json, boolean),
+    public.airlock_read(text, uuid, text),
     public.airlock_create(text, uuid, json, text, text),
-    public.airlock_put(text, uuid, uuid, json, text, integer),
-    public.airlock_change(text, uuid, uuid, text, json, integer),
-    public.airlock_published(text, uuid),
+    public.airlock_put(text, uuid, text, json, text, bigint),
+    public.airlock_change(text, uuid, text, text, json, bigint),
+    public.airlock_published(text, text),
     public.airlock_run_job(text, uuid, integer, integer)
   from public, anon, authenticated, service_role;
 
@@ -996,35 +1301,45 @@ revoke all
 grant execute
   on function airlock.wire_time(timestamptz), airlock.is_trimmed(text), airlock.are_texts(text[], integer, integer)
   to anon, authenticated, service_role;
+-- Reading and check_reference() call it, whoever writes.
+grant execute on function airlock.is_live(airlock.resources) to anon, authenticated, service_role;
 -- Policies call these, and PostgREST calls check_edge() for every role where it is the pre-request.
 grant execute on function airlock.edge_ok(), airlock.edge_proof_ok(), airlock.org_is_live(uuid) to anon, authenticated;
 grant execute on function airlock.check_edge() to anon, authenticated, service_role;
 
 grant execute
   on function
-    public.airlock_list(text, uuid, text, text, timestamptz, uuid, integer),
-    public.airlock_read(text, uuid, uuid),
+    public.airlock_list(text, uuid, text, text, text, integer, text, json, boolean),
+    public.airlock_read(text, uuid, text),
     public.airlock_create(text, uuid, json, text, text),
-    public.airlock_put(text, uuid, uuid, json, text, integer),
-    public.airlock_change(text, uuid, uuid, text, json, integer),
-    airlock.cursor(timestamptz, uuid),
+    public.airlock_put(text, uuid, text, json, text, bigint),
+    public.airlock_change(text, uuid, text, text, json, bigint),
+    airlock.cursor(json),
+    airlock.read_cursor(text, text, text, text),
     airlock.require_member(uuid),
     airlock.require_role(uuid, text),
     airlock.refuse_copy(),
     airlock.claim(),
-    airlock.use_key(text, text, text, uuid),
+    airlock.use_key(text, text, text, text),
+    airlock.keep_target(text, text),
     airlock.find_resource(text, uuid),
-    airlock.place(text, uuid),
-    airlock.columns_of(text[], json, text),
+    airlock.type_of(regclass, text),
+    airlock.place(airlock.resources, uuid),
+    airlock.is_row(airlock.resources, uuid),
+    airlock.passes(airlock.resources, json),
+    airlock.columns_of(airlock.resources, json, text, boolean),
+    airlock.draft_of(airlock.resources, json),
     airlock.still_member(uuid),
-    airlock.insert_row(airlock.resources, uuid, uuid, json),
-    airlock.update_row(airlock.resources, uuid, uuid, text, json),
-    airlock.lock_row(airlock.resources, uuid, uuid),
-    airlock.row_of(airlock.resources, uuid, uuid, text),
+    airlock.insert_row(airlock.resources, uuid, text, json),
+    airlock.update_row(airlock.resources, uuid, text, text, json),
+    airlock.state_of(airlock.resources, uuid),
+    airlock.lock_row(airlock.resources, uuid, text),
+    airlock.delete_row(airlock.resources, uuid, text, bigint),
+    airlock.row_of(airlock.resources, uuid, text, text),
     airlock.outcome(text, json)
   to authenticated;
 grant execute
-  on function public.airlock_ready(integer, boolean, text[]), public.airlock_published(text, uuid), airlock.is_published(text, uuid)
+  on function public.airlock_ready(integer, boolean, text[]), public.airlock_published(text, text), airlock.is_published(text, text)
   to anon;
 grant execute on function public.airlock_run_job(text, uuid, integer, integer), airlock.run_job(text, uuid, integer, integer)
   to service_role;

@@ -294,19 +294,25 @@ create view airlock.invitation_rows with (security_invoker = true) as
     from airlock.invitations;
 
 -- A page of one of these views, of one organisation or of all, as the answer's own bytes.
-create function airlock.page(rows_of regclass, org uuid, after_at timestamptz, after_id uuid, page_size integer) returns json
+create function airlock.page(rows_of regclass, org uuid, after text, page_size integer) returns json
 language plpgsql stable set search_path = '' as $$
 declare
+  reached text[];
   page json;
 begin
   if (page_size between 1 and 100) is not true then
     raise invalid_parameter_value using message = 'airlock: a page has 1 to 100 rows';
   end if;
+  if after is not null then
+    reached := airlock.read_cursor(after, rows_of::text, 'timestamptz', 'uuid');
+  end if;
   execute format(
     'select row_to_json(page) from (
       select
         array_to_json(coalesce(array_agg(wire order by place) filter (where place <= $4), ''{}'')) as data,
-        case when count(*) > $4 then max(airlock.cursor(created_at, id)) filter (where place = $4) end as next_cursor
+        case when count(*) > $4 then
+          max(airlock.cursor(json_build_array($5, created_at, id))) filter (where place = $4)
+        end as next_cursor
       from (
         select created_at, id, wire, row_number() over (order by created_at desc, id desc) as place from (
           select created_at, id, wire from %s where %s and (created_at, id) < ($2, $3)
@@ -317,24 +323,25 @@ begin
     rows_of, case when org is null then 'true' else 'org_id = $1' end
   )
   into page
-  using org, coalesce(after_at, 'infinity'), coalesce(after_id, 'ffffffff-ffff-ffff-ffff-ffffffffffff'), page_size;
+  using org, coalesce(reached[1]::timestamptz, 'infinity'), coalesce(reached[2]::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'),
+    page_size, rows_of::text;
   return page;
 end
 $$;
 
-create function public.airlock_orgs(after_at timestamptz, after_id uuid, page_size integer) returns json
+create function public.airlock_orgs(after text, page_size integer) returns json
 language sql stable set search_path = ''
-as $$ select airlock.page('airlock.org_rows', null, after_at, after_id, page_size) $$;
+as $$ select airlock.page('airlock.org_rows', null, after, page_size) $$;
 
 create function public.airlock_org(org uuid) returns json
 language sql stable set search_path = ''
 as $$ select wire from airlock.org_rows where id = org $$;
 
-create function public.airlock_members(org uuid, after_at timestamptz, after_id uuid, page_size integer) returns json
+create function public.airlock_members(org uuid, after text, page_size integer) returns json
 language plpgsql stable set search_path = '' as $$
 begin
   perform airlock.require_member(org);
-  return airlock.page('airlock.member_rows', org, after_at, after_id, page_size);
+  return airlock.page('airlock.member_rows', org, after, page_size);
 end
 $$;
 
@@ -342,12 +349,12 @@ create function public.airlock_member(org uuid, member uuid) returns json
 language sql stable set search_path = ''
 as $$ select wire from airlock.member_rows where org_id = org and id = member $$;
 
-create function public.airlock_invitations(org uuid, after_at timestamptz, after_id uuid, page_size integer) returns json
+create function public.airlock_invitations(org uuid, after text, page_size integer) returns json
 language plpgsql stable set search_path = '' as $$
 begin
   perform airlock.require_member(org);
   perform airlock.require_role(org, 'owner');
-  return airlock.page('airlock.invitation_rows', org, after_at, after_id, page_size);
+  return airlock.page('airlock.invitation_rows', org, after, page_size);
 end
 $$;
 
@@ -392,7 +399,7 @@ begin
   perform airlock.check_edge();
   perform airlock.refuse_copy();
   if request_key is not null then
-    target := airlock.use_key(request_key, request_digest, 'orgs', new_id);
+    target := airlock.use_key(request_key, request_digest, 'orgs', new_id::text);
   end if;
   if target is null then
     return airlock.outcome('reused');
@@ -408,7 +415,7 @@ end
 $$;
 
 -- Actions: rename, delete. done(row; none after delete), mismatch(row), missing, forbidden: the caller is no owner.
-create function public.airlock_org_change(org uuid, action text, org_name text, if_match integer) returns json
+create function public.airlock_org_change(org uuid, action text, org_name text, if_match bigint) returns json
 language plpgsql set search_path = '' as $$
 declare
   current airlock.org_rows;
@@ -434,7 +441,7 @@ end
 $$;
 
 -- Actions: set_role, remove. done(row; none after remove), mismatch(row), missing, forbidden.
-create function public.airlock_member_change(org uuid, member uuid, action text, member_role text, if_match integer) returns json
+create function public.airlock_member_change(org uuid, member uuid, action text, member_role text, if_match bigint) returns json
 language plpgsql set search_path = '' as $$
 declare
   leaves constant boolean := action = 'remove' and member = auth.uid();
@@ -471,7 +478,7 @@ declare
   target uuid := new_id;
 begin
   if request_key is not null then
-    target := airlock.use_key(request_key, request_digest, 'orgs/' || org || '/invitations', new_id);
+    target := airlock.use_key(request_key, request_digest, 'orgs/' || org || '/invitations', new_id::text);
   end if;
   perform airlock.lock_organization(org);
   perform airlock.require_member(org);
@@ -656,7 +663,7 @@ grant
 
 revoke all on all functions in schema airlock from public;
 grant execute
-  on function airlock.org_ids(text), airlock.page(regclass, uuid, timestamptz, uuid, integer),
+  on function airlock.org_ids(text), airlock.page(regclass, uuid, text, integer),
     airlock.lock_organization(uuid, uuid, boolean), airlock.make_organization(uuid, text), airlock.accept_invitation(text)
   to authenticated;
 
@@ -666,11 +673,11 @@ declare
   function regprocedure;
 begin
   foreach function in array array[
-    'public.airlock_orgs(timestamptz, uuid, integer)', 'public.airlock_org(uuid)',
-    'public.airlock_org_create(text, text, text)', 'public.airlock_org_change(uuid, text, text, integer)',
-    'public.airlock_members(uuid, timestamptz, uuid, integer)', 'public.airlock_member(uuid, uuid)',
-    'public.airlock_member_change(uuid, uuid, text, text, integer)',
-    'public.airlock_invitations(uuid, timestamptz, uuid, integer)', 'public.airlock_invite(uuid, text, text, text, text)',
+    'public.airlock_orgs(text, integer)', 'public.airlock_org(uuid)',
+    'public.airlock_org_create(text, text, text)', 'public.airlock_org_change(uuid, text, text, bigint)',
+    'public.airlock_members(uuid, text, integer)', 'public.airlock_member(uuid, uuid)',
+    'public.airlock_member_change(uuid, uuid, text, text, bigint)',
+    'public.airlock_invitations(uuid, text, integer)', 'public.airlock_invite(uuid, text, text, text, text)',
     'public.airlock_invitation_revoke(uuid, uuid)', 'public.airlock_join(text)'
   ] loop
     execute format('revoke all on function %s from public, anon, authenticated, service_role', function);

@@ -2,7 +2,7 @@
 -- the purge job, edge-only mode of one table, and the tables on which callers have no right.
 begin;
 create extension if not exists pgtap with schema extensions;
-select plan(63);
+select plan(76);
 
 
 -- Texts and times
@@ -10,11 +10,31 @@ select plan(63);
 select is(airlock.wire_time('2026-11-29 01:02:03.4+02'), '2026-11-28T23:02:03.400000Z', 'a time has six fraction digits, in UTC');
 select is(airlock.wire_time(null), null, 'no time stays null');
 select is(
-  airlock.cursor('2026-11-29 01:02:03.000004Z', 'ffffffff-ffff-4fff-bfff-fffffffffffb'),
-  rtrim(translate(encode(int8send(1795914123000004) || '\xffffffffffff4fffbffffffffffffffb'::bytea, 'base64'), '+/', '-_'), '='),
-  'a cursor is microseconds and id in base64url'
+  airlock.cursor('["things -rank",7,"\u00e4/?"]'), 'WyJ0aGluZ3MgLXJhbmsiLDcsIlx1MDBlNC8_Il0', 'a cursor is JSON in base64url'
 );
-select matches(airlock.cursor(now(), gen_random_uuid()), '^[A-Za-z0-9_-]{32}$', 'a cursor has 32 characters');
+select is(
+  airlock.read_cursor(airlock.cursor(json_build_array(list, value, id)), list, type, id_type), array[value, id],
+  format('a cursor of %s and %s comes back', type, id_type)
+) from (values
+  ('things', '2026-11-29T01:02:03.000004+00:00', 'timestamptz', 'ffffffff-ffff-4fff-bfff-fffffffffffb', 'uuid'),
+  ('things', repeat('ä"', 100), 'text', '9007199254740991', 'bigint'),
+  ('things', null, 'text', '1', 'bigint')
+) as cases (list, value, type, id, id_type);
+select throws_ok(
+  format('select airlock.read_cursor(%L, ''things'', ''integer'', ''bigint'')', cursor), 'PT422', 'airlock_cursor', why
+) from (values
+  ('', 'no cursor is empty'),
+  ('A', 'a cursor is base64url'),
+  ('AAAA', 'a cursor is JSON'),
+  ('_w', 'a cursor is UTF-8'),
+  (airlock.cursor('{}'), 'a cursor is a list'),
+  (airlock.cursor('["others",1,"1"]'), 'a cursor is of its list'),
+  (airlock.cursor('["things",1]'), 'a cursor has an id'),
+  (airlock.cursor('["things",1,null]'), 'the id of a cursor is not null'),
+  (airlock.cursor('["things","x","1"]'), 'the value of a cursor has the type of its column'),
+  (airlock.cursor('["things",2147483648,"1"]'), 'the value of a cursor is in the range of its type'),
+  (airlock.cursor('["things",1,"x"]'), 'the id of a cursor has the type of an id')
+) as cases (cursor, why);
 select ok(airlock.is_trimmed(text), format('%L is trimmed', text))
   from unnest(array['', 'a', 'a b', U&'\200Ba', U&'a\FEFF', U&'\180Ea']) as text;
 select is(
@@ -105,14 +125,14 @@ select throws_ok(
   'a table without Row Level Security cannot be served'
 );
 select pg_temp.be('authenticated', 'a');
-select throws_ok(format('select public.airlock_list(%L, null, ''active'', null, null, null, 20)', name), 'PT404', message, why)
+select throws_ok(format('select public.airlock_list(%L, null, ''active'', null, null, 20)', name), 'PT404', message, why)
   from (values ('core_nothing', 'airlock_unknown_resource', 'an unknown resource is PT404')) as cases (name, message, why);
 select throws_ok(
-  $$ select public.airlock_list('core_tasks', gen_random_uuid(), 'active', null, null, null, 20) $$,
+  $$ select public.airlock_list('core_tasks', gen_random_uuid(), 'active', null, null, 20) $$,
   'PT404', 'airlock_unknown_resource', 'rows of users are in no organisation'
 );
 select throws_ok(
-  format('select public.airlock_list(''core_tasks'', null, %L, %L, null, null, %L)', state, words, page_size),
+  format('select public.airlock_list(''core_tasks'', null, %L, %L, null, %L)', state, words, page_size),
   '22023', null, why
 ) from (values
   ('gone', null, 20, 'another state is refused'),
@@ -123,7 +143,7 @@ select throws_ok(
   ('active', null, 0, 'a page has at least one row')
 ) as cases (state, words, page_size, why);
 select is(
-  public.airlock_list('core_lists', null, 'active', null, null, null, 20)::text, '{"data":[],"next_cursor":null}',
+  public.airlock_list('core_lists', null, 'active', null, null, 20)::text, '{"data":[],"next_cursor":null}',
   'an empty page has no spaces'
 );
 
@@ -133,7 +153,7 @@ create temporary table made as
 grant select on made to authenticated, service_role;
 create function pg_temp.id_of(wanted text) returns uuid language sql as $$ select id from made where title = wanted $$;
 select is(
-  public.airlock_read('core_lists', null, pg_temp.id_of('kept'))::text,
+  public.airlock_read('core_lists', null, pg_temp.id_of('kept')::text)::text,
   format(
     '{"id":"%s","title":"kept","version":1,"created_at":"%2$s","updated_at":"%2$s","deleted_at":null}',
     pg_temp.id_of('kept'), airlock.wire_time(now())
@@ -143,21 +163,24 @@ select is(
 
 -- Pages: created_at is the same for all rows here, so id decides.
 select is(
-  (public.airlock_list('core_lists', null, 'active', null, null, null, 3) -> 'data')::text
-    || (public.airlock_list('core_lists', null, 'active', null, now(), (select id from made order by id desc offset 2 limit 1), 3) -> 'data')::text,
+  (public.airlock_list('core_lists', null, 'active', null, null, 3) -> 'data')::text
+    || (
+      public.airlock_list('core_lists', null, 'active', null, public.airlock_list('core_lists', null, 'active', null, null, 3) ->> 'next_cursor', 3)
+        -> 'data'
+    )::text,
   (
-    select '[' || string_agg(public.airlock_read('core_lists', null, id)::text, case when place = 4 then '][' else ',' end order by id desc) || ']'
+    select '[' || string_agg(public.airlock_read('core_lists', null, id::text)::text, case when place = 4 then '][' else ',' end order by id desc) || ']'
       from (select id, row_number() over (order by id desc) as place from made) as ordered
   ),
   'two pages have all rows, by created_at and id'
 );
 select is(
-  public.airlock_list('core_lists', null, 'active', null, null, null, 3) ->> 'next_cursor',
-  airlock.cursor(now(), (select id from made order by id desc offset 2 limit 1)),
+  public.airlock_list('core_lists', null, 'active', null, null, 3) ->> 'next_cursor',
+  airlock.cursor(json_build_array('core_lists', now(), (select id from made order by id desc offset 2 limit 1))),
   'a page that is not the last has the cursor of its last row'
 );
 select is(
-  public.airlock_list('core_lists', null, 'active', null, null, null, 4) ->> 'next_cursor', null, 'the last page has no cursor'
+  public.airlock_list('core_lists', null, 'active', null, null, 4) ->> 'next_cursor', null, 'the last page has no cursor'
 );
 
 
@@ -182,7 +205,7 @@ select lives_ok(
   format('insert into public.core_tasks (list, later_list) values (%L, %L)', pg_temp.id_of('kept'), pg_temp.id_of('later')),
   'a row refers to a live row of its caller'
 );
-select public.airlock_change('core_lists', null, pg_temp.id_of('gone'), 'delete', null, null);
+select public.airlock_change('core_lists', null, pg_temp.id_of('gone')::text, 'delete', null, null);
 select pg_temp.be('authenticated', 'b');
 insert into public.core_lists (id, title) values ('c1000000-0000-4000-8000-00000000000b', 'foreign');
 select pg_temp.be('authenticated', 'a');
@@ -207,7 +230,7 @@ select throws_ok(
   $$ update public.core_tasks set list = 'c1000000-0000-4000-8000-00000000000b' $$, '23503', 'airlock_reference',
   'an update to a foreign row is refused'
 );
-select public.airlock_change('core_lists', null, pg_temp.id_of(title), 'delete', null, null) from unnest(array['kept', 'later']) as title;
+select public.airlock_change('core_lists', null, pg_temp.id_of(title)::text, 'delete', null, null) from unnest(array['kept', 'later']) as title;
 select lives_ok(
   $$ update public.core_tasks set list = list, later_list = later_list $$, 'a reference that does not change is not checked again'
 );

@@ -107,10 +107,10 @@ select is(
   pg_temp.asked(4, $$ public.airlock_org_create('new') #>> '{row,name}' $$), 'new', 'a signed-in user creates an organisation'
 );
 select is(
-  pg_temp.asked(4, $$ public.airlock_orgs(null, null, 20) #>> '{data,0,role}' $$), 'owner', 'the creator is its owner'
+  pg_temp.asked(4, $$ public.airlock_orgs(null, 20) #>> '{data,0,role}' $$), 'owner', 'the creator is its owner'
 );
 select is(
-  pg_temp.asked(4, $$ public.airlock_orgs(null, null, 20) #>> '{data,0,version}' $$), '1', 'a new organisation has version 1'
+  pg_temp.asked(4, $$ public.airlock_orgs(null, 20) #>> '{data,0,version}' $$), '1', 'a new organisation has version 1'
 );
 select is(
   left(pg_temp.tried(4, format('public.airlock_org_create(%L)', name)), 5), '23514', format('no organisation is called %L', left(name, 9))
@@ -144,7 +144,7 @@ set local role authenticated;
 set local request.jwt.claims = '{"role": "authenticated"}';
 select throws_ok($$ select public.airlock_org_create('x') $$, '23502', null, 'a token without a subject creates nothing');
 select is(
-  public.airlock_orgs(null, null, 20)::text, '{"data":[],"next_cursor":null}', 'a token without a subject is a member of nothing'
+  public.airlock_orgs(null, 20)::text, '{"data":[],"next_cursor":null}', 'a token without a subject is a member of nothing'
 );
 reset role;
 set local role anon;
@@ -212,31 +212,33 @@ select is(
 
 -- Reading
 
-select is(pg_temp.asked(4, $$ public.airlock_members(pg_temp.org('a'), null, null, 20) $$), 'PT404 airlock_not_found', 'an outsider lists no members');
+select is(pg_temp.asked(4, $$ public.airlock_members(pg_temp.org('a'), null, 20) $$), 'PT404 airlock_not_found', 'an outsider lists no members');
 select is(
-  pg_temp.asked(3, $$ json_array_length(public.airlock_members(pg_temp.org('a'), null, null, 20) -> 'data') $$), '4', 'a viewer lists all members'
+  pg_temp.asked(3, $$ json_array_length(public.airlock_members(pg_temp.org('a'), null, 20) -> 'data') $$), '4', 'a viewer lists all members'
 );
 select is(
-  pg_temp.asked(3, $$ public.airlock_members(pg_temp.org('a'), null, null, 4) ->> 'next_cursor' $$), null, 'a full last page has no cursor'
+  pg_temp.asked(3, $$ public.airlock_members(pg_temp.org('a'), null, 4) ->> 'next_cursor' $$), null, 'a full last page has no cursor'
 );
 select is(
-  pg_temp.asked(3, $$ public.airlock_members(pg_temp.org('a'), null, null, 1) #>> '{next_cursor}' $$),
-  (select airlock.cursor(created_at, user_id) from airlock.members where org_id = pg_temp.org('a') order by created_at desc, user_id desc limit 1),
+  pg_temp.asked(3, $$ public.airlock_members(pg_temp.org('a'), null, 1) #>> '{next_cursor}' $$),
+  (select airlock.cursor(json_build_array('airlock.member_rows', created_at, user_id)) from airlock.members where org_id = pg_temp.org('a') order by created_at desc, user_id desc limit 1),
   'a page that is not the last has the cursor after its last row'
 );
 select is(
-  pg_temp.asked(3, $$ json_array_length(public.airlock_members(pg_temp.org('a'), now(), pg_temp.person(5), 20) -> 'data') $$), '3',
+  pg_temp.asked(3, $$ json_array_length(public.airlock_members(
+    pg_temp.org('a'), airlock.cursor(json_build_array('airlock.member_rows', now(), pg_temp.person(5))), 20
+  ) -> 'data') $$), '3',
   'a page goes on after its cursor'
 );
-select is(left(pg_temp.asked(3, format('public.airlock_orgs(null, null, %s)', size)), 5), '22023', format('no page has %s rows', size))
+select is(left(pg_temp.asked(3, format('public.airlock_orgs(null, %s)', size)), 5), '22023', format('no page has %s rows', size))
   from unnest(array['0', '101', 'null']) as size;
 select is(pg_temp.asked(4, $$ public.airlock_org(pg_temp.org('a')) $$), null, 'an outsider reads no organisation');
 select is(pg_temp.asked(4, $$ public.airlock_member(pg_temp.org('a'), pg_temp.person(1)) $$), null, 'an outsider reads no member');
 select is(
-  pg_temp.asked(2, $$ public.airlock_invitations(pg_temp.org('a'), null, null, 20) $$),
+  pg_temp.asked(2, $$ public.airlock_invitations(pg_temp.org('a'), null, 20) $$),
   '42501 row-level security: the caller does not have this role in the organisation', 'an editor lists no invitations'
 );
-select is(pg_temp.asked(4, $$ public.airlock_invitations(pg_temp.org('a'), null, null, 20) $$), 'PT404 airlock_not_found', 'an outsider lists no invitations');
+select is(pg_temp.asked(4, $$ public.airlock_invitations(pg_temp.org('a'), null, 20) $$), 'PT404 airlock_not_found', 'an outsider lists no invitations');
 
 
 -- Invitations: 4 is invited by 1
@@ -394,7 +396,7 @@ select is(pg_temp.tried(6, call), expected, format('in edge-only mode nobody %s'
   ($$ public.airlock_join('x') $$, 'PT403 airlock_edge_only', 'joins'),
   ($$ public.airlock_org(pg_temp.org('b')) $$, null, 'reads an organisation'),
   ($$ public.airlock_member(pg_temp.org('b'), pg_temp.person(6)) $$, null, 'reads a member'),
-  ($$ public.airlock_members(pg_temp.org('b'), null, null, 20) #>> '{data,0}' $$, null, 'lists a member')
+  ($$ public.airlock_members(pg_temp.org('b'), null, 20) #>> '{data,0}' $$, null, 'lists a member')
 ) as closed (call, expected, name);
 update airlock.edge_settings set mode = 'off';
 
@@ -419,7 +421,7 @@ select is_empty(
 -- Rows with a required ref to other rows of the organisation, and a user's own row with one.
 create table public.targets (
   id uuid not null default gen_random_uuid() primary key, user_id uuid, org_id uuid references airlock.organizations (id) on delete cascade,
-  version integer, created_at timestamptz, updated_at timestamptz, deleted_at timestamptz
+  version integer not null default 1, created_at timestamptz not null default now(), updated_at timestamptz, deleted_at timestamptz
 );
 create table public.zz_sources (like public.targets including all);
 alter table public.zz_sources add column target uuid not null references public.targets (id) deferrable initially deferred;

@@ -108,11 +108,11 @@ select throws_ok(format('%s %s', statement, relation), '42501', null, format('%s
   from airlock.resources, unnest(array['delete from', 'truncate']) as statement where publish is not null;
 
 select is(
-  airlock_published(name, pg_temp.id_of(places, 'published')) ->> 'id', pg_temp.id_of(places, 'published')::text,
+  airlock_published(name, pg_temp.id_of(places, 'published')::text) ->> 'id', pg_temp.id_of(places, 'published')::text,
   format('%s: airlock_published shows a published row', name)
 ) from places;
 select is(
-  airlock_published(name, pg_temp.id_of(places, hidden))::text, null, format('%s: airlock_published shows no row that is %s', name, hidden)
+  airlock_published(name, pg_temp.id_of(places, hidden)::text)::text, null, format('%s: airlock_published shows no row that is %s', name, hidden)
 ) from places, unnest(array['draft', 'deleted']) as hidden;
 select results_eq(
   format('select json_object_keys(airlock_published(%L, %L))', name, pg_temp.id_of(places, 'published')),
@@ -120,11 +120,11 @@ select results_eq(
   format('%s: airlock_published shows the published fields alone', name)
 ) from places;
 select throws_ok(
-  format('select airlock_published(%L, gen_random_uuid())', name), 'PT404', null,
+  format('select airlock_published(%L, gen_random_uuid()::text)', name), 'PT404', null,
   format('%s: airlock_published refuses a resource that cannot be published', name)
 ) from airlock.resources where publish is null
 union all
-select throws_ok('select airlock_published(''x'', gen_random_uuid())', 'PT404', null, 'airlock_published refuses an unknown resource');
+select throws_ok('select airlock_published(''x'', gen_random_uuid()::text)', 'PT404', null, 'airlock_published refuses an unknown resource');
 
 
 -- Signed in
@@ -166,7 +166,7 @@ select is_empty(
   format('select id from %s', relation), format('%s: published rows of a deleted organisation are hidden', name)
 ) from airlock.resources where publish is not null;
 select is(
-  airlock_published(name, pg_temp.id_of(places, 'published'))::text, null,
+  airlock_published(name, pg_temp.id_of(places, 'published')::text)::text, null,
   format('%s: airlock_published shows neither withdrawn rows nor those of a deleted organisation', name)
 ) from places;
 

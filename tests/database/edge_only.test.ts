@@ -116,7 +116,7 @@ function requestsOf(resource: Resource, org: string | null): Request[] {
     ["GET", `/${name}?select=id`],
     ["POST", `/${name}?select=id`, { ...draft, ...(org && { org_id: org }) }],
     ["PATCH", `/${name}?select=id&id=eq.${id}`, draft],
-    rpc("airlock_list", { ...place, state: "active", words: null, after_at: null, after_id: null, page_size: 20 }),
+    rpc("airlock_list", { ...place, state: "active", words: null, after: null, page_size: 20 }),
     rpc("airlock_read", { ...place, id }),
     rpc("airlock_create", { ...place, draft, request_key: digest(id), request_digest: digest(name) }),
     rpc("airlock_put", { ...place, id, draft, mode: "any", if_match: null }),
@@ -131,7 +131,7 @@ function requestsOf(resource: Resource, org: string | null): Request[] {
 }
 
 function requestsOfOrganizations(): Request[] {
-  const [org, page] = [ORG, { after_at: null, after_id: null, page_size: 20 }];
+  const [org, page] = [ORG, { after: null, page_size: 20 }];
   return [
     rpc("airlock_orgs", page),
     rpc("airlock_org", { org }),

@@ -115,7 +115,7 @@ const ANON = "401 42501";
 const NO = "403 42501";
 const NOT_FOUND = "404 PT404 airlock_not_found";
 const all = (outcome: string): Outcomes => [outcome, outcome, outcome, outcome, ANON];
-const page = { after_at: null, after_id: null, page_size: 20 };
+const page = { after: null, page_size: 20 };
 const key = { request_key: "key-0001", request_digest: digest("body") };
 const draft = { resource: "papers", draft: { title: "new" } };
 const paper = (org: string) => ({ resource: "papers", org, id: paperOf(org), if_match: null });
@@ -215,18 +215,17 @@ test("rows have the members of the API, in its order", async () => {
 
 test("pages of members follow their cursors", async () => {
   const seen: string[] = [];
-  let after = { after_at: null as string | null, after_id: null as string | null };
+  let after: string | null = null;
   for (let pages = 1; ; pages++) {
-    const { data, next_cursor } = await call("viewer", "members", { org: ids.own, ...after, page_size: 2 });
+    const { data, next_cursor } = await call("viewer", "members", { org: ids.own, after, page_size: 2 });
     seen.push(...data.map((row: Row) => row["user_id"]));
     if (next_cursor === null) {
       assert.equal(pages, 2);
       break;
     }
-    const bytes = Buffer.from(next_cursor, "base64url");
-    const [micros, id] = [bytes.readBigInt64BE(0), bytes.subarray(8).toString("hex")];
-    assert.equal(id, data.at(-1).user_id.replaceAll("-", ""));
-    after = { after_at: new Date(Number(micros / 1000n)).toISOString().replace("Z", `${String(micros % 1000n).padStart(3, "0")}Z`), after_id: id };
+    const [, , id] = JSON.parse(Buffer.from(next_cursor, "base64url").toString());
+    assert.equal(id, data.at(-1).user_id);
+    after = next_cursor;
   }
   assert.deepEqual(seen, [ids.mate, ids.editor, ids.viewer, ids.owner].sort().reverse());
 });

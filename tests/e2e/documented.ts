@@ -17,6 +17,8 @@ export interface Description {
   /** A validator of one of the document's schemas; `closed` refuses members that it does not name. */
   validator(schema: Part, options?: { closed?: boolean }): ValidateFunction;
   assertValid(schema: Part, value: unknown, context: string, options?: { closed: boolean }): void;
+  /** Whether there is this operation. */
+  documents(method: string, target: string): boolean;
   /** The answer is one that the operation documents: status, headers, media type and body. Returns the operation's id. */
   assertDocumented(method: string, target: string, answer: Answer): string;
 }
@@ -27,7 +29,7 @@ function pathOf(target: string): string {
     .replace(/\?.*/, "")
     .replace(/^\/v1\/orgs\/(?!join$)[^/]+/, "/v1/orgs/{org_id}")
     .replace(/\/members\/[^/]+/, "/members/{user_id}")
-    .replace(/\/(notes|invitations)\/[^/]+/, "/$1/{id}");
+    .replace(/\/(notes|invitations|todos|order_items|tasks)\/[^/]+/, "/$1/{id}");
 }
 
 /** The document that a Worker serves. */
@@ -86,5 +88,7 @@ export function describe(document: Part): Description {
     return operation.operationId;
   }
 
-  return { document, resolve, validator, assertValid, assertDocumented };
+  const documents = (method: string, target: string) => document.paths[pathOf(target)]?.[method.toLowerCase()] !== undefined;
+
+  return { document, resolve, validator, assertValid, documents, assertDocumented };
 }

@@ -248,7 +248,7 @@ test("errors of a query have parameters", async () => {
     ],
     state: ["state=gone", "state=", "state=Active", "state=active&state=active"],
     cursor: ["cursor=x", "cursor=", `cursor=${cursor.slice(1)}`, `cursor=${cursor}A`, `cursor=f_________8${"A".repeat(21)}`],
-    "cursor limit state": ["limit=0&state=x&cursor=x"],
+    "cursor limit state": ["limit=0&state=x&cursor=%2B"],
     q: ["q=", "q=%00", "q=a&q=b", `q=${"a".repeat(201)}`],
     offset: ["offset=1"],
     Limit: ["Limit=1"],

@@ -15,7 +15,7 @@ const USER = "00000000-0000-4000-8000-000000000001";
 const ORG = "00000000-0000-4000-9000-000000000001";
 const PAGE_SIZE = 20;
 
-interface Plan {
+export interface Plan {
   "Node Type": string;
   "Relation Name"?: string;
   "Index Name"?: string;
@@ -48,10 +48,7 @@ export async function testPlans(rows: number, only: (resource: Resource) => bool
     }
     for (const resource of all) await fill(client, resource, resources.includes(resource) ? rows : 10);
     await client.query("vacuum analyze");
-    await client.query(`
-      load 'auto_explain';
-      set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on; set auto_explain.log_analyze = on;
-      set auto_explain.log_format = 'json'; set auto_explain.log_timing = off; set client_min_messages = log`);
+    await explainEach(client);
   });
   after(async () => {
     await client?.end();
@@ -99,19 +96,33 @@ async function fill(client: pg.Client, { name, owner, fields, publish }: Resourc
   await client.query(`alter table public.${name} enable trigger user`);
 }
 
+/** From now on this session tells the plan of each statement. */
+export async function explainEach(client: pg.Client): Promise<void> {
+  await client.query(`
+    load 'auto_explain';
+    set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on; set auto_explain.log_analyze = on;
+    set auto_explain.log_format = 'json'; set auto_explain.log_timing = off; set client_min_messages = log`);
+}
+
 /** The plan of the statement inside airlock_list. */
-async function planOf(client: pg.Client, resource: string, org: string | null, state: string): Promise<Plan> {
+function planOf(client: pg.Client, resource: string, org: string | null, state: string): Promise<Plan> {
+  const statement = "select public.airlock_list($1, $2, $3, null, null, $4)";
+  return explained(client, resource, USER, statement, [resource, org, state, PAGE_SIZE]);
+}
+
+/** The plan of the statement that a call of this user runs on a table. */
+export async function explained(client: pg.Client, table: string, user: string, call: string, values: unknown[]): Promise<Plan> {
   const plans: Plan[] = [];
   const listen = ({ message = "" }: { message?: string | undefined }) => {
     const at = message.indexOf("{");
-    if (message.includes(`public.${resource} as t`) && at >= 0) plans.push(JSON.parse(message.slice(at)).Plan);
+    if (message.includes(`public.${table} as t`) && at >= 0) plans.push(JSON.parse(message.slice(at)).Plan);
   };
   client.on("notice", listen);
   try {
     await client.query("begin read only");
-    const claims = JSON.stringify({ role: "authenticated", sub: USER });
+    const claims = JSON.stringify({ role: "authenticated", sub: user });
     await client.query("select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true)", [claims]);
-    await client.query("select public.airlock_list($1, $2, $3, null, null, null, $4)", [resource, org, state, PAGE_SIZE]);
+    await client.query(call, values);
   } finally {
     await client.query("rollback");
     client.off("notice", listen);
@@ -120,7 +131,7 @@ async function planOf(client: pg.Client, resource: string, org: string | null, s
 }
 
 /** The nodes that read this table. */
-function scans(plan: Plan, table: string): Plan[] {
+export function scans(plan: Plan, table: string): Plan[] {
   const below = (plan.Plans ?? []).flatMap((child) => scans(child, table));
   return plan["Relation Name"] === table ? [plan, ...below] : below;
 }

@@ -29,6 +29,7 @@ const DECLARATIONS: Record<string, () => Promise<Declaration>> = {
   "airlock.toml": () => checkedDeclaration(),
   "every kind and owner": () => everything(),
   "the notes of the tests": () => check(notesDeclaration),
+  "tables that were there before": () => checkedDeclaration(new URL("../resources/existing.toml", import.meta.url).pathname),
   "no resources": () => check("{}"),
   "no organisations": () => check(JSON.stringify({ organizations: false, resources: { notes: { owner: "user", publish: ["title"], fields: FIELDS } } })),
   "names that are alike": () => check(JSON.stringify({ resources: Object.fromEntries(["a_b", "ab", "a_1", "a1", "org", "org_a_b", "member"].map((name) => [name, { owner: "both", publish: ["title"], fields: FIELDS }])) })),

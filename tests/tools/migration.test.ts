@@ -12,6 +12,7 @@ import { constraintName, fieldIndexName, indexName } from "../../tools/resource/
 import { root } from "../../tools/setup/shell.ts";
 import { openDatabase, type Database } from "../../tools/supabase/database.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
+import { field as declaredField, resource as declared, type FieldPart } from "../support/declared.ts";
 
 const CORE = join(root, "supabase", "migrations", "20261129000000_airlock.sql");
 const ORGANIZATIONS = join(root, "supabase", "migrations", "20261129000100_airlock_organizations.sql");
@@ -33,9 +34,8 @@ const KINDS: Kind[] = [
 ];
 const LONG = "a_name_of_forty_characters_is_the_longes";
 
-const resource = (name: string, fields: Field[], more: Partial<Resource> = {}): Resource => ({
-  name, owner: "user", search: [], publish: null, unique: {}, fields, ...more,
-});
+const resource = (name: string, fields: FieldPart[], more: Partial<Omit<Resource, "fields">> = {}): Resource =>
+  declared({ name, owner: "user", fields, ...more });
 const things = resource("things", [{ name: "label", kind: "text", min: 1, max: 50, nullable: false }]);
 
 let folder: string;
@@ -91,7 +91,7 @@ test("the migration of the tests' resources is the generator's", async (context)
 
 for (const owner of owners) {
   test(`a resource owned by ${owner} can have every combination of search and publishing`, async () => {
-    const fields = KINDS.map((kind): Field => ({ ...kind, name: `a_${kind.kind}`, nullable: kind.kind === "verbatim" }));
+    const fields = KINDS.map((kind): FieldPart => ({ ...kind, name: `a_${kind.kind}`, nullable: kind.kind === "verbatim" }));
     for (const search of [[], ["a_text"], ["a_text", "a_verbatim"]]) {
       for (const publish of [null, ["a_text"], fields.map(({ name }) => name)]) {
         await tried([migration(things), migration(resource("examples", fields, { owner, search, publish }))]);
@@ -118,7 +118,7 @@ test("a name may be any keyword that is not reserved", async () => {
   const words = rows.map(({ word }) => word);
   assert.ok(words.length > 300);
   for (const kind of KINDS) {
-    const fields = words.map((name): Field => ({ ...kind, name, nullable: kind.kind === "verbatim" }));
+    const fields = words.map((name): FieldPart => ({ ...kind, name, nullable: kind.kind === "verbatim" }));
     const search = kind.kind === "text" || kind.kind === "verbatim" ? words : [];
     await tried([migration(things), migration(resource("words", fields, { search, publish: words }))]);
   }
@@ -127,7 +127,7 @@ test("a name may be any keyword that is not reserved", async () => {
 
 test("generated names fit Postgres and differ", async () => {
   const end = (letter: string) => LONG.slice(0, -1) + letter;
-  const fields = ["x", "y", "z"].flatMap((letter) => KINDS.slice(-2).map((kind): Field => ({ ...kind, name: end(letter).slice(0, kind.kind === "ref" ? 40 : 39), nullable: true })));
+  const fields = ["x", "y", "z"].flatMap((letter) => KINDS.slice(-2).map((kind): FieldPart => ({ ...kind, name: end(letter).slice(0, kind.kind === "ref" ? 40 : 39), nullable: true })));
   const unique = fields.filter(({ name }, n) => fields.findIndex((other) => other.name === name) === n);
   await tried([migration(things), migration(resource(LONG, unique)), migration(resource(end("x"), unique))], async (sql) => {
     const [count] = await sql(`select count(*)::integer as indexes from pg_indexes where tablename in ('${LONG}', '${end("x")}')`);
@@ -149,7 +149,7 @@ test("generated names fit Postgres and differ", async () => {
 test("strings of a declaration reach SQL unchanged", async () => {
   const strings = ["it's", "a\\b", "line\nbreak", "tab\t", "\u00a0\u2028", "\u{1f642}", "%s $1 {x}", `"quoted"`, "--", "\ufeff", "e\u0301"];
   for (const text of strings) {
-    const fields: Field[] = [
+    const fields: FieldPart[] = [
       { name: "words", kind: "verbatim", min: 0, max: 50, nullable: false, default: text },
       { name: "choice", kind: "one_of", values: [text, "other"], nullable: false, default: text },
       { name: "list", kind: "texts", items: 2, length: 50, nullable: false, default: [text, "x"] },
@@ -176,7 +176,7 @@ test("a field that is added later is as one that was there from the start", asyn
     order by 1, 2`;
   for (const owner of owners) {
     for (const kind of KINDS) {
-      const field: Field = { ...kind, name: "added_field", nullable: true };
+      const field = declaredField({ ...kind, name: "added_field", nullable: true });
       const label = things.fields[0] as Field;
       const complete = resource("examples", [label, field], { owner, publish: ["label", "added_field"] });
       const start = resource("examples", [label], { owner, publish: ["label"] });
@@ -188,16 +188,16 @@ test("a field that is added later is as one that was there from the start", asyn
 });
 
 test("the table by hand of docs/resources.md is one that the generator makes", async () => {
-  const label: Field = { name: "label", kind: "text", min: 1, max: 50, nullable: false };
+  const label = declaredField({ name: "label", kind: "text", min: 1, max: 50, nullable: false });
   const byHand = await tried([await documented("create table")], catalog("tags"));
   assert.deepEqual(byHand, await tried([migration(resource("tags", [label]))], catalog("tags")));
   assert.ok((byHand?.length ?? 0) > 20);
 });
 
 test("the field by hand of docs/resources.md is one that the generator makes, and required", { skip: !organizations }, async () => {
-  const title: Field = { name: "title", kind: "text", min: 1, max: 200, nullable: false };
-  const body: Field = { name: "body", kind: "verbatim", min: 0, max: 20_000, nullable: false, default: "" };
-  const rank: Field = { name: "rank", kind: "integer", min: 0, max: 1000, nullable: false };
+  const title = declaredField({ name: "title", kind: "text", min: 1, max: 200, nullable: false });
+  const body = declaredField({ name: "body", kind: "verbatim", min: 0, max: 20_000, nullable: false, default: "" });
+  const rank = declaredField({ name: "rank", kind: "integer", min: 0, max: 1000, nullable: false });
   const served = { owner: "both", search: ["title", "body"], publish: ["title", "body"] } as const satisfies Partial<Resource>;
   const more = { ...served, search: [...served.search], publish: [...served.publish] };
   const before = ["drop table if exists public.notes cascade", migration(resource("notes", [title, body], more))];

@@ -111,6 +111,8 @@ const REFUSED: [string[], RegExp][] = [
   [["tags", "label:text(1..50), color:date", ...OWNER], /after the kind write/],
   [["tags", "label:text(1..5)=longer", ...OWNER], /1 to 5 characters/],
   [["tags", "label:text(1..5)='a", ...OWNER], /label/],
+  [["tags", "done:boolean?=false", ...OWNER], /choose between \? and a default/],
+  [["tags", "done:boolean=default", ...OWNER], /done: needs a value after =/],
   [["tags", "rank:integer(0..9007199254740992)", ...OWNER], /rank/],
   [["tags", "rank:integer", ...OWNER], /both limits/],
   [["tags", "rank:integer(0..1.5)", ...OWNER], /whole/],

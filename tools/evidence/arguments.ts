@@ -49,7 +49,7 @@ export function argumentsFor({ arguments: named }: Signature, ground: Rows, reso
 function valuesOf(name: string, type: string, call: Row, { tables, rows, owner }: Rows, resources: Resources): unknown[] {
   const of = (table: string, column: string) => (rows.get(table) ?? []).map((row) => row[column] ?? null);
   const known: Record<string, () => unknown[]> = {
-    after_id: () => [null],
+    after: () => [null],
     id: () => of(resources.get(String(call["resource"]))?.table ?? "", "id"),
     invitation: () => of("airlock.invitations", "id"),
     // The digest must not do as the token.

@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 
-import type { Declaration, Field, Resource } from "../declaration.ts";
+import { isRequired, type Declaration, type Field, type Operator, type Resource, type Verb } from "../declaration.ts";
 
 /** Any part of a document. */
 type Part = any;
@@ -38,9 +38,11 @@ export function openapi({ organizations, resources }: Declaration, own: Pick<Doc
   for (const resource of resources) {
     const name = freeName(document, resource.name);
     tags.push({ name: resource.name, description: description(resource) });
-    addComponents(document, resource, name);
-    current.anyOf.push(ref("schemas", `${name}Row`));
-    showAsCurrent(document, name);
+    addComponents(document, resource, name, resources);
+    if (resource.version) {
+      current.anyOf.push(ref("schemas", `${name}Row`));
+      showAsCurrent(document, name);
+    }
     addPaths(document, resource, name);
   }
   document.tags.unshift(...tags);
@@ -69,10 +71,11 @@ const OWNERS = {
   both: "Rows of the user, and rows of an organisation. There the member's role decides, not the author.",
 };
 
-function description({ owner, search, publish }: Resource): string {
+function description({ owner, scope, id, search, publish }: Resource): string {
   const searched = search.length > 0 ? [`\`q\` searches ${list(search)}.`] : [];
   const published = publish ? [`A published row shows ${list(publish)} to every user of the app.`] : [];
-  return [OWNERS[owner], "A row that the user may not see gets the same answer as a missing one.", ...searched, ...published].join(" ");
+  const whose = scope === "visible" ? "Rows that the user may see." : id.kind === "owner" ? "One row of the user." : OWNERS[owner];
+  return [whose, "A row that the user may not see gets the same answer as a missing one.", ...searched, ...published].join(" ");
 }
 
 /** In English: `a`, `b` and `c`. */
@@ -91,52 +94,80 @@ const EXAMPLE = {
   updated_at: "2026-11-22T12:20:05.000000Z",
 };
 
-function addComponents({ components }: Document, resource: Resource, name: string): void {
-  const { fields, publish } = resource;
+function addComponents({ components }: Document, resource: Resource, name: string, resources: Resource[]): void {
+  const { publish } = resource;
+  // A ref has the form of its target's id.
+  const fields = resource.fields.map((field) => {
+    const target = field.kind === "ref" && resources.find((one) => one.name === field.resource);
+    return target && target.id.kind === "bigint" ? ({ ...field, kind: "integer", ...NUMBERS } as Field) : field;
+  });
+  const writable = fields.filter((field) => !field.read_only);
   const schemas = (components["schemas"] ??= {});
   const bodies = (components["requestBodies"] ??= {});
   const responses = (components["responses"] ??= {});
   const answered = (field: Field) => [field.name, fieldSchema(field, "Timestamp")];
   const schema = (name: string) => ref("schemas", name);
 
+  const bigint = resource.id.kind === "bigint";
+  const idSchema = bigint ? { description: "The database makes it.", type: "integer", minimum: NUMBERS.min, maximum: NUMBERS.max } : schema("Id");
+  const { owner_column: owner } = resource;
+  // Other tables than those of new-resource may count from 0.
+  const fromOne = owner.column === "user_id" && owner.set === "default" && resource.version?.column === "version";
+  const rises = { description: "Rises with every change. In quotes it is the `ETag`." };
+  const number = fromOne ? schema("Version") : { ...rises, type: "integer", minimum: 0 };
+  const version = resource.version && {
+    version: resource.version.kind === "integer" ? number : { ...rises, type: "string", pattern: "^[0-9]+$" },
+  };
   schemas[`${name}Row`] = row({
-    id: schema("Id"),
+    id: idSchema,
     ...Object.fromEntries(fields.map(answered)),
-    version: schema("Version"),
-    created_at: schema("Timestamp"),
-    updated_at: schema("Timestamp"),
-    deleted_at: { description: "Null while the row is live.", oneOf: [schema("Timestamp"), { type: "null" }] },
+    ...version,
+    ...(resource.created && { created_at: schema("Timestamp") }),
+    ...(resource.updated && { updated_at: schema("Timestamp") }),
+    ...(resource.deleted && { deleted_at: { description: "Null while the row is live.", oneOf: [schema("Timestamp"), { type: "null" }] } }),
   });
   schemas[`${name}Draft`] = {
     description: "A whole row. An absent field has its default, or is null.",
     type: "object",
     additionalProperties: false,
-    required: fields.filter(isRequired).map((field) => field.name),
-    properties: Object.fromEntries(fields.map((field) => [field.name, withDefault(field)])),
+    required: writable.filter(isRequired).map((field) => field.name),
+    properties: Object.fromEntries(writable.map((field) => [field.name, withDefault(field)])),
   };
   schemas[`${name}Patch`] = {
     description: "The fields to change, at least one. An absent field stays as it is.",
     type: "object",
     additionalProperties: false,
     minProperties: 1,
-    properties: Object.fromEntries(fields.map((field) => [field.name, fieldSchema(field, "Time")])),
+    properties: Object.fromEntries(writable.map((field) => [field.name, fieldSchema(field, "Time")])),
   };
+  const count = { description: "How many rows the list has in all its pages; 10000 stands for that many or more.", type: "integer", minimum: 0, maximum: 10000 };
   schemas[`${name}Page`] = {
     type: "object",
     required: ["data", "next_cursor"],
-    properties: { data: { type: "array", maxItems: 100, items: schema(`${name}Row`) }, next_cursor: schema("NextCursor") },
+    properties: {
+      data: { type: "array", maxItems: 100, items: schema(`${name}Row`) },
+      next_cursor: schema("NextCursor"),
+      ...(resource.count && { count }),
+    },
   };
 
-  const values = Object.fromEntries(fields.map((field) => [field.name, example(field)]));
-  const { id, ...times } = EXAMPLE;
-  const changed = { id, ...values, version: 3, ...times, deleted_at: null };
-  const created = { ...changed, version: 1, updated_at: times.created_at };
+  const valuesOf = (of: Field[]) => Object.fromEntries(of.map((field) => [field.name, example(field)]));
+  const values = valuesOf(writable);
+  const { created_at, updated_at } = EXAMPLE;
+  const id = bigint ? 7 : EXAMPLE.id;
+  const times = (at: string) => ({
+    ...(resource.created && { created_at }), ...(resource.updated && { updated_at: at }), ...(resource.deleted && { deleted_at: null }),
+  });
+  const shownVersion = (number: number, time: string) => resource.version && { version: resource.version.kind === "integer" ? number : time };
+  const changed = { id, ...valuesOf(fields), ...shownVersion(3, "1795349740760000"), ...times(updated_at) };
+  const created = { ...changed, ...shownVersion(1, "1795349740760000"), ...times(created_at) };
   bodies[`${name}Draft`] = { required: true, content: json(schema(`${name}Draft`), values) };
   const [patch] = Object.entries(values);
   const patched = json(schema(`${name}Patch`), patch ? { [patch[0]]: patch[1] } : {});
   bodies[`${name}Patch`] = { required: true, content: { ...patched, "application/merge-patch+json": patched["application/json"] } };
-  responses[`${name}Row`] = answer("The row as it is now.", ["ETag"], json(schema(`${name}Row`), changed));
-  responses[`${name}Created`] = answer("The new row.", ["Location", "ETag"], json(schema(`${name}Row`), created));
+  const tag = resource.version ? ["ETag"] : [];
+  responses[`${name}Row`] = answer("The row as it is now.", tag, json(schema(`${name}Row`), changed));
+  responses[`${name}Created`] = answer("The new row.", ["Location", ...tag], json(schema(`${name}Row`), created));
   const page = { data: [changed], next_cursor: "AAZg3G-Lq8B-_j2ELWpBdImej_3ep6Oa" };
   responses[`${name}Page`] = answer("One page.", [], json(schema(`${name}Page`), page));
 
@@ -145,21 +176,21 @@ function addComponents({ components }: Document, resource: Resource, name: strin
   schemas[`${name}Published`] = {
     description: "A published row, without its author.",
     ...row({
-      id: schema("Id"),
+      id: idSchema,
       ...Object.fromEntries(shown.map(answered)),
-      version: schema("Version"),
+      ...version,
       published_at: schema("Timestamp"),
-      updated_at: schema("Timestamp"),
+      ...(resource.updated && { updated_at: schema("Timestamp") }),
     }),
   };
   const published = {
     id,
     ...Object.fromEntries(shown.map((field) => [field.name, example(field)])),
-    version: 3,
-    published_at: times.updated_at,
-    updated_at: times.updated_at,
+    ...shownVersion(3, "1795349740760000"),
+    published_at: updated_at,
+    ...(resource.updated && { updated_at }),
   };
-  responses[`${name}Published`] = answer("The published row.", ["ETag"], json(schema(`${name}Published`), published));
+  responses[`${name}Published`] = answer("The published row.", tag, json(schema(`${name}Published`), published));
   responses[`${name}Published`].headers["Cache-Control"] = ref("headers", "Kept-A-Minute");
 }
 
@@ -176,10 +207,12 @@ function answer(description: string, headers: string[], content: Part): Part {
   return { description, headers: Object.fromEntries(["X-Request-Id", ...headers].map((name) => [name, ref("headers", name)])), content };
 }
 
-const isRequired = (field: Field) => !field.nullable && field.default === undefined;
+/** Ids that a database makes. */
+const NUMBERS = { min: 1, max: 2 ** 53 - 1 };
 
 function withDefault(field: Field): Part {
-  return isRequired(field) ? fieldSchema(field, "Time") : { ...fieldSchema(field, "Time"), default: field.default ?? null };
+  const schema = fieldSchema(field, "Time");
+  return isRequired(field) || field.database_default ? schema : { ...schema, default: field.default ?? null };
 }
 
 /** The values of a field; `time` is the form of its times. */
@@ -281,84 +314,143 @@ function addPaths(document: Document, resource: Resource, name: string): void {
   if (owner !== "org") Object.assign(document.paths, collection(resource, name, own, []));
   if (owner !== "user") Object.assign(document.paths, collection(resource, `Org${name}`, ofOrganization, ["OrgId"], name));
   if (!publish) return;
+  const conditions = resource.version ? ["IfNoneMatch"] : [];
   document.paths[`/v1/public/${resource.name}/{id}`] = {
-    parameters: [ref("parameters", "RowId")],
+    parameters: [rowId(resource)],
     get: {
-      ...operation(resource, `getPublished${name}`, "Read a published row", "Needs no user; a token makes no difference.", ["IfNoneMatch"]),
+      ...operation(resource, `getPublished${name}`, "Read a published row", "Needs no user; a token makes no difference.", conditions),
       security: [{ AppId: [], AppTimestamp: [], AppNonce: [], AppSignature: [] }],
-      responses: responses({ 200: `${name}Published`, 304: "PublishedNotModified", 401: "AppRejected", 404: "NotFound" }),
+      responses: responses({ 200: `${name}Published`, ...(resource.version && { 304: "PublishedNotModified" }), 401: "AppRejected", 404: "NotFound" }),
     },
   };
 }
 
+function rowId({ id }: Resource): Part {
+  if (id.kind !== "bigint") return ref("parameters", "RowId");
+  const schema = { type: "integer", minimum: NUMBERS.min, maximum: NUMBERS.max };
+  return { name: "id", in: "path", required: true, description: "The row's id, in digits.", schema, example: 7 };
+}
+
+const COMPARED: Record<Operator, string> = {
+  eq: "Only rows with this value.",
+  neq: "Only rows with another value; null is none.",
+  lt: "Only rows with a value below.",
+  lte: "Only rows with this value or one below.",
+  gt: "Only rows with a value above.",
+  gte: "Only rows with this value or one above.",
+  in: "Only rows with one of these values, at most 100, with commas between them; a comma in a value is `\\,`.",
+  is: "Only rows without a value, or with one.",
+};
+
+/** The parameters of a list that its declaration adds. */
+function listParameters({ fields, filters, sorts, count, created }: Resource): Part[] {
+  const parameter = (name: string, description: string, schema: Part) => ({ name, in: "query", description, schema });
+  const filtered = Object.entries(filters).flatMap(([name, operators]) =>
+    operators.map((operator) => {
+      const field = fields.find((one) => one.name === name) as Field;
+      const one = field.kind === "ref" ? { type: "string" } : kindSchema(field, "Time");
+      const schema = operator === "in" ? { type: "string" } : operator === "is" ? { type: "string", enum: ["null", "not_null"] } : one;
+      return parameter(`${name}.${operator}`, COMPARED[operator], schema);
+    }),
+  );
+  const order = sorts.flatMap((sort) => [sort, `-${sort}`]);
+  return [
+    ...(order.length > 0
+      ? [parameter("sort", `The order, descending after \`-\`. Without it the newest ${created ? "row" : "id"} comes first. A cursor is of one order.`, { type: "string", enum: order })]
+      : []),
+    ...(count ? [parameter("count", "Adds `count` to the page.", { type: "string", const: "exact" })] : []),
+    ...filtered,
+  ];
+}
+
 /** The routes of a user's rows, or of an organisation's. Components are named after the resource in both. */
 function collection(resource: Resource, id: string, path: string, parents: string[], name = id): Document["paths"] {
-  const { search, publish } = resource;
+  const { search, publish, routes, version, deleted, created } = resource;
   const missing: Record<number, string> = parents.length > 0 ? { 404: "NotFound" } : {};
-  const change = { 404: "NotFound", 412: "VersionMismatch" };
-  const parameters = (...names: string[]) => (names.length > 0 ? { parameters: names.map((one) => ref("parameters", one)) } : {});
+  const change = { 404: "NotFound", ...(version && { 412: "VersionMismatch" }) };
+  const ifMatch = version ? ["IfMatch"] : [];
   const body = (kind: string) => ({ requestBody: ref("requestBodies", `${name}${kind}`) });
   const of = (verb: string, summary: string, description: string, ...names: string[]) => operation(resource, verb + id, summary, description, names);
+  const own = resource.id.kind === "owner";
+  const at = own ? `${path}/me` : `${path}/{id}`;
+  const parameters = (...rest: Part[]) => {
+    const all = [...parents.map((one) => ref("parameters", one)), ...rest];
+    return all.length > 0 ? { parameters: all } : {};
+  };
+  const idParameter = own ? [] : [rowId(resource)];
   const action = (verb: string, summary: string, description: string) => ({
-    [`${path}/{id}/${verb}`]: {
-      ...parameters(...parents, "RowId"),
-      post: { ...of(verb, summary, description, "IfMatch"), responses: responses({ ...change, 200: `${name}Row`, 409: "Conflict" }) },
+    [`${at}/${verb}`]: {
+      ...parameters(...idParameter),
+      post: { ...of(verb, summary, description, ...ifMatch), responses: responses({ ...change, 200: `${name}Row`, 409: "Conflict" }) },
     },
   });
   const searched = search.length > 0 ? ` \`q\` searches ${list(search)}.` : "";
+  const states = deleted ? [publish ? "PublishableState" : "State"] : [];
+  const ids = resource.id.kind === "bigint" ? "" : ", or use `PUT` with a UUID of your own";
+  const many = of(
+    "list", "List rows, newest first",
+    `By ${created ? "`created_at`, then `id`, descending" : "`id`, descending"}. Pass \`next_cursor\` as \`cursor\` until it is null; rows that are written meanwhile do not move others.${searched}`,
+    "Limit", "Cursor", ...(search.length > 0 ? ["Words"] : []), ...states,
+  );
+  const putParameters = [...ifMatch, ...(resource.id.kind === "bigint" ? [] : ["CreateOnly"])];
+  const has = (verb: Verb, operation: Part) => (routes.includes(verb) ? operation : {});
+  const putWhole = "Repeating it makes no second row, so it suits offline writes. `If-None-Match: *` only creates, `If-Match` only replaces; not both. An absent field has its default here too.";
+  const putOther = `${resource.id.kind === "bigint" ? "It makes no row." : "Repeating it makes no second row."} An absent field has its default here too.`;
 
-  return {
+  const found: Document["paths"] = {
     [path]: {
-      ...parameters(...parents),
-      get: {
-        ...of(
-          "list", "List rows, newest first",
-          `By \`created_at\`, then \`id\`, descending. Pass \`next_cursor\` as \`cursor\` until it is null; rows that are written meanwhile do not move others.${searched}`,
-          "Limit", "Cursor", ...(search.length > 0 ? ["Words"] : []), publish ? "PublishableState" : "State",
-        ),
-        responses: responses({ ...missing, 200: `${name}Page` }),
-      },
-      post: {
-        ...of(
-          "create", "Create a row",
-          "The database makes the id. To repeat a request of unknown outcome, send an `Idempotency-Key`, or use `PUT` with a UUID of your own. A repeated request with the same key within 24 hours is answered with the row as it is then.",
-          "IdempotencyKey",
-        ),
-        ...body("Draft"),
-        responses: responses({ ...OF_BODIES, ...missing, 201: `${name}Created`, 409: "Conflict", 422: "InvalidOrReused" }),
-      },
+      ...parameters(),
+      ...has("list", { get: { ...many, parameters: [...many.parameters, ...listParameters(resource)], responses: responses({ ...missing, 200: `${name}Page` }) } }),
+      ...has("create", {
+        post: {
+          ...of(
+            "create", "Create a row",
+            `The database makes the id. To repeat a request of unknown outcome, send an \`Idempotency-Key\`${ids}. A repeated request with the same key within 24 hours is answered with the row as it is then.`,
+            "IdempotencyKey",
+          ),
+          ...body("Draft"),
+          responses: responses({ ...OF_BODIES, ...missing, 201: `${name}Created`, 409: "Conflict", 422: "InvalidOrReused" }),
+        },
+      }),
     },
-    [`${path}/{id}`]: {
-      ...parameters(...parents, "RowId"),
-      get: {
-        ...of("get", "Read a row", "Deleted rows are 404 here; only the list with `state=deleted` shows them.", "IfNoneMatch"),
-        responses: responses({ 200: `${name}Row`, 304: "NotModified", 404: "NotFound" }),
-      },
-      put: {
-        ...of(
-          "put", "Create or replace a row under your own UUID",
-          "Repeating it makes no second row, so it suits offline writes. `If-None-Match: *` only creates, `If-Match` only replaces; not both. An absent field has its default here too.",
-          "IfMatch", "CreateOnly",
-        ),
-        ...body("Draft"),
-        responses: responses({ ...OF_BODIES, ...change, 200: `${name}Row`, 201: `${name}Created`, 409: "Conflict" }),
-      },
-      patch: {
-        ...of("patch", "Change some fields of a row", "", "IfMatch"),
-        ...body("Patch"),
-        responses: responses({ ...OF_BODIES, ...change, 200: `${name}Row`, 409: "Conflict" }),
-      },
-      delete: {
-        ...of("delete", "Delete a row, until it is restored", "Sets `deleted_at`. A row that is deleted already is 204 again, for any `If-Match`.", "IfMatch"),
-        responses: responses({ ...change, 204: "Done", 409: "Replayed" }),
-      },
+    [at]: {
+      ...parameters(...idParameter),
+      ...has("read", {
+        get: {
+          ...of("get", "Read a row", deleted ? "Deleted rows are 404 here; only the list with `state=deleted` shows them." : "", ...(version ? ["IfNoneMatch"] : [])),
+          responses: responses({ 200: `${name}Row`, ...(version && { 304: "NotModified" }), 404: "NotFound" }),
+        },
+      }),
+      ...has("put", {
+        put: {
+          ...of("put", resource.id.kind === "uuid" ? "Create or replace a row under your own UUID" : own ? "Create or replace the row" : "Replace a row", version && resource.id.kind !== "bigint" ? putWhole : putOther, ...putParameters),
+          ...body("Draft"),
+          responses: responses({ ...OF_BODIES, ...change, ...(putParameters.length > 0 && { 412: "VersionMismatch" }), 200: `${name}Row`, ...(resource.id.kind === "bigint" ? {} : { 201: `${name}Created` }), 409: "Conflict" }),
+        },
+      }),
+      ...has("patch", {
+        patch: {
+          ...of("patch", "Change some fields of a row", "", ...ifMatch),
+          ...body("Patch"),
+          responses: responses({ ...OF_BODIES, ...change, 200: `${name}Row`, 409: "Conflict" }),
+        },
+      }),
+      ...has("delete", {
+        delete: {
+          ...(deleted
+            ? of("delete", "Delete a row, until it is restored", "Sets `deleted_at`. A row that is deleted already is 204 again, for any `If-Match`.", ...ifMatch)
+            : of("delete", "Delete a row for good", "A second request is 404.", ...ifMatch)),
+          responses: responses({ ...change, 204: "Done", 409: deleted ? "Replayed" : "Conflict" }),
+        },
+      }),
     },
-    ...action("restore", "Undo the deletion of a row", "A live row is answered as it is, with its version unchanged, for any `If-Match`."),
-    ...(publish && {
+    ...has("restore", action("restore", "Undo the deletion of a row", "A live row is answered as it is, with its version unchanged, for any `If-Match`.")),
+    ...has("publish", {
       ...action("publish", "Let everybody read a row", "Everybody who has its id can read it from then on. A published row is answered as it is, for any `If-Match`."),
       ...action("unpublish", "Stop publishing a row", "Caches may show it for one more minute. A row that is not published is answered as it is."),
     }),
   };
+  return Object.fromEntries(Object.entries(found).filter(([, operations]) => Object.keys(operations).some((key) => key !== "parameters")));
 }
 
 function operation(resource: Resource, operationId: string, summary: string, description: string, parameters: string[]): Part {
@@ -372,7 +464,7 @@ function operation(resource: Resource, operationId: string, summary: string, des
 }
 
 /** All responses of a route with rows, with these in place of the common ones or beside them. */
-function responses(own: Record<number, string>): Part {
+function responses(own: Record<number, string | undefined>): Part {
   return Object.fromEntries(Object.entries({ ...COMMON, ...own }).map(([status, name]) => [status, ref("responses", name)]));
 }
 

@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual, parseArgs } from "node:util";
 
-import { check, toJson, type Declaration } from "../declaration.ts";
+import { check, toJson, type Declaration, type Field } from "../declaration.ts";
 import { Failure, refuseKept } from "../setup/shell.ts";
 import { fieldMigration, migration } from "./migration.ts";
 
@@ -41,7 +41,14 @@ export async function planResource(toml: string, args: string[]): Promise<Plan> 
   const extended = `${toml.trimEnd()}\n\n${lines}\n`.trimStart();
   const made = (await declarationOf(extended)).resources.at(-1);
   if (made?.name !== name) throw new Failure(`airlock.toml ends in a form that this command cannot append to; add the section by hand:\n\n${lines}`);
+  made.fields.forEach(refuseAdopted);
   return { toml: extended, lines, name, migration: migration(made) };
+}
+
+/** Refuses what only tables that exist already may have. */
+function refuseAdopted({ name, nullable, default: value, database_default }: Field): void {
+  if (database_default) throw new Failure(`${name}: needs a value after =; only a table that exists already has defaults of its own.`);
+  if (nullable && value !== undefined) throw new Failure(`${name}: choose between ? and a default; only a table that exists already has both.`);
 }
 
 /** A new field of these command line arguments, in this airlock.toml. */
@@ -62,6 +69,7 @@ export async function planField(toml: string, args: string[]): Promise<Plan> {
   if (extended === undefined || !after || !field || !isDeepStrictEqual({ ...after, fields: after.fields.slice(0, -1) }, before)) {
     throw new Failure(`airlock.toml has no section [resources.${name}.fields] with one line for each field, which this command needs.`);
   }
+  refuseAdopted(field);
   if (!field.nullable && field.default === undefined) {
     throw new Failure(`${field.name} needs ? or a default, because rows that exist have no value: "${argument}?" or "${argument}=...".`);
   }

@@ -40,10 +40,17 @@ fn declaration_is_answered_in_the_form_of_the_tools() {
     assert_eq!(
         spelled(&Declaration::parse(NOTES).unwrap()),
         concat!(
-            r#"{"organizations":true,"resources":[{"name":"notes","owner":"both","#,
+            r#"{"organizations":true,"resources":[{"name":"notes","table":{"schema":"public","name":"notes"},"#,
+            r#""owner":"both","owner_column":{"column":"user_id","set":"default"},"scope":"owner","#,
+            r#""id":{"kind":"uuid","column":"id"},"version":{"column":"version","kind":"integer"},"#,
+            r#""created":"created_at","updated":"updated_at","deleted":"deleted_at","#,
+            r#""routes":["list","read","create","put","patch","delete","restore","publish"],"#,
+            r#""filters":{},"sorts":[],"count":false,"#,
             r#""search":["title","body"],"publish":["title","body"],"unique":{},"#,
-            r#""fields":[{"name":"title","kind":"text","min":1,"max":200,"nullable":false},"#,
-            r#"{"name":"body","kind":"verbatim","min":0,"max":20000,"nullable":false,"default":""}]}]}"#
+            r#""fields":[{"name":"title","kind":"text","min":1,"max":200,"nullable":false,"#,
+            r#""database_default":false,"column":"title","read_only":false},"#,
+            r#"{"name":"body","kind":"verbatim","min":0,"max":20000,"nullable":false,"default":"","#,
+            r#""database_default":false,"column":"body","read_only":false}]}]}"#
         )
     );
 }
@@ -56,23 +63,24 @@ fn every_kind_is_answered_in_the_form_of_the_tools() {
         "o":"one_of( a , 'b, (c)', 'it''s') = 'it''s'", "l":"texts( 3 , 9 ) = [ \"a\" ]", "j":"json( 99 ) = { \"b\" : 1e2 }",
         "r":"ref( zoo )?"}}}}"#;
     let checked = spelled(&Declaration::parse(json).unwrap());
-    assert_eq!(
-        checked,
-        concat!(
-            r#"{"organizations":false,"resources":[{"name":"zoo","owner":"user","search":[],"publish":null,"#,
-            r#""unique":{"zoo_Key":"n"},"fields":[{"name":"z","kind":"text","min":0,"max":9,"nullable":true},"#,
-            r#"{"name":"n","kind":"integer","min":-5,"max":100,"nullable":false,"default":5},"#,
-            r#"{"name":"d","kind":"number","min":-1.5,"max":2000.0,"nullable":false,"default":0.5},"#,
-            r#"{"name":"b","kind":"boolean","nullable":false,"default":false},"#,
-            r#"{"name":"u","kind":"uuid","nullable":true},"#,
-            r#"{"name":"day","kind":"date","nullable":false,"default":"2026-11-29"},"#,
-            r#"{"name":"t","kind":"timestamp","nullable":false,"default":"2026-11-29T12:00:00.000000Z"},"#,
-            r#"{"name":"o","kind":"one_of","values":["a","b, (c)","it's"],"nullable":false,"default":"it's"},"#,
-            r#"{"name":"l","kind":"texts","items":3,"length":9,"nullable":false,"default":["a"]},"#,
-            r#"{"name":"j","kind":"json","bytes":99,"nullable":false,"default":{ "b" : 1e2 }},"#,
-            r#"{"name":"r","kind":"ref","resource":"zoo","nullable":true}]}]}"#
-        )
-    );
+    let (_, fields) = checked.split_once(r#""unique":{"zoo_Key":"n"},"fields":"#).unwrap();
+    let expected = [
+        ("z", r#""kind":"text","min":0,"max":9,"nullable":true"#),
+        ("n", r#""kind":"integer","min":-5,"max":100,"nullable":false,"default":5"#),
+        ("d", r#""kind":"number","min":-1.5,"max":2000.0,"nullable":false,"default":0.5"#),
+        ("b", r#""kind":"boolean","nullable":false,"default":false"#),
+        ("u", r#""kind":"uuid","nullable":true"#),
+        ("day", r#""kind":"date","nullable":false,"default":"2026-11-29""#),
+        ("t", r#""kind":"timestamp","nullable":false,"default":"2026-11-29T12:00:00.000000Z""#),
+        ("o", r#""kind":"one_of","values":["a","b, (c)","it's"],"nullable":false,"default":"it's""#),
+        ("l", r#""kind":"texts","items":3,"length":9,"nullable":false,"default":["a"]"#),
+        ("j", r#""kind":"json","bytes":99,"nullable":false,"default":{ "b" : 1e2 }"#),
+        ("r", r#""kind":"ref","resource":"zoo","nullable":true"#),
+    ]
+    .map(|(name, kind)| {
+        format!(r#"{{"name":"{name}",{kind},"database_default":false,"column":"{name}","read_only":false}}"#)
+    });
+    assert_eq!(fields, format!("[{}]}}]}}", expected.join(",")));
     assert!(serde_json::from_str::<serde_json::Value>(&checked).is_ok());
 }
 
@@ -189,8 +197,9 @@ fn section_that_is_wrong_is_refused_with_a_sentence() {
         (r#""owner":"user","fields":["a"]"#, "resources.notes.fields: must be a table."),
         (r#""owner":"user","owner":"user""#, "resources.notes: has owner twice; remove one."),
         (
-            r#""table":"todos""#,
-            "resources.notes: table is not a key; the keys are owner, search, publish, unique and fields.",
+            r#""under":"teams""#,
+            "resources.notes: under is not a key; the keys are table, id, owner, scope, version, created, updated, \
+             deleted, routes, filters, sorts, count, search, publish, unique and fields.",
         ),
         (
             &format!(r#""search":"title",{rest}"#),
@@ -350,7 +359,6 @@ fn field_that_is_wrong_is_refused_with_a_sentence() {
         ("date!", "!", "is not understood; after the kind write ? (may be null), = and a default, or nothing."),
         ("date??", "??", "is not understood; after the kind write ? (may be null), = and a default, or nothing."),
         ("text(1..5)é", "é", "is not understood; after the kind write ? (may be null), = and a default, or nothing."),
-        ("date? = '2026-11-29'", "choose between ? and a default;", "both is not supported."),
         (
             "text(1..5) = a",
             "the default a is not JSON;",
@@ -484,4 +492,198 @@ mod properties {
             prop_assert_eq!(Declaration::parse(&text).is_ok(), text.trim() == "{}");
         }
     }
+}
+
+// Tables that were there before.
+
+const TODOS: &str = r#"{"resources":{"todos":{
+    "table": "app.To Dos", "id": {"kind": "bigint", "column": "todo id"}, "owner": {"column": "user_id", "set": "worker"},
+    "scope": "visible", "version": {"column": "changed", "kind": "timestamp"}, "created": "inserted_at", "updated": false,
+    "deleted": false, "routes": ["list", "read", "create", "patch", "delete"], "unique": {"todos_task_key": "task"},
+    "filters": {"done": ["eq"], "due": ["gte", "lt", "is"]}, "sorts": ["created", "rank"], "count": true,
+    "fields": {
+        "task": "text(4..100)?", "done": {"kind": "boolean? = false", "column": "isDone"}, "rank": "integer(0..10) = default",
+        "due": "date?", "status": {"kind": "text(0..100)", "read_only": true}, "order": "integer(0..9)?",
+        "user_id": {"kind": "uuid", "read_only": true}, "updated_at": "timestamp?", "parent": "ref(todos)?"
+    }
+}}}"#;
+
+#[test]
+fn table_that_was_there_is_declared_by_its_columns() {
+    let declaration = Declaration::parse(TODOS).unwrap();
+    let todos = &declaration.resources[0];
+    let json = spelled(todos);
+    let start = concat!(
+        r#"{"name":"todos","table":{"schema":"app","name":"To Dos"},"owner":"user","#,
+        r#""owner_column":{"column":"user_id","set":"worker"},"scope":"visible","#,
+        r#""id":{"kind":"bigint","column":"todo id"},"version":{"column":"changed","kind":"timestamp"},"#,
+        r#""created":"inserted_at","updated":null,"deleted":null,"#,
+        r#""routes":["list","read","create","patch","delete"],"#,
+        r#""filters":{"done":["eq"],"due":["gte","lt","is"]},"sorts":["created","rank"],"count":true,"#
+    );
+    assert!(json.starts_with(start), "{json}");
+    let field = |name| todos.field(name).unwrap();
+    assert!(field("done").nullable);
+    assert_eq!(field("done").default, Some(Value::Boolean(false)));
+    assert_eq!((field("done").column.as_str(), field("task").column.as_str()), ("isDone", "task"));
+    assert!(field("rank").database_default && field("rank").default.is_none());
+    assert!(field("status").read_only);
+    assert_eq!(field("parent").kind, Kind::Ref { resource: "todos".into(), bigint: true });
+}
+
+#[test]
+fn absent_routes_are_all_that_there_can_be() {
+    let routes = |keys: &str| {
+        let json = resource(&format!(r#"{keys},"fields":{{"a":"date"}}"#));
+        Declaration::parse(&json).unwrap().resources[0].routes.clone()
+    };
+    let all = [Verb::List, Verb::Read, Verb::Create, Verb::Put, Verb::Patch, Verb::Delete, Verb::Restore];
+    assert_eq!(routes(r#""owner":"user""#), all);
+    assert_eq!(routes(r#""owner":"user","deleted":false"#), all[..6]);
+    assert_eq!(routes(r#""owner":"user","id":"owner""#), [Verb::Read, Verb::Put, Verb::Patch, Verb::Restore]);
+    let json = resource(r#""owner":"user","fields":{"a":{"kind":"date","read_only":true}}"#);
+    let reading = [Verb::List, Verb::Read, Verb::Create, Verb::Delete, Verb::Restore];
+    assert_eq!(Declaration::parse(&json).unwrap().resources[0].routes, reading);
+}
+
+#[test]
+fn id_that_is_the_owner_is_one_column() {
+    let column = |keys: &str| {
+        let json = resource(&format!(r#"{keys},"fields":{{"a":"date"}}"#));
+        let Resource { id, owner_column, .. } = Declaration::parse(&json).unwrap().resources.remove(0);
+        assert_eq!(owner_column.column.as_deref(), Some(id.column.as_str()), "{keys}");
+        id.column
+    };
+    assert_eq!(column(r#""owner":"user","id":"owner""#), "id");
+    assert_eq!(column(r#""owner":{"column":"uid","set":"worker"},"id":"owner""#), "uid");
+    assert_eq!(column(r#""owner":"user","id":{"kind":"owner","column":"uid"}"#), "uid");
+    assert_eq!(column(r#""owner":{"column":"uid","set":"default"},"id":{"kind":"owner","column":"uid"}"#), "uid");
+}
+
+#[test]
+fn keys_that_contradict_each_other_are_refused_with_a_sentence() {
+    let own = r#""owner":{"column":"user_id","set":"worker"}"#;
+    for (keys, sentence) in [
+        (r#""owner":{"column":"user_id"}"#, "owner: needs set: \"worker\", \"default\" or \"none\"."),
+        (r#""owner":{"set":"worker"}"#, "owner: needs a column, or set = \"none\"."),
+        (r#""owner":{"set":"none"}"#, "owner: needs a column, unless scope = \"visible\"."),
+        (r#""owner":{"set":"nobody"}"#, "owner.set: must be \"worker\", \"default\" or \"none\"."),
+        (r#""owner":{"by":"user_id"}"#, "owner: by is not a key; the keys are column and set."),
+        (
+            r#""owner":"both","id":"bigint""#,
+            "owner: an organisation's rows have a UUID as id and scope = \"owner\"; write owner = \"user\", or leave id \
+             and scope out.",
+        ),
+        (
+            r#""owner":"org","scope":"visible""#,
+            "owner: an organisation's rows have a UUID as id and scope = \"owner\"; write owner = \"user\", or leave id \
+             and scope out.",
+        ),
+        (
+            r#""owner":{"column":"user_id","set":"worker"},"id":{"kind":"owner","column":"id"}"#,
+            "owner: with id = \"owner\" the id is the owner; name the same column in both, or leave one out.",
+        ),
+        (r#""owner":"user","scope":"mine""#, "scope: must be \"owner\" or \"visible\"."),
+        (r#""owner":"user","id":"serial""#, "id: must be \"uuid\", \"bigint\" or \"owner\"."),
+        (r#""owner":"user","id":{"column":"n"}"#, "id: needs a kind."),
+        (r#""owner":"user","id":{"kind":"uuid","name":"n"}"#, "id: name is not a key; the keys are kind and column."),
+        (
+            r#""owner":"user","id":{"kind":"uuid","column":""}"#,
+            "id.column: must be the name of a column, of 1 to 63 bytes.",
+        ),
+        (r#""owner":"user","version":true"#, "version: must be the name of a column, of 1 to 63 bytes."),
+        (r#""owner":"user","version":{"kind":"timestamp"}"#, "version: needs a column."),
+        (
+            r#""owner":"user","version":{"kind":"text","column":"v"}"#,
+            "version.kind: must be \"integer\" or \"timestamp\".",
+        ),
+        (r#""owner":"user","created":1"#, "created: must be the name of a column, of 1 to 63 bytes."),
+        (
+            r#""owner":"user","table":"a.""#,
+            "table: must be a table's name, or its schema, a dot and its name, of at most 63 bytes each.",
+        ),
+        (
+            r#""owner":"user","table":7"#,
+            "table: must be a table's name, or its schema, a dot and its name, of at most 63 bytes each.",
+        ),
+        (r#""owner":"user","routes":[]"#, "routes: names no route; name at least one, or leave routes out."),
+        (r#""owner":"user","routes":["list","list"]"#, "routes: has \"list\" twice; remove one."),
+        (
+            r#""owner":"user","routes":["drop"]"#,
+            "routes: must be \"list\", \"read\", \"create\", \"put\", \"patch\", \"delete\", \"restore\" or \"publish\".",
+        ),
+        (r#""owner":"user","routes":["publish"]"#, "routes: publish needs the key publish; leave it out."),
+        (
+            r#""owner":"user","deleted":false,"routes":["restore"]"#,
+            "routes: restore needs a column deleted; leave it out.",
+        ),
+        (
+            r#""owner":"user","id":"owner","routes":["list"]"#,
+            "routes: list is not for id = \"owner\", where a user has one row; leave it out.",
+        ),
+        (r#""owner":"user","id":"owner","count":true"#, "count: the resource has no list; leave it out."),
+        (r#""owner":"user","routes":["read"],"sorts":["n"]"#, "sorts: the resource has no list; leave it out."),
+        (r#""owner":"user","count":1"#, "count: must be true or false."),
+        (r#""owner":"user","filters":{"x":["eq"]}"#, "filters: there is no field x; declare it or leave it out."),
+        (
+            r#""owner":"user","filters":{"tags":["eq"]}"#,
+            "filters: lists cannot be filtered by texts and json; leave tags out.",
+        ),
+        (
+            r#""owner":"user","filters":{"n":["like"]}"#,
+            "filters.n: must be \"eq\", \"neq\", \"lt\", \"lte\", \"gt\", \"gte\", \"in\" or \"is\".",
+        ),
+        (r#""owner":"user","sorts":["maybe"]"#, "sorts: maybe may be null; leave it out."),
+        (r#""owner":"user","sorts":["long"]"#, "sorts: long may be longer than 200 characters; leave it out."),
+        (r#""owner":"user","sorts":["tags"]"#, "sorts: tags is a list or an object; leave it out."),
+        (
+            r#""owner":"user","created":false,"sorts":["created"]"#,
+            "sorts: created is not a field, and not created or updated of this resource; leave it out.",
+        ),
+        (&format!(r#"{own},"unique":{{"k":"x"}}"#), "unique: there is no field x; declare it or leave it out."),
+    ] {
+        let json = resource(&format!(
+            r#"{keys},"fields":{{"n":"integer(0..9)","maybe":"date?","long":"text(0..201)","tags":"texts(1,1)"}}"#
+        ));
+        assert_eq!(refused(&json), format!("resources.notes.{sentence}"), "{keys}");
+    }
+}
+
+#[test]
+fn field_that_contradicts_its_table_is_refused_with_a_sentence() {
+    let own = r#""owner":{"column":"Owner","set":"worker"},"id":{"kind":"bigint","column":"No"},"deleted":"gone""#;
+    let written =
+        "is the column of the id, the owner, the version or deleted; add read_only = true, or leave the field out.";
+    for (field, sentence) in [
+        (
+            r#""a":{"kind":"date","colum":"b"}"#,
+            "a: colum is not a key; the keys are kind, column and read_only.".to_owned(),
+        ),
+        (r#""a":{"column":"b"}"#, "a: must be a kind of field in quotes, such as \"text(1..200)\".".to_owned()),
+        (r#""a":{"kind":"date","read_only":"yes"}"#, "a.read_only: must be true or false.".to_owned()),
+        (
+            r#""a":{"kind":"boolean = false","read_only":true}"#,
+            "a: is read_only, and so never absent from a body; leave the default out.".to_owned(),
+        ),
+        (r#""a":"date","b":{"kind":"date","column":"a"}"#, "b: another field has the column a; remove one.".to_owned()),
+        (r#""a":{"kind":"uuid","column":"Owner"}"#, format!("a: Owner {written}")),
+        (r#""a":{"kind":"integer(0..9)","column":"No"}"#, format!("a: No {written}")),
+        (r#""a":{"kind":"integer(0..9)","column":"version"}"#, format!("a: version {written}")),
+        (r#""a":{"kind":"timestamp","column":"gone"}"#, format!("a: gone {written}")),
+        (
+            r#""created_at":"timestamp""#,
+            "created_at: created_at is a column of every table; choose another name.".to_owned(),
+        ),
+        (r#""id":"integer(0..9)""#, "id: id is a column of every table; choose another name.".to_owned()),
+        (
+            r#""version":"integer(0..9)""#,
+            "version: version is a column of every table; choose another name.".to_owned(),
+        ),
+    ] {
+        let json = resource(&format!(r#"{own},"fields":{{{field}}}"#));
+        assert_eq!(refused(&json), format!("resources.notes.fields.{sentence}"), "{field}");
+    }
+    let readable =
+        r#""a":{"kind":"uuid","column":"Owner","read_only":true},"user_id":"uuid?","published_at":"timestamp?""#;
+    assert!(Declaration::parse(&resource(&format!(r#"{own},"fields":{{{readable}}}"#))).is_ok());
 }

@@ -250,12 +250,8 @@ fn digest_does_not_depend_on_the_order_of_the_declaration() {
 
 #[test]
 fn fields_may_be_declared_in_code() {
-    let role = Field {
-        name: "role".into(),
-        kind: Kind::OneOf { values: ["owner", "editor", "viewer"].map(String::from).into() },
-        nullable: false,
-        default: None,
-    };
+    let values = ["owner", "editor", "viewer"].map(String::from).into();
+    let role = Field::required("role", Kind::OneOf { values });
     let fields = [role];
     assert_eq!(whole(&fields, r#"{"role":"editor"}"#).unwrap().text("role"), Some("editor"));
     assert_eq!(errors(whole(&fields, r#"{"role":"Owner"}"#)), ["/role one_of"]);

@@ -177,7 +177,7 @@ fn boolean_is_true_or_false() {
 
 #[test]
 fn uuid_and_reference_are_in_lower_case() {
-    for kind in [Kind::Uuid, Kind::Ref { resource: "notes".into() }] {
+    for kind in [Kind::Uuid, Kind::Ref { resource: "notes".into(), bigint: false }] {
         check_types(&kind, &[NUMBERS, OTHERS]);
         check_all(
             &kind,

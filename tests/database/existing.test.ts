@@ -1,0 +1,179 @@
+// Tables that were there before Airlock, on a real Postgres server: copies of requests at once, and the plans of lists.
+
+import assert from "node:assert/strict";
+import { randomBytes, randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { after, before, beforeEach, test } from "node:test";
+
+import pg from "pg";
+
+import { startPostgres, type Postgres } from "../../tools/setup/postgres.ts";
+import { explained, explainEach, scans } from "../support/plans.ts";
+
+const COPIES = 200;
+const CONNECTIONS = 40;
+/** Rows of the user whose lists are explained; as many are others'. */
+const ROWS = 20_000;
+
+interface Answer {
+  outcome?: string;
+  row?: { id: number };
+  code?: string;
+  message?: string;
+}
+type Call = [name: string, args: Record<string, unknown>];
+
+let postgres: Postgres;
+let owner: pg.Client;
+const clients: pg.Client[] = [];
+let user = "";
+
+before(async () => {
+  postgres = await startPostgres([`max_connections=${CONNECTIONS + 10}`, "jit=off"]);
+  await postgres.create("existing");
+  owner = await connect();
+  await owner.query(await readFile(new URL("../resources/existing.sql", import.meta.url), "utf8"));
+  for (let n = 0; n < CONNECTIONS; n++) clients.push(await connect());
+});
+after(async () => {
+  for (const client of [owner, ...clients]) await client?.end();
+  await postgres?.stop();
+});
+beforeEach(async () => {
+  user = await account();
+});
+
+async function connect(): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: postgres.url("existing") });
+  await client.connect();
+  return client;
+}
+
+async function account(): Promise<string> {
+  return (await owner.query("insert into auth.users default values returning id")).rows[0].id;
+}
+
+/** One request of the user: a transaction as PostgREST makes it. */
+async function send([name, args]: Call, nonce?: string, client = owner): Promise<Answer> {
+  const headers = nonce === undefined ? {} : { "x-airlock-claim": `v1.360.${randomUUID()}.rn-dev:${nonce}` };
+  const values = Object.values(args).map((value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : value));
+  const named = Object.keys(args).map((argument, place) => `${argument} => $${place + 1}`).join(", ");
+  try {
+    await client.query("begin");
+    await client.query(
+      "select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true), set_config('request.headers', $2, true)",
+      [JSON.stringify({ role: "authenticated", sub: user }), JSON.stringify(headers)],
+    );
+    const { rows } = await client.query(`select public.airlock_${name}(${named}) as answer`, values);
+    await client.query("commit");
+    return rows[0].answer;
+  } catch (error) {
+    await client.query("rollback");
+    const { code, message } = error as pg.DatabaseError;
+    if (code === undefined) throw error;
+    return { code, message };
+  }
+}
+
+const todos = { resource: "todos", org: null };
+const create = (task: string, key: string | null = null): Call => ["create", { ...todos, draft: { task }, request_key: key, request_digest: key && "0".repeat(64) }];
+const change = (id: unknown, action: string, draft: object | null = null): Call => ["change", { ...todos, id: String(id), action, draft, if_match: null }];
+const put = (id: unknown, task: string): Call => ["put", { ...todos, id: String(id), draft: { task }, mode: "replace", if_match: null }];
+
+const newNonce = () => randomBytes(16).toString("base64url");
+const replayed = ({ code, message }: Answer) => code === "PT409" && message === "airlock_request_replayed";
+
+/** The answers to copies on all connections at once; each has the nonce that `of` returns. */
+async function copies(request: Call, of: () => string | undefined): Promise<Answer[]> {
+  let left = COPIES;
+  const answers = clients.map(async (client) => {
+    const own: Answer[] = [];
+    while (left-- > 0) own.push(await send(request, of(), client));
+    return own;
+  });
+  return (await Promise.all(answers)).flat();
+}
+
+async function tasks(): Promise<string[]> {
+  return (await owner.query("select task from public.todos where user_id = $1 order by id", [user])).rows.map(({ task }) => task);
+}
+
+for (const [kind, request, outcome, left] of [
+  ["create", () => create("new task"), "created", ["first task", "new task"]],
+  ["create with a key", () => create("new task", "order-0001"), "created", ["first task", "new task"]],
+  ["PUT", (id) => put(id, "new task"), "done", ["new task"]],
+  ["PATCH", (id) => change(id, "patch", { task: "new task" }), "done", ["new task"]],
+  ["DELETE", (id) => change(id, "delete"), "done", []],
+] as [string, (id: number | undefined) => Call, string, string[]][]) {
+  test(`of 200 copies at once one is carried out: ${kind}`, async () => {
+    const { row } = await send(create("first task"));
+    const nonce = newNonce();
+    const answers = await copies(request(row?.id), () => nonce);
+    assert.deepEqual(answers.filter((answer) => !replayed(answer)).map((answer) => answer.outcome), [outcome]);
+    assert.deepEqual(await tasks(), left);
+    const { rows } = await owner.query("select count(*)::int as claims from airlock.claims where user_id = $1", [user]);
+    assert.equal(rows[0].claims, 1);
+  });
+}
+
+test("200 requests with one Idempotency-Key at once make one row, and all have its id", async () => {
+  const answers = await copies(create("made once", "order-0001"), newNonce);
+  const ids = new Set(answers.map(({ outcome, row }) => `${outcome} ${row?.id}`));
+  assert.equal(ids.size, 1, [...ids].join(", "));
+  assert.deepEqual(await tasks(), ["made once"]);
+});
+
+test("of 200 DELETEs at once one deletes the row, and the others find none and claim nothing", async () => {
+  const { row } = await send(create("first task"));
+  const answers = await copies(change(row?.id, "delete"), newNonce);
+  assert.deepEqual(answers.map(({ outcome }) => outcome).sort().reverse().slice(-2), ["missing", "done"]);
+  assert.equal(answers.filter(({ outcome }) => outcome === "missing").length, COPIES - 1);
+  const { rows } = await owner.query("select count(*)::int as claims from airlock.claims where user_id = $1", [user]);
+  assert.equal(rows[0].claims, 1);
+});
+
+test("a DELETE that is rolled back leaves its nonce to a copy", async () => {
+  const { row } = await send(create("first task"));
+  await owner.query("create table public.references_todos (todo bigint references public.todos (id))");
+  await owner.query("insert into public.references_todos values ($1)", [row?.id]);
+  const nonce = newNonce();
+  assert.equal((await send(change(row?.id, "delete"), nonce)).code, "23503");
+  await owner.query("drop table public.references_todos");
+  assert.equal((await send(change(row?.id, "delete"), nonce)).outcome, "done");
+  assert.ok(replayed(await send(change(row?.id, "delete"), nonce)));
+});
+
+test("a page of any sort and filter is read from a range of its index", async () => {
+  const others = await account();
+  await owner.query(
+    `insert into public.todos (user_id, task, is_complete, priority, inserted_at)
+      select case when n % 2 = 0 then $1 else $2 end::uuid, 'task ' || n, n % 3 = 0, n % 10, timestamptz '2026-01-01' + n * interval '1 second'
+      from generate_series(1, ${2 * ROWS}) n`,
+    [user, others],
+  );
+  await owner.query("create index todos_complete on public.todos (user_id, is_complete, inserted_at desc, id desc)");
+  await owner.query("vacuum analyze public.todos");
+  await explainEach(owner);
+  const page = (more: object) => ({ resource: "todos", org: null, state: "active", words: null, after: null, page_size: 20, ...more });
+  const cursorOf = async (more: object) => ((await send(["list", page(more)])) as { next_cursor: string }).next_cursor;
+  for (const [more, index] of [
+    [{}, "todos_page"],
+    [{ sort: "created" }, "todos_page"],
+    [{ sort: "priority" }, "todos_priority"],
+    [{ sort: "-priority" }, "todos_priority"],
+    [{ filters: [["is_complete", "eq", "true"]] }, "todos_complete"],
+    [{ filters: [["priority", "in", ["3"]]], sort: "priority" }, "todos_priority"],
+  ] as [Record<string, unknown>, string][]) {
+    for (const after of [null, await cursorOf(more)]) {
+      const args = page({ ...more, after });
+      const values = Object.values(args).map((value) => (Array.isArray(value) ? JSON.stringify(value) : value));
+      const named = Object.keys(args).map((argument, place) => `${argument} => $${place + 1}`).join(", ");
+      const plan = await explained(owner, "todos", user, `select public.airlock_list(${named})`, values);
+      const read = scans(plan, "todos");
+      assert.deepEqual(read.map((scan) => scan["Index Name"]), [index], JSON.stringify(args));
+      const [scan] = read;
+      const looked = ((scan?.["Actual Rows"] ?? 0) + (scan?.["Rows Removed by Filter"] ?? 0)) * (scan?.["Actual Loops"] ?? 0);
+      assert.ok(looked <= 21, `${looked} rows: ${JSON.stringify(args)}`);
+    }
+  }
+});
