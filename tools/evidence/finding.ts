@@ -40,7 +40,7 @@ export interface Accepted {
 export const ROLES = ["anon", "authenticated"];
 
 /** Words that are no names without quotes: `pg_get_keywords()`, catcode R and T. */
-const RESERVED = new Set(
+export const RESERVED = new Set(
   `all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column concurrently constraint create cross
   current_catalog current_date current_role current_schema current_time current_timestamp current_user default deferrable desc distinct do else end except false
   fetch for foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit localtime

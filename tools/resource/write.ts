@@ -53,7 +53,7 @@ async function tryMigration(migration: string): Promise<void> {
 }
 
 /** Now, or one more than the latest migration: they are applied in the order of their names. */
-function nextVersion(): string {
+export function nextVersion(): string {
   const versions = readdirSync(MIGRATIONS).map((file) => file.slice(0, 14)).filter((version) => /^\d{14}$/.test(version));
   const latest = versions.sort().at(-1) ?? "0";
   const now = new Date().toISOString().replace(/\D/g, "").slice(0, 14);

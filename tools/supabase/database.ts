@@ -11,10 +11,12 @@ import { App } from "@supabase/lite";
 import { createPgliteConnection, type PgliteConnection } from "@supabase/lite/pglite";
 
 import { withMicroseconds } from "./clock.ts";
+import { statements } from "./statements.ts";
 
 const SUPABASE = fileURLToPath(new URL("../../supabase/", import.meta.url));
 const EMBEDDED_SQL = fileURLToPath(new URL("embedded.sql", import.meta.url));
 const DEMO_USERS_SQL = fileURLToPath(new URL("demo_users.sql", import.meta.url));
+const STORAGE_SQL = fileURLToPath(new URL("storage.sql", import.meta.url));
 
 // PGlite decodes each value by itself, and would drop a U+FEFF at the start of a text.
 globalThis.TextDecoder = class extends TextDecoder {
@@ -42,6 +44,15 @@ export async function migrationFiles({ migrations = [], baseline }: MigrationOpt
 }
 
 const MIGRATION = /^(\d{14})_(\w+)\.sql$/;
+/** The first migration of Airlock. */
+const CORE = /^\d{14}_airlock\.sql$/;
+
+/**
+ * What hosted Supabase grants on the tables of a project. Tables that were made before Airlock came rely on it; Airlock's own
+ * migrations grant what they need.
+ */
+export const granting = (verb: "grant" | "revoke") =>
+  ["tables", "sequences"].map((what) => `alter default privileges in schema public ${verb} all on ${what} ${verb === "grant" ? "to" : "from"} anon, authenticated, service_role;`).join(" ");
 
 export interface Database {
   connection: PgliteConnection;
@@ -139,8 +150,27 @@ async function prepare(connection: PgliteConnection, migrations: string[]): Prom
   const postgres = connection.driver;
   await new App({ connection, auth: { enabled: true } }).ensureSystemSchema();
   await postgres.exec(await readFile(EMBEDDED_SQL, "utf8"));
+  const texts = await Promise.all(migrations.map((file) => readFile(file, "utf8")));
+  if (texts.some((text) => /\bstorage\s*\./i.test(text))) await postgres.exec(await readFile(STORAGE_SQL, "utf8"));
   await migrate(connection, migrations);
   await postgres.exec(await readFile(DEMO_USERS_SQL, "utf8"));
+}
+
+/** The line in which this text fails with this error. */
+async function failingLine({ driver: postgres }: Pick<PgliteConnection, "driver">, text: string, error: Error): Promise<number> {
+  // PostgreSQL tells the place of what it cannot parse or name, and none for an error at run time.
+  const position = Number((error as { position?: string }).position);
+  if (position > 0) return text.slice(0, position).split("\n").length;
+  let line = 1;
+  const undo = new Error();
+  await postgres.transaction(async (transaction) => {
+    for (const statement of statements(text)) {
+      line = statement.line;
+      await transaction.exec(statement.text);
+    }
+    throw undo;
+  }).catch(() => undefined);
+  return line;
 }
 
 /** Applies each migration once, in a transaction, and records it where the Supabase CLI does. */
@@ -150,9 +180,11 @@ async function migrate({ driver: postgres }: PgliteConnection, files: string[]):
   );
   const applied = new Map(rows.map((row) => [row.version, row.statements.join("\n")]));
 
-  for (const file of files) {
+  const core = files.findIndex((file) => CORE.test(basename(file)));
+  for (const [at, file] of files.entries()) {
     const [, version = "", name = ""] = MIGRATION.exec(basename(file)) ?? [];
     const text = await readFile(file, "utf8");
+    if (core > 0 && (at === 0 || at === core)) await postgres.exec(granting(at === 0 ? "grant" : "revoke"));
     const before = applied.get(version);
     applied.delete(version);
     if (before === text) continue;
@@ -162,15 +194,15 @@ async function migrate({ driver: postgres }: PgliteConnection, files: string[]):
           " Start with --fresh, or put the change in a new migration.",
       );
     }
-    await postgres.transaction(async (transaction) => {
-      await transaction.exec(text).catch((error: Error) => {
-        error.message = `${basename(file)}: ${error.message}`;
-        throw error;
-      });
+    const apply = postgres.transaction(async (transaction) => {
+      await transaction.exec(text);
       await transaction.query(
         "insert into supabase_migrations.schema_migrations (version, name, statements) values ($1, $2, $3)",
         [version, name, [text]],
       );
+    });
+    await apply.catch(async (error: Error) => {
+      throw new SetupError(`supabase/migrations/${basename(file)}, line ${await failingLine({ driver: postgres }, text, error)}: ${error.message}`);
     });
   }
 

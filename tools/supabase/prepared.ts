@@ -14,7 +14,7 @@ const KEPT = join(root, ".airlock", "clusters");
 /** How long a kept cluster may be unused, in milliseconds. */
 const UNUSED_MAX = 3_600_000;
 /** What a cluster is made from, in addition to the migrations. */
-const SOURCES = ["tools/supabase/demo_users.sql", "tools/supabase/embedded.sql", "tools/supabase/database.ts", "package-lock.json"];
+const SOURCES = ["tools/supabase/demo_users.sql", "tools/supabase/embedded.sql", "tools/supabase/storage.sql", "tools/supabase/database.ts", "package-lock.json"];
 
 /**
  * A new temporary folder, whose database has the migrations and the users of demo_users.sql. Open it with the same

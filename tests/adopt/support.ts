@@ -1,0 +1,94 @@
+// Databases with the schemas of the tests: in a transaction of the embedded one that is rolled back, and on a server, read by
+// a role with no right but CONNECT.
+
+import { readFile, rm } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+
+import { type Catalogue, readTables } from "../../tools/adopt/catalogue.ts";
+import { decide, type Decision, type Options } from "../../tools/adopt/decide.ts";
+import { lookAtRows } from "../../tools/adopt/looks.ts";
+import { statementsOf } from "../../tools/adopt/migration.ts";
+import { tableReport } from "../../tools/adopt/report.ts";
+import { readUrl } from "../../tools/adopt/source.ts";
+import { resourcesOf, sectionText } from "../../tools/adopt/toml.ts";
+import type { Sql } from "../../tools/evidence/finding.ts";
+import { type Postgres, query, startPostgres } from "../../tools/setup/postgres.ts";
+import { granting, openDatabase } from "../../tools/supabase/database.ts";
+import { preparedFolder } from "../../tools/supabase/prepared.ts";
+import { baseline } from "../support/notes.ts";
+
+const read = (path: string) => readFile(fileURLToPath(new URL(path, import.meta.url)), "utf8");
+const storage = await read("../../tools/supabase/storage.sql");
+
+export const schemaOf = (name: string) => read(`schemas/${name}.sql`);
+export const expectedOf = (name: string) => read(`schemas/${name}.txt`);
+
+/** What hosted Supabase has before the first migration of a project, then the schema. */
+const project = (schema: string) => `${storage}\n${granting("grant")}\nset search_path to public, extensions;\n${schema}`;
+
+export interface Embedded {
+  catalogueOf(schema: string): Promise<Catalogue>;
+  close(): Promise<void>;
+}
+
+export async function openEmbedded(): Promise<Embedded> {
+  const folder = await preparedFolder("airlock-adopt-", { baseline });
+  const database = await openDatabase(folder, false, { baseline });
+  const sql: Sql = async (text, parameters, onNotice) => {
+    const { driver } = database.connection;
+    const results = parameters ? [await driver.query(text, parameters, { onNotice: ({ detail }) => onNotice?.(detail ?? "") })] : await driver.exec(text);
+    return results.flatMap(({ rows }) => rows as Record<string, unknown>[]);
+  };
+  return {
+    async catalogueOf(schema) {
+      await sql("begin");
+      try {
+        await sql(project(schema));
+        const catalogue = await readTables(sql);
+        await lookAtRows(sql, catalogue.tables);
+        return catalogue;
+      } finally {
+        await sql("rollback");
+      }
+    },
+    async close() {
+      await database.close();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
+
+export interface Server {
+  postgres: Postgres;
+  /** Makes a database; returns the connection string of a role that may only connect. */
+  create(name: string, schema: string): Promise<string>;
+  catalogueOf(name: string, schema: string): Promise<Catalogue>;
+}
+
+export async function startServer(): Promise<Server> {
+  const postgres = await startPostgres();
+  await query(postgres.url("postgres"), "create role reader login password 'reader'");
+  const create = async (name: string, schema: string) => {
+    await postgres.create(name, baseline);
+    await query(postgres.url(name), `${project(schema)};\nrevoke all on schema public from public; revoke all on all tables in schema public from public`);
+    const url = new URL(postgres.url(name));
+    [url.username, url.password] = ["reader", "reader"];
+    return url.href;
+  };
+  return { postgres, create, catalogueOf: async (name, schema) => readUrl(await create(name, schema)) };
+}
+
+/** All that adopt says and writes for a catalogue, as the expected files have it. */
+export function outcome(catalogue: Catalogue, options?: Options): string {
+  return decide(catalogue, options).map((decision) => outcomeOf(catalogue, decision)).join("\n\n");
+}
+
+function outcomeOf({ tables }: Catalogue, decision: Decision): string {
+  const { section, table: called } = decision;
+  const table = tables.find(({ schema, name }) => `${schema}.${name}` === called);
+  if (!section || !table) return tableReport(decision);
+  const toml = sectionText(section);
+  const [[name, raw] = ["", {}]] = resourcesOf(toml);
+  const { statements, concurrent, serve } = statementsOf(table, name, raw, section.added);
+  return [tableReport(decision), toml, ...statements, ...(concurrent ? [concurrent] : []), serve].join("\n");
+}

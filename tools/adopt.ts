@@ -1,0 +1,178 @@
+// npm run adopt: sections of airlock.toml and additive migrations for tables that exist already.
+//
+//     npm run adopt -- --db-url postgres://...    a database in use, in one read-only transaction
+//     npm run adopt                               what supabase/migrations makes, on an embedded database
+//     [--tables a,b] [--plan] [--take] [--with version,deleted]
+//
+// Ends with 0, with 1 when a table stopped, with 2 when something could not be read or written.
+
+import { existsSync, readdirSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { createInterface } from "node:readline/promises";
+import { parseArgs } from "node:util";
+
+import type { Catalogue } from "./adopt/catalogue.ts";
+import type { Decision, Options } from "./adopt/decide.ts";
+import { allChanges, type Change, declaredFields } from "./adopt/drift.ts";
+import { decideDeclarable } from "./adopt/grammar.ts";
+import { indexText, migrationText, missing, type Statements, statementsOf } from "./adopt/migration.ts";
+import { changeReport, indented, tableReport } from "./adopt/report.ts";
+import { readMigrations, readUrl } from "./adopt/source.ts";
+import { edited, type Raw, resourcesOf, sectionText, tableOf, withSections } from "./adopt/toml.ts";
+import { check, declarationFile, toJson } from "./declaration.ts";
+import { nextVersion } from "./resource/write.ts";
+import { Failure, refuseKept, root, run } from "./setup/shell.ts";
+import { buildModule } from "./setup/worker.ts";
+
+const USAGE = "npm run adopt -- [--db-url URL] [--tables a,b] [--plan] [--take] [--with version,deleted]";
+const MIGRATIONS = join(root, "supabase", "migrations");
+const INDEXES = join(root, "supabase", "indexes");
+
+interface Arguments {
+  url: string | undefined;
+  tables: string[];
+  plan: boolean;
+  take: boolean;
+  with: Options["with"];
+}
+
+interface File {
+  path: string;
+  text: string;
+}
+
+interface Plan {
+  toml: string;
+  sections: string[];
+  changes: Change[];
+  files: File[];
+}
+
+function parsed(): Arguments {
+  refuseKept("adopt", "db-url", "tables", "plan", "take", "with");
+  try {
+    const { values } = parseArgs({ options: { "db-url": { type: "string" }, tables: { type: "string" }, plan: { type: "boolean", default: false }, take: { type: "boolean", default: false }, with: { type: "string" } } });
+    const names = (text: string | undefined) => (text === undefined ? [] : text.split(",").map((name) => name.trim()).filter((name) => name !== ""));
+    const wanted = names(values.with);
+    const unknown = wanted.find((name) => name !== "version" && name !== "deleted");
+    if (unknown !== undefined) throw new Failure(`--with knows version and deleted, and not ${unknown}.`);
+    return { url: values["db-url"], tables: names(values.tables), plan: values.plan, take: values.take, with: wanted as Options["with"] };
+  } catch (error) {
+    throw new Failure(`${(error as Error).message}\n${USAGE}`);
+  }
+}
+
+async function main(): Promise<void> {
+  const { url, tables: wanted, plan, take, with: added } = parsed();
+  // The checker of declarations is in the Worker's module.
+  await buildModule();
+  const toml = await readFile(declarationFile, "utf8").catch(() => "");
+  await check(toJson(toml));
+  const catalogue = await (url ? readUrl(url) : readMigrations());
+  const decisions = await decideDeclarable(catalogue, options(toml, added));
+  const chosen = choose(decisions, wanted);
+  const named = new Set(chosen.map(({ table }) => table));
+  const sections = resourcesOf(toml).filter(([name, raw]) => wanted.length === 0 || named.has(tableOf(name, raw)));
+  const changes = allChanges(sections, catalogue, decisions);
+
+  console.log(chosen.map(tableReport).join("\n\n") || "There is no table that could be adopted.");
+  for (const change of changes) console.log(`\n${changeReport(change)}`);
+  const taken = plan ? [] : take ? changes : await ask(changes);
+  const made = await planned(toml, catalogue, chosen, taken);
+  if (plan) show(made);
+  else await write(made, toml, changes.length - taken.length);
+  process.exitCode = chosen.some(({ stops }) => stops.length > 0) ? 1 : 0;
+}
+
+/** What airlock.toml says already. */
+function options(toml: string, added: Options["with"]): Options {
+  const sections = resourcesOf(toml);
+  const fields = ([name, raw]: [string, Raw]): [string, Map<string, string>] => [tableOf(name, raw), new Map([...declaredFields(raw)].map(([field, { column }]) => [column, field]))];
+  return { with: added, resources: new Map(sections.map(([name, raw]) => [tableOf(name, raw), name])), named: new Map(sections.map(fields)), refused: new Map() };
+}
+
+function choose(decisions: Decision[], wanted: string[]): Decision[] {
+  if (wanted.length === 0) return decisions;
+  const called = (name: string) => (decisions.some(({ table }) => table === name) ? name : `public.${name}`);
+  const unknown = wanted.filter((name) => !decisions.some(({ table }) => table === called(name)));
+  if (unknown.length > 0) throw new Failure(`The database has no table ${unknown.join(", ")} in an exposed schema. It has: ${decisions.map(({ table }) => table).join(", ") || "none"}.`);
+  return decisions.filter(({ table }) => wanted.some((name) => called(name) === table));
+}
+
+/** Asks about each change, if somebody is there to answer. */
+async function ask(changes: Change[]): Promise<Change[]> {
+  const open = changes.filter(({ edits }) => edits.length > 0);
+  if (open.length === 0 || !process.stdin.isTTY || !process.stdout.isTTY) return [];
+  const lines = createInterface({ input: process.stdin, output: process.stdout });
+  const taken: Change[] = [];
+  try {
+    for (const change of open) if (/^y/i.test(await lines.question(`\n${changeReport(change)}\nTake it? [y/N] `))) taken.push(change);
+  } finally {
+    lines.close();
+  }
+  return taken;
+}
+
+async function planned(toml: string, catalogue: Catalogue, decisions: Decision[], taken: Change[]): Promise<Plan> {
+  const known = new Set(resourcesOf(toml).map(([name]) => name));
+  const sections = decisions.flatMap(({ section }) => (section && !known.has(section.resource) ? [sectionText(section)] : []));
+  const written = withSections(edited(toml, taken.flatMap(({ edits }) => edits)), sections);
+  await check(toJson(written));
+  const declared = new Map(resourcesOf(written));
+  const all = decisions.flatMap(({ table: called, section }): Statements[] => {
+    const table = catalogue.tables.find((one) => `${one.schema}.${one.name}` === called);
+    const raw = section && declared.get(section.resource);
+    return table && section && raw ? [statementsOf(table, section.resource, raw, section.added)] : [];
+  });
+  return { toml: written, sections, changes: taken, files: await newFiles(all) };
+}
+
+/** The files that hold what those of supabase/ do not have yet. */
+async function newFiles(all: Statements[]): Promise<File[]> {
+  const read = async (folder: string) => (existsSync(folder) ? Promise.all(readdirSync(folder).filter((name) => name.endsWith(".sql")).sort().map((name) => readFile(join(folder, name), "utf8"))) : []);
+  const needed = missing(all, await read(MIGRATIONS));
+  const indexes = await read(INDEXES);
+  return [
+    ...(needed.length > 0 ? [{ path: join(MIGRATIONS, `${nextVersion()}_adopt.sql`), text: migrationText(needed) }] : []),
+    ...all.flatMap((one) => (one.concurrent && !indexes.some((text) => text.includes(one.concurrent ?? "")) ? [{ path: join(INDEXES, `${one.resource}.sql`), text: indexText(one) }] : [])),
+  ];
+}
+
+function show({ sections, files }: Plan): void {
+  for (const section of sections) console.log(`\nairlock.toml would get:\n\n${indented(section)}`);
+  for (const { path, text } of files) console.log(`\n${relative(root, path)} would be:\n\n${indented(text)}`);
+  console.log("\n--plan: nothing was written.");
+}
+
+async function write({ toml, sections, changes, files }: Plan, before: string, open: number): Promise<void> {
+  const made: string[] = [];
+  try {
+    for (const { path, text } of files) {
+      await mkdir(join(path, ".."), { recursive: true });
+      await writeFile(path, text, { flag: "wx" });
+      made.push(path);
+    }
+    if (toml !== before) await writeFile(declarationFile, toml);
+  } catch (error) {
+    for (const path of made) await rm(path);
+    throw error;
+  }
+  for (const section of sections) console.log(`\nairlock.toml has new lines:\n\n${indented(section)}`);
+  if (changes.length > 0) console.log(`\nairlock.toml follows the database in ${changes.length} places.`);
+  for (const path of made) console.log(`\n${relative(root, path)} is new.`);
+  if (open > 0) console.log(`\n${open} differences were left as they are. npm run adopt -- --take writes them.`);
+  if (toml === before && made.length === 0) {
+    console.log("\nNothing is new, and nothing was written.");
+    return;
+  }
+  const generate = join(root, "tools", "generate.ts");
+  if (existsSync(generate)) await run("node", ["--import", join(root, "tools", "setup", "preload.ts"), generate], { stdio: "inherit" });
+  console.log("\nReview whose rows they are and the limits. Then: npm run dev, npm test, supabase db push, npm run deploy.");
+  for (const path of made.filter((path) => path.startsWith(INDEXES))) console.log(`Before it, the index of a large table, outside of a transaction: psql "$DATABASE_URL" -f ${relative(root, path)}`);
+}
+
+await main().catch((error: unknown) => {
+  console.error(`airlock: ${error instanceof Failure ? error.message : error instanceof Error ? `could not adopt: ${error.message}` : String(error)}`);
+  process.exitCode = 2;
+});

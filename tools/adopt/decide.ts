@@ -1,0 +1,335 @@
+// What becomes of each table: a section of airlock.toml, a stop with the SQL that mends it, or a reason why it is left out.
+// Nothing is read here but the catalogue, so that the same catalogue always has the same outcome.
+
+import { isCallers, named, type Owner, ownerOf, permits, policiesFor, secure, type Stop, stopsOf } from "./access.ts";
+import type { Catalogue, Column, Table } from "./catalogue.ts";
+import { type Read, readColumn } from "./kinds.ts";
+import { isKeptResource, whyNot, wireName } from "./names.ts";
+
+export interface Field {
+  name: string;
+  column: string;
+  /** Kind, ? and default, as in airlock.toml. */
+  text: string;
+  comment?: string;
+  /** The database has no limit. */
+  unlimited: boolean;
+  readOnly: boolean;
+}
+
+export interface Section {
+  resource: string;
+  schema: string;
+  table: string;
+  id: { kind: "uuid" | "bigint" | "owner"; column: string };
+  owner: Owner;
+  /** Column names; null: the table has no such column. */
+  version: string | null;
+  timestampVersion: boolean;
+  created: string | null;
+  updated: string | null;
+  deleted: string | null;
+  /** What grants and policies allow, if it is less than the capabilities allow. */
+  routes: string[] | null;
+  unique: Record<string, string | string[]>;
+  fields: Field[];
+  /** Columns that `--with` adds. */
+  added: ("version" | "deleted")[];
+}
+
+export interface Decision {
+  /** Its name with its schema. */
+  table: string;
+  section?: Section;
+  stops: Stop[];
+  /** Why the whole table is left out. */
+  out?: string;
+  /** Columns that are left out, with the reason. */
+  left: { column: string; reason: string }[];
+  warnings: string[];
+}
+
+export interface Options {
+  /** Capabilities to add columns for. */
+  with: ("version" | "deleted")[];
+  /** Names of the resources that serve tables already, by `schema.table`. */
+  resources: Map<string, string>;
+  /** What a person has declared: names of the fields for columns, by `schema.table`. */
+  named: Map<string, Map<string, string>>;
+  /** Columns whose field the grammar of airlock.toml refuses, by `schema.table`, with its sentence. */
+  refused: Map<string, Map<string, string>>;
+}
+
+export const NO_OPTIONS: Options = { with: [], resources: new Map(), named: new Map(), refused: new Map() };
+
+/** Tables in which tools keep their own state. */
+const TOOLS = /^(_prisma_migrations|__drizzle_migrations|drizzle_migrations|knex_migrations(_lock)?|schema_migrations|ar_internal_metadata|alembic_version|flyway_schema_history|databasechangelog(lock)?|django_migrations|typeorm_metadata|sequelizemeta|goose_db_version|spatial_ref_sys)$/i;
+
+/** Decides about each table that is not one of Airlock's own. */
+export function decide(catalogue: Catalogue, options: Options = NO_OPTIONS): Decision[] {
+  const tables = catalogue.tables.filter((table) => !isOwn(table) && !table.member);
+  const taken = new Map([...options.resources].map(([table, resource]) => [resource, table]));
+  return tables.map((table) => {
+    const called = `${table.schema}.${table.name}`;
+    const resource = options.resources.get(called) ?? wireName(table.name);
+    const decision = decideTable(table, resource, called, options);
+    if (!decision.section || !resource) return decision;
+    const other = taken.get(resource);
+    if (other !== undefined && other !== called) {
+      const { section: _, ...rest } = decision;
+      return { ...rest, out: `its name ${resource} is the name of ${other} already; declare it by hand under another name` };
+    }
+    taken.set(resource, called);
+    return decision;
+  });
+}
+
+/** Made by `npm run new-resource`, or a view of the core. */
+const isOwn = ({ triggers, name }: Table) => name.startsWith("airlock_") || triggers.some(({ called }) => called === "airlock.touch_insert");
+
+function decideTable(table: Table, resource: string | undefined, called: string, options: Options): Decision {
+  const out = (reason: string): Decision => ({
+    table: called,
+    stops: [],
+    out: reason,
+    left: [],
+    warnings: !table.secured && ["r", "p"].includes(table.kind) && table.granted.length > 0 ? [`row level security is off: whoever is signed in reaches all rows. SQL: ${secure(table)}`] : [],
+  });
+  const kinds: Record<string, string> = { v: "a view", m: "a materialized view", f: "a foreign table", p: "a partitioned table" };
+  const kind = table.partition ? "a partition" : kinds[table.kind];
+  if (kind) return out(`it is ${kind}: a write through it cannot claim its request`);
+  if (TOOLS.test(table.name)) return out("it is a migration tool's own table");
+  if (resource === undefined || isKeptResource(resource)) return out(resource === undefined ? whyNot(table.name) : `the name ${resource} is Airlock's own; declare it by hand under another name`);
+  const [key] = table.constraints.filter(({ kind }) => kind === "p");
+  if (!key) return out("it has no primary key");
+  if (key.columns.length > 1) return out(`its primary key has ${key.columns.length} columns (${key.columns.join(", ")})`);
+  const id = table.columns.find(({ name }) => name === key.columns[0]);
+  if (!id) return out("it has no primary key");
+  const idKind = id.type.name === "uuid" ? "uuid" : /^int[248]$/.test(id.type.name) ? "bigint" : undefined;
+  if (!idKind) return out(`its id ${id.name} is ${id.typeName}; ids are uuid or bigint`);
+
+  if (!table.secured) return { table: called, stops: [{ what: "row level security is off: whoever is signed in reaches all rows", mend: secure(table) }], left: [], warnings: [] };
+  const owner = ownerOf(table);
+  const ownId = owner.column === id.name && owner.scope === "owner";
+  const made = isMadeForUser(table, id);
+  const { stops, warnings } = stopsOf(table, ownId || made);
+  if (table.looks.unfit[id.name]) stops.push({ what: `ids past 2^53-1 are in use (${id.name}): JavaScript cannot hold them`, mend: `-- renumber ${called}.${id.name}, or keep the table for callers that read 64 bits` });
+  if (stops.length > 0) return { table: called, stops, left: [], warnings };
+  for (const open of table.looks.open) warnings.push(`not looked at: ${open}`);
+  return section(table, resource, called, { id, kind: ownId || made ? "owner" : idKind, owner: made ? { column: id.name, set: "none", scope: "owner" } : ownId ? { ...owner, set: "none" } : owner }, warnings, options);
+}
+
+/** A row for each user, with the user's id, whatever others may see: profiles. */
+function isMadeForUser(table: Table, id: Column): boolean {
+  const key = table.constraints.some(({ kind, columns, references }) => kind === "f" && columns.length === 1 && columns[0] === id.name && references?.table === "auth.users");
+  const written = [...policiesFor(table, "INSERT").map(({ check, using }) => check ?? using), ...policiesFor(table, "UPDATE").map(({ using }) => using)];
+  return key && id.type.name === "uuid" && written.flatMap((clause) => clause?.branches ?? []).every(({ kind, owners }) => kind === "never" || owners.includes(id.name));
+}
+
+interface Identity {
+  id: Column;
+  kind: Section["id"]["kind"];
+  owner: Owner;
+}
+
+function section(table: Table, resource: string, called: string, { id, kind, owner }: Identity, warnings: string[], options: Options): Decision {
+  const capabilities = capabilitiesOf(table, warnings);
+  const added = wanted(table, capabilities, options.with, warnings);
+  if (added.includes("version")) [capabilities.version, capabilities.timestampVersion] = ["version", false];
+  if (added.includes("deleted")) capabilities.deleted = "deleted_at";
+  const own = [id.name, owner.column, capabilities.version, capabilities.created, capabilities.updated, capabilities.deleted];
+  const { fields, left, required } = fieldsOf(table, called, own, warnings, options);
+  const offered = offer(table, { id, kind, owner, deleted: capabilities.deleted, softly: added.includes("deleted") }, fields, required, left, warnings);
+  if (offered.length === 0) {
+    const role = table.granted.includes("SELECT") || table.columns.some(({ granted }) => granted.includes("SELECT"));
+    const reason = role ? "no policy lets authenticated read it" : `authenticated has no right to read it. SQL: grant select, insert, update, delete on table ${named(table)} to authenticated;`;
+    return { table: called, stops: [], out: reason, left: [], warnings };
+  }
+  if (fields.length === 0) return { table: called, stops: [], out: "none of its columns can be a field", left, warnings };
+  if (owner.scope === "visible") warnings.push("scope = \"visible\": Row Level Security alone decides which rows a caller reaches; there is no second lock in the Worker");
+  const all = everyRoute(kind, capabilities.deleted);
+  return {
+    table: called,
+    stops: [],
+    left,
+    warnings,
+    section: {
+      resource,
+      schema: table.schema,
+      table: table.name,
+      id: { kind, column: id.name },
+      owner,
+      ...capabilities,
+      routes: offered.join() === all.join() ? null : offered,
+      unique: uniqueOf(table, fields),
+      fields,
+      added,
+    },
+  };
+}
+
+/** What `--with` adds: columns that are not there, and whose capability no other column has. */
+function wanted({ columns }: Table, capabilities: Capabilities, names: Options["with"], warnings: string[]): Section["added"] {
+  return names.filter((name) => {
+    const column = name === "version" ? "version" : "deleted_at";
+    if (capabilities[name] !== null) return false;
+    const there = columns.some((one) => one.name === column);
+    if (there) warnings.push(`--with ${name}: there is a column ${column} already, which does not serve as one`);
+    return !there;
+  });
+}
+
+type Capabilities = Pick<Section, "version" | "timestampVersion" | "created" | "updated" | "deleted">;
+
+/** A column by which a SELECT policy hides deleted rows. A request that writes it fails with 42501. */
+function hiding(table: Table): string | undefined {
+  const columns = table.columns.filter(({ name, type }) => wireName(name) === "deleted_at" && /^timestamp(tz)?$/.test(type.name));
+  return columns.find(({ name }) => policiesFor(table, "SELECT").some(({ using }) => new RegExp(`\\b${name}\\b`).test(using?.text ?? "")))?.name;
+}
+
+const NOW = /^(timezone\('utc'::text, )?\(?(now\(\)|CURRENT_TIMESTAMP|clock_timestamp\(\)|statement_timestamp\(\)|transaction_timestamp\(\))\)*$/i;
+
+function capabilitiesOf(table: Table, warnings: string[]): Capabilities {
+  const moment = ({ type, notNull }: Column) => /^timestamp(tz)?$/.test(type.name) && notNull;
+  const kept = (column: Column) => touchOf(table, column.name);
+  const find = (names: RegExp, fits: (column: Column) => boolean) => {
+    const found = table.columns.filter((column) => names.test(wireName(column.name) ?? column.name) && column.granted.includes("SELECT") && fits(column));
+    return (found.find(({ name }) => name.includes("_at")) ?? found[0])?.name ?? null;
+  };
+  const counted = find(/^(lock_|row_)?(version|revision)$/, (column) => /^int[248]$/.test(column.type.name) && column.notNull && kept(column) === "counted");
+  const rising = counted ?? find(/updat|modif|chang|version/, (column) => moment(column) && kept(column) === "clock");
+  const hidden = hiding(table);
+  if (hidden) warnings.push(`deleted = false: a SELECT policy filters by ${hidden}, so that a soft delete would fail with 42501; DELETE is a real DELETE`);
+  return {
+    version: rising,
+    timestampVersion: counted === null && rising !== null,
+    created: find(/^(created|inserted|added|posted|sent|date_created|created_date)(_at|_on)?$/, (column) => moment(column) && NOW.test(column.default ?? "")),
+    updated: find(/^(date_)?(updated|modified|last_modified|last_updated|changed)(_at|_on)?$/, (column) => moment(column) && NOW.test(column.default ?? "") && ["now", "clock"].includes(kept(column) ?? "")),
+    deleted: find(/^deleted_at$/, ({ name, type, notNull, granted }) => name !== hidden && /^timestamp(tz)?$/.test(type.name) && !notNull && granted.includes("UPDATE")),
+  };
+}
+
+/** What a trigger does to a column at every update. */
+function touchOf({ triggers }: Table, column: string): "counted" | "clock" | "now" | undefined {
+  for (const { before, forEachRow, on, always, called, source, arguments: [first] } of triggers) {
+    if (!before || !forEachRow || !always || !on.includes("UPDATE")) continue;
+    if (/\.moddatetime$/.test(called) && first === column) return "now";
+    const text = source.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, " ");
+    // What a branch sets is not set always.
+    if (/\b(if|case|loop)\b/i.test(text.replace(/\bend\s+(if|case|loop)\b/gi, ""))) continue;
+    const value = new RegExp(`\\bnew\\s*\\.\\s*"?${column.replace(/\W/g, "\\$&")}"?\\s*:?=\\s*([^;]+);`, "i").exec(text)?.[1]?.trim() ?? "";
+    if (/^\(?(coalesce\s*\()?\s*old\s*\.\s*"?\w+"?[^+]*\+\s*1\)?$/i.test(value)) return "counted";
+    if (/^clock_timestamp\(\)$/i.test(value)) return "clock";
+    if (/^(timezone\('utc'(::text)?,\s*)?(now\(\)|current_timestamp|transaction_timestamp\(\))\)?(\s+at\s+time\s+zone\s+'utc')?$/i.test(value)) return "now";
+  }
+  return undefined;
+}
+
+interface Fields {
+  fields: Field[];
+  left: Decision["left"];
+  /** Columns that a new row needs and that no request can give. */
+  required: string[];
+}
+
+function fieldsOf(table: Table, called: string, own: (string | null | undefined)[], warnings: string[], options: Options): Fields {
+  const [fields, left, required]: [Field[], Decision["left"], string[]] = [[], [], []];
+  const verbs = (["INSERT", "UPDATE"] as const).filter((verb) => table.columns.some(({ granted }) => granted.includes(verb)));
+  const taken = new Set(["id"]);
+  const checks = new Set<string>();
+  for (const column of table.columns.filter(({ name }) => !own.includes(name))) {
+    const leave = (reason: string) => {
+      left.push({ column: column.name, reason });
+      if (column.notNull && column.default === null && column.identity === "" && column.generated === "") required.push(column.name);
+    };
+    const wire = options.named.get(called)?.get(column.name) ?? wireName(column.name);
+    const refused = options.refused.get(called)?.get(column.name);
+    const read = readColumn(column, table.constraints);
+    if (!column.granted.includes("SELECT")) leave("authenticated may not read it");
+    else if (column.name === hiding(table)) leave("a SELECT policy filters by it");
+    else if (refused !== undefined) leave(refused);
+    else if ("reason" in read) leave(read.reason);
+    else if (table.looks.unfit[column.name]) leave(`it holds ${table.looks.unfit[column.name]}`);
+    else if (wire === undefined) leave(whyNot(column.name));
+    else if (taken.has(wire)) leave(`its name ${wire} is another field's already; declare it by hand under another name`);
+    else {
+      taken.add(wire);
+      const lacking = verbs.filter((verb) => !column.granted.includes(verb));
+      const readOnly = column.generated !== "" || column.identity !== "" || lacking.length > 0 || table.counted.includes(column.name) || isCallers(column);
+      if (readOnly && column.generated === "" && read.preset.is === "none" && !read.nullable) required.push(column.name);
+      fields.push({ name: wire, column: column.name, text: readOnly ? textReadOnly(read) : textOf(read), ...(read.kind.comment && { comment: read.kind.comment }), unlimited: read.kind.unlimited === true, readOnly });
+      for (const check of read.own) checks.add(check);
+    }
+  }
+  if (checks.size > 0) warnings.push(`the database alone checks ${[...checks].join(", ")}: what it refuses is answered with 422 \`rule\``);
+  return { fields, left, required };
+}
+
+type Readable = Extract<Read, { kind: unknown }>;
+
+function textOf({ kind, nullable, preset }: Readable): string {
+  const value = preset.is === "none" ? "" : ` = ${preset.is === "value" ? preset.text : "default"}`;
+  return `${kind.text}${nullable ? "?" : ""}${value}`;
+}
+
+/** No default: a request never gives the value. */
+const textReadOnly = ({ kind, nullable }: Readable) => `${kind.text}${nullable ? "?" : ""}`;
+
+interface Offer {
+  id: Column;
+  kind: Section["id"]["kind"];
+  owner: Owner;
+  deleted: string | null;
+  /** `deleted_at` is yet to be made. */
+  softly: boolean;
+}
+
+const everyRoute = (kind: Section["id"]["kind"], deleted: string | null): string[] =>
+  kind === "owner" ? ["read", "put", "patch"] : ["list", "read", "create", ...(kind === "uuid" ? ["put"] : []), "patch", "delete", ...(deleted ? ["restore"] : [])];
+
+/** The routes that grants and policies allow. */
+function offer(table: Table, { id, kind, owner, deleted, softly }: Offer, fields: Field[], required: string[], left: Decision["left"], warnings: string[]): string[] {
+  const grants = (column: Column | undefined, verb: "SELECT" | "INSERT" | "UPDATE") => column?.granted.includes(verb) === true;
+  const ownerColumn = table.columns.find(({ name }) => name === owner.column);
+  const reads = grants(id, "SELECT") && permits(table, "SELECT") && (owner.scope === "visible" || grants(ownerColumn, "SELECT"));
+  if (!reads) return [];
+  const inserts = table.columns.some((column) => grants(column, "INSERT")) && permits(table, "INSERT");
+  const namesItself = owner.set === "none" && kind !== "owner" ? true : owner.set === "default" || grants(ownerColumn, "INSERT");
+  const numbered = kind !== "bigint" || id.identity !== "" || id.default !== null;
+  const named = grants(id, "INSERT");
+  const made = kind === "bigint" ? numbered : named || id.default !== null;
+  const creates = inserts && namesItself && made && required.length === 0;
+  if (inserts && required.length > 0) {
+    const why = (column: string) => `${column} (${left.find((one) => one.column === column)?.reason ?? "read-only"})`;
+    warnings.push(`no new rows through the Worker: a row needs ${required.map(why).join(", ")}`);
+  } else if (inserts && !made) warnings.push(`no new rows through the Worker: nothing gives ${id.name} a value`);
+  const patches = permits(table, "UPDATE") && fields.some(({ column, readOnly }) => !readOnly && grants(table.columns.find(({ name }) => name === column), "UPDATE"));
+  const soft = deleted !== null && permits(table, "UPDATE") && (softly || grants(table.columns.find(({ name }) => name === deleted), "UPDATE"));
+  const hard = deleted === null && table.granted.includes("DELETE") && permits(table, "DELETE");
+  const routes: Record<string, boolean> = {
+    list: kind !== "owner",
+    read: true,
+    create: kind !== "owner" && creates,
+    put: kind !== "bigint" && creates && named && patches,
+    patch: patches,
+    delete: hard || soft,
+    restore: kind !== "owner" && soft,
+  };
+  return Object.keys(routes).filter((route) => routes[route]);
+}
+
+/** The fields of which an error says that their value is taken. */
+function uniqueOf({ constraints, indexes }: Table, fields: Field[]): Section["unique"] {
+  const keys = constraints.filter(({ kind }) => kind === "p").map(({ name }) => name);
+  const all = [
+    ...constraints.filter(({ kind }) => kind === "u" || kind === "x").map(({ name, columns }) => ({ name, columns, index: indexes.find((index) => index.name === name) })),
+    ...indexes.filter(({ unique, name }) => unique && !keys.includes(name) && !constraints.some((constraint) => constraint.name === name)).map((index) => ({ name: index.name, columns: index.columns, index })),
+  ];
+  const found = all.map(({ name, columns, index }): [string, string[]] => {
+    // An expression names its columns in the catalogue of dependencies alone, beside those of the predicate.
+    const whole = columns.length > 0 && columns.every((column) => column !== null);
+    const used = whole ? columns : (index?.uses ?? []);
+    return [name, fields.filter(({ column }) => used.includes(column)).map((field) => field.name)];
+  });
+  return Object.fromEntries(found.filter(([, names]) => names.length > 0).map(([name, names]) => [name, names.length === 1 && names[0] ? names[0] : names]));
+}

@@ -1,0 +1,63 @@
+// What only the rows tell: the largest id, and values that JSON cannot hold. It is looked at where the role may see all rows,
+// and named as not looked at elsewhere.
+
+import { identifier, type Sql } from "../evidence/finding.ts";
+import type { Column, Table } from "./catalogue.ts";
+
+/** Larger tables are not read as a whole. */
+const MOST_BYTES = 256 * 1024 * 1024;
+const WHOLE = 9_007_199_254_740_991n;
+
+/** Adds to each table what its rows tell. Only functions of PostgreSQL itself run. */
+export async function lookAtRows(sql: Sql, tables: Table[]): Promise<void> {
+  for (const table of tables.filter(({ kind, partition, member }) => kind === "r" && !partition && !member)) await look(sql, table);
+}
+
+async function look(sql: Sql, table: Table): Promise<void> {
+  const key = table.constraints.find(({ kind }) => kind === "p")?.columns ?? [];
+  const questions = table.columns.flatMap((column) => questionOf(column));
+  const [identifiers, others] = [questions.filter(({ column }) => key.length === 1 && key[0] === column), questions.filter(({ column }) => !(key.length === 1 && key[0] === column))];
+  for (const { column } of identifiers) {
+    // An index answers this one.
+    const largest = await ask(sql, `select (select max(${identifier(column)}) from ${named(table)} t) > ${WHOLE} as "0"`);
+    if (!largest) table.looks.open.push(`whether ids past 2^53-1 are in use (${column})`);
+    else if (largest["0"] === true) table.looks.unfit[column] = "ids past 2^53-1";
+  }
+  if (others.length === 0) return;
+  const what = others.map(({ column, of }) => `${column}: ${of}`).join("; ");
+  if (table.bytes > MOST_BYTES) {
+    table.looks.open.push(`${what} (the table has more than ${MOST_BYTES / 1024 / 1024} MB)`);
+    return;
+  }
+  const found = await ask(sql, `select ${others.map(({ condition }, at) => `coalesce(bool_or(${condition}), false) as "${at}"`).join(", ")} from ${named(table)} t`);
+  if (!found) table.looks.open.push(what);
+  else for (const [at, { column, of }] of others.entries()) if (found[String(at)] === true) table.looks.unfit[column] = of;
+}
+
+const named = ({ schema, name }: Table) => `${identifier(schema)}.${identifier(name)}`;
+
+/** Which values of a column JSON could not hold. A virtual column would run the database's code. */
+function questionOf({ name, type, generated }: Column): { column: string; of: string; condition: string }[] {
+  const column = identifier(name);
+  if (generated === "v" || type.schema !== "pg_catalog") return [];
+  if (type.name === "int8") return [{ column: name, of: "integers past 2^53-1", condition: `t.${column} not between -${WHOLE} and ${WHOLE}` }];
+  if (/^(float[48]|numeric)$/.test(type.name)) return [{ column: name, of: "NaN or infinity", condition: `t.${column}::text in ('NaN', 'Infinity', '-Infinity')` }];
+  if (/^(date|timestamptz?)$/.test(type.name)) return [{ column: name, of: "infinity, or years outside 1 to 9999", condition: `not isfinite(t.${column}) or extract(year from t.${column}) not between 1 and 9999` }];
+  if (type.element && /^(text|varchar|uuid|int[248])$/.test(type.element.name)) return [{ column: name, of: "nested arrays or null elements", condition: `array_ndims(t.${column}) > 1 or array_position(t.${column}, null) is not null` }];
+  return [];
+}
+
+/** The row of a statement; undefined if the role may not see all rows of the table, or it takes too long. */
+async function ask(sql: Sql, text: string): Promise<Record<string, unknown> | undefined> {
+  await sql("savepoint look");
+  try {
+    // Then Postgres refuses what policies would filter, and runs none of them.
+    await sql("set local row_security = off");
+    return (await sql(text))[0];
+  } catch (error) {
+    if (!/^(42501|57014|55P03)$/.test((error as { code?: string }).code ?? "")) throw error;
+    return undefined;
+  } finally {
+    await sql("rollback to savepoint look; release savepoint look");
+  }
+}
