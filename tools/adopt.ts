@@ -14,12 +14,12 @@ import { parseArgs } from "node:util";
 
 import type { Catalogue } from "./adopt/catalogue.ts";
 import type { Decision, Options } from "./adopt/decide.ts";
-import { allChanges, type Change, declaredFields } from "./adopt/drift.ts";
+import { allChanges, type Change } from "./adopt/drift.ts";
 import { decideDeclarable } from "./adopt/grammar.ts";
 import { indexText, migrationText, missing, type Statements, statementsOf } from "./adopt/migration.ts";
 import { changeReport, indented, tableReport } from "./adopt/report.ts";
 import { readMigrations, readUrl } from "./adopt/source.ts";
-import { edited, type Raw, resourcesOf, sectionText, tableOf, withSections } from "./adopt/toml.ts";
+import { edited, optionsOf, resourcesOf, sectionText, tableOf, withSections } from "./adopt/toml.ts";
 import { check, declarationFile, toJson } from "./declaration.ts";
 import { nextVersion } from "./resource/write.ts";
 import { Failure, refuseKept, root, run } from "./setup/shell.ts";
@@ -70,7 +70,7 @@ async function main(): Promise<void> {
   const toml = await readFile(declarationFile, "utf8").catch(() => "");
   await check(toJson(toml));
   const catalogue = await (url ? readUrl(url) : readMigrations());
-  const decisions = await decideDeclarable(catalogue, options(toml, added));
+  const decisions = await decideDeclarable(catalogue, optionsOf(toml, added));
   const chosen = choose(decisions, wanted);
   const named = new Set(chosen.map(({ table }) => table));
   const sections = resourcesOf(toml).filter(([name, raw]) => wanted.length === 0 || named.has(tableOf(name, raw)));
@@ -83,13 +83,6 @@ async function main(): Promise<void> {
   if (plan) show(made);
   else await write(made, toml, changes.length - taken.length);
   process.exitCode = chosen.some(({ stops }) => stops.length > 0) ? 1 : 0;
-}
-
-/** What airlock.toml says already. */
-function options(toml: string, added: Options["with"]): Options {
-  const sections = resourcesOf(toml);
-  const fields = ([name, raw]: [string, Raw]): [string, Map<string, string>] => [tableOf(name, raw), new Map([...declaredFields(raw)].map(([field, { column }]) => [column, field]))];
-  return { with: added, resources: new Map(sections.map(([name, raw]) => [tableOf(name, raw), name])), named: new Map(sections.map(fields)), refused: new Map() };
 }
 
 function choose(decisions: Decision[], wanted: string[]): Decision[] {

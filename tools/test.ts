@@ -20,6 +20,7 @@ const SUITES: Record<string, string> = {
   tools: "tests/tools",
   database: "tests/database",
   evidence: "tests/evidence",
+  adopt: "tests/adopt",
   e2e: "tests/e2e",
   example: "tests/example",
 };

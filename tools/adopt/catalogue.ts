@@ -178,7 +178,7 @@ export async function readTables(sql: Sql): Promise<Catalogue> {
   );
   const indexes = await by<Index>(
     `select indrelid::text as relation, c.relname as name, indisunique as unique, indisvalid as valid, amname as method, pg_get_expr(indpred, indrelid) as predicate,
-       array(select attname::text from generate_series(0, indnkeyatts - 1) place left join pg_attribute on attrelid = indrelid and attnum = indkey[place] and attnum <> 0 order by place) as columns,
+       (select jsonb_agg(attname order by place) from generate_series(0, indnkeyatts - 1) place left join pg_attribute on attrelid = indrelid and attnum = indkey[place] and attnum <> 0) as columns,
        array(select indoption[place] & 1 = 1 from generate_series(0, indnkeyatts - 1) place order by place) as descending,
        array(select attname::text from pg_attribute where attrelid = indrelid and (attnum = any (indkey) or exists (
          select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = indexrelid and d.refobjid = indrelid and d.refobjsubid = attnum

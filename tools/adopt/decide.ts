@@ -137,8 +137,9 @@ function section(table: Table, resource: string, called: string, { id, kind, own
   const added = wanted(table, capabilities, options.with, warnings);
   if (added.includes("version")) [capabilities.version, capabilities.timestampVersion] = ["version", false];
   if (added.includes("deleted")) capabilities.deleted = "deleted_at";
-  const own = [id.name, owner.column, capabilities.version, capabilities.created, capabilities.updated, capabilities.deleted];
-  const { fields, left, required } = fieldsOf(table, called, own, warnings, options);
+  // Whoever sees rows of others sees whose they are.
+  const own = [id.name, owner.scope === "owner" ? owner.column : undefined, capabilities.version, capabilities.created, capabilities.updated, capabilities.deleted];
+  const { fields, left, required } = fieldsOf(table, called, own, owner, warnings, options);
   const offered = offer(table, { id, kind, owner, deleted: capabilities.deleted, softly: added.includes("deleted") }, fields, required, left, warnings);
   if (offered.length === 0) {
     const role = table.granted.includes("SELECT") || table.columns.some(({ granted }) => granted.includes("SELECT"));
@@ -232,7 +233,7 @@ interface Fields {
   required: string[];
 }
 
-function fieldsOf(table: Table, called: string, own: (string | null | undefined)[], warnings: string[], options: Options): Fields {
+function fieldsOf(table: Table, called: string, own: (string | null | undefined)[], owner: Owner, warnings: string[], options: Options): Fields {
   const [fields, left, required]: [Field[], Decision["left"], string[]] = [[], [], []];
   const verbs = (["INSERT", "UPDATE"] as const).filter((verb) => table.columns.some(({ granted }) => granted.includes(verb)));
   const taken = new Set(["id"]);
@@ -240,7 +241,7 @@ function fieldsOf(table: Table, called: string, own: (string | null | undefined)
   for (const column of table.columns.filter(({ name }) => !own.includes(name))) {
     const leave = (reason: string) => {
       left.push({ column: column.name, reason });
-      if (column.notNull && column.default === null && column.identity === "" && column.generated === "") required.push(column.name);
+      if (column.name !== owner.column && column.notNull && column.default === null && column.identity === "" && column.generated === "") required.push(column.name);
     };
     const wire = options.named.get(called)?.get(column.name) ?? wireName(column.name);
     const refused = options.refused.get(called)?.get(column.name);
@@ -255,8 +256,9 @@ function fieldsOf(table: Table, called: string, own: (string | null | undefined)
     else {
       taken.add(wire);
       const lacking = verbs.filter((verb) => !column.granted.includes(verb));
-      const readOnly = column.generated !== "" || column.identity !== "" || lacking.length > 0 || table.counted.includes(column.name) || isCallers(column);
-      if (readOnly && column.generated === "" && read.preset.is === "none" && !read.nullable) required.push(column.name);
+      const isOwner = column.name === owner.column;
+      const readOnly = isOwner || column.generated !== "" || column.identity !== "" || lacking.length > 0 || table.counted.includes(column.name) || isCallers(column);
+      if (readOnly && !isOwner && column.generated === "" && read.preset.is === "none" && !read.nullable) required.push(column.name);
       fields.push({ name: wire, column: column.name, text: readOnly ? textReadOnly(read) : textOf(read), ...(read.kind.comment && { comment: read.kind.comment }), unlimited: read.kind.unlimited === true, readOnly });
       for (const check of read.own) checks.add(check);
     }
@@ -329,7 +331,10 @@ function uniqueOf({ constraints, indexes }: Table, fields: Field[]): Section["un
     // An expression names its columns in the catalogue of dependencies alone, beside those of the predicate.
     const whole = columns.length > 0 && columns.every((column) => column !== null);
     const used = whole ? columns : (index?.uses ?? []);
-    return [name, fields.filter(({ column }) => used.includes(column)).map((field) => field.name)];
+    const own = fields.filter(({ column }) => used.includes(column));
+    // The field that somebody can change.
+    const writable = own.filter(({ readOnly }) => !readOnly);
+    return [name, (writable.length > 0 ? writable : own).map((field) => field.name)];
   });
   return Object.fromEntries(found.filter(([, names]) => names.length > 0).map(([name, names]) => [name, names.length === 1 && names[0] ? names[0] : names]));
 }

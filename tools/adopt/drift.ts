@@ -2,7 +2,7 @@
 
 import type { Catalogue, Table } from "./catalogue.ts";
 import type { Decision, Field, Section } from "./decide.ts";
-import { type Edit, fieldValue, type Raw, settings, tableOf, uniqueValue } from "./toml.ts";
+import { declaredFields, type Edit, fieldValue, isAdopted, type Raw, settings, tableOf, uniqueValue } from "./toml.ts";
 
 export interface Change {
   resource: string;
@@ -65,20 +65,6 @@ function ownerOf(raw: Raw): string | undefined {
   if (raw["owner"] === undefined || typeof raw["owner"] === "string") return "user_id";
   const { column } = raw["owner"] as { column?: string };
   return column;
-}
-
-interface Declared {
-  column: string;
-  text: string;
-  readOnly: boolean;
-}
-
-/** The declared fields, by name. */
-export function declaredFields(raw: Raw): Map<string, Declared> {
-  return new Map(Object.entries((raw["fields"] ?? {}) as Raw).map(([name, value]) => {
-    const { kind = "", column = name, read_only = false } = (typeof value === "string" ? { kind: value } : value) as { kind?: string; column?: string; read_only?: boolean };
-    return [name, { column, text: kind, readOnly: read_only }];
-  }));
 }
 
 function ofFields(name: string, raw: Raw, { left }: Decision, section: Section, table: Table): Change[] {
@@ -180,6 +166,3 @@ export function allChanges(sections: [name: string, section: Raw][], catalogue: 
     return changesOf(name, raw, decisions.find(({ table }) => table === called), catalogue.tables.find((table) => `${table.schema}.${table.name}` === called));
   });
 }
-
-/** A section of `npm run new-resource` names no table. */
-export const isAdopted = (raw: Raw) => typeof raw["table"] === "string";

@@ -3,7 +3,7 @@
 import { parse } from "smol-toml";
 
 import { Failure } from "../setup/shell.ts";
-import type { Field, Section } from "./decide.ts";
+import type { Field, Options, Section } from "./decide.ts";
 
 /** A value of airlock.toml as smol-toml reads it. */
 export type Raw = Record<string, unknown>;
@@ -77,6 +77,34 @@ export function resourcesOf(toml: string): [name: string, section: Raw][] {
 export function tableOf(name: string, section: Raw): string {
   const table = typeof section["table"] === "string" ? section["table"] : name;
   return table.includes(".") ? table : `public.${table}`;
+}
+
+/** A section of `npm run new-resource` names no table. */
+export const isAdopted = (section: Raw) => typeof section["table"] === "string";
+
+interface Declared {
+  column: string;
+  text: string;
+  readOnly: boolean;
+}
+
+/** The declared fields, by name. */
+export function declaredFields(raw: Raw): Map<string, Declared> {
+  return new Map(Object.entries((raw["fields"] ?? {}) as Raw).map(([name, value]) => {
+    const { kind = "", column = name, read_only = false } = (typeof value === "string" ? { kind: value } : value) as { kind?: string; column?: string; read_only?: boolean };
+    return [name, { column, text: kind, readOnly: read_only }];
+  }));
+}
+
+/** What airlock.toml says already about names. */
+export function optionsOf(toml: string, added: Options["with"] = []): Options {
+  const sections = resourcesOf(toml).map(([name, raw]): [string, string, Raw] => [tableOf(name, raw), name, raw]);
+  return {
+    with: added,
+    resources: new Map(sections.map(([table, name]) => [table, name])),
+    named: new Map(sections.map(([table, , raw]) => [table, new Map([...declaredFields(raw)].map(([field, { column }]) => [column, field]))])),
+    refused: new Map(),
+  };
 }
 
 /** The file with these lines changed. */
