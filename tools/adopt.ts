@@ -70,9 +70,9 @@ async function main(): Promise<void> {
   const toml = await readFile(declarationFile, "utf8").catch(() => "");
   await check(toJson(toml));
   const catalogue = await (url ? readUrl(url) : readMigrations());
-  const decisions = await decideDeclarable(catalogue, optionsOf(toml, added));
-  const chosen = choose(decisions, wanted);
-  const named = new Set(chosen.map(({ table }) => table));
+  const named = choose(catalogue, wanted);
+  const decisions = await decideDeclarable(catalogue, { ...optionsOf(toml, added), chosen: named }, resourcesOf(toml));
+  const chosen = decisions.filter(({ table }) => named.has(table));
   const sections = resourcesOf(toml).filter(([name, raw]) => wanted.length === 0 || named.has(tableOf(name, raw)));
   const changes = allChanges(sections, catalogue, decisions);
 
@@ -85,12 +85,14 @@ async function main(): Promise<void> {
   process.exitCode = chosen.some(({ stops }) => stops.length > 0) ? 1 : 0;
 }
 
-function choose(decisions: Decision[], wanted: string[]): Decision[] {
-  if (wanted.length === 0) return decisions;
-  const called = (name: string) => (decisions.some(({ table }) => table === name) ? name : `public.${name}`);
-  const unknown = wanted.filter((name) => !decisions.some(({ table }) => table === called(name)));
-  if (unknown.length > 0) throw new Failure(`The database has no table ${unknown.join(", ")} in an exposed schema. It has: ${decisions.map(({ table }) => table).join(", ") || "none"}.`);
-  return decisions.filter(({ table }) => wanted.some((name) => called(name) === table));
+/** The tables that are meant, as `schema.table`. */
+function choose({ tables }: Catalogue, wanted: string[]): Set<string> {
+  const all = new Set(tables.map(({ schema, name }) => `${schema}.${name}`));
+  if (wanted.length === 0) return all;
+  const called = wanted.map((name) => (all.has(name) ? name : `public.${name}`));
+  const unknown = called.filter((name) => !all.has(name));
+  if (unknown.length > 0) throw new Failure(`No exposed schema has the table ${unknown.join(", ")}. They have: ${[...all].join(", ") || "none"}.`);
+  return new Set(called);
 }
 
 /** Asks about each change, if somebody is there to answer. */
@@ -116,7 +118,7 @@ async function planned(toml: string, catalogue: Catalogue, decisions: Decision[]
   const all = decisions.flatMap(({ table: called, section }): Statements[] => {
     const table = catalogue.tables.find((one) => `${one.schema}.${one.name}` === called);
     const raw = section && declared.get(section.resource);
-    return table && section && raw ? [statementsOf(table, section.resource, raw, section.added)] : [];
+    return table && section && raw ? [statementsOf(table, section.resource, raw, section.added, [...declared])] : [];
   });
   return { toml: written, sections, changes: taken, files: await newFiles(all) };
 }

@@ -80,15 +80,16 @@ export async function startServer(): Promise<Server> {
 
 /** All that adopt says and writes for a catalogue, as the expected files have it. */
 export function outcome(catalogue: Catalogue, options?: Options): string {
-  return decide(catalogue, options).map((decision) => outcomeOf(catalogue, decision)).join("\n\n");
+  const decisions = decide(catalogue, options);
+  const toml = decisions.flatMap(({ section }) => (section ? [sectionText(section)] : [])).join("\n");
+  return decisions.map((decision) => outcomeOf(catalogue, decision, resourcesOf(toml))).join("\n\n");
 }
 
-function outcomeOf({ tables }: Catalogue, decision: Decision): string {
+function outcomeOf({ tables }: Catalogue, decision: Decision, sections: ReturnType<typeof resourcesOf>): string {
   const { section, table: called } = decision;
   const table = tables.find(({ schema, name }) => `${schema}.${name}` === called);
-  if (!section || !table) return tableReport(decision);
-  const toml = sectionText(section);
-  const [[name, raw] = ["", {}]] = resourcesOf(toml);
-  const { statements, concurrent, serve } = statementsOf(table, name, raw, section.added);
-  return [tableReport(decision), toml, ...statements, ...(concurrent ? [concurrent] : []), serve].join("\n");
+  const [, raw] = sections.find(([name]) => name === section?.resource) ?? [];
+  if (!section || !table || !raw) return tableReport(decision);
+  const { statements, concurrent, serve } = statementsOf(table, section.resource, raw, section.added, sections);
+  return [tableReport(decision), sectionText(section), ...statements, ...(concurrent ? [concurrent] : []), serve].join("\n");
 }

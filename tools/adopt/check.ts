@@ -9,7 +9,7 @@ import { decideDeclarable } from "./grammar.ts";
 import { allChanges } from "./drift.ts";
 import { changeReport } from "./report.ts";
 import { readUrl } from "./source.ts";
-import { isAdopted, optionsOf, resourcesOf } from "./toml.ts";
+import { isAdopted, optionsOf, resourcesOf, tableOf } from "./toml.ts";
 
 /** Fails on drift. What the database has beyond the declaration is printed. */
 export async function checkDrift(url: string): Promise<void> {
@@ -18,7 +18,7 @@ export async function checkDrift(url: string): Promise<void> {
   await check(toJson(toml));
   const sections = resourcesOf(toml).filter(([, raw]) => isAdopted(raw));
   const catalogue = await readUrl(url);
-  const changes = allChanges(sections, catalogue, await decideDeclarable(catalogue, optionsOf(toml)));
+  const changes = allChanges(sections, catalogue, await decideDeclarable(catalogue, { ...optionsOf(toml), chosen: new Set(sections.map(([name, raw]) => tableOf(name, raw))) }, resourcesOf(toml)));
   for (const change of changes) console.log(changeReport(change));
   const drift = changes.filter((change) => change.drift);
   if (drift.length > 0) throw new Failure(`airlock.toml and the database differ in ${drift.length} places. Change the database, or run npm run adopt -- --db-url URL --take.`);

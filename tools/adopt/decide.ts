@@ -31,7 +31,7 @@ export interface Section {
   deleted: string | null;
   /** What grants and policies allow, if it is less than the capabilities allow. */
   routes: string[] | null;
-  unique: Record<string, string | string[]>;
+  unique: Record<string, string>;
   fields: Field[];
   /** Columns that `--with` adds. */
   added: ("version" | "deleted")[];
@@ -58,9 +58,14 @@ export interface Options {
   named: Map<string, Map<string, string>>;
   /** Columns whose field the grammar of airlock.toml refuses, by `schema.table`, with its sentence. */
   refused: Map<string, Map<string, string>>;
+  /** The tables to write sections for, as `schema.table`; all if absent. */
+  chosen?: Set<string>;
 }
 
 export const NO_OPTIONS: Options = { with: [], resources: new Map(), named: new Map(), refused: new Map() };
+
+/** Resources that a field can refer to, by `schema.table`, with the column of their id. */
+type Targets = Map<string, { resource: string; id: string }>;
 
 /** Tables in which tools keep their own state. */
 const TOOLS = /^(_prisma_migrations|__drizzle_migrations|drizzle_migrations|knex_migrations(_lock)?|schema_migrations|ar_internal_metadata|alembic_version|flyway_schema_history|databasechangelog(lock)?|django_migrations|typeorm_metadata|sequelizemeta|goose_db_version|spatial_ref_sys)$/i;
@@ -68,11 +73,18 @@ const TOOLS = /^(_prisma_migrations|__drizzle_migrations|drizzle_migrations|knex
 /** Decides about each table that is not one of Airlock's own. */
 export function decide(catalogue: Catalogue, options: Options = NO_OPTIONS): Decision[] {
   const tables = catalogue.tables.filter((table) => !isOwn(table) && !table.member);
+  // Whether a table is served does not depend on those that it refers to.
+  const alone = decideAll(tables, options, new Map());
+  const served = alone.flatMap(({ table, section }) => (section && section.id.kind !== "owner" && (options.resources.has(table) || (options.chosen?.has(table) ?? true)) ? [section] : []));
+  return decideAll(tables, options, new Map(served.map(({ schema, table, resource, id }) => [`${schema}.${table}`, { resource, id: id.column }])));
+}
+
+function decideAll(tables: Table[], options: Options, targets: Targets): Decision[] {
   const taken = new Map([...options.resources].map(([table, resource]) => [resource, table]));
   return tables.map((table) => {
     const called = `${table.schema}.${table.name}`;
     const resource = options.resources.get(called) ?? wireName(table.name);
-    const decision = decideTable(table, resource, called, options);
+    const decision = decideTable(table, resource, called, options, targets);
     if (!decision.section || !resource) return decision;
     const other = taken.get(resource);
     if (other !== undefined && other !== called) {
@@ -87,7 +99,7 @@ export function decide(catalogue: Catalogue, options: Options = NO_OPTIONS): Dec
 /** Made by `npm run new-resource`, or a view of the core. */
 const isOwn = ({ triggers, name }: Table) => name.startsWith("airlock_") || triggers.some(({ called }) => called === "airlock.touch_insert");
 
-function decideTable(table: Table, resource: string | undefined, called: string, options: Options): Decision {
+function decideTable(table: Table, resource: string | undefined, called: string, options: Options, targets: Targets): Decision {
   const out = (reason: string): Decision => ({
     table: called,
     stops: [],
@@ -116,7 +128,7 @@ function decideTable(table: Table, resource: string | undefined, called: string,
   if (table.looks.unfit[id.name]) stops.push({ what: `ids past 2^53-1 are in use (${id.name}): JavaScript cannot hold them`, mend: `-- renumber ${called}.${id.name}, or keep the table for callers that read 64 bits` });
   if (stops.length > 0) return { table: called, stops, left: [], warnings };
   for (const open of table.looks.open) warnings.push(`not looked at: ${open}`);
-  return section(table, resource, called, { id, kind: ownId || made ? "owner" : idKind, owner: made ? { column: id.name, set: "none", scope: "owner" } : ownId ? { ...owner, set: "none" } : owner }, warnings, options);
+  return section(table, resource, called, { id, kind: ownId || made ? "owner" : idKind, owner: made ? { column: id.name, set: "worker", scope: "owner" } : owner }, warnings, options, targets);
 }
 
 /** A row for each user, with the user's id, whatever others may see: profiles. */
@@ -132,14 +144,14 @@ interface Identity {
   owner: Owner;
 }
 
-function section(table: Table, resource: string, called: string, { id, kind, owner }: Identity, warnings: string[], options: Options): Decision {
+function section(table: Table, resource: string, called: string, { id, kind, owner }: Identity, warnings: string[], options: Options, targets: Targets): Decision {
   const capabilities = capabilitiesOf(table, warnings);
   const added = wanted(table, capabilities, options.with, warnings);
   if (added.includes("version")) [capabilities.version, capabilities.timestampVersion] = ["version", false];
   if (added.includes("deleted")) capabilities.deleted = "deleted_at";
   // Whoever sees rows of others sees whose they are.
   const own = [id.name, owner.scope === "owner" ? owner.column : undefined, capabilities.version, capabilities.created, capabilities.updated, capabilities.deleted];
-  const { fields, left, required } = fieldsOf(table, called, own, owner, warnings, options);
+  const { fields, left, required } = fieldsOf(table, called, own, owner, warnings, options, targets);
   const offered = offer(table, { id, kind, owner, deleted: capabilities.deleted, softly: added.includes("deleted") }, fields, required, left, warnings);
   if (offered.length === 0) {
     const role = table.granted.includes("SELECT") || table.columns.some(({ granted }) => granted.includes("SELECT"));
@@ -233,7 +245,7 @@ interface Fields {
   required: string[];
 }
 
-function fieldsOf(table: Table, called: string, own: (string | null | undefined)[], owner: Owner, warnings: string[], options: Options): Fields {
+function fieldsOf(table: Table, called: string, own: (string | null | undefined)[], owner: Owner, warnings: string[], options: Options, targets: Targets): Fields {
   const [fields, left, required]: [Field[], Decision["left"], string[]] = [[], [], []];
   const verbs = (["INSERT", "UPDATE"] as const).filter((verb) => table.columns.some(({ granted }) => granted.includes(verb)));
   const taken = new Set(["id"]);
@@ -259,13 +271,27 @@ function fieldsOf(table: Table, called: string, own: (string | null | undefined)
       const isOwner = column.name === owner.column;
       const readOnly = isOwner || column.generated !== "" || column.identity !== "" || lacking.length > 0 || table.counted.includes(column.name) || isCallers(column);
       if (readOnly && !isOwner && column.generated === "" && read.preset.is === "none" && !read.nullable) required.push(column.name);
-      fields.push({ name: wire, column: column.name, text: readOnly ? textReadOnly(read) : textOf(read), ...(read.kind.comment && { comment: read.kind.comment }), unlimited: read.kind.unlimited === true, readOnly });
+      const target = referred(table, column, wire, targets);
+      const kind = target !== undefined ? { ...read, kind: { text: `ref(${target})` }, preset: constantAsDatabase(read.preset) } : read;
+      fields.push({ name: wire, column: column.name, text: readOnly ? textReadOnly(kind) : textOf(kind), ...(read.kind.comment && { comment: read.kind.comment }), unlimited: read.kind.unlimited === true, readOnly });
       for (const check of read.own) checks.add(check);
     }
   }
   if (checks.size > 0) warnings.push(`the database alone checks ${[...checks].join(", ")}: what it refuses is answered with 422 \`rule\``);
   return { fields, left, required };
 }
+
+/** The resource that a column refers to. The trigger of a reference knows the column by the field's name. */
+function referred({ constraints }: Table, { name }: Column, wire: string, targets: Targets): string | undefined {
+  const keys = constraints.filter(({ kind, columns }) => kind === "f" && columns.length === 1 && columns[0] === name);
+  const found = keys.flatMap(({ references }) => {
+    const target = references && targets.get(references.table);
+    return target && references.columns[0] === target.id ? [target.resource] : [];
+  });
+  return name === wire ? found[0] : undefined;
+}
+
+const constantAsDatabase = (preset: Readable["preset"]): Readable["preset"] => (preset.is === "none" ? preset : { is: "database" });
 
 type Readable = Extract<Read, { kind: unknown }>;
 
@@ -286,8 +312,9 @@ interface Offer {
   softly: boolean;
 }
 
-const everyRoute = (kind: Section["id"]["kind"], deleted: string | null): string[] =>
-  kind === "owner" ? ["read", "put", "patch"] : ["list", "read", "create", ...(kind === "uuid" ? ["put"] : []), "patch", "delete", ...(deleted ? ["restore"] : [])];
+/** The routes that the capabilities allow. */
+export const everyRoute = (kind: Section["id"]["kind"], deleted: string | null): string[] =>
+  kind === "owner" ? ["read", "put", "patch"] : ["list", "read", "create", "put", "patch", "delete", ...(deleted ? ["restore"] : [])];
 
 /** The routes that grants and policies allow. */
 function offer(table: Table, { id, kind, owner, deleted, softly }: Offer, fields: Field[], required: string[], left: Decision["left"], warnings: string[]): string[] {
@@ -296,7 +323,7 @@ function offer(table: Table, { id, kind, owner, deleted, softly }: Offer, fields
   const reads = grants(id, "SELECT") && permits(table, "SELECT") && (owner.scope === "visible" || grants(ownerColumn, "SELECT"));
   if (!reads) return [];
   const inserts = table.columns.some((column) => grants(column, "INSERT")) && permits(table, "INSERT");
-  const namesItself = owner.set === "none" && kind !== "owner" ? true : owner.set === "default" || grants(ownerColumn, "INSERT");
+  const namesItself = owner.set === "none" ? true : owner.set === "default" || grants(ownerColumn, "INSERT");
   const numbered = kind !== "bigint" || id.identity !== "" || id.default !== null;
   const named = grants(id, "INSERT");
   const made = kind === "bigint" ? numbered : named || id.default !== null;
@@ -312,7 +339,8 @@ function offer(table: Table, { id, kind, owner, deleted, softly }: Offer, fields
     list: kind !== "owner",
     read: true,
     create: kind !== "owner" && creates,
-    put: kind !== "bigint" && creates && named && patches,
+    // Of a bigint it only replaces.
+    put: patches && (kind === "bigint" || (creates && named)),
     patch: patches,
     delete: hard || soft,
     restore: kind !== "owner" && soft,
@@ -327,14 +355,14 @@ function uniqueOf({ constraints, indexes }: Table, fields: Field[]): Section["un
     ...constraints.filter(({ kind }) => kind === "u" || kind === "x").map(({ name, columns }) => ({ name, columns, index: indexes.find((index) => index.name === name) })),
     ...indexes.filter(({ unique, name }) => unique && !keys.includes(name) && !constraints.some((constraint) => constraint.name === name)).map((index) => ({ name: index.name, columns: index.columns, index })),
   ];
-  const found = all.map(({ name, columns, index }): [string, string[]] => {
+  const found = all.flatMap(({ name, columns, index }): [string, string][] => {
     // An expression names its columns in the catalogue of dependencies alone, beside those of the predicate.
     const whole = columns.length > 0 && columns.every((column) => column !== null);
     const used = whole ? columns : (index?.uses ?? []);
     const own = fields.filter(({ column }) => used.includes(column));
-    // The field that somebody can change.
-    const writable = own.filter(({ readOnly }) => !readOnly);
-    return [name, (writable.length > 0 ? writable : own).map((field) => field.name)];
+    // The one that somebody can change, and within an owner or a parent the last.
+    const field = own.findLast(({ readOnly }) => !readOnly) ?? own.at(-1);
+    return field ? [[name, field.name]] : [];
   });
-  return Object.fromEntries(found.filter(([, names]) => names.length > 0).map(([name, names]) => [name, names.length === 1 && names[0] ? names[0] : names]));
+  return Object.fromEntries(found);
 }

@@ -1,7 +1,7 @@
 // What an adopted section says, beside what the database has now.
 
 import type { Catalogue, Table } from "./catalogue.ts";
-import type { Decision, Field, Section } from "./decide.ts";
+import { type Decision, everyRoute, type Field, type Section } from "./decide.ts";
 import { declaredFields, type Edit, fieldValue, isAdopted, type Raw, settings, tableOf, uniqueValue } from "./toml.ts";
 
 export interface Change {
@@ -44,7 +44,7 @@ function ofSettings(name: string, raw: Raw, section: Section): Change[] {
     const declared = typeof value === "object" ? (value as Raw)["column"] : value;
     if (declared !== false && declared !== section[key]) drift(key, `${String(declared)} does not serve as it in the database`);
   }
-  const every = section.id.kind === "owner" ? ["read", "put", "patch"] : ["list", "read", "create", ...(section.id.kind === "uuid" ? ["put"] : []), "patch", "delete", ...(section.deleted ? ["restore"] : [])];
+  const every = everyRoute(section.id.kind, section.deleted);
   const offered = section.routes ?? every;
   const routes = (raw["routes"] as string[] | undefined) ?? every;
   const refused = routes.filter((route) => !offered.includes(route));
@@ -117,7 +117,8 @@ export function wider(declared: string, now: Pick<Field, "text" | "unlimited">):
     const { min, max } = range(has.inner);
     if (has.kind === "text") return now.unlimited || values.every((value) => [...value].length >= min && [...value].length <= max) ? undefined : "a value is longer than the column, or shorter";
   }
-  if (said.kind === "ref" && has.kind === "uuid") return undefined;
+  // What a reference adds is a check of the Worker's requests.
+  if ((said.kind === "ref") !== (has.kind === "ref") && /^(uuid|integer)$/.test(said.kind === "ref" ? has.kind : said.kind)) return undefined;
   if (said.kind !== has.kind) return "the column has another type";
   switch (said.kind) {
     case "integer":

@@ -6,7 +6,7 @@ import { literal } from "../resource/sql.ts";
 import { named } from "./access.ts";
 import type { Table } from "./catalogue.ts";
 import type { Section } from "./decide.ts";
-import type { Raw } from "./toml.ts";
+import { declaredFields, type Raw, tableOf } from "./toml.ts";
 
 /** A table of this size takes seconds to index, in which writes wait. */
 const SMALL_BYTES = 16 * 1024 * 1024;
@@ -22,7 +22,7 @@ export interface Statements {
 }
 
 /** What a table needs, beside what it has. `section` is the declared one, as airlock.toml has it or will have it. */
-export function statementsOf(table: Table, resource: string, section: Raw, added: Section["added"]): Statements {
+export function statementsOf(table: Table, resource: string, section: Raw, added: Section["added"], sections: [name: string, section: Raw][]): Statements {
   const served = readServed(resource, section, table);
   const columns = [...(served.id.kind === "owner" || served.scope !== "owner" || !served.owner ? [] : [served.owner]), ...(served.created ? [served.created] : []), served.id.column];
   const live = served.deleted;
@@ -30,7 +30,10 @@ export function statementsOf(table: Table, resource: string, section: Raw, added
   const small = table.bytes <= SMALL_BYTES;
   return {
     resource,
-    statements: [...added.flatMap((one) => COLUMNS[one](table)), ...(index && small ? [`${index.replace("{if}", "if not exists")};`] : [])],
+    statements: [
+      ...added.flatMap((one) => COLUMNS[one](table)), ...(index && small ? [`${index.replace("{if}", "if not exists")};`] : []),
+      ...references(table, section, new Map(sections.map(([name, raw]) => [name, tableOf(name, raw)]))),
+    ],
     ...(index && !small && { concurrent: `${index.replace("create index {if}", "create index concurrently if not exists")};` }),
     serve: served.call,
   };
@@ -101,6 +104,22 @@ function hasIndex({ indexes, constraints }: Table, columns: string[], fixed: num
 function pageIndex(table: Table, resource: string, columns: string[], { owner, scope }: Served, live: string | null): string {
   const ordered = columns.map((column) => (column === owner && scope === "owner" ? identifier(column) : `${identifier(column)} desc`));
   return `create index {if} ${resource}_airlock_page_idx on ${named(table)} (${ordered.join(", ")})${live ? ` where ${identifier(live)} is null` : ""}`;
+}
+
+/** As the functions of the Worker know its requests. All roles may evaluate it. */
+const OF_WORKER = "nullif(current_setting('request.headers', true), '')::json ->> 'x-airlock-claim' is not null";
+
+/** A foreign key alone would tell a caller which ids of others exist. Requests that do not come from the Worker pass. */
+function references(table: Table, section: Raw, tables: Map<string, string>): string[] {
+  return [...declaredFields(section)].flatMap(([field, { column, text }]) => {
+    const target = tables.get(/^ref\((\w+)\)/.exec(text)?.[1] ?? "");
+    if (target === undefined) return [];
+    const at = target.indexOf(".");
+    const call = `execute function airlock.check_reference(${literal(field)}, ${literal(named({ schema: target.slice(0, at), name: target.slice(at + 1) }))}, 'false')`;
+    const trigger = (event: "insert" | "update", when: string, also: string) =>
+      `create or replace trigger airlock_reference_${field}_${event} before ${event}${when} on ${named(table)}\n  for each row when (new.${identifier(column)} is not null${also} and ${OF_WORKER})\n  ${call};`;
+    return [trigger("insert", "", ""), trigger("update", ` of ${identifier(column)}`, ` and new.${identifier(column)} is distinct from old.${identifier(column)}`)];
+  });
 }
 
 /** Columns and triggers of `--with`. A table whose columns are granted one by one gets the new ones in the same way. */

@@ -34,7 +34,7 @@ export function settings(section: Section): [key: string, value: string][] {
   return [
     ["table", text(tableName(section))],
     ...(id.kind === "uuid" && id.column === "id" ? [] : [["id", id.column === "id" ? text(id.kind) : inline([["kind", text(id.kind)], ["column", text(id.column)]])] as [string, string]]),
-    ...(id.kind === "owner" ? [] : [["owner", inline([...(owner.column === undefined ? [] : [["column", text(owner.column)] as [string, string]]), ["set", text(owner.set)]])] as [string, string]]),
+    ["owner", inline([...(owner.column === undefined ? [] : [["column", text(owner.column)] as [string, string]]), ["set", text(owner.set)]])],
     ...(scope === "visible" ? [["scope", text(scope)] as [string, string]] : []),
     ...(section.timestampVersion && section.version ? [["version", inline([["column", text(section.version)], ["kind", text("timestamp")]])] as [string, string]] : column("version", section.version)),
     ...column("created", section.created),
@@ -45,7 +45,7 @@ export function settings(section: Section): [key: string, value: string][] {
   ];
 }
 
-export const uniqueValue = (unique: Section["unique"]) => inline(Object.entries(unique).map(([name, fields]) => [name, typeof fields === "string" ? text(fields) : list(fields)]));
+export const uniqueValue = (unique: Section["unique"]) => inline(Object.entries(unique).map(([name, field]) => [name, text(field)]));
 
 export function fieldValue({ name, column, text: kind, readOnly }: Field): string {
   if (name === column && !readOnly) return text(kind);
