@@ -6,6 +6,13 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { btree_gist } from "@electric-sql/pglite/contrib/btree_gist";
+import { citext } from "@electric-sql/pglite/contrib/citext";
+import { hstore } from "@electric-sql/pglite/contrib/hstore";
+import { ltree } from "@electric-sql/pglite/contrib/ltree";
+import { pg_trgm } from "@electric-sql/pglite/contrib/pg_trgm";
+import { unaccent } from "@electric-sql/pglite/contrib/unaccent";
+import { uuid_ossp } from "@electric-sql/pglite/contrib/uuid_ossp";
 import { pgtap } from "@electric-sql/pglite/pgtap";
 import { App } from "@supabase/lite";
 import { createPgliteConnection, type PgliteConnection } from "@supabase/lite/pglite";
@@ -44,6 +51,8 @@ export async function migrationFiles({ migrations = [], baseline }: MigrationOpt
 }
 
 const MIGRATION = /^(\d{14})_(\w+)\.sql$/;
+/** Extensions that a migration may create. Each takes time to load, so only those that are named are. */
+const EXTENSIONS = { btree_gist, citext, hstore, ltree, pg_trgm, unaccent, "uuid-ossp": uuid_ossp };
 /** The first migration of Airlock. */
 const CORE = /^\d{14}_airlock\.sql$/;
 
@@ -112,14 +121,15 @@ async function openCluster(dataDir: string, fresh: boolean, migrations: string[]
     await rm(cluster, { recursive: true, force: true });
   }
 
-  const connection = await connect(cluster).catch((error: Error) => {
+  const texts = await Promise.all(migrations.map((file) => readFile(file, "utf8")));
+  const connection = await connect(cluster, texts.join("\n")).catch((error: Error) => {
     throw new SetupError(
       `The database in ${cluster} can't be opened (${error.message}). It is damaged or of another` +
         " version: start with --fresh to begin with an empty one.",
     );
   });
   try {
-    await prepare(connection, migrations);
+    await prepare(connection, migrations, texts.join("\n"));
   } catch (error) {
     await connection.close();
     throw error;
@@ -128,12 +138,13 @@ async function openCluster(dataDir: string, fresh: boolean, migrations: string[]
   return connection;
 }
 
-async function connect(cluster: string): Promise<PgliteConnection> {
+async function connect(cluster: string, migrations: string): Promise<PgliteConnection> {
+  const named = Object.entries(EXTENSIONS).filter(([name]) => new RegExp(`\\bcreate\\s+extension\\b[^;]*\\b${name}\\b`, "i").test(migrations));
   const connection = await withMicroseconds(async () => {
     const made = await createPgliteConnection({
       url: cluster,
       pgliteOptions: {
-        extensions: { pgtap },
+        extensions: { pgtap, ...Object.fromEntries(named) },
         // As PostgREST writes them: 2026-11-22T12:15:40.76+00:00
         parsers: { 1184: (value) => `${value.replace(" ", "T")}:00` },
       },
@@ -146,12 +157,11 @@ async function connect(cluster: string): Promise<PgliteConnection> {
   return connection;
 }
 
-async function prepare(connection: PgliteConnection, migrations: string[]): Promise<void> {
+async function prepare(connection: PgliteConnection, migrations: string[], texts: string): Promise<void> {
   const postgres = connection.driver;
   await new App({ connection, auth: { enabled: true } }).ensureSystemSchema();
   await postgres.exec(await readFile(EMBEDDED_SQL, "utf8"));
-  const texts = await Promise.all(migrations.map((file) => readFile(file, "utf8")));
-  if (texts.some((text) => /\bstorage\s*\./i.test(text))) await postgres.exec(await readFile(STORAGE_SQL, "utf8"));
+  if (/\bstorage\s*\./i.test(texts)) await postgres.exec(await readFile(STORAGE_SQL, "utf8"));
   await migrate(connection, migrations);
   await postgres.exec(await readFile(DEMO_USERS_SQL, "utf8"));
 }

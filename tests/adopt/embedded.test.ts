@@ -1,0 +1,75 @@
+// The embedded database with the migrations of a project that is older than Airlock.
+
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { openDatabase } from "../../tools/supabase/database.ts";
+import { preparedFolder } from "../../tools/supabase/prepared.ts";
+import { statements } from "../../tools/supabase/statements.ts";
+import { baseline } from "../support/notes.ts";
+import { schemaOf } from "./support.ts";
+
+let folder: string;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "airlock-older-"));
+});
+after(() => rm(folder, { recursive: true }));
+
+/** A database with these migrations of a project, then those of Airlock, then further ones. */
+async function withMigrations<T>(older: string[], newer: string[], work: (rows: (sql: string) => Promise<Record<string, unknown>[]>) => Promise<T>): Promise<T> {
+  const place = await mkdtemp(join(folder, "case-"));
+  const write = (year: string) => async (text: string, at: number) => {
+    const file = join(place, `${year}010100000${at}_part_${at}.sql`);
+    await writeFile(file, text);
+    return file;
+  };
+  const files = [...(await Promise.all(older.map(write("2024")))), ...baseline, ...(await Promise.all(newer.map(write("2099"))))];
+  const database = await openDatabase(join(place, "data"), true, { baseline: files });
+  try {
+    return await work(async (sql) => (await database.connection.driver.query<Record<string, unknown>>(sql)).rows);
+  } finally {
+    await database.close();
+  }
+}
+
+test("Storage, extensions and the grants of hosted Supabase are there", async () => {
+  const older = [await schemaOf("profiles"), `create extension if not exists "uuid-ossp" with schema extensions; create extension if not exists citext; create table old (id uuid primary key default extensions.uuid_generate_v4(), name citext);`];
+  await withMigrations(older, ["create table new (id uuid primary key);"], async (rows) => {
+    const granted = (table: string) => rows(`select has_table_privilege('authenticated', '${table}', 'SELECT, INSERT, UPDATE, DELETE') as granted`);
+    assert.deepEqual(await granted("old"), [{ granted: true }]);
+    assert.deepEqual(await granted("new"), [{ granted: false }]);
+    assert.deepEqual(await rows("select id from storage.buckets"), [{ id: "avatars" }]);
+    assert.deepEqual(await rows("select count(*)::int as policies from pg_policies where schemaname = 'storage' and tablename = 'objects'"), [{ policies: 3 }]);
+    assert.deepEqual(await rows("select storage.foldername('a/b/c.png') as folder, storage.filename('a/b/c.png') as name, storage.extension('a/b/c.png') as extension"), [{ folder: ["a", "b"], name: "c.png", extension: "png" }]);
+  });
+});
+
+const FAILING: [string, string, RegExp][] = [
+  ["an error of syntax", "create table a (id int);\n\ncreate tabel b (id int);\n", /^supabase\/migrations\/20990101000000_part\.sql, line 3: syntax error/],
+  ["a name that is not there", "create table a (id int);\nalter table a\n  add column b nowhere.type;\n", /, line 3: schema "nowhere" does not exist/],
+  ["an error at run time", "create table a (id int primary key);\n-- twice\ninsert into a values (1);\ncreate function f() returns int language sql as $$ select 1; select 2 $$;\n\ninsert into a values (1);\n", /, line 6: duplicate key/],
+];
+test("a migration that fails is named with its line, and undone", async () => {
+  const data = await preparedFolder("airlock-failing-", { baseline });
+  try {
+    for (const [name, text, message] of FAILING) {
+      const file = join(folder, "20990101000000_part.sql");
+      await writeFile(file, text);
+      await assert.rejects(openDatabase(data, false, { baseline: [...baseline, file] }), { message }, name);
+      const { connection, close } = await openDatabase(data, false, { baseline });
+      const { rows } = await connection.driver.query("select to_regclass('public.a') as made");
+      await close();
+      assert.deepEqual(rows, [{ made: null }], name);
+    }
+  } finally {
+    await rm(data, { recursive: true });
+  }
+});
+
+test("statements end at semicolons outside of quotes, bodies and comments", () => {
+  const text = "select ';';\n-- a;\nselect $x$;$x$; /* ; */ select \";\";\ncreate function f() returns int begin atomic select 1; select 2; end;\nselect 3";
+  assert.deepEqual(statements(text).map(({ line, text }) => [line, text.slice(0, 12)]), [[1, "select ';'"], [3, "select $x$;$"], [3, 'select ";"'], [4, "create funct"], [5, "select 3"]]);
+});
