@@ -141,8 +141,8 @@ export interface Catalogue {
 /** Reads all tables of the exposed schemas. Must run in its own transaction, which may be read-only. */
 export async function readTables(sql: Sql): Promise<Catalogue> {
   await sql("set local search_path = ''");
-  const [database] = await sql("select to_regrole('authenticated') is not null and to_regclass('auth.users') is not null as supabase, to_regnamespace('airlock') is not null as core");
-  if (database?.["supabase"] !== true) throw new Failure("The database has no role authenticated or no table auth.users, so it is not a Supabase project's. Give the connection string of a Supabase project.");
+  const [database] = await sql("select to_regrole('authenticated') is not null and exists (select from pg_namespace where nspname = 'auth') as supabase, to_regnamespace('airlock') is not null as core");
+  if (database?.["supabase"] !== true) throw new Failure("The database has no role authenticated or no schema auth, so it is not a Supabase project's. Give the connection string of a Supabase project.");
   const schemas = await exposedSchemas(sql, ["public"]);
   const types = await readTypes(sql);
   const relations = await sql(
