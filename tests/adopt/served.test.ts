@@ -1,0 +1,202 @@
+// The three schemas, adopted without an edit: served by the built Worker, each user apart, and the old app's direct calls are
+// answered as before.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { type Catalogue, readTables } from "../../tools/adopt/catalogue.ts";
+import { NO_OPTIONS } from "../../tools/adopt/decide.ts";
+import { decideDeclarable } from "../../tools/adopt/grammar.ts";
+import { migrationText, statementsOf } from "../../tools/adopt/migration.ts";
+import { resourcesOf, sectionText } from "../../tools/adopt/toml.ts";
+import { toJson } from "../../tools/declaration.ts";
+import { startSupabase, type Supabase } from "../../tools/supabase.ts";
+import { assertOk, assertProblem, withoutId } from "../e2e/http.ts";
+import { caller, JWT_SECRET, type LoggedWorker, PUBLISHABLE_KEY, SECRET_KEY, signIn, startWorkerAlone, type User, workerVars } from "../e2e/support.ts";
+import { baseline } from "../support/notes.ts";
+import { schemaOf } from "./support.ts";
+
+type Row = Record<string, unknown>;
+
+let folder: string;
+let supabase: Supabase;
+let worker: LoggedWorker;
+let users: { alice: User; bob: User };
+let alice: ReturnType<typeof caller>;
+let bob: ReturnType<typeof caller>;
+let calls: { before: string[]; after: string[] };
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "airlock-served-"));
+  const older = await Promise.all(["todos", "profiles", "teams"].map(async (name, at) => {
+    const file = join(folder, `2024010100000${at}_${name}.sql`);
+    await writeFile(file, await schemaOf(name));
+    return file;
+  }));
+  supabase = await startSupabase({ port: 0, dataDir: join(folder, "data"), jwtSecret: JWT_SECRET, publishableKey: PUBLISHABLE_KEY, secretKey: SECRET_KEY, baseline: [...older, ...baseline] });
+  users = { alice: await signIn(supabase.url, "alice"), bob: await signIn(supabase.url, "bob") };
+  const first = await oldApp();
+
+  const catalogue = await readCatalogue();
+  const decisions = await decideDeclarable(catalogue, NO_OPTIONS, []);
+  const sections = decisions.flatMap(({ section }) => section ?? []);
+  assert.deepEqual(sections.map(({ resource }) => resource), ["profiles", "projects", "tasks", "teams", "todos"]);
+  const toml = sections.map(sectionText).join("\n\n");
+  const declared = resourcesOf(toml);
+  const statements = declared.map(([name, raw], at) => {
+    const table = catalogue.tables.find((one) => one.name === name);
+    assert.ok(table);
+    return statementsOf(table, name, raw, sections[at]?.added ?? [], declared);
+  });
+  // Twice: a migration of adopt can be repeated.
+  for (let run = 0; run < 2; run++) await supabase.sql(migrationText(statements));
+  calls = { before: first, after: await oldApp() };
+
+  worker = await startWorkerAlone(workerVars(supabase.url), { declaration: toJson(toml) });
+  alice = caller(worker.url, users.alice.token);
+  bob = caller(worker.url, users.bob.token);
+});
+after(async () => {
+  await worker?.stop();
+  await supabase?.stop();
+  await rm(folder, { recursive: true });
+});
+
+async function readCatalogue(): Promise<Catalogue> {
+  await supabase.sql("begin");
+  try {
+    return await readTables(supabase.sql);
+  } finally {
+    await supabase.sql("rollback");
+  }
+}
+
+async function direct(user: User | null, method: string, path: string, json?: unknown, prefer = "return=representation"): Promise<{ status: number; body: string }> {
+  const answer = await fetch(`${supabase.url}/rest/v1${path}`, {
+    method,
+    headers: { apikey: PUBLISHABLE_KEY, ...(user && { authorization: `Bearer ${user.token}` }), "content-type": "application/json", prefer },
+    ...(json !== undefined && { body: JSON.stringify(json) }),
+  });
+  return { status: answer.status, body: await answer.text() };
+}
+
+/** What the app in the stores asks for, and the answers without ids and times. It leaves no row. */
+async function oldApp(): Promise<string[]> {
+  const { alice, bob } = users;
+  const answers: string[] = [];
+  const names = new Map<string, string>();
+  const plain = (body: string) => body
+    .replace(/\d{4}-\d\d-\d\d[T ][\d:.]+(?:\+00:00|Z)?/g, "<time>")
+    .replace(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, (id) => names.get(id) ?? names.set(id, `<id ${names.size}>`).get(id) ?? "")
+    .replace(/"id":\d+/g, '"id":<number>');
+  const ask = async (user: User | null, method: string, path: string, json?: unknown, prefer?: string) => {
+    const { status, body } = await direct(user, method, path, json, prefer);
+    answers.push(`${method} ${path.replace(/eq\.[^&]*/g, "eq.<value>")}: ${status} ${plain(body)}`);
+    return body;
+  };
+  const slug = `team-${randomUUID()}`;
+  const one = async (body: Promise<string>) => (JSON.parse(await body) as Row[])[0] ?? {};
+  const todo = await one(ask(alice, "POST", "/todos?select=*", { user_id: alice.id, task: "by the old app" }));
+  await ask(alice, "POST", "/todos", { user_id: bob.id, task: "for somebody else" });
+  await ask(alice, "POST", "/todos", { user_id: alice.id, task: "abc" });
+  await ask(alice, "GET", "/todos?select=*");
+  await ask(bob, "GET", "/todos?select=*");
+  await ask(null, "GET", "/todos?select=*");
+  await ask(alice, "PATCH", `/todos?id=eq.${todo["id"]}`, { is_complete: true });
+  await ask(bob, "PATCH", `/todos?id=eq.${todo["id"]}`, { is_complete: false });
+  await ask(alice, "DELETE", `/todos?id=eq.${todo["id"]}`);
+  await ask(alice, "POST", "/profiles?on_conflict=id", { id: alice.id, username: "alice", website: "https://example.com" }, "resolution=merge-duplicates,return=representation");
+  await ask(null, "GET", `/profiles?select=*&id=eq.${alice.id}`);
+  await ask(bob, "PATCH", `/profiles?id=eq.${alice.id}`, { username: "mallory" });
+  const team = JSON.parse(await ask(alice, "POST", "/rpc/create_team", { name: "Old", slug })) as Row | Row[];
+  const { id: teamId } = [team].flat()[0] ?? {};
+  const project = await one(ask(alice, "POST", "/projects?select=*", { team_id: teamId, name: "old" }));
+  await ask(bob, "POST", "/projects", { team_id: teamId, name: "intruder" });
+  const task = await one(ask(alice, "POST", "/tasks?select=*", { project_id: project["id"], title: "old", tags: ["a"], metadata: { a: 1 } }));
+  await ask(alice, "PATCH", `/tasks?id=eq.${task["id"]}`, { done_at: "2026-01-01T00:00:00Z" });
+  await ask(bob, "GET", "/tasks?select=*");
+  await ask(alice, "GET", "/task_counts?select=*");
+  await supabase.sql("delete from public.teams where slug = $1", [slug]);
+  return answers.map((answer) => answer.replaceAll(slug, "<slug>"));
+}
+
+test("the old app's direct calls are answered as before", () => {
+  assert.equal(calls.before.length, 19);
+  assert.deepEqual(calls.after, calls.before);
+  assert.ok(calls.before.some((answer) => answer.includes("201")) && calls.before.some((answer) => answer.includes("403")));
+});
+
+const everybody = () => [alice, bob] as const;
+
+test("todos: own rows alone, by number, with real deletes", async () => {
+  const row = assertOk(await alice("POST", "/v1/todos", { task: "  water the plants " }), 201) as Row;
+  assert.deepEqual(Object.keys(row), ["id", "task", "is_complete", "created_at"]);
+  assert.deepEqual([row["task"], row["is_complete"], typeof row["id"]], ["water the plants", false, "number"]);
+  const at = `/v1/todos/${row["id"]}`;
+  assert.deepEqual(assertOk(await alice("GET", at), 200), row);
+  assert.deepEqual((assertOk(await alice("GET", "/v1/todos"), 200) as { data: Row[] }).data, [row]);
+  assert.deepEqual((assertOk(await bob("GET", "/v1/todos"), 200) as { data: Row[] }).data, []);
+  for (const [method, body] of [["GET", undefined], ["PATCH", { is_complete: true }], ["PUT", { task: "mine now" }], ["DELETE", undefined]] as const) {
+    const missing = await bob(method, "/v1/todos/9007199254740991", body);
+    assertProblem(missing, "not_found");
+    assert.equal(withoutId(await bob(method, at, body)), withoutId(missing), method);
+  }
+  assert.deepEqual(assertOk(await alice("GET", at), 200), row);
+  assertProblem(await alice("POST", "/v1/todos", { task: "abc" }), "validation_failed");
+  assertProblem(await alice("POST", "/v1/todos", { task: "for bob", user_id: users.bob.id }), "validation_failed");
+  assert.equal((assertOk(await alice("PATCH", at, { is_complete: null }), 200) as Row)["is_complete"], null);
+  assert.equal((await alice("DELETE", at)).status, 204);
+  assertProblem(await alice("DELETE", at), "not_found");
+});
+
+test("profiles: the own row alone, as /me", async () => {
+  const [mine, other] = await Promise.all(everybody().map(async (user) => assertOk(await user("GET", "/v1/profiles/me"), 200) as Row));
+  assert.deepEqual([mine?.["id"], other?.["id"]], [users.alice.id, users.bob.id]);
+  assert.equal((assertOk(await alice("PATCH", "/v1/profiles/me", { full_name: "Alice" }), 200) as Row)["full_name"], "Alice");
+  assert.deepEqual(assertOk(await bob("GET", "/v1/profiles/me"), 200), other);
+  assertProblem(await bob("PATCH", "/v1/profiles/me", { username: "ab" }), "validation_failed");
+  assertProblem(await alice("GET", `/v1/profiles/${users.bob.id}`), "not_found");
+  assertProblem(await alice("GET", "/v1/profiles"), "not_found");
+  // The name is taken: the old app gave it to alice.
+  const conflict = assertProblem(await bob("PATCH", "/v1/profiles/me", { username: "alice" }), "conflict");
+  assert.deepEqual((conflict["errors"] as Row[]).map(({ pointer, code }) => `${pointer} ${code}`), ["/username unique"]);
+});
+
+test("teams, projects and tasks: what members see, and references to nothing else", async () => {
+  const slug = `team-${randomUUID()}`;
+  const made = await direct(users.alice, "POST", "/rpc/create_team", { name: "New", slug });
+  const team = [JSON.parse(made.body) as Row | Row[]].flat()[0]?.["id"];
+  assert.deepEqual((assertOk(await alice("GET", "/v1/teams"), 200) as { data: Row[] }).data.map(({ id }) => id), [team]);
+  assert.deepEqual((assertOk(await bob("GET", "/v1/teams"), 200) as { data: Row[] }).data, []);
+  assertProblem(await bob("GET", `/v1/teams/${team}`), "not_found");
+
+  const project = assertOk(await alice("POST", "/v1/projects", { team_id: team, name: "new" }), 201) as Row;
+  const task = assertOk(await alice("POST", "/v1/tasks", { project_id: project["id"], title: "new" }), 201) as Row;
+  assert.deepEqual([task["priority"], task["tags"], task["metadata"], task["status"]], [3, [], {}, "open"]);
+  for (const [resource, row, change] of [["projects", project, { name: "mine" }], ["tasks", task, { title: "mine" }]] as const) {
+    assert.deepEqual((assertOk(await bob("GET", `/v1/${resource}`), 200) as { data: Row[] }).data, []);
+    assertProblem(await bob("GET", `/v1/${resource}/${row["id"]}`), "not_found");
+    assertProblem(await bob("PATCH", `/v1/${resource}/${row["id"]}`, change), "not_found");
+    assert.deepEqual(assertOk(await alice("GET", `/v1/${resource}/${row["id"]}`), 200), row);
+  }
+  // Of a team that is another's and of one that is not, bob learns the same.
+  const refusals = await Promise.all([team, randomUUID()].map(async (id) => withoutId(await bob("POST", "/v1/projects", { team_id: id, name: "intruder" }))));
+  assert.equal(refusals[0], refusals[1]);
+  assert.match(refusals[0] ?? "", /"reference"/);
+
+  const done = assertOk(await alice("PATCH", `/v1/tasks/${task["id"]}`, { done_at: "2026-01-01T00:00:00Z", tags: ["a"] }), 200) as Row;
+  assert.deepEqual([done["status"], done["tags"]], ["done", ["a"]]);
+  assert.equal(String(done["updated_at"]) > String(task["updated_at"]), true);
+  assertProblem(await alice("PATCH", `/v1/tasks/${task["id"]}`, { status: "open" }), "validation_failed");
+  assertProblem(await alice("DELETE", `/v1/projects/${project["id"]}`), "method_not_allowed");
+  assert.equal((await alice("DELETE", `/v1/tasks/${task["id"]}`)).status, 204);
+});
+
+test("without a token nobody sees a row", async () => {
+  const nobody = caller(worker.url);
+  for (const path of ["/v1/todos", "/v1/profiles/me", "/v1/teams", "/v1/projects", "/v1/tasks"]) assertProblem(await nobody("GET", path), "token_missing");
+});
