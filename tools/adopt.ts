@@ -18,8 +18,8 @@ import { allChanges, type Change } from "./adopt/drift.ts";
 import { decideDeclarable } from "./adopt/grammar.ts";
 import { indexText, migrationText, missing, type Statements, statementsOf } from "./adopt/migration.ts";
 import { changeReport, indented, tableReport } from "./adopt/report.ts";
-import { readMigrations, readUrl } from "./adopt/source.ts";
-import { edited, optionsOf, resourcesOf, sectionText, tableOf, withSections } from "./adopt/toml.ts";
+import { readUrl } from "./adopt/source.ts";
+import { type Edit, edited, optionsOf, resourcesOf, sectionText, tableOf, withSections } from "./adopt/toml.ts";
 import { check, declarationFile, toJson } from "./declaration.ts";
 import { nextVersion } from "./resource/write.ts";
 import { Failure, refuseKept, root, run } from "./setup/shell.ts";
@@ -69,7 +69,8 @@ async function main(): Promise<void> {
   await buildModule();
   const toml = await readFile(declarationFile, "utf8").catch(() => "");
   await check(toJson(toml));
-  const catalogue = await (url ? readUrl(url) : readMigrations());
+  // The embedded database takes a second to load.
+  const catalogue = await (url === undefined ? (await import("./adopt/embedded.ts")).readMigrations() : readUrl(url));
   const named = choose(catalogue, wanted);
   const decisions = await decideDeclarable(catalogue, { ...optionsOf(toml, added), chosen: named }, resourcesOf(toml));
   const chosen = decisions.filter(({ table }) => named.has(table));
@@ -77,8 +78,9 @@ async function main(): Promise<void> {
   const changes = allChanges(sections, catalogue, decisions);
 
   console.log(chosen.map(tableReport).join("\n\n") || "There is no table that could be adopted.");
-  for (const change of changes) console.log(`\n${changeReport(change)}`);
-  const taken = plan ? [] : take ? changes : await ask(changes);
+  const asks = !plan && !take && process.stdin.isTTY && process.stdout.isTTY;
+  for (const change of changes) if (!asks || change.edits.length === 0) console.log(`\n${changeReport(change)}`);
+  const taken = plan ? [] : take ? changes : asks ? await ask(changes) : [];
   const made = await planned(toml, catalogue, chosen, taken);
   if (plan) show(made);
   else await write(made, toml, changes.length - taken.length);
@@ -95,10 +97,10 @@ function choose({ tables }: Catalogue, wanted: string[]): Set<string> {
   return new Set(called);
 }
 
-/** Asks about each change, if somebody is there to answer. */
+/** Asks about each change. */
 async function ask(changes: Change[]): Promise<Change[]> {
   const open = changes.filter(({ edits }) => edits.length > 0);
-  if (open.length === 0 || !process.stdin.isTTY || !process.stdout.isTTY) return [];
+  if (open.length === 0) return [];
   const lines = createInterface({ input: process.stdin, output: process.stdout });
   const taken: Change[] = [];
   try {
@@ -112,7 +114,9 @@ async function ask(changes: Change[]): Promise<Change[]> {
 async function planned(toml: string, catalogue: Catalogue, decisions: Decision[], taken: Change[]): Promise<Plan> {
   const known = new Set(resourcesOf(toml).map(([name]) => name));
   const sections = decisions.flatMap(({ section }) => (section && !known.has(section.resource) ? [sectionText(section)] : []));
-  const written = withSections(edited(toml, taken.flatMap(({ edits }) => edits)), sections);
+  // A section that is there says false for what --with adds.
+  const added = decisions.flatMap(({ section }): Edit[] => (section && known.has(section.resource) ? section.added.map((key) => ({ section: `resources.${section.resource}`, key, value: null })) : []));
+  const written = withSections(edited(toml, [...taken.flatMap(({ edits }) => edits), ...added]), sections);
   await check(toJson(written));
   const declared = new Map(resourcesOf(written));
   const all = decisions.flatMap(({ table: called, section }): Statements[] => {
@@ -154,9 +158,9 @@ async function write({ toml, sections, changes, files }: Plan, before: string, o
     throw error;
   }
   for (const section of sections) console.log(`\nairlock.toml has new lines:\n\n${indented(section)}`);
-  if (changes.length > 0) console.log(`\nairlock.toml follows the database in ${changes.length} places.`);
+  if (changes.length > 0) console.log(`\nairlock.toml follows the database in ${changes.length} ${changes.length === 1 ? "place" : "places"}.`);
   for (const path of made) console.log(`\n${relative(root, path)} is new.`);
-  if (open > 0) console.log(`\n${open} differences were left as they are. npm run adopt -- --take writes them.`);
+  if (open > 0) console.log(`\n${open} ${open === 1 ? "difference was" : "differences were"} left. npm run adopt -- --take writes them.`);
   if (toml === before && made.length === 0) {
     console.log("\nNothing is new, and nothing was written.");
     return;

@@ -4,14 +4,13 @@
 import { readFile, rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
-import { type Catalogue, readTables } from "../../tools/adopt/catalogue.ts";
+import type { Catalogue } from "../../tools/adopt/catalogue.ts";
 import { decide, type Decision, type Options } from "../../tools/adopt/decide.ts";
-import { lookAtRows } from "../../tools/adopt/looks.ts";
+import { statementsOn } from "../../tools/adopt/embedded.ts";
 import { statementsOf } from "../../tools/adopt/migration.ts";
 import { tableReport } from "../../tools/adopt/report.ts";
-import { readUrl } from "../../tools/adopt/source.ts";
+import { readAll, readUrl } from "../../tools/adopt/source.ts";
 import { resourcesOf, sectionText } from "../../tools/adopt/toml.ts";
-import type { Sql } from "../../tools/evidence/finding.ts";
 import { type Postgres, query, startPostgres } from "../../tools/setup/postgres.ts";
 import { granting, openDatabase } from "../../tools/supabase/database.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
@@ -34,19 +33,13 @@ export interface Embedded {
 export async function openEmbedded(): Promise<Embedded> {
   const folder = await preparedFolder("airlock-adopt-", { baseline });
   const database = await openDatabase(folder, false, { baseline });
-  const sql: Sql = async (text, parameters, onNotice) => {
-    const { driver } = database.connection;
-    const results = parameters ? [await driver.query(text, parameters, { onNotice: ({ detail }) => onNotice?.(detail ?? "") })] : await driver.exec(text);
-    return results.flatMap(({ rows }) => rows as Record<string, unknown>[]);
-  };
+  const sql = statementsOn(database);
   return {
     async catalogueOf(schema) {
       await sql("begin");
       try {
         await sql(project(schema));
-        const catalogue = await readTables(sql);
-        await lookAtRows(sql, catalogue.tables);
-        return catalogue;
+        return await readAll(sql);
       } finally {
         await sql("rollback");
       }

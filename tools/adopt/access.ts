@@ -76,7 +76,7 @@ export function stopsOf(table: Table, ownId: boolean): { stops: Stop[]; warnings
     const shown = open?.rule === "policy-true" && policy.command === "r" && policy.using?.branches.every(({ kind }) => kind !== "open");
     const written = open?.what.startsWith("with check") && open.rule.startsWith("policy-");
     const verb = policy.command === "*" ? "ALL" : VERBS[policy.command as keyof typeof VERBS];
-    if (open && policy.permissive) {
+    if (open && policy.permissive && holds(policy, "anon", "authenticated")) {
       const what = `${quoted} for ${verb} to ${to}: ${open.what.replace(/\s+/g, " ")}`;
       // Airlock serves a table of profiles as the caller's own row alone.
       if (shown) warnings.push(`${quoted} for ${verb} to ${to} shows rows to others: ${policy.using?.text.replace(/\s+/g, " ")}`);

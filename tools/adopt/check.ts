@@ -21,6 +21,6 @@ export async function checkDrift(url: string): Promise<void> {
   const changes = allChanges(sections, catalogue, await decideDeclarable(catalogue, { ...optionsOf(toml), chosen: new Set(sections.map(([name, raw]) => tableOf(name, raw))) }, resourcesOf(toml)));
   for (const change of changes) console.log(changeReport(change));
   const drift = changes.filter((change) => change.drift);
-  if (drift.length > 0) throw new Failure(`airlock.toml and the database differ in ${drift.length} places. Change the database, or run npm run adopt -- --db-url URL --take.`);
+  if (drift.length > 0) throw new Failure(`airlock.toml and the database differ in ${drift.length} ${drift.length === 1 ? "place" : "places"}. Change the database, or run npm run adopt -- --db-url URL --take.`);
   console.log(`airlock: the database keeps what airlock.toml says about ${sections.length} adopted ${sections.length === 1 ? "table" : "tables"}.`);
 }

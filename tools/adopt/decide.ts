@@ -32,6 +32,8 @@ export interface Section {
   /** What grants and policies allow, if it is less than the capabilities allow. */
   routes: string[] | null;
   unique: Record<string, string>;
+  /** Operators for fields that an index serves. */
+  filters: Record<string, string[]>;
   fields: Field[];
   /** Columns that `--with` adds. */
   added: ("version" | "deleted")[];
@@ -175,6 +177,7 @@ function section(table: Table, resource: string, called: string, { id, kind, own
       ...capabilities,
       routes: offered.join() === all.join() ? null : offered,
       unique: uniqueOf(table, fields),
+      filters: offered.includes("list") ? filtersOf(table, owner, fields) : {},
       fields,
       added,
     },
@@ -365,4 +368,14 @@ function uniqueOf({ constraints, indexes }: Table, fields: Field[]): Section["un
     return field ? [[name, field.name]] : [];
   });
   return Object.fromEntries(found);
+}
+
+/** Kinds whose values have an order that a list can be cut by. */
+const ORDERED = /^(integer|number|date|timestamp)\b/;
+
+/** Filters of fields with which an index of the whole table begins, after the owner's column or alone. */
+function filtersOf({ indexes }: Table, owner: Owner, fields: Field[]): Section["filters"] {
+  const served = ({ column }: Field) => indexes.some(({ valid, method, predicate, columns: [first, second] }) => valid && method === "btree" && predicate === null && (first === column || (owner.scope === "owner" && first === owner.column && second === column)));
+  const filterable = fields.filter((field) => /^(text|integer|number|boolean|uuid|date|timestamp|one_of|ref)\b/.test(field.text) && served(field));
+  return Object.fromEntries(filterable.map(({ name, text }) => [name, ["eq", ...(ORDERED.test(text) ? ["gte", "lt"] : ["in"]), ...(/\?( =|$)/.test(text) ? ["is"] : [])]]));
 }

@@ -42,6 +42,7 @@ export function settings(section: Section): [key: string, value: string][] {
     ...column("deleted", section.deleted),
     ...(section.routes ? [["routes", list(section.routes)] as [string, string]] : []),
     ...(Object.keys(section.unique).length > 0 ? [["unique", uniqueValue(section.unique)] as [string, string]] : []),
+    ...(Object.keys(section.filters).length > 0 ? [["filters", inline(Object.entries(section.filters).map(([name, operators]) => [name, list(operators)]))] as [string, string]] : []),
   ];
 }
 
