@@ -188,6 +188,9 @@ test("teams, projects and tasks: what members see, and references to nothing els
   assert.equal(refusals[0], refusals[1]);
   assert.match(refusals[0] ?? "", /"reference"/);
 
+  const filtered = async (filter: string) => (assertOk(await alice("GET", `/v1/tasks?${filter}`), 200) as { data: Row[] }).data.length;
+  assert.deepEqual([await filtered(`project_id.eq=${project["id"]}`), await filtered(`project_id.eq=${randomUUID()}`), await filtered("assignee.is=null")], [1, 0, 1]);
+
   const done = assertOk(await alice("PATCH", `/v1/tasks/${task["id"]}`, { done_at: "2026-01-01T00:00:00Z", tags: ["a"] }), 200) as Row;
   assert.deepEqual([done["status"], done["tags"]], ["done", ["a"]]);
   assert.equal(String(done["updated_at"]) > String(task["updated_at"]), true);

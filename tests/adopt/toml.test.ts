@@ -119,7 +119,8 @@ const changes = (toml: string, catalogue: Catalogue): Change[] => allChanges(res
 const whats = (toml: string, catalogue: Catalogue) => changes(toml, catalogue).map(({ drift, what }) => `${drift ? "drift" : "new"}: ${what}`);
 
 test("what adopt wrote has no difference, for each schema", async () => {
-  for (const name of ["todos", "profiles", "teams", "blog", "orders", "fitness", "camel", "events", "bookmarks", "odd"]) {
+  // tests/long/adopt.test.ts asks the command itself about all.
+  for (const name of ["profiles", "teams", "odd"]) {
     const catalogue = await embedded.catalogueOf(await schemaOf(name));
     assert.deepEqual(whats(adopted(catalogue), catalogue), [], name);
   }
