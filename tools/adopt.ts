@@ -81,10 +81,11 @@ async function main(): Promise<void> {
   const asks = !plan && !take && process.stdin.isTTY && process.stdout.isTTY;
   for (const change of changes) if (!asks || change.edits.length === 0) console.log(`\n${changeReport(change)}`);
   const taken = plan ? [] : take ? changes : asks ? await ask(changes) : [];
-  const made = await planned(toml, catalogue, chosen, taken);
+  const stopped = new Set(changes.filter(({ stop }) => stop).map(({ resource }) => resource));
+  const made = await planned(toml, catalogue, chosen.filter(({ section }) => section === undefined || !stopped.has(section.resource)), taken);
   if (plan) show(made);
   else await write(made, toml, changes.length - taken.length);
-  process.exitCode = chosen.some(({ stops }) => stops.length > 0) ? 1 : 0;
+  process.exitCode = stopped.size > 0 || chosen.some(({ stops }) => stops.length > 0) ? 1 : 0;
 }
 
 /** The tables that are meant, as `schema.table`. */

@@ -173,6 +173,18 @@ test("drift: a declared filter or sort without an index", () => {
   assert.deepEqual(whats(toml, todos), ["drift: is_complete is a filter or a sort, and no index begins with is_complete. SQL: create index on public.todos (user_id, is_complete);"]);
 });
 
+test("a table of another exposed schema is named with its schema", async () => {
+  const schema = `create schema api; create table api.things (id uuid primary key, user_id uuid not null, label text, span int4range, exclude using gist (span with &&, label with =));
+    alter table api.things enable row level security; grant all on api.things to authenticated;
+    create policy own on api.things for all to authenticated using ((select auth.uid()) = user_id) with check ((select auth.uid()) = user_id);`.replace(", label with =", "");
+  assert.deepEqual(decide(await embedded.catalogueOf(schema)), []);
+  const catalogue = await embedded.catalogueOf(`${schema} alter role authenticator set pgrst.db_schemas = 'public, api';`);
+  const toml = adopted(catalogue);
+  assert.match(toml, /^table = "api\.things"$/m);
+  const sections = resourcesOf(toml);
+  assert.match(statementsOf(catalogue.tables[0]!, "things", sections[0]![1], [], sections).serve, /^ {2}'things', 'api\.things', 'user',$/m);
+});
+
 test("a migration that is there already is not written again", () => {
   const sections = resourcesOf(adopted(todos));
   const [table] = todos.tables;

@@ -1,5 +1,7 @@
 // What an adopted section says, beside what the database has now.
 
+import { identifier } from "../evidence/finding.ts";
+import { named } from "./access.ts";
 import type { Catalogue, Table } from "./catalogue.ts";
 import { type Decision, everyRoute, type Field, type Section } from "./decide.ts";
 import { declaredFields, type Edit, fieldValue, isAdopted, type Raw, settings, tableOf, uniqueValue } from "./toml.ts";
@@ -8,6 +10,8 @@ export interface Change {
   resource: string;
   /** Whether airlock.toml promises what the database does not keep. Else the database has more than is declared. */
   drift: boolean;
+  /** Keeps the table from being served, until somebody mends it. */
+  stop?: true;
   what: string;
   /** Lines that follow the database; none if a person has to decide. */
   edits: Edit[];
@@ -156,7 +160,7 @@ function ofIndexes(name: string, raw: Raw, section: Section, table: Table): Chan
     const column = columnOf(field);
     // The order of pages has its index by the migration of the table.
     if (column === null || column === section.created || served(column)) return [];
-    return [{ resource: name, drift: true, what: `${field} is a filter or a sort, and no index begins with ${column}. SQL: create index on ${section.schema}.${section.table} (${[section.owner.scope === "owner" ? section.owner.column : undefined, column].filter(Boolean).join(", ")});`, edits: [] }];
+    return [{ resource: name, drift: true, stop: true as const, what: `${field} is a filter or a sort, and no index begins with ${column}. SQL: create index on ${named(table)} (${[...(section.owner.scope === "owner" && section.owner.column !== undefined ? [section.owner.column] : []), column].map(identifier).join(", ")});`, edits: [] }];
   });
 }
 

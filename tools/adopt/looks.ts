@@ -20,8 +20,9 @@ async function look(sql: Sql, table: Table): Promise<void> {
   for (const { column } of identifiers) {
     // An index answers this one.
     const largest = await ask(sql, `select (select max(${identifier(column)}) from ${named(table)} t) > ${WHOLE} as "0"`);
-    if (!largest) table.looks.open.push(`whether ids past 2^53-1 are in use (${column})`);
-    else if (largest["0"] === true) table.looks.unfit[column] = "ids past 2^53-1";
+    const next = await sequenceOf(sql, table, column);
+    if (largest?.["0"] === true || next === true) table.looks.unfit[column] = "ids past 2^53-1";
+    else if (!largest) table.looks.open.push(`whether ids past 2^53-1 are in use (${column})`);
   }
   if (others.length === 0) return;
   const what = others.map(({ column, of }) => `${column}: ${of}`).join("; ");
@@ -32,6 +33,18 @@ async function look(sql: Sql, table: Table): Promise<void> {
   const found = await ask(sql, `select ${others.map(({ condition }, at) => `coalesce(bool_or(${condition}), false) as "${at}"`).join(", ")} from ${named(table)} t`);
   if (!found) table.looks.open.push(what);
   else for (const [at, { column, of }] of others.entries()) if (found[String(at)] === true) table.looks.unfit[column] = of;
+}
+
+/** Whether the sequence of a column has passed the limit; undefined if there is none, or the role may not ask. */
+async function sequenceOf(sql: Sql, { schema, name }: Table, column: string): Promise<boolean | undefined> {
+  const [found] = await sql(
+    `select case when has_sequence_privilege(s.oid, 'USAGE, SELECT') then pg_sequence_last_value(s.oid) > ${WHOLE} end as passed
+     from pg_class s join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = s.oid and d.deptype in ('a', 'i')
+       join pg_attribute on attrelid = d.refobjid and attnum = d.refobjsubid join pg_class c on c.oid = attrelid join pg_namespace n on n.oid = c.relnamespace
+     where s.relkind = 'S' and n.nspname = $1 and c.relname = $2 and attname = $3`,
+    [schema, name, column],
+  );
+  return typeof found?.["passed"] === "boolean" ? found["passed"] : undefined;
 }
 
 const named = ({ schema, name }: Table) => `${identifier(schema)}.${identifier(name)}`;

@@ -18,8 +18,8 @@ export function tableReport({ table, section, stops, out, left, warnings }: Deci
 }
 
 /** A change of a section, as a diff of lines. */
-export function changeReport({ resource, drift, what, edits }: Change): string {
-  return [`${resource}: ${drift ? "drift" : "new"}: ${what}`, ...edits.map((edit) => indent(editReport(edit)))].join("\n");
+export function changeReport({ resource, drift, stop, what, edits }: Change): string {
+  return [`${resource}: ${stop ? "stop" : drift ? "drift" : "new"}: ${what}`, ...edits.map((edit) => indent(editReport(edit)))].join("\n");
 }
 
 const editReport = ({ section, key, value }: Edit) => `[${section}]\n${value === null ? `- ${key}` : `+ ${key} = ${value}`}`;

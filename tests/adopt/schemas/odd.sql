@@ -77,3 +77,8 @@ alter table trash enable row level security;
 create policy "live rows" on trash for select to authenticated using ((select auth.uid()) = user_id and deleted_at is null);
 create policy "own update" on trash for update to authenticated using ((select auth.uid()) = user_id);
 create policy "own delete" on trash for delete to authenticated using ((select auth.uid()) = user_id);
+create table reports (id uuid primary key default gen_random_uuid(), user_id uuid not null, label text);
+alter table reports enable row level security;
+create policy "own reports" on reports for select to authenticated using ((select auth.uid()) = user_id);
+create policy "anybody reports" on reports for insert to authenticated with check (true);
+create policy "service" on reports for all to service_role using (true);
