@@ -51,6 +51,13 @@ impl Pipeline {
         }
     }
 
+    /// The headers that it reads, in the order of [`Header::ALL`]. The last two are those of CORS.
+    pub fn headers(&self) -> impl Iterator<Item = Header> {
+        let cors = self.config.as_ref().is_ok_and(|config| !config.cors.is_empty());
+        let read = move |header: &Header| cors || !matches!(header, Header::Origin | Header::RequestMethod);
+        Header::ALL.into_iter().filter(read)
+    }
+
     /// The longest that a request takes: the sum of the deadlines of all that it may wait for.
     pub fn longest(&self) -> Millis {
         let of = |config: &Config| {

@@ -5,7 +5,6 @@
 //! the caller.
 
 use std::fmt;
-#[cfg(target_arch = "wasm32")]
 use std::sync::OnceLock;
 
 /// Milliseconds since the Unix epoch.
@@ -139,18 +138,14 @@ pub enum Limiter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unanswered;
 
-/// The platform's parser of numbers, which it sets before anything is parsed.
-#[cfg(target_arch = "wasm32")]
+/// The platform's parser of numbers, which the Worker sets before anything is parsed.
 pub(crate) static PARSE_NUMBER: OnceLock<fn(&str) -> f64> = OnceLock::new();
 
 /// The double that is nearest to a JSON number. (`serde_json` may be off by one in the last place.)
 pub(crate) fn nearest_double(number: &str) -> f64 {
-    // The parser of Rust's library would be a twentieth of the module, most of it a table.
-    #[cfg(target_arch = "wasm32")]
-    let parsed = PARSE_NUMBER.get().map(|parse| parse(number));
-    #[cfg(not(target_arch = "wasm32"))]
-    let parsed = number.parse().ok();
-    parsed.unwrap_or(f64::NAN)
+    // Rust's own parser would be a twentieth of the module, most of it a table.
+    let own = if cfg!(target_arch = "wasm32") { None } else { number.parse().ok() };
+    PARSE_NUMBER.get().map(|parse| parse(number)).or(own).unwrap_or(f64::NAN)
 }
 
 /// Headers as one text, which crosses to the platform in one piece: name and value alternate, one

@@ -1,16 +1,17 @@
 /** What wasm-bindgen generates from the crate, as far as it is used. */
 declare module "airlock:bindings" {
-  export function fetch(request: Request, env: unknown, context: unknown): Promise<Response>;
-  export function scheduled(event: unknown, env: unknown, context: unknown): Promise<Response>;
-  export function inspect(declaration: string): string;
-  export function __wbg_reset_state(): void;
+  type Module = import("./exchange.js").Module;
+  export const start: Module["start"];
+  export const fetch: Module["fetch"];
+  export const scheduled: Module["scheduled"];
+  export const wake: Module["wake"];
+  export const inspect: (declaration: string) => string;
+  export const __wbg_reset_state: Module["__wbg_reset_state"];
 }
 
 /** The copy of exchange.js that the bindings import, so that there is one. */
 declare module "airlock:exchange" {
-  export function broken(event: { method?: string }, error: unknown): Response;
-  export function enter<A, B, C, T>(call: (a: A, b: B, c: C) => T, a: A, b: B, c: C): T;
-  export function install(declaration: string, replaceInstance: () => void): void;
+  export * from "./exchange.js";
 }
 
 /** build/declaration.js. */

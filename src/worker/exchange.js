@@ -1,7 +1,7 @@
 // @ts-check
 // The JavaScript half of src/worker/mod.rs: every crossing between WASM and JavaScript is here. A crossing costs more
-// than most checks of a request, so there are few: a request's head crosses in one piece, a call out of the isolate
-// takes one crossing each way, and a response takes one.
+// than most checks of a request, so there are few: a request crosses in one piece with its headers, a call out of the
+// isolate takes one crossing each way, the log line one and a response one.
 //
 // Nothing is decided here. Rust says what is asked for, how long it may take and what an outcome means.
 
@@ -14,40 +14,92 @@ const NO_HOST = -5;
 
 /** @typedef {Uint8Array<ArrayBuffer>} Bytes */
 /** @typedef {[outcome: number, bytes?: Bytes]} Outcome */
-
-/** The checked airlock.toml, as JSON. */
-let declared = "";
-/** @type {() => void} */
-let replaceInstance;
+/** @typedef {{ waitUntil(promise: Promise<unknown>): void }} Context */
 
 /**
- * Called once per isolate, before any event.
- * @param {string} text the declaration
- * @param {() => void} replace replaces the instance of the WASM module by a new one
+ * What the WASM module exports, through its bindings.
+ * @typedef {object} Module
+ * @property {(env: unknown) => string} start returns the headers that are read, a line each
+ * @property {(exchange: Exchange, head: string, now: number) => number} fetch returns the number of the task
+ * @property {(exchange: Exchange, now: number) => number} scheduled the same
+ * @property {(task: number, outcome: number, bytes: Bytes, now: number) => boolean} wake continues a task
+ * @property {() => void} __wbg_reset_state replaces the instance of the module by a new one
  */
-export function install(text, replace) {
-  declared = text;
-  replaceInstance = replace;
+
+/** @type {Module} */
+let module;
+/** The checked airlock.toml, as JSON. */
+let declared = "";
+
+/** The names of the headers that the instance of the module reads; none before its first event. */
+let fields = [""];
+/** @type {(string | null)[]} */
+let fieldsWithoutBody;
+
+/** Bytes of request bodies that the requests of an isolate may hold together. */
+const BODIES_MAX = 32 * 1024 * 1024;
+/** Bytes held or reserved by the requests of this instance. There is another object for each instance. */
+let bodies = { held: 0 };
+
+/** Request bodies up to this size are read in one piece; larger ones in pieces that grow with what has arrived. */
+const ONE_PIECE = 16 * 1024;
+
+/** Imported keys by their JWK. A project has two or three; the bound is for key sets that change all the time. */
+const imported = new Map();
+const IMPORTED_MAX = 64;
+
+const NOTHING = new Uint8Array(0);
+
+/**
+ * The entry points of the Worker.
+ * @param {string} declaration
+ * @param {Module} bindings
+ */
+export function entry(declaration, bindings) {
+  declared = declaration;
+  module = bindings;
+  return {
+    /** @type {(request: Request, env: Record<string, any>, context: Context) => Response | Promise<Response>} */
+    fetch(request, env, context) {
+      try {
+        return guarded(() => {
+          if (fields.length === 1) start(env);
+          const exchange = new Exchange(request, env, context);
+          exchange.task = module.fetch(exchange, head(request), Date.now());
+          return exchange.response();
+        });
+      } catch (error) {
+        return broken(request, error);
+      }
+    },
+    /** @type {(event: any, env: Record<string, any>, context: Context) => Promise<void>} */
+    async scheduled(event, env, context) {
+      const { status } = await guarded(() => {
+        const exchange = new Exchange(event, env, context);
+        exchange.task = module.scheduled(exchange, Date.now());
+        return exchange.response();
+      });
+      // The platform then records the event as failed.
+      if (status !== 204) throw new Error("A scheduled job failed: see its log line.");
+    },
+  };
 }
 
-/** Whether the module runs. Still true at the next entry if the platform ended the run, for its CPU time for example. */
+/** Whether the module runs. Still true at the next call if the platform ended the run, for its CPU time for example. */
 let inside = false;
 
 /**
  * Calls the module. After a trap, and after a run that the platform ended, the instance's memory cannot be trusted. It is
  * replaced at once: the bindings would replace it at their next call, after they have copied the arguments of that call
- * into the old instance. They refuse the tasks that wait in the old one, so `broken` answers their requests.
- * @template A, B, C, T
- * @param {(a: A, b: B, c: C) => T} call
- * @param {A} a
- * @param {B} b
- * @param {C} c
+ * into the old instance. The tasks that wait in the old one are lost, so `broken` answers their requests.
+ * @template T
+ * @param {() => T} call
  */
-export function enter(call, a, b, c) {
+function guarded(call) {
   if (inside) replaceInstance();
   inside = true;
   try {
-    return call(a, b, c);
+    return call();
   } catch (error) {
     if (error instanceof WebAssembly.RuntimeError) replaceInstance();
     reportError(error);
@@ -63,7 +115,7 @@ export function enter(call, a, b, c) {
  * @param {{ method?: string }} event
  * @param {any} error
  */
-export function broken({ method }, error) {
+function broken({ method }, error) {
   const [id, status, code] = [crypto.randomUUID(), 500, "internal"];
   console.error(JSON.stringify({ event: method ? "request" : "job", request_id: id, method, status, code, reason: `the module failed: ${error}`, stack: error.stack }));
   const detail = "Something is wrong on our side. It has been logged.";
@@ -72,51 +124,56 @@ export function broken({ method }, error) {
   return new Response(JSON.stringify(problem), { status, headers });
 }
 
-/** Each instance of the WASM module asks for it once. */
+function replaceInstance() {
+  fields = [""];
+  // Requests of the old instance release what they hold from their own count.
+  bodies = { held: 0 };
+  module.__wbg_reset_state();
+}
+
+/** @param {unknown} env */
+function start(env) {
+  fields = module.start(env).split("\n");
+  fieldsWithoutBody = fields.map((name) => (name.startsWith("content-") ? null : name));
+}
+
+/** Each instance of the module asks for it once. */
 export function declaration() {
   return declared;
 }
 
-/** @type {string[]} */
-let fields;
-/** @type {(string | null)[]} */
-let fieldsWithoutBody;
-/** @type {(task: number, outcome: number, bytes: Bytes) => boolean} */
-let resume;
-
-/** Bytes of request bodies that the requests of an isolate may hold together. */
-const BODIES_MAX = 32 * 1024 * 1024;
-/** Bytes held or reserved by the requests of this instance. */
-let bodies = { held: 0 };
-
-/** Request bodies up to this size are read in one piece; larger ones in pieces that grow with what has arrived. */
-const ONE_PIECE = 16 * 1024;
-
-/** Imported keys by their JWK. A project has two or three; the bound is for key sets that change all the time. */
-const imported = new Map();
-const IMPORTED_MAX = 64;
-
-const NOTHING = new Uint8Array(0);
+/**
+ * @param {number} level
+ * @param {string} line
+ */
+export function log(level, line) {
+  if (level === 0) console.log(line);
+  else if (level === 1) console.warn(line);
+  else console.error(line);
+}
 
 /**
- * Called once by each instance of the WASM module.
- * @param {string} names the headers that it reads, a line each
- * @param {typeof resume} wake continues a task
+ * Method, URL, `=` if there may be a body, and the headers that Rust reads, a line each: `=` and the value, or an empty
+ * line if the header is absent. Headers about a body are read only if there may be one.
+ * @param {Request} request
  */
-export function attach(names, wake) {
-  fields = names.split("\n");
-  fieldsWithoutBody = fields.map((name) => (name.startsWith("content-") ? null : name));
-  resume = wake;
-  // Requests of an earlier instance release what they hold from their own count.
-  bodies = { held: 0 };
+function head({ method, url, headers, body }) {
+  const read = method === "GET" && body === null ? fieldsWithoutBody : fields;
+  const lines = [method, url, body === null ? "" : "="];
+  for (const field of read) {
+    const value = field && headers.get(field);
+    lines.push(value === null ? "" : `=${value}`);
+  }
+  // Joined: a string that is concatenated piece by piece is slow to read.
+  return lines.join("\n");
 }
 
 /** One event of the platform: a request and its response, or a run of the scheduled jobs. */
 export class Exchange {
   /**
-   * @param {Request} request
+   * @param {Request} request or another event, of which nothing is read
    * @param {Record<string, any>} env
-   * @param {{ waitUntil(promise: Promise<unknown>): void }} context
+   * @param {Context} context
    */
   constructor(request, env, context) {
     this.request = request;
@@ -126,11 +183,10 @@ export class Exchange {
      * Ends the promise that keeps the event alive, if there is one.
      * @type {(() => void) | undefined}
      */
-    this.end = undefined;
-    this.resume = resume;
+    this.ended = undefined;
     this.task = 0;
     this.step = 0;
-    this.due = 0;
+    this.due = Infinity;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.alarm = undefined;
     this.alarmAt = 0;
@@ -144,10 +200,27 @@ export class Exchange {
      * @type {ReadableStream | null | undefined}
      */
     this.unread = undefined;
-    /** @type {Promise<Response>} */
-    this.response = new Promise((resolve) => {
-      this.resolve = resolve;
-    });
+    /**
+     * The end of the event.
+     * @type {Response | undefined}
+     */
+    this.answer = undefined;
+    /** @type {((response: Response) => void) | undefined} */
+    this.resolve = undefined;
+  }
+
+  /**
+   * The response, which is here already if no step had to be waited for.
+   * @returns {Response | Promise<Response>}
+   */
+  response() {
+    return this.answer ?? new Promise((resolve) => (this.resolve = resolve));
+  }
+
+  /** @param {Response} answer */
+  end(answer) {
+    if (this.resolve) this.resolve(answer);
+    else this.answer ??= answer;
   }
 
   /**
@@ -155,30 +228,13 @@ export class Exchange {
    * would drop its promises.
    */
   outlive() {
-    if (!this.end) this.context.waitUntil(new Promise((resolve) => (this.end = () => resolve(undefined))));
+    if (!this.ended) this.context.waitUntil(new Promise((resolve) => (this.ended = () => resolve(undefined))));
   }
 
-  /** Called when the task has ended or was dropped. */
+  /** Called when the task has ended or was dropped. A timer that is still set ends with the event. */
   finish() {
-    clearTimeout(this.alarm);
     this.release();
-    this.end?.();
-  }
-
-  /**
-   * Method, URL, `=` if there may be a body, and the headers that Rust reads, a line each: `=` and the value, or an empty
-   * line if the header is absent. Headers about a body are read only if there may be one.
-   */
-  head() {
-    const { method, url, headers, body } = this.request;
-    const read = method === "GET" && body === null ? fieldsWithoutBody : fields;
-    const lines = [method, url, body === null ? "" : "="];
-    for (const field of read) {
-      const value = field && headers.get(field);
-      lines.push(value === null ? "" : `=${value}`);
-    }
-    // Joined: a string that is concatenated piece by piece is slow to read.
-    return lines.join("\n");
+    this.ended?.();
   }
 
   /**
@@ -209,14 +265,21 @@ export class Exchange {
   }
 
   /**
-   * Outcome 1 if one more event of `key` is within the limit, 0 if it is not.
-   * @param {boolean} user
+   * Outcome 1 if one more request of the user is within the limit, 0 if it is not.
    * @param {string} key
    * @param {number} millis
    */
-  limit(user, key, millis) {
-    const limiter = user ? this.env.LIMIT_USER : this.env.LIMIT_IP;
-    this.await(() => limiter.limit({ key }), ({ success }) => [success ? 1 : 0], millis);
+  limitUser(key, millis) {
+    this.await(() => this.env.LIMIT_USER.limit({ key }), outcomeOfLimit, millis);
+  }
+
+  /**
+   * The same for one more refusal of an address. The response is on its way; without `waitUntil` the event would end with
+   * it. workerd ends what takes too long.
+   * @param {string} key
+   */
+  limitAddress(key) {
+    this.context.waitUntil(this.await(() => this.env.LIMIT_IP.limit({ key }), outcomeOfLimit));
   }
 
   /**
@@ -302,11 +365,11 @@ export class Exchange {
     if (body) {
       this.closeUpstream();
       // A copy, because the memory of WASM is reused at once.
-      this.resolve?.(new Response(body.length > 0 ? body.slice() : null, init));
+      this.end(new Response(body.length > 0 ? body.slice() : null, init));
     } else if (this.unread === undefined) {
-      this.resolve?.(broken(this.request, "no upstream response is open"));
+      this.end(broken(this.request, "no upstream response is open"));
     } else {
-      this.resolve?.(new Response(this.unread, init));
+      this.end(new Response(this.unread, init));
       this.unread = undefined;
     }
   }
@@ -324,8 +387,12 @@ export class Exchange {
     const failed = (/** @type {unknown} */ error) =>
       // workerd calls a host without an address an internal error; Cloudflare answers 530.
       this.wake(step, typeof error === "number" ? error : /internal error/.test(String(error)) ? NO_HOST : FAILED);
+    if (millis !== undefined) {
+      this.due = Date.now() + millis;
+      this.setAlarm();
+    }
     try {
-      begin().then((value) => {
+      return begin().then((value) => {
         if (step !== this.step) return;
         /** @type {Outcome} */
         let outcome = [FAILED];
@@ -337,10 +404,8 @@ export class Exchange {
         this.wake(step, ...outcome);
       }, failed);
     } catch (error) {
-      Promise.reject(error).catch(failed);
+      return Promise.reject(error).catch(failed);
     }
-    this.due = millis === undefined ? Infinity : Date.now() + millis;
-    if (millis !== undefined) this.setAlarm();
   }
 
   /**
@@ -352,16 +417,18 @@ export class Exchange {
     this.step++;
     this.due = Infinity;
     try {
-      if (!enter(this.resume, this.task, outcome, bytes)) throw new Error("the task was dropped");
+      // Tasks of an earlier instance of the module were lost with it.
+      const awake = this.bodies === bodies && guarded(() => module.wake(this.task, outcome, bytes, Date.now()));
+      if (!awake) throw new Error("the task was dropped");
     } catch (error) {
-      this.resolve?.(broken(this.request, error));
+      this.end(broken(this.request, error));
       this.finish();
     }
   }
 
   /** One timer for all steps of a request: most of them end long before it would be needed. */
   setAlarm() {
-    if (this.alarm && this.alarmAt <= this.due) return;
+    if (this.alarm !== undefined && this.alarmAt <= this.due) return;
     clearTimeout(this.alarm);
     this.alarmAt = this.due;
     this.alarm = setTimeout(() => {
@@ -372,6 +439,9 @@ export class Exchange {
     }, this.due - Date.now());
   }
 }
+
+/** @type {(result: { success: boolean }) => Outcome} */
+const outcomeOfLimit = ({ success }) => [success ? 1 : 0];
 
 /**
  * @param {string} jwk

@@ -8,14 +8,12 @@
 
 mod task;
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Range;
 
-use worker::js_sys::{Date, Promise, Reflect, parse_float};
+use worker::js_sys::{Reflect, parse_float};
 use worker::wasm_bindgen::JsValue;
-use worker::wasm_bindgen::closure::Closure;
 use worker::wasm_bindgen::prelude::wasm_bindgen;
-use worker::web_sys::console;
 
 use crate::jobs::Jobs;
 use crate::pipeline::{Handled, Pipeline};
@@ -29,26 +27,22 @@ use task::Step;
 
 #[wasm_bindgen(module = "/src/worker/exchange.js")]
 extern "C" {
-    fn attach(headers: &str, wake: &JsValue);
     fn declaration() -> String;
+    fn log(level: u8, line: &str);
 
-    type Exchange;
-    #[wasm_bindgen(constructor)]
-    fn new(request: JsValue, env: &JsValue, context: JsValue) -> Exchange;
-    #[wasm_bindgen(method, setter)]
-    fn set_task(this: &Exchange, task: u32);
+    pub type Exchange;
     #[wasm_bindgen(method, getter)]
-    fn response(this: &Exchange) -> Promise;
+    fn env(this: &Exchange) -> JsValue;
     #[wasm_bindgen(method)]
     fn outlive(this: &Exchange);
-    #[wasm_bindgen(method)]
-    fn head(this: &Exchange) -> String;
     #[wasm_bindgen(method)]
     fn body(this: &Exchange, max: usize, millis: u32);
     #[wasm_bindgen(method)]
     fn finish(this: &Exchange);
-    #[wasm_bindgen(method)]
-    fn limit(this: &Exchange, user: bool, key: &str, millis: u32);
+    #[wasm_bindgen(method, js_name = limitUser)]
+    fn limit_user(this: &Exchange, key: &str, millis: u32);
+    #[wasm_bindgen(method, js_name = limitAddress)]
+    fn limit_address(this: &Exchange, key: &str);
     #[wasm_bindgen(method)]
     fn verify(this: &Exchange, jwk: &str, message: &[u8], signature: &[u8]);
     #[wasm_bindgen(method)]
@@ -70,58 +64,73 @@ const BUSY: i32 = -4;
 const NO_HOST: i32 = -5;
 
 thread_local! {
-    /// Environment and declaration do not change while an isolate lives.
+    /// Environment and declaration do not change while an isolate lives. The pipeline is leaked, so
+    /// requests can borrow it.
     static PIPELINE: OnceCell<&'static Pipeline> = const { OnceCell::new() };
-    static ATTACHED: OnceCell<()> = const { OnceCell::new() };
+    /// The platform's clock, which stands still while code runs. So each call into the module brings
+    /// the time, and reading it takes no crossing.
+    static NOW: Cell<Millis> = const { Cell::new(0) };
+}
+
+/// Called once for each instance of the module: returns the names of the headers that `fetch` is to be
+/// given, a line each.
+#[wasm_bindgen]
+#[expect(unreachable_pub, reason = "exported to JavaScript, which the lint can't see")]
+pub fn start(env: &JsValue) -> String {
+    let names: Vec<&str> = pipeline(env).headers().map(Header::name).collect();
+    names.join("\n")
+}
+
+fn pipeline(env: &JsValue) -> &'static Pipeline {
+    let start = || {
+        let _ = PARSE_NUMBER.set(parse_float);
+        &*Box::leak(Box::new(Pipeline::new(&Environment(env), &declaration(), &write_line)))
+    };
+    PIPELINE.with(|cell| *cell.get_or_init(start))
 }
 
 /// Cloudflare's `fetch` event. (The `event` macro of `worker` would wrap request, response and promise
-/// once more.)
+/// once more.) Returns the number of its task, for [`wake`].
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "exported to JavaScript, which the lint can't see")]
-pub fn fetch(request: JsValue, env: &JsValue, context: JsValue) -> Promise {
-    attached();
-    let pipeline = PIPELINE.with(|cell| *cell.get_or_init(|| start(env)));
-    let exchange = Exchange::new(request, env, context);
-    let response = exchange.response();
-    let now = now();
-    task::spawn(now, now.saturating_add(pipeline.longest()), async move |id| {
-        exchange.set_task(id);
-        let mut request = Request::new(&exchange);
+pub fn fetch(exchange: Exchange, head: String, now: f64) -> u32 {
+    let now = set_clock(now);
+    let pipeline = pipeline(&exchange.env());
+    task::spawn(now, now.saturating_add(pipeline.longest()), async move {
+        let mut request = Request::new(&exchange, head);
         let platform = Workerd(&exchange);
         let Handled { response, counts } = pipeline.handle(&mut request, &platform).await;
         let body = match &response.body {
             Body::Bytes(bytes) => Some(bytes.as_slice()),
             Body::Upstream => None,
         };
-        if counts.is_some() {
-            exchange.outlive();
-        }
         exchange.respond(response.status, response.headers.as_str(), body);
         if let Some(address) = counts {
             pipeline.count(address, &platform).await;
         }
-    });
-    response
+    })
 }
 
 /// Cloudflare's `scheduled` event. Its settings are read for this event alone, so no request can reach
 /// the secret key.
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "exported to JavaScript, which the lint can't see")]
-pub fn scheduled(event: JsValue, env: &JsValue, context: JsValue) -> Promise {
-    attached();
-    let jobs = Jobs::load(&Environment(env));
-    let exchange = Exchange::new(event, env, context);
-    let end = exchange.response();
-    let now = now();
-    task::spawn(now, now.saturating_add(Jobs::LONGEST), async move |id| {
-        exchange.set_task(id);
+pub fn scheduled(exchange: Exchange, now: f64) -> u32 {
+    let now = set_clock(now);
+    let jobs = Jobs::load(&Environment(&exchange.env()));
+    task::spawn(now, now.saturating_add(Jobs::LONGEST), async move {
         let done = jobs.run(&Workerd(&exchange)).await;
         // No one reads this response; it ends the event, which fails unless the status is 204.
         exchange.respond(if done { 204 } else { 500 }, "", Some(&[]));
-    });
-    end
+    })
+}
+
+/// Continues a task with the outcome of its step; returns false if the task was dropped.
+#[wasm_bindgen]
+#[expect(unreachable_pub, reason = "exported to JavaScript, which the lint can't see")]
+pub fn wake(task: u32, outcome: i32, bytes: Vec<u8>, now: f64) -> bool {
+    set_clock(now);
+    task::wake(task, (outcome, bytes))
 }
 
 /// Checks a declaration for the tools, which call this in Node.js.
@@ -136,6 +145,7 @@ pub fn inspect(declaration: &str) -> String {
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "exported to JavaScript, which the lint can't see")]
 pub fn diagnose(env: &JsValue, declaration: &str) -> String {
+    let _ = PARSE_NUMBER.set(parse_float);
     let lines = RefCell::new(String::new());
     Pipeline::new(&Environment(env), declaration, &|_, line| {
         let mut lines = lines.borrow_mut();
@@ -143,26 +153,6 @@ pub fn diagnose(env: &JsValue, declaration: &str) -> String {
         lines.push('\n');
     });
     lines.into_inner()
-}
-
-/// Introduces this instance of the module to `exchange.js`, once.
-fn attached() {
-    let wake = |id: u32, outcome: i32, bytes: Vec<u8>| task::wake(id, (outcome, bytes));
-    ATTACHED.with(|cell| {
-        cell.get_or_init(|| {
-            let _ = PARSE_NUMBER.set(parse_float);
-            attach(
-                &Header::ALL.map(Header::name).join("\n"),
-                &Closure::<dyn Fn(u32, i32, Vec<u8>) -> bool>::new(wake).into_js_value(),
-            );
-        });
-    });
-}
-
-/// Once for each instance of the module. The pipeline is leaked, so requests can borrow it.
-fn start(env: &JsValue) -> &'static Pipeline {
-    let pipeline = Pipeline::new(&Environment(env), &declaration(), &log);
-    Box::leak(Box::new(pipeline))
 }
 
 struct Environment<'a>(&'a JsValue);
@@ -188,16 +178,16 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn new(exchange: &'a Exchange) -> Self {
-        let head = exchange.head();
+    fn new(exchange: &'a Exchange, head: String) -> Self {
         // Neither a URL nor a header's value can hold a line feed.
         let mut start: usize = 0;
-        let mut lines = head.split('\n').map(|line| {
-            let range = start..start.saturating_add(line.len());
+        let mut next = || {
+            let rest = head.get(start..).unwrap_or_default();
+            let length = rest.bytes().position(|byte| byte == b'\n').unwrap_or(rest.len());
+            let range = start..start.saturating_add(length);
             start = range.end.saturating_add(1);
-            (line, range)
-        });
-        let mut next = || lines.next().unwrap_or_default();
+            (rest.get(..length).unwrap_or_default(), range)
+        };
         let (_, method) = next();
         let (url, range) = next();
         let target = range.start.saturating_add(authority_end(url))..range.end;
@@ -275,12 +265,15 @@ impl Platform for Workerd<'_> {
     }
 
     fn log(&self, level: Level, line: &str) {
-        log(level, line);
+        write_line(level, line);
     }
 
     async fn throttle(&self, limiter: Limiter, key: &str, deadline: Millis) -> Result<bool, Unanswered> {
-        let user = limiter == Limiter::User;
-        match Step::new(|| self.0.limit(user, key, remaining(deadline))).await {
+        let begin = || match limiter {
+            Limiter::User => self.0.limit_user(key, remaining(deadline)),
+            Limiter::Ip => self.0.limit_address(key),
+        };
+        match Step::new(begin).await {
             (1, _) => Ok(true),
             (0, _) => Ok(false),
             _ => Err(Unanswered),
@@ -337,21 +330,19 @@ impl Platform for Workerd<'_> {
     }
 }
 
-fn log(level: Level, line: &str) {
-    let write = match level {
-        Level::Info => console::log_1,
-        Level::Warn => console::warn_1,
-        Level::Error => console::error_1,
-    };
-    write(&line.into());
+fn write_line(level: Level, line: &str) {
+    log(level as u8, line);
 }
 
-/// The platform's clock.
 fn now() -> Millis {
-    let millis = Date::now();
+    NOW.get()
+}
+
+fn set_clock(now: f64) -> Millis {
     #[expect(clippy::cast_possible_truncation, reason = "whole milliseconds, below 2^53")]
-    let millis = millis as Millis;
-    millis
+    let now = now as Millis;
+    NOW.set(now);
+    now
 }
 
 /// Milliseconds until `deadline`, which is never far away; 0 if it is past.
