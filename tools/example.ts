@@ -54,7 +54,7 @@ async function startDev(): Promise<void> {
   const origins = [vars["CORS_ORIGINS"], origin].filter((text) => text);
   const lines = Object.entries({ ...changes, CORS_ORIGINS: [...new Set(origins.join(",").split(","))].join(",") });
   await mkdir(kept, { recursive: true });
-  await writeFile(file, lines.map(([name, value]) => `${name}='${value}'\n`).join(""), { mode: 0o600 });
+  await writeFile(file, lines.map(([name, value]) => `${name}=${quoted(value)}\n`).join(""), { mode: 0o600 });
 
   const preload = new URL("setup/preload.ts", import.meta.url).href;
   const child = spawn(process.execPath, ["--import", preload, join(root, "tools", "dev.ts")], {
@@ -72,6 +72,12 @@ async function startDev(): Promise<void> {
       if (line.startsWith("airlock ready ")) resolve();
     });
   });
+}
+
+/** As a value in a file of variables, where a quote cannot be escaped. */
+function quoted(value: string): string {
+  const quote = ["'", "`", '"'].find((mark) => !value.includes(mark)) ?? "";
+  return quote + value + quote;
 }
 
 async function stop(): Promise<void> {
