@@ -1,7 +1,16 @@
 // Runs in the Hermes VM, which has neither crypto nor URL. What React Native adds to it comes from React Native's own packages.
 
 import "./hermes-globals";
-import { AirlockNetworkError, AirlockProblem, canonicalString, createAirlock, createId, signRequest } from "react-native-airlock";
+import {
+  AirlockNetworkError,
+  AirlockProblem,
+  type AirlockOptions,
+  canonicalString,
+  createAirlock,
+  createId,
+  createSignedFetch,
+  signRequest,
+} from "react-native-airlock";
 
 import vectors from "./app-guard.json";
 
@@ -34,20 +43,27 @@ async function main(): Promise<void> {
     [409, problem("request_replayed")],
     [201, { id, version: 1 }],
     [412, problem("version_mismatch", { current: { version: 2 } })],
+    [200, { data: [{ id }], next_cursor: "more" }],
+    [200, { data: [{ id }], next_cursor: null }],
+    [404, problem("not_found")],
   ];
   const sent: Headers[] = [];
-  const airlock = createAirlock({
+  const urls: string[] = [];
+  const options: AirlockOptions = {
     url: "https://api.example.com",
     appId: "rn-ios",
     secret: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
     getToken: async ({ refresh }) => (refresh ? "new" : "old"),
     random,
-    fetch: async (_url, { headers }) => {
+    now: () => 1_000_000_000_000,
+    fetch: async (url, { headers }) => {
+      urls.push(url);
       sent.push(new Headers(headers));
       const [status, body] = answers.shift()!;
       return new Response(JSON.stringify(body), { status });
     },
-  });
+  };
+  const airlock = createAirlock(options);
   const note = await airlock.notes.create({ title: "Café ☕" });
   check("create", note.id === id && sent.length === 4);
   check("clock", sent[3]!.get("X-App-Timestamp") === "1795348800");
@@ -55,6 +71,15 @@ async function main(): Promise<void> {
   check("key", sent[0]!.get("Idempotency-Key") === sent[3]!.get("Idempotency-Key"));
   const mismatch = await airlock.notes.patch(id, { title: "a" }, { ifMatch: 1 }).catch((error: unknown) => error);
   check("problem", mismatch instanceof AirlockProblem && mismatch.current?.version === 2);
+  const listed: string[] = [];
+  for await (const row of airlock.notes.all({ q: "it's \u{1F9F3}" })) listed.push(row.id);
+  check("all", listed.length === 2 && urls[urls.length - 1] === "https://api.example.com/v1/notes?cursor=more&q=it%27s%20%F0%9F%A7%B3");
+  const half = await airlock.notes.list({ q: "caf\ud83d" }).catch((error: unknown) => error);
+  check("half an emoji", half instanceof AirlockProblem && half.errors[0]?.parameter === "q");
+  const response = await createSignedFetch(options)("/v1/notes?q=a\ud83d&x=\udc00");
+  check("signed fetch", response.status === 404 && urls[urls.length - 1] === "https://api.example.com/v1/notes?q=a%EF%BF%BD&x=%EF%BF%BD");
+  const lost = await createAirlock({ ...options, fetch: () => Promise.reject(mismatch) }).me().catch((error: unknown) => error);
+  check("cause", lost instanceof AirlockNetworkError && lost.cause === mismatch);
   const controller = new AbortController();
   controller.abort();
   const aborted = await airlock.notes.list({ signal: controller.signal }).catch((error: Error) => error);
