@@ -4,11 +4,11 @@ import { unsendable } from "./error.ts";
 
 /** Percent-encodes all but RFC 3986's unreserved characters and those in `also`; `encodeURIComponent` leaves five more. */
 export function encode(text: string, also = ""): string {
-  return Array.from(text, (character) =>
-    also.includes(character)
-      ? character
-      : encodeURIComponent(isLoneSurrogate(character) ? "\ufffd" : character).replace(/[!'()*]/, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`),
-  ).join("");
+  return Array.from(text, (character) => {
+    if (also.includes(character)) return character;
+    const sendable = isLoneSurrogate(character) ? "\ufffd" : character;
+    return encodeURIComponent(sendable).replace(/[!'()*]/, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`);
+  }).join("");
 }
 
 /**
