@@ -19,7 +19,7 @@ import type {
   Version,
 } from "./calls.ts";
 import type { AnyDeclaration, LooseDeclaration, PublishedRowOf, RowOf } from "./declaration.ts";
-import { query } from "./encode.ts";
+import { query, toJson } from "./encode.ts";
 import { parseJson, problemFrom } from "./error.ts";
 import { ids as ownIds, type Declaration } from "./generated.ts";
 import { checkedId, checkedName, createId, type IdKind } from "./id.ts";
@@ -49,7 +49,7 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
         method,
         target,
         headers: conditionHeaders(options),
-        body: json === undefined ? undefined : bytesOf(JSON.stringify(json)),
+        body: json === undefined ? undefined : bytesOf(toJson(json)),
         repeatable: replayed === "again",
       },
       signal,

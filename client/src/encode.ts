@@ -1,21 +1,27 @@
-/** Percent-encoding, and the parts of a URL. By hand, since a `URL` would mend what was meant otherwise. */
+/** Percent-encoding, JSON, and the parts of a URL. By hand, since a `URL` would mend what was meant otherwise. */
 
 import { unsendable } from "./error.ts";
 
 /** Percent-encodes all but RFC 3986's unreserved characters and those in `also`; `encodeURIComponent` leaves five more. */
 export function encode(text: string, also = ""): string {
-  return Array.from(text, (character) => {
-    if (also.includes(character)) return character;
-    const sendable = isLoneSurrogate(character) ? "\ufffd" : character;
-    return encodeURIComponent(sendable).replace(/[!'()*]/, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`);
-  }).join("");
+  return Array.from(encodable(text), (character) =>
+    also.includes(character)
+      ? character
+      : encodeURIComponent(character).replace(/[!'()*]/, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`),
+  ).join("");
 }
 
-/**
- * Of one character of `Array.from`. The pattern has no flag `u`: the one that Babel writes in its place takes the character
- * before it, too.
- */
-const isLoneSurrogate = (character: string) => /^[\ud800-\udfff]$/.test(character);
+/** Without the flag `u`: the pattern that Babel writes in its place takes the character before half of a pair, too. */
+function replaceLoneSurrogates(text: string, replacement: (half: string) => string): string {
+  return text.replace(/[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]/g, (found) => (found.length > 1 ? found : replacement(found)));
+}
+
+const encodable = (text: string) => replaceLoneSurrogates(text, () => "\ufffd");
+
+/** JSON that UTF-8 can carry: `JSON.stringify` escapes half of a surrogate pair, but not in every Hermes. */
+export function toJson(value: unknown): string {
+  return replaceLoneSurrogates(JSON.stringify(value), (half) => `\\u${half.charCodeAt(0).toString(16)}`);
+}
 
 /**
  * `?name=value&...` of the parameters that have a value.
@@ -25,7 +31,7 @@ const isLoneSurrogate = (character: string) => /^[\ud800-\udfff]$/.test(characte
 export function query(parameters: Record<string, string | number | null | undefined>): string {
   const pairs = Object.entries(parameters).flatMap(([name, value]) => {
     if (value == null) return [];
-    if (Array.from(String(value)).some(isLoneSurrogate)) throw unsendable(name, "has half of a character");
+    if (encodable(String(value)) !== String(value)) throw unsendable(name, "has half of a character");
     return [`${name}=${encode(String(value))}`];
   });
   return pairs.length === 0 ? "" : `?${pairs.join("&")}`;

@@ -46,9 +46,11 @@ async function main(): Promise<void> {
     [200, { data: [{ id }], next_cursor: "more" }],
     [200, { data: [{ id }], next_cursor: null }],
     [404, problem("not_found")],
+    [422, problem("validation_failed")],
   ];
   const sent: Headers[] = [];
   const urls: string[] = [];
+  const bodies: string[] = [];
   const options: AirlockOptions = {
     url: "https://api.example.com",
     appId: "rn-ios",
@@ -56,11 +58,12 @@ async function main(): Promise<void> {
     getToken: async ({ refresh }) => (refresh ? "new" : "old"),
     random,
     now: () => 1_000_000_000_000,
-    fetch: async (url, { headers }) => {
+    fetch: async (url, { headers, body }) => {
       urls.push(url);
+      bodies.push(String.fromCharCode(...((body ?? []) as Uint8Array)));
       sent.push(new Headers(headers));
-      const [status, body] = answers.shift()!;
-      return new Response(JSON.stringify(body), { status });
+      const [status, answer] = answers.shift()!;
+      return new Response(JSON.stringify(answer), { status });
     },
   };
   const airlock = createAirlock(options);
@@ -78,6 +81,8 @@ async function main(): Promise<void> {
   check("half an emoji", half instanceof AirlockProblem && half.errors[0]?.parameter === "q");
   const response = await createSignedFetch(options)("/v1/notes?q=a\ud83d&x=\udc00");
   check("signed fetch", response.status === 404 && urls[urls.length - 1] === "https://api.example.com/v1/notes?q=a%EF%BF%BD&x=%EF%BF%BD");
+  await airlock.notes.create({ title: "caf\ud83d" }).catch(() => {});
+  check("half an emoji in a body", bodies[bodies.length - 1] === '{"title":"caf\\ud83d"}');
   const lost = await createAirlock({ ...options, fetch: () => Promise.reject(mismatch) }).me().catch((error: unknown) => error);
   check("cause", lost instanceof AirlockNetworkError && lost.cause === mismatch);
   const controller = new AbortController();
