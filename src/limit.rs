@@ -35,8 +35,12 @@ impl Addresses {
         }
     }
 
-    /// Counts a refusal against an address. A limiter that gives no answer remembers nothing.
+    /// Counts a refusal against an address, unless it is over its limit already: then the binding's
+    /// call would only add to the cost. A limiter that gives no answer remembers nothing.
     pub(crate) async fn count(&self, address: String, timeout: Millis, platform: &impl Platform) {
+        if self.admit(&address, platform.now()).is_err() {
+            return;
+        }
         let deadline = platform.now().saturating_add(timeout);
         if platform.throttle(Limiter::Ip, &address, deadline).await == Ok(false) {
             self.remember(address, platform.now().saturating_add(PERIOD));

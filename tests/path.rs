@@ -223,6 +223,9 @@ fn address_over_its_limit_is_refused_for_the_rest_of_the_period() {
     assert_eq!(answer.problem(), "429 rate_limited");
     assert_eq!(answer.head("retry-after"), "60");
     assert_eq!(refused.reads.get(), 0);
+    world.throttled.borrow_mut().clear();
+    assert_eq!(verdict(from("203.0.113.7")), "401 app_guard_rejected");
+    assert!(world.throttled.borrow().is_empty(), "it is not counted again");
     assert_eq!(verdict(from("203.0.113.8").alice().signed()), "200");
 
     world.pass(59);
