@@ -234,3 +234,30 @@ fn every_fixed_route_is_documented() {
         assert!(documented, "add {method} {pattern} to tools/openapi/own.json");
     }
 }
+
+#[test]
+fn routes_and_ids_are_those_of_the_resource() {
+    let declaration = Declaration::parse(
+        r#"{"resources": {
+            "todos": {"owner": "user", "id": "bigint", "deleted": false, "fields": {"a": "date"}},
+            "profiles": {"owner": "user", "id": "owner", "deleted": false, "fields": {"a": "date"}},
+            "views": {"owner": "user", "routes": ["list", "read"], "fields": {"a": "date"}}
+        }}"#,
+    )
+    .unwrap();
+    let allowed = |target: &str| methods::<NoPlatform>(&declaration, target);
+    let all = |methods: &str| Some(methods.to_owned());
+    assert_eq!(allowed("/v1/todos"), all("GET, HEAD, POST"));
+    assert_eq!(allowed("/v1/todos/7"), all("GET, HEAD, PUT, PATCH, DELETE"));
+    for other in ["/v1/todos/0", "/v1/todos/07", "/v1/todos/me", "/v1/todos/7/restore", "/v1/todos/7/publish"] {
+        assert_eq!(allowed(other), None, "{other}");
+    }
+    assert_eq!(allowed(&format!("/v1/todos/{ID}")), None);
+    assert_eq!(allowed("/v1/profiles/me"), all("GET, HEAD, PUT, PATCH"));
+    for other in ["/v1/profiles", "/v1/profiles/7", &format!("/v1/profiles/{ID}")] {
+        assert_eq!(allowed(other), None, "{other}");
+    }
+    assert_eq!(allowed("/v1/views"), all("GET, HEAD"));
+    assert_eq!(allowed(&format!("/v1/views/{ID}")), all("GET, HEAD"));
+    assert_eq!(route(&declaration, "GET", "/v1/profiles/me"), Ok("GET /v1/profiles/{id}".to_owned()));
+}

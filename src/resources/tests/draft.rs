@@ -354,3 +354,21 @@ mod properties {
         }
     }
 }
+
+#[test]
+fn field_that_the_database_fills_is_left_to_it() {
+    let fields = fields(
+        r#""a":"boolean? = false","b":"integer(0..9) = default","c":{"kind":"text(0..9)","read_only":true},
+           "d":{"kind":"date?","column":"Due Date"}"#,
+    );
+    let draft = whole(&fields, "{}").unwrap();
+    assert_eq!(draft.json(), r#"{"a":false,"d":null}"#);
+    let given = whole(&fields, r#"{"a":null,"b":3,"d":"2026-01-31"}"#).unwrap();
+    assert_eq!(given.json(), r#"{"a":null,"b":3,"d":"2026-01-31"}"#);
+    assert_ne!(given.digest(), draft.digest());
+    assert_eq!(whole(&fields, r#"{"a":false,"d":null}"#).unwrap().digest(), draft.digest());
+    assert_ne!(whole(&fields, r#"{"a":null}"#).unwrap().digest(), draft.digest());
+    assert_eq!(errors(whole(&fields, r#"{"c":"x","Due Date":null}"#)), ["/c unknown", "/Due Date unknown"]);
+    assert_eq!(errors(patch(&fields, r#"{"c":"x"}"#)), ["/c unknown"]);
+    assert_eq!(errors(whole(&fields, r#"{"b":null}"#)), ["/b type"]);
+}
