@@ -11,40 +11,62 @@ use super::kind::{Errors, INTEGER_MAX, Kind, Value, finite, parts, spelled, stri
 /// Greatest length or count in a declaration: PostgreSQL's `integer`.
 const COUNT_MAX: u64 = 2_147_483_647;
 
-/// `pg_get_keywords()` of PostgreSQL 17 with `catcode` R or T.
-const RESERVED: &str = "all analyse analyze and any array as asc asymmetric authorization binary both \
-    case cast check collate collation column concurrently constraint create cross current_catalog \
-    current_date current_role current_schema current_time current_timestamp current_user default \
-    deferrable desc distinct do else end except false fetch for foreign freeze from full grant group \
-    having ilike in initially inner intersect into is isnull join lateral leading left like limit \
-    localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing \
-    primary references returning right select session_user similar some symmetric system_user table \
-    tablesample then to trailing true union unique user using variadic verbose when where window with";
+/// `pg_get_keywords()` of PostgreSQL 17 with `catcode` R or T, in order: each isolate looks up all names.
+#[rustfmt::skip]
+const RESERVED: [&str; 101] = [
+    "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "binary",
+    "both", "case", "cast", "check", "collate", "collation", "column", "concurrently", "constraint", "create",
+    "cross", "current_catalog", "current_date", "current_role", "current_schema", "current_time",
+    "current_timestamp", "current_user", "default", "deferrable", "desc", "distinct", "do", "else", "end",
+    "except", "false", "fetch", "for", "foreign", "freeze", "from", "full", "grant", "group", "having", "ilike",
+    "in", "initially", "inner", "intersect", "into", "is", "isnull", "join", "lateral", "leading", "left",
+    "like", "limit", "localtime", "localtimestamp", "natural", "not", "notnull", "null", "offset", "on", "only",
+    "or", "order", "outer", "overlaps", "placing", "primary", "references", "returning", "right", "select",
+    "session_user", "similar", "some", "symmetric", "system_user", "table", "tablesample", "then", "to",
+    "trailing", "true", "union", "unique", "user", "using", "variadic", "verbose", "when", "where", "window",
+    "with",
+];
 
 /// Columns of every resource's table, and PostgreSQL's system columns.
-const OWN_NAMES: &str = "id user_id org_id version created_at updated_at deleted_at published_at \
-    airlock_search tableoid xmin cmin xmax cmax ctid";
+const OWN_NAMES: [&str; 15] = [
+    "id",
+    "user_id",
+    "org_id",
+    "version",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+    "published_at",
+    "airlock_search",
+    "tableoid",
+    "xmin",
+    "cmin",
+    "xmax",
+    "cmax",
+    "ctid",
+];
 
 /// Those of them that a table that was there before may have as fields.
-const FREE_NAMES: &str = "user_id org_id airlock_search";
+const FREE_NAMES: [&str; 3] = ["user_id", "org_id", "airlock_search"];
 
 /// Longest text that a list can be sorted by: a cursor holds it.
 const SORTED_MAX: u64 = 200;
 
 /// The kinds and what each needs.
-const KINDS: &str = "\
-text needs both limits, the lower one first, such as text(1..200)
-verbatim needs both limits, the lower one first, such as verbatim(0..20000)
-integer needs both limits, whole and within +-9007199254740991, such as integer(0..100)
-number needs both limits, the lower one first, such as number(0..1.5)
-boolean needs no limits; write boolean
-uuid needs no limits; write uuid
-date needs no limits; write date
-timestamp needs no limits; write timestamp
-one_of needs different values of A-Z a-z 0-9 _ . - or in single quotes, such as one_of(draft,final)
-texts needs a number of items and a length, such as texts(20,50)
-json needs the greatest size in bytes, 2 or more, such as json(4096)
-ref needs the name of a resource, such as ref(projects)";
+const KINDS: [(&str, &str); 12] = [
+    ("text", "needs both limits, the lower one first, such as text(1..200)"),
+    ("verbatim", "needs both limits, the lower one first, such as verbatim(0..20000)"),
+    ("integer", "needs both limits, whole and within +-9007199254740991, such as integer(0..100)"),
+    ("number", "needs both limits, the lower one first, such as number(0..1.5)"),
+    ("boolean", "needs no limits; write boolean"),
+    ("uuid", "needs no limits; write uuid"),
+    ("date", "needs no limits; write date"),
+    ("timestamp", "needs no limits; write timestamp"),
+    ("one_of", "needs different values of A-Z a-z 0-9 _ . - or in single quotes, such as one_of(draft,final)"),
+    ("texts", "needs a number of items and a length, such as texts(20,50)"),
+    ("json", "needs the greatest size in bytes, 2 or more, such as json(4096)"),
+    ("ref", "needs the name of a resource, such as ref(projects)"),
+];
 
 /// All that airlock.toml says. It serialises in the form that the tools read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -518,12 +540,12 @@ impl Resource {
                 "updated_at" => self.updated.is_some(),
                 "deleted_at" => self.deleted.is_some(),
                 "published_at" => usual || self.publish.is_some(),
-                name => among(OWN_NAMES, name) && (usual || !among(FREE_NAMES, name)),
+                name => OWN_NAMES.contains(&name) && (usual || !FREE_NAMES.contains(&name)),
             };
             if taken {
                 return Err(format!("{place}: {name} is a column of every table; choose another name."));
             }
-            if usual && name == column && among(RESERVED, name) {
+            if usual && name == column && RESERVED.binary_search(&name.as_str()).is_ok() {
                 return Err(format!("{place}: {name} is a reserved word of PostgreSQL; choose another name."));
             }
             if self.fields.iter().take(at).any(|other| other.column == *column) {
@@ -682,10 +704,8 @@ fn kind(text: &str) -> Result<(Kind, &str), String> {
             .map(|(inner, rest)| (Some(inner.trim()), rest.trim_start()))
             .ok_or_else(|| format!("{text} needs a closing parenthesis."))?,
     };
-    let mut kinds = KINDS.lines().filter_map(|line| line.split_once(' '));
-    let Some((_, needs)) = kinds.find(|(kind, _)| *kind == word) else {
-        let kinds = KINDS.lines().filter_map(|line| line.split(' ').next());
-        let kinds = kinds.collect::<Vec<_>>().join(", ");
+    let Some((_, needs)) = KINDS.into_iter().find(|(kind, _)| *kind == word) else {
+        let kinds = KINDS.map(|(kind, _)| kind).join(", ");
         let found =
             if text.is_empty() { "it has no kind".to_owned() } else { format!("{text} does not begin with a kind") };
         return Err(format!("{found}; the kinds are {kinds}."));
@@ -814,17 +834,13 @@ fn check_form(place: &str, name: &str) -> Result<(), String> {
 /// Checks the name of a resource.
 fn check_name(place: &str, name: &str) -> Result<(), String> {
     check_form(place, name)?;
-    if among(RESERVED, name) {
+    if RESERVED.binary_search(&name).is_ok() {
         return Err(format!("{place}: {name} is a reserved word of PostgreSQL; choose another name."));
     }
-    if among(OWN_NAMES, name) {
+    if OWN_NAMES.contains(&name) {
         return Err(format!("{place}: {name} is a column of every table; choose another name."));
     }
     Ok(())
-}
-
-fn among(names: &str, name: &str) -> bool {
-    names.split_ascii_whitespace().any(|one| one == name)
 }
 
 /// Whether PostgreSQL allows this as a name.
