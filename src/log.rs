@@ -46,6 +46,9 @@ pub(crate) struct Trace {
     /// Whether the request counts against its address whatever its outcome is.
     #[serde(skip)]
     pub(crate) counts: bool,
+    /// Of the request id.
+    #[serde(skip)]
+    random: u16,
     #[serde(skip)]
     began: Millis,
     /// When the handler began.
@@ -60,9 +63,11 @@ pub(crate) struct Trace {
 
 impl Trace {
     pub(crate) fn begin(method: &str, now: Millis) -> Self {
+        let id = random_uuid();
+        let [first, second, ..] = id.into_bytes();
         Self {
             event: "request",
-            request_id: random_uuid().to_string(),
+            request_id: id.to_string(),
             method: method.chars().take(16).collect(),
             route: None,
             status: 0,
@@ -81,6 +86,7 @@ impl Trace {
             streamed: false,
             one_in: None,
             counts: false,
+            random: u16::from_be_bytes([first, second]),
             began: now,
             upstream_since: None,
             level: Level::Info,
@@ -114,9 +120,7 @@ impl Trace {
     pub(crate) fn end(&mut self, status: u16, reads: u16, platform: &impl Platform) {
         if reads > 1 && status < 400 && matches!(&*self.method, "GET" | "HEAD") {
             self.one_in = Some(reads);
-            // The id is random.
-            let number = self.request_id.get(..8).and_then(|hex| u32::from_str_radix(hex, 16).ok());
-            self.quiet |= number.is_some_and(|number| number.checked_rem(reads.into()) != Some(0));
+            self.quiet |= self.random.checked_rem(reads) != Some(0);
         }
         if self.quiet {
             return;
