@@ -26,6 +26,10 @@ before(async () => {
     create table public.things (id uuid primary key default gen_random_uuid(), user_id uuid not null references auth.users (id), title text not null default '');
     alter table public.things enable row level security;
     create view public.all_things as select * from public.things;
+    create table public.base (id uuid primary key, user_id uuid not null); alter table public.base enable row level security;
+    create table public.child (extra text, primary key (id)) inherits (public.base); alter table public.child enable row level security;
+    create table public.events (user_id uuid not null, at date not null, primary key (user_id, at)) partition by range (at); alter table public.events enable row level security;
+    create table public.events_1 partition of public.events for values from ('2031-11-01') to ('2031-12-01');
     create function public.dump() returns setof public.notes language sql security definer set search_path = '' as 'select * from public.notes';
     revoke execute on function public.dump() from public;
   `);
@@ -38,7 +42,7 @@ const tryTables = (only?: string) => tryAll(sql, embedded.rest, ["public"], alic
 test("anon and a second user reach nothing, in any table or function", async () => {
   const tried = await tryTables();
   assert.deepEqual([...findingsOf(tried), ...notTried(tried)], []);
-  const tables = await sql("select 'public.' || relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'v')");
+  const tables = await sql("select 'public.' || relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v') and not relispartition");
   for (const { name } of tables) {
     for (const caller of [ANON, bob]) {
       const verbs = tried.filter(({ object, as }) => object === name && as === caller.name).map(({ verb }) => verb);

@@ -30,6 +30,8 @@ export interface Table {
   name: string;
   /** For SQL. */
   sql: string;
+  /** For SQL, without the rows of tables that inherit from it. */
+  only: string;
   isView: boolean;
   /** Triggers that run for a statement, whether or not it finds a row. */
   statementTriggers: boolean;
@@ -47,7 +49,8 @@ export type Row = Record<string, unknown>;
 /** The tables and views of these schemas, those that others refer to first. */
 export async function readTables(sql: Sql, schemas: string[]): Promise<Table[]> {
   const tables = (await sql(
-    `select n.nspname as schema, relname, n.nspname || '.' || relname as name, format('%I.%I', n.nspname, relname) as sql, relkind in ('v', 'm') as "isView",
+    `select n.nspname as schema, relname, n.nspname || '.' || relname as name, format('%I.%I', n.nspname, relname) as sql,
+       case when relkind = 'r' then 'only ' else '' end || format('%I.%I', n.nspname, relname) as only, relkind in ('v', 'm') as "isView",
        exists (select from pg_trigger where tgrelid = c.oid and not tgisinternal and tgtype & 1 = 0) as "statementTriggers",
        array(select attname::text from pg_index, unnest(indkey) key join pg_attribute on attnum = key and attrelid = c.oid where indrelid = c.oid and indisprimary) as key,
        (select coalesce(jsonb_agg(jsonb_build_object(
@@ -211,7 +214,7 @@ export function another(value: unknown): unknown {
 export type State = Map<string, string[]>;
 
 export async function state(sql: Sql, tables: Table[]): Promise<State> {
-  const each = tables.filter(({ isView }) => !isView).map(({ name, sql: table }, at) => `select ${at} as at, '${name.replaceAll("'", "''")}' as name, to_jsonb(t)::text as row from ${table} t`);
+  const each = tables.filter(({ isView }) => !isView).map(({ name, only: table }, at) => `select ${at} as at, '${name.replaceAll("'", "''")}' as name, to_jsonb(t)::text as row from ${table} t`);
   const rows = each.length > 0 ? await sql(each.join(" union all ")) : [];
   const all: State = new Map();
   for (const { name, row } of rows) all.set(String(name), [...(all.get(String(name)) ?? []), String(row)]);
@@ -227,8 +230,8 @@ export function beyond(one: State, other: State): { table: string; row: string }
 export async function restore(sql: Sql, tables: Table[], before: State): Promise<void> {
   await sql("set session_replication_role = replica");
   try {
-    for (const { name, sql: table, columns } of tables.filter(({ isView }) => !isView).toReversed()) {
-      await sql(`delete from ${table}`);
+    for (const { name, sql: table, only, columns } of tables.filter(({ isView }) => !isView).toReversed()) {
+      await sql(`delete from ${only}`);
       // Identity values are restored; generated columns are computed again.
       const names = await sql("select attname from pg_attribute where attrelid = $1::regclass and attnum > 0 and not attisdropped and attgenerated = ''", [table]);
       const list = columns.map(({ name }) => name).filter((column) => names.some(({ attname }) => attname === column)).map(identifier).join(", ");
