@@ -13,8 +13,9 @@ import { NO_OPTIONS } from "../../tools/adopt/decide.ts";
 import { decideDeclarable } from "../../tools/adopt/grammar.ts";
 import { migrationText, statementsOf } from "../../tools/adopt/migration.ts";
 import { resourcesOf, sectionText } from "../../tools/adopt/toml.ts";
-import { toJson } from "../../tools/declaration.ts";
+import { check, toJson } from "../../tools/declaration.ts";
 import { startSupabase, type Supabase } from "../../tools/supabase.ts";
+import { assertApart } from "../e2e/adopted.ts";
 import { assertOk, assertProblem, withoutId } from "../e2e/http.ts";
 import { caller, JWT_SECRET, type LoggedWorker, PUBLISHABLE_KEY, SECRET_KEY, signIn, startWorkerAlone, type User, workerVars } from "../e2e/support.ts";
 import { baseline } from "../support/notes.ts";
@@ -25,6 +26,7 @@ type Row = Record<string, unknown>;
 let folder: string;
 let supabase: Supabase;
 let worker: LoggedWorker;
+let declaration: string;
 let users: { alice: User; bob: User };
 let alice: ReturnType<typeof caller>;
 let bob: ReturnType<typeof caller>;
@@ -56,7 +58,8 @@ before(async () => {
   for (let run = 0; run < 2; run++) await supabase.sql(migrationText(statements));
   calls = { before: first, after: await oldApp() };
 
-  worker = await startWorkerAlone(workerVars(supabase.url), { declaration: toJson(toml) });
+  declaration = toJson(toml);
+  worker = await startWorkerAlone(workerVars(supabase.url), { declaration });
   alice = caller(worker.url, users.alice.token);
   bob = caller(worker.url, users.bob.token);
 });
@@ -197,6 +200,24 @@ test("teams, projects and tasks: what members see, and references to nothing els
   assertProblem(await alice("PATCH", `/v1/tasks/${task["id"]}`, { status: "open" }), "validation_failed");
   assertProblem(await alice("DELETE", `/v1/projects/${project["id"]}`), "method_not_allowed");
   assert.equal((await alice("DELETE", `/v1/tasks/${task["id"]}`)).status, 204);
+});
+
+test("all of them: users see what the policies show and reach nothing else", async () => {
+  const { resources } = await check(declaration);
+  const stack = {
+    sql: supabase.sql,
+    direct: (user: User | null, path: string, init: RequestInit = {}) => fetch(`${supabase.url}/rest/v1${path}`, { ...init, headers: { apikey: PUBLISHABLE_KEY, ...(user && { authorization: `Bearer ${user.token}` }), ...(init.headers as Record<string, string>) } }),
+  };
+  const slug = `team-${randomUUID()}`;
+  const team = [JSON.parse((await direct(users.alice, "POST", "/rpc/create_team", { name: "Apart", slug })).body) as Row | Row[]].flat()[0]?.["id"];
+  const project = assertOk(await alice("POST", "/v1/projects", { team_id: team, name: "apart" }), 201) as Row;
+  assertOk(await alice("POST", "/v1/tasks", { project_id: project["id"], title: "apart" }), 201);
+  assertOk(await alice("POST", "/v1/todos", { task: "apart" }), 201);
+  for (const resource of resources) {
+    const rows = await supabase.sql(`select from public.${resource.name}`);
+    assert.ok(rows.length > 0, resource.name);
+    await assertApart(resource, stack, { user: users.alice, call: alice }, { user: users.bob, call: bob });
+  }
 });
 
 test("without a token nobody sees a row", async () => {

@@ -10,6 +10,7 @@ import type { Answer } from "../../client/src/index.ts";
 import { checkedDeclaration, declarationFile, toJson, type Field, type Resource } from "../../tools/declaration.ts";
 import { everything } from "../resources/everything.ts";
 import { refused, taken } from "../resources/values.ts";
+import { assertApart, isAdopted } from "./adopted.ts";
 import { answer, assertOk, assertProblem, headersOf, open, withoutId, type Sent } from "./http.ts";
 import { caller, startStack, type Stack, type User } from "./support.ts";
 
@@ -17,7 +18,10 @@ type Body = Record<string, unknown>;
 
 const project = await checkedDeclaration();
 const tests = await everything();
-const resources = [...project.resources, ...tests.resources];
+const sections = async (file: string | URL): Promise<Record<string, { owner?: unknown }>> => JSON.parse(toJson(await readFile(file, "utf8"))).resources ?? {};
+const own = await sections(declarationFile);
+const adopted = project.resources.filter(({ name }) => isAdopted(own[name]));
+const resources = [...project.resources.filter((resource) => !adopted.includes(resource)), ...tests.resources];
 
 let stack: Stack;
 let alice: ReturnType<typeof caller>;
@@ -25,9 +29,8 @@ let bob: ReturnType<typeof caller>;
 let org = "";
 
 before(async () => {
-  const sections = async (file: string | URL) => JSON.parse(toJson(await readFile(file, "utf8"))).resources ?? {};
-  const declared = { ...(await sections(declarationFile)), ...(await sections(new URL("../resources/everything.toml", import.meta.url))) };
-  const served = Object.fromEntries(resources.map(({ name, owner }) => [name, { ...declared[name], owner }]));
+  const declared = { ...own, ...(await sections(new URL("../resources/everything.toml", import.meta.url))) };
+  const served = Object.fromEntries([...resources.map(({ name, owner }) => [name, { ...declared[name], owner }]), ...adopted.map(({ name }) => [name, own[name]])]);
   stack = await startStack({}, { declaration: JSON.stringify({ organizations: project.organizations, resources: served }) });
   await stack.sql(tests.sql);
   alice = caller(stack.url, stack.alice.token);
@@ -36,6 +39,9 @@ before(async () => {
 });
 after(() => stack?.stop());
 
+for (const resource of adopted) {
+  test(`${resource.name}: users see what the policies show and reach nothing else`, () => assertApart(resource, stack, { user: stack.alice, call: alice }, { user: stack.bob, call: bob }));
+}
 for (const resource of resources) {
   if (resource.owner !== "org") describe(`${resource.name} of a user`, () => suite(resource, () => `/v1/${resource.name}`));
   if (resource.owner !== "user") describe(`${resource.name} of an organisation`, () => suite(resource, () => `/v1/orgs/${org}/${resource.name}`));
