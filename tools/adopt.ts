@@ -78,6 +78,7 @@ async function main(): Promise<void> {
   const changes = allChanges(sections, catalogue, decisions);
 
   console.log(chosen.map(tableReport).join("\n\n") || "There is no table that could be adopted.");
+  if (!catalogue.core) console.log("\nThe database does not have the core of Airlock yet: supabase db push applies it, and then the migration of this command.");
   const asks = !plan && !take && process.stdin.isTTY && process.stdout.isTTY;
   for (const change of changes) if (!asks || change.edits.length === 0) console.log(`\n${changeReport(change)}`);
   const taken = plan ? [] : take ? changes : asks ? await ask(changes) : [];

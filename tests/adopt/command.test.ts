@@ -48,6 +48,11 @@ test("--plan prints and writes nothing", async () => {
   assert.match(output, /^public\.todos: served as todos$/m);
   assert.match(output, /^ {4}task = "text\(4\.\.10000\)\?" {2}# no upper limit in the database$/m);
   assert.match(output, /supabase\/migrations\/\d{14}_adopt\.sql would be:/);
+  assert.doesNotMatch(output, /does not have the core/);
+  await query(server.postgres.url("plan"), "drop schema airlock cascade");
+  const bare = await command("adopt", ["--db-url", url, "--plan"]);
+  assert.equal(bare.code, 0, bare.output);
+  assert.match(bare.output, /^The database does not have the core of Airlock yet: /m);
   assert.equal(await toml(), EMPTY);
   assert.deepEqual(await adopted(), []);
 });
