@@ -125,7 +125,7 @@ test("a proof serves its user, function and minute alone", async () => {
     const answer = await stack.direct(user, `/rpc/${name}`, { method: "POST", body: JSON.stringify(json), headers: { "x-edge-proof": proof } });
     return answer.ok ? answer.json() : answer.status;
   };
-  const page = { resource: "notes", org: null, state: "active", words: null, after_at: null, after_id: null, page_size: 20 };
+  const page = { resource: "notes", org: null, state: "active", words: null, after: null, page_size: 20 };
   const rows = async (...[user, proof]: [User, string?]) => (await call(user, "airlock_list", page, proof)).data.length;
   assert.equal(await rows(stack.alice), 1);
   assert.equal(await rows(stack.bob), 0);
