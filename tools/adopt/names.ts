@@ -16,9 +16,6 @@ export function wireName(name: string): string | undefined {
 /** Names of resources that Airlock keeps for itself. */
 export const isKeptResource = (name: string) => ["me", "orgs", "public"].includes(name) || name.startsWith("airlock");
 
-/** Names of a row's own members. */
-export const OWN_MEMBERS = ["id", "version", "created_at", "updated_at", "deleted_at"];
-
 /** Why a name has no wire name. */
 export function whyNot(name: string): string {
   return `the name ${JSON.stringify(name)} cannot become one of a-z, 0-9 and _ (at most 40, no reserved word); declare it by hand under another name`;
