@@ -71,7 +71,7 @@ const CALLS: [request: Request, headers: Record<string, string>, name: string, j
   [["PUT", NOTE, BODY], { "If-Match": '"3"' }, "airlock_put", { ...own, id: ROW.id, draft, mode: "replace", if_match: 3 }],
   [["PUT", NOTE, BODY], { "If-None-Match": "*" }, "airlock_put", { ...own, id: ROW.id, draft, mode: "create", if_match: null }],
   [["PATCH", NOTE, '{"body":"b"}'], { "If-Match": '"3"' }, "airlock_change", { ...change, action: "patch", draft: { body: "b" }, if_match: 3 }],
-  [["PATCH", NOTE, '{"body":"b"}'], { "If-Match": '"03"' }, "airlock_change", { ...change, action: "patch", draft: { body: "b" }, if_match: 0 }],
+  [["PATCH", NOTE, '{"body":"b"}'], { "If-Match": '"03"' }, "airlock_change", { ...change, action: "patch", draft: { body: "b" }, if_match: -1 }],
   [["DELETE", NOTE], { "If-Match": "*" }, "airlock_change", { ...change, action: "delete" }],
   [["POST", `${NOTE}/restore`], {}, "airlock_change", { ...change, action: "restore" }],
   [["POST", `${NOTE}/publish`], {}, "airlock_change", { ...change, action: "publish" }],
@@ -331,7 +331,7 @@ for (const [what, fault, expected, list] of FAULTS) {
 }
 
 test("a row that is not a row of the resource is upstream_invalid", async () => {
-  for (const row of ["{}", "[]", "true", '{"SECRET":1}', JSON.stringify({ ...ROW, version: undefined }), JSON.stringify({ ...ROW, version: 0 }), `[${JSON.stringify(ROW)}]`]) {
+  for (const row of ["{}", "[]", "true", '{"SECRET":1}', JSON.stringify({ ...ROW, version: undefined }), JSON.stringify({ ...ROW, version: -1 }), `[${JSON.stringify(ROW)}]`]) {
     stub.rest = (request, response) => text(functionOf(request) === "airlock_read" ? row : `{"outcome":"done","row":${row}}`)(request, response);
     for (const request of [["GET", NOTE], PUT, PATCH] as Request[]) assertProblem(await ask(request), "upstream_invalid");
   }
