@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import { glob, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import sirv from "sirv";
@@ -38,18 +39,22 @@ export async function installApp(): Promise<void> {
 export async function bundleApp(platforms: ("web" | "ios" | "android")[], settings: Vars): Promise<string> {
   const wanted = await digest([...CLIENT, ...APP]);
   // Of the tests and of `npm run example`, each with its own settings.
-  const folder = join(kept, `${platforms.join("-")}-${await digest([], JSON.stringify(settings))}`);
+  const ofSettings = await digest([], JSON.stringify(settings));
+  const folder = join(kept, `${platforms.join("-")}-${ofSettings}`);
   const stamp = join(folder, ".made-from");
   if ((await readFile(stamp, "utf8").catch(() => "")) === wanted) return folder;
   const unfinished = `${folder}.${process.pid}`;
   await mkdir(kept, { recursive: true });
+  // Metro keeps what it made of other settings, and would put those into the web build.
+  const cache = join(tmpdir(), `airlock-expo-${await digest(["examples/expo-notes/app.json"], ofSettings)}`);
+  await mkdir(cache, { recursive: true });
   const options = platforms.flatMap((platform) => ["--platform", platform]);
   await step(`bundling examples/expo-notes for ${platforms.join(" and ")}`, "about a minute", () =>
     run("npx", ["expo", "export", ...options, "--output-dir", unfinished], {
       cwd: app,
       stdio: ["ignore", "ignore", 2],
       // A file .env of the app must not win over these settings.
-      env: { ...process.env, ...settings, CI: "1", EXPO_OFFLINE: "1", EXPO_NO_TELEMETRY: "1", EXPO_NO_DOTENV: "1" },
+      env: { ...process.env, ...settings, TMPDIR: cache, CI: "1", EXPO_OFFLINE: "1", EXPO_NO_TELEMETRY: "1", EXPO_NO_DOTENV: "1" },
     }),
   );
   await writeFile(join(unfinished, ".made-from"), wanted);

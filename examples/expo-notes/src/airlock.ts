@@ -2,21 +2,16 @@
 
 import AsyncStorage from "@react-native-async-storage/async-storage";
 import { createClient } from "@supabase/supabase-js";
-import { getRandomBytes } from "expo-crypto";
+import Constants from "expo-constants";
 import { createAirlock, createId, supabaseToken } from "react-native-airlock";
+import { expoOptions, random } from "react-native-airlock/expo";
 
 export const supabase = createClient(process.env.EXPO_PUBLIC_SUPABASE_URL!, process.env.EXPO_PUBLIC_SUPABASE_KEY!, {
   // No timer: Airlock's client refreshes the token when the server calls it expired.
   auth: { storage: AsyncStorage, autoRefreshToken: false, detectSessionInUrl: false },
 });
 
-export const airlock = createAirlock({
-  url: process.env.EXPO_PUBLIC_AIRLOCK_URL!,
-  appId: process.env.EXPO_PUBLIC_AIRLOCK_APP_ID!,
-  secret: process.env.EXPO_PUBLIC_AIRLOCK_SECRET!,
-  getToken: supabaseToken(supabase),
-  random: getRandomBytes,
-});
+export const airlock = createAirlock({ ...expoOptions(Constants.expoConfig), getToken: supabaseToken(supabase) });
 
 /** A key for one thing to create: however often it is sent, there is one of it. */
-export const newKey = () => createId(getRandomBytes);
+export const newKey = () => createId(random);

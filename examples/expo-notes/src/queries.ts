@@ -1,16 +1,14 @@
 // TanStack Query: what is cached under which key, and when something is tried again.
 
-import { MutationCache, QueryCache, QueryClient, useMutation, useQueryClient } from "@tanstack/react-query";
-import * as Network from "expo-network";
-import { AppState } from "react-native";
+import { focusManager, MutationCache, onlineManager, QueryCache, QueryClient, useMutation, useQueryClient } from "@tanstack/react-query";
 import { AirlockProblem } from "react-native-airlock";
-import { followAppState, followNetwork, publishOptions, retry, retryDelay, rowOptions } from "react-native-airlock/react-query";
+import { followPhone } from "react-native-airlock/expo";
+import { publishOptions, retry, retryDelay, rowOptions } from "react-native-airlock/react-query";
 
 import { airlock, supabase } from "./airlock";
 import { useUserId } from "./session";
 
-followAppState(AppState);
-followNetwork(Network);
+followPhone({ focusManager, onlineManager });
 
 /** A token that the server refuses, and that cannot be refreshed, needs a new sign-in. */
 const onError = (error: Error) => {
