@@ -8,7 +8,7 @@ import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { readFileSync, rmSync } from "node:fs";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 import { APP, caller, startStack } from "../tests/e2e/support.ts";
 import { pythonTools } from "./setup/python.ts";
@@ -36,8 +36,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 
 const users = join(folder, "users.json");
 await writeFile(users, JSON.stringify({ auth: [credentials("alice"), credentials("bob")] }));
-const cursors = await someCursors();
 const { orgs, published, members, tokens } = await someOrganisations();
+const cursors = await someCursors(orgs[0] ?? "");
 const args = ["--config-file", "tests/api/schemathesis.toml", "run", `${stack.url}/openapi.json`];
 const env = {
   ...process.env,
@@ -49,7 +49,7 @@ const env = {
   AIRLOCK_FUZZ_SECRET: APP.secret,
   AIRLOCK_FUZZ_ALICE: stack.alice.token,
   AIRLOCK_FUZZ_BOB: stack.bob.token,
-  AIRLOCK_FUZZ_CURSORS: cursors.join(" "),
+  AIRLOCK_FUZZ_CURSORS: JSON.stringify(cursors),
   AIRLOCK_FUZZ_ORGS: orgs.join(" "),
   AIRLOCK_FUZZ_PUBLISHED: published.join(" "),
   AIRLOCK_FUZZ_MEMBERS: members.join(" "),
@@ -121,12 +121,18 @@ function operations(): string[] {
   return all.filter((operation) => !PROBES.includes(operation));
 }
 
-/** Places in alice's list. */
-async function someCursors(): Promise<string[]> {
+/** A cursor of each list of alice's, by the last segment of its path. A cursor is of one list. */
+async function someCursors(org: string): Promise<Record<string, string>> {
   const alice = caller(stack.url, stack.alice.token);
-  for (const title of ["one", "two", "three"]) await alice("POST", "/v1/notes", { title });
-  const pages = await Promise.all([1, 2].map((limit) => alice("GET", `/v1/notes?limit=${limit}`)));
-  return pages.map(({ body }) => JSON.parse(body).next_cursor);
+  for (const title of ["one", "two"]) await alice("POST", "/v1/notes", { title });
+  await alice("POST", `/v1/orgs/${org}/invitations`, { role: "viewer" });
+  const lists = ["/v1/notes", "/v1/orgs", `/v1/orgs/${org}/members`, `/v1/orgs/${org}/invitations`];
+  const cursors = lists.map(async (list) => {
+    const { next_cursor } = JSON.parse((await alice("GET", `${list}?limit=1`)).body);
+    if (typeof next_cursor !== "string") throw new Failure(`${list} has only one page.`);
+    return [basename(list), next_cursor] as const;
+  });
+  return Object.fromEntries(await Promise.all(cursors));
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import json
 import os
 import re
 import secrets
@@ -80,7 +81,6 @@ TAG = st.sampled_from(['"1"', 'W/"1"', '"2"', '"3"', '"4"', '"x"', '""'])
 FORMATS = {
     "IfMatch": ("entity-tag", st.just("*") | TAG),
     "IfNoneMatch": ("entity-tags", st.just("*") | st.lists(TAG, min_size=1, max_size=3).map(", ".join)),
-    "Cursor": ("cursor", st.sampled_from(given("CURSORS"))),
 }
 PATH_FORMATS = {
     "org_id": ("org-id", st.sampled_from(ORGS)),
@@ -91,6 +91,9 @@ PUBLISHED_ID = ("published-id", st.sampled_from(PUBLISHED))
 for name, strategy in (*FORMATS.values(), *PATH_FORMATS.values(), PUBLISHED_ID):
     schemathesis.openapi.format(name, strategy)
 schemathesis.openapi.format("invitation-token", st.sampled_from(TOKENS))
+CURSORS = json.loads(os.environ["AIRLOCK_FUZZ_CURSORS"])
+for name, cursor in CURSORS.items():
+    schemathesis.openapi.format(f"{name}-cursor", st.just(cursor))
 
 
 @schemathesis.hook
@@ -112,12 +115,19 @@ def before_load_schema(context, raw_schema):
         paths[path]["parameters"] = [known(*id) for id in ids]
     paths["/v1/public/notes/{id}"]["parameters"] = [known(parameters["RowId"], PUBLISHED_ID, PUBLISHED[0])]
 
+    # A cursor is of one list.
+    for path, item in paths.items():
+        name = path.split("/")[-1]
+        for number, parameter in enumerate(item.get("get", {}).get("parameters", [])):
+            if parameter.get("$ref", "").endswith("/Cursor"):
+                item["get"]["parameters"][number] = known(parameters["Cursor"], (f"{name}-cursor",), CURSORS[name])
+
     # An example goes into many requests, and few notes are at the document's version 3.
     parameters["IfMatch"]["example"] = "*"
 
 
 def known(parameter, format, example):
-    """A parameter of a path, with values that are there."""
+    """A parameter with values that are there."""
     return {**parameter, "schema": {"type": "string", "format": format[0]}, "example": example}
 
 

@@ -168,7 +168,7 @@ function addComponents({ components }: Document, resource: Resource, name: strin
   const tag = resource.version ? ["ETag"] : [];
   responses[`${name}Row`] = answer("The row as it is now.", tag, json(schema(`${name}Row`), changed));
   responses[`${name}Created`] = answer("The new row.", ["Location", ...tag], json(schema(`${name}Row`), created));
-  const page = { data: [changed], next_cursor: "AAZg3G-Lq8B-_j2ELWpBdImej_3ep6Oa" };
+  const page = { data: [changed], next_cursor: "WyJub3RlcyIsICIyMDI2LTExLTIyVDEyOjE1OjQwLjc2KzAwOjAwIiwgIjdlZmUzZDg0LTJkNmEtNDE3NC04OTllLThmZmRkZWE3YTM5YSJd" };
   responses[`${name}Page`] = answer("One page.", [], json(schema(`${name}Page`), page));
 
   if (!publish) return;
