@@ -302,10 +302,10 @@ test("an id is of the kind that the generated file says, else a UUID", async () 
   const [todos, profiles] = [loose.resource("todos"), loose.resource("profiles")];
   await todos.get(12);
   await loose.org(ID).resource("todos").patch(Number.MAX_SAFE_INTEGER, { a: 1 });
-  await loose.published("todos", 0);
+  await loose.published("todos", 1);
   await profiles.put("me", { name: "a" });
-  assert.deepEqual(sent.map(({ target }) => target), ["/v1/todos/12", `/v1/orgs/${ID}/todos/9007199254740991`, "/v1/public/todos/0", "/v1/profiles/me"]);
-  for (const id of ["12", ID, 1.5, NaN, 2 ** 53, "", null]) await assert.rejects(todos.get(id), TypeError);
+  assert.deepEqual(sent.map(({ target }) => target), ["/v1/todos/12", `/v1/orgs/${ID}/todos/9007199254740991`, "/v1/public/todos/1", "/v1/profiles/me"]);
+  for (const id of ["12", ID, 0, -1, 1.5, NaN, 2 ** 53, "", null]) await assert.rejects(todos.get(id), TypeError);
   for (const id of [ID, "ME", 12, "me/x"]) await assert.rejects(profiles.get(id), TypeError);
   for (const name of ["notes", "constructor"]) for (const id of [12, "me"]) await assert.rejects(loose.resource(name).get(id), TypeError);
   assert.equal(sent.length, 4);
