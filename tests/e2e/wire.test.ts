@@ -156,7 +156,7 @@ test("a query is signed as it was sent", async () => {
   const forms: [sent: string, status: string][] = [
     ["/v1/notes", "200"], ["/v1/notes?", "200"], ["/v1/notes?&", "200"], ["/v1/notes?limit=5&state=active", "200"], ["/v1/notes?state=active&limit=5", "200"],
     ["/v1/notes?limit=%35", "200"], ["/v1/notes?l%69mit=5", "200"], ["/v1/notes?state=%61ctive", "200"], ["/v1/notes?state=activ%65", "200"], ["/v1/notes?limit=5&limit=5", "422"],
-    ["/v1/notes?limit=5&limit=%35", "422"], ["/v1/notes?limit", "422"], ["/v1/notes?=5", "422"], ["/v1/notes?cursor=%2d", "422"], ["/v1/notes?cursor=%2D", "422"],
+    ["/v1/notes?limit=5&limit=%35", "422"], ["/v1/notes?limit", "422"], ["/v1/notes?=5", "422"], ["/v1/notes?cursor=%2b", "422"], ["/v1/notes?cursor=%2B", "422"],
     ["/v1/notes?x=%C3%B6", "422"], ["/v1/notes?x=%c3%b6", "422"],
   ];
   for (const [sent, status] of forms) assert.equal(statusOf(await written(sent)), status, sent);

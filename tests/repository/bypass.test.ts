@@ -59,7 +59,7 @@ test("no other module can name the secret key's module", () => {
 
 test("a handler reaches neither the secret key nor a binding", () => {
   assertRefused([
-    [null, "async fn probe_0(jobs: &crate::jobs::Jobs, platform: &impl Platform) { jobs.run(platform).await }"],
+    [null, "async fn probe_0(jobs: &crate::jobs::Jobs, platform: &impl Platform) { let _ = jobs.run(platform).await; }"],
     // E0616: a private field. E0599: no such method. E0609: no such field.
     ["E0616", "fn probe_1(jobs: &crate::jobs::Jobs) { let _ = &jobs.service_role; }"],
     ["E0599", 'fn probe_2(platform: &impl Platform) { let _ = platform.text("SUPABASE_SECRET_KEY"); }'],
