@@ -17,8 +17,8 @@ export interface AppStateLike {
 
 /** The module `expo-network`. */
 export interface NetworkLike {
-  getNetworkStateAsync(): Promise<NetworkStateLike>;
-  addNetworkStateListener(listener: (state: NetworkStateLike) => void): { remove(): void };
+  getNetworkStateAsync(): Promise<NetworkStateLike | undefined>;
+  addNetworkStateListener(listener: (state: NetworkStateLike) => void): { remove?(): void } | undefined;
 }
 
 interface NetworkStateLike {
@@ -37,9 +37,10 @@ export function tellFocus(manager: FocusManagerLike, appState: AppStateLike): vo
 export function tellNetwork(manager: OnlineManagerLike, network: NetworkLike): void {
   manager.setEventListener((setOnline) => {
     let known = false;
-    const tell = ({ isConnected }: NetworkStateLike) => {
+    // Jest's mock of expo-network has no state, and a subscription without `remove`.
+    const tell = (state: NetworkStateLike | undefined) => {
       known = true;
-      setOnline(isConnected !== false);
+      setOnline(state?.isConnected !== false);
     };
     const subscription = network.addNetworkStateListener(tell);
     network.getNetworkStateAsync().then(
@@ -48,7 +49,7 @@ export function tellNetwork(manager: OnlineManagerLike, network: NetworkLike): v
     );
     return () => {
       known = true;
-      subscription.remove();
+      subscription?.remove?.();
     };
   });
 }

@@ -33,7 +33,7 @@ test("jest-expo's preset runs the README's tests and Expo's entry without config
   const { jest } = JSON.parse(await readFile(join(app, "package.json"), "utf8"));
   assert.deepEqual(jest, { preset: "jest-expo" });
   const output = await good("node_modules/jest/bin/jest.js", ["--cacheDirectory", ".jest", "--maxWorkers", "1"]);
-  assert.match(output, /Tests: +6 passed, 6 total/);
+  assert.match(output, /Tests: +7 passed, 7 total/);
 });
 
 test("the app's types compile, with the types of Expo", async () => {

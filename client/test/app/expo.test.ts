@@ -39,6 +39,14 @@ test("expoOptions says what was not set", () => {
   }
 });
 
+test("followPhone takes jest-expo's own mock of expo-network", async () => {
+  followPhone({ focusManager, onlineManager });
+  const stop = onlineManager.subscribe(() => {});
+  await new Promise(setImmediate);
+  expect(onlineManager.isOnline()).toBe(true);
+  stop();
+});
+
 test("followPhone tells TanStack Query about the app's state and the network", async () => {
   const listeners: Record<string, (value: any) => void> = {};
   jest.spyOn(AppState, "addEventListener").mockImplementation((_type, listener) => ((listeners.app = listener), { remove() {} }));
