@@ -5,9 +5,9 @@ import assert from "node:assert/strict";
 import { randomBytes, randomUUID } from "node:crypto";
 import { after, before, beforeEach, test } from "node:test";
 
-import pg from "pg";
+import type pg from "pg";
 
-import { startPostgres, type Postgres } from "../../tools/setup/postgres.ts";
+import { startConnections, type Connections } from "./connections.ts";
 
 const COPIES = 200;
 const CONNECTIONS = 40;
@@ -58,36 +58,19 @@ interface Call {
   args: Record<string, unknown>;
 }
 
-let postgres: Postgres;
+let server: Connections;
 let owner: pg.Client;
-const clients: pg.Client[] = [];
+let clients: pg.Client[];
 let user = "";
 
 before(async () => {
-  postgres = await startPostgres([`max_connections=${CONNECTIONS + 10}`]);
-  await postgres.create("airlock");
-  owner = await connect();
-  await owner.query(TABLES);
-  for (let n = 0; n < CONNECTIONS; n++) clients.push(await connect());
+  server = await startConnections(TABLES, CONNECTIONS);
+  ({ owner, clients } = server);
 });
-after(async () => {
-  for (const client of [owner, ...clients]) await client?.end();
-  await postgres?.stop();
-});
+after(() => server?.stop());
 beforeEach(async () => {
-  user = await account();
+  user = await server.account();
 });
-
-async function connect(): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: postgres.url("airlock") });
-  await client.connect();
-  return client;
-}
-
-async function account(): Promise<string> {
-  const { rows } = await owner.query("insert into auth.users default values returning id");
-  return rows[0].id;
-}
 
 const create = (draft: object, key: string | null = null): Call => ({
   name: "airlock_create",
@@ -210,7 +193,7 @@ async function prepared({ before: actions = [] }: (typeof KINDS)[number]): Promi
 for (const kind of KINDS) {
   test(`of 200 copies at once one is carried out: ${kind.kind}`, async () => {
     for (let round = 0; round < ROUNDS; round++) {
-      user = await account();
+      user = await server.account();
       const row = await prepared(kind);
       const answers = await copies(kind.request(row));
       const others = answers.filter((answer) => !replayed(answer));
@@ -227,7 +210,7 @@ for (const kind of KINDS) {
 test("a copy that waited for the first is told so, whatever followed", async () => {
   const [first, copy] = clients as [pg.Client, pg.Client];
   for (const kind of KINDS) {
-    user = await account();
+    user = await server.account();
     const request = kind.request(await prepared(kind));
     const of = nonce();
     await begin(first, claimOf(of));
@@ -244,7 +227,7 @@ test("a copy that waited for the first is told so, whatever followed", async () 
 
 test("a copy is told so before any other error", async () => {
   for (const kind of KINDS) {
-    user = await account();
+    user = await server.account();
     const of = nonce();
     const { name, args } = kind.request(await prepared(kind));
     assert.equal((await send({ name, args }, claimOf(of))).outcome, kind.outcome);
@@ -255,7 +238,7 @@ test("a copy is told so before any other error", async () => {
 test("a first request that is rolled back leaves its nonce to a copy", async () => {
   const [first, ...others] = clients as [pg.Client, ...pg.Client[]];
   for (const kind of KINDS) {
-    user = await account();
+    user = await server.account();
     const request = kind.request(await prepared(kind));
     const of = nonce();
     await begin(first, claimOf(of));
@@ -283,7 +266,7 @@ test("a refused or failed request claims nothing, and its copy is answered alike
   const deleted = await made("deleted");
   await send(change(deleted.id, "delete"));
   await send(create({ title: "labelled", label: "taken" }));
-  const stranger = await account();
+  const stranger = await server.account();
   const foreign = (await send(create({ title: "foreign" }), undefined, owner, stranger)).row as Row;
   const cases: [Call, Answer][] = [
     [patch(id, "x", 7), { outcome: "mismatch" }],
@@ -394,7 +377,7 @@ test("of many changes of one version at once, one is carried out", async () => {
 test("at repeatable read a copy that waited fails with 40001", async () => {
   const [first, copy] = clients as [pg.Client, pg.Client];
   for (const kind of KINDS) {
-    user = await account();
+    user = await server.account();
     const request = kind.request(await prepared(kind));
     const of = nonce();
     await begin(copy, claimOf(of), user, "repeatable read");
@@ -409,7 +392,7 @@ test("at repeatable read a copy that waited fails with 40001", async () => {
 
 test("two users and two apps may use one nonce", async () => {
   const of = nonce();
-  const stranger = await account();
+  const stranger = await server.account();
   assert.equal((await send(create({ title: "x" }), claimOf(of))).outcome, "created");
   assert.equal((await send(create({ title: "x" }), claimOf(of), owner, stranger)).outcome, "created");
   assert.equal((await send(create({ title: "x" }), claimOf(of).replace("rn-dev", "rn-ios"))).outcome, "created");
@@ -450,7 +433,7 @@ test("each claim deletes a few expired ones and waits for none", { timeout: 20_0
 });
 
 test("the purge job and writers do not stop each other", { timeout: 30_000 }, async () => {
-  const purging = await connect();
+  const purging = await server.connect();
   const shared = [await made(), await made(), await made(), await made()];
   let over = false;
   const jobs = (async () => {

@@ -5,10 +5,10 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { after, before, beforeEach, test } from "node:test";
 
-import pg from "pg";
+import type pg from "pg";
 
-import { startPostgres, type Postgres } from "../../tools/setup/postgres.ts";
 import { explained, explainEach, scans } from "../support/plans.ts";
+import { startConnections, type Connections } from "./connections.ts";
 
 const COPIES = 200;
 const CONNECTIONS = 40;
@@ -23,35 +23,19 @@ interface Answer {
 }
 type Call = [name: string, args: Record<string, unknown>];
 
-let postgres: Postgres;
+let server: Connections;
 let owner: pg.Client;
-const clients: pg.Client[] = [];
+let clients: pg.Client[];
 let user = "";
 
 before(async () => {
-  postgres = await startPostgres([`max_connections=${CONNECTIONS + 10}`, "jit=off"]);
-  await postgres.create("existing");
-  owner = await connect();
-  await owner.query(await readFile(new URL("../resources/existing.sql", import.meta.url), "utf8"));
-  for (let n = 0; n < CONNECTIONS; n++) clients.push(await connect());
+  server = await startConnections(await readFile(new URL("../resources/existing.sql", import.meta.url), "utf8"), CONNECTIONS, ["jit=off"]);
+  ({ owner, clients } = server);
 });
-after(async () => {
-  for (const client of [owner, ...clients]) await client?.end();
-  await postgres?.stop();
-});
+after(() => server?.stop());
 beforeEach(async () => {
-  user = await account();
+  user = await server.account();
 });
-
-async function connect(): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: postgres.url("existing") });
-  await client.connect();
-  return client;
-}
-
-async function account(): Promise<string> {
-  return (await owner.query("insert into auth.users default values returning id")).rows[0].id;
-}
 
 /** One request of the user: a transaction as PostgREST makes it. */
 async function send([name, args]: Call, nonce?: string, client = owner): Promise<Answer> {
@@ -144,7 +128,7 @@ test("a DELETE that is rolled back leaves its nonce to a copy", async () => {
 });
 
 test("a page of any sort and filter is read from a range of its index", async () => {
-  const others = await account();
+  const others = await server.account();
   await owner.query(
     `insert into public.todos (user_id, task, is_complete, priority, inserted_at)
       select case when n % 2 = 0 then $1 else $2 end::uuid, 'task ' || n, n % 3 = 0, n % 10, timestamptz '2026-01-01' + n * interval '1 second'
