@@ -3,13 +3,10 @@
 //! A [`Declaration`] in hand contradicts neither itself nor PostgreSQL. Each refusal is one sentence
 //! that names the section and the field and says how to fix it.
 
-use serde::de::IgnoredAny;
 use serde::{Serialize, Serializer};
 
-use super::kind::{Errors, INTEGER_MAX, Kind, Value, finite, parts, spelled, string};
-
-/// Greatest length or count in a declaration: PostgreSQL's `integer`.
-const COUNT_MAX: u64 = 2_147_483_647;
+use super::grammar;
+use super::kind::{Kind, Value, parts, string};
 
 /// `pg_get_keywords()` of PostgreSQL 17 with `catcode` R or T, in order: each isolate looks up all names.
 #[rustfmt::skip]
@@ -51,22 +48,6 @@ const FREE_NAMES: [&str; 3] = ["user_id", "org_id", "airlock_search"];
 
 /// Longest text that a list can be sorted by: a cursor holds it.
 const SORTED_MAX: u64 = 200;
-
-/// The kinds and what each needs.
-const KINDS: [(&str, &str); 12] = [
-    ("text", "needs both limits, the lower one first, such as text(1..200)"),
-    ("verbatim", "needs both limits, the lower one first, such as verbatim(0..20000)"),
-    ("integer", "needs both limits, whole and within +-9007199254740991, such as integer(0..100)"),
-    ("number", "needs both limits, the lower one first, such as number(0..1.5)"),
-    ("boolean", "needs no limits; write boolean"),
-    ("uuid", "needs no limits; write uuid"),
-    ("date", "needs no limits; write date"),
-    ("timestamp", "needs no limits; write timestamp"),
-    ("one_of", "needs different values of A-Z a-z 0-9 _ . - or in single quotes, such as one_of(draft,final)"),
-    ("texts", "needs a number of items and a length, such as texts(20,50)"),
-    ("json", "needs the greatest size in bytes, 2 or more, such as json(4096)"),
-    ("ref", "needs the name of a resource, such as ref(projects)"),
-];
 
 /// All that airlock.toml says. It serialises in the form that the tools read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -667,7 +648,7 @@ impl Field {
         }
         let text =
             string(text).map_err(|_| refused("must be a kind of field in quotes, such as \"text(1..200)\".".into()))?;
-        let (kind, rest) = kind(text.trim()).map_err(refused)?;
+        let (kind, rest) = grammar::kind(text.trim()).map_err(refused)?;
         let column = named.unwrap_or_else(|| name.clone());
         let mut field = Self { name, kind, nullable: false, default: None, database_default: false, column, read_only };
         let after = rest.strip_prefix('?').map(str::trim_start);
@@ -680,7 +661,7 @@ impl Field {
             }
             Some(("=", value)) if value.trim() == "default" => field.database_default = true,
             Some(("=", value)) => {
-                field.default = Some(default(&field.kind, value.trim()).map_err(refused)?);
+                field.default = Some(grammar::default(&field.kind, value.trim()).map_err(refused)?);
             }
             _ => {
                 return Err(refused(format!(
@@ -690,129 +671,6 @@ impl Field {
         }
         Ok(field)
     }
-}
-
-/// The kind at the beginning of a field's text, and the rest of the text.
-fn kind(text: &str) -> Result<(Kind, &str), String> {
-    let rest = text.trim_start_matches(|c: char| c.is_ascii_lowercase() || c == '_');
-    let word = text.strip_suffix(rest).unwrap_or_default();
-    let rest = rest.trim_start();
-    let (inner, rest) = match rest.strip_prefix('(') {
-        None => (None, rest),
-        Some(rest) => rest
-            .split_once(outside_quotes(')'))
-            .map(|(inner, rest)| (Some(inner.trim()), rest.trim_start()))
-            .ok_or_else(|| format!("{text} needs a closing parenthesis."))?,
-    };
-    let Some((_, needs)) = KINDS.into_iter().find(|(kind, _)| *kind == word) else {
-        let kinds = KINDS.map(|(kind, _)| kind).join(", ");
-        let found =
-            if text.is_empty() { "it has no kind".to_owned() } else { format!("{text} does not begin with a kind") };
-        return Err(format!("{found}; the kinds are {kinds}."));
-    };
-    let kind = kind_of(word, inner).ok_or_else(|| {
-        let limits = inner.map(|inner| format!("({inner})")).unwrap_or_default();
-        format!("{word}{limits} {needs}.")
-    })?;
-    Ok((kind, rest))
-}
-
-/// The kind of this word, unless what is in its parentheses does not suit it.
-fn kind_of(word: &str, inner: Option<&str>) -> Option<Kind> {
-    let (min, max) = (INTEGER_MAX.saturating_neg(), INTEGER_MAX);
-    let any_integer = Kind::Integer { min, max };
-    let integer = |text: &str| match any_integer.check(text) {
-        Ok(Value::Integer(value)) if is_json(text) => Some(value),
-        _ => None,
-    };
-    let number = |text: &str| finite(text).ok().filter(|_| is_json(text));
-    let length = |text: &str| count(text, 0);
-    match (word, inner) {
-        ("text", Some(inner)) => limits(inner, length).map(|(min, max)| Kind::Text { min, max }),
-        ("verbatim", Some(inner)) => limits(inner, length).map(|(min, max)| Kind::Verbatim { min, max }),
-        ("integer", Some(inner)) => limits(inner, integer).map(|(min, max)| Kind::Integer { min, max }),
-        ("number", Some(inner)) => limits(inner, number).map(|(min, max)| Kind::Number { min, max }),
-        ("boolean", None) => Some(Kind::Boolean),
-        ("uuid", None) => Some(Kind::Uuid),
-        ("date", None) => Some(Kind::Date),
-        ("timestamp", None) => Some(Kind::Timestamp),
-        ("one_of", Some(inner)) => one_of(inner).map(|values| Kind::OneOf { values }),
-        ("texts", Some(inner)) => {
-            let (items, length) = inner.split_once(',')?;
-            let (items, length) = (count(items.trim(), 1)?, count(length.trim(), 1)?);
-            Some(Kind::Texts { items, length })
-        }
-        ("json", Some(inner)) => count(inner, 2).map(|bytes| Kind::Json { bytes }),
-        ("ref", Some(name)) if !name.is_empty() => Some(Kind::Ref { resource: name.to_owned(), bigint: false }),
-        _ => None,
-    }
-}
-
-/// `min..max`, the lower one first.
-fn limits<T: PartialOrd>(text: &str, read: impl Fn(&str) -> Option<T>) -> Option<(T, T)> {
-    let (min, max) = text.split_once("..")?;
-    let limits = read(min.trim()).zip(read(max.trim()));
-    limits.filter(|(min, max)| min <= max)
-}
-
-/// Different values, each bare or in single quotes.
-fn one_of(inner: &str) -> Option<Vec<String>> {
-    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-    let mut values = Vec::new();
-    for text in inner.split(outside_quotes(',')).map(str::trim) {
-        let is_bare = (1..=63).contains(&text.len()) && text.chars().all(bare);
-        let value = unquoted(text).or_else(|| is_bare.then(|| text.to_owned()))?;
-        if value.contains('\0') || values.contains(&value) {
-            return None;
-        }
-        values.push(value);
-    }
-    Some(values)
-}
-
-/// The value after `=`: JSON, or text in single quotes.
-fn default(kind: &Kind, text: &str) -> Result<Value, String> {
-    let raw = unquoted(text).map_or_else(|| text.to_owned(), |text| spelled(&text));
-    if !is_json(&raw) {
-        let sentence = if text.is_empty() {
-            "there is no default after =; write one, or leave = out. An empty text is = ''.".to_owned()
-        } else {
-            format!("the default {text} is not JSON; write text in single quotes, such as = 'a', and others as JSON.")
-        };
-        return Err(sentence);
-    }
-    if raw == "null" {
-        return Err("null is not a default; write ? after the kind instead.".into());
-    }
-    let sentence = |errors: Errors| format!("the default {text} {}; change it.", errors.message());
-    kind.check(&raw).map_err(sentence)
-}
-
-/// The text within single quotes, in which `''` is a quote.
-fn unquoted(text: &str) -> Option<String> {
-    let inner = text.strip_prefix('\'')?.strip_suffix('\'')?;
-    let paired = inner.split("''").all(|part| !part.contains('\''));
-    paired.then(|| inner.replace("''", "'"))
-}
-
-/// Finds this character outside of single quotes.
-fn outside_quotes(wanted: char) -> impl FnMut(char) -> bool {
-    let mut quoted = false;
-    move |c| {
-        quoted ^= c == '\'';
-        c == wanted && !quoted
-    }
-}
-
-/// A whole number in digits, from `min` to [`COUNT_MAX`].
-fn count(text: &str, min: u64) -> Option<u64> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|_| digits);
-    number.filter(|number| (min..=COUNT_MAX).contains(number))
-}
-
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 /// Pairs as the members of an object, in their order.

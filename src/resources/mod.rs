@@ -5,6 +5,7 @@
 
 mod declaration;
 mod draft;
+mod grammar;
 mod kind;
 
 pub(crate) use declaration::{Declaration, Field, IdKind, Operator, Resource, Verb};

@@ -1,3 +1,5 @@
+use super::super::grammar::COUNT_MAX;
+use super::super::kind::{INTEGER_MAX, spelled};
 use super::*;
 
 /// A declaration of one resource with this inside.
