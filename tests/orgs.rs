@@ -1,4 +1,4 @@
-//! Organisations: what is asked of the database, and what its answers become.
+//! Organisations: the requests to the database, and the answers to its answers.
 
 #![allow(missing_docs, clippy::allow_attributes, reason = "test code")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]

@@ -1,4 +1,4 @@
-//! What the engine asks of the database, and what the database's answers become.
+//! The requests of the engine to the database, and its answers to the database's answers.
 
 #![allow(missing_docs, clippy::allow_attributes, reason = "test code")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "test code")]

@@ -1,5 +1,5 @@
-// npm run generate: openapi.json and the types of the client from airlock.toml, and supabase/access.txt, which lists all that is
-// open per role, from the migrations. `npm run check` fails when one of them is stale.
+// npm run generate: openapi.json and the types of the client from airlock.toml; supabase/access.txt, which lists all that is
+// open per role, from the migrations; and tests/README.md, which lists the tests. `npm run check` fails when one is stale.
 //
 //     npm run generate -- --out ../app/src/airlock.ts    the types of the client in an app's repository, too
 

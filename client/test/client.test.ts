@@ -1,3 +1,5 @@
+// The calls of the client against a stub: paths, bodies, retries, errors.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {

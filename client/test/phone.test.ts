@@ -1,4 +1,4 @@
-// What a phone does to a call: dead sockets, aborts, wrong clocks, a missing crypto. A server plays no part here.
+// Faults of a phone in a call: dead sockets, aborts, wrong clocks, a missing crypto. No server is needed.
 
 import assert from "node:assert/strict";
 import { createHmac, randomBytes } from "node:crypto";

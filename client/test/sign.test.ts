@@ -1,3 +1,5 @@
+// The signer against the vectors of App Guard and against Node.js' own HMAC.
+
 import assert from "node:assert/strict";
 import { createHmac, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-// What a signed fetch sends, and what it refuses.
+// The requests of a signed fetch, and the arguments that it refuses.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

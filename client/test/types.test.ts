@@ -1,3 +1,5 @@
+// The types that `npm run generate` makes: what the compiler accepts and refuses, in the app of a team.
+
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";

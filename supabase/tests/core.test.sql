@@ -1,4 +1,4 @@
--- Run by `npm test` and by `supabase test db`. The core on tables of its own: triggers, account deletion, references,
+-- The core on tables of its own: triggers, account deletion, references,
 -- the purge job, edge-only mode of one table, and the tables on which callers have no right.
 begin;
 create extension if not exists pgtap with schema extensions;

@@ -1,4 +1,4 @@
--- Run by `npm test` and by `supabase test db`. Edge-only mode: what counts as a proof, and for how long.
+-- Edge-only mode: what counts as a proof, and for how long.
 begin;
 create extension if not exists pgtap with schema extensions;
 select plan(56);

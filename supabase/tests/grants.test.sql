@@ -1,4 +1,4 @@
--- Run by `npm test` and by `supabase test db`. The rules that the rights of callers follow. supabase/access.txt lists the rights.
+-- The rules that the rights of callers follow. supabase/access.txt lists the rights.
 begin;
 create extension if not exists pgtap with schema extensions;
 select * from no_plan();

@@ -1,4 +1,4 @@
--- Run by `npm test` and by `supabase test db`. What scheduled jobs delete and keep, who may run them, and their record.
+-- Scheduled jobs: the rows that they delete and keep, who may run them, and their record.
 begin;
 create extension if not exists pgtap with schema extensions;
 select * from no_plan();

@@ -1,5 +1,4 @@
--- Run by `npm test` and by `supabase test db`. What happens in organisations, with grants and triggers in place. What the
--- policies allow by themselves is in roles.test.sql.
+-- Organisations, with grants and triggers in place. roles.test.sql tests the policies by themselves.
 begin;
 create extension if not exists pgtap with schema extensions;
 select plan(146);

@@ -1,4 +1,4 @@
--- Run by `npm test` and by `supabase test db`. Every resource: its owner, another user, members of its organisation and anon,
+-- Every resource: its owner, another user, members of its organisation and anon,
 -- first as they are, then with all grants given and the triggers off, which leaves the policies alone.
 begin;
 create extension if not exists pgtap with schema extensions;

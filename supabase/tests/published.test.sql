@@ -1,4 +1,4 @@
--- Run by `npm test` and by `supabase test db`. Every resource that can be published: the rows that anon reads, and who publishes.
+-- Every resource that can be published: the rows that anon reads, and who publishes.
 begin;
 create extension if not exists pgtap with schema extensions;
 select * from no_plan();

@@ -1,5 +1,5 @@
--- Run by `npm test` and by `supabase test db`. What each role may do in its own organisation and in another, with grants
--- and triggers out of the way: the policies hold alone.
+-- The rights of each role in its own organisation and in another, by the policies alone, without grants
+-- and triggers.
 begin;
 create extension if not exists pgtap with schema extensions;
 select plan(136);

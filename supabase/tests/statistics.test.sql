@@ -1,4 +1,4 @@
--- Run by `npm test` and by `supabase test db`. The planner's numbers, which any caller can read from EXPLAIN and from
+-- The planner's numbers, which any caller can read from EXPLAIN and from
 -- `Prefer: count=planned`, tell nothing about values.
 begin;
 create extension if not exists pgtap with schema extensions;

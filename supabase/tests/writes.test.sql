@@ -1,4 +1,4 @@
--- Run by `npm test` and by `supabase test db`. For every resource: the columns that triggers set, the rows that refs may name,
+-- For every resource: the columns that triggers set, the rows that refs may name,
 -- and deleted accounts. tests/database/limits.test.ts tests the limits of fields.
 begin;
 create extension if not exists pgtap with schema extensions;

@@ -1,4 +1,4 @@
-// npm run adopt and npm run check -- --db-url: what they write, that they write nothing twice, and their exit codes.
+// npm run adopt and npm run check -- --db-url: the files that they write, that they write nothing twice, and their exit codes.
 
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";

@@ -1,4 +1,4 @@
-// CHECK constraints and defaults in the forms that PostgreSQL prints, and what a field says of them.
+// CHECK constraints and defaults in the forms that PostgreSQL prints, and the limits that a field gets from them.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,5 +1,5 @@
-// What rows tell: looked at where the role may see all of them, without running code of the database.
-
+// Facts that only rows tell, such as the largest id: looked at where the role may see all rows, without running code of the
+// database.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 

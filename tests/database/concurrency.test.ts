@@ -1,5 +1,5 @@
-// What transactions in organisations do to each other at the same time, on a real Postgres server. The embedded database has one
-// connection and runs them one after another.
+// Races of transactions in organisations, on a real Postgres server. The embedded database has one connection and runs
+// transactions one after another.
 
 import assert from "node:assert/strict";
 import { createHash, randomBytes, randomUUID } from "node:crypto";

@@ -1,4 +1,4 @@
-// What every resource does, for each section of airlock.toml and for the tests' own resources of every kind of field: as a
+// Every resource: each section of airlock.toml and the tests' own resources with every kind of field, as a
 // user's rows and as an organisation's, through the Worker and past it.
 
 import assert from "node:assert/strict";

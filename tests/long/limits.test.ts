@@ -1,4 +1,4 @@
-// What one address can cost, with limits per address by what is refused (enforce), and by every request before any check,
+// The cost that one address can cause, with limits per address by what is refused (enforce), and by every request before any check,
 // which an app in mode `report` still has. The CPU times that it prints are those of docs/security.md.
 
 import assert from "node:assert/strict";

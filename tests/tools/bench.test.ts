@@ -1,4 +1,4 @@
-// The bench's arithmetic and its table; what it measures is measured by CI (`npm run bench -- --quick`).
+// The bench's arithmetic and its table. CI runs the bench itself (`npm run bench -- --quick`).
 
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, writeFile } from "node:fs/promises";

@@ -1,4 +1,4 @@
-// The generator of migrations: what it writes for the project and for the tests, and that Postgres takes it for any names.
+// The generator of migrations: its SQL for the project and for the tests, and that Postgres takes it for any names.
 
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";

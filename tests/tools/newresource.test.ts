@@ -1,4 +1,4 @@
-// npm run new-resource and new-field: what they write, and which command lines they refuse with a sentence.
+// npm run new-resource and new-field: the files that they write, and the command lines that they refuse with a sentence.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";

@@ -8,6 +8,7 @@ import { checkedDeclaration, type Declaration } from "../declaration.ts";
 import { formatted, projectDocument } from "../openapi/document.ts";
 import { access } from "../supabase/access.ts";
 import { Failure, root } from "./shell.ts";
+import { testIndex } from "./test-index.ts";
 
 /** Their paths, below the project's folder, and their texts. The WASM module must have been built. */
 export async function generated(): Promise<Map<string, string>> {
@@ -17,6 +18,7 @@ export async function generated(): Promise<Map<string, string>> {
     ["client/src/generated.ts", clientTypes(declaration)],
     ["client/test/generated.ts", clientTypes(await testDeclaration(), "the resources of the tests")],
     ["supabase/access.txt", await access()],
+    ["tests/README.md", await testIndex()],
   ]);
 }
 
