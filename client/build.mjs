@@ -28,4 +28,4 @@ for (const [format, type] of /** @type {const} */ ([["esm", "module"], ["cjs", "
   execFileSync(process.execPath, [tsc, "--emitDeclarationOnly", "--outDir", `dist/${format}`], { stdio: "inherit" });
   writeFileSync(`dist/${format}/package.json`, `${JSON.stringify({ type, sideEffects: false })}\n`);
 }
-copyFileSync(join(dirname(require.resolve("@noble/hashes/sha2.js")), "LICENSE"), "dist/noble-hashes.LICENSE");
+copyFileSync(join(dirname(require.resolve("@stablelib/sha256/package.json")), "LICENSE"), "dist/stablelib.LICENSE");

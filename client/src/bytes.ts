@@ -1,28 +1,12 @@
-/** Bytes as text: base64url without padding (RFC 4648, section 5), hex, UTF-8. */
+/** Bytes and text: hex, UTF-8, base64url without padding (RFC 4648, section 5). */
 
 export const encodeHex = (bytes: Uint8Array): string =>
   Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 export const encodeUtf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-// base64url by hand, because `atob` and `Buffer` forgive what App Guard's other side refuses.
-
+// By hand, because `atob` and `Buffer` forgive what App Guard's other side refuses.
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-export function encodeBase64url(bytes: Uint8Array): string {
-  let text = "";
-  let bits = 0;
-  let held = 0;
-  for (const byte of bytes) {
-    bits = ((bits << 8) | byte) & 0xffff;
-    held += 8;
-    while (held >= 6) {
-      held -= 6;
-      text += ALPHABET.charAt((bits >> held) & 63);
-    }
-  }
-  return held === 0 ? text : text + ALPHABET.charAt((bits << (6 - held)) & 63);
-}
 
 /** The bytes, or `null` for anything but the one canonical spelling of some bytes. */
 export function decodeBase64url(text: string): Uint8Array | null {

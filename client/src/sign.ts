@@ -5,9 +5,9 @@
  * and the signature is another.
  */
 
-// The class without the library's wrapper, which is as large as this file and checks options that nobody gives.
-import { _SHA256 as SHA256 } from "@noble/hashes/sha2.js";
-import { decodeBase64url, encodeBase64url, encodeHex, encodeUtf8 } from "./bytes.ts";
+import { SHA256 } from "@stablelib/sha256";
+
+import { decodeBase64url, encodeHex, encodeUtf8 } from "./bytes.ts";
 import { platformRandom, type Random } from "./id.ts";
 
 /** What a signature covers. */
@@ -59,7 +59,7 @@ export function signRequest({ secret, ...fields }: SignInput): SignatureHeaders 
   return signatureHeaders(complete, hmacSha256(decodeSecret(secret), canonicalBytes(complete)));
 }
 
-/** HMAC-SHA256 (RFC 2104). In five lines, since the library's own is as large as the client's calls. */
+/** HMAC-SHA256 (RFC 2104). In five lines, since a package for it is larger than the rest of this file. */
 export function hmacSha256(key: Uint8Array, message: Uint8Array): Uint8Array {
   const block = new Uint8Array(64);
   block.set(key.length > 64 ? sha256(key) : key);
@@ -100,12 +100,12 @@ export function canonicalString(fields: SignedFields): string {
 }
 
 /**
- * A fresh nonce: 128 random bits as 22 characters.
+ * A fresh nonce: 128 random bits as 32 hexadecimal digits.
  *
  * @throws Error when there is no `crypto.getRandomValues`
  */
 export function createNonce(random: Random = platformRandom): string {
-  return encodeBase64url(random(16));
+  return encodeHex(random(16));
 }
 
 /**

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHmac, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { decodeBase64url, encodeBase64url } from "../src/bytes.ts";
+import { decodeBase64url } from "../src/bytes.ts";
 import { canonicalString, createNonce, signRequest, type SignInput } from "../src/index.ts";
 import { hmacSha256 } from "../src/sign.ts";
 import { SECRET } from "./stub.ts";
@@ -116,14 +116,14 @@ test("a string body is its UTF-8 bytes; the method is signed in upper case", () 
 test("a nonce and a timestamp are made when absent", () => {
   const { nonce: _, timestamp: __, ...rest } = full;
   const headers = signRequest(rest);
-  assert.match(headers["X-App-Nonce"], /^[A-Za-z0-9_-]{22}$/);
+  assert.match(headers["X-App-Nonce"], /^[0-9a-f]{32}$/);
   assert.ok(Math.abs(Number(headers["X-App-Timestamp"]) - Date.now() / 1000) < 5);
 });
 
-test("nonces differ, and decode to 16 bytes", () => {
+test("nonces differ, and have 16 bytes", () => {
   const nonces = Array.from({ length: 1000 }, createNonce);
   assert.equal(new Set(nonces).size, 1000);
-  for (const nonce of nonces) assert.equal(decodeBase64url(nonce)?.length, 16);
+  for (const nonce of nonces) assert.match(nonce, /^[0-9a-f]{32}$/);
 });
 
 test("without a random source the error names what to install", () => {
@@ -148,7 +148,6 @@ test("base64url agrees with Node's for every length", () => {
   for (let length = 0; length < 100; length++) {
     const bytes = crypto.getRandomValues(new Uint8Array(length));
     const text = Buffer.from(bytes).toString("base64url");
-    assert.equal(encodeBase64url(bytes), text);
     assert.deepEqual(decodeBase64url(text), bytes);
   }
 });
