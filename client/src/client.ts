@@ -8,12 +8,9 @@
 import type {
   Airlock,
   CallOptions,
+  CreateOptions,
   GetOptions,
-  Invitations,
-  List,
   ListOptions,
-  MatchOptions,
-  Members,
   Orgs,
   ResourceClient,
   Version,
@@ -37,142 +34,100 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
   const transport = createTransport(options);
   const kinds = new Map<string, IdKind>(Object.entries(options.ids ?? ownIds));
 
-  /** The JSON of an answer with one of the expected statuses; `undefined` for one without content. */
-  function call<T>(method: string, target: string, options: Call): Promise<T> {
+  /** The JSON of a good answer; `undefined` for one without content. */
+  function call<T>(method: string, target: string, options: Call = {}): Promise<T> {
     return transport.call(options.signal, (signal) => answered<T>(method, target, options, signal));
   }
 
   async function answered<T>(method: string, target: string, options: Call, signal: AbortSignal): Promise<T> {
-    const { expect, json, replayed } = options;
-    const answer = await transport.send(
-      {
-        method,
-        target,
-        headers: conditionHeaders(options),
-        body: json === undefined ? undefined : bytesOf(toJson(json)),
-        repeatable: replayed === "again",
-      },
-      signal,
-    );
-    if (expect.includes(answer.status)) {
+    const { json, repeatable } = options;
+    const body = json === undefined ? undefined : bytesOf(toJson(json));
+    const answer = await transport.send({ method, target, headers: conditionHeaders(options), body, repeatable }, signal);
+    if (goodStatuses(method, options).includes(answer.status)) {
       if (answer.status === 204 || answer.status === 304) return undefined as T;
       const value = parseJson(answer.body);
       if (typeof value === "object" && value !== null) return value as T;
     }
     const problem = problemFrom(answer);
-    if (problem.code === "request_replayed") {
+    if (problem.code === "request_replayed" && !repeatable && method !== "GET") {
       // A network layer sent the request twice. The change is made and must not be made a second time.
-      if (replayed === "done") return undefined as T;
-      if (replayed === "read") {
-        return answered<T>("GET", target.replace(/\/(restore|publish|unpublish)$/, ""), { expect: [200] }, signal);
-      }
+      if (method === "DELETE") return undefined as T;
+      return answered<T>("GET", target.replace(/\/(restore|publish|unpublish)$/, ""), {}, signal);
     }
     throw problem;
   }
 
-  /** A POST that creates, and may be repeated under its key. */
-  function createAt<T>(place: string, json: unknown, options: CreateCall = {}): Promise<T> {
-    const { idempotencyKey = createId(transport.random) } = options;
-    if (!/^[\w-]{8,64}$/.test(idempotencyKey)) throw new TypeError("idempotencyKey must be 8 to 64 of A-Z a-z 0-9 _ -");
-    return call("POST", place, { ...options, idempotencyKey, expect: [201], json, replayed: "again" });
-  }
-
-  /** A DELETE. */
-  function removeAt(one: Place) {
-    return async (id: string, options?: MatchOptions): Promise<void> =>
-      call("DELETE", one(id), { ...options, expect: [204], replayed: "done" });
-  }
-
-  function getAt<T>(one: Place) {
-    function get(id: string, options?: CallOptions): Promise<T>;
-    function get(id: string, options: GetOptions): Promise<T | undefined>;
-    async function get(id: string, options: Partial<GetOptions> = {}): Promise<T | undefined> {
-      return call("GET", one(id), { ...options, expect: options.ifNoneMatch === undefined ? [200] : [200, 304] });
-    }
-    return get;
-  }
-
-  function listAt<T>(place: () => string): List<T, AnyListOptions> {
-    const self: List<T, AnyListOptions> = {
-      async list({ limit, cursor, q, state, sort, count, filters, signal } = {}) {
-        const parameters = query({ limit, cursor, q, state, sort, count, ...filters });
-        return call("GET", `${place()}${parameters}`, { expect: [200], signal });
+  /** The calls for the rows below one path, whose ids are of this kind. */
+  function rowsAt<T>(place: () => string, kind?: IdKind) {
+    const one = (id: string) => `${place()}/${checkedId(id, kind)}`;
+    const rows = {
+      async list({ signal, filters, ...parameters }: AnyListOptions & { cursor?: string | null } = {}): Promise<Page<T>> {
+        return call("GET", place() + query({ ...parameters, ...filters }), { signal });
       },
 
-      async *all(options) {
+      async *all(options?: AnyListOptions) {
         let cursor: string | null = null;
         do {
-          const page: Page<T> = await self.list({ ...options, cursor });
+          const page: Page<T> = await rows.list({ ...options, cursor });
           for (const row of page.data) yield row;
           cursor = page.next_cursor;
         } while (cursor !== null);
       },
+
+      async create<New = T>(json: unknown, options?: CreateOptions): Promise<New> {
+        const { idempotencyKey = createId(transport.random) } = options ?? {};
+        if (!/^[\w-]{8,64}$/.test(idempotencyKey)) throw new TypeError("idempotencyKey must be 8 to 64 of A-Z a-z 0-9 _ -");
+        return call("POST", place(), { ...options, idempotencyKey, json, repeatable: true });
+      },
+      // As if it were both; it is `undefined` with `ifNoneMatch` alone.
+      get: async (id: string, options?: GetOptions) => call<T & undefined>("GET", one(id), options),
+      put: async (id: string, json: unknown, options?: Call) => call<T>("PUT", one(id), { ...options, json }),
+      patch: async (id: string, json: unknown, options?: Call) => call<T>("PATCH", one(id), { ...options, json }),
+      remove: async (id: string, options?: Call) => call<void>("DELETE", one(id), options),
+      act: (action: string) => async (id: string, options?: Call) => call<T>("POST", `${one(id)}/${action}`, options),
     };
-    return self;
+    return rows;
   }
 
   /** Every resource, below `/v1` or below an organisation. */
   function resourceAt(parent: () => string, name: string): ResourceClient<Loose> {
-    const place = () => `${parent()}/${checkedName(name)}`;
-    const one = (id: string) => `${place()}/${checkedId(id, kinds.get(name))}`;
-    const action = (name: string) => async (id: string, options?: MatchOptions) =>
-      call<LooseRow>("POST", `${one(id)}/${name}`, { ...options, expect: [200], replayed: "read" });
+    const { act, ...rows } = rowsAt<LooseRow>(() => `${parent()}/${checkedName(name)}`, kinds.get(name));
     return {
-      ...listAt<LooseRow>(place),
-      create: async (draft, options) => createAt(place(), fieldsOf(draft), options),
-      get: getAt<LooseRow>(one),
-      put: async (id, draft, options) =>
-        call("PUT", one(id), { ...options, expect: [200, 201], json: fieldsOf(draft), replayed: "read" }),
-      patch: async (id, changes, options) =>
-        call("PATCH", one(id), { ...options, expect: [200], json: fieldsOf(changes), replayed: "read" }),
-      remove: removeAt(one),
-      restore: action("restore"),
-      publish: action("publish"),
-      unpublish: action("unpublish"),
+      ...rows,
+      create: async (draft, options) => rows.create(fieldsOf(draft), options),
+      put: async (id, draft, options) => rows.put(id, fieldsOf(draft), options),
+      patch: async (id, changes, options) => rows.patch(id, fieldsOf(changes), options),
+      restore: act("restore"),
+      publish: act("publish"),
+      unpublish: act("unpublish"),
     };
   }
 
-  function membersAt(place: () => string): Members {
-    const one = (userId: string) => `${place()}/${checkedId(userId)}`;
-    return {
-      ...listAt<Member>(place),
-      get: getAt<Member>(one),
-      setRole: async (userId, role, options) =>
-        call("PATCH", one(userId), { ...options, expect: [200], json: { role }, replayed: "read" }),
-      remove: removeAt(one),
-    };
-  }
-
-  function invitationsAt(place: () => string): Invitations {
-    return {
-      ...listAt<Invitation>(place),
-      create: async (role, options) => createAt(place(), { role }, options),
-      remove: removeAt((id) => `${place()}/${checkedId(id)}`),
-    };
-  }
-
+  const organizations = rowsAt<Org>(() => "/v1/orgs");
   const org = (id: string) => `/v1/orgs/${checkedId(id)}`;
   const orgs: Orgs = {
-    ...listAt<Org>(() => "/v1/orgs"),
-    create: async (name, options) => createAt("/v1/orgs", { name }, options),
+    ...organizations,
+    create: (name, options) => organizations.create({ name }, options),
     // The token is its key: the server answers the member who used it.
-    join: (token, options) =>
-      call("POST", "/v1/orgs/join", { ...options, expect: [200], json: { token }, replayed: "again" }),
-    get: getAt<Org>(org),
-    rename: async (id, name, options) =>
-      call("PATCH", org(id), { ...options, expect: [200], json: { name }, replayed: "read" }),
-    remove: removeAt(org),
-    members: (id) => membersAt(() => `${org(id)}/members`),
-    invitations: (id) => invitationsAt(() => `${org(id)}/invitations`),
+    join: (token, options) => call("POST", "/v1/orgs/join", { ...options, json: { token }, repeatable: true }),
+    rename: (id, name, options) => organizations.patch(id, { name }, options),
+    members(id) {
+      const members = rowsAt<Member>(() => `${org(id)}/members`);
+      return { ...members, setRole: (userId, role, options) => members.patch(userId, { role }, options) };
+    },
+    invitations(id) {
+      const invitations = rowsAt<Invitation>(() => `${org(id)}/invitations`);
+      return { ...invitations, create: (role, options) => invitations.create({ role }, options) };
+    },
   };
 
   const resource = (name: string) => resourceAt(() => "/v1", name);
   const airlock: Airlock<LooseDeclaration> = {
-    me: (options) => call("GET", "/v1/me", { ...options, expect: [200] }),
+    me: (options) => call("GET", "/v1/me", options),
     resource,
     notes: resource("notes"),
-    published: (name: string, id: string, options: Partial<GetOptions> = {}) =>
-      getAt<PublishedRowOf<Loose>>((row) => `/v1/public/${checkedName(name)}/${checkedId(row, kinds.get(name))}`)(id, options as CallOptions),
+    published: async (name: string, id: string, options?: GetOptions) =>
+      rowsAt<PublishedRowOf<Loose>>(() => `/v1/public/${checkedName(name)}`, kinds.get(name)).get(id, options),
     orgs,
     org: (id) => ({ resource: (name) => resourceAt(() => org(id), name) }),
 
@@ -195,29 +150,25 @@ export interface ClientOptions extends AirlockOptions {
 type Loose = LooseDeclaration["resources"][string];
 type LooseRow = RowOf<Loose>;
 type AnyListOptions = ListOptions<Loose>;
-/** The path of one row. It throws a TypeError for what is no id. */
-type Place = (id: string) => string;
 
-interface Conditions {
+interface Call extends CallOptions {
   idempotencyKey?: string;
   ifMatch?: Version;
-  ifNoneMatch?: Version;
-}
-
-type CreateCall = Pick<Conditions, "idempotencyKey"> & CallOptions;
-
-interface Call extends Conditions, CallOptions {
-  /** Any other status is a problem, even a 2xx: a captive portal's 200 deletes no row. */
-  expect: number[];
+  ifNoneMatch?: Version | undefined;
   json?: unknown;
-  /**
-   * How to answer the call when its request was carried out and the answer was lost: "done" without a row, "again" by
-   * sending it once more, "read" with a GET of the row. Absent: with the problem.
-   */
-  replayed?: "done" | "again" | "read";
+  /** Whether it may be sent once more after `request_replayed`. */
+  repeatable?: boolean;
 }
 
-function conditionHeaders({ idempotencyKey, ifMatch, ifNoneMatch }: Conditions): Record<string, string> {
+/** Any other status is a problem, even a 2xx: a captive portal's 200 deletes no row. */
+function goodStatuses(method: string, { idempotencyKey, ifNoneMatch }: Call): number[] {
+  if (method === "DELETE") return [204];
+  if (method === "PUT") return [200, 201];
+  if (method === "GET" && ifNoneMatch !== undefined) return [200, 304];
+  return [idempotencyKey === undefined ? 200 : 201];
+}
+
+function conditionHeaders({ idempotencyKey, ifMatch, ifNoneMatch }: Call): Record<string, string> {
   return {
     ...(idempotencyKey !== undefined && { "Idempotency-Key": idempotencyKey }),
     ...(ifMatch !== undefined && { "If-Match": tag(ifMatch) }),

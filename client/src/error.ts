@@ -114,10 +114,9 @@ export class AirlockProblem extends AirlockError {
 
   constructor(problem: ProblemBody, retryAfter: number | null, message = `${problem.status} ${problem.code}: ${problem.detail}`) {
     super(message);
-    const { type, title, status, code, detail, request_id, retryable, errors = [], current = null } = problem;
     // By it the clock is put right, for all that comes after.
     const server_time = Number.isSafeInteger(problem.server_time) ? problem.server_time : null;
-    Object.assign(this, { type, title, status, code, detail, request_id, retryable, errors, current, server_time, retryAfter });
+    Object.assign(this, { errors: [], current: null, ...problem, message, server_time, retryAfter });
   }
 }
 
@@ -151,10 +150,10 @@ export function problemFrom(answer: {
   headers: Headers;
   body: string;
 }): AirlockProblem {
-  const retryAfter = secondsFrom(answer.headers.get("Retry-After"));
-  const body = parseJson(answer.body);
-  const problem = isProblem(body) ? body : foreignProblem(answer);
-  return problem.code === "upgrade_required" ? new AirlockUpgradeRequired(problem) : new AirlockProblem(problem, retryAfter);
+  const [retryAfter] = /^\d{1,9}$/.exec(answer.headers.get("Retry-After") ?? "") ?? [];
+  const body = Object(parseJson(answer.body)) as ProblemBody;
+  const problem = body.type === PROBLEM + body.code ? body : foreignProblem(answer);
+  return problem.code === "upgrade_required" ? new AirlockUpgradeRequired(problem) : new AirlockProblem(problem, retryAfter === undefined ? null : Number(retryAfter));
 }
 
 /** What the type of each problem begins with. */
@@ -167,11 +166,6 @@ export function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function isProblem(body: unknown): body is ProblemBody {
-  const { type, code } = Object(body) as Partial<ProblemBody>;
-  return typeof code === "string" && type === PROBLEM + code;
 }
 
 /** A parameter that a URL cannot carry to the server: what it answers where the same is in a body. */
@@ -205,7 +199,3 @@ const FOREIGN_CODES: Partial<Record<number, ProblemCode>> = {
   503: "upstream_unavailable",
   504: "upstream_timeout",
 };
-
-function secondsFrom(retryAfter: string | null): number | null {
-  return retryAfter !== null && /^\d{1,9}$/.test(retryAfter) ? Number(retryAfter) : null;
-}

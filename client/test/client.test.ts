@@ -168,7 +168,7 @@ test("a resource has the same calls, of the user or of an organisation", async (
     const things = place === "/v1/things" ? airlock.resource("things") : airlock.org(ID).resource("things");
 
     assert.equal((await things.create({ label: "a", rank: 3 }, { idempotencyKey: "order-0001" })).version, 1);
-    for await (const { version } of things.all({ q: "a b", limit: 5, state: "published" })) assert.equal(version, 1);
+    for await (const { version } of things.all({ limit: 5, q: "a b", state: "published" })) assert.equal(version, 1);
     assert.equal((await things.get(ID)).version, 2);
     assert.equal((await things.put(ID, { label: "a", tags: ["x"] }, { ifMatch: '"2"' })).version, 3);
     assert.equal((await things.patch(ID, { remark: null, extra: { a: [1] } })).version, 4);
@@ -345,8 +345,8 @@ test("all() walks the pages and stops asking when the reader does", async () => 
     whole.sent.map(({ target }) => target),
     [
       "/v1/notes?limit=2&state=deleted",
-      "/v1/notes?limit=2&cursor=p2&state=deleted",
-      "/v1/notes?limit=2&cursor=p3&state=deleted",
+      "/v1/notes?limit=2&state=deleted&cursor=p2",
+      "/v1/notes?limit=2&state=deleted&cursor=p3",
     ],
   );
 
@@ -559,10 +559,13 @@ test("create makes a key if none is given, and keeps it for the call's own retri
 test("reading the row after a lost answer fails like any other read", async () => {
   const { airlock } = airlockWith([
     REPLAYED(),
+    REPLAYED(),
+    REPLAYED(),
     problem(404, "not_found"),
     REPLAYED(),
     new TypeError("Network request failed"),
   ]);
+  assert.equal((await problemOf(airlock.notes.patch(ID, { title: "a" }))).code, "request_replayed");
   assert.equal((await problemOf(airlock.notes.patch(ID, { title: "a" }))).code, "not_found");
   assert.ok((await thrownBy(airlock.notes.patch(ID, { title: "a" }))) instanceof AirlockNetworkError);
 });
