@@ -24,6 +24,9 @@ pub const BODY_MAX: usize = 256 * 1024;
 /// How long a body may take to arrive: 256 KiB at 70 kbit/s.
 const BODY_TIMEOUT: Millis = 30_000;
 
+/// The header of the Worker's version: of its probes and its problems.
+const VERSION: &str = "x-airlock-version";
+
 /// The Worker's logic, made once per isolate.
 pub struct Pipeline {
     config: Result<Config, Misconfigured>,
@@ -90,6 +93,10 @@ impl Pipeline {
             response = response.with("cache-control", "no-store");
         }
         if let Ok(config) = &self.config {
+            // A client that is newer than this Worker can tell why it was refused.
+            if response.status >= 400 {
+                response = response.with(VERSION, &config.version);
+            }
             response = cors::expose(&config.cors, request, response);
         }
         if request.method() == "HEAD" {
@@ -138,7 +145,7 @@ async fn decide<R: Incoming, P: Platform>(
             }
             trace.quiet = true;
             let well = response::document(200, "application/json", br#"{"status":"ok"}"#.to_vec());
-            return Ok(well.with("x-airlock-version", &config.version));
+            return Ok(well.with(VERSION, &config.version));
         }
         Handler::Public(handler) => return handler(platform).await,
         Handler::Guarded(handler) => handler,

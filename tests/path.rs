@@ -40,6 +40,18 @@ fn every_response_has_a_request_id_and_is_not_cached() {
 }
 
 #[test]
+fn probes_and_problems_have_the_version_of_the_worker() {
+    let world = World::new().with("AIRLOCK_COMMIT", "abc");
+    let pipeline = world.pipeline();
+    let version = concat!(env!("CARGO_PKG_VERSION"), "+abc");
+    for request in [get("/health"), get("/nothing"), get("/v1/me"), get("/v1/me").signed()] {
+        assert_eq!(request.send(&pipeline, &world).head("x-airlock-version"), version);
+    }
+    let answer = get("/v1/me").alice().signed().send(&pipeline, &world);
+    assert_eq!((answer.status, answer.head("x-airlock-version")), (200, ""));
+}
+
+#[test]
 fn public_documents_need_no_proof_and_no_limit() {
     let world = World::new();
     world.limits.set(Ok(false));

@@ -12,6 +12,7 @@ import { splitUrl } from "./encode.ts";
 import { AirlockNetworkError, problemFrom } from "./error.ts";
 import { platformRandom, type Random } from "./id.ts";
 import { canonicalBytes, createNonce, decodeSecret, hmacSha256, signatureHeaders } from "./sign.ts";
+import { isOlder, VERSION } from "./version.ts";
 
 export interface AirlockOptions {
   /** Origin of the Airlock, without a path: `https://api.example.com`. */
@@ -91,6 +92,14 @@ export function createTransport(options: AirlockOptions): Transport {
       refreshing = undefined;
     }));
 
+  let warned = false;
+  /** Problems have the Worker's version. A call that succeeds needs no newer one. */
+  function warnOfOlder(worker: string | null) {
+    if (warned || worker === null || !isOlder(worker)) return;
+    warned = true;
+    console.warn(`${origin} is Airlock ${worker}, older than react-native-airlock ${VERSION}: deploy the newer Worker.`);
+  }
+
   /** One request, signed afresh. */
   async function sendOnce(request: UnsignedRequest, token: string | null, signal: AbortSignal): Promise<Answer> {
     const { method, target } = request;
@@ -114,6 +123,7 @@ export function createTransport(options: AirlockOptions): Transport {
       ...(token !== null && { Authorization: `Bearer ${token}` }),
       // For an empty body too: React Native on Android sends no body without a type.
       ...(body !== undefined && { "Content-Type": "application/json" }),
+      "X-Client-Info": `react-native-airlock/${VERSION}`,
     };
     for (const [name, value] of Object.entries(own)) {
       if (!headers.has(name)) headers.set(name, value);
@@ -137,6 +147,7 @@ export function createTransport(options: AirlockOptions): Transport {
     } catch (error) {
       throw new AirlockNetworkError(error);
     }
+    warnOfOlder(answer.headers.get("X-Airlock-Version"));
     // How a browser hides a redirect.
     if (answer.status === 0) throw new AirlockNetworkError(undefined, "A redirect, which is a proxy's or a captive portal's.");
     return answer;

@@ -1,6 +1,7 @@
 // The calls of the client against a stub: paths, bodies, retries, errors.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import {
   type Airlock,
@@ -10,6 +11,7 @@ import {
   createAirlock,
   type LooseDeclaration,
 } from "../src/index.ts";
+import { isOlder, VERSION } from "../src/version.ts";
 import {
   ID,
   NOW,
@@ -200,6 +202,42 @@ test("without generated types any resource can be called", async () => {
   assert.equal((await loose.resource("shopping_lists").create({ a: 1 })).a, 1);
   assert.equal((await loose.published("shopping_lists", ID)).version, 1);
   assert.deepEqual(sent.map(({ target }) => target), ["/v1/shopping_lists", `/v1/public/shopping_lists/${ID}`]);
+});
+
+test("every request has the client's version", async () => {
+  const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  const { airlock, sent } = airlockWith([json(201, note()), json(200, {}), json(200, {})]);
+  await airlock.notes.create({ title: "a" });
+  await airlock.request("GET", "/v1/me");
+  await airlock.request("GET", "/v1/me", { headers: { "x-client-info": "mine/2" } });
+  const own = `react-native-airlock/${version}`;
+  assert.deepEqual(sent.map(({ headers }) => headers.get("X-Client-Info")), [own, own, "mine/2"]);
+});
+
+test("an older Worker is told once, and only when a call fails", async (context) => {
+  const warn = context.mock.method(console, "warn", () => {});
+  const [major = 0, minor = 0] = VERSION.split(".").map(Number);
+  const warnings = async (...versions: (string | undefined)[]) => {
+    const failed = (version = "") => problem(404, "not_found", {}, { "X-Airlock-Version": version });
+    const { airlock } = airlockWith([json(200, note()), ...versions.map(failed)]);
+    await airlock.notes.get(ID);
+    for (const _ of versions) assert.equal((await problemOf(airlock.notes.get(ID))).code, "not_found");
+    const texts = warn.mock.calls.map((call) => String(call.arguments[0]));
+    warn.mock.resetCalls();
+    return texts;
+  };
+  const older = `${major}.${minor - 1}.9+85333d3`;
+  const [warning, ...more] = await warnings(older, older);
+  assert.deepEqual(more, []);
+  assert.equal(warning, `https://api.example.com is Airlock ${older}, older than react-native-airlock ${VERSION}: deploy the newer Worker.`);
+  const newer = [`${major}.${minor}.0`, `${major}.${minor + 1}.0+abc`, `${major + 1}.0.0`];
+  assert.deepEqual(await warnings(...newer, "", "none", undefined), []);
+});
+
+test("a version is older by its numbers", () => {
+  const now = VERSION.split(".").map(Number);
+  const versions = [[now[0]! - 1, 99, 0], [now[0], now[1]! - 1, 99], now, [now[0], now[1], 99], [now[0], now[1]! + 10, 0], [now[0]! + 1, 0, 0]];
+  assert.deepEqual(versions.map((version) => isOlder(version.join("."))), [true, true, false, false, false, false]);
 });
 
 test("fetch follows no redirect, sends no cookies and gets no cache option", async () => {

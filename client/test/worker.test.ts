@@ -1,9 +1,12 @@
 // The client against the built Worker, real Postgres and real supabase-js, over networks that misbehave.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 
 import { createClient } from "@supabase/supabase-js";
+import { build } from "esbuild";
 import createApi from "openapi-fetch";
 
 import {
@@ -17,6 +20,7 @@ import {
   supabaseToken,
   type AirlockOptions,
 } from "../src/index.ts";
+import { logOf } from "../../tests/e2e/http.ts";
 import { APP, appGuard, PUBLISHABLE_KEY, startStack, type Stack } from "../../tests/e2e/support.ts";
 import type { Declaration } from "./generated.ts";
 
@@ -237,6 +241,47 @@ test("a retired key is told with the operator's message", async () => {
   assert.deepEqual([error.message, error.status, error.retryable], ["Version 1 has ended.", 426, false]);
   const forger = clientOf({ ...RETIRED, secret: "A".repeat(43) });
   assert.equal((await problemOf(forger.me())).code, "app_guard_rejected");
+});
+
+/** The client as it will be in a later version. */
+async function clientOfVersion(version: string): Promise<typeof import("../src/index.ts")> {
+  const bundle = await build({
+    entryPoints: [fileURLToPath(new URL("../src/index.ts", import.meta.url))],
+    bundle: true,
+    write: false,
+    format: "esm",
+    plugins: [
+      {
+        name: "version",
+        setup: ({ onLoad }) =>
+          onLoad({ filter: /version\.ts$/ }, async ({ path }) => {
+            const source = await readFile(path, "utf8");
+            const contents = source.replace(/(VERSION = )".*"/, `$1"${version}"`);
+            assert.notEqual(contents, source);
+            return { contents, loader: "ts" };
+          }),
+      },
+    ],
+  });
+  return import(`data:text/javascript;base64,${Buffer.from(bundle.outputFiles[0]!.contents).toString("base64")}`);
+}
+
+test("a Worker that is older than the client is told, and its log names the client", async (context) => {
+  const warn = context.mock.method(console, "warn", () => {});
+  const later = await clientOfVersion("999.1.2");
+  const airlock = later.createAirlock({ url: stack.url, ...APP, getToken: async () => stack.alice.token });
+  assert.equal((await airlock.me()).sub, stack.alice.id);
+  assert.equal(warn.mock.callCount(), 0);
+  for (const path of ["/v2/new", "/v1/newer"]) assert.equal((await airlock.request("GET", path)).status, 404);
+  const [warning, ...more] = warn.mock.calls.map((call) => String(call.arguments[0]));
+  assert.deepEqual(more, []);
+  assert.match(String(warning), /^http:\S+ is Airlock \d+\.\d+\.\d+, older than react-native-airlock 999\.1\.2: deploy the newer Worker\.$/);
+  // One of its own version.
+  assert.equal((await clientOf().request("GET", "/v2/new")).status, 404);
+  assert.equal(warn.mock.callCount(), 1);
+
+  const answer = await airlock.request("GET", "/v1/me");
+  assert.equal((await logOf(stack.worker, answer)).client, "react-native-airlock/999.1.2");
 });
 
 /** supabase-js as in an app: its own storage, and every request for tokens is counted. Its clock is `fast` seconds fast. */

@@ -217,7 +217,7 @@ test("only pages of the named origins may call", async () => {
     const list = (answer: Answer, name: string) => (answer.headers.get(name) ?? "").toLowerCase().split(/, */);
     for (const method of ["get", "put", "patch", "delete"]) assert.ok(list(preflight, "access-control-allow-methods").includes(method), method);
     const conditional = ["if-match", "if-none-match", "idempotency-key"];
-    for (const name of ["authorization", "content-type", ...conditional, "x-app-id", "x-app-nonce", "x-app-signature", "x-app-timestamp"]) {
+    for (const name of ["authorization", "content-type", ...conditional, "x-app-id", "x-app-nonce", "x-app-signature", "x-app-timestamp", "x-client-info"]) {
       assert.ok(list(preflight, "access-control-allow-headers").includes(name), name);
     }
 
@@ -228,7 +228,7 @@ test("only pages of the named origins may call", async () => {
     assertProblem(refused, "app_guard_rejected");
     for (const answered of [read, refused]) {
       assert.deepEqual([answered.headers.get("access-control-allow-origin"), answered.headers.get("vary")], [ORIGIN, "Origin"]);
-      for (const name of ["etag", "location", "retry-after", "x-request-id"]) assert.ok(list(answered, "access-control-expose-headers").includes(name), name);
+      for (const name of ["etag", "location", "retry-after", "x-airlock-version", "x-request-id"]) assert.ok(list(answered, "access-control-expose-headers").includes(name), name);
     }
 
     for (const origin of [`${ORIGIN}.evil.example`, "https://APP.example.com", "http://app.example.com", `${ORIGIN}/`, `${ORIGIN}:443`, "null", "https://evil.example"]) {
