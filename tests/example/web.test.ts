@@ -10,13 +10,14 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { createClient } from "@supabase/supabase-js";
-import { chromium as driver, type Browser, type Page } from "playwright-core";
+import { chromium as driver, type Browser, type Page, type Route } from "playwright-core";
 
 import { createAirlock, supabaseToken, type Airlock } from "../../client/src/index.ts";
 import { chromium } from "../../tools/setup/chromium.ts";
 import { bundleApp, installApp, serveApp } from "../../tools/setup/example.ts";
 import { startSupabase, type Supabase } from "../../tools/supabase.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
+import type { Vars } from "../../tools/stack/vars.ts";
 import { appGuard, JWT_SECRET, startWorkerAlone, workerVars, type LoggedWorker } from "../e2e/support.ts";
 import { baseline, notesMigration } from "../support/notes.ts";
 
@@ -59,13 +60,7 @@ before(async () => {
   dataDir = await preparedFolder("airlock-example-", { baseline });
   supabase = await startSupabase({ port: 0, dataDir, jwtSecret: JWT_SECRET, publishableKey: PUBLISHABLE_KEY, baseline });
   await supabase.sql(await notesMigration());
-  worker = await startWorkerAlone(
-    workerVars(supabase.url, {
-      SUPABASE_PUBLISHABLE_KEY: PUBLISHABLE_KEY,
-      APP_GUARD: appGuard({ [APP.appId]: { keys: [{ id: "test", secret: APP.secret }] } }),
-      CORS_ORIGINS: origin,
-    }),
-  );
+  worker = await startWorkerAlone(vars());
 
   const host = (url: string) => new URL(url).host;
   const mapped = [`MAP airlock.test:80 ${host(worker.url)}`, `MAP supabase.test:80 ${host(supabase.url)}`, "MAP * ~NOTFOUND", "EXCLUDE 127.0.0.1", "EXCLUDE localhost"];
@@ -144,15 +139,24 @@ test("an invited user shares the notes of an organisation until they leave", asy
   await open(alice, "/orgs");
   await fill(alice, { Name: "Kitchen" });
   await press(alice, "Create");
+  await link(alice, "Invitations");
+  await sees(alice, "No invitation is pending.");
+  await press(alice, "Invite a viewer");
+  const revoked = await alice.getByLabel("New invitation").innerText();
+  await press(alice, "Revoke");
+  await sees(alice, "No invitation is pending.");
   await press(alice, "Invite an editor");
+  await alice.getByText(/^editor, until \d{4}-\d\d-\d\d$/).waitFor();
   const token = await alice.getByLabel("New invitation").innerText();
+  assert.notEqual(token, revoked);
+  await alice.goBack();
   await link(alice, "Notes");
   await link(alice, "New note");
   await fill(alice, { Title: "Shopping list", Text: "bread" });
   await press(alice, "Save");
 
   await open(bob, "/orgs");
-  await fill(bob, { Invitation: token.replace(/.$/, (last) => (last === "A" ? "B" : "A")) });
+  await fill(bob, { Invitation: revoked });
   await press(bob, "Join");
   await sees(bob, "It does not exist, or you may not see it.");
   await fill(bob, { Invitation: token });
@@ -164,6 +168,11 @@ test("an invited user shares the notes of an organisation until they leave", asy
 
   await link(alice, "Shopping list");
   await conflict();
+  // What was used is not pending.
+  await open(alice, "/orgs");
+  await link(alice, "Kitchen (owner)");
+  await link(alice, "Invitations");
+  await sees(alice, "No invitation is pending.");
 
   await open(bob, "/orgs");
   await link(bob, "Kitchen (editor)");
@@ -292,6 +301,27 @@ test("with a clock that is two hours fast everything works, without a token for 
   assert.ok(tokens.length <= 1, tokens.join("\n"));
 });
 
+test("an app whose key is retired shows the operator's message", async () => {
+  const message = "Notes 1 has ended. Please update it in the store.";
+  const retired = await startWorkerAlone(vars({ retired: true, message }));
+  try {
+    const page = await newPage(alice);
+    await page.route(`${AIRLOCK}/**`, async (route) => route.fulfill({ response: await carryOut(route, retired) }));
+    await open(page, "/");
+    await sees(page, message);
+    await link(page, "New note");
+    await fill(page, { Title: "Written too late" });
+    await press(page, "Save");
+    await sees(page, message);
+    assert.equal(await valueOf(page, "Title"), "Written too late");
+    assert.equal(await page.getByRole("button", { name: "Try again" }).filter({ visible: true }).count(), 0);
+    assert.equal(await count("Written too late"), 0);
+    await page.context().close();
+  } finally {
+    await retired.stop();
+  }
+});
+
 test(`the first request is answered within ${FIRST_REQUEST_MAX} ms of navigation`, async () => {
   const times: number[] = [];
   // The best of some, because other tests run at the same time.
@@ -310,6 +340,15 @@ test(`the first request is answered within ${FIRST_REQUEST_MAX} ms of navigation
 test("no page has thrown an error", () => assert.deepEqual(errors, []));
 
 // Helpers
+
+/** Of a Worker for the app, with its key like this. */
+function vars(key: { retired?: boolean; message?: string } = {}): Vars {
+  return workerVars(supabase.url, {
+    SUPABASE_PUBLISHABLE_KEY: PUBLISHABLE_KEY,
+    APP_GUARD: appGuard({ [APP.appId]: { keys: [{ id: "test", secret: APP.secret, ...key }] } }),
+    CORS_ORIGINS: origin,
+  });
+}
 
 /** A page in a browser of its own, where the user of `like` is signed in, or nobody. */
 async function newPage(like?: Page): Promise<Page> {
@@ -360,10 +399,15 @@ async function lostOnce(page: Page, method: string): Promise<void> {
     const request = route.request();
     if (lost || request.method() !== method) return route.fallback();
     lost = true;
-    const { pathname, search } = new URL(request.url());
-    await route.fetch({ url: worker.url + pathname + search });
+    await carryOut(route, worker);
     await route.abort();
   });
+}
+
+/** The answer of this Worker. */
+function carryOut(route: Route, { url }: LoggedWorker) {
+  const { pathname, search } = new URL(route.request().url());
+  return route.fetch({ url: url + pathname + search });
 }
 
 /** The user's calls from outside the browser. */

@@ -31,7 +31,8 @@ function Screens() {
         <Stack.Screen name="note/new" options={{ title: "New note" }} />
         <Stack.Screen name="note/[id]" options={{ title: "Note" }} />
         <Stack.Screen name="orgs/index" options={{ title: "Organisations" }} />
-        <Stack.Screen name="orgs/[id]" options={{ title: "Organisation" }} />
+        <Stack.Screen name="orgs/[id]/index" options={{ title: "Organisation" }} />
+        <Stack.Screen name="orgs/[id]/invitations" options={{ title: "Invitations" }} />
       </Stack.Protected>
       <Stack.Screen name="published/[id]" options={{ title: "Published note" }} />
     </Stack>

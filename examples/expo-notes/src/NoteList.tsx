@@ -7,10 +7,8 @@ import { Problem } from "./problem";
 import { useNotes } from "./queries";
 import { Button, Field, Line, Row, styles, TextLink } from "./ui";
 
-type NoteListProps = { org?: string; state?: "active" | "deleted"; children?: ReactNode };
-
 /** Notes page by page, with search; or the deleted ones, to restore. */
-export function NoteList({ org, state = "active", children }: NoteListProps) {
+export function NoteList({ org, state = "active", children }: { org?: string; state?: "active" | "deleted"; children?: ReactNode }) {
   const notes = useNotes(org);
   const [words, setWords] = useState("");
   const q = words.trim();

@@ -8,10 +8,7 @@ import { Button, Line, styles } from "./ui";
 /** Says that the network is gone and how many changes wait for it; sends again those that failed for it. */
 export function OfflineBanner() {
   const client = useQueryClient();
-  const online = useSyncExternalStore(
-    (changed) => onlineManager.subscribe(changed),
-    () => onlineManager.isOnline(),
-  );
+  const online = useSyncExternalStore((changed) => onlineManager.subscribe(changed), () => onlineManager.isOnline());
   const waiting = useMutationState({
     filters: { status: "pending", predicate: ({ state }) => state.isPaused || state.failureCount > 0 },
   });

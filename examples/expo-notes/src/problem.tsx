@@ -6,10 +6,8 @@ import { View } from "react-native";
 import { Button, Line, styles } from "./ui";
 
 /** The error of one field, to show below it. */
-export function fieldError(error: Error | null, field: string): string | undefined {
-  if (!(error instanceof AirlockProblem)) return undefined;
-  return error.errors.find(({ pointer }) => pointer === `/${field}`)?.message;
-}
+export const fieldError = (error: Error | null, field: string) =>
+  error instanceof AirlockProblem ? error.errors.find(({ pointer }) => pointer === `/${field}`)?.message : undefined;
 
 const MESSAGES: Partial<Record<ProblemCode, string>> = {
   validation_failed: "Please check what you entered.",

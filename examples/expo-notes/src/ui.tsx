@@ -13,9 +13,7 @@ export const Heading = ({ children }: { children: ReactNode }) => <Text style={s
 export const Line = ({ children }: { children: ReactNode }) => <Text style={styles.line}>{children}</Text>;
 export const TextLink = (props: LinkProps) => <Link {...props} style={styles.link} />;
 
-type ButtonProps = { title: string; onPress: () => unknown; busy?: boolean };
-
-export function Button({ title, onPress, busy = false }: ButtonProps) {
+export function Button({ title, onPress, busy = false }: { title: string; onPress: () => unknown; busy?: boolean }) {
   return (
     <Pressable role="button" disabled={busy} onPress={() => void onPress()} style={[styles.button, busy && styles.busy]}>
       <Text style={styles.title}>{title}</Text>

@@ -21,8 +21,7 @@ export default function NoteScreen() {
 function Editor({ note, org }: { note: Note; org?: string }) {
   const notes = useNotes(org);
   const [base, setBase] = useState(note);
-  const [title, setTitle] = useState(note.title);
-  const [body, setBody] = useState(note.body);
+  const [{ title, body }, setDraft] = useState<{ title: string; body: string }>(note);
   const patch = useMutation(notes.patch());
   const remove = useMutation(notes.remove());
   const publish = useMutation(notes.publish());
@@ -31,8 +30,7 @@ function Editor({ note, org }: { note: Note; org?: string }) {
 
   const take = (row: Note) => {
     setBase(row);
-    setTitle(row.title);
-    setBody(row.body);
+    setDraft(row);
     patch.reset();
   };
   const save = (version: number) => {
@@ -51,8 +49,8 @@ function Editor({ note, org }: { note: Note; org?: string }) {
   }
   return (
     <Screen>
-      <Field label="Title" value={title} onChangeText={setTitle} error={fieldError(patch.error, "title")} />
-      <Field label="Text" value={body} onChangeText={setBody} error={fieldError(patch.error, "body")} multiline />
+      <Field label="Title" value={title} onChangeText={(title) => setDraft({ title, body })} error={fieldError(patch.error, "title")} />
+      <Field label="Text" value={body} onChangeText={(body) => setDraft({ title, body })} error={fieldError(patch.error, "body")} multiline />
       <Problem error={patch.error ?? remove.error ?? publish.error ?? unpublish.error} />
       <Button title={title === base.title && body === base.body ? "Saved" : "Save"} busy={patch.isPending} onPress={() => save(base.version)} />
       <Row>
@@ -66,7 +64,5 @@ function Editor({ note, org }: { note: Note; org?: string }) {
 }
 
 /** With `version_mismatch`: the note as it is now. */
-function currentOf(error: Error | null): Note | undefined {
-  if (!(error instanceof AirlockProblem) || error.code !== "version_mismatch") return undefined;
-  return (error.current as Note | null) ?? undefined;
-}
+const currentOf = (error: Error | null) =>
+  error instanceof AirlockProblem && error.code === "version_mismatch" ? (error.current as Note | null) : null;
