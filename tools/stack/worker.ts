@@ -4,8 +4,8 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 
-import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, Response } from "miniflare";
-import { unstable_readConfig } from "wrangler";
+import type { Miniflare } from "miniflare";
+import { parse } from "smol-toml";
 
 import { check, documentAsset } from "../declaration.ts";
 import { openapi } from "../openapi/document.ts";
@@ -51,17 +51,20 @@ interface Schedulable {
   scheduled(event: { cron: string | undefined }): Promise<{ outcome: string }>;
 }
 
-/** The part of wrangler.toml that is used here; wrangler's own type is too wide to be checked. */
+/** The part of wrangler.toml that is used here. */
 interface WranglerConfig {
   compatibility_date: string;
-  compatibility_flags: string[];
+  compatibility_flags?: string[];
   assets: { binding: string };
   ratelimits: { name: string; namespace_id: string; simple: { limit: number; period: 10 | 60 } }[];
   triggers: { crons: string[] };
 }
 
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  const config: WranglerConfig = unstable_readConfig({ config: join(root, "wrangler.toml") });
+  // Here, because it takes half a second to load, and not every command that imports this module starts a Worker. Wrangler,
+  // whose reader of wrangler.toml does no more for these names, takes a second.
+  const { convertV4MiniflareOptions, Log, LogLevel, Miniflare, Response } = await import("miniflare");
+  const config = parse(await readFile(join(root, "wrangler.toml"), "utf8")) as unknown as WranglerConfig;
   const bound = ({ name }: { name: string }) => !options.without?.includes(name);
   const limits: Record<string, number> = { LIMIT_IP: options.limits.ip, LIMIT_USER: options.limits.user };
   const ratelimits = config.ratelimits.filter(bound).map(({ name, namespace_id, simple }) => {
@@ -100,7 +103,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
         {
           name: "airlock",
           compatibilityDate: config.compatibility_date,
-          compatibilityFlags: config.compatibility_flags,
+          compatibilityFlags: config.compatibility_flags ?? [],
           modules: outputs.map((path) => ({
             type: path.endsWith(".wasm") ? ("CompiledWasm" as const) : ("ESModule" as const),
             path: join(root, path),
