@@ -4,7 +4,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
@@ -29,7 +29,8 @@ export async function startPostgres(settings: string[] = []): Promise<Postgres> 
   if (!existsSync(source)) throw new Failure(`npm installed no Postgres for ${process.platform} on ${process.arch}.`);
   const folder = await mkdtemp(join(tmpdir(), "airlock-postgres-"));
   const native = join(folder, "native");
-  await cp(join(source, "native"), native, { recursive: true });
+  // Node's own cp takes a second for these thousand files.
+  await run("cp", ["-R", join(source, "native"), native]);
   // npm's archives hold no links; its own script, which makes them, may have been left out.
   const links: { source: string; target: string }[] = JSON.parse(await readFile(join(native, "pg-symlinks.json"), "utf8"));
   for (const link of links) {

@@ -2,12 +2,12 @@
 // once, kept under .airlock/ and copied.
 
 import { createHash } from "node:crypto";
-import { constants, existsSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
-import { root } from "../setup/shell.ts";
+import { root, run } from "../setup/shell.ts";
 import { migrationFiles, openDatabase, type MigrationOptions } from "./database.ts";
 
 const KEPT = join(root, ".airlock", "clusters");
@@ -23,7 +23,8 @@ const SOURCES = ["tools/supabase/demo_users.sql", "tools/supabase/embedded.sql",
 export async function preparedFolder(prefix: string, options: MigrationOptions = {}): Promise<string> {
   const cluster = await prepared(options);
   const folder = await mkdtemp(join(tmpdir(), prefix));
-  await cp(cluster, folder, { recursive: true, mode: constants.COPYFILE_FICLONE });
+  // Node's own cp takes a second for the thousand files of a cluster.
+  await run("cp", ["-R", `${cluster}/.`, folder]);
   return folder;
 }
 
