@@ -1152,17 +1152,49 @@ begin
 end
 $$;
 
--- Closes a table: from now on the mode applies to it. The policy is restrictive, so it allows nothing by itself.
--- service_role has BYPASSRLS and needs no proof.
-create function airlock.close_table(relation regclass) returns void
-language plpgsql set search_path = '' as $$
+-- True for every request. Of those that come past the Worker it writes one line to the database's log for each table, with
+-- what tells the version of the app. The Worker calls public.airlock_* or brings a proof. Without a path there is no request:
+-- Realtime asks policies for each change and each user.
+create function airlock.report_direct(relation regclass) returns boolean
+language plpgsql stable set search_path = '' as $$
+declare
+  path constant text := nullif(current_setting('request.path', true), '');
+  headers constant json := nullif(current_setting('request.headers', true), '')::json;
+  -- Set until the transaction ends: a statement asks several times.
+  reported constant text := 'airlock.reported_' || relation::oid;
 begin
+  if path not like '/rpc/airlock\_%' and headers ->> 'x-edge-proof' is null
+    and current_setting(reported, true) is distinct from 'on'
+  then
+    perform set_config(reported, 'on', true);
+    raise log 'airlock direct call: % %, client %, agent %', current_setting('request.method', true), relation,
+      -- Callers write them: no line of the log may be theirs.
+      coalesce(left(regexp_replace(headers ->> 'x-client-info', '[^ -~]', '?', 'g'), 100), '-'),
+      coalesce(left(regexp_replace(headers ->> 'user-agent', '[^ -~]', '?', 'g'), 100), '-');
+  end if;
+  return true;
+end
+$$;
+
+-- Closes a table: from now on the mode applies to it. The policy is restrictive, so it allows nothing by itself.
+-- service_role has BYPASSRLS and needs no proof. With 'report' the table stays open, and requests past the Worker are
+-- logged.
+create function airlock.close_table(relation regclass, mode text default 'enforce') returns void
+language plpgsql set search_path = '' as $$
+declare
+  condition constant text := case mode
+    when 'enforce' then '(select airlock.edge_ok())'
+    when 'report' then format('(select airlock.report_direct(%L))', relation)
+  end;
+begin
+  if condition is null then
+    raise invalid_parameter_value using
+      message = format('airlock.close_table: a table has the modes enforce and report, not %s', mode);
+  end if;
   perform airlock.open_table(relation);
   execute format(
-    'create policy %I on %s as restrictive for all to anon, authenticated
-      using ((select airlock.edge_ok())) with check ((select airlock.edge_ok()))',
-    (select relname from pg_catalog.pg_class where oid = relation) || '_edge_only',
-    relation
+    'create policy %I on %s as restrictive for all to anon, authenticated using (%s) with check (%3$s)',
+    (select relname from pg_catalog.pg_class where oid = relation) || '_edge_only', relation, condition
   );
 end
 $$;
@@ -1172,9 +1204,143 @@ language plpgsql set search_path = '' as $$
 declare
   policy constant name := (select relname from pg_catalog.pg_class where oid = relation) || '_edge_only';
 begin
+  perform airlock.restore_grants(relation);
   if exists (select from pg_catalog.pg_policy where polrelid = relation and polname = policy) then
     execute format('drop policy %I on %s', policy, relation);
   end if;
+end
+$$;
+
+-- What callers might do with a table before narrow_grants(): [{"role", "privilege", "column", "grantable"}]. A column is its
+-- number; null is the whole table.
+create table airlock.earlier_grants (
+  relation regclass primary key,
+  grants json not null
+);
+alter table airlock.earlier_grants enable row level security;
+
+-- Takes from anon and authenticated what requests of the Worker to this resource do not need. Nothing is granted that they
+-- did not have.
+create function airlock.narrow_grants(relation regclass) returns void
+language plpgsql set search_path = '' as $$
+declare
+  served airlock.resources;
+  -- The column of a version stands in an expression.
+  version text;
+  statements text[];
+  others text;
+begin
+  select * into served from airlock.resources as one where one.relation = narrow_grants.relation;
+  if not found then
+    raise invalid_parameter_value using message = format('%s is no resource: airlock.serve() comes first', relation);
+  end if;
+  perform airlock.restore_grants(relation);
+  version := (regexp_match(served.version, 't\.("(?:[^"]|"")+"|\w+)'))[1];
+  statements := array(
+    select format(
+        'grant %s (%s) on table %s to %s',
+        privilege, string_agg(quote_ident(attname), ', ' order by attnum), relation, role
+      )
+      from pg_catalog.pg_attribute
+        cross join (values
+          ('authenticated', 'SELECT'), ('authenticated', 'INSERT'), ('authenticated', 'UPDATE'), ('anon', 'SELECT')
+        ) as needed (role, privilege)
+        cross join lateral (select served.fields[array_position(served.columns, attname::text)]) as declared (field)
+      where attrelid = relation and attnum > 0 and not attisdropped
+        and has_column_privilege(role, relation, attnum, privilege)
+        and case privilege
+          when 'INSERT' then field = any (served.writable) or attname = served.id and served.id_type = 'uuid'
+            or attname = served.owner_column and served.set_owner
+          when 'UPDATE' then field = any (served.writable) or attname = served.deleted
+            or attname = 'published_at' and served.publish is not null
+          else role = 'authenticated' and (
+            field is not null or quote_ident(attname) = version
+            or attname = any (array[served.id, served.owner_column, served.created, served.updated, served.deleted])
+            -- Policies read other tables with their caller's rights.
+            or exists (
+              select from pg_catalog.pg_depend
+                where classid = 'pg_catalog.pg_policy'::regclass and refclassid = 'pg_catalog.pg_class'::regclass
+                  and refobjid = relation and refobjsubid = attnum
+            )
+          ) or served.publish is not null and (
+            field = any (served.publish) or quote_ident(attname) = version
+            or attname = any (array[served.id, served.updated, 'published_at'])
+          )
+        end
+      group by role, privilege
+  ) || case when served.deleted is null and has_table_privilege('authenticated', relation, 'DELETE') then
+    array[format('grant delete on table %s to authenticated', relation)]
+  end;
+
+  insert into airlock.earlier_grants
+    select narrow_grants.relation, coalesce(json_agg(json_build_object(
+        'role', role, 'privilege', privilege_type, 'column', attnum, 'grantable', is_grantable
+      )), '[]')
+      from (
+        select held.*, null::smallint as attnum from pg_catalog.pg_class, aclexplode(relacl) as held where oid = relation
+        union all
+        select held.*, attnum from pg_catalog.pg_attribute, aclexplode(attacl) as held
+          where attrelid = relation and attnum > 0 and not attisdropped
+      ) as held
+        cross join lateral (select case grantee when 0 then 'public' else pg_get_userbyid(grantee) end) as grantees (role)
+      where role in ('public', 'anon', 'authenticated');
+  execute format('revoke all on table %s from public, anon, authenticated', relation);
+  for place in 1 .. coalesce(cardinality(statements), 0) loop
+    execute statements[place];
+  end loop;
+
+  if (select mode from airlock.edge_settings) = 'off' then
+    raise warning 'edge-only mode is off: requests past the Worker are answered as far as the grants on % go', relation;
+  end if;
+  select string_agg(distinct polrelid::regclass::text, ', ') into others
+    from pg_catalog.pg_depend join pg_catalog.pg_policy on pg_policy.oid = objid
+    where classid = 'pg_catalog.pg_policy'::regclass and refclassid = 'pg_catalog.pg_class'::regclass
+      and refobjid = relation and polrelid <> relation;
+  if others is not null then
+    raise warning 'policies of % read %, so direct calls of these tables get fewer rows or none', others, relation;
+  end if;
+  select string_agg(pg_proc.oid::regprocedure::text, ', ' order by pg_proc.oid::regprocedure::text) into others
+    from pg_catalog.pg_proc
+    where pronamespace::regnamespace::text !~ '^(pg_|information_schema$|airlock$|auth$|storage$|realtime$|extensions$)'
+      and proname not like 'airlock\_%' and not prosecdef
+      and strpos(prosrc, (select relname from pg_catalog.pg_class where oid = relation)) > 0
+      and not exists (
+        select from pg_catalog.pg_depend
+          where classid = 'pg_catalog.pg_proc'::regclass and objid = pg_proc.oid and deptype = 'e'
+      );
+  if others is not null then
+    raise warning '% may use % with the rights of the caller, who has fewer now', others, relation;
+  end if;
+end
+$$;
+
+-- Undoes narrow_grants().
+create function airlock.restore_grants(relation regclass) returns void
+language plpgsql set search_path = '' as $$
+declare
+  earlier json;
+  held json;
+  attribute name;
+begin
+  delete from airlock.earlier_grants as one where one.relation = restore_grants.relation returning grants into earlier;
+  if not found then
+    return;
+  end if;
+  execute format('revoke all on table %s from public, anon, authenticated', relation);
+  for held in select json_array_elements(earlier) loop
+    attribute := (
+      select attname from pg_catalog.pg_attribute
+        where attrelid = relation and attnum = (held ->> 'column')::smallint and not attisdropped
+    );
+    -- A column that is gone takes its grants along.
+    if held ->> 'column' is null or attribute is not null then
+      execute format(
+        'grant %s %s on table %s to %s %s',
+        held ->> 'privilege', '(' || quote_ident(attribute) || ')', relation, held ->> 'role',
+        case when (held ->> 'grantable')::boolean then 'with grant option' end
+      );
+    end if;
+  end loop;
 end
 $$;
 
@@ -1306,7 +1472,9 @@ grant execute
 -- Reading and check_reference() call it, whoever writes.
 grant execute on function airlock.is_live(airlock.resources) to anon, authenticated, service_role;
 -- Policies call these, and PostgREST calls check_edge() for every role where it is the pre-request.
-grant execute on function airlock.edge_ok(), airlock.edge_proof_ok(), airlock.org_is_live(uuid) to anon, authenticated;
+grant execute
+  on function airlock.edge_ok(), airlock.edge_proof_ok(), airlock.report_direct(regclass), airlock.org_is_live(uuid)
+  to anon, authenticated;
 grant execute on function airlock.check_edge() to anon, authenticated, service_role;
 
 grant execute

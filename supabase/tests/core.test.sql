@@ -327,7 +327,7 @@ select is_empty(
   $$
     select relname, role
       from pg_class, unnest(array['anon', 'authenticated', 'service_role']) as role
-      where relname in ('claims', 'idempotency_keys', 'edge_settings', 'bypass_audit')
+      where relname in ('claims', 'idempotency_keys', 'edge_settings', 'earlier_grants', 'bypass_audit')
         and relnamespace = 'airlock'::regnamespace
         and (
           has_any_column_privilege(role, pg_class.oid, 'SELECT, INSERT, UPDATE, REFERENCES')
