@@ -23,6 +23,8 @@ import { schemaOf } from "./support.ts";
 
 type Row = Record<string, unknown>;
 
+const SECRET = "the-secret-of-tests-of-served-tables";
+
 let folder: string;
 let supabase: Supabase;
 let worker: LoggedWorker;
@@ -59,7 +61,9 @@ before(async () => {
   calls = { before: first, after: await oldApp() };
 
   declaration = toJson(toml);
-  worker = await startWorkerAlone(workerVars(supabase.url), { declaration });
+  // A secret that nobody asks for before the table is closed.
+  await supabase.sql(`update airlock.edge_settings set mode = 'enforce', secret = '${SECRET}'`);
+  worker = await startWorkerAlone(workerVars(supabase.url, { EDGE_PROOF_SECRET: SECRET }), { declaration });
   alice = caller(worker.url, users.alice.token);
   bob = caller(worker.url, users.bob.token);
 });
@@ -132,6 +136,12 @@ test("the old app's direct calls are answered as before", () => {
   assert.deepEqual(calls.after, calls.before);
   assert.ok(calls.before.some((answer) => answer.includes("201")) && calls.before.some((answer) => answer.includes("403")));
 });
+
+/** The id of a new team of alice's. */
+async function oneTeam(): Promise<unknown> {
+  const { body } = await direct(users.alice, "POST", "/rpc/create_team", { name: "New", slug: `team-${randomUUID()}` });
+  return [JSON.parse(body) as Row | Row[]].flat()[0]?.["id"];
+}
 
 const everybody = () => [alice, bob] as const;
 
@@ -208,8 +218,7 @@ test("all of them: users see what the policies show and reach nothing else", asy
     sql: supabase.sql,
     direct: (user: User | null, path: string, init: RequestInit = {}) => fetch(`${supabase.url}/rest/v1${path}`, { ...init, headers: { apikey: PUBLISHABLE_KEY, ...(user && { authorization: `Bearer ${user.token}` }), ...(init.headers as Record<string, string>) } }),
   };
-  const slug = `team-${randomUUID()}`;
-  const team = [JSON.parse((await direct(users.alice, "POST", "/rpc/create_team", { name: "Apart", slug })).body) as Row | Row[]].flat()[0]?.["id"];
+  const team = await oneTeam();
   const project = assertOk(await alice("POST", "/v1/projects", { team_id: team, name: "apart" }), 201) as Row;
   assertOk(await alice("POST", "/v1/tasks", { project_id: project["id"], title: "apart" }), 201);
   assertOk(await alice("POST", "/v1/todos", { task: "apart" }), 201);
@@ -218,6 +227,47 @@ test("all of them: users see what the policies show and reach nothing else", asy
     assert.ok(rows.length > 0, resource.name);
     await assertApart(resource, stack, { user: users.alice, call: alice }, { user: users.bob, call: bob });
   }
+});
+
+test("a closed table answers the Worker alone; opened again, it answers the old app as before", async () => {
+  const tables = ["todos", "profiles", "teams", "projects", "tasks"];
+  await supabase.sql("delete from public.teams");
+  const before = await oldApp();
+  await supabase.sql("select airlock.close_table('public.todos'), airlock.narrow_grants('public.todos')");
+  const row = assertOk(await alice("POST", "/v1/todos", { task: "behind the Worker" }), 201) as Row;
+  const at = `/v1/todos/${row["id"]}`;
+  assert.deepEqual(assertOk(await alice("GET", at), 200), row);
+  assert.equal((assertOk(await alice("PUT", at, { task: "replaced" }), 200) as Row)["task"], "replaced");
+  assert.equal((assertOk(await alice("PATCH", at, { is_complete: true }), 200) as Row)["is_complete"], true);
+  assert.ok((assertOk(await alice("GET", "/v1/todos"), 200) as { data: Row[] }).data.some(({ id }) => id === row["id"]));
+  assert.equal((await bob("GET", at)).status, 404);
+  const past = async (method: string, path: string, json?: unknown) => {
+    const { status, body } = await direct(users.alice, method, path, json);
+    assert.ok(status === 403 || (status === 200 && body === "[]"), `${method} ${path}: ${status} ${body}`);
+  };
+  await past("GET", "/todos?select=*");
+  await past("GET", `/todos?select=task&id=eq.${row["id"]}`);
+  await past("POST", "/todos", { user_id: users.alice.id, task: "past the Worker" });
+  await past("PATCH", `/todos?id=eq.${row["id"]}`, { is_complete: false });
+  await past("DELETE", `/todos?id=eq.${row["id"]}`);
+  assert.equal((await alice("DELETE", at)).status, 204);
+  // Other tables are open, and all of them serve the Worker when they are closed too.
+  await past("GET", "/todos?select=task");
+  assert.match((await direct(users.alice, "GET", "/profiles?select=username")).body, /alice/);
+  for (const table of tables) await supabase.sql(`select airlock.close_table('public.${table}'), airlock.narrow_grants('public.${table}')`);
+  const team = await oneTeam();
+  const project = assertOk(await alice("POST", "/v1/projects", { team_id: team, name: "closed" }), 201) as Row;
+  const task = assertOk(await alice("POST", "/v1/tasks", { project_id: project["id"], title: "closed" }), 201) as Row;
+  assert.equal((assertOk(await alice("PATCH", `/v1/tasks/${task["id"]}`, { done_at: "2026-01-01T00:00:00Z" }), 200) as Row)["status"], "done");
+  assertOk(await alice("PATCH", "/v1/profiles/me", { full_name: "Alice" }), 200);
+  assert.ok((assertOk(await alice("GET", "/v1/teams"), 200) as { data: Row[] }).data.length > 0);
+  for (const table of tables) await past("GET", `/${table}?select=id`);
+
+  for (const table of tables) await supabase.sql(`select airlock.open_table('public.${table}')`);
+  await supabase.sql("delete from public.teams where id = $1", [team]);
+  assert.equal(before.length, 19);
+  assert.deepEqual(await oldApp(), before);
+  assert.deepEqual(await supabase.sql("select polname from pg_policy where polname like '%\\_edge\\_only' and polrelid::regclass::text = any ($1)", [tables]), []);
 });
 
 test("without a token nobody sees a row", async () => {

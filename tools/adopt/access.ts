@@ -84,7 +84,7 @@ export function stopsOf(table: Table, ownId: boolean): { stops: Stop[]; warnings
       else if (policy.command === "a" || written) warnings.push(what);
       else stops.push({ what, mend: mendOf(table, policy, open.mend) });
     }
-    const functions = policy.functions.join(", ");
+    const functions = policy.functions.filter((name) => !name.startsWith("airlock.")).join(", ");
     if (functions !== "") through.set(functions, [...(through.get(functions) ?? []), JSON.stringify(policy.name)]);
   }
   for (const [functions, policies] of through) {
