@@ -5,16 +5,19 @@
 //     npm run evidence -- --db-url postgres://...       any database (or DATABASE_URL), in one read-only transaction
 //         [--rest-url https://... --publishable-key sb_publishable_... [--user email:password --user email:password]]
 //     [--schemas public,other] [--accepted FILE] [--json]
+//     [--baseline FILE [--write-baseline]]    findings that are known; with the second one the file is written
 //
-// Ends with 0 when there is no finding, 1 when there is one, 2 when something could not be read.
+// Ends with 0 when there is no finding beyond the baseline, 1 when there is one, 2 when something could not be read.
 
 import { parseArgs } from "node:util";
 
 import { type Audit, audit, exposedSchemas, readAccepted, withPublished } from "./evidence/audit.ts";
+import { compare, writeBaseline } from "./evidence/baseline.ts";
 import { signIn, startEmbedded } from "./evidence/embedded.ts";
 import type { Accepted, Finding } from "./evidence/finding.ts";
 import { reading, whereTo } from "./evidence/foreign.ts";
 import { look } from "./evidence/looks.ts";
+import { breaks, leaks, ranked } from "./evidence/rank.ts";
 import { readable, type Report } from "./evidence/report.ts";
 import { readTables } from "./evidence/rows.ts";
 import { type Caller, findingsOf, notTried, type Rest, type Tried, tryAll } from "./evidence/tries.ts";
@@ -31,6 +34,8 @@ interface Options {
   dbUrl: string | undefined;
   rest: Rest | undefined;
   users: [email: string, password: string][];
+  baseline: string | undefined;
+  writes: boolean;
   json: boolean;
 }
 
@@ -45,6 +50,8 @@ async function options(): Promise<Options> {
       user: { type: "string", multiple: true, default: [] },
       schemas: { type: "string", default: "public" },
       accepted: { type: "string" },
+      baseline: { type: "string" },
+      "write-baseline": { type: "boolean", default: false },
       json: { type: "boolean", default: false },
     },
   });
@@ -53,6 +60,7 @@ async function options(): Promise<Options> {
   if ((url === undefined) !== (publishableKey === undefined)) throw new Error("--rest-url and --publishable-key come together.");
   if (!dbUrl && url) throw new Error("--rest-url goes with --db-url: the database of the audit's own has a REST API already.");
   if (values.user.length > 0 && (!url || values.user.length !== 2)) throw new Error("--user goes with --rest-url, and is given twice: whose rows are there, and who should not see them.");
+  if (values["write-baseline"] && !values.baseline) throw new Error("--write-baseline goes with --baseline FILE.");
   const users = values.user.map((user): [string, string] => {
     const [, email, password] = /^([^:]+):(.+)$/s.exec(user) ?? [];
     if (!email || !password) throw new Error("--user takes email:password.");
@@ -65,6 +73,8 @@ async function options(): Promise<Options> {
     dbUrl,
     rest: url && publishableKey ? { url: url.replace(/\/(rest\/v1\/?)?$/, ""), publishableKey } : undefined,
     users,
+    baseline: values.baseline,
+    writes: values["write-baseline"],
     json: values.json,
   };
 }
@@ -134,11 +144,18 @@ async function main(): Promise<void> {
   console.log = console.warn = console.error = () => undefined;
   const looked = chosen.dbUrl ? await ofUrl(chosen.dbUrl, chosen) : await ofMigrations(chosen);
   const scan = secrets();
-  const findings: Finding[] = [...looked.findings, ...scan.findings];
-  const report: Report = { ...looked, findings, checked: { ...looked.checked, ...scan.checked }, left: [...looked.left, ...scan.left], unread: scan.unread };
+  const found: Finding[] = [...looked.findings, ...scan.findings];
+  // Incomplete is no pass, and no baseline.
+  const incomplete = scan.unread.length > 0;
+  if (chosen.baseline && chosen.writes && !incomplete) await writeBaseline(found, chosen.baseline);
+  const { findings, ...baseline } = chosen.baseline && !(chosen.writes && incomplete) ? await compare(found, chosen.baseline) : { findings: found };
+  const marked = (list: Finding[]) => ranked(list).map((one) => ({ ...one, leaks: leaks(one), breaks: breaks(one) }));
+  const report: Report = {
+    ...looked, findings: marked(findings), notes: marked(looked.notes), ...("known" in baseline && { baseline }),
+    checked: { ...looked.checked, ...scan.checked }, left: [...looked.left, ...scan.left], unread: scan.unread,
+  };
   process.stdout.write(`${chosen.json ? JSON.stringify(report, null, 2) : readable(report)}\n`);
-  // Incomplete is no pass.
-  process.exitCode = scan.unread.length > 0 ? 2 : findings.length > 0 ? 1 : 0;
+  process.exitCode = incomplete ? 2 : findings.length > 0 ? 1 : 0;
 }
 
 await main().catch((error: unknown) => {

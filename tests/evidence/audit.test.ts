@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { type Audit, readAccepted } from "../../tools/evidence/audit.ts";
 import type { Accepted } from "../../tools/evidence/finding.ts";
 import { POLICY_RULES } from "../../tools/evidence/policies.ts";
+import { breaks, LEAKS } from "../../tools/evidence/rank.ts";
 import { REACH_RULES } from "../../tools/evidence/reach.ts";
 import { RULES } from "../../tools/evidence/rules.ts";
 import { TRUST_RULES } from "../../tools/evidence/trust.ts";
@@ -44,6 +45,22 @@ test("there is a broken schema for every rule", () => {
   const unproven = ["queue-exposed"];
   assert.deepEqual([...RULES, ...POLICY_RULES, ...TRUST_RULES, ...REACH_RULES].filter(({ level, id }) => level === "finding" && !unproven.includes(id)).map(({ id }) => id).filter((id) => !proven.has(id)), []);
   assert.ok(FLAWS.length >= 25);
+});
+
+test("rules that rank as leaks are rules whose faults are findings", () => {
+  const findings = [...RULES, ...POLICY_RULES, ...TRUST_RULES, ...REACH_RULES].filter(({ level }) => level === "finding").map(({ id }) => id);
+  assert.deepEqual([...LEAKS].filter((id) => !findings.includes(id)), []);
+});
+
+test("a mend that takes something from a running app is marked", () => {
+  for (const [rule, mend, marked] of [
+    ["rls-disabled", "alter table public.a enable row level security;", true],
+    ["policy-true", "drop policy b on public.a; -- or let it name the row's owner", true],
+    ["no-policy", "create policy a_select on public.a for select to authenticated using (false);", false],
+    ["column-not-indexed", "create index on public.a (b);", false],
+    ["call-per-row", "alter policy b on public.a using ((select auth.uid()) = user_id);", false],
+    ["foreign-key-discloses", "-- Let a trigger refuse it.", false],
+  ] as const) assert.equal(breaks({ rule, mend }), marked, mend);
 });
 
 for (const flaw of FLAWS) {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -60,11 +60,40 @@ test("exit code 1 for a database with a finding; the report names skipped tries"
   try {
     const broken = await evidence(["--db-url", url]);
     assert.equal(broken.code, 1, broken.stdout + broken.stderr);
-    assert.match(broken.stdout, /^public\.notes +rls-disabled +row level security is off$/m);
-    assert.match(broken.stdout, /Why: Without Row Level Security .*\n  SQL: alter table public\.notes enable row level security;/);
+    assert.match(broken.stdout, /^leak +public\.notes +rls-disabled +row level security is off$/m);
+    assert.match(broken.stdout, /Why: Without Row Level Security .*\n  SQL \(can refuse what a running app does\): alter table public\.notes enable row level security;/);
     assert.match(broken.stdout, /^1 finding, /m);
   } finally {
     await query(url, "alter table public.notes enable row level security");
+  }
+});
+
+test("leaks come first, and with a baseline only new findings fail", async () => {
+  const baseline = join(folder, "baseline.json");
+  const look = (...more: string[]) => evidence(["--db-url", url, "--baseline", baseline, ...more]);
+  const known = { rule: "grant-whole-table", object: "public.notes", what: "UPDATE on the whole table granted to authenticated" };
+  await query(url, "grant update on public.notes to authenticated");
+  try {
+    const made = await look("--write-baseline");
+    assert.equal(made.code, 0, made.stdout + made.stderr);
+    assert.deepEqual(JSON.parse(await readFile(baseline, "utf8")), { findings: [known] });
+
+    await query(url, "create policy open on public.notes for select to authenticated using (true); grant insert on public.notes to authenticated");
+    const worse = await look();
+    assert.equal(worse.code, 1, worse.stdout + worse.stderr);
+    const [heads, ...lines] = worse.stdout.split("\n\n")[1]?.split("\n") ?? [];
+    assert.match(heads ?? "", /^RANK +OBJECT +RULE +WHAT$/);
+    assert.match(lines[0] ?? "", /^leak +public\.notes\.open +policy-true /);
+    assert.match(lines[1] ?? "", /^hygiene +public\.notes +grant-whole-table +INSERT /);
+    assert.match(worse.stdout, /^The baseline has 1 finding of these that are left out above\.$/m);
+    assert.match(worse.stdout, /^2 findings, /m);
+
+    await query(url, "drop policy open on public.notes; revoke insert, update on public.notes from authenticated; grant insert (id, org_id, title, body), update (title, body, deleted_at, published_at) on public.notes to authenticated");
+    const mended = await look("--json");
+    assert.equal(mended.code, 0, mended.stdout + mended.stderr);
+    assert.deepEqual((JSON.parse(mended.stdout) as Report).baseline, { known: [], gone: [known] });
+  } finally {
+    await query(url, "drop policy if exists open on public.notes");
   }
 });
 
@@ -108,6 +137,9 @@ test("exit code 2 and a sentence on stderr if it could not check", async () => {
     ["--db-url", url, "--schemas", "nowhere"],
     ["--db-url", url, "--accepted", odd],
     ["--db-url", url, "--user", "alice@example.com:x"],
+    ["--db-url", url, "--baseline", join(folder, "nowhere.json")],
+    ["--db-url", url, "--baseline", odd],
+    ["--db-url", url, "--write-baseline"],
     ["--no-such-option"],
   ]) {
     const { stdout, stderr, code } = await evidence(args);

@@ -2,7 +2,9 @@
 
 import { stripVTControlCharacters } from "node:util";
 
+import type { Compared } from "./baseline.ts";
 import type { Finding } from "./finding.ts";
+import { breaks, leaks, ranked } from "./rank.ts";
 import { type Tried, VERBS } from "./tries.ts";
 
 export interface Report {
@@ -10,6 +12,8 @@ export interface Report {
   database: string;
   findings: Finding[];
   notes: Finding[];
+  /** What a baseline has, if there is one. */
+  baseline?: Omit<Compared, "findings">;
   checked: Record<string, number>;
   tried: Tried[];
   /** What was not checked, and why. */
@@ -28,16 +32,22 @@ function table(rows: string[][]): string {
 const plain = (text: string) => stripVTControlCharacters(text).replace(/\s+/g, " ");
 const short = (text: string) => (text.length > 100 ? `${text.slice(0, 97)}...` : text);
 
-export function readable({ database, findings, notes, checked, tried, left, unread }: Report): string {
+const rankOf = (one: Finding) => (one.level === "note" ? "note" : leaks(one) ? "leak" : "hygiene");
+
+export function readable({ database, findings, notes, baseline, checked, tried, left, unread }: Report): string {
   const blocks = [`Evidence of ${database}: ${Object.entries(checked).map(([what, count]) => `${count} ${what}`).join(", ")}.`];
-  const all = [...findings, ...notes];
+  const all = ranked([...findings, ...notes]);
   if (all.length > 0) {
-    blocks.push(table([["OBJECT", "RULE", "WHAT"], ...all.map(({ object, rule, what, level }) => [plain(object), level === "note" ? `${rule} (note)` : rule, short(plain(what))])]));
-    blocks.push(...all.map(({ object, rule, what, why, mend }) => `${rule}: ${plain(object)}\n  ${plain(what)}\n  Why: ${why}\n  SQL: ${plain(mend)}`));
+    blocks.push(table([["RANK", "OBJECT", "RULE", "WHAT"], ...all.map((one) => [rankOf(one), plain(one.object), one.rule, short(plain(one.what))])]));
+    blocks.push(...all.map((one) => `${one.rule}: ${plain(one.object)}\n  ${plain(one.what)}\n  Why: ${one.why}\n  SQL${breaks(one) ? " (can refuse what a running app does)" : ""}: ${plain(one.mend)}`));
   }
   if (tried.length > 0) blocks.push(`By trying, over REST (${tried.reduce((sum, { requests }) => sum + requests, 0)} requests):\n${matrix(tried)}`);
   if (left.length > 0) blocks.push(left.map((line) => `Not checked: ${line}`).join("\n"));
   if (unread.length > 0) blocks.push(unread.map((line) => `Could not be read: ${line}`).join("\n"));
+  if (baseline) {
+    const count = (number: number) => `${number} ${number === 1 ? "finding" : "findings"}`;
+    blocks.push([`The baseline has ${count(baseline.known.length)} of these that are left out above.`, ...baseline.gone.map(({ rule, object, what }) => `Gone: ${rule}: ${plain(object)}: ${plain(what)}`), ...(baseline.gone.length > 0 ? ["--write-baseline takes them out."] : [])].join("\n"));
+  }
   blocks.push(`${findings.length} ${findings.length === 1 ? "finding" : "findings"}, ${notes.length} ${notes.length === 1 ? "note" : "notes"}.`);
   return blocks.join("\n\n");
 }
