@@ -22,12 +22,12 @@ import { readUrl } from "./adopt/source.ts";
 import { type Edit, edited, optionsOf, resourcesOf, sectionText, tableOf, withSections } from "./adopt/toml.ts";
 import { check, declarationFile, toJson } from "./declaration.ts";
 import { nextVersion } from "./resource/write.ts";
-import { Failure, refuseKept, root, run } from "./setup/shell.ts";
+import { Failure, project, refuseKept, runTool, tool } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 
 const USAGE = "npm run adopt -- [--db-url URL] [--tables a,b] [--plan] [--take] [--with version,deleted]";
-const MIGRATIONS = join(root, "supabase", "migrations");
-const INDEXES = join(root, "supabase", "indexes");
+const MIGRATIONS = join(project, "supabase", "migrations");
+const INDEXES = join(project, "supabase", "indexes");
 
 interface Arguments {
   url: string | undefined;
@@ -142,7 +142,7 @@ async function newFiles(all: Statements[]): Promise<File[]> {
 
 function show({ sections, files }: Plan): void {
   for (const section of sections) console.log(`\nairlock.toml would get:\n\n${indented(section)}`);
-  for (const { path, text } of files) console.log(`\n${relative(root, path)} would be:\n\n${indented(text)}`);
+  for (const { path, text } of files) console.log(`\n${relative(project, path)} would be:\n\n${indented(text)}`);
   console.log("\n--plan: nothing was written.");
 }
 
@@ -161,16 +161,15 @@ async function write({ toml, sections, changes, files }: Plan, before: string, o
   }
   for (const section of sections) console.log(`\nairlock.toml has new lines:\n\n${indented(section)}`);
   if (changes.length > 0) console.log(`\nairlock.toml follows the database in ${changes.length} ${changes.length === 1 ? "place" : "places"}.`);
-  for (const path of made) console.log(`\n${relative(root, path)} is new.`);
+  for (const path of made) console.log(`\n${relative(project, path)} is new.`);
   if (open > 0) console.log(`\n${open} ${open === 1 ? "difference was" : "differences were"} left. npm run adopt -- --take writes them.`);
   if (toml === before && made.length === 0) {
     console.log("\nNothing is new, and nothing was written.");
     return;
   }
-  const generate = join(root, "tools", "generate.ts");
-  if (existsSync(generate)) await run("node", ["--import", join(root, "tools", "setup", "preload.ts"), generate], { stdio: "inherit" });
+  if (existsSync(tool("generate"))) await runTool("generate");
   console.log("\nReview whose rows they are and the limits. Then: npm run dev, npm test, supabase db push, npm run deploy.");
-  for (const path of made.filter((path) => path.startsWith(INDEXES))) console.log(`Before it, the index of a large table, outside of a transaction: psql "$DATABASE_URL" -f ${relative(root, path)}`);
+  for (const path of made.filter((path) => path.startsWith(INDEXES))) console.log(`Before it, the index of a large table, outside of a transaction: psql "$DATABASE_URL" -f ${relative(project, path)}`);
 }
 
 await main().catch((error: unknown) => {

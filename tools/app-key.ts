@@ -9,7 +9,7 @@ import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
 import { inspector } from "./declaration.ts";
-import { Failure, root } from "./setup/shell.ts";
+import { Failure, project } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 import { appGuardIn, withAppGuard, type AppGuard } from "./stack/app-guard.ts";
 import { devVars } from "./stack/vars.ts";
@@ -27,7 +27,7 @@ const { command, app, id, message, file } = parse();
 
 if (file === undefined) await devVars();
 // npm changes the working folder; the file is where the caller is.
-const path = file === undefined ? join(root, ".dev.vars") : resolve(process.env["INIT_CWD"] ?? root, file);
+const path = file === undefined ? join(project, ".dev.vars") : resolve(process.env["INIT_CWD"] ?? project, file);
 const text = existsSync(path) ? await readFile(path, "utf8") : "";
 if (!existsSync(inspector)) await buildModule();
 const found = await appGuardIn(text);
@@ -93,7 +93,7 @@ async function save(said: string): Promise<void> {
   console.log(`
 All secrets of ${file}, at once for all requests:   npx wrangler secret bulk ${options}
 or in a new version without traffic:   npx wrangler versions secret bulk ${options}`);
-  if (spawnSync("git", ["check-ignore", "--quiet", path], { cwd: root }).status === 1) {
+  if (spawnSync("git", ["check-ignore", "--quiet", path], { cwd: project }).status === 1) {
     console.error(`airlock: warning: git does not ignore ${file}. Never commit it: move it to a name such as .dev.vars.production.`);
   }
 }

@@ -3,12 +3,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { root } from "./setup/shell.ts";
+import { project } from "./setup/shell.ts";
 import { build, outputs } from "./setup/worker.ts";
 
 await build();
 for (const file of outputs) {
-  const bytes = readFileSync(join(root, file));
+  const bytes = readFileSync(join(project, file));
   console.log(`${file.padEnd(22)}${kilobytes(bytes.length)}${kilobytes(gzipSync(bytes).length)} gzipped`);
 }
 

@@ -9,13 +9,13 @@ import { pathToFileURL } from "node:url";
 import { parse, TomlError } from "smol-toml";
 
 import { projectDocument } from "./openapi/document.ts";
-import { Failure, root } from "./setup/shell.ts";
+import { Failure, project, root } from "./setup/shell.ts";
 
-export const declarationFile = join(root, "airlock.toml");
+export const declarationFile = join(project, "airlock.toml");
 /** The module of the Worker's bundle that holds the declaration. */
-export const declarationModule = join(root, "build", "declaration.js");
+export const declarationModule = join(project, "build", "declaration.js");
 /** The OpenAPI document, as a static asset of the Worker. */
-export const documentAsset = join(root, "build", "assets", "openapi.json");
+export const documentAsset = join(project, "build", "assets", "openapi.json");
 /** The Worker's checker for Node.js, made by the build. */
 export const inspector = join(root, ".airlock", "inspect.mjs");
 
@@ -87,7 +87,7 @@ export interface Declaration {
 
 /** The declaration of this file. The WASM module must have been built; see setup/worker.ts. */
 export async function checkedDeclaration(path = declarationFile): Promise<Declaration> {
-  return check(toJson(await read(path), relative(root, path)), relative(root, path));
+  return check(toJson(await read(path), relative(project, path)), relative(project, path));
 }
 
 /** TOML text as the JSON that the Worker reads, keys in their order. `name` is what errors call the file. */
@@ -151,18 +151,18 @@ export async function buildDeclaration(): Promise<void> {
   await update(declarationModule, `export default ${JSON.stringify(json)};\n`);
 }
 
-/** Writes a file unless it has this text; returns whether it did. Whoever reads it meanwhile gets all of the old text or of the new. */
-export async function update(path: string, text: string): Promise<boolean> {
-  if ((await readFile(path, "utf8").catch(() => undefined)) === text) return false;
+/** Writes a file unless it has this content; returns whether it did. Whoever reads it meanwhile gets all of the old content or of the new. */
+export async function update(path: string, content: string | Buffer): Promise<boolean> {
+  if ((await readFile(path).catch(() => undefined))?.equals(Buffer.from(content))) return false;
   await mkdir(dirname(path), { recursive: true });
   const unfinished = `${path}.${process.pid}`;
-  await writeFile(unfinished, text);
+  await writeFile(unfinished, content);
   await rename(unfinished, path);
   return true;
 }
 
 function read(path: string): Promise<string> {
   return readFile(path, "utf8").catch((error: Error) => {
-    throw new Failure(`${relative(root, path)} cannot be read: ${error.message}`);
+    throw new Failure(`${relative(project, path)} cannot be read: ${error.message}`);
   });
 }

@@ -9,7 +9,7 @@ import { unstable_readConfig } from "wrangler";
 
 import { inspector } from "./declaration.ts";
 import { commit, unset, type DeploymentConfig } from "./setup/deployment.ts";
-import { Failure, root, run } from "./setup/shell.ts";
+import { Failure, project, run } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 import { appGuardIn } from "./stack/app-guard.ts";
 
@@ -27,7 +27,7 @@ const { values } = parseArgs({
 });
 const env = typeof values.env === "string" ? values.env : (process.env["CLOUDFLARE_ENV"] ?? "");
 
-const file = typeof values.config === "string" ? values.config : join(root, "wrangler.toml");
+const file = typeof values.config === "string" ? values.config : join(project, "wrangler.toml");
 const config: DeploymentConfig = unstable_readConfig({ config: file, env });
 const missing = unset(config);
 if (missing.length > 0) {

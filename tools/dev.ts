@@ -17,7 +17,7 @@ import { parseArgs } from "node:util";
 import { renderUnicodeCompact } from "uqr";
 
 import { buildDeclaration, checkedDeclaration } from "./declaration.ts";
-import { Failure, refuseKept, root } from "./setup/shell.ts";
+import { Failure, isClone, project, refuseKept, root, tool } from "./setup/shell.ts";
 import { build, outputs } from "./setup/worker.ts";
 import { appSettings, devVars, number, overrides, places, required, type Vars } from "./stack/vars.ts";
 import { requireFreePort, startWorker, type Worker } from "./stack/worker.ts";
@@ -120,16 +120,18 @@ function watchSources(): void {
       console.error(error instanceof Failure ? `airlock: ${error.message}` : error);
     }
   };
-  watch(join(root, "src"), { recursive: true }, () => {
-    sourcesChanged = true;
-    changed();
-  });
+  if (isClone) {
+    watch(join(root, "src"), { recursive: true }, () => {
+      sourcesChanged = true;
+      changed();
+    });
+  }
   // The folder and not the file, which editors replace.
-  watch(root, (_, name) => {
+  watch(project, (_, name) => {
     if (name === "airlock.toml") changed();
   });
   let said: NodeJS.Timeout | undefined;
-  watch(join(root, "supabase", "migrations"), () => {
+  watch(join(project, "supabase", "migrations"), () => {
     clearTimeout(said);
     // Writing one file is several events.
     said = setTimeout(() => console.error("airlock: supabase/migrations has changed. Start `npm run dev` again to apply it."), 200);
@@ -138,7 +140,7 @@ function watchSources(): void {
 
 async function digestOfOutputs(): Promise<string> {
   const hash = createHash("sha256");
-  for (const file of outputs) hash.update(await readFile(join(root, file)));
+  for (const file of outputs) hash.update(await readFile(join(project, file)));
   return hash.digest("hex");
 }
 
@@ -189,7 +191,7 @@ function startSupabase(): { ready: Promise<string>; stop(): Promise<void> } {
   const given = Object.entries(changes).filter(([, value]) => value !== "");
   const settings: Vars = { ...vars, ...Object.fromEntries(given) };
   const needed = required(settings, "SUPABASE_JWT_SECRET", "SUPABASE_PUBLISHABLE_KEY");
-  const child: ChildProcess = fork(join(root, "tools/supabase.ts"), options.fresh ? ["--fresh"] : [], {
+  const child: ChildProcess = fork(tool("supabase"), options.fresh ? ["--fresh"] : [], {
     execArgv: [],
     stdio: ["ignore", "pipe", 2, "ipc"],
     env: {

@@ -7,7 +7,6 @@ import { join, resolve } from "node:path";
 import { parseArgs, parseEnv } from "node:util";
 
 import { createClient } from "@supabase/supabase-js";
-import { parse as parseToml } from "smol-toml";
 import { unstable_readConfig } from "wrangler";
 
 import { check, declarationFile, toJson } from "./declaration.ts";
@@ -15,7 +14,7 @@ import type { Finding } from "./doctor/finding.ts";
 import { examine } from "./doctor/requests.ts";
 import { bindings, startOf, values, type Environments, type Settings } from "./doctor/settings.ts";
 import { commit } from "./setup/deployment.ts";
-import { Failure, refuseKept, root, run } from "./setup/shell.ts";
+import { Failure, project, refuseKept, root, runTool } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 import { devVars, overrides, places, type Vars } from "./stack/vars.ts";
 
@@ -38,8 +37,8 @@ async function local(): Promise<Finding[]> {
   await build();
   const { json, declaration } = await declared();
   const { port, supabasePort } = places();
-  const project = process.env["AIRLOCK_UPSTREAM"] || `http://127.0.0.1:${supabasePort}`;
-  const vars: Vars = { ...(await devVars()), ...(await overrides()), SUPABASE_URL: project };
+  const supabase = process.env["AIRLOCK_UPSTREAM"] || `http://127.0.0.1:${supabasePort}`;
+  const vars: Vars = { ...(await devVars()), ...(await overrides()), SUPABASE_URL: supabase };
   const environments = readAll();
   const token = await signIn(vars, "alice@example.com", "airlock-dev-password");
   return [
@@ -56,18 +55,18 @@ async function deployed(url: string, env: string): Promise<Finding[]> {
   const environments = readAll();
   const settings = environments[env];
   if (!settings) return bindings(env, environments);
-  const path = resolve(process.env["INIT_CWD"] ?? root, file ?? `.dev.vars.${env}`);
+  const path = resolve(process.env["INIT_CWD"] ?? project, file ?? `.dev.vars.${env}`);
   if (file !== undefined && !existsSync(path)) throw new Failure(`${path} does not exist.`);
   const secrets = existsSync(path) ? (parseEnv(await readFile(path, "utf8")) as Vars) : undefined;
   const vars: Vars = { ...(settings.vars as Vars), ...secrets };
-  const { package: crate } = parseToml(await readFile(join(root, "Cargo.toml"), "utf8")) as { package: { version: string } };
+  const { version }: { version: string } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
   const { AIRLOCK_EMAIL: email, AIRLOCK_PASSWORD: password } = process.env;
   const token = email && password ? await signIn(vars, email, password) : undefined;
   const known = await commit();
   return [
     ...bindings(env, environments),
     ...(await values(settings, secrets, json)),
-    ...(await examine({ url, vars, declaration, token, version: known === undefined ? crate.version : `${crate.version}+${known}` })),
+    ...(await examine({ url, vars, declaration, token, version: known === undefined ? version : `${version}+${known}` })),
     ...(await audit()),
   ];
 }
@@ -78,7 +77,7 @@ async function declared() {
 }
 
 function readAll(): Environments {
-  const config = join(root, "wrangler.toml");
+  const config = join(project, "wrangler.toml");
   const read = (env: string): Settings => unstable_readConfig({ config, env });
   const { definedEnvironments: names = [] } = unstable_readConfig({ config }) as { definedEnvironments?: string[] };
   return Object.fromEntries(["", ...names].map((name) => [name, read(name)]));
@@ -86,16 +85,16 @@ function readAll(): Environments {
 
 /** The token of a user; undefined if the sign-in fails, which later lines explain. */
 async function signIn(vars: Vars, email: string, password: string): Promise<string | undefined> {
-  const { SUPABASE_URL: project, SUPABASE_PUBLISHABLE_KEY: key } = vars;
-  if (!project || !key) return undefined;
-  const { data, error } = await createClient(project, key, { auth: { persistSession: false, autoRefreshToken: false } }).auth.signInWithPassword({ email, password });
-  if (error) console.error(`airlock: ${email} cannot sign in at ${project}: ${error.message}`);
+  const { SUPABASE_URL: supabase, SUPABASE_PUBLISHABLE_KEY: key } = vars;
+  if (!supabase || !key) return undefined;
+  const { data, error } = await createClient(supabase, key, { auth: { persistSession: false, autoRefreshToken: false } }).auth.signInWithPassword({ email, password });
+  if (error) console.error(`airlock: ${email} cannot sign in at ${supabase}: ${error.message}`);
   return data.session?.access_token;
 }
 
 async function audit(): Promise<Finding[]> {
   if (!evidence) return [];
-  const clean = await run(process.execPath, ["tools/evidence.ts"]).then(() => true, () => false);
+  const clean = await runTool("evidence").then(() => true, () => false);
   return [{ what: "npm run evidence", found: clean ? "no findings" : "it has findings, see above", ...(!clean && { mend: "docs/evidence.md explains each rule." }) }];
 }
 

@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { clientTypes } from "./client-types.ts";
 import { checkedDeclaration, update } from "./declaration.ts";
 import { generated } from "./setup/generated.ts";
-import { Failure, refuseKept, root } from "./setup/shell.ts";
+import { Failure, project, refuseKept } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 
 const USAGE = "npm run generate [-- --out FILE.ts]";
@@ -17,7 +17,7 @@ const USAGE = "npm run generate [-- --out FILE.ts]";
 const out = parse();
 // The checker of declarations is in the Worker's module.
 await buildModule();
-for (const [path, text] of await generated()) await write(path, join(root, path), text);
+for (const [path, text] of await generated()) await write(path, join(project, path), text);
 if (out !== undefined) {
   // npm runs this in the project's folder; the path is meant from the folder of the command.
   const file = resolve(process.env["INIT_CWD"] ?? "", out);

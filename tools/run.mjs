@@ -1,9 +1,10 @@
 // @ts-check
-// Runs one task of the project: `npm run build` is `node tools/run.mjs build`.
+// Runs one task of the project: `npm run build` is `node tools/run.mjs build`. In the package airlock-edge it is the
+// command `airlock`, for the team's folder that the command is in.
 //
 // This is the only script that runs on the machine's own Node.js (20 or newer), and on a fresh clone
 // there is nothing but this file to run: no packages, so no imports beyond Node's. It installs the npm
-// packages when they are missing or out of date, and hands over to tools/<task>.ts on the Node.js 22
+// packages of a clone when they are missing or out of date, and hands over to tools/<task>.ts on the Node.js 22
 // among them, which wrangler needs. What else a task needs (Rust, the wasm target) it asks for itself.
 //
 // A task and all that it starts is one process group. The task gets SIGTERM when this process is told to end
@@ -15,6 +16,7 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -23,13 +25,17 @@ const GRACE_MS = 10_000;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const packages = join(root, "node_modules");
-const bin = join(packages, ".bin");
+const lockFile = join(root, "package-lock.json");
+/** npm publishes no lock file. */
+const isClone = existsSync(lockFile);
+const extension = isClone ? ".ts" : ".js";
+const require = createRequire(import.meta.url);
 
 const [task = "", ...args] = process.argv.slice(2);
-const script = join(root, "tools", `${task}.ts`);
+const script = join(root, "tools", `${task}${extension}`);
 
 if (process.platform === "win32") {
-  fail("On Windows, Airlock runs in WSL: `wsl --install`, then clone and run it there.");
+  fail("On Windows, Airlock runs in WSL: `wsl --install`, then run it there.");
 }
 if (Number.parseInt(process.versions.node) < 20) {
   fail(`Airlock needs Node.js 20 or newer; this is ${process.versions.node}.`);
@@ -37,12 +43,17 @@ if (Number.parseInt(process.versions.node) < 20) {
 if (!/^[a-z]+(-[a-z]+)*$/.test(task) || !existsSync(script)) {
   fail(`There is no task "${task}". The tasks are the scripts in package.json: npm run.`);
 }
-const node = await installPackages();
-process.exitCode = await inGroup(node, ["--import", new URL("setup/preload.ts", import.meta.url).href, script, ...args], {
+const project = isClone ? root : findProject();
+const node = isClone ? await installPackages() : requireNode();
+const bins = [...new Set([packages, join(project, "node_modules")])].map((folder) => join(folder, ".bin"));
+process.exitCode = await inGroup(node, ["--import", new URL(`setup/preload${extension}`, import.meta.url).href, script, ...args], {
+  cwd: project,
   stdio: ["inherit", "inherit", "inherit", "ipc"],
   env: {
     ...process.env,
-    PATH: [dirname(node), bin, process.env.PATH].join(delimiter),
+    // As npm sets it.
+    INIT_CWD: process.env.INIT_CWD ?? process.cwd(),
+    PATH: [dirname(node), ...bins, process.env.PATH].join(delimiter),
     WRANGLER_SEND_METRICS: "false",
     DO_NOT_TRACK: "1",
   },
@@ -50,11 +61,8 @@ process.exitCode = await inGroup(node, ["--import", new URL("setup/preload.ts", 
 
 /** `npm ci`, unless the installed packages are those of package-lock.json; returns the path of their Node.js. */
 async function installPackages() {
-  // Not .bin/node: npm 10 leaves that link out when it skips the packages for other platforms.
-  const findNode = () =>
-    ["node", "node-bin"].map((name) => join(packages, `${name}-${process.platform}-${process.arch}`, "bin", "node")).find(existsSync);
   const stamp = join(packages, ".airlock-lock");
-  const wanted = createHash("sha256").update(readFileSync(join(root, "package-lock.json"))).digest("hex");
+  const wanted = createHash("sha256").update(readFileSync(lockFile)).digest("hex");
   const installed = findNode();
   if (installed && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return installed;
 
@@ -63,16 +71,40 @@ async function installPackages() {
   // output of the task, so it goes to stderr; it would warn of packages that want the Node.js they get.
   const path = (process.env.PATH ?? "").split(delimiter).filter((folder) => !folder.startsWith(packages));
   const code = await inGroup("npm", ["ci", "--loglevel=error"], {
+    cwd: root,
     stdio: ["ignore", 2, 2],
     env: { ...process.env, PATH: path.join(delimiter) },
   });
   if (code !== 0) fail("`npm ci` failed, see above.", code);
-  const node = findNode();
-  if (!node) {
-    fail(`npm installed no Node.js 22 for ${process.platform} on ${process.arch}: there is none for this platform, or npm is set to leave out optional packages.`);
-  }
+  const node = requireNode();
   writeFileSync(stamp, wanted);
   return node;
+}
+
+function requireNode() {
+  return (
+    findNode() ??
+    fail(`npm installed no Node.js 22 for ${process.platform} on ${process.arch}: there is none for this platform, or npm is set to leave out optional packages.`)
+  );
+}
+
+/** The path of the Node.js 22 among the packages. Not .bin/node: npm 10 leaves that link out when it skips those for other platforms. */
+function findNode() {
+  for (const name of ["node", "node-bin"]) {
+    try {
+      return require.resolve(`${name}-${process.platform}-${process.arch}/bin/node`);
+    } catch {
+      // Not installed.
+    }
+  }
+}
+
+/** The folder of airlock.toml: the working folder, or the closest one above it. */
+function findProject() {
+  for (let folder = process.cwd(); ; folder = dirname(folder)) {
+    if (existsSync(join(folder, "airlock.toml"))) return folder;
+    if (folder === dirname(folder)) fail("There is no airlock.toml here or in a folder above. `npm create airlock my-api` makes a project.");
+  }
 }
 
 /**
@@ -84,7 +116,7 @@ async function installPackages() {
  */
 function inGroup(command, args, options) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: root, detached: true, ...options });
+    const child = spawn(command, args, { detached: true, ...options });
     const killGroup = () => {
       try {
         if (child.pid) process.kill(-child.pid, "SIGKILL");

@@ -5,13 +5,14 @@
 //     npm test -- tests/e2e/x.test.ts one file
 //     npm test -- "part of a name"    all tests whose name has these words
 //     npm test -- long                what takes too long for every run
+//
+// The package has the tests that prove a team's own resources.
 
 import { existsSync, readFileSync } from "node:fs";
 import { glob } from "node:fs/promises";
 import { join } from "node:path";
 
-import { installApp } from "./setup/example.ts";
-import { Failure, root, run } from "./setup/shell.ts";
+import { Failure, isClone, root, run, tool } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 
 const SUITES: Record<string, string> = {
@@ -40,9 +41,9 @@ if (others.length > 0) throw new Failure('Give one suite, one file or one name i
 
 await build();
 if (wanted === undefined) {
-  await rust([]);
+  if (isClone) await rust([]);
   await node(await files(Object.values(SUITES)));
-} else if (wanted === "rust") {
+} else if (wanted === "rust" && isClone) {
   await rust([]);
 } else if (wanted === "long") {
   await node(await files([LONG]));
@@ -57,13 +58,13 @@ if (wanted === undefined) {
 async function byName(name: string): Promise<void> {
   const having = (await files([...Object.values(SUITES), LONG])).filter((file) => readFileSync(join(root, file), "utf8").includes(name));
   if (having.length > 0) return node(having, name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  if (/^\w+$/.test(name)) return rust([name]);
+  if (/^\w+$/.test(name) && isClone) return rust([name]);
   throw new Failure(`No test has the name "${name}".`);
 }
 
 async function files(folders: string[]): Promise<string[]> {
   const found: string[] = [];
-  for (const folder of folders) for await (const file of glob(`${folder}/**/*.test.ts`, { cwd: root })) found.push(file);
+  for (const folder of folders) for await (const file of glob(`${folder}/**/*.test.{ts,js}`, { cwd: root })) found.push(file);
   // Jest runs what is in the Expo app: see client/test/app.test.ts.
   return found.filter((file) => !file.startsWith("client/test/app/")).sort();
 }
@@ -75,8 +76,8 @@ async function rust(args: string[]): Promise<void> {
 
 async function node(tests: string[], pattern = ""): Promise<void> {
   // Once, before its tests run in processes of their own.
-  if (tests.some((file) => file.startsWith(SUITES["example"] ?? ""))) await installApp();
+  if (tests.some((file) => file.startsWith(SUITES["example"] ?? ""))) await (await import("./setup/example.ts")).installApp();
   console.log(`airlock: ${tests.length} files of tests on workerd and Postgres`);
   const ordered = [...SLOW.filter((file) => tests.includes(file)), ...tests.filter((file) => !SLOW.includes(file))];
-  await run("node", [join(root, "tools", "setup", "node-tests.ts"), pattern, ...ordered], { stdio: "inherit" });
+  await run("node", [tool("setup/node-tests"), pattern, ...ordered.map((file) => join(root, file))], { stdio: "inherit" });
 }

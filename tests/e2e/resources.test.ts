@@ -29,7 +29,7 @@ let bob: ReturnType<typeof caller>;
 let org = "";
 
 before(async () => {
-  const declared = { ...own, ...(await sections(new URL("../resources/everything.toml", import.meta.url))) };
+  const declared = { ...(await sections(new URL("../resources/everything.toml", import.meta.url))), ...own };
   const served = Object.fromEntries([...resources.map(({ name, owner }) => [name, { ...declared[name], owner }]), ...adopted.map(({ name }) => [name, own[name]])]);
   stack = await startStack({}, { declaration: JSON.stringify({ organizations: project.organizations, resources: served }) });
   await stack.sql(tests.sql);

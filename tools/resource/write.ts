@@ -5,13 +5,13 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 
 import { declarationFile } from "../declaration.ts";
-import { Failure, root, run } from "../setup/shell.ts";
+import { Failure, project, runTool, tool } from "../setup/shell.ts";
 import { buildModule } from "../setup/worker.ts";
 import { openDatabase } from "../supabase/database.ts";
 import { preparedFolder } from "../supabase/prepared.ts";
 import type { Plan } from "./plan.ts";
 
-const MIGRATIONS = join(root, "supabase", "migrations");
+const MIGRATIONS = join(project, "supabase", "migrations");
 
 /** Plans with airlock.toml as it is, and writes that file and a migration. A failure leaves nothing written. */
 export async function write(plan: (toml: string, args: string[]) => Promise<Plan>, review: string): Promise<void> {
@@ -29,9 +29,8 @@ export async function write(plan: (toml: string, args: string[]) => Promise<Plan
     await rm(file);
     throw error;
   }
-  console.log(`airlock.toml has new lines:\n\n${lines.replace(/^/gm, "    ")}\n\n${relative(root, file)} is new.\n`);
-  const generate = join(root, "tools", "generate.ts");
-  if (existsSync(generate)) await run("node", ["--import", join(root, "tools", "setup", "preload.ts"), generate], { stdio: "inherit" });
+  console.log(`airlock.toml has new lines:\n\n${lines.replace(/^/gm, "    ")}\n\n${relative(project, file)} is new.\n`);
+  if (existsSync(tool("generate"))) await runTool("generate");
   console.log(`\n${review} Then start \`npm run dev\` (again, if it runs), which applies the migration, and run \`npm test\`.`);
 }
 

@@ -1,20 +1,35 @@
 // Runs commands and reports progress.
 
 import { spawn, type SpawnOptions } from "node:child_process";
+import { existsSync } from "node:fs";
+import { extname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 
+/** Where Airlock's own files are: this repository, or the package airlock-edge. */
 export const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Whether that is a clone, whose Worker is compiled from its sources. npm publishes no lock file. */
+export const isClone = existsSync(join(root, "package-lock.json"));
+
+/**
+ * Where a team's files are: airlock.toml, wrangler.toml, supabase/, .dev.vars and all that the commands make of them. A clone
+ * has them itself; for the package, run.mjs starts each command in their folder.
+ */
+export const project = isClone ? root : process.cwd();
+
+/** The path of tools/<name>: TypeScript in this repository, JavaScript in the package. */
+export const tool = (name: string): string => join(root, "tools", `${name}${extname(import.meta.filename)}`);
 
 /** A failure whose message needs no stack trace. */
 export class Failure extends Error {}
 
 /**
- * Runs a command from the project's folder and returns what it prints on stdout, if `options` pipes that.
+ * Runs a command in the team's folder and returns what it prints on stdout, if `options` pipes that.
  * By default all it says goes to stderr: stdout belongs to the task. Fails when the command does.
  */
 export async function run(command: string, args: string[], options: SpawnOptions = {}): Promise<string> {
-  const child = spawn(command, args, { cwd: root, stdio: ["inherit", 2, 2], ...options });
+  const child = spawn(command, args, { cwd: project, stdio: ["inherit", 2, 2], ...options });
   const ended = new Promise<void>((resolve, reject) => {
     const fail = (how: string) => reject(new Failure(`\`${[command, ...args].join(" ")}\` ${how}`));
     child.on("error", (error) => fail(`does not start: ${error.message}`));
@@ -22,6 +37,11 @@ export async function run(command: string, args: string[], options: SpawnOptions
   });
   const [stdout] = await Promise.all([child.stdout ? text(child.stdout) : "", ended]);
   return stdout.trim();
+}
+
+/** Runs the command `npm run <name>`. */
+export async function runTool(name: string): Promise<void> {
+  await run("node", ["--import", tool("setup/preload"), tool(name)], { stdio: "inherit" });
 }
 
 /** What a command prints on stdout; `undefined` when it fails or does not exist. */

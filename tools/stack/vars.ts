@@ -7,12 +7,12 @@ import { isIP } from "node:net";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 
-import { Failure, root } from "../setup/shell.ts";
+import { Failure, project } from "../setup/shell.ts";
 
 /** Variables and secrets of the Worker. */
 export type Vars = Record<string, string>;
 
-const FILE = join(root, ".dev.vars");
+const FILE = join(project, ".dev.vars");
 
 /** Where the development server listens and keeps its data. */
 export interface Places {
@@ -31,7 +31,7 @@ export function places(): Places {
     port: port("AIRLOCK_PORT", 8787),
     supabasePort: port("SUPABASE_PORT", 54321),
     host: address("AIRLOCK_HOST", "127.0.0.1"),
-    dataDir: process.env["AIRLOCK_DATA"] || join(root, ".airlock", "data"),
+    dataDir: process.env["AIRLOCK_DATA"] || join(project, ".airlock", "data"),
   };
 }
 

@@ -9,7 +9,7 @@ import { parse } from "smol-toml";
 
 import { check, documentAsset } from "../declaration.ts";
 import { openapi } from "../openapi/document.ts";
-import { Failure, root } from "../setup/shell.ts";
+import { Failure, project } from "../setup/shell.ts";
 import { outputs } from "../setup/worker.ts";
 import type { Vars } from "./vars.ts";
 
@@ -64,7 +64,7 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   // Here, because it takes half a second to load, and not every command that imports this module starts a Worker. Wrangler,
   // whose reader of wrangler.toml does no more for these names, takes a second.
   const { convertV4MiniflareOptions, Log, LogLevel, Miniflare, Response } = await import("miniflare");
-  const config = parse(await readFile(join(root, "wrangler.toml"), "utf8")) as unknown as WranglerConfig;
+  const config = parse(await readFile(join(project, "wrangler.toml"), "utf8")) as unknown as WranglerConfig;
   const bound = ({ name }: { name: string }) => !options.without?.includes(name);
   const limits: Record<string, number> = { LIMIT_IP: options.limits.ip, LIMIT_USER: options.limits.user };
   const ratelimits = config.ratelimits.filter(bound).map(({ name, namespace_id, simple }) => {
@@ -106,10 +106,10 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
           compatibilityFlags: config.compatibility_flags ?? [],
           modules: outputs.map((path) => ({
             type: path.endsWith(".wasm") ? ("CompiledWasm" as const) : ("ESModule" as const),
-            path: join(root, path),
+            path: join(project, path),
             ...(replaced[path] !== undefined && { contents: replaced[path] }),
           })),
-          modulesRoot: join(root, "build"),
+          modulesRoot: join(project, "build"),
           bindings: options.vars,
           ...(standIns === undefined ? { ratelimits: Object.fromEntries(ratelimits) } : {}),
           serviceBindings: {

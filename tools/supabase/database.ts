@@ -17,10 +17,10 @@ import { pgtap } from "@electric-sql/pglite/pgtap";
 import { App } from "@supabase/lite";
 import { createPgliteConnection, type PgliteConnection } from "@supabase/lite/pglite";
 
+import { project } from "../setup/shell.ts";
 import { withMicroseconds } from "./clock.ts";
 import { statements } from "./statements.ts";
 
-const SUPABASE = fileURLToPath(new URL("../../supabase/", import.meta.url));
 const EMBEDDED_SQL = fileURLToPath(new URL("embedded.sql", import.meta.url));
 const DEMO_USERS_SQL = fileURLToPath(new URL("demo_users.sql", import.meta.url));
 const STORAGE_SQL = fileURLToPath(new URL("storage.sql", import.meta.url));
@@ -45,9 +45,9 @@ export interface MigrationOptions {
 
 /** The files that `options` select, in the order in which they are applied. */
 export async function migrationFiles({ migrations = [], baseline }: MigrationOptions = {}): Promise<string[]> {
-  const folder = join(SUPABASE, "migrations");
-  const project = async () => (await readdir(folder)).sort().map((name) => join(folder, name));
-  return [...(baseline ?? (await project())), ...migrations].filter((file) => MIGRATION.test(basename(file)));
+  const folder = join(project, "supabase", "migrations");
+  const own = async () => (await readdir(folder)).sort().map((name) => join(folder, name));
+  return [...(baseline ?? (await own())), ...migrations].filter((file) => MIGRATION.test(basename(file)));
 }
 
 const MIGRATION = /^(\d{14})_(\w+)\.sql$/;

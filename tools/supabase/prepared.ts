@@ -7,14 +7,14 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes } from "nod
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
-import { root, run } from "../setup/shell.ts";
+import { project, root, run, tool } from "../setup/shell.ts";
 import { migrationFiles, openDatabase, type MigrationOptions } from "./database.ts";
 
-const KEPT = join(root, ".airlock", "clusters");
+const KEPT = join(project, ".airlock", "clusters");
 /** How long a kept cluster may be unused, in milliseconds. */
 const UNUSED_MAX = 3_600_000;
 /** What a cluster is made from, in addition to the migrations. */
-const SOURCES = ["tools/supabase/demo_users.sql", "tools/supabase/embedded.sql", "tools/supabase/storage.sql", "tools/supabase/database.ts", "package-lock.json"];
+const SOURCES = ["tools/supabase/demo_users.sql", "tools/supabase/embedded.sql", "tools/supabase/storage.sql", "package.json"].map((name) => join(root, name)).concat(tool("supabase/database"));
 
 /**
  * A new temporary folder, whose database has the migrations and the users of demo_users.sql. Open it with the same
@@ -58,7 +58,7 @@ async function removeUnused(): Promise<void> {
 
 async function digest(options: MigrationOptions): Promise<string> {
   const hash = createHash("sha256");
-  for (const file of [...SOURCES.map((name) => join(root, name)), ...(await migrationFiles(options))]) {
+  for (const file of [...SOURCES, ...(await migrationFiles(options))]) {
     hash.update(`${basename(file)}\0`).update(await readFile(file)).update("\0");
   }
   return hash.digest("hex").slice(0, 16);
