@@ -2,7 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { join, normalize } from "node:path";
 
 import type { Miniflare } from "miniflare";
 import { parse } from "smol-toml";
@@ -53,6 +53,7 @@ interface Schedulable {
 
 /** The part of wrangler.toml that is used here. */
 interface WranglerConfig {
+  main: string;
   compatibility_date: string;
   compatibility_flags?: string[];
   assets: { binding: string };
@@ -104,12 +105,13 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
           name: "airlock",
           compatibilityDate: config.compatibility_date,
           compatibilityFlags: config.compatibility_flags ?? [],
-          modules: outputs.map((path) => ({
+          // The first one is the entry point, which in a team's folder is a file of its own.
+          modules: [...new Set([normalize(config.main), ...outputs])].map((path) => ({
             type: path.endsWith(".wasm") ? ("CompiledWasm" as const) : ("ESModule" as const),
             path: join(project, path),
             ...(replaced[path] !== undefined && { contents: replaced[path] }),
           })),
-          modulesRoot: join(project, "build"),
+          modulesRoot: project,
           bindings: options.vars,
           ...(standIns === undefined ? { ratelimits: Object.fromEntries(ratelimits) } : {}),
           serviceBindings: {
