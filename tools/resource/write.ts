@@ -34,8 +34,8 @@ export async function write(plan: (toml: string, args: string[]) => Promise<Plan
   console.log(`\n${review} Then start \`npm run dev\` (again, if it runs), which applies the migration, and run \`npm test\`.`);
 }
 
-/** Runs the migration on a temporary database that has all others. */
-async function tryMigration(migration: string): Promise<void> {
+/** Runs a migration on a temporary database that has all others. */
+export async function tryMigration(migration: string): Promise<void> {
   const folder = await preparedFolder("airlock-resource-");
   try {
     const { connection, close } = await openDatabase(folder, false);

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { buildDeclaration, update } from "../declaration.ts";
+import { requireCore } from "./core.ts";
 import { isClone, project, root } from "./shell.ts";
 
 /** The Worker's modules. With the assets beside them they are all that is deployed. */
@@ -18,8 +19,9 @@ export async function build(): Promise<void> {
   await buildDeclaration();
 }
 
-/** All of the build but the declaration. */
+/** All of the build but the declaration. The package has the compiled Worker. */
 export async function buildModule(): Promise<void> {
   if (isClone) return (await import("./compile.ts")).compile();
+  await requireCore();
   for (const path of [...outputs.slice(0, 2), ".airlock/functions.txt"]) await update(join(project, path), await readFile(join(root, path)));
 }

@@ -1,0 +1,37 @@
+// The migrations of Airlock's core: those of the package, and what a team's folder has of them.
+//
+// A migration is known by the name behind its version, since a later one is copied with the time of the copy.
+
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { checkedDeclaration } from "../declaration.ts";
+import { Failure, project, root } from "./shell.ts";
+
+export interface CoreMigration {
+  /** Without version: `airlock.sql`. */
+  name: string;
+  text: string;
+}
+
+/** Those that supabase/migrations lacks, in their order. Without organisations theirs are left out. */
+export async function missingCore(): Promise<CoreMigration[]> {
+  const { organizations } = await checkedDeclaration();
+  const own = new Set((await migrationsIn(project)).map(({ name }) => name));
+  const core = (await migrationsIn(root)).filter(({ name }) => organizations || !name.startsWith("airlock_organizations"));
+  return core.filter(({ name }) => !own.has(name));
+}
+
+/** Fails if supabase/migrations lacks a migration of the core, which this version of the Worker needs. */
+export async function requireCore(): Promise<void> {
+  const missing = await missingCore();
+  if (missing.length > 0) {
+    throw new Failure(`supabase/migrations lacks ${missing.map(({ name }) => name).join(" and ")} of airlock-edge. Run \`npm run upgrade\`.`);
+  }
+}
+
+async function migrationsIn(folder: string): Promise<CoreMigration[]> {
+  const migrations = join(folder, "supabase", "migrations");
+  const files = (await readdir(migrations)).filter((file) => /^\d{14}_airlock(_\w+)?\.sql$/.test(file)).sort();
+  return Promise.all(files.map(async (file) => ({ name: file.slice(15), text: await readFile(join(migrations, file), "utf8") })));
+}
