@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // @ts-check
 // Runs one task of the project: `npm run build` is `node tools/run.mjs build`. In the package airlock-edge it is the
 // command `airlock`, for the team's folder that the command is in.

@@ -1,0 +1,156 @@
+// The two npm packages: airlock-edge, with the compiled Worker, the commands, the core's migrations and the tests of a team's
+// own resources; and create-airlock, with the files of a new project.
+
+import { cp, glob, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+
+import { build as esbuild } from "esbuild";
+
+import { clientTypes } from "../client-types.ts";
+import { checkedDeclaration } from "../declaration.ts";
+import { root, run } from "./shell.ts";
+
+export interface Packages {
+  /** Paths of the tarballs. */
+  edge: string;
+  create: string;
+}
+
+interface Manifest {
+  version: string;
+  scripts: Record<string, string>;
+  [key: string]: unknown;
+}
+
+/** Scripts of this repository that need its sources, or are about Airlock itself. */
+const OWN_SCRIPTS = ["example", "bench", "rls:cost", "fuzz", "fuzz-api", "mutants", "package"];
+/** Tests of whatever airlock.toml declares. */
+const TESTS = ["tests/e2e/resources.test.ts", "tests/database/limits.test.ts"];
+/** Started by their path, and not by an import. */
+const STARTED = ["tools/supabase.ts", "tools/setup/preload.ts", "tools/setup/node-tests.ts"];
+/** Modules that only a clone loads. */
+const CLONE_ONLY = ["./compile.ts", "./setup/sources.ts", "./setup/example.ts"];
+/** Files that are read by their path. */
+const DATA = ["tools/supabase/{demo_users,embedded,storage}.sql", "tools/openapi/*.json", "tests/resources/{notes,everything}.toml", "docs/*.md", "CHANGELOG.md", "LICENSE"];
+const BUILT = ["build/index.js", "build/index_bg.wasm", ".airlock/functions.txt", ".airlock/inspect.mjs"];
+
+/** Makes both in this folder. The Worker must have been built. */
+export async function makePackages(folder: string): Promise<Packages> {
+  const unfinished = await mkdtemp(join(root, ".airlock", "packages-"));
+  try {
+    const { scripts, version } = await json("package.json");
+    const commands = [...Object.keys(scripts).filter((name) => !OWN_SCRIPTS.includes(name)), "upgrade"];
+    const [edge, create] = [join(unfinished, "airlock-edge"), join(unfinished, "create-airlock")];
+    await writeEdge(edge, version, commands);
+    await writeCreate(create, version, commands);
+    await mkdir(folder, { recursive: true });
+    const pack = (from: string) => run("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: from, stdio: ["ignore", "pipe", 2] });
+    return { edge: join(folder, await pack(edge)), create: join(folder, await pack(create)) };
+  } finally {
+    await rm(unfinished, { recursive: true, force: true });
+  }
+}
+
+async function writeEdge(to: string, version: string, commands: string[]): Promise<void> {
+  const { sources, packages } = await reached([...commands.map((command) => `tools/${command}.ts`), ...STARTED, ...TESTS]);
+  await copyCompiled(sources, to);
+  for (const file of ["tools/run.mjs", ...BUILT, ...(await matching(DATA)), ...(await matching(["supabase/migrations/*_airlock*.sql"]))]) await copy(file, join(to, file));
+  await copy("packages/airlock-edge/README.md", join(to, "README.md"));
+  const { optionalDependencies } = (await json("package.json")) as unknown as { optionalDependencies: Record<string, string> };
+  await write(join(to, "package.json"), {
+    ...(await json("packages/airlock-edge/package.json")),
+    version,
+    files: ["*"].concat((await readdir(to)).filter((name) => name.startsWith("."))),
+    dependencies: Object.fromEntries(await Promise.all(packages.map(async (name) => [name, (await json(`node_modules/${name}/package.json`)).version]))),
+    // The Node.js of all commands.
+    optionalDependencies: Object.fromEntries(Object.entries(optionalDependencies).filter(([name]) => name.startsWith("node-"))),
+  });
+}
+
+/** The files that these import, directly or not, and the npm packages that they need. */
+async function reached(entryPoints: string[]): Promise<{ sources: string[]; packages: string[] }> {
+  const { metafile } = await esbuild({
+    absWorkingDir: root,
+    entryPoints,
+    bundle: true,
+    packages: "external",
+    external: CLONE_ONLY,
+    platform: "node",
+    format: "esm",
+    metafile: true,
+    write: false,
+    outdir: "unused",
+  });
+  const imports = Object.values(metafile.inputs).flatMap((input) => input.imports.filter(({ external }) => external).map(({ path }) => path));
+  const named = imports.filter((path) => !path.startsWith(".") && !path.startsWith("node:"));
+  const packages = named.map((path) => path.split("/").slice(0, path.startsWith("@") ? 2 : 1).join("/"));
+  return { sources: Object.keys(metafile.inputs), packages: [...new Set(packages)].sort() };
+}
+
+/** Node.js runs no TypeScript below node_modules. Each file stays a file of its own, in its place. */
+async function copyCompiled(sources: string[], to: string): Promise<void> {
+  const compiled = await mkdtemp(join(root, ".airlock", "compiled-"));
+  try {
+    await run("tsc", ["--noEmit", "false", "--noCheck", "--allowJs", "false", "--rewriteRelativeImportExtensions", "--rootDir", ".", "--outDir", compiled], { cwd: root });
+    for (const file of sources.map((source) => source.replace(/\.ts$/, ".js"))) await copy(relative(root, join(compiled, file)), join(to, file));
+  } finally {
+    await rm(compiled, { recursive: true, force: true });
+  }
+}
+
+/** The files of a new project: those of this repository, as far as a team has them. */
+async function writeCreate(to: string, version: string, commands: string[]): Promise<void> {
+  const template = join(to, "template");
+  await cp(join(root, "packages", "create-airlock"), to, { recursive: true });
+  await copy("LICENSE", join(to, "LICENSE"));
+  await write(join(to, "package.json"), { ...(await json("packages/create-airlock/package.json")), version });
+  for (const file of ["airlock.toml", "openapi.json", "supabase/access.txt", "supabase/evidence.json", ...(await matching(["supabase/migrations/*.sql"]))]) await copy(file, join(template, file));
+  await writeFile(join(template, "airlock.ts"), clientTypes(await checkedDeclaration()));
+  await writeFile(join(template, "supabase", "config.toml"), replaced(await text("supabase/config.toml"), [['project_id = "airlock"', 'project_id = "my-api"']]));
+  await writeFile(join(template, "wrangler.toml"), inPackage(replaced(await text("wrangler.toml"), WRANGLER)));
+  await write(join(template, "package.json"), {
+    name: "my-api",
+    private: true,
+    type: "module",
+    // See tools/run.mjs.
+    scripts: Object.fromEntries(commands.map((command) => [command, `exec airlock ${command}`])),
+    dependencies: { "airlock-edge": `^${version}` },
+    // Of wrangler.
+    allowScripts: { esbuild: true, workerd: true },
+  });
+}
+
+/** What is different in a project's wrangler.toml. */
+const WRANGLER: [before: string | RegExp, after: string][] = [
+  ['name = "airlock"', 'name = "my-api"'],
+  ['main = "build/index.js"', 'main = "worker.js"'],
+  [/# The modules of build\/[^[]*no_bundle = true\nrules = .*\n/, "minify = true\n"],
+  ['command = "node tools/run.mjs build"\nwatch_dir = ["src", "airlock.toml"]', 'command = "npm run build"\nwatch_dir = ["airlock.toml"]'],
+];
+
+function replaced(text: string, changes: typeof WRANGLER): string {
+  return changes.reduce((before, [from, to]) => {
+    const after = before.replace(from, to);
+    if (after === before) throw new Error(`Nothing in the file of this repository is ${from}.`);
+    return after;
+  }, text);
+}
+
+/** Documents are in the package. */
+const inPackage = (text: string) => text.replaceAll(/(?<![\w/])docs\//g, "node_modules/airlock-edge/docs/");
+
+async function matching(patterns: string[]): Promise<string[]> {
+  const files: string[] = [];
+  for await (const file of glob(patterns, { cwd: root })) files.push(file);
+  return files.sort();
+}
+
+const text = (file: string) => readFile(join(root, file), "utf8");
+const json = async (file: string): Promise<Manifest> => JSON.parse(await text(file));
+
+async function copy(file: string, to: string): Promise<void> {
+  await mkdir(dirname(to), { recursive: true });
+  await cp(join(root, file), to);
+}
+
+const write = (path: string, manifest: object) => writeFile(path, `${JSON.stringify(manifest, null, 2)}\n`);
