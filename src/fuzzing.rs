@@ -119,10 +119,12 @@ fn every_kind() -> &'static Resource {
     let declaration = DECLARATION.get_or_init(|| {
         Declaration::parse(
             r#"{"resources":{"things":{"owner":"user","search":["a"],"publish":["a"],"sorts":["created","c"],"count":true,
-            "filters":{"a":["eq","in"],"c":["gte","in"],"d":["lt"],"e":["eq"],"g":["eq"],"h":["gt"],"i":["in"],"l":["is"]},"unique":{"things_a_key":"a"},"fields":{
+            "filters":{"a":["eq","in"],"c":["gte","in"],"d":["lt"],"e":["eq"],"g":["eq"],"h":["gt"],"i":["in"],"l":["is"],
+            "m":["gte","in"],"n":["lt"]},"unique":{"things_a_key":"a"},"fields":{
             "a":"text(1..9)?","b":"verbatim(0..9) = ''","c":"integer(-9..9007199254740991) = 0","d":"number(-1e308..1e308)?",
             "e":"boolean = false","f":"uuid?","g":"date?","h":"timestamp?","i":"one_of(red,blue) = 'red'",
-            "j":"texts(3,9) = []","k":"json(99) = {}","l":"ref(things)?"}}}}"#,
+            "j":"texts(3,9) = []","k":"json(99) = {}","l":"ref(things)?",
+            "m":"decimal(9,4) = '0'","n":"time?","o":"integers(3,-9..9) = []","p":"uuids(3) = []"}}}}"#,
         )
         .unwrap()
     });
@@ -165,6 +167,27 @@ fn agree(kind: &Kind, read: &Value, written: &Value) -> bool {
         Kind::Text { .. } => read.as_str().map(str::trim) == written.as_str(),
         // `serde_json` is off by some units in the last place.
         Kind::Integer { .. } | Kind::Number { .. } => close(read.as_f64().unwrap(), written.as_f64().unwrap()),
+        Kind::Decimal { .. } => {
+            // As whole numbers: neither is ever rounded.
+            let scaled = |value: &Value| {
+                let text = value.as_str().unwrap();
+                let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+                format!("{whole}{fraction:0<4}").parse::<i64>().unwrap()
+            };
+            scaled(read) == scaled(written)
+        }
+        Kind::Time => {
+            let time =
+                |value: &Value| chrono::NaiveTime::parse_from_str(value.as_str().unwrap(), "%H:%M:%S%.f").unwrap();
+            time(read) == time(written)
+        }
+        Kind::Integers { .. } => {
+            let numbers = |value: &Value| {
+                let items = value.as_array().unwrap().iter();
+                items.map(|item| item.as_f64().unwrap()).collect::<Vec<_>>()
+            };
+            numbers(read) == numbers(written)
+        }
         Kind::Timestamp => {
             let time = |value: &Value| chrono::DateTime::parse_from_rfc3339(value.as_str().unwrap()).unwrap();
             time(read) == time(written)

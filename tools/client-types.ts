@@ -69,7 +69,10 @@ function type(field: Field, resources: Resource[]): string {
       return "boolean";
     case "one_of":
       return union(field.values);
+    case "integers":
+      return "number[]";
     case "texts":
+    case "uuids":
       return "string[]";
     case "json":
       return "JsonObject";
@@ -89,14 +92,22 @@ function limits(field: Field): string {
       return `A whole number from ${field.min} to ${field.max}.`;
     case "number":
       return `From ${field.min} to ${field.max}.`;
+    case "decimal":
+      return `A number of at most ${field.precision} digits, ${field.scale} of them after the point.`;
     case "uuid":
       return "A UUID, lower case.";
     case "date":
       return "A date, `YYYY-MM-DD`.";
+    case "time":
+      return "A time of day, `HH:MM:SS`.";
     case "timestamp":
       return "A time, RFC 3339. Answers are in UTC.";
     case "texts":
       return `At most ${field.items} texts of 1 to ${field.length} characters.`;
+    case "integers":
+      return `At most ${field.items} whole numbers from ${field.min} to ${field.max}.`;
+    case "uuids":
+      return `At most ${field.items} UUIDs, lower case.`;
     case "json":
       return `At most ${field.bytes} bytes.`;
     case "ref":

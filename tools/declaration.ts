@@ -21,9 +21,12 @@ export const inspector = join(root, ".airlock", "inspect.mjs");
 
 export type Kind =
   | { kind: "text" | "verbatim" | "integer" | "number"; min: number; max: number }
-  | { kind: "boolean" | "uuid" | "date" | "timestamp" }
+  | { kind: "decimal"; precision: number; scale: number }
+  | { kind: "boolean" | "uuid" | "date" | "time" | "timestamp" }
   | { kind: "one_of"; values: string[] }
   | { kind: "texts"; items: number; length: number }
+  | { kind: "integers"; items: number; min: number; max: number }
+  | { kind: "uuids"; items: number }
   | { kind: "json"; bytes: number }
   | { kind: "ref"; resource: string };
 

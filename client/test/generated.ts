@@ -45,11 +45,19 @@ export interface Declaration {
         tags: string[];
         /** At most 2000 bytes. Default: {}. */
         extra: JsonObject;
+        /** A number of at most 10 digits, 2 of them after the point. Default: "0.50". */
+        price: string;
+        /** A time of day, `HH:MM:SS`. */
+        opens: string | null;
+        /** At most 5 whole numbers from -10 to 1000. Default: []. */
+        ranks: number[];
+        /** At most 5 UUIDs, lower case. */
+        links: string[] | null;
         /** Id of a row of things. */
         parent: string | null;
       };
-      optional: "memo" | "remark" | "rank" | "score" | "done" | "token" | "due" | "starts" | "color" | "tags" | "extra" | "parent";
-      publish: "label" | "rank" | "starts" | "color" | "tags" | "extra";
+      optional: "memo" | "remark" | "rank" | "score" | "done" | "token" | "due" | "starts" | "color" | "tags" | "extra" | "price" | "opens" | "ranks" | "links" | "parent";
+      publish: "label" | "rank" | "starts" | "color" | "tags" | "extra" | "price";
     };
     records: {
       owner: "org";
@@ -76,6 +84,14 @@ export interface Declaration {
         values: string[];
         /** At most 100 bytes. */
         format: JsonObject;
+        /** A number of at most 38 digits, 10 of them after the point. */
+        decimal: string;
+        /** A time of day, `HH:MM:SS`. */
+        interval: string;
+        /** At most 3 whole numbers from 0 to 9007199254740991. */
+        ranks: number[];
+        /** At most 3 UUIDs, lower case. */
+        uuids: string[];
         /** Id of a row of things. */
         thing: string;
         /** Id of a row of records. */

@@ -59,6 +59,7 @@ export async function draftsNeedTheRequiredFields(): Promise<void> {
   const all: Required<Draft<"things", Declaration>> = {
     ...{ label: "a", memo: "", remark: null, rank: null, score: 1, done: true, token: null, due: "2026-01-31" },
     ...{ starts: "2026-01-31T00:00:00Z", color: "light blue", tags: ["a"], extra: { a: [{ b: null }] }, parent: id },
+    ...{ price: "1.50", opens: "09:30:00", ranks: [1], links: [id] },
   };
   await things.put(id, all, { ifNoneMatch: "*" });
   const row = await things.create(all, { idempotencyKey: "order-0001" });
@@ -79,6 +80,10 @@ export async function draftsNeedTheRequiredFields(): Promise<void> {
   await things.create({ label: "a", rank: "1" });
   // @ts-expect-error a list of texts
   await things.create({ label: "a", tags: [1] });
+  // @ts-expect-error a number in a string
+  await things.create({ label: "a", price: 1.5 });
+  // @ts-expect-error a list of numbers
+  await things.create({ label: "a", ranks: ["1"] });
   // @ts-expect-error an object
   await things.create({ label: "a", extra: [] });
   // @ts-expect-error no JSON
@@ -92,6 +97,7 @@ export async function draftsNeedTheRequiredFields(): Promise<void> {
   const record: Draft<"records", Declaration> = {
     ...{ name: "a", text: "b", position: 0, precision: 0.5, exists: true, uuid: id, day: "2026-01-31" },
     ...{ time: "2026-01-31T00:00:00Z", type: "a", values: [], format: {}, thing: id },
+    ...{ decimal: "1", interval: "09:30:00", ranks: [], uuids: [id] },
   };
   await records.create(record);
   const { type, ...rest } = record;

@@ -483,8 +483,8 @@ impl Resource {
             if key == "search" && !text {
                 return Err(format!("{place}.search: {name} is not a text or verbatim field; leave it out."));
             }
-            if key == "filters" && matches!(field.kind, Kind::Texts { .. } | Kind::Json { .. }) {
-                return Err(format!("{place}.filters: lists cannot be filtered by texts and json; leave {name} out."));
+            if key == "filters" && !field.kind.is_scalar() {
+                return Err(format!("{place}.filters: {name} is a list or an object; leave it out."));
             }
         }
         for name in &self.sorts {
@@ -496,9 +496,7 @@ impl Resource {
                 {
                     return refused("may be longer than 200 characters");
                 }
-                (Some(Field { kind: Kind::Texts { .. } | Kind::Json { .. }, .. }), _) => {
-                    return refused("is a list or an object");
-                }
+                (Some(field), _) if !field.kind.is_scalar() => return refused("is a list or an object"),
                 (Some(_), _) => {}
                 (None, "created") if self.created.is_some() => {}
                 (None, "updated") if self.updated.is_some() => {}

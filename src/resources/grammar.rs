@@ -7,18 +7,25 @@ use super::kind::{Errors, INTEGER_MAX, Kind, Value, finite, spelled};
 /// Greatest length or count in a declaration: PostgreSQL's `integer`.
 pub(super) const COUNT_MAX: u64 = 2_147_483_647;
 
+/// Most digits of a decimal: PostgreSQL's limit of `numeric(p, s)`.
+const DIGITS_MAX: u64 = 1000;
+
 /// The kinds and what each needs.
-const KINDS: [(&str, &str); 12] = [
+const KINDS: [(&str, &str); 16] = [
     ("text", "needs both limits, the lower one first, such as text(1..200)"),
     ("verbatim", "needs both limits, the lower one first, such as verbatim(0..20000)"),
     ("integer", "needs both limits, whole and within +-9007199254740991, such as integer(0..100)"),
     ("number", "needs both limits, the lower one first, such as number(0..1.5)"),
+    ("decimal", "needs 1 to 1000 digits and how many of them are after the point, such as decimal(10,2)"),
     ("boolean", "needs no limits; write boolean"),
     ("uuid", "needs no limits; write uuid"),
     ("date", "needs no limits; write date"),
+    ("time", "needs no limits; write time"),
     ("timestamp", "needs no limits; write timestamp"),
     ("one_of", "needs different values of A-Z a-z 0-9 _ . - or in single quotes, such as one_of(draft,final)"),
     ("texts", "needs a number of items and a length, such as texts(20,50)"),
+    ("integers", "needs a number of items and both limits, such as integers(20,0..100)"),
+    ("uuids", "needs a number of items, such as uuids(20)"),
     ("json", "needs the greatest size in bytes, 2 or more, such as json(4096)"),
     ("ref", "needs the name of a resource, such as ref(projects)"),
 ];
@@ -63,9 +70,15 @@ fn kind_of(word: &str, inner: Option<&str>) -> Option<Kind> {
         ("verbatim", Some(inner)) => limits(inner, length).map(|(min, max)| Kind::Verbatim { min, max }),
         ("integer", Some(inner)) => limits(inner, integer).map(|(min, max)| Kind::Integer { min, max }),
         ("number", Some(inner)) => limits(inner, number).map(|(min, max)| Kind::Number { min, max }),
+        ("decimal", Some(inner)) => {
+            let (precision, scale) = inner.split_once(',')?;
+            let (precision, scale) = (count(precision.trim(), 1)?, count(scale.trim(), 0)?);
+            (scale <= precision && precision <= DIGITS_MAX).then_some(Kind::Decimal { precision, scale })
+        }
         ("boolean", None) => Some(Kind::Boolean),
         ("uuid", None) => Some(Kind::Uuid),
         ("date", None) => Some(Kind::Date),
+        ("time", None) => Some(Kind::Time),
         ("timestamp", None) => Some(Kind::Timestamp),
         ("one_of", Some(inner)) => one_of(inner).map(|values| Kind::OneOf { values }),
         ("texts", Some(inner)) => {
@@ -73,6 +86,12 @@ fn kind_of(word: &str, inner: Option<&str>) -> Option<Kind> {
             let (items, length) = (count(items.trim(), 1)?, count(length.trim(), 1)?);
             Some(Kind::Texts { items, length })
         }
+        ("integers", Some(inner)) => {
+            let (items, inner) = inner.split_once(',')?;
+            let (items, (min, max)) = (count(items.trim(), 1)?, limits(inner, integer)?);
+            Some(Kind::Integers { items, min, max })
+        }
+        ("uuids", Some(inner)) => count(inner, 1).map(|items| Kind::Uuids { items }),
         ("json", Some(inner)) => count(inner, 2).map(|bytes| Kind::Json { bytes }),
         ("ref", Some(name)) if !name.is_empty() => Some(Kind::Ref { resource: name.to_owned(), bigint: false }),
         _ => None,

@@ -51,9 +51,16 @@ pub(crate) enum Kind {
         min: f64,
         max: f64,
     },
+    /// A number in a string, with at most `precision` digits, `scale` of them after the point.
+    Decimal {
+        precision: u64,
+        scale: u64,
+    },
     Boolean,
     Uuid,
     Date,
+    /// A time of day.
+    Time,
     Timestamp,
     OneOf {
         values: Vec<String>,
@@ -62,6 +69,16 @@ pub(crate) enum Kind {
     Texts {
         items: u64,
         length: u64,
+    },
+    /// At most `items` whole numbers.
+    Integers {
+        items: u64,
+        min: i64,
+        max: i64,
+    },
+    /// At most `items` UUIDs.
+    Uuids {
+        items: u64,
     },
     /// An object of at most `bytes` bytes.
     Json {
@@ -85,13 +102,18 @@ pub(crate) enum Value {
     Integer(i64),
     Number(f64),
     Text(String),
-    Texts(Vec<String>),
+    List(Vec<Value>),
     /// As the client wrote it.
     #[serde(serialize_with = "as_written")]
     Json(String),
 }
 
 impl Kind {
+    /// Whether its values are neither lists nor objects, and so can be compared.
+    pub(super) fn is_scalar(&self) -> bool {
+        !matches!(self, Self::Texts { .. } | Self::Integers { .. } | Self::Uuids { .. } | Self::Json { .. })
+    }
+
     /// The value of this JSON text, which is known to be JSON.
     pub(super) fn check(&self, raw: &str) -> Result<Value, Errors> {
         let formatted = |good: &dyn Fn(&str) -> Option<String>, message| {
@@ -107,6 +129,7 @@ impl Kind {
             Self::Verbatim { min, max } => limited(&string(raw)?, *min, *max, "").map(Value::Text),
             Self::Integer { min, max } => integer(raw, *min, *max).map(Value::Integer),
             Self::Number { min, max } => number(raw, *min, *max).map(Value::Number),
+            Self::Decimal { precision, scale } => decimal(&string(raw)?, *precision, *scale).map(Value::Text),
             Self::Boolean => match raw {
                 "true" => Ok(Value::Boolean(true)),
                 "false" => Ok(Value::Boolean(false)),
@@ -120,6 +143,10 @@ impl Kind {
                 &|text| datetime::is_date(text).then(|| text.to_owned()),
                 "must be a date that exists, such as 2026-11-29",
             ),
+            Self::Time => formatted(
+                &datetime::time_of_day,
+                "must be a time of day with at most six fraction digits, such as 09:30:00",
+            ),
             Self::Timestamp => formatted(
                 &datetime::utc,
                 "must be an RFC 3339 time with at most six fraction digits, such as 2026-11-29T12:00:00Z",
@@ -132,7 +159,11 @@ impl Kind {
                 }
                 Ok(Value::Text(text))
             }
-            Self::Texts { items, length } => texts(raw, *items, *length).map(Value::Texts),
+            Self::Texts { items, length } => list(raw, *items, "strings", &Self::Verbatim { min: 1, max: *length }),
+            Self::Integers { items, min, max } => {
+                list(raw, *items, "whole numbers", &Self::Integer { min: *min, max: *max })
+            }
+            Self::Uuids { items } => list(raw, *items, "UUIDs", &Self::Uuid),
             Self::Json { bytes } => json(raw, *bytes).map(Value::Json),
         }
     }
@@ -338,22 +369,44 @@ pub(super) fn finite(raw: &str) -> Result<f64, ValidationError> {
     if value.is_finite() { Ok(value) } else { Err(error("value", "is too large for a number")) }
 }
 
-fn texts(raw: &str, items: u64, length: u64) -> Result<Vec<String>, Errors> {
-    let list = parts(raw, '[').ok_or_else(|| error("type", "must be a list of strings"))?;
+/// A number in the form in which PostgreSQL prints it: with all digits after the point.
+fn decimal(text: &str, precision: u64, scale: u64) -> Result<String, Errors> {
+    let (sign, unsigned) = text.strip_prefix('-').map_or(("", text), |unsigned| ("-", unsigned));
+    let (whole, fraction) =
+        unsigned.split_once('.').map_or((unsigned, None), |(whole, fraction)| (whole, Some(fraction)));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let one_form = digits(whole) && fraction.is_none_or(digits) && (whole == "0" || !whole.starts_with('0'));
+    let fraction = fraction.unwrap_or_default();
+    if !one_form || !fraction.validate_length(None, Some(scale), None) {
+        let message = format!("must be a number in digits, with at most {scale} after the point");
+        return Err(error("format", message).into());
+    }
+    let before = precision.saturating_sub(scale);
+    if whole != "0" && !whole.validate_length(None, Some(before), None) {
+        return Err(error("range", format!("must have at most {before} digits before the point")).into());
+    }
+    let sign = if unsigned.bytes().all(|byte| matches!(byte, b'0' | b'.')) { "" } else { sign };
+    let point = if scale == 0 { "" } else { "." };
+    let places = usize::try_from(scale).unwrap_or_default();
+    Ok(format!("{sign}{whole}{point}{fraction:0<places$}"))
+}
+
+/// A list of at most `items` values of a kind.
+fn list(raw: &str, items: u64, noun: &str, kind: &Kind) -> Result<Value, Errors> {
+    let list = parts(raw, '[').ok_or_else(|| error("type", format!("must be a list of {noun}")))?;
     if !list.validate_length(None, Some(items), None) {
         let message = format!("must have at most {items} items");
         return Err(error("items", message).into());
     }
     let mut errors = Errors::default();
-    let mut texts = Vec::new();
+    let mut values = Vec::new();
     for (place, (_, raw)) in list.into_iter().enumerate() {
-        let text = string(raw).map_err(Errors::from);
-        match text.and_then(|text| limited(&text, 1, length, "")) {
-            Ok(text) => texts.push(text),
+        match kind.check(raw) {
+            Ok(value) => values.push(value),
             Err(inner) => errors.append(&format!("/{place}"), inner),
         }
     }
-    errors.unless_any(texts)
+    errors.unless_any(Value::List(values))
 }
 
 fn json(raw: &str, bytes: u64) -> Result<String, Errors> {

@@ -13,6 +13,15 @@ pub(crate) fn is_date(text: &str) -> bool {
     pattern(text) == b"0000-00-00" && day().is_some_and(|day| day.year() >= 1)
 }
 
+/// A time of day, `HH:MM:SS` with at most six fraction digits, without zeros at the end of these: so
+/// PostgreSQL prints it. There is no leap second.
+pub(crate) fn time_of_day(text: &str) -> Option<String> {
+    // The same rules, for a day on which nothing else can be wrong.
+    let time = utc(&format!("2000-01-01T{text}Z"))?;
+    let time = time.get(11..26)?.trim_end_matches('0');
+    Some(time.trim_end_matches('.').to_owned())
+}
+
 /// An RFC 3339 time as `YYYY-MM-DDTHH:MM:SS.ffffffZ` in UTC. `None` for lower-case letters, leap
 /// seconds, more than six fraction digits and years outside 1 to 9999.
 pub(crate) fn utc(text: &str) -> Option<String> {
@@ -70,6 +79,36 @@ mod tests {
             "٢٠٢٦-01-01",
         ] {
             assert!(!is_date(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn time_of_day_has_no_zeros_at_the_end_of_its_fraction() {
+        for (text, wire) in [
+            ("00:00:00", "00:00:00"),
+            ("10:00:00.0", "10:00:00"),
+            ("10:20:30.500", "10:20:30.5"),
+            ("23:59:59.999999", "23:59:59.999999"),
+        ] {
+            assert_eq!(time_of_day(text).as_deref(), Some(wire), "{text}");
+        }
+        for bad in [
+            "",
+            "24:00:00",
+            "10:60:00",
+            "10:00:60",
+            "23:59:60",
+            "10:00",
+            "1:00:00",
+            "10:00:00.",
+            "10:00:00.1234567",
+            "10:00:00Z",
+            "10:00:00+00:00",
+            " 10:00:00",
+            "10:00:00 ",
+            "10:00:0٠",
+        ] {
+            assert_eq!(time_of_day(bad), None, "{bad}");
         }
     }
 

@@ -61,6 +61,15 @@ language sql immutable return value is null or pg_catalog.cardinality(value) = 0
   )
 );
 
+-- Whether a list of numbers or of UUIDs is one-dimensional, without nulls, and has at most so many items. (Its body is a
+-- string, because parsed ones take no polymorphic arguments.)
+create function airlock.are_items(value anyarray, items integer) returns boolean
+language sql immutable set search_path = '' as $$
+  select value is null or cardinality(value) = 0 or (
+    array_ndims(value) = 1 and cardinality(value) <= items and not exists (select from unnest(value) as item where item is null)
+  )
+$$;
+
 
 -- Organisations, where they are left out. The next migration replaces these functions.
 
@@ -370,7 +379,18 @@ begin
 end
 $$;
 
--- The expression for a row with these columns under these names. row_to_json adds no spaces, unlike json_build_object.
+-- The type that a domain is of; another type itself.
+create function airlock.base_type(type regtype) returns text
+language sql stable set search_path = '' as $$
+  with recursive base (type, parent) as (
+    select oid, typbasetype from pg_catalog.pg_type where oid = base_type.type
+    union all select one.oid, one.typbasetype from base join pg_catalog.pg_type as one on one.oid = base.parent
+  )
+  select pg_catalog.format_type(base.type, -1) from base where parent = 0
+$$;
+
+-- The expression for a row with these columns under these names. A numeric is a string, because readers of JSON take numbers
+-- for doubles. row_to_json adds no spaces, unlike json_build_object.
 create function airlock.wire_of(relation regclass, names text[], columns text[]) returns text
 language sql stable set search_path = '' as $$
   select format('(select row_to_json(w) from (select %s) as w)', string_agg(
@@ -382,6 +402,7 @@ language sql stable set search_path = '' as $$
         when type = 'timestamp with time zone' then 'airlock.wire_time(t.%1$I) as %2$I'
         -- A time without a zone is taken as UTC.
         when type = 'timestamp without time zone' then 'airlock.wire_time(t.%1$I at time zone ''UTC'') as %2$I'
+        when type = 'numeric' then 't.%1$I::text as %2$I'
         when name = column_name then 't.%1$I'
         else 't.%1$I as %2$I'
       end,
@@ -390,7 +411,7 @@ language sql stable set search_path = '' as $$
     ', ' order by place
   ))
   from unnest(names, columns) with ordinality as wanted (name, column_name, place),
-    airlock.type_of(relation, column_name) as type
+    airlock.base_type(airlock.type_of(relation, column_name)::regtype) as type
 $$;
 
 -- Registers a table as a resource, or what has changed about it. The last word of its migration but for close_table().
@@ -1467,7 +1488,8 @@ revoke all
 
 -- Checks and triggers of tables call these, whoever writes.
 grant execute
-  on function airlock.wire_time(timestamptz), airlock.is_trimmed(text), airlock.are_texts(text[], integer, integer)
+  on function airlock.wire_time(timestamptz), airlock.is_trimmed(text), airlock.are_texts(text[], integer, integer),
+    airlock.are_items(anyarray, integer)
   to anon, authenticated, service_role;
 -- Reading and check_reference() call it, whoever writes.
 grant execute on function airlock.is_live(airlock.resources) to anon, authenticated, service_role;

@@ -2,7 +2,7 @@
 -- the purge job, edge-only mode of one table, and the tables on which callers have no right.
 begin;
 create extension if not exists pgtap with schema extensions;
-select plan(76);
+select plan(83);
 
 
 -- Texts and times
@@ -51,6 +51,12 @@ select is(airlock.are_texts(value, 2, 3), good, format('%L as two texts of three
     (null::text[], true), ('{}', true), ('{a,bbb}', true), ('{a,b,c}', false), ('{aaaa}', false), ('{""}', false),
     ('{a,null}', false), ('{{a},{b}}', false)
   ) as cases (value, good);
+
+select is(airlock.are_items(value, 2), good, format('%L as two numbers', value))
+  from (values
+    (null::bigint[], true), ('{}', true), ('{1,2}', true), ('{1,2,3}', false), ('{1,null}', false), ('{{1},{2}}', false)
+  ) as cases (value, good);
+select is(airlock.are_items(array[gen_random_uuid()], 1), true, 'one UUID is a list of one');
 
 
 -- Two resources. A task is a user's, and has optional and required references.

@@ -95,6 +95,11 @@ const KINDS: [string, Column, string[], string][] = [
   ["double above zero", column(base("float8")), ["CHECK ((x > (0)::double precision))"], "number(5e-324..1.7976931348623157e+308)"],
   ["double below one", column(base("float8")), ["CHECK (((x >= ('-1'::integer)::double precision) AND (x < (1)::double precision)))"], "number(-1..0.9999999999999999)"],
   ["numeric(10,2)", column(base("numeric"), { modifier: ((10 << 16) | 2) + 4 }), [], "decimal(10,2)"],
+  ["numeric(38,10)", column(base("numeric"), { modifier: ((38 << 16) | 10) + 4 }), [], "decimal(38,10)"],
+  ["time", column(base("time")), [], "time"],
+  ["integer[] with a most", column({ ...base("_int4"), element: base("int4") }), ["CHECK ((cardinality(x) <= 5))"], "integers(5,-2147483648..2147483647)"],
+  ["bigint[]", column({ ...base("_int8"), element: base("int8") }), [], "integers(100,-9007199254740991..9007199254740991)"],
+  ["uuid[]", column({ ...base("_uuid"), element: base("uuid") }), [], "uuids(100)"],
   ["char(3)", column(base("bpchar"), { modifier: 7 }), [], "text(3..3)"],
   ["a list with a most", column({ ...base("_text"), element: base("text") }), ["CHECK ((array_length(x, 1) <= 5))"], "texts(5,1000)"],
   ["an enum with a CHECK", column({ schema: "public", name: "mood", form: "e", labels: ["a", "b", "so so"] }), ["CHECK ((x = ANY (ARRAY['a'::public.mood, 'so so'::public.mood])))"], "one_of(a,'so so')"],
@@ -124,6 +129,10 @@ const PRESETS: [Type, string, unknown][] = [
   [{ ...base("_text"), element: base("text") }, "'{}'::text[]", { is: "value", text: "[]" }],
   [{ ...base("_text"), element: base("text") }, "ARRAY['a'::text, 'b c'::text]", { is: "value", text: '["a","b c"]' }],
   [base("jsonb"), "'{\"a\": 1}'::jsonb", { is: "value", text: '{"a":1}' }],
+  [base("time"), "'09:30:00'::time without time zone", { is: "value", text: "'09:30:00'" }],
+  [base("time"), "LOCALTIME", { is: "database" }],
+  [{ ...base("_uuid"), element: base("uuid") }, "'{}'::uuid[]", { is: "value", text: "[]" }],
+  [{ ...base("_int4"), element: base("int4") }, "'{1}'::integer[]", { is: "database" }],
   [base("jsonb"), "jsonb_build_object()", { is: "database" }],
 ];
 for (const [type, preset, expected] of PRESETS) {

@@ -81,7 +81,7 @@ for (const resource of resources) {
   test(`${resource.name} has the declared defaults`, async () => {
     const id = await rowOf(resource);
     for (const field of resource.fields.filter(({ nullable, default: preset }) => nullable || preset !== undefined)) {
-      const [row] = await supabase.sql(`select to_json(${identifier(field.name)}) as value from public.${resource.name} where id = $1`, [id]);
+      const [row] = await supabase.sql(`select to_json(${identifier(field.name)}${field.kind === "decimal" ? "::text" : ""}) as value from public.${resource.name} where id = $1`, [id]);
       const expected = field.kind === "timestamp" && field.default !== undefined ? new Date(field.default as string) : (field.default ?? null);
       assert.deepEqual(expected instanceof Date ? new Date(row?.["value"] as string) : row?.["value"], expected, field.name);
     }
@@ -144,18 +144,26 @@ async function good(resource: Resource, field: Field): Promise<string[]> {
       return [String(BigInt(field.min)), String(BigInt(field.max))];
     case "number":
       return [double(field.min), double(field.max), double(field.min / 2 + field.max / 2)];
+    case "decimal":
+      return [decimal(field, "9"), `-${decimal(field, "9")}`, "0", decimal(field, "1")];
     case "boolean":
       return ["true", "false"];
     case "uuid":
       return [literal("0123ABCD-0000-0000-0000-00000000000f"), literal("ffffffff-ffff-ffff-ffff-ffffffffffff")];
     case "date":
       return ["'0001-01-01'", "'9999-12-31'", "'2024-02-29'"];
+    case "time":
+      return ["'00:00:00'", "'23:59:59.999999'"];
     case "timestamp":
       return ["'0001-01-01T00:00:00Z'", "'9999-12-31T23:59:59.999999Z'", "'0001-01-01T01:00:00+01:00'"];
     case "one_of":
       return field.values.map(literal);
     case "texts":
       return ["array[]::text[]", texts(field.items, `repeat('x', ${field.length})`), texts(1, `repeat(U&'\\+01F642', ${field.length})`), "array['x']"];
+    case "integers":
+      return ["array[]::bigint[]", `array_fill(${field.max}::bigint, array[${field.items}])`, `array[${field.min}]::bigint[]`];
+    case "uuids":
+      return ["array[]::uuid[]", `array_fill('ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid, array[${field.items}])`];
     case "json":
       return [
         "'{}'",
@@ -187,9 +195,14 @@ function bad(field: Field): string[] {
       return [String(BigInt(field.min) - 1n), String(BigInt(field.max) + 1n)];
     case "number":
       return [double(next(field.min, -1)), double(next(field.max, 1)), double(NaN), double(Infinity), double(-Infinity)];
+    // One that is too large is none of the type.
+    case "decimal":
+      return ["'NaN'"];
     case "boolean":
     case "uuid":
       return [];
+    case "time":
+      return ["'24:00:00'", "'23:59:59.9999999'"];
     case "date":
       return ["'0001-12-31 BC'", "'10000-01-01'", "'infinity'", "'-infinity'"];
     case "timestamp":
@@ -206,6 +219,19 @@ function bad(field: Field): string[] {
         "array['x', null]",
         "array[['x'], ['y']]",
       ];
+    case "integers":
+      return [
+        `array_fill(${field.max}::bigint, array[${field.items + 1}])`,
+        `array[${field.min}, ${BigInt(field.min) - 1n}]::bigint[]`,
+        `array[${BigInt(field.max) + 1n}]::bigint[]`,
+        "array[null]::bigint[]",
+        `array[${field.max}, null]::bigint[]`,
+        `array[[${field.max}], [${field.min}]]::bigint[]`,
+      ];
+    case "uuids": {
+      const uuid = literal(ORG);
+      return [`array_fill(${uuid}::uuid, array[${field.items + 1}])`, "array[null]::uuid[]", `array[${uuid}, null]::uuid[]`, `array[[${uuid}], [${uuid}]]::uuid[]`];
+    }
     case "json":
       return [
         json(field.bytes + 1, "x"),
@@ -227,8 +253,12 @@ function bad(field: Field): string[] {
 }
 
 /** Values that are none of the field's type. */
-function malformed({ kind }: Field): string[] {
-  switch (kind) {
+function malformed(field: Field): string[] {
+  switch (field.kind) {
+    case "decimal":
+      return ["'x'", "''", "'Infinity'", `1${decimal(field, "0")}`, `-1${decimal(field, "0")}`];
+    case "time":
+      return ["'24:00:01'", "'12:60:00'", "'x'"];
     case "integer":
       return ["'1.5'", "'x'", "9223372036854775808"];
     case "boolean":
@@ -242,6 +272,8 @@ function malformed({ kind }: Field): string[] {
     case "number":
     case "uuid":
     case "texts":
+    case "integers":
+    case "uuids":
     case "ref":
       return ["'x'", "''"];
     default:
@@ -254,6 +286,9 @@ function lengths(count: number): string[] {
   if (count === 0) return ["''"];
   return [`repeat('x', ${count})`, `repeat(U&'\\+01F642', ${count})`, `left(repeat(U&'e\\0301', ${count}), ${count})`];
 }
+
+/** A number of all digits of a decimal, each of them this one. */
+const decimal = ({ precision, scale }: { precision: number; scale: number }, digit: string) => `${digit.repeat(precision - scale)}.${digit.repeat(scale)}`;
 
 const double = (value: number) => `'${Object.is(value, -0) ? "-0" : value}'::double precision`;
 

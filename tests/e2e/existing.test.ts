@@ -319,18 +319,18 @@ describe("profiles, whose id is the user's", () => {
 });
 
 describe("a table with capitals, spaces and quotes", () => {
-  const draft = { label: 'a "label"', price: 2.5 };
+  const draft = { label: 'a "label"', price: "2.5" };
   const create = async (more: object = {}) => assertOk(await alice("POST", "/v1/order_items", { ...draft, ...more }), 201);
 
   test("a row shows its columns under the names of the API", async () => {
     const made = await alice("POST", "/v1/order_items", { ...draft, order: 3 });
     const row = assertOk(made, 201);
     assert.deepEqual(Object.keys(row), ["id", "label", "order", "price", "total", "parent", "version", "created_at", "updated_at", "deleted_at"]);
-    assert.deepEqual([row.label, row.order, row.price, row.total, row.parent, row.version, row.deleted_at], ['a "label"', 3, 2.5, 7.5, null, 0, null]);
+    assert.deepEqual([row.label, row.order, row.price, row.total, row.parent, row.version, row.deleted_at], ['a "label"', 3, "2.50", "7.50", null, 0, null]);
     assert.ok(Math.abs(Date.parse(row.created_at) - Date.now()) < 600_000, row.created_at);
     assert.equal(made.headers.get("etag"), '"0"');
     const changed = assertOk(await alice("PATCH", `/v1/order_items/${row.id}`, { order: 4 }, header("If-Match", '"0"')), 200);
-    assert.deepEqual([changed.version, changed.total, changed.created_at], [1, 10, row.created_at]);
+    assert.deepEqual([changed.version, changed.total, changed.created_at], [1, "10.00", row.created_at]);
     assertProblem(await alice("PATCH", `/v1/order_items/${row.id}`, { order: 4 }, header("If-Match", '"0"')), "version_mismatch");
     assertProblem(await alice("PATCH", `/v1/order_items/${row.id}`, { order: 4 }, header("If-Match", '"-1"')), "version_mismatch");
     assert.equal((await alice("GET", `/v1/order_items/${row.id}`, undefined, header("If-None-Match", '"1"'))).status, 304);

@@ -21,6 +21,10 @@ create table public.things (
   color text not null default 'red',
   tags text[] not null default array[]::text[],
   extra json not null default '{}',
+  price numeric(10, 2) not null default '0.50',
+  opens time,
+  ranks bigint[] not null default array[]::bigint[],
+  links uuid[],
   parent uuid,
   version integer not null default 1,
   created_at timestamptz not null default now(),
@@ -45,6 +49,10 @@ create table public.things (
   constraint things_extra_size check (octet_length(extra::text) <= 2000),
   constraint things_extra_depth check (not jsonb_path_exists(extra::jsonb, 'strict $.**{32 to last} ? (@.type() == "object" || @.type() == "array")')),
   constraint things_extra_numbers check (not jsonb_path_exists(extra::jsonb, 'strict $.** ? (@.type() == "number" && (@ > 1.797693134862315807e308 || @ < -1.797693134862315807e308))')),
+  constraint things_price_number check (price <> 'NaN'),
+  constraint things_opens_range check (opens < '24:00:00'),
+  constraint things_ranks_items check (airlock.are_items(ranks, 5) and -10 <= all (ranks) and 1000 >= all (ranks)),
+  constraint things_links_items check (airlock.are_items(links, 5)),
   constraint things_parent_fkey foreign key (parent) references public.things (id) on delete set null,
   constraint things_version_positive check (version >= 1),
   constraint things_updated_at_order check (updated_at >= created_at)
@@ -88,6 +96,10 @@ alter table public.things
   alter column color set statistics 0,
   alter column tags set statistics 0,
   alter column extra set statistics 0,
+  alter column price set statistics 0,
+  alter column opens set statistics 0,
+  alter column ranks set statistics 0,
+  alter column links set statistics 0,
   alter column parent set statistics 0,
   alter column airlock_search set statistics 0;
 
@@ -174,23 +186,27 @@ revoke all on table public.things from public, anon, authenticated, service_role
 grant
   select (
     id, user_id, org_id, label, memo, remark, rank, score, done, token, due, starts, color, tags, extra,
-    parent, version, created_at, updated_at, deleted_at, published_at, airlock_search
+    price, opens, ranks, links, parent, version, created_at, updated_at, deleted_at, published_at,
+    airlock_search
   ),
-  insert (id, org_id, label, memo, remark, rank, score, done, token, due, starts, color, tags, extra, parent),
+  insert (
+    id, org_id, label, memo, remark, rank, score, done, token, due, starts, color, tags, extra, price,
+    opens, ranks, links, parent
+  ),
   update (
-    label, memo, remark, rank, score, done, token, due, starts, color, tags, extra, parent, deleted_at,
-    published_at
+    label, memo, remark, rank, score, done, token, due, starts, color, tags, extra, price, opens, ranks,
+    links, parent, deleted_at, published_at
   )
   on table public.things to authenticated;
 -- Nothing about the owner, nor about the time before it was published.
-grant select (id, label, rank, starts, color, tags, extra, version, updated_at, published_at) on table public.things to anon;
+grant select (id, label, rank, starts, color, tags, extra, price, version, updated_at, published_at) on table public.things to anon;
 
 
 -- For the functions that the Worker calls.
 select airlock.serve(
   'things', 'public.things', 'both',
-  array['label', 'memo', 'remark', 'rank', 'score', 'done', 'token', 'due', 'starts', 'color', 'tags', 'extra', 'parent'],
-  publish => array['label', 'rank', 'starts', 'color', 'tags', 'extra'],
+  array['label', 'memo', 'remark', 'rank', 'score', 'done', 'token', 'due', 'starts', 'color', 'tags', 'extra', 'price', 'opens', 'ranks', 'links', 'parent'],
+  publish => array['label', 'rank', 'starts', 'color', 'tags', 'extra', 'price'],
   searchable => true
 );
 
@@ -220,6 +236,10 @@ create table public.records (
   type text not null,
   "values" text[] not null,
   "format" json not null,
+  "decimal" numeric(38, 10) not null,
+  "interval" time not null,
+  ranks bigint[] not null,
+  uuids uuid[] not null,
   thing uuid not null,
   next_record uuid,
   version integer not null default 1,
@@ -240,6 +260,10 @@ create table public.records (
   constraint records_format_size check (octet_length("format"::text) <= 100),
   constraint records_format_depth check (not jsonb_path_exists("format"::jsonb, 'strict $.**{32 to last} ? (@.type() == "object" || @.type() == "array")')),
   constraint records_format_numbers check (not jsonb_path_exists("format"::jsonb, 'strict $.** ? (@.type() == "number" && (@ > 1.797693134862315807e308 || @ < -1.797693134862315807e308))')),
+  constraint records_decimal_number check ("decimal" <> 'NaN'),
+  constraint records_interval_range check ("interval" < '24:00:00'),
+  constraint records_ranks_items check (airlock.are_items(ranks, 3) and 0 <= all (ranks) and 9007199254740991 >= all (ranks)),
+  constraint records_uuids_items check (airlock.are_items(uuids, 3)),
   constraint records_thing_fkey foreign key (thing) references public.things (id) deferrable initially deferred,
   constraint records_next_record_fkey foreign key (next_record) references public.records (id) on delete set null,
   constraint records_version_positive check (version >= 1),
@@ -276,6 +300,10 @@ alter table public.records
   alter column type set statistics 0,
   alter column "values" set statistics 0,
   alter column "format" set statistics 0,
+  alter column "decimal" set statistics 0,
+  alter column "interval" set statistics 0,
+  alter column ranks set statistics 0,
+  alter column uuids set statistics 0,
   alter column thing set statistics 0,
   alter column next_record set statistics 0;
 
@@ -349,15 +377,16 @@ revoke all on table public.records from public, anon, authenticated, service_rol
 grant
   select (
     id, user_id, org_id, name, text, "position", "precision", "exists", uuid, day, "time", type,
-    "values", "format", thing, next_record, version, created_at, updated_at, deleted_at
+    "values", "format", "decimal", "interval", ranks, uuids, thing, next_record, version, created_at,
+    updated_at, deleted_at
   ),
   insert (
     id, org_id, name, text, "position", "precision", "exists", uuid, day, "time", type, "values",
-    "format", thing, next_record
+    "format", "decimal", "interval", ranks, uuids, thing, next_record
   ),
   update (
-    name, text, "position", "precision", "exists", uuid, day, "time", type, "values", "format", thing,
-    next_record, deleted_at
+    name, text, "position", "precision", "exists", uuid, day, "time", type, "values", "format",
+    "decimal", "interval", ranks, uuids, thing, next_record, deleted_at
   )
   on table public.records to authenticated;
 
@@ -365,7 +394,7 @@ grant
 -- For the functions that the Worker calls.
 select airlock.serve(
   'records', 'public.records', 'org',
-  array['name', 'text', 'position', 'precision', 'exists', 'uuid', 'day', 'time', 'type', 'values', 'format', 'thing', 'next_record'],
+  array['name', 'text', 'position', 'precision', 'exists', 'uuid', 'day', 'time', 'type', 'values', 'format', 'decimal', 'interval', 'ranks', 'uuids', 'thing', 'next_record'],
   publish => null,
   searchable => false
 );

@@ -371,11 +371,11 @@ function uniqueOf({ constraints, indexes }: Table, fields: Field[]): Section["un
 }
 
 /** Kinds whose values have an order that a list can be cut by. */
-const ORDERED = /^(integer|number|date|timestamp)\b/;
+const ORDERED = /^(integer|number|decimal|date|time|timestamp)\b/;
 
 /** Filters of fields with which an index of the whole table begins, after the owner's column or alone. */
 function filtersOf({ indexes }: Table, owner: Owner, fields: Field[]): Section["filters"] {
   const served = ({ column }: Field) => indexes.some(({ valid, method, predicate, columns: [first, second] }) => valid && method === "btree" && predicate === null && (first === column || (owner.scope === "owner" && first === owner.column && second === column)));
-  const filterable = fields.filter((field) => /^(text|integer|number|boolean|uuid|date|timestamp|one_of|ref)\b/.test(field.text) && served(field));
+  const filterable = fields.filter((field) => /^(text|integer|number|decimal|boolean|uuid|date|time|timestamp|one_of|ref)\b/.test(field.text) && served(field));
   return Object.fromEntries(filterable.map(({ name, text }) => [name, ["eq", ...(ORDERED.test(text) ? ["gte", "lt"] : ["in"]), ...(/\?( =|$)/.test(text) ? ["is"] : [])]]));
 }

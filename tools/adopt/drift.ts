@@ -128,8 +128,18 @@ export function wider(declared: string, now: Pick<Field, "text" | "unlimited">):
     case "integer":
     case "number":
       return outside(range(said.inner), range(has.inner), false);
+    case "decimal": {
+      const digits = (inner: string) => inner.split(",").map(Number) as [number, number];
+      const [[precision, scale], [most, places]] = [digits(said.inner), digits(has.inner)];
+      return precision - scale <= most - places && scale <= places ? undefined : "its limit is wider than the database's";
+    }
+    case "integers": {
+      const [, items = "", limits = ""] = /^([^,]*),(.*)$/.exec(said.inner) ?? [];
+      const [, most = "", theirs = ""] = /^([^,]*),(.*)$/.exec(has.inner) ?? [];
+      return !now.unlimited && Number(items) > Number(most) ? "its limit is wider than the database's" : outside(range(limits), range(theirs), false);
+    }
     case "texts":
-    case "decimal":
+    case "uuids":
     case "json": {
       const [ours, theirs] = [said.inner.split(",").map(Number), has.inner.split(",").map(Number)];
       return now.unlimited || ours.every((value, at) => value <= (theirs[at] ?? Infinity)) ? undefined : "its limit is wider than the database's";

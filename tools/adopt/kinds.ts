@@ -85,10 +85,10 @@ function kindOf(type: Type, modifier: number, limits: Limits): Known | { reason:
     case "date":
       return { text: "date", value: (constant) => quotedIf(textOf(constant), /^\d{4}-\d\d-\d\d$/) };
     case "time":
-      return { text: "time", value: () => undefined };
+      return { text: "time", ...keptDigits(modifier), value: (constant) => quotedIf(textOf(constant), /^([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?$/) };
     case "timestamptz":
     case "timestamp": {
-      const notes = [...(type.name === "timestamp" ? ["without a time zone in the database: taken as UTC"] : []), ...(modifier >= 0 && modifier < 6 ? [`the database keeps ${modifier} digits of a second`] : [])];
+      const notes = [type.name === "timestamp" ? "without a time zone in the database: taken as UTC" : undefined, keptDigits(modifier)?.comment].filter((note) => note !== undefined);
       return { text: "timestamp", ...(notes.length > 0 && { comment: notes.join("; ") }), value: () => undefined };
     }
     case "json":
@@ -98,6 +98,9 @@ function kindOf(type: Type, modifier: number, limits: Limits): Known | { reason:
       return { reason: `there is no kind for the type ${type.name}` };
   }
 }
+
+/** What the type of a time says about fractions of a second. */
+const keptDigits = (modifier: number) => (modifier >= 0 && modifier < 6 ? { comment: `the database keeps ${modifier} digits of a second` } : undefined);
 
 function text(name: string, modifier: number, limits: Limits): Known | { reason: string } {
   if (limits.values) return oneOf(limits.values);
@@ -139,9 +142,19 @@ function double(most: number, range: Range, single: boolean): Known | { reason: 
   return { text: `number(${min}..${max})`, ...(single && { comment: "the database keeps about seven digits" }), value: (constant) => within(numberOf(constant), min, max) };
 }
 
-function decimal(modifier: number): Known {
-  const [precision, scale] = [((modifier - 4) >> 16) & 0xffff, (modifier - 4) & 0x7ff];
-  return { text: `decimal(${precision},${scale})`, value: (constant) => { const value = numberOf(constant); return value === undefined ? undefined : quoted(String(value)); } };
+function decimal(modifier: number): Known | { reason: string } {
+  // The scale is a signed number of 11 bits.
+  const [precision, scale] = [((modifier - 4) >> 16) & 0xffff, ((modifier - 4) << 21) >> 21];
+  if (scale < 0 || scale > precision) return { reason: `numeric(${precision},${scale}) has no kind; its scale must be from 0 to its precision` };
+  const form = new RegExp(`^-?\\d{1,${Math.max(precision - scale, 1)}}${scale > 0 ? `(\\.\\d{1,${scale}})?` : ""}$`);
+  return {
+    text: `decimal(${precision},${scale})`,
+    value(constant) {
+      const value = numberOf(constant);
+      // Greater ones have more digits than a double of JavaScript.
+      return value !== undefined && Math.abs(value) < 1e15 ? quotedIf(String(value), form) : undefined;
+    },
+  };
 }
 
 function listOf(element: Type, modifier: number, limits: Limits): Known | { reason: string } {

@@ -55,8 +55,13 @@ function questionOf({ name, type, generated }: Column): { column: string; of: st
   if (generated === "v" || type.schema !== "pg_catalog") return [];
   if (type.name === "int8") return [{ column: name, of: "integers past 2^53-1", condition: `t.${column} not between -${WHOLE} and ${WHOLE}` }];
   if (/^(float[48]|numeric)$/.test(type.name)) return [{ column: name, of: "NaN or infinity", condition: `t.${column}::text in ('NaN', 'Infinity', '-Infinity')` }];
+  if (type.name === "time") return [{ column: name, of: "the time 24:00:00", condition: `t.${column} = '24:00:00'` }];
   if (/^(date|timestamptz?)$/.test(type.name)) return [{ column: name, of: "infinity, or years outside 1 to 9999", condition: `not isfinite(t.${column}) or extract(year from t.${column}) not between 1 and 9999` }];
-  if (type.element && /^(text|varchar|uuid|int[248])$/.test(type.element.name)) return [{ column: name, of: "nested arrays or null elements", condition: `array_ndims(t.${column}) > 1 or array_position(t.${column}, null) is not null` }];
+  if (type.element?.name === "int8") {
+    const beyond = `exists (select from unnest(t.${column}) item where item not between -${WHOLE} and ${WHOLE})`;
+    return [{ column: name, of: "nested arrays, null elements or integers past 2^53-1", condition: `array_ndims(t.${column}) > 1 or ${beyond} or exists (select from unnest(t.${column}) item where item is null)` }];
+  }
+  if (type.element && /^(text|varchar|uuid|int[24])$/.test(type.element.name)) return [{ column: name, of: "nested arrays or null elements", condition: `array_ndims(t.${column}) > 1 or array_position(t.${column}, null) is not null` }];
   return [];
 }
 

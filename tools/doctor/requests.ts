@@ -203,17 +203,23 @@ function valueOf(field: Field): unknown {
     case "integer":
     case "number":
       return field.min;
+    case "decimal":
+      return "0";
     case "boolean":
       return false;
     case "uuid":
       return crypto.randomUUID();
     case "date":
       return "2026-01-01";
+    case "time":
+      return "00:00:00";
     case "timestamp":
       return "2026-01-01T00:00:00Z";
     case "one_of":
       return field.values[0];
     case "texts":
+    case "integers":
+    case "uuids":
       return [];
     case "json":
       return {};

@@ -239,18 +239,29 @@ function kindSchema(field: Field, time: "Time" | "Timestamp"): Part {
     case "integer":
     case "number":
       return { type: field.kind, minimum: field.min, maximum: field.max };
+    case "decimal": {
+      const [before, after] = [field.precision - field.scale, field.scale];
+      const whole = before > 0 ? `(0|[1-9][0-9]{0,${before - 1}})` : "0";
+      return { type: "string", pattern: `^-?${whole}${after > 0 ? `(\\.[0-9]{1,${after}})?` : ""}$` };
+    }
     case "boolean":
       return { type: "boolean" };
     case "uuid":
       return schema("Id");
     case "date":
       return schema("Date");
+    case "time":
+      return { type: "string", pattern: "^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?$" };
     case "timestamp":
       return schema(time);
     case "one_of":
       return { type: "string", enum: field.values };
     case "texts":
       return { type: "array", maxItems: field.items, items: { ...schema("VerbatimText"), minLength: 1, maxLength: field.length } };
+    case "integers":
+      return { type: "array", maxItems: field.items, items: { type: "integer", minimum: field.min, maximum: field.max } };
+    case "uuids":
+      return { type: "array", maxItems: field.items, items: schema("Id") };
     case "json":
       return { ...schema("Object"), description: `At most ${field.bytes} bytes as sent, and 32 levels deep. Numbers are doubles.` };
     case "ref":
@@ -268,6 +279,8 @@ function example(field: Field): unknown {
     case "integer":
     case "number":
       return Math.min(Math.max(1, field.min), field.max);
+    case "decimal":
+      return `0${field.scale > 0 ? `.${"0".repeat(field.scale)}` : ""}`;
     case "boolean":
       return false;
     case "uuid":
@@ -275,12 +288,18 @@ function example(field: Field): unknown {
       return "0d1f1c9e-5b0a-4c38-9d0e-0a6a3f0f8f11";
     case "date":
       return "2026-11-29";
+    case "time":
+      return "09:30:00";
     case "timestamp":
       return "2026-11-29T12:00:00.000000Z";
     case "one_of":
       return field.values[0];
     case "texts":
       return field.items > 0 ? [text(1, field.length)] : [];
+    case "integers":
+      return [Math.min(Math.max(1, field.min), field.max)];
+    case "uuids":
+      return ["0d1f1c9e-5b0a-4c38-9d0e-0a6a3f0f8f11"];
     case "json":
       return {};
   }

@@ -92,7 +92,7 @@ ${constraints.map((constraint) => `  ${constraint}`).join(",\n")}
 );`;
 }
 
-const TYPES: Record<Field["kind"], string> = {
+const TYPES: Record<Exclude<Field["kind"], "decimal">, string> = {
   text: "text",
   verbatim: "text",
   integer: "bigint",
@@ -100,9 +100,12 @@ const TYPES: Record<Field["kind"], string> = {
   boolean: "boolean",
   uuid: "uuid",
   date: "date",
+  time: "time",
   timestamp: "timestamptz",
   one_of: "text",
   texts: "text[]",
+  integers: "bigint[]",
+  uuids: "uuid[]",
   // jsonb would write numbers anew: {"a":1e100000} becomes 100,008 bytes.
   json: "json",
   ref: "uuid",
@@ -111,7 +114,8 @@ const TYPES: Record<Field["kind"], string> = {
 function columnDefinition(field: Field): string {
   const required = field.nullable ? "" : " not null";
   const preset = field.default === undefined || field.default === null ? "" : ` default ${expression(field, field.default)}`;
-  return `${identifier(field.name)} ${TYPES[field.kind]}${required}${preset}`;
+  const type = field.kind === "decimal" ? `numeric(${field.precision}, ${field.scale})` : TYPES[field.kind];
+  return `${identifier(field.name)} ${type}${required}${preset}`;
 }
 
 /** A value of the declaration, as SQL for a column of the field's type. */
@@ -124,6 +128,10 @@ function expression({ kind }: Field, value: unknown): string {
       return String(value);
     case "texts":
       return `array[${(value as string[]).map(literal).join(", ")}]::text[]`;
+    case "integers":
+      return `array[${(value as number[]).map(number).join(", ")}]::bigint[]`;
+    case "uuids":
+      return `array[${(value as string[]).map(literal).join(", ")}]::uuid[]`;
     case "json":
       return literal(JSON.stringify(value));
     default:
@@ -161,6 +169,11 @@ function checks(table: string, field: Field): string[] {
     case "integer":
     case "number":
       return [check("range", `${column} between ${number(field.min)} and ${number(field.max)}`)];
+    // The type has the other limits.
+    case "decimal":
+      return [check("number", `${column} <> 'NaN'`)];
+    case "time":
+      return [check("range", `${column} < '24:00:00'`)];
     case "date":
       return [check("range", `${column} between '0001-01-01' and '9999-12-31'`)];
     case "timestamp":
@@ -169,6 +182,12 @@ function checks(table: string, field: Field): string[] {
       return [check("values", `${column} in (${field.values.map(literal).join(", ")})`)];
     case "texts":
       return [check("items", `airlock.are_texts(${column}, ${field.items}, ${field.length})`)];
+    case "integers": {
+      const { min, max, items } = field;
+      return [check("items", `airlock.are_items(${column}, ${items}) and ${number(min)} <= all (${column}) and ${number(max)} >= all (${column})`)];
+    }
+    case "uuids":
+      return [check("items", `airlock.are_items(${column}, ${field.items})`)];
     case "json":
       return [
         check("object", `json_typeof(${column}) = 'object'`),

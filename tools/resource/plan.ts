@@ -126,7 +126,7 @@ function fieldOf(argument: string): { name: string; line: string } {
   // The first = that is outside of quotes.
   const [, kind = "", preset] = /^((?:'[^']*'|[^'=])*)=(.*)$/s.exec(text) ?? [];
   if (preset === undefined) return { name, line: `${name} = ${tomlString(text.trim())}` };
-  const isText = /^\s*(text|verbatim|one_of|uuid|date|timestamp|ref)\b/.test(kind);
+  const isText = /^\s*(text|verbatim|decimal|one_of|uuid|date|time|timestamp|ref)\b/.test(kind);
   const quoted = isText && !/^\s*['"]/.test(preset) ? `'${preset.replaceAll("'", "''")}'` : preset.trim();
   return { name, line: `${name} = ${tomlString(`${kind.trim()} = ${quoted}`)}` };
 }

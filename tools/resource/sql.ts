@@ -7,7 +7,7 @@ const NAME_MAX = 63;
 
 /**
  * Keywords that a name must be quoted for in some place of a statement: those of pg_get_keywords() with catcode C, R or T in
- * Postgres 17 and 18, and `format`, which is another token in front of `json`.
+ * Postgres 17 and 18, and `format` and `without`, which are other tokens in front of `json` and of `time`.
  */
 const QUOTED = new Set(
   `all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both case cast char
@@ -19,7 +19,7 @@ const QUOTED = new Set(
    localtimestamp merge_action national natural nchar none normalize not notnull null nullif numeric offset on only or order out
    outer overlaps overlay placing position precision primary real references returning right row select session_user setof
    similar smallint some substring symmetric system_user table tablesample then time timestamp to trailing treat trim true union
-   unique user using values varchar variadic verbose when where window with xmlattributes xmlconcat xmlelement xmlexists
+   unique user using values varchar variadic verbose when where window with without xmlattributes xmlconcat xmlelement xmlexists
    xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable`.split(/\s+/),
 );
 

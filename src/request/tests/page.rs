@@ -8,7 +8,8 @@ fn resource(keys: &str) -> Resource {
     let toml = format!(
         r#"{{"resources": {{"tasks": {{"owner": "user", "fields": {{
             "title": "text(1..9)", "done": "boolean = false", "rank": "integer(0..9)?", "score": "number(0..1) = 0",
-            "due": "date?", "at": "timestamp?", "color": "one_of(red,'light, blue')?", "parent": "ref(tasks)?"
+            "due": "date?", "at": "timestamp?", "color": "one_of(red,'light, blue')?", "parent": "ref(tasks)?",
+            "price": "decimal(5,2)?", "opens": "time?", "ranks": "integers(3,0..9) = []"
         }} {keys}}}}}}}"#
     );
     Declaration::parse(&toml).unwrap().resources.remove(0)
@@ -18,7 +19,7 @@ fn everything() -> Resource {
     resource(
         r#", "search": ["title"], "publish": ["title"], "sorts": ["created", "title"], "count": true, "filters": {
             "title": ["eq", "gte"], "done": ["eq"], "rank": ["in", "is"], "score": ["lt"], "due": ["lte"],
-            "at": ["gt"], "color": ["in", "neq"], "parent": ["eq"]
+            "at": ["gt"], "color": ["in", "neq"], "parent": ["eq"], "price": ["gte", "in"], "opens": ["lt"]
         }"#,
     )
 }
@@ -112,6 +113,9 @@ fn filter_is_parsed_by_the_kind_of_its_field() {
         ("score.lt=0.25", json!(["score", "lt", "0.25"])),
         ("due.lte=2026-01-31", json!(["due", "lte", "2026-01-31"])),
         ("at.gt=2026-01-31T00%3A00%3A00%2B02%3A00", json!(["at", "gt", "2026-01-30T22:00:00.000000Z"])),
+        ("price.gte=-1.5", json!(["price", "gte", "-1.50"])),
+        ("price.in=1%2C2.50", json!(["price", "in", ["1.00", "2.50"]])),
+        ("opens.lt=09%3A30%3A00.10", json!(["opens", "lt", "09:30:00.1"])),
         ("color.in=red%2Clight%5C%2C+blue", json!(["color", "in", ["red", "light, blue"]])),
         ("color.neq=red", json!(["color", "neq", "red"])),
         (
@@ -145,6 +149,10 @@ fn filter_with_another_operator_or_value_is_refused() {
         "score.lt=NaN",
         "score.lt=%22",
         "due.lte=2026-02-30",
+        "price.gte=1.234",
+        "price.gte=1000",
+        "price.gte=%221%22",
+        "opens.lt=24%3A00%3A00",
         "at.gt=2026-01-31",
         "color.in=blue",
         "color.in=red%5C",

@@ -34,7 +34,8 @@ fn note() -> Vec<Field> {
 fn every_kind() -> Vec<Field> {
     fields(
         r#""a":"text(1..9)","b":"verbatim(0..9)=''","c":"integer(0..9)?","d":"number(0..9)=1","e":"boolean=false",
-           "f":"uuid?","g":"date?","h":"timestamp?","i":"one_of(x,y)='x'","j":"texts(3,3)=[]","k":"json(99)={}","l":"ref(things)?""#,
+           "f":"uuid?","g":"date?","h":"timestamp?","i":"one_of(x,y)='x'","j":"texts(3,3)=[]","k":"json(99)={}","l":"ref(things)?",
+           "m":"decimal(5,2)='0.5'","n":"time?","o":"integers(3,0..9)=[]","p":"uuids(2)=[]""#,
     )
 }
 
@@ -58,7 +59,7 @@ fn absent_field_has_its_default() {
         whole(&every_kind(), r#"{"a":"t"}"#).unwrap().json(),
         concat!(
             r#"{"a":"t","b":"","c":null,"d":1.0,"e":false,"f":null,"g":null,"h":null,"i":"x","j":[],"k":{},"#,
-            r#""l":null}"#
+            r#""l":null,"m":"0.50","n":null,"o":[],"p":[]}"#
         )
     );
 }
@@ -66,6 +67,7 @@ fn absent_field_has_its_default() {
 #[test]
 fn parsed_values_are_sent_in_the_order_of_the_declaration() {
     let body = r#" { "l":"7efe3d84-2d6a-4174-899e-8ffddea7a39a", "k": { "z" : 1e2 } ,"j":["\u0061"],"i":"y",
+        "p":["7efe3d84-2d6a-4174-899e-8ffddea7a39a"],"o":[ 1.0 ],"n":"09:30:00.10","m":"-1.5",
         "h":"2026-11-29T13:00:00+01:00","g":"2026-11-29","f":null,"e":true,"d":1e0,"c":5.0,"b":" \u00e9","a":" t " } "#;
     let draft = whole(&every_kind(), body).unwrap();
     assert_eq!(
@@ -73,7 +75,8 @@ fn parsed_values_are_sent_in_the_order_of_the_declaration() {
         concat!(
             r#"{"a":"t","b":" é","c":5,"d":1.0,"e":true,"f":null,"g":"2026-11-29","#,
             r#""h":"2026-11-29T12:00:00.000000Z","i":"y","j":["a"],"k":{ "z" : 1e2 },"#,
-            r#""l":"7efe3d84-2d6a-4174-899e-8ffddea7a39a"}"#
+            r#""l":"7efe3d84-2d6a-4174-899e-8ffddea7a39a","m":"-1.50","n":"09:30:00.1","o":[1],"#,
+            r#""p":["7efe3d84-2d6a-4174-899e-8ffddea7a39a"]}"#
         )
     );
     assert_eq!(draft.text("i"), Some("y"));
@@ -210,6 +213,7 @@ fn digest_is_of_the_meaning() {
         r#"{"a":" t\n"}"#,
         r#"{"b":"","a":"\u0074"}"#,
         r#"{"a":"t","c":null,"d":1.00,"e":false,"f":null,"g":null,"h":null,"i":"x","j":[ ],"k":{ },"l":null}"#,
+        r#"{"a":"t","m":"0.50","n":null,"o":[ ],"p":[ ]}"#,
     ] {
         assert_eq!(digest(same), plain, "{same}");
     }
@@ -226,6 +230,12 @@ fn digest_is_of_the_meaning() {
         r#"{"a":"t","j":["a,b"]}"#,
         r#"{"a":"t","k":{"a":1}}"#,
         r#"{"a":"t","k":{"a":"1"}}"#,
+        r#"{"a":"t","m":"0"}"#,
+        r#"{"a":"t","m":"0.05"}"#,
+        r#"{"a":"t","n":"09:30:00"}"#,
+        r#"{"a":"t","o":[1,2]}"#,
+        r#"{"a":"t","o":[2,1]}"#,
+        r#"{"a":"t","p":["7efe3d84-2d6a-4174-899e-8ffddea7a39a"]}"#,
     ] {
         all.push(digest(other));
     }
@@ -234,6 +244,7 @@ fn digest_is_of_the_meaning() {
         digest(r#"{"a":"t","h":"2026-11-29T12:00:00Z"}"#),
         digest(r#"{"a":"t","h":"2026-11-29T13:00:00.000+01:00"}"#)
     );
+    assert_eq!(digest(r#"{"a":"t","m":"1.5","n":"09:30:00"}"#), digest(r#"{"a":"t","m":"1.50","n":"09:30:00.000"}"#));
     let count = all.len();
     all.sort();
     all.dedup();

@@ -86,6 +86,14 @@ fn message_of_a_length_names_the_limits() {
         (Kind::Integer { min: 0, max: 9 }, "10", "must be a whole number from 0 to 9"),
         (Kind::Number { min: 0.0, max: 1.5 }, "2", "must be a number from 0 to 1.5"),
         (Kind::OneOf { values: vec!["a".into(), "b c".into()] }, r#""x""#, "must be one of a, b c"),
+        (
+            Kind::Decimal { precision: 5, scale: 2 },
+            r#""x""#,
+            "must be a number in digits, with at most 2 after the point",
+        ),
+        (Kind::Decimal { precision: 5, scale: 2 }, r#""1234""#, "must have at most 3 digits before the point"),
+        (Kind::Integers { items: 1, min: 0, max: 9 }, "1", "must be a list of whole numbers"),
+        (Kind::Uuids { items: 1 }, "[1]", "at /0 must be a string"),
         (Kind::Texts { items: 0, length: 1 }, "[1]", "must have at most 0 items"),
         (Kind::Json { bytes: 2 }, r#"{ }"#, "must have at most 2 bytes"),
     ] {
@@ -170,6 +178,48 @@ fn number_is_the_nearest_double() {
 }
 
 #[test]
+fn decimal_has_the_form_in_which_the_database_prints_it() {
+    let kind = Kind::Decimal { precision: 5, scale: 2 };
+    check_types(&kind, &[NUMBERS, OTHERS]);
+    check_all(
+        &kind,
+        &[
+            (r#""0""#, r#""0.00""#),
+            (r#""-0.0""#, r#""0.00""#),
+            (r#""1.5""#, r#""1.50""#),
+            (r#""-0.05""#, r#""-0.05""#),
+            (r#""999.99""#, r#""999.99""#),
+            (r#""-999.99""#, r#""-999.99""#),
+            (r#""\u0031""#, r#""1.00""#),
+            (r#""1000""#, " range"),
+            (r#""-1000.00""#, " range"),
+            (r#""1.234""#, " format"),
+            (r#""1.000""#, " format"),
+            (r#""01""#, " format"),
+            (r#""00""#, " format"),
+            (r#""+1""#, " format"),
+            (r#""--1""#, " format"),
+            (r#""1.""#, " format"),
+            (r#"".5""#, " format"),
+            (r#""-""#, " format"),
+            (r#""1.2.3""#, " format"),
+            (r#""1e2""#, " format"),
+            (r#""1,5""#, " format"),
+            (r#"" 1""#, " format"),
+            (r#""NaN""#, " format"),
+            (r#""٣""#, " format"),
+            (r#""""#, " format"),
+            (r#""\ud800""#, " value"),
+        ],
+    );
+    check_all(&Kind::Decimal { precision: 3, scale: 0 }, &[(r#""999""#, r#""999""#), (r#""1.0""#, " format")]);
+    let small = Kind::Decimal { precision: 2, scale: 2 };
+    check_all(&small, &[(r#""0.99""#, r#""0.99""#), (r#""-0.01""#, r#""-0.01""#), (r#""1""#, " range")]);
+    let long = format!(r#""{}""#, "9".repeat(1000));
+    check_all(&Kind::Decimal { precision: 1000, scale: 0 }, &[(&long, &long)]);
+}
+
+#[test]
 fn boolean_is_true_or_false() {
     check_all(&Kind::Boolean, &[("true", "true"), ("false", "false")]);
     check_types(&Kind::Boolean, &[STRINGS, NUMBERS, &["null", "[]", "{}", "[true]"]]);
@@ -206,6 +256,17 @@ fn date_and_time_have_one_form() {
             (r#""0000-12-31""#, " format"),
             (r#""2026-11-29T00:00:00Z""#, " format"),
             (r#""\u0000""#, " format"),
+        ],
+    );
+    check_types(&Kind::Time, &[NUMBERS, OTHERS]);
+    check_all(
+        &Kind::Time,
+        &[
+            (r#""09:30:00""#, r#""09:30:00""#),
+            (r#""23:59:59.120""#, r#""23:59:59.12""#),
+            (r#""24:00:00""#, " format"),
+            (r#""09:30""#, " format"),
+            (r#""09:30:00Z""#, " format"),
         ],
     );
     check_types(&Kind::Timestamp, &[NUMBERS, OTHERS]);
@@ -259,6 +320,34 @@ fn texts_are_counted_and_checked_one_by_one() {
     let many = format!("[1{}]", ",1".repeat(30));
     let kind = Kind::Texts { items: 31, length: 1 };
     assert_eq!(kind.check(&many).unwrap_err().into_list().len(), ERRORS_MAX);
+}
+
+#[test]
+fn numbers_and_uuids_of_a_list_are_checked_one_by_one() {
+    let kind = Kind::Integers { items: 3, min: -1, max: 9 };
+    check_types(&kind, &[STRINGS, NUMBERS, &["null", "true", "{}"]]);
+    check_all(
+        &kind,
+        &[
+            ("[]", "[]"),
+            ("[ -1 , 9.0, 0e5 ]", "[-1,9,0]"),
+            ("[1,2,3,4]", " items"),
+            (r#"[10,1.5,"1"]"#, "/0 range;/1 type;/2 type"),
+            ("[null,[1],1e400]", "/0 type;/1 type;/2 value"),
+        ],
+    );
+    let kind = Kind::Uuids { items: 2 };
+    check_types(&kind, &[STRINGS, NUMBERS, &["null", "true", "{}"]]);
+    let uuid = "7efe3d84-2d6a-4174-899e-8ffddea7a39a";
+    check_all(
+        &kind,
+        &[
+            ("[]", "[]"),
+            (&format!(r#"["{uuid}"]"#), &format!(r#"["{uuid}"]"#)),
+            (&format!(r#"["{}",1]"#, uuid.to_uppercase()), "/0 format;/1 type"),
+            ("[1,2,3]", " items"),
+        ],
+    );
 }
 
 /// `{"a":{"a":...{}}}` or with lists inside, this deep.
@@ -378,6 +467,22 @@ mod properties {
         }
 
         #[test]
+        fn decimal_keeps_each_digit(value in any::<i64>(), scale in 0..18_u32, cut in 0..5_usize) {
+            let power = 10_i128.pow(scale);
+            let (sign, value) = (if value < 0 { "-" } else { "" }, i128::from(value).abs());
+            let point = if scale == 0 { "" } else { "." };
+            let fraction = if scale == 0 { String::new() } else { format!("{:0width$}", value % power, width = scale as usize) };
+            let expected = format!("\"{sign}{}{point}{fraction}\"", value / power);
+            let kind = Kind::Decimal { precision: 38, scale: scale.into() };
+            prop_assert_eq!(check(&kind, &expected), expected.as_str());
+            // Without the zeros at the end it is the same number.
+            let zeros = fraction.len() - fraction.trim_end_matches('0').len();
+            let shorter = fraction.get(..fraction.len() - zeros.min(cut)).unwrap();
+            let point = if shorter.is_empty() { "" } else { "." };
+            prop_assert_eq!(check(&kind, &format!("\"{sign}{}{point}{shorter}\"", value / power)), expected.as_str());
+        }
+
+        #[test]
         fn number_comes_back_as_the_same_double(bits in any::<u64>()) {
             let value = f64::from_bits(bits);
             prop_assume!(value.is_finite());
@@ -397,7 +502,10 @@ mod properties {
                 Kind::Number { min: 0.0, max: 9.0 },
                 Kind::Timestamp,
                 Kind::Date,
+                Kind::Decimal { precision: 9, scale: 4 },
+                Kind::Time,
                 Kind::Texts { items: 9, length: 9 },
+                Kind::Integers { items: 9, min: 0, max: 9 },
                 Kind::Json { bytes: 99 },
             ] {
                 let _ = kind.check(&raw);
