@@ -72,8 +72,8 @@ export interface Resource {
   search: string[];
   /** Fields that a published row shows; null if rows cannot be published. */
   publish: string[] | null;
-  /** Unique constraints, and the field that each one is about. */
-  unique: Record<string, string>;
+  /** Unique constraints, and the fields that errors about each name. */
+  unique: Record<string, string[]>;
   fields: Field[];
 }
 

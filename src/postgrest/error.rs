@@ -155,8 +155,9 @@ fn of_database(error: &PostgrestError, status: u16, resource: Option<&Resource>)
             let field = resource.and_then(|resource| resource.fields.iter().find(named));
             reference(field.map(|field| field.name.as_str()))
         }
-        "23505" | "23P01" => Problem::new(Code::Conflict, "A value that must be unique is taken.")
-            .with_errors(vec![taken(error, resource)]),
+        "23505" | "23P01" => {
+            Problem::new(Code::Conflict, "A value that must be unique is taken.").with_errors(taken(error, resource))
+        }
         "42501" if message.contains("_edge_only\"") => Code::Internal.because(NO_PROOF),
         "42501" if message.contains("row-level security") => Code::Forbidden.into(),
         "42501" => Code::Internal.because("permission denied: a grant is missing"),
@@ -208,12 +209,15 @@ fn reference(field: Option<&str>) -> Problem {
     Problem::invalid(&pointer, "reference", "must be the id of a row that exists and that this user may see")
 }
 
-/// The field of a unique constraint, if the declaration names it.
-fn taken(error: &PostgrestError, resource: Option<&Resource>) -> FieldError {
-    let field = error.constraint().and_then(|constraint| {
+/// An error for each field of a unique constraint, if the declaration names any.
+fn taken(error: &PostgrestError, resource: Option<&Resource>) -> Vec<FieldError> {
+    let fields = error.constraint().and_then(|constraint| {
         let mut unique = resource?.unique.iter();
-        unique.find(|(name, _)| name == constraint)
+        Some(&unique.find(|(name, _)| name == constraint)?.1)
     });
-    let pointer = field.map(|(_, field)| format!("/{field}"));
-    FieldError::pointer(pointer.unwrap_or_default(), "unique", "is taken")
+    let error = |pointer: String| FieldError::pointer(pointer, "unique", "is taken");
+    match fields {
+        None => vec![error(String::new())],
+        Some(fields) => fields.iter().map(|field| error(format!("/{field}"))).collect(),
+    }
 }

@@ -49,6 +49,9 @@ const FREE_NAMES: [&str; 3] = ["user_id", "org_id", "airlock_search"];
 /// Longest text that a list can be sorted by: a cursor holds it.
 const SORTED_MAX: u64 = 200;
 
+/// What a sort by something that may be null ends with.
+const NULLS_LAST: &str = " nulls last";
+
 /// All that airlock.toml says. It serialises in the form that the tools read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Declaration {
@@ -87,9 +90,9 @@ pub(crate) struct Resource {
     pub(crate) search: Vec<String>,
     /// Fields that a published row shows; `None` if rows cannot be published.
     pub(crate) publish: Option<Vec<String>>,
-    /// Unique constraints, each with the field that an error names.
+    /// Unique constraints, each with the fields that errors name.
     #[serde(serialize_with = "as_object")]
-    pub(crate) unique: Vec<(String, String)>,
+    pub(crate) unique: Vec<(String, Vec<String>)>,
     /// In the order of the file.
     pub(crate) fields: Vec<Field>,
 }
@@ -409,9 +412,14 @@ impl Resource {
                         if !is_identifier(&constraint) {
                             return Err(format!("{place}: a constraint's name has 1 to 63 bytes."));
                         }
-                        let field =
-                            string(raw).map_err(|_| format!("{place}.{constraint}: must be the name of a field."))?;
-                        resource.unique.push((constraint, field));
+                        let fields =
+                            if raw.starts_with('[') { names(raw, &place)? } else { string(raw).into_iter().collect() };
+                        if fields.is_empty() {
+                            return Err(format!(
+                                "{place}.{constraint}: must be the name of a field, or a list of names."
+                            ));
+                        }
+                        resource.unique.push((constraint, fields));
                     }
                 }
                 "fields" => {
@@ -447,6 +455,7 @@ impl Resource {
             resource.owner_column.column = Some(resource.id.column.clone());
         }
         resource.check(&place, usual)?;
+        resource.sorts = resource.checked_sorts(&format!("{place}.sorts"))?;
         resource.routes = resource.routes(&place, routes)?;
         resource.check_lists(&place)?;
         Ok(resource)
@@ -473,7 +482,7 @@ impl Resource {
         self.check_fields(&format!("{place}.fields"), usual)?;
         let search = self.search.iter().map(|name| ("search", name));
         let publish = self.publish.iter().flatten().map(|name| ("publish", name));
-        let unique = self.unique.iter().map(|(_, name)| ("unique", name));
+        let unique = self.unique.iter().flat_map(|(_, names)| names).map(|name| ("unique", name));
         let filters = self.filters.iter().map(|(name, _)| ("filters", name));
         for (key, name) in search.chain(publish).chain(unique).chain(filters) {
             let Some(field) = self.field(name) else {
@@ -487,23 +496,43 @@ impl Resource {
                 return Err(format!("{place}.filters: {name} is a list or an object; leave it out."));
             }
         }
-        for name in &self.sorts {
-            let refused = |why: &str| Err(format!("{place}.sorts: {name} {why}; leave it out."));
-            match (self.field(name), name.as_str()) {
-                (Some(field), _) if field.nullable => return refused("may be null"),
+        Ok(())
+    }
+
+    /// The sorts without the words `nulls last`, which one that may be null needs.
+    fn checked_sorts(&self, place: &str) -> Result<Vec<String>, String> {
+        let mut sorts: Vec<String> = Vec::new();
+        for sort in &self.sorts {
+            let (name, nulls_last) = sort.strip_suffix(NULLS_LAST).map_or((&**sort, false), |name| (name, true));
+            let refused = |why: &str| Err(format!("{place}: {name} {why}."));
+            match (self.field(name), name) {
+                (Some(Field { nullable: true, .. }), _) if !nulls_last => {
+                    return refused(&format!("may be null; write \"{name}{NULLS_LAST}\""));
+                }
+                (Some(Field { nullable: false, .. }), _) | (None, "created") if nulls_last => {
+                    return refused("is never null; leave nulls last out");
+                }
                 (Some(Field { kind: Kind::Text { max, .. } | Kind::Verbatim { max, .. }, .. }), _)
                     if *max > SORTED_MAX =>
                 {
-                    return refused("may be longer than 200 characters");
+                    return refused("may be longer than 200 characters; leave it out");
                 }
-                (Some(field), _) if !field.kind.is_scalar() => return refused("is a list or an object"),
+                (Some(field), _) if !field.kind.is_scalar() => {
+                    return refused("is a list or an object; leave it out");
+                }
                 (Some(_), _) => {}
                 (None, "created") if self.created.is_some() => {}
                 (None, "updated") if self.updated.is_some() => {}
-                (None, _) => return refused("is not a field, and not created or updated of this resource"),
+                (None, _) => {
+                    return refused("is not a field, and not created or updated of this resource; leave it out");
+                }
             }
+            if sorts.iter().any(|one| one == name) {
+                return refused("is there twice; remove one");
+            }
+            sorts.push(name.to_owned());
         }
-        Ok(())
+        Ok(sorts)
     }
 
     /// Checks the names and the columns of the fields. A table of new-resource has `usual` columns.

@@ -613,6 +613,15 @@ begin
 end
 $$;
 
+-- The condition for rows after a cursor, whose key is $2 and whose id is $3; without a cursor nothing.
+create function airlock.beyond(served airlock.resources, key text, after text, descending boolean) returns text
+language sql stable return case when after is not null then pg_catalog.format(
+  'and (%s t.%I) %s (%s $3::%s)',
+  case when key is not null then pg_catalog.format('t.%I,', key) end, served.id,
+  case when descending then '<' else '>' end,
+  case when key is not null then '$2::' || airlock.type_of(served.relation, key) || ',' end, served.id_type
+) end;
+
 -- A page as the answer's own bytes: {"data":[...],"next_cursor":...} without spaces. `sort` is a field, created or
 -- updated, for descending order after a minus sign. With `counted` the page has a count of all its list's rows, of at most
 -- 10,000.
@@ -634,10 +643,17 @@ declare
     served.columns[array_position(served.fields, sorted_by)],
     case when sort is null or sorted_by = 'created' then served.created when sorted_by = 'updated' then served.updated end
   );
+  -- Rows without a key come last in both orders, as a range of their own, so that one index over key and id serves both.
+  nullable constant boolean := sort is not null and not (
+    select attnotnull from pg_catalog.pg_attribute where attrelid = served.relation and attname = key
+  );
   descending constant boolean := sort is null or sort like '-%';
+  direction constant text := case when descending then 'desc' else 'asc' end;
   list constant text := concat_ws(' ', resource, sort);
   reached text[];
   condition text;
+  rows text;
+  ordered text;
   page json;
 begin
   if in_state is null or words is not null and not served.searchable or (page_size between 1 and 100) is not true
@@ -655,6 +671,28 @@ begin
   if after is not null then
     reached := airlock.read_cursor(after, list, coalesce(airlock.type_of(served.relation, key), 'text'), served.id_type);
   end if;
+  rows := format(
+    'select %s as key, t.%I as id, %s as wire from %s as t where %s',
+    case when key is not null then format('t.%I', key) else 'null::text' end, served.id, served.wire, served.relation, condition
+  );
+  ordered := concat_ws(
+    ' ', 'order by', case when key is not null then format('t.%I %s,', key, direction) end,
+    format('t.%I %s limit $4 + 1', served.id, direction)
+  );
+  if nullable then
+    rows := 'select * from (' || concat_ws(
+      ' union all ',
+      case when after is null or reached[1] is not null then
+        concat_ws(' ', '(' || rows, format('and t.%I is not null', key), airlock.beyond(served, key, after, descending), ordered || ')')
+      end,
+      concat_ws(
+        ' ', '(' || rows, format('and t.%I is null', key),
+        case when reached[1] is null then airlock.beyond(served, null, after, descending) end, ordered || ')'
+      )
+    ) || ') as t limit $4 + 1';
+  else
+    rows := concat_ws(' ', rows, airlock.beyond(served, key, after, descending), ordered);
+  end if;
   execute format(
     'select row_to_json(page) from (
       select
@@ -662,32 +700,17 @@ begin
         case when count(*) > $4 then
           max(airlock.cursor(json_build_array($6, key, id))) filter (where place = $4)
         end as next_cursor
-        %7$s
+        %s
       from (
-        select t.key, t.id, t.wire, row_number() over (order by t.key %5$s, t.id %5$s) as place
-          from (
-            select %6$s as key, t.%3$I as id, %4$s as wire from %1$s as t
-              where %2$s
-              order by %8$s t.%3$I %5$s
-              limit $4 + 1
-          ) as t
+        select t.key, t.id, t.wire, row_number() over (order by t.key %s, t.id %s) as place from (%s) as t
       ) as t
     ) as page',
-    served.relation,
-    concat_ws(' and ', condition, case when after is not null then format(
-      '(%s t.%I) %s (%s $3::%s)',
-      format(case when key is not null then 't.%I,' else '' end, key), served.id,
-      case when descending then '<' else '>' end,
-      case when key is not null then '$2::' || airlock.type_of(served.relation, key) || ',' end, served.id_type
-    ) end),
-    served.id,
-    served.wire,
-    case when descending then 'desc' else 'asc' end,
-    case when key is not null then format('t.%I', key) else 'null::text' end,
     case when counted then
       format(', (select count(*) from (select from %s as t where %s limit 10000) as counted) as count', served.relation, condition)
     end,
-    case when key is not null then format('t.%I %s,', key, case when descending then 'desc' else 'asc' end) end
+    direction || case when nullable then ' nulls last' else '' end,
+    direction,
+    rows
   )
   into page
   using coalesce(org, auth.uid()), reached[1], reached[2], page_size, words, list;
@@ -1519,6 +1542,7 @@ grant execute
     airlock.place(airlock.resources, uuid),
     airlock.is_row(airlock.resources, uuid),
     airlock.passes(airlock.resources, json),
+    airlock.beyond(airlock.resources, text, text, boolean),
     airlock.columns_of(airlock.resources, json, text, boolean),
     airlock.draft_of(airlock.resources, json),
     airlock.still_member(uuid),

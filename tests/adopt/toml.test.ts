@@ -194,6 +194,19 @@ test("a table of another exposed schema is named with its schema", async () => {
   assert.match(statementsOf(catalogue.tables[0]!, "things", sections[0]![1], [], sections).serve, /^ {2}'things', 'api\.things', 'user',$/m);
 });
 
+test("a sort by a column that may be null says so, and a unique constraint names all its fields", async () => {
+  const before = adopted(todos).replace("[resources.todos.fields]", 'sorts = ["created", "due"]\n[resources.todos.fields]').trimEnd() + '\ndue = "date"\nrank = "integer(0..9)?"\n';
+  const after = await embedded.catalogueOf(`${await schemaOf("todos")}; alter table todos add column due date, add column rank integer check (rank between 0 and 9), add constraint once unique (user_id, due, rank); create index on todos (user_id, due, id);`);
+  assert.deepEqual(whats(before, after), [
+    "new: unique: the database has once",
+    'drift: sorts: due may be null in the database; write "due nulls last"',
+  ]);
+  const taken = edited(before, changes(before, after).flatMap(({ edits }) => edits));
+  assert.match(taken, /^sorts = \["created", "due nulls last"\]$/m);
+  assert.match(taken, /^unique = \{ once = \["due", "rank"\] \}$/m);
+  assert.deepEqual(whats(taken, after), []);
+});
+
 test("a migration that is there already is not written again", () => {
   const sections = resourcesOf(adopted(todos));
   const [table] = todos.tables;

@@ -130,8 +130,9 @@ test("a DELETE that is rolled back leaves its nonce to a copy", async () => {
 test("a page of any sort and filter is read from a range of its index", async () => {
   const others = await server.account();
   await owner.query(
-    `insert into public.todos (user_id, task, is_complete, priority, inserted_at)
-      select case when n % 2 = 0 then $1 else $2 end::uuid, 'task ' || n, n % 3 = 0, n % 10, timestamptz '2026-01-01' + n * interval '1 second'
+    `insert into public.todos (user_id, task, is_complete, priority, due, inserted_at)
+      select case when n % 2 = 0 then $1 else $2 end::uuid, 'task ' || n, n % 3 = 0, n % 10,
+        case when n % 5 = 0 then date '2026-01-01' + n % 100 end, timestamptz '2026-01-01' + n * interval '1 second'
       from generate_series(1, ${2 * ROWS}) n`,
     [user, others],
   );
@@ -147,6 +148,9 @@ test("a page of any sort and filter is read from a range of its index", async ()
     [{ sort: "-priority" }, "todos_priority"],
     [{ filters: [["is_complete", "eq", "true"]] }, "todos_complete"],
     [{ filters: [["priority", "in", ["3"]]], sort: "priority" }, "todos_priority"],
+    [{ sort: "due" }, "todos_due"],
+    [{ sort: "-due" }, "todos_due"],
+    [{ filters: [["due", "is", "null"]], sort: "-due" }, "todos_due"],
   ] as [Record<string, unknown>, string][]) {
     for (const after of [null, await cursorOf(more)]) {
       const args = page({ ...more, after });
@@ -154,9 +158,9 @@ test("a page of any sort and filter is read from a range of its index", async ()
       const named = Object.keys(args).map((argument, place) => `${argument} => $${place + 1}`).join(", ");
       const plan = await explained(owner, "todos", user, `select public.airlock_list(${named})`, values);
       const read = scans(plan, "todos");
-      assert.deepEqual(read.map((scan) => scan["Index Name"]), [index], JSON.stringify(args));
-      const [scan] = read;
-      const looked = ((scan?.["Actual Rows"] ?? 0) + (scan?.["Rows Removed by Filter"] ?? 0)) * (scan?.["Actual Loops"] ?? 0);
+      // Rows without a value are a range of their own, read when the others do not fill the page.
+      assert.deepEqual([...new Set(read.map((scan) => scan["Index Name"]))], [index], JSON.stringify(args));
+      const looked = read.reduce((sum, scan) => sum + (scan["Actual Rows"] + (scan["Rows Removed by Filter"] ?? 0)) * scan["Actual Loops"], 0);
       assert.ok(looked <= 21, `${looked} rows: ${JSON.stringify(args)}`);
     }
   }

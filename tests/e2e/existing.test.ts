@@ -211,6 +211,29 @@ describe("a to-do list with numbers as ids, without versions", () => {
     assert.deepEqual(flaws(await alice("GET", "/v1/todos?sort=task")), ["sort value"]);
   });
 
+  test("rows without a value come last in both orders of a sort", async () => {
+    for (const [place, due] of ["2026-01-02", null, "2026-01-01", null, "2026-01-02", null, null].entries()) await create(`task ${place}`, { due });
+    const of = (...places: number[]) => places.map((place) => `task ${place}`);
+    // Pages of two: one of each order has both kinds of rows, and one begins after a row without a value.
+    assert.deepEqual(await tasks("sort=due"), of(2, 0, 4, 1, 3, 5, 6));
+    assert.deepEqual(await tasks("sort=-due"), of(4, 0, 2, 6, 5, 3, 1));
+    assert.deepEqual(await tasks("sort=due&due.is=null"), of(1, 3, 5, 6));
+    assert.deepEqual(await tasks("sort=-due&due.is=not_null"), of(4, 0, 2));
+    for (const order of ["due", "-due"]) {
+      for (let limit = 1; limit <= 8; limit++) {
+        const all = assertOk(await alice("GET", `/v1/todos?sort=${order}`), 200).data;
+        const seen: unknown[] = [];
+        for (let cursor = ""; ; ) {
+          const page = assertOk(await alice("GET", `/v1/todos?sort=${order}&limit=${limit}${cursor}`), 200);
+          seen.push(...page.data);
+          if (page.next_cursor === null) break;
+          cursor = `&cursor=${page.next_cursor}`;
+        }
+        assert.deepEqual(seen, all, `${order}, ${limit}`);
+      }
+    }
+  });
+
   test("filters are compared as the type of their column", async () => {
     await create("task one", { priority: 1, due: "2026-01-01" });
     await create("task two", { priority: 2, due: "2026-02-01", is_complete: true });
@@ -354,6 +377,17 @@ describe("a table with capitals, spaces and quotes", () => {
     assert.deepEqual([await listed("active"), await listed("deleted")], [[], [id]]);
     await stack.sql(`update public."Order Items" set "deletedAt" = '2020-01-01'; select airlock.run_job('job:purge-deleted-rows', gen_random_uuid(), 1, 1000)`);
     assert.equal(assertOk(await alice("POST", `${at}/restore`), 200).deleted_at, null);
+  });
+
+  test("a unique constraint of two fields is an error for each", async () => {
+    await stack.sql(`create unique index order_items_once on public."Order Items" ("the ""label""", "order")`);
+    try {
+      await create({ order: 77 });
+      const taken = assertProblem(await alice("POST", "/v1/order_items", { ...draft, order: 77 }), "conflict");
+      assert.deepEqual(taken.errors, ["/label", "/order"].map((pointer) => ({ pointer, code: "unique", message: "is taken" })));
+    } finally {
+      await stack.sql("drop index public.order_items_once");
+    }
   });
 
   test("refs, filters and sorts are by the columns", async () => {

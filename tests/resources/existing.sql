@@ -89,6 +89,7 @@ create trigger on_task_update before update on public.tasks for each row execute
 -- What adoption adds.
 create index todos_page on public.todos (user_id, inserted_at desc, id desc);
 create index todos_priority on public.todos (user_id, priority, id);
+create index todos_due on public.todos (user_id, due, id);
 select
   airlock.serve(
     'todos', 'public.todos', 'user', array['task', 'is_complete', 'priority', 'due', 'words'], read_only => array['words'],

@@ -31,7 +31,7 @@ export interface Section {
   deleted: string | null;
   /** What grants and policies allow, if it is less than the capabilities allow. */
   routes: string[] | null;
-  unique: Record<string, string>;
+  unique: Record<string, string[]>;
   /** Operators for fields that an index serves. */
   filters: Record<string, string[]>;
   fields: Field[];
@@ -358,14 +358,16 @@ function uniqueOf({ constraints, indexes }: Table, fields: Field[]): Section["un
     ...constraints.filter(({ kind }) => kind === "u" || kind === "x").map(({ name, columns }) => ({ name, columns, index: indexes.find((index) => index.name === name) })),
     ...indexes.filter(({ unique, name }) => unique && !keys.includes(name) && !constraints.some((constraint) => constraint.name === name)).map((index) => ({ name: index.name, columns: index.columns, index })),
   ];
-  const found = all.flatMap(({ name, columns, index }): [string, string][] => {
+  const found = all.flatMap(({ name, columns, index }): [string, string[]][] => {
     // An expression names its columns in the catalogue of dependencies alone, beside those of the predicate.
     const whole = columns.length > 0 && columns.every((column) => column !== null);
     const used = whole ? columns : (index?.uses ?? []);
     const own = fields.filter(({ column }) => used.includes(column));
-    // The one that somebody can change, and within an owner or a parent the last.
-    const field = own.findLast(({ readOnly }) => !readOnly) ?? own.at(-1);
-    return field ? [[name, field.name]] : [];
+    const changed = own.filter(({ readOnly }) => !readOnly);
+    // Those that somebody can change. Within a parent the others are in question.
+    const named = changed.filter(({ text }) => !text.startsWith("ref("));
+    const last = changed.at(-1) ?? own.at(-1);
+    return last ? [[name, (named.length > 0 ? named : [last]).map((field) => field.name)]] : [];
   });
   return Object.fromEntries(found);
 }

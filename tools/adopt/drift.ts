@@ -1,10 +1,10 @@
 // What an adopted section says, beside what the database has now.
 
 import { identifier } from "../evidence/finding.ts";
-import { named } from "./access.ts";
+import { named as nameOf } from "./access.ts";
 import type { Catalogue, Table } from "./catalogue.ts";
 import { type Decision, everyRoute, type Field, type Section } from "./decide.ts";
-import { declaredFields, type Edit, fieldValue, isAdopted, type Raw, settings, tableOf, uniqueValue } from "./toml.ts";
+import { declaredFields, type Edit, fieldValue, isAdopted, list, type Raw, settings, tableOf, uniqueValue } from "./toml.ts";
 
 export interface Change {
   resource: string;
@@ -53,7 +53,7 @@ function ofSettings(name: string, raw: Raw, section: Section): Change[] {
   const routes = (raw["routes"] as string[] | undefined) ?? every;
   const refused = routes.filter((route) => !offered.includes(route));
   if (refused.length > 0) drift("routes", `grants or policies refuse ${refused.join(", ")}`);
-  const unique = (raw["unique"] ?? {}) as Section["unique"];
+  const unique: Section["unique"] = Object.fromEntries(Object.entries((raw["unique"] ?? {}) as Record<string, string | string[]>).map(([constraint, fields]) => [constraint, [fields].flat()]));
   const known = Object.entries(section.unique).filter(([constraint]) => !(constraint in unique));
   const gone = Object.keys(unique).filter((constraint) => !(constraint in section.unique));
   if (known.length > 0 || gone.length > 0) {
@@ -162,16 +162,23 @@ const valuesOf = (inner: string) => (inner.match(/'(?:[^']|'')*'|[^,\s']+/g) ?? 
 /** Declared filters and sorts that no index serves. */
 function ofIndexes(name: string, raw: Raw, section: Section, table: Table): Change[] {
   const declared = declaredFields(raw);
-  const columnOf = (field: string) => (field === "created" || field === "created_at" ? section.created : (declared.get(field)?.column ?? null));
+  const columnOf = (field: string) => (field === "created" ? section.created : field === "updated" ? section.updated : null) ?? declared.get(field)?.column ?? null;
   const filters = Object.keys((raw["filters"] ?? {}) as Raw);
-  const sorts = ((raw["sorts"] ?? []) as string[]).map((sort) => sort.replace(/ nulls last$/, "").replace(/^-/, ""));
+  const named = (raw["sorts"] ?? []) as string[];
+  const sorts = named.map((sort) => sort.replace(/ nulls last$/, ""));
+  const unsaid = named.filter((sort) => table.columns.some((column) => column.name === columnOf(sort) && !column.notNull));
+  const said = unsaid.map((sort): Change => ({
+    resource: name, drift: true, what: `sorts: ${sort} may be null in the database; write "${sort} nulls last"`,
+    edits: [{ section: `resources.${name}`, key: "sorts", value: list(named.map((one) => (unsaid.includes(one) ? `${one} nulls last` : one))) }],
+  }));
   const served = (column: string) => table.indexes.some(({ valid, columns }) => valid && (columns[0] === column || (columns[0] === section.owner.column && columns[1] === column)));
-  return [...new Set([...filters, ...sorts])].flatMap((field) => {
+  const unserved = [...new Set([...filters, ...sorts])].flatMap((field): Change[] => {
     const column = columnOf(field);
     // The order of pages has its index by the migration of the table.
     if (column === null || column === section.created || served(column)) return [];
-    return [{ resource: name, drift: true, stop: true as const, what: `${field} is a filter or a sort, and no index begins with ${column}. SQL: create index on ${named(table)} (${[...(section.owner.scope === "owner" && section.owner.column !== undefined ? [section.owner.column] : []), column].map(identifier).join(", ")});`, edits: [] }];
+    return [{ resource: name, drift: true, stop: true as const, what: `${field} is a filter or a sort, and no index begins with ${column}. SQL: create index on ${nameOf(table)} (${[...(section.owner.scope === "owner" && section.owner.column !== undefined ? [section.owner.column] : []), column].map(identifier).join(", ")});`, edits: [] }];
   });
+  return [...said, ...unserved];
 }
 
 /** All changes of the adopted sections of airlock.toml. */

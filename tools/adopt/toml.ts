@@ -18,7 +18,7 @@ export interface Edit {
 
 const text = (value: string) => JSON.stringify(value).replaceAll("\u007f", "\\u007f");
 const key = (name: string) => (/^[A-Za-z0-9_-]+$/.test(name) ? name : text(name));
-const list = (values: string[]) => `[${values.map(text).join(", ")}]`;
+export const list = (values: string[]) => `[${values.map(text).join(", ")}]`;
 const inline = (members: [string, string][]) => `{ ${members.map(([name, value]) => `${key(name)} = ${value}`).join(", ")} }`;
 
 /** How airlock.toml names a table. */
@@ -46,7 +46,7 @@ export function settings(section: Section): [key: string, value: string][] {
   ];
 }
 
-export const uniqueValue = (unique: Section["unique"]) => inline(Object.entries(unique).map(([name, field]) => [name, text(field)]));
+export const uniqueValue = (unique: Section["unique"]) => inline(Object.entries(unique).map(([name, fields]) => [name, fields.length === 1 ? text(fields[0] ?? "") : list(fields)]));
 
 export function fieldValue({ name, column, text: kind, readOnly }: Field): string {
   if (name === column && !readOnly) return text(kind);

@@ -375,7 +375,7 @@ function listParameters({ fields, filters, sorts, count, created }: Resource): P
   const order = sorts.flatMap((sort) => [sort, `-${sort}`]);
   return [
     ...(order.length > 0
-      ? [parameter("sort", `The order, descending after \`-\`. Without it the newest ${created ? "row" : "id"} comes first. A cursor is of one order.`, { type: "string", enum: order })]
+      ? [parameter("sort", `The order, descending after \`-\`. Without it the newest ${created ? "row" : "id"} comes first. Rows without a value come last, in both orders. A cursor is of one order.`, { type: "string", enum: order })]
       : []),
     ...(count ? [parameter("count", "Adds `count` to the page.", { type: "string", const: "exact" })] : []),
     ...filtered,

@@ -59,14 +59,14 @@ fn declaration_is_answered_in_the_form_of_the_tools() {
 
 #[test]
 fn every_kind_is_answered_in_the_form_of_the_tools() {
-    let json = r#"{"organizations":false,"resources":{"zoo":{"owner":"user","unique":{"zoo_Key":"n"},"fields":{
+    let json = r#"{"organizations":false,"resources":{"zoo":{"owner":"user","unique":{"zoo_Key":"n","pair":["d","z"]},"fields":{
         "z":"text(0..9)?", "n":"integer(-5..1e2) = 5.0", "d":"number(-1.5..2e3)=0.5", "b":"boolean=false",
         "u":"uuid?", "day":"date = '2026-11-29'", "t":"timestamp = \"2026-11-29T13:00:00+01:00\"",
         "o":"one_of( a , 'b, (c)', 'it''s') = 'it''s'", "l":"texts( 3 , 9 ) = [ \"a\" ]", "j":"json( 99 ) = { \"b\" : 1e2 }",
         "r":"ref( zoo )?", "m":"decimal( 10 , 2 ) = '1.5'", "h":"time = '09:30:00.50'", "i":"integers( 3 , -1 .. 9 )?",
         "g":"uuids( 2 ) = []"}}}}"#;
     let checked = spelled(&Declaration::parse(json).unwrap());
-    let (_, fields) = checked.split_once(r#""unique":{"zoo_Key":"n"},"fields":"#).unwrap();
+    let (_, fields) = checked.split_once(r#""unique":{"zoo_Key":["n"],"pair":["d","z"]},"fields":"#).unwrap();
     let expected = [
         ("z", r#""kind":"text","min":0,"max":9,"nullable":true"#),
         ("n", r#""kind":"integer","min":-5,"max":100,"nullable":false,"default":5"#),
@@ -241,8 +241,20 @@ fn section_that_is_wrong_is_refused_with_a_sentence() {
         ),
         (&format!(r#""unique":["title"],{rest}"#), "resources.notes.unique: must be a table."),
         (
-            &format!(r#""unique":{{"notes_key":["title"]}},{rest}"#),
-            "resources.notes.unique.notes_key: must be the name of a field.",
+            &format!(r#""unique":{{"notes_key":[]}},{rest}"#),
+            "resources.notes.unique.notes_key: must be the name of a field, or a list of names.",
+        ),
+        (
+            &format!(r#""unique":{{"notes_key":7}},{rest}"#),
+            "resources.notes.unique.notes_key: must be the name of a field, or a list of names.",
+        ),
+        (
+            &format!(r#""unique":{{"notes_key":["title","title"]}},{rest}"#),
+            "resources.notes.unique: has title twice; remove one.",
+        ),
+        (
+            &format!(r#""unique":{{"notes_key":["title","titel"]}},{rest}"#),
+            "resources.notes.unique: there is no field titel; declare it or leave it out.",
         ),
         (
             &format!(r#""unique":{{"notes_key":"titel"}},{rest}"#),
@@ -604,6 +616,14 @@ fn id_that_is_the_owner_is_one_column() {
 }
 
 #[test]
+fn sort_by_something_that_may_be_null_says_where_null_comes() {
+    let json = resource(
+        r#""owner":"user","sorts":["a nulls last","updated nulls last","b"],"fields":{"a":"date?","b":"date"}"#,
+    );
+    assert_eq!(Declaration::parse(&json).unwrap().resources[0].sorts, ["a", "updated", "b"]);
+}
+
+#[test]
 fn keys_that_contradict_each_other_are_refused_with_a_sentence() {
     let own = r#""owner":{"column":"user_id","set":"worker"}"#;
     for (keys, sentence) in [
@@ -673,7 +693,14 @@ fn keys_that_contradict_each_other_are_refused_with_a_sentence() {
             r#""owner":"user","filters":{"n":["like"]}"#,
             "filters.n: must be \"eq\", \"neq\", \"lt\", \"lte\", \"gt\", \"gte\", \"in\" or \"is\".",
         ),
-        (r#""owner":"user","sorts":["maybe"]"#, "sorts: maybe may be null; leave it out."),
+        (r#""owner":"user","sorts":["maybe"]"#, "sorts: maybe may be null; write \"maybe nulls last\"."),
+        (r#""owner":"user","sorts":["n nulls last"]"#, "sorts: n is never null; leave nulls last out."),
+        (r#""owner":"user","sorts":["created nulls last"]"#, "sorts: created is never null; leave nulls last out."),
+        (r#""owner":"user","sorts":["updated","updated nulls last"]"#, "sorts: updated is there twice; remove one."),
+        (
+            r#""owner":"user","sorts":["maybe nulls first"]"#,
+            "sorts: maybe nulls first is not a field, and not created or updated of this resource; leave it out.",
+        ),
         (r#""owner":"user","sorts":["long"]"#, "sorts: long may be longer than 200 characters; leave it out."),
         (r#""owner":"user","sorts":["tags"]"#, "sorts: tags is a list or an object; leave it out."),
         (
