@@ -35,8 +35,9 @@ export async function testIndex(): Promise<string> {
 }
 
 async function rows(pattern: string): Promise<string[]> {
-  const files = (await Array.fromAsync(glob(pattern, { cwd: root }))).sort();
-  return files.map((file) => `- [${file.slice(file.lastIndexOf("/") + 1)}](${fromTests(file)}): ${firstComment(file)}`);
+  const files: string[] = [];
+  for await (const file of glob(pattern, { cwd: root })) files.push(file);
+  return files.sort().map((file) => `- [${file.slice(file.lastIndexOf("/") + 1)}](${fromTests(file)}): ${firstComment(file)}`);
 }
 
 function fromTests(file: string): string {
