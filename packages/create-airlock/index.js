@@ -36,6 +36,7 @@ function removeResources() {
 }
 
 function parse() {
+  if (process.env.npm_config_empty !== undefined) return fail(`npm took --empty for an option of its own. Write -- in front of it.\n${USAGE}`);
   try {
     const { values, positionals } = parseArgs({ allowPositionals: true, options: { empty: { type: "boolean", default: false } } });
     if (positionals.length !== 1) throw new Error("Name the new folder.");

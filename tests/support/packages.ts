@@ -35,7 +35,8 @@ export async function openWorkshop(): Promise<Workshop> {
   await mkdir(programs);
   for (const name of ["cargo", "rustc", "rustup"]) await writeFile(join(programs, name), "#!/bin/sh\necho 'Rust is not needed here' >&2\nexit 1\n", { mode: 0o755 });
   const path = (process.env["PATH"] ?? "").split(delimiter).filter((entry) => !entry.startsWith(root));
-  const { INIT_CWD: _, ...inherited } = process.env;
+  // What npm and the runner of these tests tell the processes that they start.
+  const { INIT_CWD: _, NODE_TEST_CONTEXT: __, ...inherited } = process.env;
   const ports = { AIRLOCK_PORT: String(await freePort()), SUPABASE_PORT: String(await freePort()) };
   const env = { ...inherited, ...ports, PATH: [programs, ...path].join(delimiter) };
   return { folder, tarballs, env, remove: () => rm(folder, { recursive: true, force: true }) };

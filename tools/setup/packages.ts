@@ -31,7 +31,7 @@ const STARTED = ["tools/supabase.ts", "tools/setup/preload.ts", "tools/setup/nod
 /** Modules that only a clone loads. */
 const CLONE_ONLY = ["./compile.ts", "./setup/sources.ts", "./setup/example.ts"];
 /** Files that are read by their path. */
-const DATA = ["tools/supabase/{demo_users,embedded,storage}.sql", "tools/openapi/*.json", "tests/resources/{notes,everything}.toml", "docs/*.md", "CHANGELOG.md", "LICENSE"];
+const DATA = ["tools/**/*.mjs", "tools/supabase/{demo_users,embedded,storage}.sql", "tools/openapi/*.json", "tests/resources/{notes,everything}.toml", "docs/*.md", "CHANGELOG.md", "LICENSE"];
 const BUILT = ["build/index.js", "build/index_bg.wasm", ".airlock/functions.txt", ".airlock/inspect.mjs"];
 
 /** Makes both in this folder. The Worker must have been built. */
@@ -54,7 +54,7 @@ export async function makePackages(folder: string): Promise<Packages> {
 async function writeEdge(to: string, version: string, commands: string[]): Promise<void> {
   const { sources, packages } = await reached([...commands.map((command) => `tools/${command}.ts`), ...STARTED, ...TESTS]);
   await copyCompiled(sources, to);
-  for (const file of ["tools/run.mjs", ...BUILT, ...(await matching(DATA)), ...(await matching(["supabase/migrations/*_airlock*.sql"]))]) await copy(file, join(to, file));
+  for (const file of [...BUILT, ...(await matching(DATA)), ...(await matching(["supabase/migrations/*_airlock*.sql"]))]) await copy(file, join(to, file));
   await copy("packages/airlock-edge/README.md", join(to, "README.md"));
   const { optionalDependencies } = (await json("package.json")) as unknown as { optionalDependencies: Record<string, string> };
   await write(join(to, "package.json"), {
