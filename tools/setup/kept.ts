@@ -1,11 +1,11 @@
-// The folder of the tools that cargo compiles. That takes minutes, so all clones share it.
+// The folder of what all clones share: the tools that cargo compiles, which takes minutes, and an empty database.
 
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 
-/** In the user's cache folder; each tool has a folder in it that names its version. */
+/** In the user's cache folder; each thing has a folder in it that names its version. */
 export const tools = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "airlock", "tools");
 
 /** Makes such a folder completely or not at all: two clones may make it at the same time. */

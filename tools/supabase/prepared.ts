@@ -1,5 +1,5 @@
-// Data folders for tests and audits. A new cluster with all migrations takes five seconds of two cores, so it is made
-// once, kept under .airlock/ and copied.
+// Data folders for tests and audits. A new one with all migrations takes a second of work, so it is made once, kept
+// under .airlock/ and copied.
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -12,7 +12,7 @@ import { migrationFiles, openDatabase, type MigrationOptions } from "./database.
 
 const KEPT = join(project, ".airlock", "clusters");
 /** How long a kept cluster may be unused, in milliseconds. */
-const UNUSED_MAX = 3_600_000;
+const UNUSED_MAX = 86_400_000;
 /** What a cluster is made from, in addition to the migrations. */
 const SOURCES = ["tools/supabase/demo_users.sql", "tools/supabase/embedded.sql", "tools/supabase/storage.sql", "package.json"].map((name) => join(root, name)).concat(tool("supabase/database"));
 
