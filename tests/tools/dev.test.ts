@@ -45,13 +45,17 @@ after(async () => {
   await rm(scratch, { recursive: true, force: true });
 });
 
-test("dev keeps rows over a restart and leaves nothing running", { skip }, async () => {
-  const first = npm(["run", "dev"], environment);
+test("dev keeps rows over a restart and leaves nothing running; EDGE_PROOF_SECRET turns edge-only mode on, and its absence off", { skip }, async () => {
+  const vars = join(scratch, "edge-only");
+  await writeFile(vars, `EDGE_PROOF_SECRET=${"s".repeat(32)}\n`);
+  const first = npm(["run", "dev"], { ...environment, AIRLOCK_VARS: vars });
   await ready(first);
   assert.match(first.stdout, new RegExp(`^airlock ready http://127.0.0.1:${environment["AIRLOCK_PORT"]}$`, "m"));
   for (const { address } of lan()) assert.equal(await answers(environment["AIRLOCK_PORT"], address), false, "it listens on 127.0.0.1 alone");
 
   const id = await createRow();
+  assert.match(await request("GET", list), id);
+  assert.equal(await direct(), 0);
   assert.doesNotMatch(await request("GET", list, "--as", "bob"), id);
   assert.match(await request("GET", "/v1/me", "--no-token"), /^HTTP 401$/m);
 
@@ -62,7 +66,10 @@ test("dev keeps rows over a restart and leaves nothing running", { skip }, async
 
   const second = npm(["run", "dev"], environment);
   await ready(second);
-  assert.match(await request("GET", list), id);
+  const another = await createRow();
+  const rows = await request("GET", list);
+  for (const created of [id, another]) assert.match(rows, created);
+  assert.equal(await direct(), 2);
   await stop(second, "SIGINT");
 
   const fresh = npm(["run", "dev", "--", "--fresh"], environment);
@@ -181,22 +188,6 @@ test("changes of airlock.toml and src/ are served; errors are shown", async (con
   assert.match(wrong.output, /^airlock: airlock\.toml/m);
 });
 
-test("EDGE_PROOF_SECRET turns edge-only mode on, and its absence off", { skip }, async () => {
-  const vars = join(scratch, "edge-only");
-  await writeFile(vars, `EDGE_PROOF_SECRET=${"s".repeat(32)}\n`);
-  const ids: RegExp[] = [];
-  for (const setting of [{ AIRLOCK_VARS: vars }, {}]) {
-    const dev = npm(["run", "dev"], { ...environment, ...setting });
-    await ready(dev);
-    ids.push(await createRow());
-    const rows = await request("GET", list);
-    for (const id of ids) assert.match(rows, id);
-    // In the database of the first start, whose row comes back.
-    assert.equal(await direct(), "AIRLOCK_VARS" in setting ? 0 : ids.length);
-    await stop(dev);
-  }
-});
-
 test("without a server, request and job name the command that starts it", async () => {
   const commands = [["request", "GET", "/health", "--no-token"], ["request", "GET", "/health", "--as", "bob"], ["job", "purge"]];
   await Promise.all(commands.map((command) => refused(command, /Is `npm run dev` running\?/)));
@@ -289,7 +280,7 @@ async function upstream(context: TestContext): Promise<string> {
 async function copyOfProject(): Promise<string> {
   const copy = join(scratch, "project");
   await mkdir(join(copy, "bin"), { recursive: true });
-  const copied = [".airlock/built-from", ".airlock/inspect.mjs", "airlock.toml", "build", "Cargo.lock", "Cargo.toml", "package-lock.json", "src", "supabase", "tools", "wrangler.toml"];
+  const copied = [".airlock/built-from", ".airlock/functions.txt", ".airlock/inspect.mjs", "airlock.toml", "build", "Cargo.lock", "Cargo.toml", "package-lock.json", "src", "supabase", "tools", "wrangler.toml"];
   for (const name of copied) await cp(join(root, name), join(copy, name), { recursive: true });
   await symlink(join(root, "node_modules"), join(copy, "node_modules"));
   const cargo = execFileSync("sh", ["-c", "command -v cargo"], { encoding: "utf8" }).trim();
