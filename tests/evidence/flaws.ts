@@ -156,7 +156,7 @@ export const FLAWS: Flaw[] = [
   onGood("Realtime has a table without row level security", "create schema feed; create table feed.ticks (id int primary key); create publication supabase_realtime for table feed.ticks", "realtime", "feed.ticks"),
   onGood("a client's role passes by every policy", "alter role authenticated bypassrls", "role-power", "authenticated"),
   { ...onGood("a client's role is a member of another", "grant service_role to authenticated", "role-power", "authenticated"), also: "definer-below" },
-  onGood("an extension is in an exposed schema", "create extension pgtap with schema public", "extension-exposed", "pgtap", true),
+  onGood("an extension is in an exposed schema", "create extension citext with schema public", "extension-exposed", "citext", true),
   onGood("a foreign key tells what is there", "alter table public.things add foreign key (other_id) references public.notes; grant insert (other_id) on public.things to authenticated", "foreign-key-discloses", "public.things.things_other_id_fkey", true),
 ];
 

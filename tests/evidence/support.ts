@@ -1,5 +1,5 @@
-// Databases for audits: the embedded one, with the core of Airlock and the notes of the tests, and one of a real Postgres
-// server with Supabase's roles alone. Each case is applied in a transaction that is rolled back.
+// Databases for audits: with the core of Airlock and the notes of the tests, on a real Postgres server and the embedded one,
+// and with Supabase's roles alone. Each case is applied in a transaction that is rolled back.
 
 import { rm } from "node:fs/promises";
 
@@ -21,7 +21,26 @@ export interface Audited {
   close(): Promise<void>;
 }
 
+/** On a server, which audits four times as fast as the embedded database. */
 export async function openAudited(): Promise<Audited> {
+  const server = await startPostgres();
+  await server.create("airlock", baseline);
+  await query(server.url("airlock"), await notesMigration());
+  const client = new pg.Client({ connectionString: server.url("airlock") });
+  await client.connect();
+  const sql = statements(client);
+  return {
+    sql,
+    undone: undoneBy(sql),
+    look: (accepted) => audit(sql, ["public"], accepted),
+    async close() {
+      await client.end();
+      await server.stop();
+    },
+  };
+}
+
+export async function openEmbedded(): Promise<Audited> {
   const dataDir = await preparedFolder("airlock-evidence-", { baseline });
   const database = await openDatabase(dataDir, false, { baseline });
   const sql: Sql = async (text, parameters, onNotice) => {

@@ -4,5 +4,6 @@
 create schema auth;
 create table auth.users (
   id uuid not null primary key default gen_random_uuid(),
-  email text
+  email text,
+  raw_user_meta_data jsonb
 );
