@@ -3,6 +3,8 @@
 //     npm run request -- POST /v1/notes '{"title":"hello"}'
 //     npm run request -- GET /v1/notes --as bob
 //     npm run request -- PATCH /v1/notes/<id> '{"body":"x"}' --header 'If-Match: "1"'
+//
+// With AIRLOCK_UPSTREAM there are no demo users: AIRLOCK_EMAIL and AIRLOCK_PASSWORD name one of that project.
 
 import { parseArgs } from "node:util";
 
@@ -16,10 +18,12 @@ const USAGE = "npm run request -- METHOD PATH [JSON] [--as alice|bob] [--no-toke
 
 const { method, target, body, as, header } = parse();
 const { port, supabasePort } = places();
+const upstream = process.env["AIRLOCK_UPSTREAM"];
 const vars = await devVars();
+const changes = await overrides();
 const airlock = createAirlock({
   url: `http://127.0.0.1:${port}`,
-  ...devApp({ ...vars, ...(await overrides()) }),
+  ...devApp({ ...vars, ...changes }),
   getToken: async () => null,
 });
 const headers = Object.fromEntries(header);
@@ -76,15 +80,13 @@ function nothingAt(url: string, variable: string): string {
 }
 
 async function signIn(user: string): Promise<string> {
-  const url = `http://127.0.0.1:${supabasePort}`;
-  const { SUPABASE_PUBLISHABLE_KEY } = required(vars, "SUPABASE_PUBLISHABLE_KEY");
+  const url = upstream || `http://127.0.0.1:${supabasePort}`;
+  const { SUPABASE_PUBLISHABLE_KEY } = required(upstream ? { ...vars, ...changes } : vars, "SUPABASE_PUBLISHABLE_KEY");
+  const email = process.env["AIRLOCK_EMAIL"] || `${user}@example.com`;
   const supabase = createClient(url, SUPABASE_PUBLISHABLE_KEY, { auth: { persistSession: false, autoRefreshToken: false } });
-  const { data, error } = await supabase.auth.signInWithPassword({
-    email: `${user}@example.com`,
-    password: "airlock-dev-password",
-  });
-  if (error?.name === "AuthRetryableFetchError") throw new Failure(nothingAt(url, "SUPABASE_PORT"));
-  if (error) throw new Failure(`${user}@example.com can't sign in at ${url}: ${error.message}.`);
+  const { data, error } = await supabase.auth.signInWithPassword({ email, password: process.env["AIRLOCK_PASSWORD"] || "airlock-dev-password" });
+  if (error?.name === "AuthRetryableFetchError") throw new Failure(nothingAt(url, upstream ? "AIRLOCK_UPSTREAM" : "SUPABASE_PORT"));
+  if (error) throw new Failure(`${email} can't sign in at ${url}: ${error.message}.`);
   return data.session.access_token;
 }
 
