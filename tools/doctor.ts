@@ -40,7 +40,7 @@ async function local(): Promise<Finding[]> {
   const supabase = process.env["AIRLOCK_UPSTREAM"] || `http://127.0.0.1:${supabasePort}`;
   const vars: Vars = { ...(await devVars()), ...(await overrides()), SUPABASE_URL: supabase };
   const environments = readAll();
-  const token = await signIn(vars, "alice@example.com", "airlock-dev-password");
+  const token = await signIn(vars, process.env["AIRLOCK_EMAIL"] || "alice@example.com", process.env["AIRLOCK_PASSWORD"] || "airlock-dev-password");
   return [
     ...Object.keys(environments).flatMap((name) => bindings(name, environments)),
     ...(await startOf(vars, json, false)),

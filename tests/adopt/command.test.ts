@@ -1,9 +1,12 @@
 // npm run adopt and npm run check -- --db-url: the files that they write, that they write nothing twice, and their exit codes.
 
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
+
+import pg from "pg";
 
 import { query } from "../../tools/setup/postgres.ts";
 import { makeProject, type Project } from "./project.ts";
@@ -97,6 +100,121 @@ test("a section and a migration are written once; the migration runs twice and t
   assert.equal(taken.code, 0, taken.output);
   assert.equal(await toml(), TODOS.replace("4..10000", "4..49"));
   assert.equal((await command("check", ["--db-url", url])).code, 0);
+});
+
+/** Rows of one statement. */
+async function rowsOf(url: string, sql: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+const ADOPTED = /^Nothing is new, and nothing was written\.$/m;
+
+test("in a terminal each difference is asked about", async () => {
+  const url = await server.create("asked", await schemaOf("todos"));
+  const first = await project.inTerminal("adopt", ["--db-url", url], []);
+  assert.equal(first.code, 0, first.output);
+  assert.equal(await toml(), TODOS);
+  await query(server.postgres.url("asked"), "alter table public.todos add check (char_length(task) < 50), add column due date");
+  const { code, output } = await project.inTerminal("adopt", ["--db-url", url], ["n", "y"]);
+  assert.equal(code, 0, output);
+  assert.match(output, /^todos: drift: task: its limit is wider than the database's; .*\n.*\n.*\nTake it\? \[y\/N\] n$/m);
+  assert.match(output, /^todos: new: due \(date\?\) is not declared\n.*\n.*\nTake it\? \[y\/N\] y$/m);
+  assert.match(output, /^airlock\.toml follows the database in 1 place\.$/m);
+  assert.match(output, /^1 difference was left\. /m);
+  assert.equal(await toml(), `${TODOS}due = "date?"\n`);
+});
+
+test("--with adds version and deleted_at, which are served, and writes nothing again", async () => {
+  const url = await server.create("added", await schemaOf("todos"));
+  const owner = server.postgres.url("added");
+  const first = await command("adopt", ["--db-url", url, "--with", "version,deleted"]);
+  assert.equal(first.code, 0, first.output);
+  assert.equal(await toml(), TODOS.replace('version = false\ncreated = "inserted_at"\nupdated = false\ndeleted = false', 'created = "inserted_at"\nupdated = false'));
+  const [file = ""] = await adopted();
+  const migration = await readFile(join(project.migrations, file), "utf8");
+  for (let run = 0; run < 2; run++) await query(owner, migration);
+  const user = "a11ce000-0000-4000-8000-000000000001";
+  await query(owner, `insert into auth.users (id) values ('${user}')`);
+  const as = (sql: string, request = "") => rowsOf(owner, `begin; set local role authenticated; set local request.jwt.claims = '{"sub":"${user}"}'; ${request} ${sql}; commit`);
+  // The old app's statements know nothing of it.
+  await as("insert into public.todos (user_id, task) values (auth.uid(), 'by the old app'); update public.todos set is_complete = true");
+  const change = async (action: string, tag: number) => {
+    const claim = JSON.stringify({ "x-airlock-claim": `v1.360.${randomUUID()}.rn-test:${randomUUID()}` });
+    const client = new pg.Client({ connectionString: owner });
+    await client.connect();
+    try {
+      await client.query(`begin; set local role authenticated; set local request.jwt.claims = '{"sub":"${user}"}'; set local request.headers = '${claim}'`);
+      const { rows: [row] } = await client.query(`select airlock_change('todos', null, (select id::text from public.todos), '${action}', null, ${tag}) as answer`);
+      await client.query("commit");
+      const { outcome, row: made } = row.answer as { outcome: string; row: Record<string, unknown> };
+      return [outcome, made["version"], typeof made["deleted_at"]];
+    } finally {
+      await client.end();
+    }
+  };
+  assert.deepEqual(await change("delete", 1), ["mismatch", 2, "object"]);
+  assert.deepEqual(await change("delete", 2), ["done", 3, "string"]);
+  assert.deepEqual(await change("restore", 3), ["done", 4, "object"]);
+
+  for (const args of [["--with", "version,deleted"], []]) {
+    const again = await command("adopt", ["--db-url", url, ...args]);
+    assert.equal(again.code, 0, again.output);
+    assert.match(again.output, ADOPTED);
+  }
+  assert.deepEqual(await adopted(), [file]);
+  const sound = await command("check", ["--db-url", url]);
+  assert.equal(sound.code, 0, sound.output);
+});
+
+test("a large table gets its index in a file of its own, which runs outside of a transaction", async () => {
+  const url = await server.create("large", await schemaOf("todos"));
+  const owner = server.postgres.url("large");
+  const user = "a11ce000-0000-4000-8000-000000000001";
+  await query(owner, `insert into auth.users (id) values ('${user}'); insert into public.todos (user_id, task) select '${user}', repeat('x', 1900) from generate_series(1, 9500)`);
+  const { code, output } = await command("adopt", ["--db-url", url]);
+  assert.equal(code, 0, output);
+  assert.match(output, /outside of a transaction: psql "\$DATABASE_URL" -f supabase\/indexes\/todos\.sql$/m);
+  const [file = ""] = await adopted();
+  assert.doesNotMatch(await readFile(join(project.migrations, file), "utf8"), /create index/);
+  assert.deepEqual(await readdir(project.indexes), ["todos.sql"]);
+  const index = await readFile(join(project.indexes, "todos.sql"), "utf8");
+  await assert.rejects(query(owner, `begin; ${index}; commit`), { code: "25001" });
+  for (let run = 0; run < 2; run++) await query(owner, index);
+  assert.deepEqual(await rowsOf(owner, "select indisvalid as valid, pg_get_indexdef(indexrelid) as definition from pg_index where indexrelid = 'public.todos_airlock_page_idx'::regclass"), [
+    { valid: true, definition: "CREATE INDEX todos_airlock_page_idx ON public.todos USING btree (user_id, inserted_at DESC, id DESC)" },
+  ]);
+  const again = await command("adopt", ["--db-url", url]);
+  assert.match(again.output, ADOPTED);
+});
+
+test("50 tables take less than 10 seconds, of a role that may do nothing but connect", async () => {
+  const tables = Array.from({ length: 50 }, (_, at) => `
+    create table public.t${at} (
+      id uuid primary key default gen_random_uuid(), user_id uuid not null references auth.users, title varchar(200) not null check (char_length(title) > 0),
+      state text not null default 'open' check (state in ('open', 'done')), tags text[] not null default '{}', due date,
+      created_at timestamptz not null default now() ${at > 0 ? `, parent uuid references public.t${at - 1}` : ""}
+    );
+    create index on public.t${at} (user_id, due);
+    alter table public.t${at} enable row level security;
+    create policy "own" on public.t${at} for all to authenticated using ((select auth.uid()) = user_id) with check ((select auth.uid()) = user_id);`);
+  const url = await server.create("fifty", tables.join("\n"));
+  const held = await rowsOf(url, `
+    select 'schema ' || nspname as held from pg_namespace where nspname !~ '^(pg_|information_schema)' and has_schema_privilege(oid, 'USAGE, CREATE')
+    union all select 'table ' || relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' and has_any_column_privilege(oid, 'SELECT, INSERT, UPDATE, REFERENCES')
+    union all select 'role ' || rolname from pg_roles where rolname <> current_user and pg_has_role(oid, 'MEMBER')`);
+  assert.deepEqual(held, []);
+  const begin = performance.now();
+  const { code, output } = await command("adopt", ["--db-url", url]);
+  const seconds = (performance.now() - begin) / 1000;
+  assert.equal(code, 0, output);
+  assert.equal((await toml()).match(/^\[resources\.t\d+\]$/gm)?.length, 50);
+  assert.ok(seconds < 10, `${seconds.toFixed(1)} s`);
 });
 
 test("a table that stops ends with 1, and the others are written", async () => {
