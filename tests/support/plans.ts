@@ -135,3 +135,48 @@ export function scans(plan: Plan, table: string): Plan[] {
   const below = (plan.Plans ?? []).flatMap((child) => scans(child, table));
   return plan["Relation Name"] === table ? [plan, ...below] : below;
 }
+
+/** Asserts that each page of todos, with any sort and filter, is a range of an index. Of so many rows half are the user's. */
+export async function assertRanges(owner: pg.Client, user: string, others: string, rows: number): Promise<void> {
+  await owner.query(
+    `insert into public.todos (user_id, task, is_complete, priority, due, inserted_at)
+      select case when n % 2 = 0 then $1 else $2 end::uuid, 'task ' || n, n % 3 = 0, n % 10,
+        case when n % 5 = 0 then date '2026-01-01' + n % 100 end, timestamptz '2026-01-01' + n * interval '1 second'
+      from generate_series(1, ${rows}) n`,
+    [user, others],
+  );
+  await owner.query("create index todos_complete on public.todos (user_id, is_complete, inserted_at desc, id desc)");
+  await owner.query("vacuum analyze public.todos");
+  await explainEach(owner);
+  const call = (more: object): [statement: string, values: unknown[]] => {
+    const args = { resource: "todos", org: null, state: "active", words: null, after: null, page_size: PAGE_SIZE, ...more };
+    const named = Object.keys(args).map((argument, place) => `${argument} => $${place + 1}`).join(", ");
+    return [`select public.airlock_list(${named}) as page`, Object.values(args).map((value) => (Array.isArray(value) ? JSON.stringify(value) : value))];
+  };
+  const cursorOf = async (more: object): Promise<string> => {
+    await owner.query("begin");
+    await owner.query("select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true)", [JSON.stringify({ role: "authenticated", sub: user })]);
+    const { rows: [row] } = await owner.query(...call(more));
+    await owner.query("rollback");
+    return row.page.next_cursor;
+  };
+  for (const [more, index] of [
+    [{}, "todos_page"],
+    [{ sort: "created" }, "todos_page"],
+    [{ sort: "priority" }, "todos_priority"],
+    [{ sort: "-priority" }, "todos_priority"],
+    [{ filters: [["is_complete", "eq", "true"]] }, "todos_complete"],
+    [{ filters: [["priority", "in", ["3"]]], sort: "priority" }, "todos_priority"],
+    [{ sort: "due" }, "todos_due"],
+    [{ sort: "-due" }, "todos_due"],
+    [{ filters: [["due", "is", "null"]], sort: "-due" }, "todos_due"],
+  ] as [Record<string, unknown>, string][]) {
+    for (const after of [null, await cursorOf(more)]) {
+      const read = scans(await explained(owner, "todos", user, ...call({ ...more, after })), "todos");
+      // Rows without a value are a range of their own, read when the others do not fill the page.
+      assert.deepEqual([...new Set(read.map((scan) => scan["Index Name"]))], [index], JSON.stringify({ ...more, after }));
+      const looked = read.reduce((sum, scan) => sum + (scan["Actual Rows"] + (scan["Rows Removed by Filter"] ?? 0)) * scan["Actual Loops"], 0);
+      assert.ok(looked <= PAGE_SIZE + 1, `${looked} rows: ${JSON.stringify({ ...more, after })}`);
+    }
+  }
+}
