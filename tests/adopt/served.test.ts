@@ -9,15 +9,15 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { type Catalogue, readTables } from "../../tools/adopt/catalogue.ts";
-import { NO_OPTIONS } from "../../tools/adopt/decide.ts";
+import { NO_OPTIONS, type Options } from "../../tools/adopt/decide.ts";
 import { decideDeclarable } from "../../tools/adopt/grammar.ts";
-import { migrationText, statementsOf } from "../../tools/adopt/migration.ts";
+import { migrationText, missing, statementsOf } from "../../tools/adopt/migration.ts";
 import { resourcesOf, sectionText } from "../../tools/adopt/toml.ts";
 import { check, toJson } from "../../tools/declaration.ts";
 import { startSupabase, type Supabase } from "../../tools/supabase.ts";
 import { assertApart } from "../e2e/adopted.ts";
 import { assertOk, assertProblem, withoutId } from "../e2e/http.ts";
-import { caller, JWT_SECRET, type LoggedWorker, PUBLISHABLE_KEY, SECRET_KEY, signIn, startWorkerAlone, type User, workerVars } from "../e2e/support.ts";
+import { caller, JWT_SECRET, type LoggedWorker, PUBLISHABLE_KEY, SECRET_KEY, signIn, startWorkerAlone, type User, withWorker, workerVars } from "../e2e/support.ts";
 import { baseline } from "../support/notes.ts";
 import { schemaOf } from "./support.ts";
 
@@ -268,6 +268,44 @@ test("a closed table answers the Worker alone; opened again, it answers the old 
   assert.equal(before.length, 19);
   assert.deepEqual(await oldApp(), before);
   assert.deepEqual(await supabase.sql("select polname from pg_policy where polname like '%\\_edge\\_only' and polrelid::regclass::text = any ($1)", [tables]), []);
+});
+
+test("--with version,deleted: rows have tags and are deleted softly, and nothing is left to write", async () => {
+  await supabase.sql(`
+    create table public.wishes (id uuid primary key default gen_random_uuid(), user_id uuid not null references auth.users, label text not null);
+    alter table public.wishes enable row level security;
+    create policy "own" on public.wishes for all to authenticated using ((select auth.uid()) = user_id) with check ((select auth.uid()) = user_id);
+    grant all on public.wishes to anon, authenticated`);
+  const options = { ...NO_OPTIONS, chosen: new Set(["public.wishes"]) };
+  const decided = async (added: Options["with"]) => {
+    const catalogue = await readCatalogue();
+    const table = catalogue.tables.find(({ name }) => name === "wishes");
+    const section = (await decideDeclarable(catalogue, { ...options, with: added }, [])).find(({ table: called }) => called === "public.wishes")?.section;
+    assert.ok(table && section);
+    const toml = sectionText(section);
+    return { toml, statements: statementsOf(table, "wishes", resourcesOf(toml)[0]?.[1] ?? {}, section.added, resourcesOf(toml)) };
+  };
+  const { toml, statements } = await decided(["version", "deleted"]);
+  const migration = migrationText([statements]);
+  for (let run = 0; run < 2; run++) await supabase.sql(migration);
+  await withWorker(workerVars(supabase.url), { declaration: toJson(toml) }, async ({ url }) => {
+    const call = caller(url, users.alice.token);
+    const made = await call("POST", "/v1/wishes", { label: "a boat" });
+    const { id } = assertOk(made, 201) as Row;
+    assert.equal(made.headers.get("etag"), '"1"');
+    // As the old app changes it, which knows nothing of versions.
+    await supabase.sql("update public.wishes set label = 'a ship'");
+    const tag = (value: string) => ({ headers: { "If-Match": value } });
+    assertProblem(await call("DELETE", `/v1/wishes/${id}`, undefined, tag('"1"')), "version_mismatch");
+    assert.equal((await call("DELETE", `/v1/wishes/${id}`, undefined, tag('"2"'))).status, 204);
+    assertProblem(await call("GET", `/v1/wishes/${id}`), "not_found");
+    assert.equal((await call("POST", `/v1/wishes/${id}/restore`)).headers.get("etag"), '"4"');
+  });
+  for (const added of [["version", "deleted"], []] as const) {
+    const again = await decided([...added]);
+    assert.equal(again.toml, toml);
+    assert.deepEqual(missing([again.statements], [migration]), []);
+  }
 });
 
 test("without a token nobody sees a row", async () => {
