@@ -1,5 +1,11 @@
-// npm run app-key -- add|retire|remove|list: the app keys in APP_GUARD, in .dev.vars or in a file with the secrets of a
-// deployment.
+// npm run app-key: the app keys in APP_GUARD, in .dev.vars or in a file with the secrets of a deployment.
+//
+//     npm run app-key -- add APP [--id ID]                a new key; its id is the month by default
+//     npm run app-key -- retire APP ID [--message TEXT]   its requests get 426 upgrade_required
+//     npm run app-key -- remove APP ID                    its requests are refused
+//     npm run app-key -- list                             all apps and keys, without secrets
+//
+// In .dev.vars, or in --file FILE, such as .dev.vars.production.
 
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -9,16 +15,11 @@ import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 
 import { inspector } from "./declaration.ts";
+import { helpOf } from "./setup/help.mjs";
 import { Failure, project } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 import { appGuardIn, withAppGuard, type AppGuard } from "./stack/app-guard.ts";
 import { devVars } from "./stack/vars.ts";
-
-const USAGE = `npm run app-key -- add APP [--id ID]                a new key; its id is the month by default
-npm run app-key -- retire APP ID [--message TEXT]   its requests get 426 upgrade_required
-npm run app-key -- remove APP ID                    its requests are refused
-npm run app-key -- list                             all apps and keys, without secrets
-In .dev.vars, or in --file FILE, such as .dev.vars.production.`;
 
 type App = AppGuard["apps"][string];
 type Key = App["keys"][number];
@@ -111,6 +112,6 @@ function parse(): { command: string; app: string; id?: string | undefined; messa
     if (values.message !== undefined && command !== "retire") throw new Error("--message goes with retire.");
     return { command, app, id: command === "add" ? values.id : key, message: values.message, file: values.file };
   } catch (error) {
-    throw new Failure(`${(error as Error).message}\n${USAGE}`);
+    throw new Failure(`${(error as Error).message}\n${helpOf(import.meta.filename)}`);
   }
 }

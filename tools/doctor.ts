@@ -1,5 +1,12 @@
 // npm run doctor: what is wrong with a set-up, on this machine or deployed. A line for each thing that it looks at: what,
 // what was found, and what to do. It ends with 0 if all is well, 1 if something is not, 2 if it could not look.
+//
+//     npm run doctor                                    the development server, which must be running
+//     npm run doctor -- --url URL [--env ENVIRONMENT]   a deployment
+//         --secrets-file FILE   its secrets; .dev.vars.ENVIRONMENT by default
+//         --evidence            the audit of this project's data boundary, too
+//
+// The user whose requests it sends signs in with AIRLOCK_EMAIL and AIRLOCK_PASSWORD.
 
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -14,15 +21,10 @@ import type { Finding } from "./doctor/finding.ts";
 import { examine } from "./doctor/requests.ts";
 import { bindings, startOf, values, type Environments, type Settings } from "./doctor/settings.ts";
 import { commit } from "./setup/deployment.ts";
+import { helpOf } from "./setup/help.mjs";
 import { Failure, project, refuseKept, root, runTool } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 import { devVars, overrides, places, type Vars } from "./stack/vars.ts";
-
-const USAGE = `npm run doctor                                    the development server, which must be running
-npm run doctor -- --url URL [--env ENVIRONMENT]   a deployment
-  --secrets-file FILE   its secrets; .dev.vars.ENVIRONMENT by default
-  --evidence            the audit of this project's data boundary, too
-The user whose requests it sends signs in with AIRLOCK_EMAIL and AIRLOCK_PASSWORD.`;
 
 const { url, env, file, evidence } = parse();
 
@@ -120,7 +122,7 @@ function parse() {
     if (url === undefined && values.env !== undefined) throw new Error("--env goes with --url.");
     return { url, env: values.env ?? "", file: values["secrets-file"], evidence: values.evidence };
   } catch (error) {
-    console.error(`airlock: ${(error as Error).message}\n${USAGE}`);
+    console.error(`airlock: ${(error as Error).message}\n${helpOf(import.meta.filename)}`);
     process.exit(2);
   }
 }

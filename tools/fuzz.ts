@@ -1,6 +1,6 @@
 // npm run fuzz -- [seconds] [target]: libFuzzer looks for bytes that break a property of src/fuzzing.rs.
 //
-// The seconds are shared by all targets. New inputs stay in fuzz/corpus, inputs that break something in fuzz/artifacts.
+// The 60 seconds, or as many as are given, are shared by all targets, which are the files in fuzz/fuzz_targets. New inputs stay in fuzz/corpus, inputs that break something in fuzz/artifacts.
 
 import { mkdir, readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -12,10 +12,6 @@ const targets = (await readdir(join(folder, "fuzz_targets"))).map((file) => base
 const usage = `npm run fuzz -- [seconds, 60 if absent] [${targets.join("|")}]`;
 
 const [time = "60", only] = process.argv.slice(2);
-if (["--help", "-h"].includes(time)) {
-  console.log(usage);
-  process.exit();
-}
 if (!/^[1-9]\d*$/.test(time) || (only && !targets.includes(only))) throw new Failure(usage);
 
 // The coverage that guides libFuzzer. It is what cargo-fuzz asks of rustc without a sanitizer, and needs no nightly

@@ -1,7 +1,7 @@
 // npm run request -- METHOD PATH [JSON]: one signed request to the development server.
 //
 //     npm run request -- POST /v1/notes '{"title":"hello"}'
-//     npm run request -- GET /v1/notes --as bob
+//     npm run request -- GET /v1/notes --as bob          as alice by default; --no-token as nobody
 //     npm run request -- PATCH /v1/notes/<id> '{"body":"x"}' --header 'If-Match: "1"'
 //
 // With AIRLOCK_UPSTREAM there are no demo users: AIRLOCK_EMAIL and AIRLOCK_PASSWORD name one of that project.

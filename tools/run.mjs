@@ -4,7 +4,7 @@
 // command `airlock`, for the team's folder that the command is in.
 //
 // This is the only script that runs on the machine's own Node.js (20 or newer), and on a fresh clone
-// there is nothing but this file to run: no packages, so no imports beyond Node's. It installs the npm
+// there are no packages: it imports none. `--help` is answered by it alone. It installs the npm
 // packages of a clone when they are missing or out of date, and hands over to tools/<task>.ts on the Node.js 22
 // among them, which wrangler needs. What else a task needs (Rust, the wasm target) it asks for itself.
 //
@@ -21,6 +21,8 @@ import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+
+import { helpOf } from "./setup/help.mjs";
 
 const GRACE_MS = 10_000;
 
@@ -43,6 +45,10 @@ if (Number.parseInt(process.versions.node) < 20) {
 }
 if (!/^[a-z]+(-[a-z]+)*$/.test(task) || !existsSync(script)) {
   fail(`There is no task "${task}". The tasks are the scripts in package.json: npm run.`);
+}
+if (args.includes("--help") || args.includes("-h")) {
+  console.log(helpOf(script));
+  process.exit();
 }
 const project = isClone ? root : findProject();
 const node = isClone ? await installPackages() : requireNode();

@@ -92,7 +92,7 @@ async function copyCompiled(sources: string[], to: string): Promise<void> {
   const compiled = await mkdtemp(join(root, ".airlock", "compiled-"));
   try {
     await run("tsc", ["--noEmit", "false", "--noCheck", "--allowJs", "false", "--rewriteRelativeImportExtensions", "--rootDir", ".", "--outDir", compiled], { cwd: root });
-    for (const file of sources.map((source) => source.replace(/\.ts$/, ".js"))) await copy(relative(root, join(compiled, file)), join(to, file));
+    for (const file of sources.filter((source) => source.endsWith(".ts")).map((source) => source.replace(/\.ts$/, ".js"))) await copy(relative(root, join(compiled, file)), join(to, file));
   } finally {
     await rm(compiled, { recursive: true, force: true });
   }
