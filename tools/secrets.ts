@@ -78,8 +78,8 @@ export interface Finding {
 }
 
 const PATTERNS: [kind: string, pattern: RegExp][] = [
-  // A compiler may put the two prefixes, which the Worker compares, side by side.
-  ["a Supabase secret key", /sb_secret_(?!sb_publishable_)[A-Za-z0-9_-]{16,}/g],
+  // A compiler may put the two prefixes, which the Worker compares, side by side. A key after both of them is found.
+  ["a Supabase secret key", /sb_secret_(?!sb_publishable_(?![A-Za-z0-9_-]{16}))[A-Za-z0-9_-]{16,}/g],
   ["a Supabase access token", /sbp_[0-9a-f]{40}/g],
   // Also as a JSON string, which writes its line feeds as \n.
   ["a private key", /-----BEGIN [A-Z ]*PRIVATE KEY-----(?:\s|\\[nr])+(?:[A-Za-z0-9+/=\s]|\\[nr]){40,}/g],

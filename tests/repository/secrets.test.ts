@@ -28,6 +28,8 @@ test("the scan finds a service key and lets the anon key pass", () => {
     [`malformed_json${token('{"role":"anon"}')}misconfigured`, 0],
     [`key = "sb_secret_${"x".repeat(30)}"`, 1],
     [`forbiddensb_secret_${"x".repeat(30)}`, 1],
+    [`sb_secret_sb_publishable_${"x".repeat(30)}`, 1],
+    ["sb_secret_sb_publishable_is neither", 0],
     ["sb_secret_ keys bypass Row Level Security", 0],
     [`sb_publishable_${"x".repeat(30)}`, 0],
     [`sbp_${"0".repeat(40)}`, 1],
