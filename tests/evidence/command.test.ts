@@ -148,3 +148,17 @@ test("exit code 2 and a sentence on stderr if it could not check", async () => {
     assert.match(stderr, /^airlock: could not check: .+\n$/);
   }
 });
+
+test("doctor --evidence has a line for each end of the audit", async () => {
+  const doctor = async (database: string) => {
+    const env = { ...process.env, DATABASE_URL: database, AIRLOCK_PORT: "1", SUPABASE_PORT: "2" };
+    const child = spawn(process.execPath, [fileURLToPath(new URL("../../tools/run.mjs", import.meta.url)), "doctor", "--evidence"], { env, stdio: ["ignore", "pipe", "ignore"] });
+    return text(child.stdout);
+  };
+  await postgres.create("flawed", baseline);
+  await query(postgres.url("flawed"), "create table public.open (id int); grant select on public.open to anon");
+  const [sound, flawed, unread] = await Promise.all([url, `${postgres.url("flawed")}?sslmode=disable`, "postgres://postgres@127.0.0.1:1/postgres"].map(doctor));
+  assert.match(String(sound), /^ok {5}npm run evidence +no findings$/m);
+  assert.match(String(flawed), /^FAULT {2}npm run evidence +it has findings, see above\n +docs\/evidence\.md/m);
+  assert.match(String(unread), /^FAULT {2}npm run evidence +it could not check, see above\n +Without DATABASE_URL/m);
+});
