@@ -13,12 +13,20 @@ export function clientTypes({ organizations, resources }: Declaration, source = 
     "}",
     "",
     "/** The kinds of ids, for the client's option of this name. */",
-    `export const ids = {${resources.map(({ name, id }) => ` ${name}: "${id.kind}"`).join(",")}${resources.length > 0 ? " " : ""}} as const;`,
+    `export const ids = {${resources.map((resource) => ` ${resource.name}: ${idsOf(resource)}`).join(",")}${resources.length > 0 ? " " : ""}} as const;`,
   ];
   if (resources.some(({ fields }) => fields.some(({ kind }) => kind === "json"))) {
     lines.push("", "type Json = string | number | boolean | null | Json[] | JsonObject;", "type JsonObject = { [name: string]: Json };");
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** Names of members that Airlock sets, unless they are fields of a table that was there before. */
+const SET_BY_AIRLOCK = ["version", "created_at", "updated_at", "deleted_at", "published_at"];
+
+function idsOf({ id, fields }: Resource): string {
+  const own = fields.filter(({ name, read_only }) => !read_only && SET_BY_AIRLOCK.includes(name)).map(({ name }) => name);
+  return own.length > 0 ? `{ id: "${id.kind}", fields: ${JSON.stringify(own)} }` : `"${id.kind}"`;
 }
 
 function resourceLines(resource: Resource, _: number, resources: Resource[]): string[] {

@@ -19,7 +19,7 @@ import type { AnyDeclaration, LooseDeclaration, PublishedRowOf, RowOf } from "./
 import { query, toJson } from "./encode.ts";
 import { parseJson, problemFrom } from "./error.ts";
 import { ids as ownIds, type Declaration } from "./generated.ts";
-import { checkedId, checkedName, createId, type IdKind } from "./id.ts";
+import { checkedId, checkedName, createId, type IdKind, type ResourceIds } from "./id.ts";
 import type { Invitation, Member, Org } from "./org.ts";
 import { fieldsOf, type Page } from "./row.ts";
 import { bytesOf, createTransport, type AirlockOptions } from "./transport.ts";
@@ -32,7 +32,11 @@ import { bytesOf, createTransport, type AirlockOptions } from "./transport.ts";
  */
 export function createAirlock<D extends AnyDeclaration = Declaration>(options: ClientOptions): Airlock<D> {
   const transport = createTransport(options);
-  const kinds = new Map<string, IdKind>(Object.entries(options.ids ?? ownIds));
+  const declared = new Map<string, ResourceIds>(Object.entries(options.ids ?? ownIds));
+  const idsOf = (name: string) => {
+    const ids = declared.get(name) ?? "uuid";
+    return typeof ids === "string" ? { id: ids, fields: [] } : ids;
+  };
 
   /** The JSON of a good answer; `undefined` for one without content. */
   function call<T>(method: string, target: string, options: Call = {}): Promise<T> {
@@ -91,12 +95,13 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
 
   /** Every resource, below `/v1` or below an organisation. */
   function resourceAt(parent: () => string, name: string): ResourceClient<Loose> {
-    const { act, ...rows } = rowsAt<LooseRow>(() => `${parent()}/${checkedName(name)}`, kinds.get(name));
+    const { id, fields } = idsOf(name);
+    const { act, ...rows } = rowsAt<LooseRow>(() => `${parent()}/${checkedName(name)}`, id);
     return {
       ...rows,
-      create: async (draft, options) => rows.create(fieldsOf(draft), options),
-      put: async (id, draft, options) => rows.put(id, fieldsOf(draft), options),
-      patch: async (id, changes, options) => rows.patch(id, fieldsOf(changes), options),
+      create: async (draft, options) => rows.create(fieldsOf(draft, fields), options),
+      put: async (id, draft, options) => rows.put(id, fieldsOf(draft, fields), options),
+      patch: async (id, changes, options) => rows.patch(id, fieldsOf(changes, fields), options),
       restore: act("restore"),
       publish: act("publish"),
       unpublish: act("unpublish"),
@@ -127,7 +132,7 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
     resource,
     notes: resource("notes"),
     published: async (name: string, id: string, options?: GetOptions) =>
-      rowsAt<PublishedRowOf<Loose>>(() => `/v1/public/${checkedName(name)}`, kinds.get(name)).get(id, options),
+      rowsAt<PublishedRowOf<Loose>>(() => `/v1/public/${checkedName(name)}`, idsOf(name).id).get(id, options),
     orgs,
     org: (id) => ({ resource: (name) => resourceAt(() => org(id), name) }),
 
@@ -144,7 +149,7 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
 
 export interface ClientOptions extends AirlockOptions {
   /** The kinds of the resources' ids: `ids` of the generated file. An id of any other resource is a UUID. */
-  ids?: Record<string, IdKind>;
+  ids?: Record<string, ResourceIds>;
 }
 
 type Loose = LooseDeclaration["resources"][string];

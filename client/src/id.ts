@@ -33,6 +33,9 @@ export function createId(random: Random = platformRandom): string {
 /** Of a resource: a UUID, a number, or `"me"` where the row is the user's only one. */
 export type IdKind = "uuid" | "bigint" | "owner";
 
+/** The kind of a resource's ids, and its fields with a name that Airlock sets in other tables, such as `updated_at`. */
+export type ResourceIds = IdKind | { readonly id: IdKind; readonly fields: readonly string[] };
+
 const KINDS: Record<IdKind, [good: (id: unknown) => boolean, words: string]> = {
   uuid: [(id) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id as string), "a lower-case UUID"],
   bigint: [(id) => Number.isSafeInteger(id) && (id as number) > 0, "a whole number above 0"],

@@ -35,7 +35,7 @@ export {
   type ProblemCode,
 } from "./error.ts";
 export type { Declaration } from "./generated.ts";
-export { createId, type IdKind, type Random } from "./id.ts";
+export { createId, type IdKind, type Random, type ResourceIds } from "./id.ts";
 export type { Invitation, Member, NewInvitation, Org, Role } from "./org.ts";
 export type { Page } from "./row.ts";
 export { createSignedFetch } from "./signed-fetch.ts";

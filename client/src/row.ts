@@ -11,7 +11,10 @@ export interface Page<T> {
 
 const SET_BY_AIRLOCK = new Set(["id", "version", "created_at", "updated_at", "deleted_at", "published_at"]);
 
-/** The fields of a row or a draft, so that a whole row can be passed. No field can have a name of the others. */
-export function fieldsOf(row: object): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(row).filter(([name]) => !SET_BY_AIRLOCK.has(name)));
+/**
+ * The fields of a row or a draft, so that a whole row can be passed. `own` are fields that have a name which Airlock sets
+ * in other tables.
+ */
+export function fieldsOf(row: object, own: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(row).filter(([name]) => !SET_BY_AIRLOCK.has(name) || own.includes(name)));
 }

@@ -7,11 +7,11 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import type { Airlock, IdKind, LooseDeclaration } from "../src/index.ts";
+import type { Airlock, IdKind, LooseDeclaration, ResourceIds } from "../src/index.ts";
 import { clientTypes } from "../../tools/client-types.ts";
 import type { Declaration, Resource } from "../../tools/declaration.ts";
 import { resource as declared, type FieldPart } from "../../tests/support/declared.ts";
-import { airlockWith, ID } from "./stub.ts";
+import { airlockWith, ID, json } from "./stub.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -96,13 +96,15 @@ test("the types of any declaration compile", async () => {
 test("a generated file has the kind of each id, as a type and at run time", async () => {
   const fields: FieldPart[] = [{ name: "todo", kind: "ref", resource: "todos", nullable: false }];
   const resource = (name: string, kind: IdKind) => declared({ name, owner: "user", id: { kind, column: "id" }, fields });
-  const text = clientTypes({ organizations: true, resources: [resource("todos", "bigint"), resource("profiles", "owner"), resource("tags", "uuid")] });
-  assert.deepEqual(text.match(/(?<= id: ).*(?=;)/g), ["number", '"me"', "string"]);
+  const times: FieldPart[] = [{ name: "created_at", kind: "timestamp", nullable: true, read_only: true }, { name: "updated_at", kind: "timestamp", nullable: true }];
+  const logs = declared({ name: "logs", owner: "user", id: { kind: "bigint", column: "id" }, created: null, updated: null, fields: times });
+  const text = clientTypes({ organizations: true, resources: [resource("todos", "bigint"), resource("profiles", "owner"), resource("tags", "uuid"), logs] });
+  assert.deepEqual(text.match(/(?<=^ {6}id: ).*(?=;)/gm), ["number", '"me"', "string", "number"]);
   assert.deepEqual(text.match(/(?<= todo: ).*(?=;)/g), ["number", "number", "number"]);
   // A data URL takes JavaScript: the value alone.
   const [value] = /^export const ids = .*(?= as const;$)/m.exec(text) ?? assert.fail(text);
   const { ids } = await import(`data:text/javascript,${encodeURIComponent(value)}`);
-  const kinds: Record<string, IdKind> = { todos: "bigint", profiles: "owner", tags: "uuid" };
+  const kinds: Record<string, ResourceIds> = { todos: "bigint", profiles: "owner", tags: "uuid", logs: { id: "bigint", fields: ["updated_at"] } };
   assert.deepEqual(ids, kinds);
   const { airlock, sent } = airlockWith([], { ids });
   const loose = airlock as unknown as Airlock<LooseDeclaration>;
@@ -110,4 +112,17 @@ test("a generated file has the kind of each id, as a type and at run time", asyn
   await assert.rejects(loose.resource("profiles").get(ID), /An id is "me"/);
   await assert.rejects(loose.resource("tags").get(1), /An id is a lower-case UUID/);
   assert.equal(sent.length, 0);
+});
+
+test("a whole row can be sent back, whatever its fields are called", async () => {
+  const row = { id: 7, label: "a", updated_at: "2026-01-31T00:00:00Z", version: 1, created_at: "2026-01-31T00:00:00Z" };
+  const own: ResourceIds = { id: "bigint", fields: ["updated_at"] };
+  for (const [logs, kept] of [[own, ["label", "updated_at"]], ["bigint", ["label"]]] as [ResourceIds, string[]][]) {
+    const { airlock, sent } = airlockWith([json(201, row), json(200, row), json(200, row)], { ids: { logs } });
+    const { create, put, patch } = (airlock as unknown as Airlock<LooseDeclaration>).resource("logs");
+    await create(row);
+    await put(7, row);
+    await patch(7, row);
+    for (const { body } of sent) assert.deepEqual(Object.keys(JSON.parse(new TextDecoder().decode(body))), kept);
+  }
 });
