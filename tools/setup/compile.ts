@@ -37,6 +37,7 @@ export async function compile(): Promise<void> {
     // With these a module that trapped can be replaced by a new instance.
     const recovery = ["--experimental-reset-state-function", "--force-enable-abort-handler"];
     await run(wasmBindgen, [module, "--target", "module", "--no-typescript", "--out-dir", folder, "--out-name", "index", ...recovery]);
+    await trapUnused(join(folder, "index_bg.wasm"));
     const worker = await trim(folder, "worker", { entryPoints: [join(root, "src", "worker", "worker.js")] });
     const checker = await trim(folder, "inspector", { stdin: { contents: 'export { diagnose, inspect } from "airlock:bindings";', resolveDir: root } });
     const files = [worker.script, ...(await optimise(worker.module)), await embed(checker)];
@@ -131,6 +132,38 @@ async function embed({ script, module }: Program): Promise<string> {
   const text = await readFile(script, "utf8");
   await writeFile(outfile, text.replace(/import (\w+) from"\.\/index_bg\.wasm";/, `var $1=new WebAssembly.Module(Buffer.from("${base64}","base64"));`));
   return outfile;
+}
+
+/** Functions that become a trap, by their names without hashes. They would keep code in the module that nothing runs. */
+const TRAPS = {
+  // A panic ends the instance. Its message would take more code than the stack of a trap, which names the function.
+  panics: /^(core|alloc)::[\w:]*(panicking|::panic_\w+|_fail|_failed|handle_(alloc_)?error|capacity_overflow)\b|^<?std::panicking::(default_hook|panic_handler)/,
+  // Streams and promises of `worker`. Their exports are removed, but the module's table of functions has what they call.
+  streams: /\b(wasm_streams|js_sys::futures|futures_\w+)::/,
+  // Only the error messages of serde refer to it, where serde_json writes a float by code of its own.
+  floats: /^<f64 as core::fmt::Display>::fmt$/,
+};
+
+/** Replaces the bodies of the functions that `TRAPS` names. Names of functions stay. */
+async function trapUnused(file: string): Promise<void> {
+  const { default: binaryen } = await import("binaryen");
+  binaryen.setDebugInfo(true);
+  const module = binaryen.readBinary(await readFile(file));
+  const functions = Array.from({ length: module.getNumFunctions() }, (_, n) => {
+    const info = binaryen.getFunctionInfo(module.getFunctionByIndex(n));
+    // Debian's Rust has other names for the functions of the standard library than rustup's.
+    return { info, name: info.name.replace(/\[[0-9a-f]+\]|::h[0-9a-f]{16}$/g, "") };
+  });
+  for (const [what, names] of Object.entries(TRAPS)) {
+    const found = functions.filter(({ info, name }) => !info.base && names.test(name));
+    if (found.length === 0) throw new Failure(`tools/setup/compile.ts: no function of the module is among ${what}.`);
+    for (const { info } of found) {
+      module.removeFunction(info.name);
+      module.addFunction(info.name, info.params, info.results, [], module.unreachable());
+    }
+  }
+  await writeFile(file, module.emitBinary());
+  module.dispose();
 }
 
 /** The features that rustc and wasm-bindgen use; wasm-opt must not add others, which workerd may not support yet. */
