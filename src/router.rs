@@ -102,7 +102,8 @@ impl<P: Platform> Route<P> {
         route!(DELETE "/v1/orgs/{org_id}/invitations/{id}", User, NOTHING, orgs::revoke),
     ];
 
-    /// Below `/v1/{resource}` and `/v1/orgs/{org_id}/{resource}`, as far as the resource has these routes.
+    /// Below `/v1/{resource}`, `/v1/orgs/{org_id}/{resource}` and `/v1/{parent}/{id}/{resource}`, as far as the
+    /// resource has these routes.
     const RESOURCE: [(Verb, Self); 9] = [
         (Verb::List, route!(GET "", User, LIST, resources::list)),
         (Verb::Create, route!(POST "", User, CREATE, resources::create)),
@@ -132,9 +133,11 @@ impl<P: Platform> Matched<'_, P> {
     /// The route's name for the log: no ids of the request, no query.
     pub(crate) fn name(&self) -> String {
         let Route { method, pattern, .. } = self.route;
-        let resource = self.path.scope.map(|scope| scope.resource.name.as_str());
-        let (base, resource) = (self.base, resource.unwrap_or_default());
-        format!("{method} {base}{resource}{pattern}")
+        let resource = self.path.scope.as_ref().map(|scope| scope.resource);
+        let parent = resource.and_then(|resource| resource.under.as_ref());
+        let parent = parent.map(|under| format!("{}/{{{}}}/", under.resource, under.column)).unwrap_or_default();
+        let (base, resource) = (self.base, resource.map_or("", |resource| &resource.name));
+        format!("{method} {base}{parent}{resource}{pattern}")
     }
 }
 
@@ -210,19 +213,28 @@ fn scope<'a, 'p>(declaration: &'a Declaration, path: &'p str) -> Option<(&'stati
             let (name, rest) = next(rest)?;
             let resource = declaration.resource(name)?;
             let org = Some(parse_uuid(org)?);
-            let scope = Scope { resource, org };
+            let scope = Scope { resource, org, parent: None };
             resource.owner.is_orgs().then_some((OF_ORGANIZATION, scope, rest))
         }
         "public" => {
             let (name, rest) = next(rest)?;
             let resource = declaration.resource(name)?;
-            let scope = Scope { resource, org: None };
+            let scope = Scope { resource, org: None, parent: None };
             resource.publish.is_some().then_some((PUBLIC, scope, rest))
         }
         name => {
-            let resource = declaration.resource(name)?;
-            let scope = Scope { resource, org: None };
-            resource.owner.is_users().then_some((OWN, scope, rest))
+            let above = declaration.resource(name)?;
+            let below = || {
+                let (parent, rest) = next(rest)?;
+                let (name, rest) = next(rest)?;
+                let resource = declaration.resource(name)?;
+                let under = resource.under.as_ref().is_some_and(|under| under.resource == above.name);
+                let parent = Some(parent.to_owned());
+                (under && is_id(parent.as_deref()?, above.id.kind)).then_some((resource, parent, rest))
+            };
+            let own = (above.under.is_none() && above.owner.is_users()).then_some((above, None, rest));
+            let (resource, parent, rest) = below().or(own)?;
+            Some((OWN, Scope { resource, org: None, parent }, rest))
         }
     }
 }
@@ -239,15 +251,24 @@ fn matching<'a, P: Platform>(
     scope: Option<Scope<'a>>,
 ) -> Vec<Matched<'a, P>> {
     let matched = |mut route: Route<P>| {
-        let kind = scope.map_or(IdKind::Uuid, |scope| scope.resource.id.kind);
+        let kind = scope.as_ref().map_or(IdKind::Uuid, |scope| scope.resource.id.kind);
         let ids = ids(route.pattern, path, kind)?;
-        if let Some(scope) = scope {
+        if let Some(scope) = &scope {
             route.accepts = route.accepts.of(scope.resource);
         }
-        let path = PathMatch { ids, scope };
+        let path = PathMatch { ids, scope: scope.clone() };
         Some(Matched { route, path, base })
     };
     routes.filter_map(matched).collect()
+}
+
+/// Whether a segment is an id of this kind, in its one spelling.
+fn is_id(segment: &str, kind: IdKind) -> bool {
+    match kind {
+        IdKind::Uuid => parse_uuid(segment).is_some(),
+        IdKind::Bigint => is_number(segment),
+        IdKind::Owner => segment == "me",
+    }
 }
 
 /// The ids of a path that matches a pattern, all of one kind.
@@ -258,12 +279,7 @@ fn ids(pattern: &'static str, path: &str, kind: IdKind) -> Option<Vec<(&'static 
         let segment = segments.next()?;
         match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
             Some(name) => {
-                let good = match kind {
-                    IdKind::Uuid => parse_uuid(segment).is_some(),
-                    IdKind::Bigint => is_number(segment),
-                    IdKind::Owner => segment == "me",
-                };
-                ids.push((name, good.then(|| segment.to_owned())?));
+                ids.push((name, is_id(segment, kind).then(|| segment.to_owned())?));
             }
             None if segment == expected => {}
             None => return None,

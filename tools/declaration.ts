@@ -55,6 +55,8 @@ export interface Resource {
   owner_column: { column: string | null; set: "worker" | "default" | "none" };
   /** `owner`: a condition on the owner's column beside the policies; `visible`: the policies alone. */
   scope: "owner" | "visible";
+  /** Served below rows of another resource, and the column that has their parent's id. */
+  under?: { resource: string; column: string };
   /** `bigint`: the database makes it; `owner`: it is the user's id. */
   id: { kind: "uuid" | "bigint" | "owner"; column: string };
   /** Null: rows have no version, and no tags. */

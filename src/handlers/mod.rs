@@ -50,21 +50,32 @@ pub(crate) struct PathMatch<'a> {
     pub(crate) scope: Option<Scope<'a>>,
 }
 
-/// The rows of one resource that belong to the user, or to one organisation.
-#[derive(Clone, Copy)]
+/// The rows of one resource that belong to the user, to one organisation, or to one row of another resource.
+#[derive(Clone)]
 pub(crate) struct Scope<'a> {
     pub(crate) resource: &'a Resource,
     /// The organisation; absent for the user's own rows.
     pub(crate) org: Option<Uuid>,
+    /// The parent's id, if the resource is under another.
+    pub(crate) parent: Option<String>,
 }
 
 impl Scope<'_> {
+    /// The name of the collection for the database: that of the resource, after its parent's place if it has one.
+    pub(crate) fn collection(&self) -> String {
+        let Resource { name, under, .. } = self.resource;
+        match under.as_ref().zip(self.parent.as_ref()) {
+            None => name.clone(),
+            Some((under, parent)) => format!("{}/{parent}/{name}", under.resource),
+        }
+    }
+
     /// The path of the collection.
     pub(crate) fn path(&self) -> String {
-        let name = &self.resource.name;
+        let collection = self.collection();
         match self.org {
-            None => format!("/v1/{name}"),
-            Some(org) => format!("/v1/orgs/{org}/{name}"),
+            None => format!("/v1/{collection}"),
+            Some(org) => format!("/v1/orgs/{org}/{collection}"),
         }
     }
 }

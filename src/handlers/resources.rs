@@ -27,16 +27,16 @@ const PUBLISHED: Function = Function::new("airlock_published");
 
 /// The arguments of a function: which rows a call is about, and what else it takes.
 #[derive(Serialize)]
-struct Arguments<'a, T> {
-    resource: &'a str,
+struct Arguments<T> {
+    resource: String,
     org: Option<Uuid>,
     #[serde(flatten)]
     rest: T,
 }
 
-impl<'a, T> Arguments<'a, T> {
-    fn of(scope: &Scope<'a>, rest: T) -> Self {
-        Self { resource: &scope.resource.name, org: scope.org, rest }
+impl<T> Arguments<T> {
+    fn of(scope: &Scope<'_>, rest: T) -> Self {
+        Self { resource: scope.collection(), org: scope.org, rest }
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::grammar;
 use super::kind::{Kind, Value, parts, string};
+use super::relation::Under;
 
 /// `pg_get_keywords()` of PostgreSQL 17 with `catcode` R or T, in order: each isolate looks up all names.
 #[rustfmt::skip]
@@ -69,6 +70,9 @@ pub(crate) struct Resource {
     pub(crate) owner: Owner,
     pub(crate) owner_column: OwnerColumn,
     pub(crate) scope: Scope,
+    /// The resource below whose rows these are served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) under: Option<Under>,
     pub(crate) id: Id,
     /// Without a version there are no entity tags.
     pub(crate) version: Option<VersionColumn>,
@@ -115,7 +119,7 @@ pub(crate) struct OwnerColumn {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Id {
     pub(crate) kind: IdKind,
-    column: String,
+    pub(super) column: String,
 }
 
 /// The version of a row.
@@ -236,6 +240,7 @@ impl Declaration {
             }
         }
         declaration.check_owners()?;
+        declaration.check_under()?;
         declaration.check_references()?;
         declaration.set_references();
         Ok(declaration)
@@ -304,20 +309,27 @@ impl Declaration {
                 }
                 _ => false,
             };
-            let ready = self.resources.iter().filter(|one| !one.fields.iter().any(waits));
+            let below = |one: &Resource| one.under.as_ref().is_some_and(|under| !possible.contains(&&*under.resource));
+            let ready = self.resources.iter().filter(|one| !below(one) && !one.fields.iter().any(waits));
             let ready: Vec<&str> = ready.map(|resource| resource.name.as_str()).collect();
             if ready.len() > possible.len() {
                 possible = ready;
                 continue;
             }
             let circle = self.references().find(|(_, field, _)| waits(field));
-            return circle.map_or(Ok(()), |(resource, field, target)| {
-                Err(format!(
+            if let Some((resource, field, target)) = circle {
+                return Err(format!(
                     "resources.{}.fields.{}: ref({target}) is required in a circle, so that no row could be the \
                      first; write ref({target})?.",
                     resource.name, field.name
-                ))
-            });
+                ));
+            }
+            return match self.resources.iter().find(|one| below(one)) {
+                None => Ok(()),
+                Some(Resource { name, .. }) => Err(format!(
+                    "resources.{name}.under: the resources are under each other in a circle; leave out one under."
+                )),
+            };
         }
     }
 
@@ -340,6 +352,7 @@ impl Resource {
             return Err(format!("{place}: {name} is reserved by Airlock; choose another name."));
         }
         let mut owner = None;
+        let mut scope = None;
         let mut routes = None;
         let mut raw_id = None;
         let mut resource = Self {
@@ -348,6 +361,7 @@ impl Resource {
             owner: Owner::User,
             owner_column: OwnerColumn { column: Some("user_id".into()), set: Setter::Default },
             scope: Scope::Owner,
+            under: None,
             id: Id { kind: IdKind::Uuid, column: "id".into() },
             version: Some(VersionColumn { column: "version".into(), kind: VersionKind::Integer }),
             created: Some("created_at".into()),
@@ -376,7 +390,8 @@ impl Resource {
                     resource.table = Table { schema: schema.to_owned(), name: name.to_owned() };
                 }
                 "owner" => owner = Some(Owned::parse(raw, &place)?),
-                "scope" => resource.scope = Scope::at(word(raw, &place, Scope::WORDS)?).unwrap_or(Scope::Owner),
+                "scope" => scope = Scope::at(word(raw, &place, Scope::WORDS)?),
+                "under" => resource.under = Some(Under::parse(raw, &place)?),
                 "id" => {
                     let (kind, column) = kind_and_column(raw, &place, IdKind::WORDS)?;
                     resource.id.kind = IdKind::at(kind).unwrap_or(IdKind::Uuid);
@@ -428,7 +443,7 @@ impl Resource {
                     }
                 }
                 _ => {
-                    let keys = "table, id, owner, scope, version, created, updated, deleted, routes, filters, sorts, \
+                    let keys = "table, id, owner, scope, under, version, created, updated, deleted, routes, filters, sorts, \
                         count, search, publish, unique and fields";
                     return Err(unknown(&format!("resources.{}", resource.name), &key, keys));
                 }
@@ -436,6 +451,9 @@ impl Resource {
         }
         let owner = owner.ok_or_else(|| format!("{place}: needs an owner: \"user\", \"org\" or \"both\"."))?;
         let usual = matches!(owner, Owned::Usual(_));
+        // In a table that was there before, the rows of a parent may be other users' as well.
+        let usual_scope = if resource.under.is_some() && !usual { Scope::Visible } else { Scope::Owner };
+        resource.scope = scope.unwrap_or(usual_scope);
         match owner {
             Owned::Usual(owner) => resource.owner = owner,
             Owned::Column(column) => resource.owner_column = column,
@@ -729,7 +747,7 @@ fn check_name(place: &str, name: &str) -> Result<(), String> {
 }
 
 /// Whether PostgreSQL allows this as a name.
-fn is_identifier(name: &str) -> bool {
+pub(super) fn is_identifier(name: &str) -> bool {
     (1..=63).contains(&name.len()) && !name.contains('\0')
 }
 

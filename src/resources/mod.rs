@@ -7,6 +7,7 @@ mod declaration;
 mod draft;
 mod grammar;
 mod kind;
+mod relation;
 
 pub(crate) use declaration::{Declaration, Field, IdKind, Operator, Resource, Verb};
 pub(crate) use draft::Draft;

@@ -261,3 +261,50 @@ fn routes_and_ids_are_those_of_the_resource() {
     assert_eq!(allowed(&format!("/v1/views/{ID}")), all("GET, HEAD"));
     assert_eq!(route(&declaration, "GET", "/v1/profiles/me"), Ok("GET /v1/profiles/{id}".to_owned()));
 }
+
+#[test]
+fn rows_with_a_parent_are_below_it_alone() {
+    let declaration = Declaration::parse(
+        r#"{"resources": {
+            "teams": {"owner": "user", "id": "bigint", "fields": {"name": "text(1..9)"}},
+            "projects": {"owner": "user", "under": "teams.teamId", "fields": {"name": "text(1..9)"}},
+            "tasks": {"owner": "user", "under": "projects.project_id", "fields": {"name": "text(1..9)"}}
+        }}"#,
+    )
+    .unwrap();
+    let target = format!("/v1/teams/7/projects/{ID}/restore");
+    let matched = resolve::<NoPlatform>(&declaration, "POST", &target).unwrap_or_else(|_| panic!("no route"));
+    assert_eq!(matched.name(), "POST /v1/teams/{teamId}/projects/{id}/restore");
+    assert_eq!(matched.path.ids, [("id", ID.to_owned())]);
+    let scope = matched.path.scope.unwrap();
+    assert_eq!((scope.path().as_str(), scope.collection().as_str()), ("/v1/teams/7/projects", "teams/7/projects"));
+    for (method, target, name) in [
+        ("GET", "/v1/teams/7/projects".to_owned(), "GET /v1/teams/{teamId}/projects"),
+        ("HEAD", "/v1/teams/7/projects".to_owned(), "GET /v1/teams/{teamId}/projects"),
+        ("GET", format!("/v1/projects/{ID}/tasks"), "GET /v1/projects/{project_id}/tasks"),
+        ("POST", "/v1/teams".to_owned(), "POST /v1/teams"),
+        ("GET", "/v1/teams/7".to_owned(), "GET /v1/teams/{id}"),
+    ] {
+        assert_eq!(route(&declaration, method, &target).as_deref(), Ok(name), "{target}");
+    }
+    assert_eq!(route(&declaration, "DELETE", "/v1/teams/7/projects"), Err(Code::MethodNotAllowed));
+    for target in [
+        "/v1/projects".to_owned(),
+        format!("/v1/projects/{ID}"),
+        "/v1/tasks".to_owned(),
+        "/v1/teams/7/tasks".to_owned(),
+        format!("/v1/teams/7/projects/{ID}/tasks"),
+        format!("/v1/teams/{ID}/projects"),
+        "/v1/teams/0/projects".to_owned(),
+        "/v1/teams/07/projects".to_owned(),
+        "/v1/teams/me/projects".to_owned(),
+        "/v1/teams//projects".to_owned(),
+        "/v1/teams/7/projects/".to_owned(),
+        "/v1/teams/7/projects/7".to_owned(),
+        "/v1/teams/7/teams".to_owned(),
+        "/v1/projects/7/tasks".to_owned(),
+        "/v1/public/projects".to_owned(),
+    ] {
+        assert_eq!(route(&declaration, "GET", &target), Err(Code::NotFound), "{target}");
+    }
+}

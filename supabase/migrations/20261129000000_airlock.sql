@@ -335,6 +335,11 @@ create table airlock.resources (
   -- Which rows are served: 'owner': the caller's, by the owner's column and the policies; 'visible': all that the policies
   -- show the caller.
   scope text not null check (scope = 'visible' or scope = 'owner' and owner_column is not null),
+  -- Rows that are served below a row of another resource, their parent: that resource, and the column with the parent's id.
+  under text,
+  under_column text,
+  -- The parent's id, which find_resource() adds for one request.
+  parent text check (parent is null),
   -- An SQL expression over the table as t: the row's version as a number; null: it has none.
   version text,
   -- Columns; null: there is none. Without `created`, pages go by the id; without `deleted`, DELETE deletes for good.
@@ -420,12 +425,15 @@ $$;
 create function airlock.serve(
   name text, relation regclass, owner text, fields text[], publish text[] default null, searchable boolean default false,
   columns text[] default null, read_only text[] default '{}', id text default 'id', owner_column text default 'user_id',
-  set_owner boolean default false, scope text default 'owner', version text default 'version',
-  created text default 'created_at', updated text default 'updated_at', deleted text default 'deleted_at'
+  set_owner boolean default false, scope text default null, version text default 'version',
+  created text default 'created_at', updated text default 'updated_at', deleted text default 'deleted_at',
+  under text default null
 ) returns void
 language plpgsql set search_path = '' as $$
 declare
   columns constant text[] := coalesce(serve.columns, fields);
+  parent constant text := split_part(under, '.', 1);
+  parent_column constant text := substr(under, length(parent) + 2);
   id_type text;
   unfit text;
 begin
@@ -442,6 +450,7 @@ begin
     from (values
       ('id', id, '^(uuid|bigint|integer|smallint)$', false),
       ('owner_column', owner_column, '^uuid$', true),
+      ('under', parent_column, '^(uuid|bigint|integer|smallint)$', true),
       ('version', version, '^(bigint|integer|smallint|timestamp.*)$', false),
       ('created', created, '^timestamp', false),
       ('updated', updated, '^timestamp', true),
@@ -464,7 +473,8 @@ begin
     array(select field from unnest(fields) with ordinality as one (field, place) where field <> all (read_only) order by place),
     publish, searchable,
     id, case id_type when 'uuid' then id_type else 'bigint' end,
-    owner_column, set_owner, scope, airlock.version_of(relation, version), created, updated, deleted,
+    owner_column, set_owner, coalesce(scope, case when under is null then 'owner' else 'visible' end),
+    parent, parent_column, null, airlock.version_of(relation, version), created, updated, deleted,
     airlock.wire_of(
       relation,
       'id'::text || fields || array_remove(array[
@@ -489,8 +499,8 @@ begin
     relation = excluded.relation, owner = excluded.owner, fields = excluded.fields, columns = excluded.columns,
     types = excluded.types, writable = excluded.writable, publish = excluded.publish, searchable = excluded.searchable,
     id = excluded.id, id_type = excluded.id_type, owner_column = excluded.owner_column, set_owner = excluded.set_owner,
-    scope = excluded.scope, version = excluded.version, created = excluded.created, updated = excluded.updated,
-    deleted = excluded.deleted, wire = excluded.wire, public_wire = excluded.public_wire;
+    scope = excluded.scope, under = excluded.under, under_column = excluded.under_column, version = excluded.version,
+    created = excluded.created, updated = excluded.updated, deleted = excluded.deleted, wire = excluded.wire, public_wire = excluded.public_wire;
 end
 $$;
 
@@ -506,18 +516,54 @@ begin
 end
 $$;
 
--- The resource of this name, if the caller may look into this place: null is the caller's own rows.
+-- Raises PT404 unless the caller sees this row of a resource in its place, and its parents, and none of them is deleted.
+create function airlock.require_parent(resource text, id text) returns void
+language plpgsql stable set search_path = '' as $$
+declare
+  served airlock.resources;
+  above text;
+  seen boolean;
+begin
+  loop
+    select * into served from airlock.resources where name = resource;
+    if not found then
+      raise sqlstate 'PT404' using message = 'airlock_unknown_resource';
+    end if;
+    execute format(
+      'select true, %s from %s as t where %s and %s',
+      case when served.under is not null then format('t.%I::text', served.under_column) else 'null' end,
+      served.relation, airlock.is_row(served, null), airlock.is_live(served)
+    ) into seen, above using auth.uid(), id;
+    if seen is null then
+      raise sqlstate 'PT404' using message = 'airlock_not_found';
+    end if;
+    exit when served.under is null;
+    resource := served.under;
+    id := above;
+  end loop;
+end
+$$;
+
+-- The resource of a collection, if the caller may look into this place: null is the caller's own rows. A collection is the
+-- name of a resource, or <parent resource>/<parent id>/<name>.
 create function airlock.find_resource(resource text, org uuid) returns airlock.resources
 language plpgsql stable set search_path = '' as $$
 declare
+  path constant text[] := string_to_array(resource, '/');
   found_resource airlock.resources;
 begin
-  select * into found_resource from airlock.resources where name = resource;
-  if not found or found_resource.owner = (case when org is null then 'org' else 'user' end) then
+  select * into found_resource from airlock.resources where name = path[cardinality(path)];
+  if not found or found_resource.owner = (case when org is null then 'org' else 'user' end)
+    or found_resource.under is distinct from (case when cardinality(path) = 3 then path[1] end)
+  then
     raise sqlstate 'PT404' using message = 'airlock_unknown_resource';
   end if;
   if org is not null then
     perform airlock.require_member(org);
+  end if;
+  if found_resource.under is not null then
+    perform airlock.require_parent(path[1], path[2]);
+    found_resource.parent := path[2];
   end if;
   return found_resource;
 end
@@ -526,12 +572,15 @@ $$;
 -- The condition for the rows of one place; $1 is the organisation, or the caller. (A parameter: with auth.uid() in its
 -- place, the planner reads a whole table where it could read a range of an index.)
 create function airlock.place(served airlock.resources, org uuid) returns text
-language sql immutable return case
-  when org is not null then 't.org_id = $1'
-  when served.scope = 'visible' then 'true'
-  when served.owner = 'user' then pg_catalog.format('t.%I = $1', served.owner_column)
-  else 't.user_id = $1 and t.org_id is null'
-end;
+language sql immutable return pg_catalog.concat(
+  case when served.parent is not null then pg_catalog.format('t.%I = %L and ', served.under_column, served.parent) end,
+  case
+    when org is not null then 't.org_id = $1'
+    when served.scope = 'visible' then 'true'
+    when served.owner = 'user' then pg_catalog.format('t.%I = $1', served.owner_column)
+    else 't.user_id = $1 and t.org_id is null'
+  end
+);
 
 -- The condition for one row of a place; $2 is its id as text.
 create function airlock.is_row(served airlock.resources, org uuid) returns text
@@ -826,7 +875,7 @@ declare
   own_owner constant boolean := served.set_owner and served.owner_column <> served.id;
   columns constant text := concat_ws(
     ', ', case when own_id then quote_ident(served.id) end, case when own_owner then quote_ident(served.owner_column) end,
-    case when org is not null then 'org_id' end, airlock.columns_of(served, draft, '%1$I')
+    case when org is not null then 'org_id' end, quote_ident(served.under_column), airlock.columns_of(served, draft, '%1$I')
   );
   made json;
 begin
@@ -839,7 +888,7 @@ begin
     columns,
     concat_ws(
       ', ', case when own_id then '$2::uuid' end, case when own_owner then '$4' end,
-      case when org is not null then '$1' end, airlock.columns_of(served, draft, 'draft.%2$I')
+      case when org is not null then '$1' end, quote_literal(served.parent), airlock.columns_of(served, draft, 'draft.%2$I')
     ),
     airlock.draft_of(served, draft),
     served.wire
@@ -1538,6 +1587,7 @@ grant execute
     airlock.use_key(text, text, text, text),
     airlock.keep_target(text, text),
     airlock.find_resource(text, uuid),
+    airlock.require_parent(text, text),
     airlock.type_of(regclass, text),
     airlock.place(airlock.resources, uuid),
     airlock.is_row(airlock.resources, uuid),

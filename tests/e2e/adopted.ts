@@ -24,9 +24,20 @@ export const isAdopted = (section: unknown) => typeof (section as { owner?: unkn
 
 /** Proves it for a resource, with the rows that are there and one that `first` makes if the database lets it. */
 export async function assertApart(resource: Resource, { sql, direct }: Database, first: Caller, second: Caller): Promise<void> {
+  const { under } = resource;
+  if (under) {
+    // As rows of each parent that there is.
+    const parents = await sql(`select distinct ${identifier(under.column)}::text as id from ${identifier(resource.table.schema)}.${identifier(resource.table.name)}`);
+    for (const parent of parents) await assertApartIn(resource, { sql, direct }, first, second, `/v1/${under.resource}/${parent["id"]}/${resource.name}`, { [under.column]: String(parent["id"]) });
+    return;
+  }
+  await assertApartIn(resource, { sql, direct }, first, second, `/v1/${resource.name}`, {});
+}
+
+/** The same for the rows below one path, which have these values in these columns. */
+async function assertApartIn(resource: Resource, { sql, direct }: Database, first: Caller, second: Caller, path: string, values: Record<string, string>): Promise<void> {
   const { name, table, id, routes, scope, owner_column: owner } = resource;
   const relation = `${identifier(table.schema)}.${identifier(table.name)}`;
-  const path = `/v1/${name}`;
   if (id.kind === "owner") {
     for (const { user, call } of [first, second]) {
       const answer = await call("GET", `${path}/me`);
@@ -38,20 +49,27 @@ export async function assertApart(resource: Resource, { sql, direct }: Database,
     return;
   }
 
-  const values = resource.fields.filter(isRequired).map((field): [string, unknown] => [field.name, field.kind === "ref" ? randomUUID() : taken(field)[0]?.sent]);
+  const draft = resource.fields.filter(isRequired).map((field): [string, unknown] => [field.name, field.kind === "ref" ? randomUUID() : taken(field)[0]?.sent]);
   // A table whose rows need others of their own keeps the rows that it has.
-  if (routes.includes("create")) assert.ok([201, 403, 409, 422].includes((await first.call("POST", path, Object.fromEntries(values))).status), name);
+  if (routes.includes("create")) assert.ok([201, 403, 404, 409, 422].includes((await first.call("POST", path, Object.fromEntries(draft))).status), name);
   const all = (await sql(`select ${identifier(id.column)}::text as id, to_jsonb(t)::text as row from ${relation} as t order by 1`)) as { id: string; row: string }[];
   const writable = resource.fields.find((field) => !field.read_only && field.kind !== "ref");
   const missing = id.kind === "uuid" ? randomUUID() : "9007199254740991";
   for (const { user, call } of [first, second]) {
-    const query = [`select=${encodeURIComponent(`id:"${id.column}"`)}`, ...(scope === "owner" && owner.column !== null ? [`"${owner.column}"=eq.${user.id}`.replace(/"/g, "%22")] : [])];
+    const equal = (column: string, value: string) => `"${column}"=eq.${value}`.replace(/"/g, "%22");
+    const query = [`select=${encodeURIComponent(`id:"${id.column}"`)}`, ...(scope === "owner" && owner.column !== null ? [equal(owner.column, user.id)] : []), ...Object.entries(values).map((pair) => equal(...pair))];
     const past = await direct(user, `/${encodeURIComponent(table.name)}?${query.join("&")}`, { headers: { "accept-profile": table.schema } });
     const shown = new Set(((await past.json()) as Row[]).map((row) => String(row["id"])));
     if (routes.includes("list")) {
       const listed: string[] = [];
       for (let cursor: string | null = ""; cursor !== null; ) {
-        const page = assertOk(await call("GET", `${path}?limit=100${cursor && `&cursor=${cursor}`}`), 200) as { data: Row[]; next_cursor: string | null };
+        const answered = await call("GET", `${path}?limit=100${cursor && `&cursor=${cursor}`}`);
+        // A caller to whom the parent does not exist finds no row of it.
+        if (resource.under && answered.status === 404) {
+          shown.clear();
+          break;
+        }
+        const page = assertOk(answered, 200) as { data: Row[]; next_cursor: string | null };
         listed.push(...page.data.map((row) => String(row["id"])));
         cursor = page.next_cursor;
       }

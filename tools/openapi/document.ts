@@ -43,7 +43,7 @@ export function openapi({ organizations, resources }: Declaration, own: Pick<Doc
       current.anyOf.push(ref("schemas", `${name}Row`));
       showAsCurrent(document, name);
     }
-    addPaths(document, resource, name);
+    addPaths(document, resource, name, resources.find((one) => one.name === resource.under?.resource));
   }
   document.tags.unshift(...tags);
   for (const kind of ["paths", "components"] as const) {
@@ -71,10 +71,10 @@ const OWNERS = {
   both: "Rows of the user, and rows of an organisation. There the member's role decides, not the author.",
 };
 
-function description({ owner, scope, id, search, publish }: Resource): string {
+function description({ owner, scope, under, id, search, publish }: Resource): string {
   const searched = search.length > 0 ? [`\`q\` searches ${list(search)}.`] : [];
   const published = publish ? [`A published row shows ${list(publish)} to every user of the app.`] : [];
-  const whose = scope === "visible" ? "Rows that the user may see." : id.kind === "owner" ? "One row of the user." : OWNERS[owner];
+  const whose = under ? `Rows of one row of \`${under.resource}\`, which must be live and one that the user may see.` : scope === "visible" ? "Rows that the user may see." : id.kind === "owner" ? "One row of the user." : OWNERS[owner];
   return [whose, "A row that the user may not see gets the same answer as a missing one.", ...searched, ...published].join(" ");
 }
 
@@ -326,12 +326,14 @@ const COMMON = {
 };
 const OF_BODIES = { 400: "MalformedBody", 415: "UnsupportedMediaType" };
 
-function addPaths(document: Document, resource: Resource, name: string): void {
+function addPaths(document: Document, resource: Resource, name: string, parent?: Resource): void {
   const { owner, publish } = resource;
-  const own = `/v1/${resource.name}`;
   const ofOrganization = `/v1/orgs/{org_id}/${resource.name}`;
-  if (owner !== "org") Object.assign(document.paths, collection(resource, name, own, []));
-  if (owner !== "user") Object.assign(document.paths, collection(resource, `Org${name}`, ofOrganization, ["OrgId"], name));
+  if (parent) {
+    const parentId = parameterOf(resource);
+    Object.assign(document.paths, collection(resource, name, pathOf(resource), [rowId(parent, parentId)]));
+  } else if (owner !== "org") Object.assign(document.paths, collection(resource, name, pathOf(resource), []));
+  if (owner !== "user") Object.assign(document.paths, collection(resource, `Org${name}`, ofOrganization, [ref("parameters", "OrgId")], name));
   if (!publish) return;
   const conditions = resource.version ? ["IfNoneMatch"] : [];
   document.paths[`/v1/public/${resource.name}/{id}`] = {
@@ -344,10 +346,23 @@ function addPaths(document: Document, resource: Resource, name: string): void {
   };
 }
 
-function rowId({ id }: Resource): Part {
-  if (id.kind !== "bigint") return ref("parameters", "RowId");
+/** The name of the parent's id in paths. */
+function parameterOf({ under }: Resource): string {
+  return under && /^[a-z][a-z0-9_]*$/.test(under.column) && under.column !== "id" ? under.column : "parent_id";
+}
+
+/** The path of the collection of a user's rows, or of a parent's. */
+function pathOf(resource: Resource): string {
+  const { name, under } = resource;
+  return under ? `/v1/${under.resource}/{${parameterOf(resource)}}/${name}` : `/v1/${name}`;
+}
+
+function rowId({ id, name: resource }: Resource, name = "id"): Part {
+  if (id.kind !== "bigint" && name === "id") return ref("parameters", "RowId");
+  const description = `The ${name === "id" ? "row's id" : `id of a row of \`${resource}\``}${id.kind === "bigint" ? ", in digits" : ""}.`;
+  if (id.kind !== "bigint") return { name, in: "path", required: true, description, schema: ref("schemas", "Id"), example: EXAMPLE.id };
   const schema = { type: "integer", minimum: NUMBERS.min, maximum: NUMBERS.max };
-  return { name: "id", in: "path", required: true, description: "The row's id, in digits.", schema, example: 7 };
+  return { name, in: "path", required: true, description, schema, example: 7 };
 }
 
 const COMPARED: Record<Operator, string> = {
@@ -382,8 +397,8 @@ function listParameters({ fields, filters, sorts, count, created }: Resource): P
   ];
 }
 
-/** The routes of a user's rows, or of an organisation's. Components are named after the resource in both. */
-function collection(resource: Resource, id: string, path: string, parents: string[], name = id): Document["paths"] {
+/** The routes of a user's rows, an organisation's or a parent's. Components are named after the resource in both. */
+function collection(resource: Resource, id: string, path: string, parents: Part[], name = id): Document["paths"] {
   const { search, publish, routes, version, deleted, created } = resource;
   const missing: Record<number, string> = parents.length > 0 ? { 404: "NotFound" } : {};
   const change = { 404: "NotFound", ...(version && { 412: "VersionMismatch" }) };
@@ -393,7 +408,7 @@ function collection(resource: Resource, id: string, path: string, parents: strin
   const own = resource.id.kind === "owner";
   const at = own ? `${path}/me` : `${path}/{id}`;
   const parameters = (...rest: Part[]) => {
-    const all = [...parents.map((one) => ref("parameters", one)), ...rest];
+    const all = [...parents, ...rest];
     return all.length > 0 ? { parameters: all } : {};
   };
   const idParameter = own ? [] : [rowId(resource)];

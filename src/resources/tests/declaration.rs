@@ -209,8 +209,8 @@ fn section_that_is_wrong_is_refused_with_a_sentence() {
         (r#""owner":"user","fields":["a"]"#, "resources.notes.fields: must be a table."),
         (r#""owner":"user","owner":"user""#, "resources.notes: has owner twice; remove one."),
         (
-            r#""under":"teams""#,
-            "resources.notes: under is not a key; the keys are table, id, owner, scope, version, created, updated, \
+            r#""above":"teams""#,
+            "resources.notes: above is not a key; the keys are table, id, owner, scope, under, version, created, updated, \
              deleted, routes, filters, sorts, count, search, publish, unique and fields.",
         ),
         (

@@ -1,0 +1,189 @@
+// Rows below rows of other resources (tests/resources/relations.sql), as policies by memberships show them: through the Worker.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { after, before, beforeEach, describe, test } from "node:test";
+
+import type { Answer } from "../../client/src/index.ts";
+import { check, toJson, type Resource } from "../../tools/declaration.ts";
+import { openapi } from "../../tools/openapi/document.ts";
+import { assertApart } from "./adopted.ts";
+import { describe as describeDocument } from "./documented.ts";
+import { answer, assertOk, assertProblem, headersOf, open, withoutId } from "./http.ts";
+import { caller, startStack, type Stack } from "./support.ts";
+
+const FILES = new URL("../resources/", import.meta.url);
+
+let stack: Stack;
+let resources: Resource[];
+const resource = (name: string) => resources.find((one) => one.name === name) as Resource;
+let alice: ReturnType<typeof caller>;
+let bob: ReturnType<typeof caller>;
+/** A team of alice alone, one of alice and bob, one of bob alone. */
+let [own, shared, bobs] = [0, 0, 0];
+
+before(async () => {
+  const declaration = toJson(await readFile(new URL("relations.toml", FILES), "utf8"));
+  stack = await startStack({}, { declaration });
+  await stack.sql(await readFile(new URL("relations.sql", FILES), "utf8"));
+  const checked = await check(declaration);
+  ({ resources } = checked);
+  const description = describeDocument(openapi(checked));
+  const documented = (as: ReturnType<typeof caller>): typeof as => async (method, target, ...rest) => {
+    const answered = await as(method, target, ...rest);
+    if (description.documents(method, target)) description.assertDocumented(method, target, answered);
+    return answered;
+  };
+  alice = documented(caller(stack.url, stack.alice.token));
+  bob = documented(caller(stack.url, stack.bob.token));
+  await stack.sql(`insert into public.profiles values ('${stack.alice.id}', 'alice'), ('${stack.bob.id}', 'robert')`);
+});
+after(() => stack?.stop());
+beforeEach(async () => {
+  await stack.sql("delete from public.teams");
+  const make = async (as: typeof alice, name: string) => assertOk(await as("POST", "/v1/teams", { name }), 201).id as number;
+  [own, shared, bobs] = [await make(alice, "own"), await make(alice, "shared"), await make(bob, "of bob")];
+  await stack.sql(`insert into public.members values (${shared}, '${stack.bob.id}')`);
+});
+
+/** The errors of a 422, as `pointer code` or `parameter code`. */
+function flaws(answered: Answer): string[] {
+  return (assertProblem(answered, "validation_failed").errors ?? []).map(({ pointer, parameter, code }) => `${pointer ?? parameter} ${code}`);
+}
+
+const header = (name: string, value: string) => ({ headers: { [name]: value } });
+const projectsOf = (team: number | string) => `/v1/teams/${team}/projects`;
+const project = async (team: number, as = alice) => assertOk(await as("POST", projectsOf(team), { name: "a project" }), 201);
+const tasksOf = (project: { id: string }) => `/v1/projects/${project.id}/tasks`;
+const names = (answered: Answer) => assertOk(answered, 200).data.map((row: { name: string }) => row.name);
+
+describe("below a row that others see too", () => {
+  test("a row has its parent from the path and is seen by whom the policies name", async () => {
+    const made = await alice("POST", projectsOf(shared), { name: "made" });
+    const row = assertOk(made, 201);
+    assert.deepEqual(Object.keys(row), ["id", "name", "team", "lead", "version", "created_at", "deleted_at"]);
+    assert.deepEqual([row.team, row.lead], [shared, stack.alice.id]);
+    assert.equal(made.headers.get("location"), `${projectsOf(shared)}/${row.id}`);
+    assert.deepEqual(assertOk(await bob("GET", `${projectsOf(shared)}/${row.id}`), 200), row);
+    assert.equal(assertOk(await bob("PATCH", `${projectsOf(shared)}/${row.id}`, { name: "changed" }), 200).version, 2);
+    assert.deepEqual(names(await alice("GET", projectsOf(shared))), ["changed"]);
+    assert.deepEqual(names(await alice("GET", projectsOf(own))), []);
+    for (const member of ["team", "teamId", "lead"]) {
+      for (const [method, at] of [["POST", projectsOf(own)], ["PATCH", `${projectsOf(shared)}/${row.id}`], ["PUT", `${projectsOf(shared)}/${row.id}`]] as const) {
+        assert.deepEqual(flaws(await alice(method, at, { name: "moved", [member]: own })), [`/${member} unknown`]);
+      }
+    }
+  });
+
+  test("lists, filters, sorts, counts and cursors are of one parent", async () => {
+    for (const name of ["b", "a", "c"]) for (const team of [own, shared]) assertOk(await alice("POST", projectsOf(team), { name: `${name} ${team}` }), 201);
+    const all = ["a", "b", "c"].map((name) => `${name} ${own}`);
+    assert.deepEqual(names(await alice("GET", `${projectsOf(own)}?sort=name`)), all);
+    const page = assertOk(await alice("GET", `${projectsOf(own)}?sort=name&limit=2&count=exact`), 200);
+    assert.equal(page.count, 3);
+    assert.deepEqual(names(await alice("GET", `${projectsOf(own)}?sort=name&cursor=${page.next_cursor}`)), all.slice(2));
+    assert.deepEqual(flaws(await alice("GET", `${projectsOf(shared)}?sort=name&cursor=${page.next_cursor}`)), ["cursor value"]);
+    assert.deepEqual(names(await alice("GET", `${projectsOf(shared)}?name.eq=a+${own}`)), []);
+    assert.deepEqual(flaws(await alice("GET", `${projectsOf(own)}?teamId.eq=${shared}`)), ["teamId.eq unknown"]);
+  });
+
+  test("a parent that the caller does not see is as one that is missing", async () => {
+    const { id } = await project(bobs, bob);
+    const missing = withoutId(await alice("GET", projectsOf("9007199254740991")));
+    assertProblem(await alice("GET", projectsOf("9007199254740991")), "not_found");
+    const requests: [string, string, object?][] = [
+      ["GET", ""], ["POST", "", { name: "mine" }], ["GET", `/${id}`], ["PUT", `/${id}`, { name: "mine" }],
+      ["PUT", `/${randomUUID()}`, { name: "mine" }], ["PATCH", `/${id}`, { name: "mine" }], ["DELETE", `/${id}`], ["POST", `/${id}/restore`],
+    ];
+    for (const team of [bobs, "9007199254740991"]) {
+      for (const [method, rest, body] of requests) assert.equal(withoutId(await alice(method, projectsOf(team) + rest, body)), missing, `${method} ${rest}`);
+    }
+    for (const [method, rest, body] of requests.slice(2).filter(([method]) => method !== "PUT")) {
+      assert.equal(withoutId(await alice(method, projectsOf(own) + rest, body)), missing, `below another: ${method} ${rest}`);
+    }
+    assertProblem(await alice("PUT", `${projectsOf(own)}/${id}`, { name: "mine" }), "conflict");
+    assert.equal((await alice("HEAD", projectsOf(bobs))).status, 404);
+    assert.deepEqual(await stack.sql("select name, revision, deleted_at from public.projects"), [{ name: "a project", revision: 1, deleted_at: null }]);
+    for (const target of ["/v1/projects", `/v1/projects/${id}`, projectsOf(randomUUID()), projectsOf("0"), projectsOf("1%20or%201=1")]) {
+      assertProblem(await bob("GET", target), "not_found");
+    }
+    assertProblem(await caller(stack.url)("GET", projectsOf(bobs)), "token_missing");
+  });
+
+  test("a parent that is deleted, and one whose own parent is, is 404 until it is restored", async () => {
+    const made = await project(shared);
+    const task = assertOk(await alice("POST", tasksOf(made), { title: "first" }), 201);
+    const found = async (...statuses: number[]) => {
+      const seen = [`/v1/teams/${shared}`, `${projectsOf(shared)}/${made.id}`, `${tasksOf(made)}/${task.id}`, tasksOf(made)];
+      assert.deepEqual(await Promise.all(seen.map(async (target) => (await bob("GET", target)).status)), statuses);
+    };
+    await found(200, 200, 200, 200);
+    assert.equal((await bob("DELETE", `${projectsOf(shared)}/${made.id}`)).status, 204);
+    await found(200, 404, 404, 404);
+    assertProblem(await bob("POST", tasksOf(made), { title: "second" }), "not_found");
+    assertOk(await bob("POST", `${projectsOf(shared)}/${made.id}/restore`), 200);
+    await found(200, 200, 200, 200);
+    assert.equal((await alice("DELETE", `/v1/teams/${shared}`)).status, 204);
+    await found(404, 404, 404, 404);
+    assertProblem(await bob("DELETE", `${tasksOf(made)}/${task.id}`), "not_found");
+    assertOk(await alice("POST", `/v1/teams/${shared}/restore`), 200);
+    await stack.sql(`delete from public.members where user_id = '${stack.bob.id}' and team_id = ${shared}`);
+    await found(404, 404, 404, 404);
+    assert.deepEqual((await stack.sql("select title from public.tasks")), [{ title: "first" }]);
+  });
+
+  test("rows without a version are served below a parent as elsewhere", async () => {
+    const [first, second] = [await project(own), await project(shared)];
+    const task = assertOk(await alice("POST", tasksOf(first), { title: "first", assignee: stack.bob.id }), 201);
+    assert.deepEqual(task, { id: task.id, title: "first", assignee: stack.bob.id });
+    assert.equal(assertOk(await alice("PUT", `${tasksOf(first)}/${task.id}`, { title: "replaced" }), 200).assignee, null);
+    assertProblem(await alice("PUT", `${tasksOf(second)}/${task.id}`, { title: "replaced" }), "not_found");
+    assertProblem(await alice("DELETE", `${tasksOf(second)}/${task.id}`), "not_found");
+    assert.equal((await alice("DELETE", `${tasksOf(first)}/${task.id}`)).status, 204);
+    assertProblem(await alice("DELETE", `${tasksOf(first)}/${task.id}`), "not_found");
+  });
+
+  test("of one signed request below a parent a copy is told so, and a key is of one parent", async () => {
+    const body = JSON.stringify({ name: "made once" });
+    const headers = headersOf("POST", projectsOf(own), { token: stack.alice.token, body });
+    const answers: Answer[] = [];
+    for (let copy = 0; copy < 2; copy++) {
+      const request = open(stack.url, "POST", projectsOf(own), headers);
+      request.end(body);
+      answers.push(await answer(request));
+    }
+    assertOk(answers[0] as Answer, 201);
+    assertProblem(answers[1] as Answer, "request_replayed");
+    const key = header("Idempotency-Key", randomUUID());
+    const first = assertOk(await alice("POST", projectsOf(own), { name: "by key" }, key), 201);
+    assert.deepEqual(assertOk(await alice("POST", projectsOf(own), { name: "by key" }, key), 201), first);
+    assertProblem(await alice("POST", projectsOf(shared), { name: "by key" }, key), "idempotency_key_reused");
+    assert.equal((await alice("DELETE", `/v1/teams/${own}`)).status, 204);
+    assertProblem(await alice("POST", projectsOf(own), { name: "by key" }, key), "not_found");
+  });
+
+  for (const name of ["projects", "tasks"]) {
+    test(`${name}: users see what the policies show and reach nothing else`, async () => {
+      for (const [team, as] of [[own, alice], [shared, alice], [shared, bob], [bobs, bob]] as const) {
+        assertOk(await as("POST", tasksOf(await project(team, as)), { title: "a task" }), 201);
+      }
+      await assertApart(resource(name), stack, { user: stack.alice, call: alice }, { user: stack.bob, call: bob });
+    });
+  }
+
+  test("callers of the functions without the Worker look below no other parent", async () => {
+    await project(bobs, bob);
+    const rpc = async (resource: string) => {
+      const args = { resource, org: null, state: "active", words: null, after: null, page_size: 20 };
+      const response = await stack.direct(stack.alice, "/rpc/airlock_list", { method: "POST", body: JSON.stringify(args) });
+      return (await response.json()) as { data?: unknown[]; message?: string; code?: string };
+    };
+    assert.deepEqual((await rpc(`teams/${own}/projects`)).data, []);
+    assert.equal((await rpc(`teams/${bobs}/projects`)).message, "airlock_not_found");
+    for (const other of ["projects", "projects/projects", `tasks/${own}/projects`, `teams/${own}/tasks`, `teams/${own}/teams`, `x/teams/${own}/projects`, `teams/${own}/projects/`]) {
+      assert.equal((await rpc(other)).message, "airlock_unknown_resource", other);
+    }
+    for (const id of ["", "x", "1 or 1=1", "1'"]) assert.equal((await rpc(`teams/${id}/projects`)).code, "22P02", id);
+  });
+});
