@@ -30,7 +30,7 @@ function idsOf({ id, fields }: Resource): string {
 }
 
 function resourceLines(resource: Resource, _: number, resources: Resource[]): string[] {
-  const { name, owner, search, publish, fields, id, version, created, updated, deleted, filters, sorts, count } = resource;
+  const { name, owner, under, search, publish, fields, id, version, created, updated, deleted, filters, sorts, count } = resource;
   const writable = fields.filter((field) => !field.read_only);
   const optional = writable.filter((field) => !isRequired(field)).map((field) => field.name);
   const names = (of: Field[]) => of.map((field) => field.name);
@@ -38,6 +38,7 @@ function resourceLines(resource: Resource, _: number, resources: Resource[]): st
   return [
     `    ${name}: {`,
     `      owner: "${owner}";`,
+    ...(under ? [`      under: "${under.resource}";`] : []),
     `      id: ${{ uuid: "string", bigint: "number", owner: '"me"' }[id.kind]};`,
     `      searchable: ${search.length > 0};`,
     "      fields: {",

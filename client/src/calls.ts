@@ -4,7 +4,9 @@ import type {
   AnyDeclaration,
   AnyResource,
   DraftOf,
+  NameBelow,
   OrgResourceName,
+  ParentName,
   PatchOf,
   PublishedName,
   PublishedRowOf,
@@ -26,6 +28,14 @@ export interface AirlockCalls<D extends AnyDeclaration> {
   me(options?: CallOptions): Promise<Me>;
   /** The user's own rows of a resource. */
   resource<Name extends UserResourceName<D>>(name: Name): ResourceClient<D["resources"][Name]>;
+  /** What is below one row of a resource. */
+  under<Parent extends ParentName<D>>(
+    parent: Parent,
+    id: D["resources"][Parent]["id"],
+  ): {
+    /** The rows of a resource that belong to it. */
+    resource<Name extends NameBelow<D, Parent>>(name: Name): ResourceClient<D["resources"][Name]>;
+  };
   /** A published row, which takes no user. */
   published<Name extends PublishedName<D>>(
     name: Name,

@@ -93,7 +93,7 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
     return rows;
   }
 
-  /** Every resource, below `/v1` or below an organisation. */
+  /** Every resource, below `/v1`, below an organisation or below a row of another. */
   function resourceAt(parent: () => string, name: string): ResourceClient<Loose> {
     const { id, fields } = idsOf(name);
     const { act, ...rows } = rowsAt<LooseRow>(() => `${parent()}/${checkedName(name)}`, id);
@@ -126,7 +126,8 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
     },
   };
 
-  const resource = (name: string) => resourceAt(() => "/v1", name);
+  const below = (parent: () => string) => ({ resource: (name: string) => resourceAt(parent, name) });
+  const { resource } = below(() => "/v1");
   const airlock: Airlock<LooseDeclaration> = {
     me: (options) => call("GET", "/v1/me", options),
     resource,
@@ -134,7 +135,8 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
     published: async (name: string, id: string, options?: GetOptions) =>
       rowsAt<PublishedRowOf<Loose>>(() => `/v1/public/${checkedName(name)}`, idsOf(name).id).get(id, options),
     orgs,
-    org: (id) => ({ resource: (name) => resourceAt(() => org(id), name) }),
+    org: (id) => below(() => org(id)),
+    under: (parent, id) => below(() => `/v1/${checkedName(parent)}/${checkedId(id, idsOf(parent).id)}`),
 
     async request(method, target, { body, signal, ...given } = {}) {
       // Anything else would be part of the host, and get the token.

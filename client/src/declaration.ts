@@ -11,6 +11,8 @@ export interface AnyDeclaration {
 export interface AnyResource {
   /** Whose rows there are. */
   owner: "user" | "org" | "both";
+  /** The resource below whose rows these are. */
+  under?: string;
   /** The id as calls take it: a UUID, a number, or `"me"` where the row is the user's only one. */
   id: string | number;
   searchable: boolean;
@@ -68,10 +70,23 @@ export type PublishedRow<Name extends PublishedName<D>, D extends AnyDeclaration
 >;
 
 /** Resources whose rows may be a user's. */
-export type UserResourceName<D extends AnyDeclaration> = Exclude<NameOf<D>, NamesWith<D, { owner: "org" }>>;
+export type UserResourceName<D extends AnyDeclaration> = Exclude<
+  NameOf<D>,
+  NamesWith<D, { owner: "org" } | { under: string }>
+>;
 
 /** Resources whose rows may be an organisation's. */
 export type OrgResourceName<D extends AnyDeclaration> = Exclude<NameOf<D>, NamesWith<D, { owner: "user" }>>;
+
+/** Resources whose rows have others below them. */
+export type ParentName<D extends AnyDeclaration> = string extends NameOf<D>
+  ? string
+  : { [Name in NameOf<D>]: D["resources"][Name] extends { under: infer Parent } ? Parent : never }[NameOf<D>] & NameOf<D>;
+
+/** Resources whose rows are below those of this one. */
+export type NameBelow<D extends AnyDeclaration, Parent extends string> = string extends NameOf<D>
+  ? string
+  : NamesWith<D, { under: Parent }>;
 
 /** Resources whose rows can be published. */
 export type PublishedName<D extends AnyDeclaration> = Exclude<NameOf<D>, NamesWith<D, { publish: never }>>;

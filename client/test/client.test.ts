@@ -335,6 +335,23 @@ test("an id or a name that cannot be is a TypeError, and nothing is sent", async
   assert.equal(sent.length, 0);
 });
 
+test("rows below a row of another resource have its place in their path", async () => {
+  const row = { id: ID, version: 1 };
+  const { airlock, sent } = airlockWith([json(200, { data: [row], next_cursor: null }), json(201, row), json(200, row)], { ids: { teams: "bigint" } });
+  const loose = airlock as unknown as Airlock<LooseDeclaration>;
+  const projects = loose.under("teams", 7).resource("projects");
+  await projects.list({ limit: 5 });
+  await projects.create({ name: "a" });
+  await projects.patch(ID, { name: "b" });
+  assert.deepEqual(sent.map(({ target }) => target), ["/v1/teams/7/projects?limit=5", "/v1/teams/7/projects", `/v1/teams/7/projects/${ID}`]);
+  for (const id of [ID, "7", 0, "7/x"]) await assert.rejects(loose.under("teams", id).resource("projects").list(), TypeError);
+  for (const name of ["../orgs", "", "a/b"]) {
+    await assert.rejects(loose.under(name, 7).resource("projects").list(), TypeError);
+    await assert.rejects(loose.under("teams", 7).resource(name).list(), TypeError);
+  }
+  assert.equal(sent.length, 3);
+});
+
 test("an id is of the kind that the generated file says, else a UUID", async () => {
   const row = { id: 12, version: 1 };
   const { airlock, sent } = airlockWith([json(200, row), json(200, row), json(200, row), json(200, row)], { ids: { todos: "bigint", profiles: "owner" } });

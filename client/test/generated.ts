@@ -117,11 +117,29 @@ export interface Declaration {
       optional: "other_thing" | "after";
       publish: "title";
     };
+    steps: {
+      owner: "user";
+      under: "errands";
+      id: string;
+      searchable: true;
+      fields: {
+        /** 1 to 50 characters, trimmed. */
+        label: string;
+        /** A whole number from 0 to 1000. */
+        rank: number | null;
+        /** Default: false. */
+        done: boolean;
+        /** Id of a row of things. */
+        thing: string | null;
+      };
+      optional: "rank" | "done" | "thing";
+      publish: never;
+    };
   };
 }
 
 /** The kinds of ids, for the client's option of this name. */
-export const ids = { notes: "uuid", things: "uuid", records: "uuid", errands: "uuid" } as const;
+export const ids = { notes: "uuid", things: "uuid", records: "uuid", errands: "uuid", steps: "uuid" } as const;
 
 type Json = string | number | boolean | null | Json[] | JsonObject;
 type JsonObject = { [name: string]: Json };

@@ -53,6 +53,17 @@ export async function rowsHaveTheDeclaredFields(): Promise<void> {
   same<typeof maybe, Row<"errands", Declaration> | undefined>(true);
 }
 
+export async function rowsBelowOthersAreReachedThroughThem(): Promise<void> {
+  const step = await airlock.under("errands", id).resource("steps").create({ label: "a" });
+  same<typeof step, Row<"steps", Declaration>>(true);
+  // @ts-expect-error steps are below errands alone
+  airlock.resource("steps");
+  // @ts-expect-error nothing is below things
+  airlock.under("things", id);
+  // @ts-expect-error errands are not below themselves
+  airlock.under("errands", id).resource("errands");
+}
+
 export async function draftsNeedTheRequiredFields(): Promise<void> {
   const things = airlock.resource("things");
   await things.create({ label: "a" });
