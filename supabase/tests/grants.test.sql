@@ -22,7 +22,7 @@ select set_eq(
         select attname::text from pg_attribute where attrelid = relation and attnum > 0 and not attisdropped
       ) as columns from airlock.resources
       union all
-      select 'authenticated', 'INSERT', relation, fields || array['id'] || case when owner <> 'user' then array['org_id'] end
+      select 'authenticated', 'INSERT', relation, fields || array['id', under_column] || case when owner <> 'user' then array['org_id'] end
         from airlock.resources
       union all
       select 'authenticated', 'UPDATE', relation, fields || array['deleted_at'] || case when publish is not null then array['published_at'] end

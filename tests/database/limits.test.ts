@@ -54,9 +54,10 @@ after(async () => {
 });
 
 test("the registry of the database is the declaration", async () => {
-  const rows = await supabase.sql("select name, owner, fields, publish, searchable from airlock.resources order by name");
-  const declared = all.map(({ name, owner, fields, publish, search }) => ({
-    name, owner, fields: fields.map((field) => field.name), publish, searchable: search.length > 0,
+  const rows = await supabase.sql("select name, owner, fields, publish, searchable, scope, under || '.' || under_column as under from airlock.resources order by name");
+  const declared = all.map(({ name, owner, fields, publish, search, scope, under }) => ({
+    name, owner, fields: fields.map((field) => field.name), publish, searchable: search.length > 0, scope,
+    under: under ? `${under.resource}.${under.column}` : null,
   }));
   assert.deepEqual(rows, declared.sort((a, b) => (a.name < b.name ? -1 : 1)));
 });
@@ -110,6 +111,11 @@ async function attempts(resource: Resource, field: Field, values: string[]): Pro
 async function insert(resource: Resource, field?: Field, value?: string): Promise<string> {
   const columns = resource.owner === "org" ? ["org_id"] : [];
   const values = resource.owner === "org" ? [literal(ORG)] : [];
+  const { under } = resource;
+  if (under) {
+    columns.push(identifier(under.column));
+    values.push(literal(await rowOf(resources.find(({ name }) => name === under.resource) as Resource)));
+  }
   for (const other of resource.fields) {
     const given = other === field ? value : other.nullable || other.default !== undefined ? undefined : (await good(resource, other))[0];
     if (given === undefined) continue;

@@ -27,6 +27,8 @@ let stack: Stack;
 let alice: ReturnType<typeof caller>;
 let bob: ReturnType<typeof caller>;
 let org = "";
+/** Rows of alice that others are served below, by their resources. */
+const parents: Record<string, string> = {};
 
 before(async () => {
   const declared = { ...(await sections(new URL("../resources/everything.toml", import.meta.url))), ...own };
@@ -36,6 +38,7 @@ before(async () => {
   alice = caller(stack.url, stack.alice.token);
   bob = caller(stack.url, stack.bob.token);
   if (project.organizations) org = assertOk(await alice("POST", "/v1/orgs", { name: "tests" }), 201).id;
+  for (const { under } of resources) if (under) parents[under.resource] ??= await target(under.resource, "");
 });
 after(() => stack?.stop());
 
@@ -43,7 +46,8 @@ for (const resource of adopted) {
   test(`${resource.name}: users see what the policies show and reach nothing else`, () => assertApart(resource, stack, { user: stack.alice, call: alice }, { user: stack.bob, call: bob }));
 }
 for (const resource of resources) {
-  if (resource.owner !== "org") describe(`${resource.name} of a user`, () => suite(resource, () => `/v1/${resource.name}`));
+  if (resource.under) describe(`${resource.name} of a row of ${resource.under.resource}`, () => suite(resource, () => collection(resource.name, "")));
+  else if (resource.owner !== "org") describe(`${resource.name} of a user`, () => suite(resource, () => `/v1/${resource.name}`));
   if (resource.owner !== "user") describe(`${resource.name} of an organisation`, () => suite(resource, () => `/v1/orgs/${org}/${resource.name}`));
 }
 
@@ -130,7 +134,7 @@ function suite(resource: Resource, path: () => string): void {
     assert.equal(assertOk(await alice("PUT", at, body, header("If-Match", 'W/"2"')), 200).version, 3);
     // Of a reference to another user's row bob is told before it comes to the id.
     const seen = required.some((field) => field.kind === "ref") ? "validation_failed" : "conflict";
-    assertProblem(await bob("PUT", at, body), path().includes("/orgs/") ? "not_found" : seen);
+    assertProblem(await bob("PUT", at, body), path().includes("/orgs/") || resource.under ? "not_found" : seen);
   });
 
   test("PATCH, DELETE and restore keep their preconditions", async () => {
@@ -216,7 +220,7 @@ function suite(resource: Resource, path: () => string): void {
       assert.equal(withoutId(await bob(method, `${path()}/${row.id}${suffix}`, body)), missing, method);
     }
     const list = await bob("GET", path());
-    if (path().includes("/orgs/")) assertProblem(list, "not_found");
+    if (path().includes("/orgs/") || resource.under) assertProblem(list, "not_found");
     else assert.deepEqual(assertOk(list, 200).data, []);
     for (const user of [stack.bob, null]) assert.deepEqual(await past(user, row.id), []);
     assert.deepEqual(assertOk(await alice("GET", `${path()}/${row.id}`), 200), row);
@@ -258,6 +262,65 @@ function suite(resource: Resource, path: () => string): void {
     });
   }
 
+  if (resource.under) {
+    const { resource: parent, column } = resource.under;
+    test("a parent that is missing, deleted, another's or of another row is the same 404", async () => {
+      const { id } = await create();
+      const body = await draft();
+      const rest = path().slice(`/v1/${parent}/${parents[parent]}`.length);
+      const deleted = await target(parent, "");
+      const there = `/v1/${parent}/${deleted}${rest}`;
+      const kept = assertOk(await alice("POST", there, body), 201);
+      const other = await target(parent, "");
+      assert.equal((await alice("DELETE", `/v1/${parent}/${deleted}`)).status, 204);
+      const missing = withoutId(await alice("GET", `/v1/${parent}/${randomUUID()}${rest}`));
+      assertProblem(await alice("GET", `/v1/${parent}/${randomUUID()}${rest}`), "not_found");
+      const requests: [string, string, Body?][] = [["GET", ""], ["PATCH", "", await change()], ["DELETE", ""], ["POST", "/restore"]];
+      for (const [as, base, row] of [[alice, there, kept.id], [alice, `/v1/${parent}/${randomUUID()}${rest}`, id], [bob, path(), id]] as const) {
+        assert.equal(withoutId(await as("GET", base)), missing);
+        assert.equal(withoutId(await as("POST", base, body)), missing);
+        assert.equal(withoutId(await as("PUT", `${base}/${randomUUID()}`, body)), missing);
+        for (const [method, suffix, sent] of requests) assert.equal(withoutId(await as(method, `${base}/${row}${suffix}`, sent)), missing, method);
+      }
+      // The row of one parent is no row of another.
+      const wrong = `/v1/${parent}/${other}${rest}`;
+      for (const [method, suffix, sent] of requests) assert.equal(withoutId(await alice(method, `${wrong}/${id}${suffix}`, sent)), missing, method);
+      assertProblem(await alice("PUT", `${wrong}/${id}`, body), "conflict");
+      assertProblem(await alice("PUT", `${wrong}/${id}`, body, header("If-Match", "*")), "not_found");
+      assert.deepEqual(assertOk(await alice("GET", wrong), 200).data, []);
+      assert.equal(assertOk(await alice("GET", `${path()}/${id}`), 200).version, 1);
+      for (const target of [`/v1/${name}`, `/v1/${name}/${id}`, `/v1/${parent}/7${rest}`, `/v1/${parent}/me${rest}`]) assertProblem(await alice("GET", target), "not_found");
+    });
+
+    test("the path alone says which parent a row has", async () => {
+      const row = await create();
+      const value = async () => (await stack.sql(`select ${column} as parent from public.${name} where id = $1`, [row.id]))[0]?.["parent"];
+      assert.equal(await value(), parents[parent]);
+      const other = await target(parent, "");
+      for (const [method, at] of [["POST", path()], ["PUT", `${path()}/${row.id}`], ["PATCH", `${path()}/${row.id}`]] as const) {
+        assert.deepEqual(flaws(await alice(method, at, { ...(await draft()), [column]: other })), [`/${column} unknown`]);
+      }
+      const past = await stack.direct(stack.alice, `/${name}?id=eq.${row.id}`, { method: "PATCH", body: JSON.stringify({ [column]: other }) });
+      assert.equal(past.status, 403);
+      assert.equal(await value(), parents[parent]);
+      const foreign = assertOk(await bob("POST", collection(parent, ""), await parentOf(bob)), 201).id;
+      for (const [user, id] of [[stack.bob, parents[parent]], [stack.alice, foreign]] as const) {
+        const made = await stack.direct(user, `/${name}`, { method: "POST", body: JSON.stringify({ ...(await draft()), [column]: id }) });
+        assert.equal(((await made.json()) as { code: string }).code, "23503", "past the Worker it is a row that the caller sees");
+      }
+    });
+    const parentOf = async (as: typeof bob) => ({ title: "of bob", thing: assertOk(await as("POST", "/v1/things", { label: "of bob" }), 201).id });
+
+    test("an Idempotency-Key is of one parent", async () => {
+      const key = header("Idempotency-Key", randomUUID());
+      const body = await draft();
+      const first = assertOk(await alice("POST", path(), body, key), 201);
+      assert.deepEqual(assertOk(await alice("POST", path(), body, key), 201), first);
+      const other = path().replace(parents[parent] ?? "", await target(parent, ""));
+      assertProblem(await alice("POST", other, body, key), "idempotency_key_reused");
+    });
+  }
+
   if (resource.search.length > 0) {
     test("q finds rows by the words of the searched fields", async () => {
       const [field = ""] = resource.search;
@@ -290,7 +353,8 @@ function suite(resource: Resource, path: () => string): void {
 
 /** The collection of another resource from which a row of this one may refer. */
 function collection(name: string, from: string): string {
-  const { owner } = resources.find((one) => one.name === name) as Resource;
+  const { owner, under } = resources.find((one) => one.name === name) as Resource;
+  if (under) return `${collection(under.resource, from)}/${parents[under.resource]}/${name}`;
   return owner !== "user" && (from.includes("/orgs/") || owner === "org") ? `/v1/orgs/${org}/${name}` : `/v1/${name}`;
 }
 

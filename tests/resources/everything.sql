@@ -557,3 +557,143 @@ select airlock.serve(
 
 -- In edge-only mode the rows are for requests through the Worker.
 select airlock.close_table('public.errands');
+
+
+-- steps: rows of users. The limits are those of airlock.toml.
+--
+-- Row Level Security decides which rows exist for a caller. Grants, CHECKs and triggers decide what may be written,
+-- because a caller can talk to PostgREST without the Worker.
+
+create table public.steps (
+  id uuid not null default gen_random_uuid() primary key,
+  user_id uuid not null default auth.uid() references auth.users (id) on delete cascade,
+  errand uuid not null,
+  label text not null,
+  rank bigint,
+  done boolean not null default false,
+  thing uuid,
+  version integer not null default 1,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  deleted_at timestamptz,
+  airlock_search tsvector not null
+    generated always as (to_tsvector('simple'::regconfig, normalize(label))) stored,
+
+  constraint steps_errand_fkey foreign key (errand) references public.errands (id) deferrable initially deferred,
+  constraint steps_label_length check (char_length(label) between 1 and 50),
+  constraint steps_label_trimmed check (airlock.is_trimmed(label)),
+  constraint steps_rank_range check (rank between 0 and 1000),
+  constraint steps_thing_fkey foreign key (thing) references public.things (id) on delete set null,
+  constraint steps_version_positive check (version >= 1),
+  constraint steps_updated_at_order check (updated_at >= created_at)
+);
+
+-- For the foreign keys.
+create index steps_user_idx on public.steps (user_id);
+create index steps_errand_idx on public.steps (errand);
+create index steps_thing_idx on public.steps (thing) where thing is not null;
+
+-- A page is one index range, however many rows are in other lists.
+create index steps_active_idx on public.steps (errand, user_id, created_at desc, id desc)
+  where deleted_at is null;
+create index steps_deleted_idx on public.steps (errand, user_id, created_at desc, id desc)
+  where deleted_at is not null;
+
+-- For the purge, whose queries repeat the condition. Lists of deleted rows do not: for them the planner would choose this
+-- index, and read the deleted rows of all users.
+create index steps_due_idx on public.steps (deleted_at) where deleted_at > '-infinity';
+
+-- PostgREST tells any caller how many rows the planner expects, of the rows of all users. So the planner gets no statistics
+-- of values.
+alter table public.steps
+  alter column label set statistics 0,
+  alter column rank set statistics 0,
+  alter column done set statistics 0,
+  alter column thing set statistics 0,
+  alter column airlock_search set statistics 0;
+
+
+-- Triggers
+
+-- Columns that callers read and never choose. Triggers run in the order of their names: these come first.
+create trigger airlock_touch_insert before insert on public.steps
+  for each row execute function airlock.touch_insert();
+create trigger airlock_touch_update before update on public.steps
+  for each row execute function airlock.touch_update();
+
+-- errand is a live row of errands that the caller sees.
+create trigger reference_errand_insert before insert on public.steps
+  for each row when (new.errand is not null)
+  execute function airlock.check_reference('errand', 'public.errands', 'false');
+create trigger reference_errand_update before update of errand on public.steps
+  for each row when (new.errand is not null and new.errand is distinct from old.errand)
+  execute function airlock.check_reference('errand', 'public.errands', 'false');
+
+-- thing is a live row of things that the caller sees.
+create trigger reference_thing_insert before insert on public.steps
+  for each row when (new.thing is not null)
+  execute function airlock.check_reference('thing', 'public.things', 'false');
+create trigger reference_thing_update before update of thing on public.steps
+  for each row when (new.thing is not null and new.thing is distinct from old.thing)
+  execute function airlock.check_reference('thing', 'public.things', 'false');
+
+
+-- Row Level Security
+
+alter table public.steps enable row level security;
+-- The table's owner too, unless that role has BYPASSRLS, as hosted Supabase's postgres has.
+alter table public.steps force row level security;
+
+-- auth.uid() in a subquery is evaluated once a statement, not once a row. "deleted_at is null" belongs in the queries: in
+-- this policy it would refuse a soft delete, because a changed row must still be visible.
+create policy steps_select on public.steps
+  for select to authenticated
+  using (
+    (select auth.uid()) = user_id
+  );
+
+create policy steps_insert on public.steps
+  for insert to authenticated
+  with check (
+    (select auth.uid()) = user_id
+  );
+
+create policy steps_update on public.steps
+  for update to authenticated
+  using (
+    (select auth.uid()) = user_id
+  )
+  with check (
+    (select auth.uid()) = user_id
+  );
+
+-- No policy and no grant for DELETE: to delete is to write deleted_at.
+
+
+-- Grants
+
+-- Column by column, so that a new column is closed until it is granted. The revoke is for projects whose default privileges
+-- grant everything.
+revoke all on table public.steps from public, anon, authenticated, service_role;
+grant
+  select (
+    id, user_id, errand, label, rank, done, thing, version, created_at, updated_at, deleted_at,
+    airlock_search
+  ),
+  insert (id, errand, label, rank, done, thing),
+  update (label, rank, done, thing, deleted_at)
+  on table public.steps to authenticated;
+
+
+-- For the functions that the Worker calls.
+select airlock.serve(
+  'steps', 'public.steps', 'user',
+  array['label', 'rank', 'done', 'thing'],
+  publish => null,
+  searchable => true,
+  under => 'errands.errand', scope => 'owner'
+);
+
+
+-- In edge-only mode the rows are for requests through the Worker.
+select airlock.close_table('public.steps');

@@ -60,7 +60,9 @@ export async function testPlans(rows: number, only: (resource: Resource) => bool
       if (resource.owner === (place === "own" ? "org" : "user")) continue;
       for (const state of ["active", "deleted", ...(resource.publish ? ["published"] : [])]) {
         test(`${resource.name}, ${place === "own" ? "a user's" : "an organisation's"} ${state} rows: one index range`, async () => {
-          const read = scans(await planOf(client, resource.name, place === "org" ? ORG : null, state), resource.name);
+          const { name, under } = resource;
+          const path = under ? `${under.resource}/${await parentOf(client, under.resource)}/${name}` : name;
+          const read = scans(await planOf(client, path, name, place === "org" ? ORG : null, state), resource.name);
           assert.deepEqual(read.map((scan) => scan["Index Name"]), [`${resource.name}_${place === "org" ? "org" : ""}${state}_idx`]);
           const [scan] = read as [Plan];
           const looked = (scan["Actual Rows"] + (scan["Rows Removed by Filter"] ?? 0)) * scan["Actual Loops"];
@@ -72,11 +74,12 @@ export async function testPlans(rows: number, only: (resource: Resource) => bool
 }
 
 /** Rows of fifty users, half of them in organisations, half deleted, half published. */
-async function fill(client: pg.Client, { name, owner, fields, publish }: Resource, rows: number): Promise<void> {
+async function fill(client: pg.Client, { name, owner, under, fields, publish }: Resource, rows: number): Promise<void> {
   const draft: Record<string, unknown> = {};
   for (const field of fields.filter((one) => !one.nullable && one.default === undefined)) {
     draft[field.name] = field.kind === "ref" ? (await client.query(`select id from public.${field.resource} limit 1`)).rows[0].id : taken(field).at(-1)?.sent;
   }
+  if (under) draft[under.column] = await parentOf(client, under.resource, "<>");
   const columns = Object.keys(draft).map((column) => `"${column}"`);
   const org = owner === "user" ? [] : ["org_id"];
   const inOrg = owner === "org" ? "true" : "n % 2 = 0";
@@ -93,7 +96,13 @@ async function fill(client: pg.Client, { name, owner, fields, publish }: Resourc
      cross join lateral (select timestamptz '2026-01-01' + n * interval '1 second' as at) as made`,
     [JSON.stringify(draft)],
   );
+  if (under) await client.query(`update public.${name} set ${under.column} = $1 where user_id = $2`, [await parentOf(client, under.resource), USER]);
   await client.query(`alter table public.${name} enable trigger user`);
+}
+
+/** The id of a live row of USER, or of another user, that others are served below. */
+async function parentOf(client: pg.Client, name: string, whose: "=" | "<>" = "="): Promise<string> {
+  return (await client.query(`select id from public.${name} where user_id ${whose} $1 and deleted_at is null order by id limit 1`, [USER])).rows[0].id;
 }
 
 /** From now on this session tells the plan of each statement. */
@@ -105,9 +114,9 @@ export async function explainEach(client: pg.Client): Promise<void> {
 }
 
 /** The plan of the statement inside airlock_list. */
-function planOf(client: pg.Client, resource: string, org: string | null, state: string): Promise<Plan> {
+function planOf(client: pg.Client, path: string, resource: string, org: string | null, state: string): Promise<Plan> {
   const statement = "select public.airlock_list($1, $2, $3, null, null, $4)";
-  return explained(client, resource, USER, statement, [resource, org, state, PAGE_SIZE]);
+  return explained(client, resource, USER, statement, [path, org, state, PAGE_SIZE]);
 }
 
 /** The plan of the statement that a call of this user runs on a table. */

@@ -59,6 +59,15 @@ test("new-resource begins an empty declaration", async () => {
   assert.equal(toml, `[resources.tags]\nowner = "user"\n[resources.tags.fields]\nlabel = "text(1..50)"\n`);
 });
 
+test("new-resource makes a table of rows that have a parent", async () => {
+  const { lines, migration } = await planResource(NOTES, ["items", "label:text(1..50)", "--owner", "user", "--under", "lists.list_id"]);
+  assert.equal(lines, `[resources.items]\nowner = "user"\nunder = "lists.list_id"\n[resources.items.fields]\nlabel = "text(1..50)"`);
+  assert.match(migration, /^ {2}list_id uuid not null,$/m);
+  assert.match(migration, /^ {2}insert \(id, list_id, label\),$/m);
+  assert.match(migration, /^ {2}update \(label, deleted_at\)$/m);
+  assert.match(migration, /^ {2}under => 'lists.list_id', scope => 'owner'$/m);
+});
+
 test("new-field adds a line at the end of the resource's fields", async () => {
   const { toml, name, migration } = await planField(NOTES, ["notes", "color:one_of(a,b)=a"]);
   assert.equal(toml, NOTES.replace(`(1..200)"\n`, `(1..200)"\ncolor = "one_of(a,b) = 'a'"\n`));
@@ -81,6 +90,10 @@ const REFUSED: [string[], RegExp][] = [
   [["tags", "label:text(1..50)", "--colour", "red", ...OWNER], /--colour'\.\n/],
   [["tags", "label:text(1..50)", "--help"], /--help'\.\nnpm run new-resource/],
   [["notes", "label:text(1..50)", ...OWNER], /already/],
+  [["tags", "label:text(1..50)", "--under", "notes", ...OWNER], /--under notes is not a resource, a dot and a new column/],
+  [["tags", "label:text(1..50)", "--under", "things.x", ...OWNER], /there is no resource things/],
+  [["tags", "label:text(1..50)", "--under", "tags.x", ...OWNER], /in a circle/],
+  [["tags", "label:text(1..50)", "--under", "notes.x", "--under", "notes.y", ...OWNER], /--under is given twice/],
   [["my-tags", "label:text(1..50)", ...OWNER], /my-tags/],
   [["Tags", "label:text(1..50)", ...OWNER], /Tags/],
   [["1tags", "label:text(1..50)", ...OWNER], /1tags/],

@@ -66,8 +66,17 @@ const OWNER_COLUMNS: Record<Owner, string> = {
   org_id uuid references airlock.organizations (id) on delete cascade,`,
 };
 
+/** All fields, and the column of the parent as a ref to it that no body has. */
+function fieldsOf({ fields, under }: Resource): Field[] {
+  if (!under) return fields;
+  const { resource, column } = under;
+  const parent: Field = { name: column, column, kind: "ref", resource, nullable: false, database_default: false, read_only: true };
+  return [parent, ...fields.filter((field) => field.column !== column)];
+}
+
 function table(resource: Resource): string {
-  const { name, owner, fields, search, publish } = resource;
+  const { name, owner, search, publish } = resource;
+  const fields = fieldsOf(resource);
   const columns = [
     ...fields.map(columnDefinition),
     "version integer not null default 1",
@@ -216,14 +225,15 @@ function foreignKey(table: string, field: Field): string[] {
 
 // Indexes and statistics
 
-function indexes({ name, owner, fields, publish }: Resource): string {
+function indexes(resource: Resource): string {
+  const { name, owner, under, publish } = resource;
   const create = (word: Parameters<typeof indexName>[1], rest: string) => `create index ${indexName(name, word)} on public.${name} ${rest};`;
   const keys = [create("user", "(user_id)")];
   const pages: string[] = [];
   const states = { active: "deleted_at is null", deleted: "deleted_at is not null", ...(publish && { published: "deleted_at is null and published_at is not null" }) };
   if (owner !== "org") {
     const own = owner === "both" ? "org_id is null and " : "";
-    for (const [state, condition] of entries(states)) pages.push(create(state, `(user_id, created_at desc, id desc)\n  where ${own}${condition}`));
+    for (const [state, condition] of entries(states)) pages.push(create(state, `(${under ? `${identifier(under.column)}, ` : ""}user_id, created_at desc, id desc)\n  where ${own}${condition}`));
   }
   if (owner !== "user") {
     keys.push(create("org", owner === "both" ? "(org_id) where org_id is not null" : "(org_id)"));
@@ -232,7 +242,7 @@ function indexes({ name, owner, fields, publish }: Resource): string {
   }
   return `\
 -- For the foreign keys.
-${[...keys, ...fields.flatMap((field) => fieldIndex(name, field))].join("\n")}
+${[...keys, ...fieldsOf(resource).flatMap((field) => fieldIndex(name, field))].join("\n")}
 
 -- A page is one index range, however many rows are in other lists.
 ${pages.join("\n")}
@@ -264,7 +274,7 @@ ${columns.map((column) => `  alter column ${column} set statistics 0`).join(",\n
 // Triggers
 
 function triggers(resource: Resource): string[] {
-  const { name, owner, fields } = resource;
+  const { name, owner } = resource;
   const create = (trigger: string, event: string, call: string) => `create trigger ${trigger} ${event} on public.${name}\n  for each row ${call};`;
   return [
     `-- Columns that callers read and never choose. Triggers run in the order of their names: these come first.
@@ -279,7 +289,7 @@ create trigger airlock_ownerless after update of user_id on public.${name}
       ? []
       : [`-- Asked once more after a write that had to wait: its caller may have lost the role meanwhile.
 ${create("airlock_role", "after insert or update", `${owner === "both" ? "when (new.org_id is not null) " : ""}execute function airlock.require_editor()`)}`]),
-    ...fields.flatMap((field) => referenceTriggers(resource, field)),
+    ...fieldsOf(resource).flatMap((field) => referenceTriggers(resource, field)),
   ];
 }
 
@@ -366,19 +376,20 @@ create policy ${name}_select_published on public.${name}
 
 // Grants
 
-function grants({ name, owner, fields, search, publish }: Resource): string {
+function grants({ name, owner, under, fields, search, publish }: Resource): string {
   const org = owner === "user" ? [] : ["org_id"];
+  const parent = under ? [identifier(under.column)] : [];
   const declared = fields.map((field) => identifier(field.name));
   const published = publish ? ["published_at"] : [];
   const searched = search.length > 0 ? ["airlock_search"] : [];
-  const all = ["id", "user_id", ...org, ...declared, "version", "created_at", "updated_at", "deleted_at", ...published, ...searched];
+  const all = ["id", "user_id", ...org, ...parent, ...declared, "version", "created_at", "updated_at", "deleted_at", ...published, ...searched];
   const text = `\
 -- Column by column, so that a new column is closed until it is granted. The revoke is for projects whose default privileges
 -- grant everything.
 revoke all on table public.${name} from public, anon, authenticated, service_role;
 grant
   select (${wrapped(all)}),
-  insert (${wrapped(["id", ...org, ...declared])}),
+  insert (${wrapped(["id", ...org, ...parent, ...declared])}),
   update (${wrapped([...declared, "deleted_at", ...published])})
   on table public.${name} to authenticated;`;
   if (!publish) return text;
@@ -397,7 +408,7 @@ function wrapped(names: string[]): string {
   return lines.length > 1 ? `\n    ${lines.join(",\n    ")}\n  ` : lines.join();
 }
 
-function serve({ name, owner, fields, search, publish }: Resource): string {
+function serve({ name, owner, under, fields, search, publish }: Resource): string {
   const list = (names: string[]) => `array[${names.map(literal).join(", ")}]`;
   const shown = publish ? list(publish) : "null";
   return `\
@@ -405,6 +416,6 @@ select airlock.serve(
   '${name}', 'public.${name}', '${owner}',
   ${list(fields.map((field) => field.name))},
   publish => ${shown},
-  searchable => ${search.length > 0}
+  searchable => ${search.length > 0}${under ? `,\n  under => ${literal(`${under.resource}.${under.column}`)}, scope => 'owner'` : ""}
 );`;
 }

@@ -16,14 +16,14 @@ export interface Plan {
   migration: string;
 }
 
-const RESOURCE_USAGE = `npm run new-resource -- NAME FIELD... --owner user|org|both [--search FIELDS]
+const RESOURCE_USAGE = `npm run new-resource -- NAME FIELD... --owner user|org|both [--search FIELDS] [--under RESOURCE.COLUMN]
   such as: npm run new-resource -- tags "label:text(1..50)" "color:one_of(red,green)=red" "due:date?" --owner user --search label`;
 const FIELD_USAGE = `npm run new-field -- RESOURCE FIELD
   such as: npm run new-field -- notes "color:one_of(red,green)=red"`;
 
 /** A new resource of these command line arguments, at the end of this airlock.toml. */
 export async function planResource(toml: string, args: string[]): Promise<Plan> {
-  const { name, fields, owner, search } = parsed(args);
+  const { name, fields, owner, search, under } = parsed(args);
   if ((await declarationOf(toml)).resources.some((resource) => resource.name === name)) {
     throw new Failure(`airlock.toml has the resource ${name} already. Add a field to it with \`npm run new-field\`, or choose another name.`);
   }
@@ -34,6 +34,7 @@ export async function planResource(toml: string, args: string[]): Promise<Plan> 
   const lines = [
     `[resources.${name}]`,
     `owner = ${tomlString(owner)}`,
+    ...(under !== undefined ? [`under = ${tomlString(under)}`] : []),
     ...(search ? [`search = [${search.map(tomlString).join(", ")}]`] : []),
     `[resources.${name}.fields]`,
     ...declared.map(({ line }) => line),
@@ -80,6 +81,7 @@ interface Arguments {
   name: string;
   fields: string[];
   owner: string;
+  under?: string;
   search?: string[];
 }
 
@@ -87,11 +89,11 @@ function parsed(args: string[]): Arguments {
   const refuse = (sentence: string): never => {
     throw new Failure(`${sentence}\n${RESOURCE_USAGE}`);
   };
-  refuseKept("new-resource", "owner", "search");
+  refuseKept("new-resource", "owner", "search", "under");
   const { values, positionals } = (() => {
     try {
       const option = { type: "string", multiple: true } as const;
-      return parseArgs({ args, options: { owner: option, search: option }, allowPositionals: true });
+      return parseArgs({ args, options: { owner: option, search: option, under: option }, allowPositionals: true });
     } catch (error) {
       // What follows the first sentence is about options in general.
       const [sentence = ""] = (error as Error).message.split(/\.\s/);
@@ -108,7 +110,10 @@ function parsed(args: string[]): Arguments {
   if (owners.length > 0) return refuse("--owner is given twice; leave one out. Rows of users and of organisations: --owner both.");
   const [search, ...searches] = values.search ?? [];
   if (searches.length > 0) return refuse(`--search is given twice. Name all fields in one: --search ${[search, ...searches].join(",")}.`);
-  return { name, fields, owner, ...(search !== undefined && { search: search.split(",").map((field) => field.trim()) }) };
+  const [under, ...unders] = values.under ?? [];
+  if (unders.length > 0) return refuse("--under is given twice; leave one out.");
+  if (under !== undefined && !/^\w+\.[a-z][a-z0-9_]{0,39}$/.test(under)) return refuse(`--under ${under} is not a resource, a dot and a new column, such as teams.team_id.`);
+  return { name, fields, owner, ...(under !== undefined && { under }), ...(search !== undefined && { search: search.split(",").map((field) => field.trim()) }) };
 }
 
 const declarationOf = (toml: string): Promise<Declaration> => check(toJson(toml));
