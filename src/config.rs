@@ -14,9 +14,10 @@ use jsonwebtoken::DecodingKey;
 use serde::Serialize;
 use url::{Host, Url};
 
-use crate::app_guard::Apps;
-use crate::auth::{KeyCache, Verifier};
+use crate::app_guard::{Apps, Tokens};
+use crate::auth::Verifier;
 use crate::json;
+use crate::jwt::{KeyCache, Keys, Source};
 use crate::limit::Addresses;
 use crate::platform::{Bindings, Millis};
 use crate::postgrest::Database;
@@ -29,6 +30,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The configuration of an isolate.
 pub(crate) struct Config {
     pub(crate) apps: Apps,
+    /// Of Firebase App Check.
+    pub(crate) app_check: Tokens,
     pub(crate) verifier: Verifier,
     pub(crate) database: Database,
     pub(crate) declaration: Declaration,
@@ -98,14 +101,23 @@ impl Config {
             ));
         }
 
+        let open = apps.not_attested();
+        if !open.is_empty() {
+            warnings.push(format!(
+                "APP_GUARD enforces attestation, but not for {}. Whoever extracts a key takes one that \
+                 needs no attestation.",
+                open.join("; ")
+            ));
+        }
+
         let origin = url.as_str().trim_end_matches('/');
+        let jwks_timeout = millis("JWKS_TIMEOUT_MS", 3_000)?;
+        let app_check_keys = app_check_keys(optional("APP_CHECK_JWKS_URL"), &url)?;
+        let project_keys = Source::Project(format!("{origin}/auth/v1/.well-known/jwks.json"));
         let config = Self {
             apps,
-            verifier: Verifier::new(
-                issuer,
-                secret,
-                KeyCache::new(format!("{origin}/auth/v1/.well-known/jwks.json"), millis("JWKS_TIMEOUT_MS", 3_000)?),
-            ),
+            app_check: Tokens::new(Keys::AppCheck(KeyCache::new(app_check_keys, jwks_timeout)), None),
+            verifier: Verifier::new(Keys::Project(KeyCache::new(project_keys, jwks_timeout), secret), issuer),
             database: Database::new(&format!("{origin}/rest/v1"), &key, millis("UPSTREAM_TIMEOUT_MS", 10_000)?, signer),
             declaration,
             addresses: Addresses::default(),
@@ -233,6 +245,15 @@ fn issuer(value: Option<String>, url: &Url) -> Result<Option<String>, Misconfigu
     }
 }
 
+/// The place of another key set is for development, and on this machine.
+fn app_check_keys(value: Option<String>, project: &Url) -> Result<Source, Misconfigured> {
+    match value {
+        None => Ok(Source::AppCheck),
+        Some(url) if is_loopback(project) && url.starts_with(project.as_str()) => Ok(Source::Development(url)),
+        Some(_) => Err(bad("APP_CHECK_JWKS_URL", "may be below a loopback SUPABASE_URL only")),
+    }
+}
+
 fn hs256_secret(secret: &str, url: &Url) -> Result<DecodingKey, Misconfigured> {
     const NAME: &str = "SUPABASE_JWT_SECRET";
     // The Supabase CLI uses this one for every local project.
@@ -313,8 +334,8 @@ mod tests {
     #[test]
     fn defaults_are_the_documented_ones() {
         let (config, warnings) = load(&[]).unwrap();
-        assert_eq!(config.verifier.issuer.as_deref(), Some("https://abc.supabase.co/auth/v1"));
-        assert!(config.verifier.secret.is_none());
+        assert_eq!(config.verifier.tokens.issuer.as_deref(), Some("https://abc.supabase.co/auth/v1"));
+        assert!(config.verifier.tokens.keys.secret().is_none());
         assert!(config.cors.is_empty());
         assert_eq!((config.store_timeout, config.log_reads), (2_000, 1));
         assert!(warnings.is_empty());
@@ -393,16 +414,16 @@ mod tests {
     fn issuer_check_can_be_off_for_loopback_only() {
         refused("SUPABASE_JWT_ISSUER", Some("-"));
         let loopback = load(&[("SUPABASE_URL", Some("http://127.0.0.1:54321")), ("SUPABASE_JWT_ISSUER", Some("-"))]);
-        assert_eq!(loopback.unwrap().0.verifier.issuer, None);
+        assert_eq!(loopback.unwrap().0.verifier.tokens.issuer, None);
         let custom = load(&[("SUPABASE_JWT_ISSUER", Some("https://auth.example.com"))]);
-        assert_eq!(custom.unwrap().0.verifier.issuer.as_deref(), Some("https://auth.example.com"));
+        assert_eq!(custom.unwrap().0.verifier.tokens.issuer.as_deref(), Some("https://auth.example.com"));
     }
 
     #[test]
     fn hs256_secret_has_32_bytes_and_causes_a_warning() {
         refused("SUPABASE_JWT_SECRET", Some(&"x".repeat(31)));
         let (config, warnings) = load(&[("SUPABASE_JWT_SECRET", Some(&"x".repeat(32)))]).unwrap();
-        assert!(config.verifier.secret.is_some());
+        assert!(config.verifier.tokens.keys.secret().is_some());
         assert_eq!(warnings.len(), 1);
 
         let public = "super-secret-jwt-token-with-at-least-32-characters-long";

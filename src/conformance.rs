@@ -8,8 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 
-use crate::auth::jws::{Alg, Jws};
-use crate::auth::key_set::{KeySet, PublicKey};
+use crate::jwt::jws::{Alg, Jws};
+use crate::jwt::key_set::{KeySet, PublicKey};
 
 /// Verifies a compact JWS (RFC 7515) of ES256 or RS256 against a JWK Set (RFC 7517), and returns the
 /// payload. A `kid` in the header picks the key; without one there must be exactly one key of that

@@ -8,8 +8,8 @@ use crate::platform::{Header, Incoming, Platform};
 use crate::response::{Response, empty};
 use crate::router;
 
-const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, \
-     if-none-match, x-app-id, x-app-nonce, x-app-signature, x-app-timestamp, x-client-info";
+const REQUEST_HEADERS: &str = "approov-token, authorization, content-type, idempotency-key, if-match, \
+     if-none-match, x-app-id, x-app-nonce, x-app-signature, x-app-timestamp, x-client-info, x-firebase-appcheck";
 const RESPONSE_HEADERS: &str = "allow, etag, location, retry-after, www-authenticate, x-airlock-version, x-request-id";
 
 /// The answer to a preflight of a named origin for a path that exists. Any other OPTIONS request ends

@@ -73,6 +73,15 @@ codes! {
     ClockSkew: 401 "clock_skew", retryable: true, "The device's clock is off",
         "The signature is good, but its timestamp is more than 300 seconds off. Correct the clock by server_time \
          and sign again.";
+    /// No attestation token where the app's key asks for one.
+    AttestationMissing: 401 "attestation_missing", retryable: true, "No attestation of the app",
+        "Send a token of Firebase App Check as X-Firebase-AppCheck, or of Approov as Approov-Token.";
+    /// An attestation token with which nothing is wrong but the time.
+    AttestationExpired: 401 "attestation_expired", retryable: true, "The attestation of the app has expired",
+        "Fetch a new attestation token and send the request again.";
+    /// Any other attestation token.
+    AttestationInvalid: 401 "attestation_invalid", retryable: false, "The attestation of the app was not accepted",
+        "Send an attestation token of a genuine installation of this app.";
     /// No `Authorization` header.
     TokenMissing: 401 "token_missing", retryable: false, "No access token",
         "Send the user's Supabase access token as Authorization: Bearer.";
@@ -142,6 +151,11 @@ impl Code {
         Problem::from(self).because(reason)
     }
 
+    /// Whether an honest phone may lack what this asks for.
+    pub(crate) fn is_unattested(self) -> bool {
+        matches!(self, Self::AttestationMissing | Self::AttestationExpired)
+    }
+
     /// Seconds for `Retry-After`, where the status carries one.
     const fn retry_after(self) -> Option<u32> {
         match self {
@@ -156,7 +170,11 @@ impl Code {
     /// where a request without a token gets no error code).
     const fn challenge(self) -> Option<&'static str> {
         match self {
-            Code::AppGuardRejected | Code::ClockSkew => Some("AppGuard"),
+            Code::AppGuardRejected
+            | Code::ClockSkew
+            | Code::AttestationMissing
+            | Code::AttestationExpired
+            | Code::AttestationInvalid => Some("AppGuard"),
             Code::TokenMissing => Some("Bearer realm=\"airlock\""),
             Code::TokenExpired => {
                 Some("Bearer realm=\"airlock\", error=\"invalid_token\", error_description=\"expired\"")

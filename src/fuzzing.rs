@@ -8,10 +8,11 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::app_guard::{Canonical, TokenDigest};
+use crate::app_guard::Canonical;
 use crate::auth;
 use crate::conformance;
 use crate::json;
+use crate::jwt::{self, TokenDigest};
 use crate::platform::{Content, UpstreamResponse};
 use crate::postgrest::{self, Outcome};
 use crate::request::page::ListQuery;
@@ -49,7 +50,7 @@ fn key_set_of_seeds() -> &'static str {
 /// The keys of a set are public, of one of two kinds, strong enough, and the same when they are parsed
 /// again. A set with a symmetric key has none.
 pub fn key_set(data: &[u8]) {
-    let keys = auth::fuzzing::key_set(data);
+    let keys = jwt::fuzzing::key_set(data);
     let Some(keys) = keys else { return };
     let set = json::parse_object(data).unwrap();
     for jwk in set["keys"].as_array().unwrap() {
@@ -67,7 +68,7 @@ pub fn key_set(data: &[u8]) {
             }
             other => panic!("{other:?}"),
         }
-        let again = auth::fuzzing::key_set(format!(r#"{{"keys":[{key}]}}"#).as_bytes());
+        let again = jwt::fuzzing::key_set(format!(r#"{{"keys":[{key}]}}"#).as_bytes());
         assert_eq!(again, Some(vec![key]));
     }
 }

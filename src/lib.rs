@@ -3,7 +3,7 @@
 //! A request takes this path:
 //!
 //! 1. [`worker`]: Cloudflare hands over a request; the only place that names `worker`
-//! 2. [`pipeline`]: the ten steps of a request on one screen
+//! 2. [`pipeline`]: the eleven steps of a request on one screen
 //! 3. [`router`]: one table of routes
 //! 4. [`limit`]: rate limits
 //! 5. [`app_guard`]: the app signature proves which app asks: `GuardedRequest`
@@ -33,6 +33,7 @@ pub mod fuzzing;
 mod handlers;
 pub mod jobs;
 mod json;
+mod jwt;
 mod limit;
 mod log;
 pub mod pipeline;
@@ -46,6 +47,7 @@ mod router;
 mod types;
 mod worker;
 
-pub use app_guard::{Canonical, TokenDigest};
+pub use app_guard::Canonical;
 pub use config::Misconfigured;
 pub use error::{Code, Definition};
+pub use jwt::TokenDigest;

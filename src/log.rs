@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::app_guard::Finding;
+use crate::app_guard::{Attested, Finding};
 use crate::error::{Answered, Problem};
 use crate::platform::{Level, Millis, Platform};
 use crate::response::Response;
@@ -27,6 +27,12 @@ pub(crate) struct Trace {
     upstream_code: Option<String>,
     guard: Option<&'static str>,
     guard_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attest: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attest_by: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attest_app: Option<String>,
     pub(crate) app_id: Option<String>,
     /// What a request without a good signature calls itself. Anybody can write it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,6 +83,9 @@ impl Trace {
             upstream_code: None,
             guard: None,
             guard_key: None,
+            attest: None,
+            attest_by: None,
+            attest_app: None,
             app_id: None,
             claimed_app_id: None,
             client: None,
@@ -105,6 +114,13 @@ impl Trace {
         if let Finding::Verified { key } | Finding::Retired { key } = finding {
             self.guard_key = Some(key.clone());
         }
+    }
+
+    /// Notes what attestation found.
+    pub(crate) fn attested(&mut self, attested: &Attested) {
+        self.attest = Some(attested.as_str());
+        self.attest_by = attested.by;
+        self.attest_app = attested.app.clone();
     }
 
     /// The response of a problem, which the line then names.

@@ -4,7 +4,7 @@
 //! is proved, and nothing reaches the database without both proofs. A request that cannot be decided
 //! is refused.
 
-use crate::app_guard::{self, Finding, Head};
+use crate::app_guard::{self, Finding, Head, Sent};
 use crate::auth;
 use crate::config::{Config, Misconfigured, notice};
 use crate::cors;
@@ -54,11 +54,21 @@ impl Pipeline {
         }
     }
 
-    /// The headers that it reads, in the order of [`Header::ALL`]. The last two are those of CORS.
-    pub fn headers(&self) -> impl Iterator<Item = Header> {
-        let cors = self.config.as_ref().is_ok_and(|config| !config.cors.is_empty());
-        let read = move |header: &Header| cors || !matches!(header, Header::Origin | Header::RequestMethod);
-        Header::ALL.into_iter().filter(read)
+    /// The names of the headers in the order of [`Header::ALL`], a line each; empty for those that are not
+    /// read, since reading one costs time.
+    pub fn headers(&self) -> String {
+        let config = self.config.as_ref().ok();
+        let cors = config.is_some_and(|config| !config.cors.is_empty());
+        let attested = config.is_some_and(|config| config.apps.attest());
+        let name = |header: Header| {
+            let read = match header {
+                Header::Origin | Header::RequestMethod => cors,
+                Header::AppCheck | Header::Approov => attested,
+                _ => true,
+            };
+            if read { header.name() } else { "" }
+        };
+        Header::ALL.map(name).join("\n")
     }
 
     /// The longest that a request takes: the sum of the deadlines of all that it may wait for.
@@ -66,7 +76,8 @@ impl Pipeline {
         let of = |config: &Config| {
             // LIMIT_USER, and LIMIT_IP after the response.
             let limiters = config.store_timeout.saturating_mul(2);
-            [limiters, config.verifier.longest(), config.database.timeout()]
+            let attestation = if config.apps.attest() { config.app_check.tokens.longest() } else { 0 };
+            [limiters, attestation, config.verifier.tokens.longest(), config.database.timeout()]
                 .into_iter()
                 .fold(BODY_TIMEOUT, Millis::saturating_add)
         };
@@ -174,12 +185,27 @@ async fn decide<R: Incoming, P: Platform>(
 
     // 6. App Guard, the app's signature: 401; 426 for a retired key.
     let now = platform.now().div_euclid(1000);
-    let (finding, guarded) = app_guard::check(&config.apps, head, body, now);
+    let (finding, signed) = app_guard::check(&config.apps, head, body, now);
     trace.guarded(&finding);
-    let request = guarded?;
-    if request.app_id().is_some() {
+    let signed = signed?;
+    if signed.app_id().is_some() {
         trace.app_id = trace.claimed_app_id.take();
     }
+
+    // 7. Attestation, where the app's key asks for it: 401, 429; 503 if the vendor's keys are not there.
+    let sent = Sent { app_check: request.header(Header::AppCheck), approov: request.header(Header::Approov) };
+    let attested = signed.attest(sent, &config.app_check, now, platform).await;
+    if let Some(attested) = &attested {
+        trace.attested(attested);
+    }
+    let request = match signed.admit(attested.as_ref()) {
+        Err(problem) if problem.code().is_unattested() => {
+            let app = trace.app_id.as_deref().unwrap_or_default();
+            limit::admit_user(&format!("attest {app} {address}"), config.store_timeout, platform).await?;
+            return Err(problem);
+        }
+        admitted => admitted?,
+    };
     trace.counts = !request.is_enforced();
 
     match handler {
@@ -193,17 +219,17 @@ async fn decide<R: Incoming, P: Platform>(
             handler(AppCall { input, database, path }).await
         }
         Guarded::User(handler) => {
-            // 7. The user's token: 401; 503 if the key set gives no answer.
+            // 8. The user's token: 401; 503 if the key set gives no answer.
             let session = auth::authenticate(&config.verifier, &request, platform).await?;
             trace.user_id = Some(session.sub());
 
-            // 8. Limit of this user: 429; 503 if the limiter gives no answer.
+            // 9. Limit of this user: 429; 503 if the limiter gives no answer.
             limit::admit_user(&session.sub().to_string(), config.store_timeout, platform).await?;
 
-            // 9. What the route accepts: 400, 415, 422. The handler validates the rest.
+            // 10. What the route accepts: 400, 415, 422. The handler validates the rest.
             let input = Input::read(accepts, &request)?;
 
-            // 10. Supabase, with the user's own token. One transaction decides, changes the row and
+            // 11. Supabase, with the user's own token. One transaction decides, changes the row and
             // claims the nonce: 403, 404, 409, 412, 5xx.
             let database = config.database.as_user(&session, &request, platform);
             trace.upstream_since = Some(platform.now());

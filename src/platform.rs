@@ -94,6 +94,8 @@ headers! {
     Signature = "x-app-signature",
     ClientInfo = "x-client-info",
     Authorization = "authorization",
+    AppCheck = "x-firebase-appcheck",
+    Approov = "approov-token",
     IdempotencyKey = "idempotency-key",
     IfMatch = "if-match",
     IfNoneMatch = "if-none-match",

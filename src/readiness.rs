@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::auth::Verifier;
+use crate::auth::{self, Verifier};
 use crate::error::{Answered, Problem};
 use crate::platform::{Millis, Platform};
 use crate::postgrest::Database;
@@ -54,6 +54,6 @@ async fn ask(
     declaration: &Declaration,
     platform: &impl Platform,
 ) -> Result<(), Problem> {
-    verifier.ready(platform).await?;
+    auth::ready(verifier, platform).await?;
     database.ready(declaration, platform).await
 }

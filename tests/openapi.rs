@@ -405,6 +405,18 @@ impl Answers {
             let guard = json!({"apps": {"rn-ios": {"keys": [key]}}});
             world.vars.insert("APP_GUARD", guard.to_string());
         });
+        let expired = json!({
+            "iss": "https://firebaseappcheck.googleapis.com/1", "aud": "projects/1", "sub": "1:1:ios:a",
+            "iat": NOW - 3600, "exp": NOW - 60
+        });
+        let expired = jws(r#"{"alg":"RS256","kid":"rsa-1"}"#, &expired.to_string(), "rsa");
+        for token in ["", "header.payload.signature", &expired] {
+            self.ask_in(good.clone().header("x-firebase-appcheck", token), |world| {
+                let attest = json!({"mode": "enforce", "firebase": {"project": "1", "app_ids": ["1:1:ios:a"]}});
+                let app = json!({"attest": attest, "keys": [{"id": "k1", "secret": APP_SECRET}]});
+                world.vars.insert("APP_GUARD", json!({"apps": {"rn-ios": app}}).to_string());
+            });
+        }
         self.ask_in(good.clone(), |world| world.user_limit.set(Ok(false)));
         self.ask_in(good, |world| world.user_limit.set(Err(Unanswered)));
     }

@@ -517,13 +517,14 @@ fn cors_is_off_until_origins_are_named() {
 }
 
 #[test]
-fn a_5xx_is_retryable_and_a_4xx_is_not_except_three() {
+fn a_5xx_is_retryable_and_a_4xx_is_not_except_five() {
     let definitions: Vec<_> = Code::ALL.iter().map(|code| code.definition()).collect();
     let codes: HashSet<&str> = definitions.iter().map(|one| one.code).collect();
     assert_eq!(codes.len(), Code::ALL.len());
     let retryable: Vec<&str> =
         definitions.iter().filter(|one| one.status < 500 && one.retryable).map(|one| one.code).collect();
-    assert_eq!(retryable, ["clock_skew", "token_expired", "rate_limited"]);
+    let expected = ["clock_skew", "attestation_missing", "attestation_expired", "token_expired", "rate_limited"];
+    assert_eq!(retryable, expected);
     assert!(definitions.iter().all(|one| one.status < 500 || one.retryable));
 }
 
@@ -579,4 +580,8 @@ fn longest_is_the_sum_of_all_deadlines() {
     assert_eq!(default, 30_000 + 2 * 2_000 + 2 * 3_000 + 2_000 + 10_000);
     let slow = World::new().with("UPSTREAM_TIMEOUT_MS", "60000");
     assert_eq!(slow.pipeline().longest(), default + 50_000);
+    let attest = json!({"mode": "report", "firebase": {"project": "1", "app_ids": ["1:1:ios:a"]}});
+    let app = json!({"attest": attest, "keys": [{"id": "k1", "secret": APP_SECRET}]});
+    let attested = World::new().with("APP_GUARD", &json!({"apps": {"a": app}}).to_string());
+    assert_eq!(attested.pipeline().longest(), default + 2 * 3_000 + 2_000, "another key set");
 }

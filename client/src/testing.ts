@@ -127,7 +127,8 @@ function json(status: number, body: unknown, headers: Record<string, string> = {
 }
 
 function problem(status: number, code: ProblemCode, members: Record<string, unknown> = {}): Response {
-  const retryable = status >= 500 || status === 429 || code === "clock_skew" || code === "token_expired";
+  const retryable =
+    status >= 500 || status === 429 || /^(clock_skew|token_expired|attestation_(missing|expired))$/.test(code);
   const type = `urn:airlock:problem:${code}`;
   const body = { type, title: code, status, code, detail: code, request_id: "stub", retryable, ...members };
   return json(status, body, { "Content-Type": "application/problem+json" });

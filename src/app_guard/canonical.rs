@@ -5,16 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of a bearer token, which stands for it in a signature and where it is remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TokenDigest([u8; 32]);
-
-impl TokenDigest {
-    /// Of the characters after `Bearer `.
-    pub fn of(token: &str) -> Self {
-        Self(Sha256::digest(token.as_bytes()).into())
-    }
-}
+use crate::jwt::TokenDigest;
 
 /// The signed parts, one line each.
 #[derive(Debug, Clone, Copy)]

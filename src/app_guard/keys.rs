@@ -5,13 +5,15 @@
 //! secrets, keys without an id and an enforced app without a key are refused.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
-use serde::Deserialize;
+use serde_json::{Map, Value};
 use sha2::Sha256;
 
+use super::attestation::Policy;
 use super::is_app_id;
 use crate::json;
 
@@ -19,19 +21,24 @@ use crate::json;
 const KEYS_MAX: usize = 8;
 
 /// How App Guard treats an app.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// No check.
     Off,
     /// The finding is logged; every request passes.
     Report,
     /// Only signed requests pass.
-    #[default]
     Enforce,
 }
 
 impl Mode {
+    pub(super) fn parse(text: Option<&Value>, absent: Self) -> Option<Self> {
+        match text.map(Value::as_str) {
+            None => Some(absent),
+            Some(text) => [Self::Off, Self::Report, Self::Enforce].into_iter().find(|mode| Some(mode.as_str()) == text),
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -55,13 +62,15 @@ struct App {
 }
 
 /// A key, without its secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Key {
     pub(super) id: String,
     /// Requests that it signed are told to upgrade the app.
     pub(super) retired: bool,
     /// What the app may then show to its user.
     pub(super) message: Option<String>,
+    /// What vouches for the installations that sign with it: its own, or the app's.
+    pub(super) attest: Option<Rc<Policy>>,
 }
 
 /// The keys to check a signature against.
@@ -74,58 +83,35 @@ pub(super) struct AppKeys<'a> {
     pub(super) keys: &'a [Key],
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawApps {
-    #[serde(default)]
-    default: Mode,
-    apps: BTreeMap<String, RawApp>,
-}
+const SHAPE: &str = "must look like {\"default\":\"enforce\",\"apps\":{\"<app id>\":{\"mode\":\"enforce\",\
+     \"keys\":[{\"id\":\"<name>\",\"secret\":\"<base64url>\"}]}}}";
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawApp {
-    #[serde(default)]
-    mode: Mode,
-    #[serde(default)]
-    keys: Vec<RawKey>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawKey {
-    id: String,
-    secret: String,
-    #[serde(default)]
-    retired: bool,
-    #[serde(default)]
-    message: Option<String>,
+/// The object, if it has no other names.
+pub(super) fn object<'a>(value: &'a Value, names: &[&str]) -> Option<&'a Map<String, Value>> {
+    value.as_object().filter(|object| object.iter().all(|(name, _)| names.contains(&name.as_str())))
 }
 
 impl Apps {
     /// Parses the secret. The error names the place and never quotes a value.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        json::parse(text.as_bytes()).map_err(|_| "is not JSON, or repeats a name".to_owned())?;
-        // serde's own message would quote what it found, which may be a misplaced secret.
-        let raw: RawApps = serde_json::from_str(text).map_err(|_| {
-            "must look like {\"default\":\"enforce\",\"apps\":{\"<app id>\":{\"mode\":\"enforce\",\
-             \"keys\":[{\"id\":\"<name>\",\"secret\":\"<base64url>\"}]}}}"
-                .to_owned()
-        })?;
+        let raw = json::parse(text.as_bytes()).map_err(|_| "is not JSON, or repeats a name")?;
+        let raw = object(&raw, &["default", "apps"]).ok_or(SHAPE)?;
+        let default = Mode::parse(raw.get("default"), Mode::Enforce).ok_or(SHAPE)?;
         let mut apps = BTreeMap::new();
-        for (id, app) in raw.apps {
-            if !is_app_id(&id) {
+        for (id, app) in raw.get("apps").and_then(Value::as_object).ok_or(SHAPE)? {
+            if !is_app_id(id) {
                 return Err("has an app id that is not 1 to 64 of A-Z a-z 0-9 . _ -".to_owned());
             }
-            let app = App::parse(app).map_err(|error| format!("app {id} {error}"))?;
-            apps.insert(id, app);
+            let app = App::parse(app)
+                .map_err(|error| if error == SHAPE { error.to_owned() } else { format!("app {id} {error}") })?;
+            apps.insert(id.clone(), app);
         }
         let rounds = apps.values().map(|app| app.macs.len()).max().unwrap_or(1).max(1);
         let padding = mac(&[0; 32])?;
         for app in apps.values_mut() {
             app.macs.resize(rounds, padding.clone());
         }
-        Ok(Self { default: raw.default, apps, unknown: vec![padding; rounds] })
+        Ok(Self { default, apps, unknown: vec![padding; rounds] })
     }
 
     /// The mode for this app id; the default for absent and unknown ones.
@@ -138,6 +124,28 @@ impl Apps {
             Some(app) => AppKeys { known: true, macs: &app.macs, keys: &app.keys },
             None => AppKeys { known: false, macs: &self.unknown, keys: &[] },
         }
+    }
+
+    /// Whether some key asks for attestation.
+    pub(crate) fn attest(&self) -> bool {
+        self.apps.values().any(|app| app.keys.iter().any(|key| key.attest.is_some()))
+    }
+
+    /// Where attestation is enforced for some app: the apps and live keys for which it is not, in words
+    /// for the log. Whoever extracts a key takes the one that is asked for least.
+    pub(crate) fn not_attested(&self) -> Vec<String> {
+        let mut open = Vec::new();
+        let mut enforced = false;
+        for (id, app) in &self.apps {
+            for key in app.keys.iter().filter(|key| !key.retired) {
+                if key.attest.as_ref().is_some_and(|attest| attest.mode == Mode::Enforce) {
+                    enforced = true;
+                } else {
+                    open.push(format!("app {id} with key {}", key.id));
+                }
+            }
+        }
+        if enforced { open } else { Vec::new() }
     }
 
     /// The apps that are not enforced, in words for the log. An app id is not a secret, so `off` or
@@ -157,35 +165,51 @@ impl Apps {
 }
 
 impl App {
-    fn parse(raw: RawApp) -> Result<Self, &'static str> {
-        if raw.keys.len() > KEYS_MAX {
+    fn parse(raw: &Value) -> Result<Self, &'static str> {
+        let raw = object(raw, &["mode", "attest", "keys"]).ok_or(SHAPE)?;
+        let mode = Mode::parse(raw.get("mode"), Mode::Enforce).ok_or(SHAPE)?;
+        let raw_keys = match raw.get("keys") {
+            None => &[][..],
+            Some(keys) => keys.as_array().ok_or(SHAPE)?,
+        };
+        if raw_keys.len() > KEYS_MAX {
             return Err("has more than 8 keys");
         }
-        if raw.keys.is_empty() && raw.mode == Mode::Enforce {
+        if raw_keys.is_empty() && mode == Mode::Enforce {
             return Err("is enforced but has no key");
         }
+        let policy = |attest: Option<&Value>| attest.map(|attest| Policy::parse(attest, mode)).transpose();
+        let attest = policy(raw.get("attest"))?;
         let mut keys: Vec<Key> = Vec::new();
         let mut macs = Vec::new();
-        // The last key that matches counts: a request signed with a retired and a live key is good.
-        let mut raw_keys = raw.keys;
-        raw_keys.sort_by_key(|key| !key.retired);
         for key in raw_keys {
-            if !is_app_id(&key.id) {
+            let key = object(key, &["id", "secret", "retired", "message", "attest"]).ok_or(SHAPE)?;
+            let text = |name: &str| key.get(name).and_then(Value::as_str);
+            let (Some(id), Some(secret)) = (text("id"), text("secret")) else { return Err(SHAPE) };
+            let retired = key.get("retired").map_or(Some(false), Value::as_bool).ok_or(SHAPE)?;
+            let message = text("message");
+            if message.is_none() && key.get("message").is_some_and(|message| !message.is_null()) {
+                return Err(SHAPE);
+            }
+            if !is_app_id(id) {
                 return Err("has a key whose id is not 1 to 64 of A-Z a-z 0-9 . _ -");
             }
-            if keys.iter().any(|other| other.id == key.id) {
+            if keys.iter().any(|other| other.id == id) {
                 return Err("has two keys of one id");
             }
             let secret = URL_SAFE_NO_PAD
-                .decode(&key.secret)
+                .decode(secret)
                 .map_err(|_| "has a key whose secret is not base64url without padding")?;
             if secret.len() < 32 {
                 return Err("has a key whose secret is shorter than 32 bytes");
             }
-            macs.push(mac(&secret)?);
-            keys.push(Key { id: key.id, retired: key.retired, message: key.message });
+            // The last key that matches counts: a request signed with a retired and a live key is good.
+            let place = if retired { 0 } else { keys.len() };
+            macs.insert(place, mac(&secret)?);
+            let attest = policy(key.get("attest"))?.or_else(|| attest.clone());
+            keys.insert(place, Key { id: id.to_owned(), retired, message: message.map(str::to_owned), attest });
         }
-        Ok(Self { mode: raw.mode, keys, macs })
+        Ok(Self { mode, keys, macs })
     }
 }
 

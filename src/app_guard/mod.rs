@@ -4,23 +4,29 @@
 //! target, token, body and the headers that change a write's meaning. It cannot be made elsewhere, and
 //! later steps read the request from it alone. Missing, incomplete, repeated and wrong signatures and
 //! unknown apps get one answer at one cost; then comes the clock. The nonce is not kept here: the
-//! transaction that changes a row claims it ([`GuardedRequest::nonce`]).
+//! transaction that changes a row claims it ([`GuardedRequest::nonce`]). Where the operator asks for
+//! it, a vendor's token then has to vouch for the installation ([`attestation`]).
 
+mod attestation;
 mod canonical;
 mod keys;
 
 use std::fmt;
+use std::rc::Rc;
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
-pub use canonical::{Canonical, TokenDigest};
+use attestation::Policy;
+pub(crate) use attestation::{Attested, Sent, Tokens};
+pub use canonical::Canonical;
 use keys::Key;
 pub(crate) use keys::{Apps, Mode};
 
 use crate::error::{Code, Problem};
-use crate::platform::{Header, Incoming};
+use crate::jwt::TokenDigest;
+use crate::platform::{Header, Incoming, Platform};
 
 /// How far a timestamp may be from the clock, either way, in seconds.
 const WINDOW: i64 = 300;
@@ -144,7 +150,47 @@ impl Finding {
     }
 }
 
-/// A request that App Guard let pass, with the bytes that were signed.
+/// A request whose signature App Guard let pass. Attestation comes next.
+#[derive(Debug)]
+pub(crate) struct SignedRequest {
+    request: GuardedRequest,
+    /// Of the key that signed it.
+    attest: Option<Rc<Policy>>,
+}
+
+impl SignedRequest {
+    /// Null unless its signature was verified.
+    pub(crate) fn app_id(&self) -> Option<&str> {
+        self.request.app_id()
+    }
+
+    /// Verifies the attestation tokens, if the operator asks for them. `now` is in Unix seconds.
+    pub(crate) async fn attest(
+        &self,
+        sent: Sent<'_>,
+        app_check: &Tokens,
+        now: i64,
+        platform: &impl Platform,
+    ) -> Option<Attested> {
+        let authorization = self.request.head.authorization.as_deref();
+        match &self.attest {
+            // In a box, so that requests without attestation do not carry its state.
+            Some(policy) => Some(Box::pin(policy.judge(sent, authorization, app_check, now, platform)).await),
+            None => None,
+        }
+    }
+
+    /// The request, if what [`SignedRequest::attest`] found is good enough.
+    pub(crate) fn admit(self, attested: Option<&Attested>) -> Result<GuardedRequest, Problem> {
+        match &self.attest {
+            Some(policy) => policy.admit(attested).map(|()| self.request),
+            None => Ok(self.request),
+        }
+    }
+}
+
+/// A request that App Guard let pass, with the bytes that were signed. Only [`SignedRequest::admit`]
+/// hands one out.
 pub(crate) struct GuardedRequest {
     head: Head,
     body: Vec<u8>,
@@ -224,20 +270,16 @@ fn rejected() -> Problem {
 }
 
 /// Verifies the app signature. `now` is in Unix seconds.
-pub(crate) fn check(apps: &Apps, head: Head, body: Vec<u8>, now: i64) -> (Finding, Result<GuardedRequest, Problem>) {
+pub(crate) fn check(apps: &Apps, head: Head, body: Vec<u8>, now: i64) -> (Finding, Result<SignedRequest, Problem>) {
     let mode = apps.mode(head.app_id.as_deref());
     let token_digest = head.token_digest();
-    let admit = |head, body, app_id, nonce, unsigned_condition| GuardedRequest {
-        head,
-        body,
-        token_digest,
-        app_id,
-        nonce,
-        enforced: mode == Mode::Enforce,
-        unsigned_condition,
+    let admit = |head, body, app_id, nonce, unsigned_condition, attest| {
+        let enforced = mode == Mode::Enforce;
+        let request = GuardedRequest { head, body, token_digest, app_id, nonce, enforced, unsigned_condition };
+        SignedRequest { request, attest }
     };
     if mode == Mode::Off {
-        return (Finding::Off, Ok(admit(head, body, None, None, false)));
+        return (Finding::Off, Ok(admit(head, body, None, None, false, None)));
     }
     match judge(apps, &head, token_digest, &body, now) {
         Ok(Good { signed, key, unsigned_condition }) if !key.retired || mode == Mode::Report => {
@@ -247,13 +289,14 @@ pub(crate) fn check(apps: &Apps, head: Head, body: Vec<u8>, now: i64) -> (Findin
                 key: format!("{app_id}:{}", signed.nonce),
                 keep_until: signed.timestamp.saturating_add(KEEP),
             });
-            (finding, Ok(admit(head, body, Some(app_id), nonce, unsigned_condition)))
+            let attest = key.attest.clone();
+            (finding, Ok(admit(head, body, Some(app_id), nonce, unsigned_condition, attest)))
         }
         Ok(Good { key, .. }) => {
             let finding = Finding::Retired { key: key.id.clone() };
             (finding, Err(Problem::upgrade_required(key.message.clone())))
         }
-        Err(finding) if mode == Mode::Report => (finding, Ok(admit(head, body, None, None, false))),
+        Err(finding) if mode == Mode::Report => (finding, Ok(admit(head, body, None, None, false, None))),
         Err(Finding::Skewed) => (Finding::Skewed, Err(Problem::clock_skew(now))),
         Err(finding) => (finding, Err(rejected())),
     }

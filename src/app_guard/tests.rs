@@ -51,7 +51,7 @@ fn signed(head: Head) -> Head {
     signed_with(SECRET, head, b"{}")
 }
 
-fn verify(head: Head) -> (Finding, Result<GuardedRequest, Problem>) {
+fn verify(head: Head) -> (Finding, Result<SignedRequest, Problem>) {
     check(&apps("enforce"), head, b"{}".to_vec(), NOW)
 }
 
@@ -241,7 +241,7 @@ fn only_writes_of_an_enforced_app_have_a_nonce() {
         head.method = method.into();
         let head = signed(head);
         let (_, result) = check(&apps(mode), head, b"{}".to_vec(), NOW);
-        let request = result.unwrap();
+        let SignedRequest { request, .. } = result.unwrap();
         assert_eq!(request.nonce().is_some(), claims, "{mode} {method}");
         assert_eq!(request.app_id().is_some(), mode != "off");
         if let Some(nonce) = request.nonce() {
@@ -314,7 +314,7 @@ fn only_a_read_may_have_an_unsigned_if_none_match() {
             let sent = Head { if_none_match: Some(value.into()), signature: signed_plain.signature.clone(), ..head() };
             let (_, result) = verify(Head { method: method.into(), ..sent });
             assert_eq!(result.is_ok(), added, "{method} {value}");
-            assert!(!result.is_ok_and(|request| !request.condition_is_unsigned()));
+            assert!(!result.is_ok_and(|signed| !signed.request.condition_is_unsigned()));
         }
         // A signed header is not to be changed or removed.
         let mut with = head();
@@ -326,7 +326,7 @@ fn only_a_read_may_have_an_unsigned_if_none_match() {
             assert_eq!(refused(Head { method: method.into(), ..sent }), Finding::BadSignature);
         }
         let (_, result) = verify(signed_with_header);
-        assert!(result.is_ok_and(|request| !request.condition_is_unsigned()));
+        assert!(result.is_ok_and(|signed| !signed.request.condition_is_unsigned()));
     }
 }
 
@@ -670,4 +670,95 @@ mod canonical_text {
         TestRunner::new(config).run(&(parts(), parts()), compare).unwrap();
         assert!(compared.get() > 100_000, "{}", compared.get());
     }
+}
+
+// Attestation.
+
+/// An app whose signatures and attestation have these modes, with this vendor.
+fn attesting(guard: &str, mode: &str, vendor: &str) -> Result<Apps, String> {
+    let secret = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+    Apps::parse(&format!(
+        r#"{{"apps":{{"a":{{"mode":"{guard}","attest":{{"mode":"{mode}"{vendor}}},"keys":[{{"id":"k","secret":"{secret}"}}]}}}}}}"#
+    ))
+}
+
+const FIREBASE: &str = r#","firebase":{"project":"123456789012","app_ids":["1:123456789012:ios:0a1b2c3d"]}"#;
+const JWK: &str = r#"{"kty":"EC","crv":"P-256","kid":"a","x":"ahk_Beg22MwAuka86RQ1ta3bzfBN8fWIp2z8W921t2M","y":"FtCowVaZ7B2Q4qyVQUvrGCUMzJyjfrnzCoj-KxH2q20"}"#;
+
+#[test]
+fn attestation_is_configured_for_an_app() {
+    let secret = r#","approov":{"secret":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8","bind":true}"#;
+    let keys = format!(r#","approov":{{"keys":[{JWK}]}}"#);
+    for vendor in [FIREBASE.to_owned(), secret.to_owned(), keys, format!("{FIREBASE}{secret}")] {
+        for (guard, mode) in [("enforce", "enforce"), ("enforce", "report"), ("report", "report"), ("off", "off")] {
+            assert!(attesting(guard, mode, &vendor).unwrap().attest(), "{guard} {mode} {vendor}");
+        }
+    }
+    assert!(attesting("enforce", "off", "").is_ok());
+    assert!(!apps("enforce").attest());
+}
+
+#[test]
+fn unclear_attestation_is_refused_with_a_sentence() {
+    let firebase = |project: &str, ids: &str| format!(r#","firebase":{{"project":{project},"app_ids":{ids}}}"#);
+    let id = r#""1:123456789012:ios:0a1b2c3d""#;
+    let nine = format!("[{}]", [id; 9].join(","));
+    let unnamed = JWK.replace(r#""kid":"a","#, "");
+    let approov = |approov: &str| format!(r#","approov":{{{approov}}}"#);
+    for (mode, vendor, says) in [
+        ("enforced", FIREBASE.to_owned(), "mode is not off, report or enforce"),
+        ("enforce", String::new(), "without firebase and approov"),
+        ("report", r#","other":{}"#.to_owned(), "other members"),
+        ("report", r#","firebase":{"project":"1"}"#.to_owned(), "1 to 8 app_ids"),
+        ("report", firebase(r#""my-project-id""#, &format!("[{id}]")), "not its number"),
+        ("report", firebase("123456789012", &format!("[{id}]")), "not its number as a text"),
+        ("report", firebase(r#""""#, &format!("[{id}]")), "not its number"),
+        ("report", firebase(r#""123456789012""#, "[]"), "1 to 8 app_ids"),
+        ("report", firebase(r#""123456789012""#, &nine), "1 to 8 app_ids"),
+        ("report", firebase(r#""12345678901""#, &format!("[{id}]")), "such as 1:<project>:ios"),
+        ("report", firebase(r#""123456789012""#, r#"["1:123456789012:ios:"]"#), "such as 1:<project>:ios"),
+        ("report", firebase(r#""123456789012""#, "[1]"), "such as 1:<project>:ios"),
+        ("report", approov(""), "either a secret or a list of keys"),
+        ("report", approov(&format!(r#""secret":"{}","keys":[{JWK}]"#, "A".repeat(43))), "either a secret"),
+        ("report", approov(&format!(r#""secret":"{}""#, "A".repeat(42))), "32 bytes"),
+        ("report", approov(&format!(r#""secret":"{}=""#, "A".repeat(43))), "without padding"),
+        ("report", approov(&format!(r#""secret":"{}","bind":1"#, "A".repeat(43))), "bind is not true or false"),
+        ("report", approov(r#""keys":[]"#), "no public JWK"),
+        ("report", approov(&format!(r#""keys":[{unnamed}]"#)), "with a kid"),
+        ("report", approov(&format!(r#""keys":[{JWK},{JWK}]"#)), "no public JWK"),
+        ("report", approov(r#""keys":[{"kty":"oct","kid":"a","k":"c2VjcmV0"}]"#), "no public JWK"),
+    ] {
+        let error = attesting("enforce", mode, &vendor).err().unwrap_or_else(|| panic!("accepted: {mode} {vendor}"));
+        assert!(error.starts_with("app a ") && error.contains(says), "{mode} {vendor}: {error}");
+        assert!(!error.contains("AAAA"), "{error}");
+    }
+    for guard in ["off", "report"] {
+        let error = attesting(guard, "enforce", FIREBASE).err().unwrap();
+        assert_eq!(error, "app a enforces attest, but not signatures: set its mode to enforce as well");
+    }
+}
+
+#[test]
+fn weakest_app_and_key_are_named() {
+    let attest = |mode: &str| format!(r#""attest":{{"mode":"{mode}"{FIREBASE}}}"#);
+    let key = |id: &str, more: &str| format!(r#"{{"id":"{id}","secret":"{}"{more}}}"#, "A".repeat(43));
+    let apps = |apps: &[(&str, &str, &[String])]| {
+        let app =
+            |(id, attest, keys): &(&str, &str, &[String])| format!(r#""{id}":{{{attest}"keys":[{}]}}"#, keys.join(","));
+        let apps: Vec<String> = apps.iter().map(app).collect();
+        Apps::parse(&format!(r#"{{"apps":{{{}}}}}"#, apps.join(","))).unwrap().not_attested()
+    };
+    let (enforce, report) = (format!("{},", attest("enforce")), format!("{},", attest("report")));
+    let plain = [key("k", "")];
+    assert_eq!(apps(&[("a", &enforce, &plain)]), [""; 0]);
+    assert_eq!(apps(&[("a", &report, &plain), ("b", "", &plain)]), [""; 0], "none is enforced yet");
+    assert_eq!(
+        apps(&[("a", &enforce, &plain), ("b", "", &plain), ("c", &report, &plain)]),
+        ["app b with key k", "app c with key k"]
+    );
+    let own = format!(",{}", attest("enforce"));
+    assert_eq!(apps(&[("a", "", &[key("old", ""), key("new", &own)])]), ["app a with key old"]);
+    assert_eq!(apps(&[("a", "", &[key("old", r#","retired":true"#), key("new", &own)])]), [""; 0]);
+    let off = format!(",{}", attest("off"));
+    assert_eq!(apps(&[("a", &enforce, &[key("k", &off), key("l", "")])]), ["app a with key k"]);
 }

@@ -9,13 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::json;
-
-/// Allowed clock difference, in seconds.
-const LEEWAY: i64 = 30;
-
-/// The end of the year 9999: a NumericDate beyond it is no date.
-const LATEST: i64 = 253_402_300_799;
+use crate::jwt::{self, LEEWAY, Rejected, has_fraction, is_for, numeric_date, parse_claims};
 
 /// The claims of a user of this project, as `GET /v1/me` shows them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,7 +25,7 @@ pub(crate) struct Claims {
     not_before: i64,
 }
 
-/// Why these are no claims of a session.
+/// Why the claims do not hold now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// Nothing is wrong but the time.
@@ -40,26 +34,16 @@ pub(super) enum Refusal {
     Invalid(&'static str),
 }
 
-impl Claims {
-    /// `payload` must come from a signature that was found good.
-    pub(super) fn parse(payload: &[u8], issuer: Option<&str>) -> Result<Self, Refusal> {
-        let claims = json::parse_object(payload)
-            .map_err(|_| Refusal::Invalid("claims are not a JSON object without repeated names"))?;
-        if has_nul(&Value::Object(claims.clone())) {
-            return Err(Refusal::Invalid("a claim holds U+0000, which the database cannot read"));
-        }
+impl jwt::Claims for Claims {
+    fn parse(payload: &[u8], issuer: Option<&str>) -> Result<Self, Rejected> {
+        let claims = parse_claims(payload)?;
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
-        let refuse = |reason| Err(Refusal::Invalid(reason));
+        let refuse = |reason| Err(Rejected(reason));
 
         if issuer.is_some() && text("iss") != issuer {
             return refuse("iss");
         }
-        let audience = match claims.get("aud") {
-            Some(Value::String(one)) => one == "authenticated",
-            Some(Value::Array(many)) => many.iter().any(|one| one == "authenticated"),
-            _ => false,
-        };
-        if !audience {
+        if !is_for(&claims, "authenticated") {
             return refuse("aud");
         }
         if text("role") != Some("authenticated") {
@@ -77,7 +61,7 @@ impl Claims {
             }
         }
         // PostgREST reads a fraction as 0, so such a token would always be expired there.
-        if claims.get("exp").and_then(Value::as_f64).is_some_and(|exp| exp.fract() != 0.0) {
+        if has_fraction(claims.get("exp")) {
             return refuse("exp has a fraction");
         }
         let Some(exp) = claims.get("exp").and_then(numeric_date) else {
@@ -94,7 +78,9 @@ impl Claims {
             not_before,
         })
     }
+}
 
+impl Claims {
     /// `now` is in Unix seconds.
     pub(super) fn check_time(&self, now: i64) -> Result<(), Refusal> {
         if self.not_before > now.saturating_add(LEEWAY) {
@@ -112,32 +98,7 @@ impl Claims {
     }
 }
 
-/// Whether a text in it holds U+0000. The parser bounds its depth.
-fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || has_nul(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
-}
-
 /// A UUID in its hyphenated form, either case.
 fn uuid(text: &str) -> Option<Uuid> {
     (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten()
-}
-
-/// RFC 7519 section 2: seconds, possibly with a fraction, which is cut: a token ends a little early
-/// rather than late.
-fn numeric_date(value: &Value) -> Option<i64> {
-    let seconds = value.as_i64().or_else(|| {
-        let float = value.as_f64()?.floor();
-        // Beyond 2^53 a float is no longer a second; LATEST is far below it.
-        (0.0..9e15).contains(&float).then(|| {
-            #[expect(clippy::cast_possible_truncation, reason = "just checked to fit")]
-            let seconds = float as i64;
-            seconds
-        })
-    });
-    seconds.filter(|time| (0..=LATEST).contains(time))
 }

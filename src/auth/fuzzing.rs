@@ -1,12 +1,7 @@
 //! For the fuzz targets.
 
 use super::claims::Claims;
-use super::key_set::KeySet;
-
-/// The keys of a set as the Worker would use them; `None` if the set is refused.
-pub(crate) fn key_set(text: &[u8]) -> Option<Vec<String>> {
-    KeySet::parse(text).ok().map(|set| set.jwks())
-}
+use crate::jwt::Claims as _;
 
 /// Reads any bytes as the claims of a verified token, and looks at their times from either end.
 pub(crate) fn claims(payload: &[u8]) {

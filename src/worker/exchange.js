@@ -19,7 +19,7 @@ const NO_HOST = -5;
 /**
  * What the WASM module exports, through its bindings.
  * @typedef {object} Module
- * @property {(env: unknown) => string} start returns the headers that are read, a line each
+ * @property {(env: unknown) => string} start returns the headers, a line each, empty for those that are not read
  * @property {(exchange: Exchange, head: string, now: number) => number} fetch returns the number of the task
  * @property {(exchange: Exchange, now: number) => number} scheduled the same
  * @property {(task: number, outcome: number, bytes: Bytes, now: number) => boolean} wake continues a task
@@ -154,14 +154,14 @@ export function log(level, line) {
 
 /**
  * Method, URL, `=` if there may be a body, and the headers that Rust reads, a line each: `=` and the value, or an empty
- * line if the header is absent. Headers about a body are read only if there may be one.
+ * line if the header is absent or not read. Headers about a body are read only if there may be one.
  * @param {Request} request
  */
 function head({ method, url, headers, body }) {
   const read = method === "GET" && body === null ? fieldsWithoutBody : fields;
   const lines = [method, url, body === null ? "" : "="];
   for (const field of read) {
-    const value = field && headers.get(field);
+    const value = field ? headers.get(field) : null;
     lines.push(value === null ? "" : `=${value}`);
   }
   // Joined: a string that is concatenated piece by piece is slow to read.

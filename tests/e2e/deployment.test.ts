@@ -217,7 +217,7 @@ test("only pages of the named origins may call", async () => {
     const list = (answer: Answer, name: string) => (answer.headers.get(name) ?? "").toLowerCase().split(/, */);
     for (const method of ["get", "put", "patch", "delete"]) assert.ok(list(preflight, "access-control-allow-methods").includes(method), method);
     const conditional = ["if-match", "if-none-match", "idempotency-key"];
-    for (const name of ["authorization", "content-type", ...conditional, "x-app-id", "x-app-nonce", "x-app-signature", "x-app-timestamp", "x-client-info"]) {
+    for (const name of ["authorization", "content-type", ...conditional, "x-app-id", "x-app-nonce", "x-app-signature", "x-app-timestamp", "x-client-info", "x-firebase-appcheck", "approov-token"]) {
       assert.ok(list(preflight, "access-control-allow-headers").includes(name), name);
     }
 

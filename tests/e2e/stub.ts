@@ -26,6 +26,8 @@ export interface Stub {
   rest: Handler;
   /** How it answers for its key set. */
   keys: Handler;
+  /** How it answers at other paths. */
+  others: Record<string, Handler>;
   stop(): Promise<void>;
 }
 
@@ -51,7 +53,7 @@ export async function startStub(): Promise<Stub> {
     stub.received.push(received);
     if (target === "/auth/v1/.well-known/jwks.json") stub.keys(received, response);
     else if (target.startsWith("/rest/v1/")) stub.rest(received, response);
-    else response.writeHead(404).end();
+    else (stub.others[target] ?? json(404, {}))(received, response);
   });
   server.on("connection", (socket) => sockets.add(socket));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -60,6 +62,7 @@ export async function startStub(): Promise<Stub> {
     received: [],
     rest: functions(),
     keys: json(200, { keys: [] }),
+    others: {},
     async stop() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

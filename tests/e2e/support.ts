@@ -60,7 +60,8 @@ export function workerVars(supabaseUrl: string, overrides: Vars = {}): Vars {
 
 interface GuardedApp {
   mode?: "off" | "report" | "enforce";
-  keys?: readonly { id: string; secret: string; retired?: boolean; message?: string }[];
+  attest?: unknown;
+  keys?: readonly { id: string; secret: string; retired?: boolean; message?: string; attest?: unknown }[];
 }
 
 /** `APP_GUARD` for these apps. */

@@ -23,6 +23,7 @@ const ORDER = [
   "conformance",
   "auth",
   "app_guard",
+  "jwt",
   "resources",
   "error",
   "response",

@@ -71,6 +71,8 @@ pub struct World {
     /// The answer of the key set endpoint and the number of requests to it.
     pub key_set: RefCell<Result<UpstreamResponse, SendError>>,
     pub key_set_fetches: Cell<u32>,
+    /// The URLs that key sets were fetched from.
+    pub fetched: RefCell<Vec<String>>,
     /// How many signatures of public keys were verified.
     pub verifications: Cell<u32>,
     pub crypto_down: Cell<bool>,
@@ -107,6 +109,7 @@ impl World {
             user_limit: Cell::new(Ok(true)),
             key_set: RefCell::new(reply(200, &key_set())),
             key_set_fetches: Cell::new(0),
+            fetched: RefCell::default(),
             verifications: Cell::new(0),
             crypto_down: Cell::new(false),
             outliving: Cell::new(0),
@@ -209,7 +212,8 @@ impl Platform for World {
         deadline: Millis,
     ) -> Result<UpstreamResponse, SendError> {
         self.accepts.borrow_mut().push(accept);
-        if request.url().ends_with("/jwks.json") {
+        if request.url().ends_with("/jwks.json") || request.url().ends_with("/jwks") {
+            self.fetched.borrow_mut().push(request.url().to_owned());
             self.deadlines.borrow_mut().push(("keys", deadline));
             self.key_set_fetches.set(self.key_set_fetches.get() + 1);
             // Other requests run while this one waits for the network.

@@ -1,5 +1,5 @@
 //! Project Wycheproof's vectors of the two algorithms that a project's public keys are for, for the native verifier
-//! (`src/auth/vectors.rs`). `tests/e2e/signatures.test.ts` runs the same files on the platform's Web Crypto.
+//! (`src/jwt/vectors.rs`). `tests/e2e/signatures.test.ts` runs the same files on the platform's Web Crypto.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! JWK Sets (RFC 7517): the public keys that may have signed a project's tokens.
+//! JWK Sets (RFC 7517): the public keys that may have signed the tokens of a source.
 //!
 //! Every key is public, strong enough, for signatures with exactly one algorithm, and has a `kid` of
 //! its own. A malformed set and a set with a symmetric key are refused whole, since whoever publishes
@@ -40,6 +40,12 @@ impl KeySet {
         let Some(Value::Array(entries)) = set.get("keys") else {
             return Err(Rejected("key set without keys"));
         };
+        Self::of(entries)
+    }
+
+    /// The usable keys among these.
+    pub(crate) fn of(entries: &[Value]) -> Result<Self, Rejected> {
+        let none = entries.is_empty();
         if entries.len() > KEYS_MAX {
             return Err(Rejected("key set with too many keys"));
         }
@@ -56,10 +62,15 @@ impl KeySet {
             .filter(|jwk| text_of(jwk, "kid").is_none_or(|kid| named(kid) == 1))
             .filter_map(|jwk| PublicKey::parse(jwk).map(Rc::new))
             .collect();
-        if keys.is_empty() && set.get("keys") != Some(&Value::Array(Vec::new())) {
+        if keys.is_empty() && !none {
             return Err(Rejected("key set without a usable key"));
         }
         Ok(Self { keys })
+    }
+
+    /// How many keys have a `kid`, by which tokens name theirs.
+    pub(crate) fn named(&self) -> usize {
+        self.keys.iter().filter(|key| key.kid.is_some()).count()
     }
 
     pub(super) fn is_empty(&self) -> bool {

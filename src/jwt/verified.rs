@@ -4,14 +4,26 @@
 //! validity and the token's times are checked for each request. The cache holds at most twice
 //! [`GENERATION`] tokens, each by its SHA-256.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use sha2::{Digest, Sha256};
+
 use super::SigningKey;
-use super::claims::Claims;
 use super::jws::KeyHint;
-use crate::app_guard::TokenDigest;
+
+/// The SHA-256 of a token, which stands for it in a signature and where it is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TokenDigest(pub(crate) [u8; 32]);
+
+impl TokenDigest {
+    /// Of the characters after `Bearer `, or of an attestation token.
+    pub fn of(token: &str) -> Self {
+        Self(Sha256::digest(token.as_bytes()).into())
+    }
+}
 
 /// Tokens in a generation, some 300 bytes each. A full generation replaces the one before it; a token in
 /// use moves to the young one.
@@ -24,11 +36,11 @@ type Tokens = BTreeMap<TokenDigest, Rc<Verified>>;
 pub(super) struct Verified {
     hint: KeyHint,
     key: SigningKey,
-    claims: Rc<Claims>,
+    claims: Rc<dyn Any>,
 }
 
 impl Verified {
-    pub(super) fn new(hint: KeyHint, key: SigningKey, claims: Rc<Claims>) -> Self {
+    pub(super) fn new(hint: KeyHint, key: SigningKey, claims: Rc<dyn Any>) -> Self {
         Self { hint, key, claims }
     }
 
@@ -37,7 +49,7 @@ impl Verified {
         &self.hint
     }
 
-    pub(super) fn claims(&self) -> Rc<Claims> {
+    pub(super) fn claims(&self) -> Rc<dyn Any> {
         Rc::clone(&self.claims)
     }
 
@@ -51,7 +63,7 @@ impl Verified {
     }
 }
 
-/// The tokens of one isolate.
+/// The tokens of one source in one isolate.
 #[derive(Debug, Default)]
 pub(super) struct VerifiedTokens {
     generations: RefCell<(Tokens, Tokens)>,
@@ -88,7 +100,7 @@ mod tests {
 
     fn token() -> Verified {
         let hint = KeyHint { alg: Alg::Hs256, kid: None };
-        Verified::new(hint, SigningKey::Secret, Rc::new(Claims::of_nobody()))
+        Verified::new(hint, SigningKey::Secret, Rc::new(()))
     }
 
     #[test]

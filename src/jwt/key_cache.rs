@@ -1,7 +1,7 @@
-//! The project's key set, cached in this isolate.
+//! A key set, cached in this isolate.
 //!
 //! A key that its endpoint withdrew is good for at most ten minutes more (an hour while the endpoint
-//! fails); a key that it added is found at once. A flood of unknown `kid`s costs one fetch in thirty
+//! fails), or one and six hours for App Check; a key that it added is found at once. A flood of unknown `kid`s costs one fetch in thirty
 //! seconds, and requests that arrive together share one. A broken key set never replaces good keys:
 //! where the answer is not known, it is 503 and not 401.
 
@@ -11,8 +11,7 @@ use std::rc::Rc;
 use super::key_set::{KeySet, PublicKey};
 use crate::platform::{Accept, Content, Level, Millis, Platform, SendError, UpstreamRequest, UpstreamResponse};
 
-const FRESH: Millis = 10 * 60_000;
-const STALE_MAX: Millis = 60 * 60_000;
+const MINUTE: Millis = 60_000;
 const COOL_DOWN: Millis = 30_000;
 
 /// A project's set is about 1 KB.
@@ -26,10 +25,47 @@ const GRACE: Millis = 500;
 /// await that fetch itself: the platform ends a request's I/O with the request.
 const POLL: u32 = 10;
 
+/// The place of a key set. Its kind decides how long keys are kept.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// The Supabase project's.
+    Project(String),
+    /// Firebase App Check's, which no setting can replace.
+    AppCheck,
+    /// Its stand-in in development, on this machine.
+    Development(String),
+}
+
+impl Source {
+    fn url(&self) -> &str {
+        match self {
+            Self::Project(url) | Self::Development(url) => url,
+            Self::AppCheck => "https://firebaseappcheck.googleapis.com/v1/jwks",
+        }
+    }
+
+    /// How long a set is fresh, and how long its keys are good while the endpoint fails. Google's own
+    /// limit for App Check's is six hours.
+    fn ages(&self) -> (Millis, Millis) {
+        match self {
+            Self::Project(_) => (10 * MINUTE, 60 * MINUTE),
+            Self::AppCheck | Self::Development(_) => (60 * MINUTE, 360 * MINUTE),
+        }
+    }
+
+    /// For the log.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Project(_) => "project",
+            Self::AppCheck | Self::Development(_) => "app_check",
+        }
+    }
+}
+
 /// The cached key set.
 #[derive(Debug)]
 pub(crate) struct KeyCache {
-    url: String,
+    source: Source,
     timeout: Millis,
     state: RefCell<Cached>,
 }
@@ -53,7 +89,7 @@ struct Cached {
 pub(super) enum Lookup {
     /// The key.
     Found(Rc<PublicKey>),
-    /// The project has no such key.
+    /// The source has no such key.
     Unknown,
     /// The set lacked it when it was fetched a moment ago. Try again in so many seconds.
     CoolingDown { retry_after: u32 },
@@ -69,8 +105,8 @@ enum Next {
 }
 
 impl KeyCache {
-    pub(crate) fn new(url: String, timeout: Millis) -> Self {
-        Self { url, timeout, state: RefCell::default() }
+    pub(crate) fn new(source: Source, timeout: Millis) -> Self {
+        Self { source, timeout, state: RefCell::default() }
     }
 
     /// How long [`KeyCache::find`] takes at most.
@@ -84,7 +120,7 @@ impl KeyCache {
         let patience = platform.now().saturating_add(self.timeout).saturating_add(2 * GRACE);
         loop {
             // In a statement of its own: the borrow must end before anything is awaited.
-            let step = (self.state.borrow_mut()).step(kid, seen, platform.now(), self.timeout);
+            let step = (self.state.borrow_mut()).step(kid, seen, platform.now(), self.timeout, self.source.ages());
             match step {
                 Next::Done(lookup) => return lookup,
                 Next::Wait if platform.now() < patience => platform.sleep(POLL).await,
@@ -92,8 +128,10 @@ impl KeyCache {
                 Next::Fetch => {
                     let fetched = self.fetch(platform).await;
                     let fetched = fetched.map_err(|(reason, status)| {
-                        let line =
-                            format!(r#"{{"event":"jwks_failed","reason":"{reason}","upstream_status":{status}}}"#);
+                        let source = self.source.name();
+                        let line = format!(
+                            r#"{{"event":"jwks_failed","reason":"{reason}","upstream_status":{status},"source":"{source}"}}"#
+                        );
                         platform.log(Level::Error, &line);
                     });
                     let now = platform.now();
@@ -108,7 +146,7 @@ impl KeyCache {
 
     /// An error is a reason and the status that there was, or 0.
     async fn fetch(&self, platform: &impl Platform) -> Result<KeySet, (&'static str, u16)> {
-        let request = UpstreamRequest { head: format!("GET\n{}\n", self.url), body: None };
+        let request = UpstreamRequest { head: format!("GET\n{}\n", self.source.url()), body: None };
         // Others wait for this set.
         platform.outlive();
         let deadline = platform.now().saturating_add(self.timeout);
@@ -133,9 +171,16 @@ impl Cached {
         }
     }
 
-    fn step(&mut self, kid: Option<&str>, seen: u32, now: Millis, timeout: Millis) -> Next {
+    fn step(
+        &mut self,
+        kid: Option<&str>,
+        seen: u32,
+        now: Millis,
+        timeout: Millis,
+        (fresh, stale): (Millis, Millis),
+    ) -> Next {
         let age = self.fetched_at.map(|at| now.saturating_sub(at));
-        let fresh = age.is_some_and(|age| age < FRESH);
+        let fresh = age.is_some_and(|age| age < fresh);
         let key = self.key(kid);
         if let (true, Some(key)) = (fresh, key) {
             return Next::Done(Lookup::Found(Rc::clone(key)));
@@ -143,7 +188,7 @@ impl Cached {
         let fetching = now < self.fetching_until;
         // The endpoint failed the last time it was asked; somebody may just be asking again.
         if now < self.failed_until || (fetching && self.failed_until > 0) {
-            let usable = age.is_some_and(|age| age < STALE_MAX);
+            let usable = age.is_some_and(|age| age < stale);
             match key {
                 Some(key) if usable => return Next::Done(Lookup::Found(Rc::clone(key))),
                 _ if fetching => {}
@@ -160,7 +205,7 @@ impl Cached {
         if fresh && (self.fetches != seen || kid.is_none()) {
             return Next::Done(Lookup::Unknown);
         }
-        // The project may have added the key since the last fetch.
+        // The source may have added the key since the last fetch.
         if fresh && now < self.cool_until {
             let retry_after = seconds_until(self.cool_until, now);
             return Next::Done(Lookup::CoolingDown { retry_after });
