@@ -1,5 +1,6 @@
 /** Signed requests to an Airlock. Start at {@link createAirlock}. */
 
+export { firebaseAttest, type AppCheck, type Attest } from "./attest.ts";
 export type {
   Airlock,
   AirlockCalls,

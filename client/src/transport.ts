@@ -3,9 +3,11 @@
  *
  * - `clock_skew`: corrects the clock, for this and all later requests.
  * - `token_expired`: refreshes the token.
+ * - `attestation_missing`, `attestation_expired`: asks for another attestation token.
  * - `request_replayed`: a network layer sent the request twice. A POST that may be repeated is sent again.
  */
 
+import { remembering, type Attest } from "./attest.ts";
 import { encodeUtf8 } from "./bytes.ts";
 import { within } from "./deadline.ts";
 import { splitUrl } from "./encode.ts";
@@ -26,6 +28,13 @@ export interface AirlockOptions {
    * `refresh: true` when the server finds the token expired. What it throws, the call throws. See `supabaseToken`.
    */
   getToken: (options: { refresh: boolean }) => Promise<string | null | undefined>;
+  /**
+   * A token that vouches for this installation of the app, such as `firebaseAttest(appCheck)`. Asked beside `getToken`, for
+   * 5 seconds at most. What it throws counts as no token. (Approov's own layer adds its header by itself.)
+   */
+  attest?: Attest;
+  /** The header for that token. Default: `X-Firebase-AppCheck`. */
+  attestHeader?: string;
   /** Default: the global one, looked up at each call. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>;
   /** Milliseconds since 1970. Default: `Date.now`. */
@@ -99,9 +108,10 @@ export function createTransport(options: AirlockOptions): Transport {
     warned = true;
     console.warn(`${origin} is Airlock ${worker}, older than react-native-airlock ${VERSION}: deploy the newer Worker.`);
   }
+  const attest = options.attest && remembering(options.attest, () => clock() + clockOffset);
 
   /** One request, signed afresh. */
-  async function sendOnce(request: UnsignedRequest, token: string | null, signal: AbortSignal): Promise<Answer> {
+  async function sendOnce(request: UnsignedRequest, token: string | null, attested: string | null, signal: AbortSignal): Promise<Answer> {
     const { method, target } = request;
     // Explicit, since expo/fetch has sent one byte as the body of a POST without one.
     const body = request.body ?? (/^(POST|PUT|PATCH)$/.test(method) ? new Uint8Array() : undefined);
@@ -121,6 +131,7 @@ export function createTransport(options: AirlockOptions): Transport {
     const own = {
       ...signatureHeaders(fields, await hmac(key, canonicalBytes(fields))),
       ...(token !== null && { Authorization: `Bearer ${token}` }),
+      ...(attested !== null && { [options.attestHeader ?? "X-Firebase-AppCheck"]: attested }),
       // For an empty body too: React Native on Android sends no body without a type.
       ...(body !== undefined && { "Content-Type": "application/json" }),
       "X-Client-Info": `react-native-airlock/${VERSION}`,
@@ -154,7 +165,7 @@ export function createTransport(options: AirlockOptions): Transport {
   }
 
   async function send(request: UnsignedRequest, signal: AbortSignal): Promise<Answer> {
-    let token = request.token === undefined ? await getToken(false) : request.token;
+    let [token, attested] = await Promise.all([request.token === undefined ? getToken(false) : request.token, attest?.(false) ?? null]);
     const repaired = new Set<string>();
 
     /** Whether the cause is removed, so that the request can be sent again. */
@@ -173,6 +184,13 @@ export function createTransport(options: AirlockOptions): Transport {
           token = fresh;
           return true;
         }
+        case "attestation_missing":
+        case "attestation_expired": {
+          const fresh = (await attest?.(true)) ?? null;
+          if (fresh === null || fresh === attested) return false;
+          attested = fresh;
+          return true;
+        }
         case "request_replayed":
           if (request.method !== "POST" || request.nonce !== undefined) return false;
           return request.repeatable ?? new Headers(request.headers).has("Idempotency-Key");
@@ -186,7 +204,7 @@ export function createTransport(options: AirlockOptions): Transport {
       if (token !== null && !/^[\x21-\x7e]+$/.test(token)) {
         throw new TypeError("The token has characters that a header cannot carry, or none at all.");
       }
-      const answer = await sendOnce(request, token, signal);
+      const answer = await sendOnce(request, token, attested, signal);
       if (!(answer.status === 401 || answer.status === 409) || !(await repair(answer))) return answer;
     }
   }
