@@ -101,6 +101,8 @@ export function createTransport(options: AirlockOptions): Transport {
       refreshing = undefined;
     }));
 
+  const attest = options.attest && remembering(options.attest, () => clock() + clockOffset);
+
   let warned = false;
   /** Problems have the Worker's version. A call that succeeds needs no newer one. */
   function warnOfOlder(worker: string | null) {
@@ -108,7 +110,6 @@ export function createTransport(options: AirlockOptions): Transport {
     warned = true;
     console.warn(`${origin} is Airlock ${worker}, older than react-native-airlock ${VERSION}: deploy the newer Worker.`);
   }
-  const attest = options.attest && remembering(options.attest, () => clock() + clockOffset);
 
   /** One request, signed afresh. */
   async function sendOnce(request: UnsignedRequest, token: string | null, attested: string | null, signal: AbortSignal): Promise<Answer> {
