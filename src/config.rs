@@ -25,7 +25,7 @@ use crate::postgrest::edge_proof::Signer;
 use crate::readiness::Readiness;
 use crate::resources::Declaration;
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The configuration of an isolate.
 pub(crate) struct Config {

@@ -6,7 +6,7 @@
 
 use crate::app_guard::{self, Finding, Head, Sent};
 use crate::auth;
-use crate::config::{Config, Misconfigured, notice};
+use crate::config::{self, Config, Misconfigured, notice};
 use crate::cors;
 use crate::error::{Code, Problem};
 use crate::handlers::{AppCall, UserCall};
@@ -103,11 +103,12 @@ impl Pipeline {
         if response.headers.get("cache-control").is_none() {
             response = response.with("cache-control", "no-store");
         }
-        if let Ok(config) = &self.config {
+        if response.status >= 400 {
             // A client that is newer than this Worker can tell why it was refused.
-            if response.status >= 400 {
-                response = response.with(VERSION, &config.version);
-            }
+            let version = self.config.as_ref().map_or(config::VERSION, |config| &config.version);
+            response = response.with(VERSION, version);
+        }
+        if let Ok(config) = &self.config {
             response = cors::expose(&config.cors, request, response);
         }
         if request.method() == "HEAD" {
