@@ -370,6 +370,11 @@ impl Problem {
         self.answered.take().map(|answered| *answered).unwrap_or_default()
     }
 
+    /// The SQLSTATE or PostgREST's code of that answer.
+    pub(crate) fn upstream_code(&self) -> Option<&str> {
+        self.answered.as_ref()?.code.as_deref()
+    }
+
     /// The response, without the headers that every response has.
     pub(crate) fn into_response(self, request_id: &str) -> Response {
         let Definition { status, code, title, retryable } = self.code.definition();

@@ -55,7 +55,7 @@ pub(crate) async fn create<P: Platform>(call: UserCall<'_, P>) -> Result<Respons
     let key = call.input.idempotency_key;
     let digest = key.map(|_| draft.digest());
     let arguments = json!({ "org_name": draft.text("name"), "request_key": key, "request_digest": digest });
-    created(call.database.write(CREATE, &arguments, None).await?, "/v1/orgs")
+    created(call.database.write(CREATE, &arguments, None).await?, "/v1/orgs", None)
 }
 
 /// `POST /v1/orgs/join`

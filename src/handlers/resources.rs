@@ -62,7 +62,7 @@ pub(crate) async fn create<P: Platform>(call: UserCall<'_, P>) -> Result<Respons
     let draft = Draft::whole(&scope.resource.fields, call.input.body)?;
     let key = call.input.idempotency_key;
     let rest = json!({ "request_key": key, "request_digest": key.map(|_| draft.digest()) });
-    created(write(&call, CREATE, Some(&draft), rest).await?, &scope.path())
+    created(write(&call, CREATE, Some(&draft), rest).await?, &scope.path(), None)
 }
 
 /// `GET` of a row.
@@ -85,12 +85,7 @@ pub(crate) async fn put<P: Platform>(call: UserCall<'_, P>) -> Result<Response, 
     };
     let if_match = IfMatch::version(call.input.if_match);
     let rest = json!({ "id": row_id(&call)?, "mode": mode, "if_match": if_match });
-    let outcome = write(&call, PUT, Some(&draft), rest).await?;
-    if scope.resource.id.kind == IdKind::Owner && outcome.outcome == State::Created {
-        let own = format!("{}/me", scope.path());
-        return Ok(shown(201, &outcome.row()?).with("location", &own));
-    }
-    created(outcome, &scope.path())
+    created(write(&call, PUT, Some(&draft), rest).await?, &scope.path(), Some(call.path.id("id")?))
 }
 
 /// `PATCH` of a row.
@@ -160,13 +155,15 @@ async fn write<P: Platform>(
     Ok(outcome)
 }
 
-/// 201 with the row and its place below `collection`, or the problem of another outcome.
-pub(crate) fn created(outcome: Outcome, collection: &str) -> Result<Response, Problem> {
+/// 201 with the row and its place below `collection`, or the problem of another outcome. `id` is what the request's
+/// path has, if it names the row.
+pub(crate) fn created(outcome: Outcome, collection: &str, id: Option<&str>) -> Result<Response, Problem> {
     if outcome.outcome != State::Created {
         return changed(outcome);
     }
     let row = outcome.row()?;
-    let location = format!("{collection}/{}", row.id()?);
+    let id = id.map_or_else(|| row.id(), |id| Ok(id.to_owned()))?;
+    let location = format!("{collection}/{id}");
     Ok(shown(201, &row).with("location", &location))
 }
 

@@ -53,9 +53,8 @@ impl PostgrestError {
 
 /// Whether the database rolled the transaction back for another transaction's sake. Only then may a
 /// write be sent again.
-pub(super) fn was_rolled_back(response: &UpstreamResponse) -> bool {
-    PostgrestError::read(response)
-        .is_some_and(|error| matches!(&*error.code, SERIALIZATION_FAILURE | DEADLOCK_DETECTED))
+pub(super) fn was_rolled_back(problem: &Problem) -> bool {
+    matches!(problem.upstream_code(), Some(SERIALIZATION_FAILURE | DEADLOCK_DETECTED))
 }
 
 /// The problem of an answer. `resource` explains constraints by its declaration.

@@ -199,10 +199,12 @@ impl<P: Platform> UserDatabase<'_, P> {
         let mut attempt = 1;
         loop {
             let response = self.calls.send(function, arguments.clone(), self.claim.as_deref(), WHOLE).await?;
-            if attempt == ATTEMPTS || !error::was_rolled_back(&response) {
-                return parse(&answer(response, resource)?);
+            match answer(response, resource) {
+                Err(problem) if attempt < ATTEMPTS && error::was_rolled_back(&problem) => {
+                    attempt = attempt.saturating_add(1);
+                }
+                answer => return parse(&answer?),
             }
-            attempt = attempt.saturating_add(1);
         }
     }
 }
