@@ -26,16 +26,6 @@ const SUITES: Record<string, string> = {
   example: "tests/example",
 };
 const LONG = "tests/long";
-/** Of these each takes a minute or more, mostly by waiting. They begin first, so that none is left for the end. */
-const SLOW = [
-  "tests/example/web.test.ts",
-  "tests/example/app.test.ts",
-  "tests/tools/dev.test.ts",
-  "client/test/app.test.ts",
-  "tests/repository/bypass.test.ts",
-  "tests/database/lifecycle.test.ts",
-];
-
 const [wanted, ...others] = process.argv.slice(2);
 if (others.length > 0) throw new Failure('Give one suite, one file or one name in quotes: npm test -- "part of a name"');
 
@@ -78,6 +68,5 @@ async function node(tests: string[], pattern = ""): Promise<void> {
   // Once, before its tests run in processes of their own.
   if (tests.some((file) => file.startsWith(SUITES["example"] ?? ""))) await (await import("./setup/example.ts")).installApp();
   console.log(`airlock: ${tests.length} files of tests on workerd and Postgres`);
-  const ordered = [...SLOW.filter((file) => tests.includes(file)), ...tests.filter((file) => !SLOW.includes(file))];
-  await run("node", [tool("setup/node-tests"), pattern, ...ordered.map((file) => join(root, file))], { stdio: "inherit" });
+  await run("node", [tool("setup/node-tests"), pattern, ...tests], { stdio: "inherit" });
 }

@@ -1,15 +1,55 @@
-// node tools/setup/node-tests.ts PATTERN FILE...: runs files of tests in this order, which `node --test` would sort. PATTERN is
-// part of the names of the tests to run; all of them if it is empty.
+// node tools/setup/node-tests.ts PATTERN FILE...: runs files of tests, what takes longest first. PATTERN is part of the names of
+// the tests to run; all of them if it is empty.
 
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { join, resolve } from "node:path";
 import { run } from "node:test";
 import { spec, tap } from "node:test/reporters";
 
+import { project, root } from "./shell.ts";
+
 /** Milliseconds for one file. One that hangs must fail, and let the others run. */
 const FILE_TIMEOUT = 1_200_000;
+/** Of these each takes half a minute or more. They begin first, so that none is left for the end. */
+const SLOW = [
+  "tests/example/web.test.ts",
+  "tests/example/app.test.ts",
+  "tests/tools/dev.test.ts",
+  "client/test/app.test.ts",
+  "tests/repository/bypass.test.ts",
+];
+/**
+ * Files in these folders share a process, so many at a time. Half of what one of them takes alone is the start: workerd's and
+ * Postgres' JavaScript and WASM are loaded, compiled and optimised.
+ */
+const SHARED = /^tests\/(adopt|database|e2e|evidence)\//;
+const TOGETHER = 6;
 
-const [pattern = "", ...files] = process.argv.slice(2);
+const [pattern = "", ...given] = process.argv.slice(2);
+const made = join(project, ".airlock", "tests");
+mkdirSync(made, { recursive: true });
+const folder = mkdtempSync(join(made, "run-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+
+const slow = SLOW.filter((file) => given.includes(file));
+// By name each runs alone: the hooks of a suite run even if no test in it has the name.
+const shared = given.filter((file) => pattern === "" && SHARED.test(file));
+const alone = given.filter((file) => !slow.includes(file) && !shared.includes(file));
+const files = [...slow, ...together(shared), ...alone].map((file) => resolve(root, file));
 // One more than there are cores: files wait for servers to start, and for deadlines.
 const events = run({ files, concurrency: availableParallelism() + 1, timeout: FILE_TIMEOUT, ...(pattern && { testNamePatterns: [pattern] }) });
 events.on("test:fail", () => (process.exitCode = 1));
 events.compose(process.stdout.isTTY ? new spec() : tap).pipe(process.stdout);
+
+/** Files that each run several of these. */
+function together(shared: string[]): string[] {
+  const groups: string[] = [];
+  for (let at = 0; at < shared.length; at += TOGETHER) {
+    const suites = shared.slice(at, at + TOGETHER).map((file) => `await suite(${JSON.stringify(file)}, () => import(${JSON.stringify(join(root, file))}));\n`);
+    const group = join(folder, `${groups.length + 1}.test.mjs`);
+    writeFileSync(group, `import { suite } from "node:test";\n${suites.join("")}`);
+    groups.push(group);
+  }
+  return groups;
+}
