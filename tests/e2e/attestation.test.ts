@@ -186,7 +186,7 @@ test("signature, clock and retired key come first, the user's token comes after"
 
   const keys = [{ id: "test", secret: APP.secret, retired: true }];
   const retired = { APP_GUARD: appGuard({ [APP.appId]: { attest: firebase("enforce"), keys } }) };
-  await scene(null, async ({ ask }) => assertProblem(await ask(null), "upgrade_required"), {}, retired);
+  await scene(null, async ({ ask }) => void assertProblem(await ask(null), "upgrade_required"), {}, retired);
 });
 
 test("the vectors of App Guard are signed alike with and without the header", async () => {
