@@ -11,7 +11,7 @@ use crate::error::{Code, Problem};
 use crate::handlers::{Answer, AppCall, PathMatch, Scope, UserCall, me, orgs, resources};
 use crate::platform::Platform;
 use crate::request::{Accepts, split_target};
-use crate::resources::{Declaration, IdKind, Verb};
+use crate::resources::{Declaration, IdKind, Readers, Verb};
 use crate::types::{is_number, parse_uuid};
 
 /// One route.
@@ -116,6 +116,12 @@ impl<P: Platform> Route<P> {
         (Verb::Publish, route!(POST "/{id}/unpublish", User, CHANGE, resources::unpublish)),
     ];
 
+    /// Below `/v1/{resource}`, of rows that every app reads.
+    const OPEN: [(Verb, Self); 2] = [
+        (Verb::List, route!(GET "", App, LIST, resources::open_list)),
+        (Verb::Read, route!(GET "/{id}", App, READ, resources::open_read)),
+    ];
+
     /// Below `/v1/public/{resource}`.
     const PUBLISHED: [Self; 1] = [route!(GET "/{id}", App, READ, resources::published)];
 }
@@ -191,7 +197,9 @@ fn candidates<'a, P: Platform>(declaration: &'a Declaration, path: &str) -> Vec<
         if base == PUBLIC {
             found.extend(matching(Route::<P>::PUBLISHED.into_iter(), rest, base, Some(scope)));
         } else {
-            let routes = Route::<P>::RESOURCE.into_iter();
+            let open = scope.resource.read == Some(Readers::App);
+            let (all, open) = if open { (None, Some(Route::<P>::OPEN)) } else { (Some(Route::<P>::RESOURCE), None) };
+            let routes = all.into_iter().flatten().chain(open.into_iter().flatten());
             let routes = routes.filter(|(verb, _)| scope.resource.routes.contains(verb)).map(|(_, route)| route);
             found.extend(matching(routes, rest, base, Some(scope)));
         }

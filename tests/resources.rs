@@ -401,6 +401,41 @@ fn missing_row_is_404() {
     assert_eq!(answer.problem(), "404 not_found");
 }
 
+// Rows that every app reads.
+
+#[test]
+fn rows_for_every_app_are_read_without_the_users_token() {
+    let ask = |request: Request, reply: Value| {
+        let mut world = World::new();
+        world.declaration = r#"{"resources": {"plans": {"owner": {"set": "none"}, "id": "bigint", "read": "app",
+            "version": false, "created": false, "updated": false, "deleted": false, "sorts": ["name"],
+            "fields": {"name": "text(1..9)"}}}}"#
+            .to_owned();
+        world.will_reply(200, reply);
+        let answer = request.signed().send(&world.pipeline(), &world);
+        (answer, world.sent.take())
+    };
+    let page = json!({"data": [], "next_cursor": null});
+    for request in [get("/v1/plans?sort=name"), get("/v1/plans?sort=name").token(&es256(&claims()))] {
+        let (answer, sent) = ask(request, page.clone());
+        assert_eq!(answer.status, 200);
+        let (function, arguments) = called(&sent[0]);
+        assert_eq!(
+            (function, &arguments["resource"], &arguments["sort"]),
+            ("airlock_list", &json!("plans"), &json!("name"))
+        );
+        assert_eq!(sent[0].header("authorization"), None);
+    }
+    let (answer, sent) = ask(get("/v1/plans/7"), json!({"id": 7, "name": "a"}));
+    assert_eq!((answer.status, &answer.body["id"]), (200, &json!(7)));
+    assert_eq!(called(&sent[0]), ("airlock_read", json!({"resource": "plans", "org": null, "id": "7"})));
+    assert_eq!(sent[0].header("authorization"), None);
+    assert_eq!(ask(get("/v1/plans/7"), Value::Null).0.problem(), "404 not_found");
+    assert_eq!(ask(get("/v1/plans?name.eq=a"), page.clone()).0.problem(), "422 validation_failed");
+    let write = Request::new("POST", "/v1/plans").json(r#"{"name":"a"}"#);
+    assert_eq!(ask(write, page).0.problem(), "405 method_not_allowed");
+}
+
 // Published rows.
 
 #[test]

@@ -2,7 +2,7 @@
 //
 //     npm run adopt -- --db-url postgres://...    a database in use, in one read-only transaction
 //     npm run adopt                               what supabase/migrations makes, on an embedded database
-//     [--tables a,b] [--plan] [--take] [--with version,deleted]
+//     [--tables a,b] [--plan] [--take] [--with version,deleted] [--read-user a,b] [--read-app a,b]
 //
 // Ends with 0, with 1 when a table stopped, with 2 when something could not be read or written.
 
@@ -12,6 +12,7 @@ import { join, relative } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { parseArgs } from "node:util";
 
+import type { Readers } from "./adopt/access.ts";
 import type { Catalogue } from "./adopt/catalogue.ts";
 import type { Decision, Options } from "./adopt/decide.ts";
 import { allChanges, type Change } from "./adopt/drift.ts";
@@ -25,7 +26,7 @@ import { nextVersion } from "./resource/write.ts";
 import { Failure, project, refuseKept, runTool, tool } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 
-const USAGE = "npm run adopt -- [--db-url URL] [--tables a,b] [--plan] [--take] [--with version,deleted]";
+const USAGE = "npm run adopt -- [--db-url URL] [--tables a,b] [--plan] [--take] [--with version,deleted] [--read-user a,b] [--read-app a,b]";
 const MIGRATIONS = join(project, "supabase", "migrations");
 const INDEXES = join(project, "supabase", "indexes");
 
@@ -35,6 +36,8 @@ interface Arguments {
   plan: boolean;
   take: boolean;
   with: Options["with"];
+  /** Tables whose rows are meant for every user, and for every app. */
+  read: Record<Readers, string[]>;
 }
 
 interface File {
@@ -50,21 +53,21 @@ interface Plan {
 }
 
 function parsed(): Arguments {
-  refuseKept("adopt", "db-url", "tables", "plan", "take", "with");
+  refuseKept("adopt", "db-url", "tables", "plan", "take", "with", "read-user", "read-app");
   try {
-    const { values } = parseArgs({ options: { "db-url": { type: "string" }, tables: { type: "string" }, plan: { type: "boolean", default: false }, take: { type: "boolean", default: false }, with: { type: "string" } } });
+    const { values } = parseArgs({ options: { "db-url": { type: "string" }, tables: { type: "string" }, plan: { type: "boolean", default: false }, take: { type: "boolean", default: false }, with: { type: "string" }, "read-user": { type: "string" }, "read-app": { type: "string" } } });
     const names = (text: string | undefined) => (text === undefined ? [] : text.split(",").map((name) => name.trim()).filter((name) => name !== ""));
     const wanted = names(values.with);
     const unknown = wanted.find((name) => name !== "version" && name !== "deleted");
     if (unknown !== undefined) throw new Failure(`--with knows version and deleted, and not ${unknown}.`);
-    return { url: values["db-url"], tables: names(values.tables), plan: values.plan, take: values.take, with: wanted as Options["with"] };
+    return { url: values["db-url"], tables: names(values.tables), plan: values.plan, take: values.take, with: wanted as Options["with"], read: { user: names(values["read-user"]), app: names(values["read-app"]) } };
   } catch (error) {
     throw new Failure(`${(error as Error).message}\n${USAGE}`);
   }
 }
 
 async function main(): Promise<void> {
-  const { url, tables: wanted, plan, take, with: added } = parsed();
+  const { url, tables: wanted, plan, take, with: added, read } = parsed();
   // The checker of declarations is in the Worker's module.
   await buildModule();
   const toml = await readFile(declarationFile, "utf8").catch(() => "");
@@ -72,7 +75,8 @@ async function main(): Promise<void> {
   // The embedded database takes a second to load.
   const catalogue = await (url === undefined ? (await import("./adopt/embedded.ts")).readMigrations() : readUrl(url));
   const named = choose(catalogue, wanted);
-  const decisions = await decideDeclarable(catalogue, { ...optionsOf(toml, added), chosen: named }, resourcesOf(toml));
+  const readers = (["user", "app"] as const).flatMap((who) => (read[who].length > 0 ? [...choose(catalogue, read[who])].map((table): [string, Readers] => [table, who]) : []));
+  const decisions = await decideDeclarable(catalogue, { ...optionsOf(toml, added, readers), chosen: named }, resourcesOf(toml));
   const chosen = decisions.filter(({ table }) => named.has(table));
   const sections = resourcesOf(toml).filter(([name, raw]) => wanted.length === 0 || named.has(tableOf(name, raw)));
   const changes = allChanges(sections, catalogue, decisions);

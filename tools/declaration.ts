@@ -57,6 +57,8 @@ export interface Resource {
   scope: "owner" | "visible";
   /** Served below rows of another resource, and the column that has their parent's id. */
   under?: { resource: string; column: string };
+  /** Who reads all rows that the policies show: every user, or every app without one; null: these rows are not meant for all. */
+  read: "user" | "app" | null;
   /** `bigint`: the database makes it; `owner`: it is the user's id. */
   id: { kind: "uuid" | "bigint" | "owner"; column: string };
   /** Null: rows have no version, and no tags. */

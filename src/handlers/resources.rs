@@ -127,6 +127,21 @@ pub(crate) async fn published<P: Platform>(call: AppCall<'_, P>) -> Result<Respo
     Ok(found(row, &call.input)?.with("cache-control", "public, max-age=60"))
 }
 
+/// `GET` of a collection that every app reads.
+pub(crate) async fn open_list<P: Platform>(call: AppCall<'_, P>) -> Result<Response, Problem> {
+    let scope = call.path.scope()?;
+    let query = ListQuery::parse(call.input.query, scope.resource)?;
+    call.database.stream(LIST, &Arguments::of(scope, query)).await?;
+    Ok(streamed())
+}
+
+/// `GET` of a row that every app reads.
+pub(crate) async fn open_read<P: Platform>(call: AppCall<'_, P>) -> Result<Response, Problem> {
+    let arguments = Arguments::of(call.path.scope()?, json!({ "id": call.path.id("id")? }));
+    let row = call.database.read(READ, &arguments).await?;
+    found(row, &call.input)
+}
+
 async fn change<P: Platform>(call: &UserCall<'_, P>, action: &str, draft: Option<&Draft>) -> Result<Outcome, Problem> {
     let if_match = IfMatch::version(call.input.if_match);
     write(call, CHANGE, draft, json!({ "id": row_id(call)?, "action": action, "if_match": if_match })).await

@@ -161,6 +161,12 @@ impl<P: Platform> Calls<'_, P> {
         let response = self.send(function, to_json(arguments)?, None, WHOLE).await?;
         parse(&answer(response, None)?)
     }
+
+    /// Calls a function whose answer is the body of our response.
+    async fn stream(&self, function: Function, arguments: &impl Serialize) -> Result<(), Problem> {
+        let accept = Accept::Stream { max_error: ANSWER_MAX };
+        streamable(self.send(function, to_json(arguments)?, None, accept).await?)
+    }
 }
 
 /// What one user may see and change.
@@ -183,8 +189,7 @@ impl<P: Platform> UserDatabase<'_, P> {
     /// Calls a function whose answer is the body of our response. `Ok` means that the platform holds
     /// that body.
     pub(crate) async fn stream(&self, function: Function, arguments: &impl Serialize) -> Result<(), Problem> {
-        let accept = Accept::Stream { max_error: ANSWER_MAX };
-        streamable(self.calls.send(function, to_json(arguments)?, None, accept).await?)
+        self.calls.stream(function, arguments).await
     }
 
     /// Calls a function that changes rows. The nonce is claimed in its transaction. A write that the
@@ -222,6 +227,11 @@ impl<P: Platform> AppDatabase<'_, P> {
         arguments: &impl Serialize,
     ) -> Result<T, Problem> {
         self.calls.read(function, arguments).await
+    }
+
+    /// As [`UserDatabase::stream`].
+    pub(crate) async fn stream(&self, function: Function, arguments: &impl Serialize) -> Result<(), Problem> {
+        self.calls.stream(function, arguments).await
     }
 }
 

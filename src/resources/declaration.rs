@@ -73,6 +73,8 @@ pub(crate) struct Resource {
     /// The resource below whose rows these are served.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) under: Option<Under>,
+    /// Who reads all rows that the policies show, of rows that are nobody's or shown to others.
+    pub(crate) read: Option<Readers>,
     pub(crate) id: Id,
     /// Without a version there are no entity tags.
     pub(crate) version: Option<VersionColumn>,
@@ -176,6 +178,15 @@ words! {
         Owner = "owner",
         /// All that the policies show.
         Visible = "visible",
+    }
+}
+words! {
+    /// Who reads rows that are not the reader's own.
+    Readers {
+        /// Every user.
+        User = "user",
+        /// Every app, without a user.
+        App = "app",
     }
 }
 words! {
@@ -362,6 +373,7 @@ impl Resource {
             owner_column: OwnerColumn { column: Some("user_id".into()), set: Setter::Default },
             scope: Scope::Owner,
             under: None,
+            read: None,
             id: Id { kind: IdKind::Uuid, column: "id".into() },
             version: Some(VersionColumn { column: "version".into(), kind: VersionKind::Integer }),
             created: Some("created_at".into()),
@@ -392,6 +404,7 @@ impl Resource {
                 "owner" => owner = Some(Owned::parse(raw, &place)?),
                 "scope" => scope = Scope::at(word(raw, &place, Scope::WORDS)?),
                 "under" => resource.under = Some(Under::parse(raw, &place)?),
+                "read" => resource.read = Readers::at(word(raw, &place, Readers::WORDS)?),
                 "id" => {
                     let (kind, column) = kind_and_column(raw, &place, IdKind::WORDS)?;
                     resource.id.kind = IdKind::at(kind).unwrap_or(IdKind::Uuid);
@@ -443,7 +456,7 @@ impl Resource {
                     }
                 }
                 _ => {
-                    let keys = "table, id, owner, scope, under, version, created, updated, deleted, routes, filters, sorts, \
+                    let keys = "table, id, owner, scope, under, read, version, created, updated, deleted, routes, filters, sorts, \
                         count, search, publish, unique and fields";
                     return Err(unknown(&format!("resources.{}", resource.name), &key, keys));
                 }
@@ -451,9 +464,6 @@ impl Resource {
         }
         let owner = owner.ok_or_else(|| format!("{place}: needs an owner: \"user\", \"org\" or \"both\"."))?;
         let usual = matches!(owner, Owned::Usual(_));
-        // In a table that was there before, the rows of a parent may be other users' as well.
-        let usual_scope = if resource.under.is_some() && !usual { Scope::Visible } else { Scope::Owner };
-        resource.scope = scope.unwrap_or(usual_scope);
         match owner {
             Owned::Usual(owner) => resource.owner = owner,
             Owned::Column(column) => resource.owner_column = column,
@@ -472,6 +482,10 @@ impl Resource {
         if resource.id.kind == IdKind::Owner {
             resource.owner_column.column = Some(resource.id.column.clone());
         }
+        // In a table that was there before, the rows of a parent may be other users' as well.
+        let visible = resource.read.is_some() || resource.under.is_some() && !usual;
+        resource.scope = scope.unwrap_or(if visible { Scope::Visible } else { Scope::Owner });
+        resource.check_readers(&place, usual)?;
         resource.check(&place, usual)?;
         resource.sorts = resource.checked_sorts(&format!("{place}.sorts"))?;
         resource.routes = resource.routes(&place, routes)?;
@@ -591,20 +605,37 @@ impl Resource {
         Ok(())
     }
 
-    /// The routes: those that are `given`, or all that there can be.
+    /// Checks that rows with readers are not their owners' alone.
+    fn check_readers(&self, place: &str, usual: bool) -> Result<(), String> {
+        if self.read.is_some()
+            && (usual || self.under.is_some() || self.scope == Scope::Owner || self.id.kind == IdKind::Owner)
+        {
+            return Err(format!(
+                "{place}.read: is for rows that are nobody's or shown to others; write owner = {{ set = \"none\" }}, and \
+                 leave scope, under and id = \"owner\" out."
+            ));
+        }
+        Ok(())
+    }
+
+    /// The routes: those that are `given`, or all that there can be; of rows with readers, those that read.
     fn routes(&self, place: &str, given: Option<Vec<Verb>>) -> Result<Vec<Verb>, String> {
         let place = format!("{place}.routes");
         let writable = self.fields.iter().any(|field| !field.read_only);
         let owner = self.id.kind == IdKind::Owner;
+        let reads = |verb: &Verb| matches!(verb, Verb::List | Verb::Read);
         let lacks = |verb: &Verb| match verb {
             Verb::List | Verb::Create if owner => Some("is not for id = \"owner\", where a user has one row"),
+            verb if self.read == Some(Readers::App) && !reads(verb) => {
+                Some("is not for read = \"app\", where nobody is signed in")
+            }
             Verb::Put | Verb::Patch if !writable => Some("needs a field that is not read_only"),
             Verb::Restore if self.deleted.is_none() => Some("needs a column deleted"),
             Verb::Publish if self.publish.is_none() => Some("needs the key publish"),
             _ => None,
         };
         let Some(given) = given else {
-            let all = Verb::ALL.iter().copied();
+            let all = Verb::ALL.iter().copied().filter(|verb| self.read.is_none() || reads(verb));
             return Ok(all.filter(|verb| lacks(verb).is_none() && !(owner && *verb == Verb::Delete)).collect());
         };
         for verb in &given {

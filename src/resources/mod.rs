@@ -9,7 +9,7 @@ mod grammar;
 mod kind;
 mod relation;
 
-pub(crate) use declaration::{Declaration, Field, IdKind, Operator, Resource, Verb};
+pub(crate) use declaration::{Declaration, Field, IdKind, Operator, Readers, Resource, Verb};
 pub(crate) use draft::Draft;
 pub(crate) use kind::Kind;
 

@@ -241,6 +241,8 @@ fn routes_and_ids_are_those_of_the_resource() {
         r#"{"resources": {
             "todos": {"owner": "user", "id": "bigint", "deleted": false, "fields": {"a": "date"}},
             "profiles": {"owner": "user", "id": "owner", "deleted": false, "fields": {"a": "date"}},
+            "plans": {"owner": {"set": "none"}, "read": "app", "deleted": false, "fields": {"a": "date"}},
+            "posts": {"owner": {"set": "none"}, "read": "user", "deleted": false, "fields": {"a": "date"}},
             "views": {"owner": "user", "routes": ["list", "read"], "fields": {"a": "date"}}
         }}"#,
     )
@@ -259,6 +261,14 @@ fn routes_and_ids_are_those_of_the_resource() {
     }
     assert_eq!(allowed("/v1/views"), all("GET, HEAD"));
     assert_eq!(allowed(&format!("/v1/views/{ID}")), all("GET, HEAD"));
+    for name in ["plans", "posts"] {
+        for path in [format!("/v1/{name}"), format!("/v1/{name}/{ID}")] {
+            assert_eq!(allowed(&path), all("GET, HEAD"), "{path}");
+            let matched = resolve::<NoPlatform>(&declaration, "GET", &path).unwrap();
+            let needs_user = matches!(matched.route.handler, Handler::Guarded(Guarded::User(_)));
+            assert_eq!(needs_user, name == "posts", "{path}");
+        }
+    }
     assert_eq!(route(&declaration, "GET", "/v1/profiles/me"), Ok("GET /v1/profiles/{id}".to_owned()));
 }
 

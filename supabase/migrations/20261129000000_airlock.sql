@@ -340,6 +340,8 @@ create table airlock.resources (
   under_column text,
   -- The parent's id, which find_resource() adds for one request.
   parent text check (parent is null),
+  -- Who reads all that the policies show: every user, or anon too, for apps without a user. Null: the rows are not for all.
+  readers text check (readers is null or readers in ('user', 'app') and scope = 'visible'),
   -- An SQL expression over the table as t: the row's version as a number; null: it has none.
   version text,
   -- Columns; null: there is none. Without `created`, pages go by the id; without `deleted`, DELETE deletes for good.
@@ -427,7 +429,7 @@ create function airlock.serve(
   columns text[] default null, read_only text[] default '{}', id text default 'id', owner_column text default 'user_id',
   set_owner boolean default false, scope text default null, version text default 'version',
   created text default 'created_at', updated text default 'updated_at', deleted text default 'deleted_at',
-  under text default null
+  under text default null, readers text default null
 ) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -473,8 +475,8 @@ begin
     array(select field from unnest(fields) with ordinality as one (field, place) where field <> all (read_only) order by place),
     publish, searchable,
     id, case id_type when 'uuid' then id_type else 'bigint' end,
-    owner_column, set_owner, coalesce(scope, case when under is null then 'owner' else 'visible' end),
-    parent, parent_column, null, airlock.version_of(relation, version), created, updated, deleted,
+    owner_column, set_owner, coalesce(scope, case when under is null and readers is null then 'owner' else 'visible' end),
+    parent, parent_column, null, readers, airlock.version_of(relation, version), created, updated, deleted,
     airlock.wire_of(
       relation,
       'id'::text || fields || array_remove(array[
@@ -499,8 +501,9 @@ begin
     relation = excluded.relation, owner = excluded.owner, fields = excluded.fields, columns = excluded.columns,
     types = excluded.types, writable = excluded.writable, publish = excluded.publish, searchable = excluded.searchable,
     id = excluded.id, id_type = excluded.id_type, owner_column = excluded.owner_column, set_owner = excluded.set_owner,
-    scope = excluded.scope, under = excluded.under, under_column = excluded.under_column, version = excluded.version,
-    created = excluded.created, updated = excluded.updated, deleted = excluded.deleted, wire = excluded.wire, public_wire = excluded.public_wire;
+    scope = excluded.scope, under = excluded.under, under_column = excluded.under_column, readers = excluded.readers,
+    version = excluded.version, created = excluded.created, updated = excluded.updated, deleted = excluded.deleted,
+    wire = excluded.wire, public_wire = excluded.public_wire;
 end
 $$;
 
@@ -545,7 +548,8 @@ end
 $$;
 
 -- The resource of a collection, if the caller may look into this place: null is the caller's own rows. A collection is the
--- name of a resource, or <parent resource>/<parent id>/<name>.
+-- name of a resource, or <parent resource>/<parent id>/<name>. For anon it is one that apps read without a user; policies
+-- and grants say the same, and this holds if a team changes those.
 create function airlock.find_resource(resource text, org uuid) returns airlock.resources
 language plpgsql stable set search_path = '' as $$
 declare
@@ -555,6 +559,7 @@ begin
   select * into found_resource from airlock.resources where name = path[cardinality(path)];
   if not found or found_resource.owner = (case when org is null then 'org' else 'user' end)
     or found_resource.under is distinct from (case when cardinality(path) = 3 then path[1] end)
+    or current_user = 'anon' and found_resource.readers is distinct from 'app'
   then
     raise sqlstate 'PT404' using message = 'airlock_unknown_resource';
   end if;
@@ -1604,6 +1609,21 @@ grant execute
     airlock.row_of(airlock.resources, uuid, text, text),
     airlock.outcome(text, json)
   to authenticated;
+-- For resources that apps read without a user.
+grant execute
+  on function
+    public.airlock_list(text, uuid, text, text, text, integer, text, json, boolean),
+    public.airlock_read(text, uuid, text),
+    airlock.cursor(json),
+    airlock.read_cursor(text, text, text, text),
+    airlock.find_resource(text, uuid),
+    airlock.type_of(regclass, text),
+    airlock.place(airlock.resources, uuid),
+    airlock.is_row(airlock.resources, uuid),
+    airlock.passes(airlock.resources, json),
+    airlock.beyond(airlock.resources, text, text, boolean),
+    airlock.row_of(airlock.resources, uuid, text, text)
+  to anon;
 grant execute
   on function public.airlock_ready(integer, boolean, text[]), public.airlock_published(text, text), airlock.is_published(text, text)
   to anon;

@@ -221,9 +221,13 @@ test("a table that stops ends with 1, and the others are written", async () => {
   const url = await server.create("stopped", await schemaOf("chat"));
   const { code, output } = await command("adopt", ["--db-url", url]);
   assert.equal(code, 1, output);
-  assert.match(output, /^public\.channels: stopped\n {2}stop: policy "signed in read" for SELECT to authenticated: using true holds for anybody\n {4}SQL: alter policy "signed in read" on public\.channels using \(\(select auth\.uid\(\)\) = created_by\);$/m);
+  assert.match(output, /^public\.channels: stopped\n {2}stop: policy "signed in read" for SELECT to authenticated: using true holds for anybody\. If that is meant: adopt with --read-user channels, or read = "user" in its section\n {4}SQL: alter policy "signed in read" on public\.channels using \(\(select auth\.uid\(\)\) = created_by\);$/m);
   assert.match(await toml(), /^\[resources\.direct_messages\]$/m);
   assert.doesNotMatch(await toml(), /channels|resources\.messages/);
+  const meant = await command("adopt", ["--db-url", url, "--tables", "channels", "--read-user", "channels"]);
+  assert.equal(meant.code, 0, meant.output);
+  assert.match(await toml(), /^owner = \{ column = "created_by", set = "worker" \}\nread = "user"$/m);
+  assert.equal((await command("check", ["--db-url", url])).code, 0);
   const only = await command("adopt", ["--db-url", url, "--tables", "direct_messages", "--plan"]);
   assert.deepEqual([only.code, only.output.includes("channels")], [0, false]);
 });

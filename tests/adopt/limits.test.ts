@@ -80,7 +80,7 @@ test("one part of a CHECK is read beside another that is left to the database", 
 });
 
 const base = (name: string): Type => ({ schema: "pg_catalog", name, form: "b" });
-const column = (type: Type, more: Partial<Column> = {}): Column => ({ number: 1, name: "x", type, typeName: type.name, modifier: -1, notNull: false, default: null, identity: "", generated: "", dimensions: 0, granted: [], ...more });
+const column = (type: Type, more: Partial<Column> = {}): Column => ({ number: 1, name: "x", type, typeName: type.name, modifier: -1, notNull: false, default: null, identity: "", generated: "", dimensions: 0, granted: [], open: false, ...more });
 const checks = (...definitions: string[]): Constraint[] => definitions.map((definition, at) => ({ name: `check_${at}`, kind: "c", columns: ["x"], definition }));
 
 const KINDS: [string, Column, string[], string][] = [

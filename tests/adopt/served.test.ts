@@ -225,7 +225,7 @@ test("all of them: users see what the policies show and reach nothing else", asy
   for (const resource of resources) {
     const rows = await supabase.sql(`select from public.${resource.name}`);
     assert.ok(rows.length > 0, resource.name);
-    await assertApart(resource, stack, { user: users.alice, call: alice }, { user: users.bob, call: bob });
+    await assertApart(resource, stack, { user: users.alice, call: alice }, { user: users.bob, call: bob }, caller(worker.url));
   }
 });
 

@@ -8,6 +8,7 @@ import { decide } from "../../tools/adopt/decide.ts";
 import { allChanges, type Change, wider } from "../../tools/adopt/drift.ts";
 import { missing, migrationText, statementsOf } from "../../tools/adopt/migration.ts";
 import { edited, optionsOf, resourcesOf, sectionText, withSections } from "../../tools/adopt/toml.ts";
+import { check, toJson } from "../../tools/declaration.ts";
 import { type Embedded, openEmbedded, schemaOf } from "./support.ts";
 
 const HAND = `# Ours.
@@ -161,7 +162,7 @@ const DRIFTS: [string, string, RegExp][] = [
   ["another type", "alter table todos drop constraint todos_task_check, alter column task type integer using 1", /^drift: task: the column has another type; /],
   ["a column that is gone", "alter table todos drop column is_complete", /^drift: is_complete \(boolean\? = false\): there is no such column$/],
   ["NOT NULL", "alter table todos alter column is_complete set not null", /^drift: is_complete: the column is NOT NULL; /],
-  ["an open policy", 'create policy "open" on todos for select using (true)', /^drift: policy "open" for SELECT to everybody: using true holds for anybody\. SQL: /],
+  ["an open policy", 'create policy "open" on todos for select using (true)', /^drift: policy "open" for SELECT to everybody: using true holds for anybody\. If that is meant: .* SQL: /],
   ["Row Level Security off", "alter table todos disable row level security", /^drift: row level security is off/],
   ["a policy that is gone", 'drop policy "delete own" on todos', /^drift: routes: grants or policies refuse delete$/],
   ["a policy for rows of others", `drop policy "select own" on todos; create policy "select some" on todos for select using (auth.uid() = user_id or exists (select from auth.users u where u.id = auth.uid() and u.email = task))`, /^drift: scope: the policies show a caller rows of others/],
@@ -192,6 +193,75 @@ test("a table of another exposed schema is named with its schema", async () => {
   assert.match(toml, /^table = "api\.things"$/m);
   const sections = resourcesOf(toml);
   assert.match(statementsOf(catalogue.tables[0]!, "things", sections[0]![1], [], sections).serve, /^ {2}'things', 'api\.things', 'user',$/m);
+});
+
+const CATALOGUE = `
+  create table kinds (id bigint primary key, label text not null, secret text);
+  create table posts (id uuid primary key default gen_random_uuid(), author uuid not null references auth.users, title text not null);
+  alter table kinds enable row level security; alter table posts enable row level security;
+  revoke all on kinds from anon; grant select (id, label) on kinds to anon;
+  create policy shown on kinds for select using (true);
+  create policy shown on posts for select to authenticated using (true);
+  create policy own on posts for insert to authenticated with check ((select auth.uid()) = author);
+  create policy change on posts for update to authenticated using ((select auth.uid()) = author);`;
+
+test("rows that everybody may read stop, until somebody says that it is meant", async () => {
+  const catalogue = await embedded.catalogueOf(CATALOGUE);
+  const options = (...read: [string, "user" | "app"][]) => optionsOf("", [], read);
+  const stops = (...read: [string, "user" | "app"][]) => decide(catalogue, options(...read)).flatMap(({ table, stops }) => stops.map(({ what, mend }) => `${table}: ${what}; ${mend}`));
+  const open = (who: string, name: string) => `using true holds for anybody. If that is meant: adopt with --read-${who} ${name}, or read = "${who}" in its section; `;
+  assert.deepEqual(stops(), [
+    `public.kinds: policy "shown" for SELECT to everybody: ${open("app", "kinds")}drop policy shown on public.kinds; -- or let it name the row's owner: (select auth.uid()) = user_id`,
+    `public.posts: policy "shown" for SELECT to authenticated: ${open("user", "posts")}alter policy shown on public.posts using ((select auth.uid()) = author);`,
+  ]);
+  // A policy that admits anon is more than was said.
+  assert.deepEqual(stops(["public.kinds", "user"], ["public.posts", "user"]), [
+    `public.kinds: policy "shown" for SELECT to everybody: ${open("app", "kinds")}alter policy shown on public.kinds to authenticated;`,
+  ]);
+  assert.deepEqual(decide(catalogue, options(["public.posts", "app"])).find(({ table }) => table === "public.posts")?.out?.replace(/ SQL: .*/, ""), 'no policy lets anon read it, as read = "app" needs.');
+
+  const sections = decide(catalogue, options(["public.kinds", "app"], ["public.posts", "user"])).flatMap(({ section }) => section ?? []);
+  const toml = withSections("", sections.map(sectionText));
+  assert.equal(toml, `\
+[resources.kinds]
+table = "kinds"
+id = "bigint"
+owner = { set = "none" }
+read = "app"
+version = false
+created = false
+updated = false
+deleted = false
+[resources.kinds.fields]
+label = "text(0..10000)"  # no upper limit in the database
+
+[resources.posts]
+table = "posts"
+owner = { column = "author", set = "worker" }
+read = "user"
+version = false
+created = false
+updated = false
+deleted = false
+[resources.posts.fields]
+author = { kind = "uuid", read_only = true }
+title = "text(0..10000)"  # no upper limit in the database
+`);
+  await check(toJson(toml));
+  const declared = resourcesOf(toml);
+  const [kinds] = catalogue.tables;
+  assert.ok(kinds);
+  assert.match(statementsOf(kinds, "kinds", declared[0]![1], [], declared).serve, /scope => 'visible', readers => 'app',$/m);
+  assert.deepEqual(whats(toml, catalogue), []);
+  // Routes that policies allow can be added, and others not.
+  const routes = (...names: string[]) => toml.replace('read = "user"', `read = "user"\nroutes = ${JSON.stringify(names)}`);
+  assert.deepEqual(whats(routes("list", "read", "create", "patch"), catalogue), []);
+  assert.deepEqual(whats(routes("list", "delete"), catalogue), ["drift: routes: grants or policies refuse delete"]);
+  const closed = await embedded.catalogueOf(`${CATALOGUE} alter policy shown on kinds to authenticated; create policy rest on posts for select using (true);`);
+  assert.deepEqual(whats(toml, closed).map((what) => what.replace(/ SQL: .*| If that is meant.*/, "")), [
+    'drift: public.kinds cannot be served: no policy lets anon read it, as read = "app" needs.',
+    'drift: policy "rest" for SELECT to everybody: using true holds for anybody.',
+  ]);
 });
 
 test("a sort by a column that may be null says so, and a unique constraint names all its fields", async () => {

@@ -9,6 +9,7 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import type { Answer } from "../../client/src/index.ts";
 import { check, toJson } from "../../tools/declaration.ts";
 import { openapi } from "../../tools/openapi/document.ts";
+import { assertApart } from "./adopted.ts";
 import { describe as describeDocument } from "./documented.ts";
 import { assertOk, assertProblem, send, type Sent } from "./http.ts";
 import { caller, startStack, type Stack, type User } from "./support.ts";
@@ -473,5 +474,50 @@ describe("tasks, which the members of a team see", () => {
   test("a route that is left out is 405", async () => {
     const { id } = await create(1, "a");
     assertProblem(await alice("PUT", `/v1/tasks/${id}`, { team_id: 1, title: "b" }), "method_not_allowed");
+  });
+});
+
+describe("rows that are not their reader's own", () => {
+  const nobody = (method: string, target: string, body?: unknown) => caller(stack.url)(method, target, body);
+
+  test("a catalogue is read with the app signature alone, as anon", async () => {
+    const free = { id: 1, name: "free", price: "0.00", opens: "09:00:00" };
+    const team = { id: 2, name: "team", price: "9.50", opens: null };
+    for (const call of [nobody, alice]) {
+      assert.deepEqual(assertOk(await call("GET", "/v1/plans"), 200), { data: [team, free], next_cursor: null });
+      assert.deepEqual(assertOk(await call("GET", "/v1/plans/2"), 200), team);
+      assert.deepEqual(assertOk(await call("GET", "/v1/plans?price.gte=9.5&sort=price"), 200).data, [team]);
+      assert.deepEqual(assertOk(await call("GET", "/v1/plans?opens.lte=09%3A00%3A00"), 200).data, [free]);
+      assertProblem(await call("GET", "/v1/plans/3"), "not_found");
+      assertProblem(await call("POST", "/v1/plans", { name: "mine", price: "0" }), "method_not_allowed");
+      assertProblem(await call("PATCH", "/v1/plans/1", { name: "mine" }), "method_not_allowed");
+    }
+    const first = assertOk(await nobody("GET", "/v1/plans?limit=1&sort=price"), 200);
+    assert.deepEqual(assertOk(await nobody("GET", `/v1/plans?limit=1&sort=price&cursor=${first.next_cursor}`), 200).data, [team]);
+    assert.equal((await fetch(`${stack.url}/v1/plans`)).status, 401);
+  });
+
+  test("anon reaches through the functions what is meant for every app, and nothing else", async () => {
+    const page = (resource: string) => stack.direct(null, "/rpc/airlock_list", { method: "POST", body: JSON.stringify({ resource, org: null, state: "active", words: null, after: null, page_size: 5 }) });
+    assert.equal((await page("plans")).status, 200);
+    for (const name of ["posts", "todos", "tasks"]) assert.equal((await page(name)).status, 404, name);
+  });
+
+  test("a feed is read by every user, and written by its author", async () => {
+    const post = assertOk(await alice("POST", "/v1/posts", { title: "of alice" }), 201);
+    assert.deepEqual(Object.keys(post), ["id", "title", "created_at"]);
+    assert.deepEqual(assertOk(await bob("GET", `/v1/posts/${post.id}`), 200), post);
+    assertProblem(await bob("PATCH", `/v1/posts/${post.id}`, { title: "of bob" }), "forbidden");
+    assertProblem(await nobody("GET", "/v1/posts"), "token_missing");
+    assert.equal((await alice("DELETE", `/v1/posts/${post.id}`)).status, 204);
+  });
+
+  test("the generic proof holds for both", async () => {
+    const { resources } = await check(toJson(await readFile(new URL("existing.toml", FILES), "utf8")));
+    assertOk(await alice("POST", "/v1/posts", { title: "of alice" }), 201);
+    assertOk(await bob("POST", "/v1/posts", { title: "of bob" }), 201);
+    for (const resource of resources.filter(({ read }) => read !== null)) {
+      await assertApart(resource, stack, { user: stack.alice, call: alice }, { user: stack.bob, call: bob }, caller(stack.url));
+    }
   });
 });

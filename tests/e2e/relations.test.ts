@@ -168,7 +168,7 @@ describe("below a row that others see too", () => {
       for (const [team, as] of [[own, alice], [shared, alice], [shared, bob], [bobs, bob]] as const) {
         assertOk(await as("POST", tasksOf(await project(team, as)), { title: "a task" }), 201);
       }
-      await assertApart(resource(name), stack, { user: stack.alice, call: alice }, { user: stack.bob, call: bob });
+      await assertApart(resource(name), stack, { user: stack.alice, call: alice }, { user: stack.bob, call: bob }, caller(stack.url));
     });
   }
 

@@ -43,7 +43,7 @@ before(async () => {
 after(() => stack?.stop());
 
 for (const resource of adopted) {
-  test(`${resource.name}: users see what the policies show and reach nothing else`, () => assertApart(resource, stack, { user: stack.alice, call: alice }, { user: stack.bob, call: bob }));
+  test(`${resource.name}: users see what the policies show and reach nothing else`, () => assertApart(resource, stack, { user: stack.alice, call: alice }, { user: stack.bob, call: bob }, caller(stack.url)));
 }
 for (const resource of resources) {
   if (resource.under) describe(`${resource.name} of a row of ${resource.under.resource}`, () => suite(resource, () => collection(resource.name, "")));

@@ -113,6 +113,31 @@ test("an accepted fault is no finding; an entry for no fault is one", () =>
     ]);
   }));
 
+test("rows that the registry says everybody may read are no finding; what goes beyond is one", () =>
+  undone(async () => {
+    await sql(`
+      create table public.plans (id bigint primary key, label text not null, author uuid, live boolean);
+      create table public.posts (id bigint primary key, title text not null, author uuid default auth.uid(), live boolean);
+      alter table public.plans enable row level security; alter table public.posts enable row level security;
+      create policy plans_shown on public.plans for select using (true);
+      create policy posts_shown on public.posts for select to authenticated using (true);
+      grant select on public.plans, public.posts to authenticated;
+      grant select on public.plans to anon;
+      grant insert (id, title), update (title) on public.posts to authenticated;
+      create policy posts_own on public.posts for insert to authenticated with check ((select auth.uid()) = author);
+    `);
+    const serve = (name: string, readers: string, field: string) => `select airlock.serve('${name}', 'public.${name}', 'user', array['${field}'], owner_column => null, scope => 'visible',
+      version => null, created => null, updated => null, deleted => null, readers => ${readers});`;
+    const found = async () => beyond(await look(), good).filter(({ level }) => level === "finding").map(({ rule, object }) => `${rule} ${object}`).sort();
+    const closed = await found();
+    assert.ok(closed.includes("policy-true public.posts.posts_shown"), closed.join("\n"));
+    await sql(serve("plans", "'app'", "label") + serve("posts", "'user'", "title"));
+    assert.deepEqual(await found(), []);
+    await sql("grant update (label) on public.plans to anon; alter policy posts_shown on public.posts to public; create policy plans_open on public.plans for update to authenticated using (true)");
+    const beyondMeant = await found();
+    for (const one of ["anon-grant UPDATE (label) on public.plans", "policy-true public.plans.plans_open", "policy-true public.posts.posts_shown"]) assert.ok(beyondMeant.includes(one), `${one}: ${beyondMeant.join("\n")}`);
+  }));
+
 test("policies with a helper in another schema, and restrictive policies, have no finding", () =>
   undone(async () => {
     await sql(`

@@ -62,8 +62,25 @@ create policy "team members" on public.tasks
   using (team_id in (select team_id from public.members where user_id = (select auth.uid())))
   with check (team_id in (select team_id from public.members where user_id = (select auth.uid())));
 
+-- A catalogue that is nobody's, and a feed that every user reads.
+create table public.plans (id integer primary key, name text not null, price numeric(8, 2) not null, opens time);
+create table public.posts (
+  id uuid primary key default gen_random_uuid(),
+  author uuid not null default auth.uid() references auth.users (id) on delete cascade,
+  title text not null,
+  created_at timestamptz not null default now()
+);
+alter table public.plans enable row level security;
+alter table public.posts enable row level security;
+create policy "plans are for all" on public.plans for select to anon, authenticated using (name <> 'hidden');
+create policy "posts are for users" on public.posts for select to authenticated using (true);
+create policy "own posts" on public.posts for insert to authenticated with check ((select auth.uid()) = author);
+create policy "change own posts" on public.posts for update to authenticated using ((select auth.uid()) = author);
+create policy "delete own posts" on public.posts for delete to authenticated using ((select auth.uid()) = author);
+insert into public.plans values (1, 'free', 0, '09:00'), (2, 'team', 9.5, null), (3, 'hidden', 99, null);
+
 -- Supabase grants this on every table.
-grant all on public.todos, public.profiles, public."Order Items", public.members, public.tasks to anon, authenticated, service_role;
+grant all on public.todos, public.profiles, public."Order Items", public.members, public.tasks, public.plans, public.posts to anon, authenticated, service_role;
 
 create function public.handle_new_revision() returns trigger language plpgsql as $$
 begin
@@ -108,4 +125,12 @@ select
   airlock.serve(
     'tasks', 'public.tasks', 'user', array['team_id', 'title', 'author'], read_only => array['author'],
     owner_column => null, scope => 'visible', version => 'changed_at', created => null, updated => null, deleted => null
+  ),
+  airlock.serve(
+    'plans', 'public.plans', 'user', array['name', 'price', 'opens'],
+    owner_column => null, scope => 'visible', readers => 'app', version => null, created => null, updated => null, deleted => null
+  ),
+  airlock.serve(
+    'posts', 'public.posts', 'user', array['title'],
+    owner_column => 'author', scope => 'visible', readers => 'user', version => null, updated => null, deleted => null
   );

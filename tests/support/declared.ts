@@ -16,6 +16,7 @@ export function resource({ fields, ...part }: Omit<Partial<Resource>, "fields"> 
     table: { schema: "public", name: part.name },
     owner_column: { column: "user_id", set: "default" },
     scope: "owner",
+    read: null,
     id: { kind: "uuid", column: "id" },
     version: { kind: "integer", column: "version" },
     created: "created_at",

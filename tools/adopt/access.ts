@@ -28,6 +28,19 @@ export function policiesFor({ policies }: Table, command: Command): Policy[] {
   return policies.filter((policy) => policy.permissive && holds(policy, "authenticated") && [CODES[command], "*"].includes(policy.command));
 }
 
+/** Who reads all rows, as a person has said of a table: every user, or every app without one. */
+export type Readers = "user" | "app";
+
+/** Whether everybody whom a SELECT policy admits is meant to read. */
+const isMeant = (policy: Policy, readers: Readers | undefined) => readers === "app" || (readers === "user" && !admitsAnon(policy));
+
+/** A policy for everybody that asks for the role of a user admits users alone. */
+const admitsAnon = (policy: Policy) => holds(policy, "anon") && !/'authenticated'/.test(policy.using?.text ?? "");
+
+/** Whether policies show some row to requests without a user. */
+export const isShown = ({ policies }: Table) =>
+  policies.some((policy) => policy.permissive && admitsAnon(policy) && ["r", "*"].includes(policy.command) && policy.using?.branches.some(({ kind }) => kind !== "never"));
+
 /** Whether policies let through some row. */
 export function permits(table: Table, command: Command): boolean {
   return policiesFor(table, command).some(({ using, check }) => {
@@ -65,7 +78,7 @@ const setBy = (column: Column) => (isCallers(column) ? ("default" as const) : ("
 const OPEN = ["request-header", "user-metadata", "policy-compares-itself", "policy-any-tenant", "policy-any-account", "policy-true"];
 
 /** What keeps a table from being served, and what somebody should know about its policies. */
-export function stopsOf(table: Table, ownId: boolean): { stops: Stop[]; warnings: string[] } {
+export function stopsOf(table: Table, ownId: boolean, readers: Readers | undefined): { stops: Stop[]; warnings: string[] } {
   const stops: Stop[] = [];
   const warnings: string[] = [];
   const through = new Map<string, string[]>();
@@ -79,10 +92,16 @@ export function stopsOf(table: Table, ownId: boolean): { stops: Stop[]; warnings
     if (open && policy.permissive && holds(policy, "anon", "authenticated")) {
       const what = `${quoted} for ${verb} to ${to}: ${open.what.replace(/\s+/g, " ")}`;
       // Airlock serves a table of profiles as the caller's own row alone.
+      if (policy.command === "r" && open.rule === "policy-true" && isMeant(policy, readers)) continue;
       if (shown) warnings.push(`${quoted} for ${verb} to ${to} shows rows to others: ${policy.using?.text.replace(/\s+/g, " ")}`);
       else if (policy.command === "r" && ownId) warnings.push(`${what}. Only the caller's own row is served; by PostgREST everybody reads all rows, as before.`);
       else if (policy.command === "a" || written) warnings.push(what);
-      else stops.push({ what, mend: mendOf(table, policy, open.mend) });
+      else if (policy.command === "r" && open.rule === "policy-true") {
+        const who = admitsAnon(policy) ? "app" : "user";
+        const called = named(table).replace(/^public\./, "");
+        const narrower = readers === "user" ? `alter policy ${identifier(policy.name)} on ${named(table)} to authenticated;` : mendOf(table, policy, open.mend);
+        stops.push({ what: `${what}. If that is meant: adopt with --read-${who} ${called}, or read = "${who}" in its section`, mend: narrower });
+      } else stops.push({ what, mend: mendOf(table, policy, open.mend) });
     }
     const functions = policy.functions.filter((name) => !name.startsWith("airlock.")).join(", ");
     if (functions !== "") through.set(functions, [...(through.get(functions) ?? []), JSON.stringify(policy.name)]);

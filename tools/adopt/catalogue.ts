@@ -41,6 +41,8 @@ export interface Column {
   dimensions: number;
   /** What authenticated may do with it. */
   granted: Verb[];
+  /** Whether anon may read it. */
+  open: boolean;
 }
 
 export interface Constraint {
@@ -163,7 +165,8 @@ export async function readTables(sql: Sql): Promise<Catalogue> {
   const columns = await by<Column & { typeOid: string }>(
     `select attrelid::text as relation, attnum::int as number, attname as name, atttypid::text as "typeOid", format_type(atttypid, atttypmod) as "typeName",
        atttypmod as modifier, attnotnull as "notNull", pg_get_expr(adbin, adrelid) as default, attidentity::text as identity, attgenerated::text as generated, attndims::int as dimensions,
-       array(select verb from unnest(array['SELECT', 'INSERT', 'UPDATE']) verb where has_column_privilege('authenticated', attrelid, attnum, verb)) as granted
+       array(select verb from unnest(array['SELECT', 'INSERT', 'UPDATE']) verb where has_column_privilege('authenticated', attrelid, attnum, verb)) as granted,
+       has_column_privilege('anon', attrelid, attnum, 'SELECT') as open
      from pg_attribute left join pg_attrdef on adrelid = attrelid and adnum = attnum
      where attrelid = any ($1::oid[]) and attnum > 0 and not attisdropped order by attrelid, attnum`,
   );

@@ -1,7 +1,8 @@
 // What becomes of each table: a section of airlock.toml, a stop with the SQL that mends it, or a reason why it is left out.
 // Nothing is read here but the catalogue, so that the same catalogue always has the same outcome.
 
-import { isCallers, named, type Owner, ownerOf, permits, policiesFor, secure, type Stop, stopsOf } from "./access.ts";
+import { identifier } from "../evidence/finding.ts";
+import { isCallers, isShown, named, type Owner, ownerOf, permits, policiesFor, type Readers, secure, type Stop, stopsOf } from "./access.ts";
 import type { Catalogue, Column, Table } from "./catalogue.ts";
 import { type Read, readColumn } from "./kinds.ts";
 import { isKeptResource, whyNot, wireName } from "./names.ts";
@@ -23,13 +24,17 @@ export interface Section {
   table: string;
   id: { kind: "uuid" | "bigint" | "owner"; column: string };
   owner: Owner;
+  /** Who reads all rows, if a person has said so. */
+  read: Readers | undefined;
   /** Column names; null: the table has no such column. */
   version: string | null;
   timestampVersion: boolean;
   created: string | null;
   updated: string | null;
   deleted: string | null;
-  /** What grants and policies allow, if it is less than the capabilities allow. */
+  /** What grants and policies allow. */
+  offered: string[];
+  /** Those of them that are declared, if it is not all that there can be. */
   routes: string[] | null;
   unique: Record<string, string[]>;
   /** Operators for fields that an index serves. */
@@ -54,6 +59,8 @@ export interface Decision {
 export interface Options {
   /** Capabilities to add columns for. */
   with: ("version" | "deleted")[];
+  /** Tables whose rows a person means for everybody, as `schema.table`. */
+  read: Map<string, Readers>;
   /** Names of the resources that serve tables already, by `schema.table`. */
   resources: Map<string, string>;
   /** What a person has declared: names of the fields for columns, by `schema.table`. */
@@ -64,7 +71,7 @@ export interface Options {
   chosen?: Set<string>;
 }
 
-export const NO_OPTIONS: Options = { with: [], resources: new Map(), named: new Map(), refused: new Map() };
+export const NO_OPTIONS: Options = { with: [], read: new Map(), resources: new Map(), named: new Map(), refused: new Map() };
 
 /** Resources that a field can refer to, by `schema.table`, with the column of their id. */
 type Targets = Map<string, { resource: string; id: string }>;
@@ -123,14 +130,22 @@ function decideTable(table: Table, resource: string | undefined, called: string,
   if (!idKind) return out(`its id ${id.name} is ${id.typeName}; ids are uuid or bigint`);
 
   if (!table.secured) return { table: called, stops: [{ what: "row level security is off: whoever is signed in reaches all rows", mend: secure(table) }], left: [], warnings: [] };
-  const owner = ownerOf(table);
+  const read = options.read.get(called);
+  const owner = read ? authorOf(table, id) : ownerOf(table);
   const ownId = owner.column === id.name && owner.scope === "owner";
-  const made = isMadeForUser(table, id);
-  const { stops, warnings } = stopsOf(table, ownId || made);
+  const made = read === undefined && isMadeForUser(table, id);
+  const { stops, warnings } = stopsOf(table, ownId || made, read);
   if (table.looks.unfit[id.name]) stops.push({ what: `ids past 2^53-1 are in use (${id.name}): JavaScript cannot hold them`, mend: `-- renumber ${called}.${id.name}, or keep the table for callers that read 64 bits` });
   if (stops.length > 0) return { table: called, stops, left: [], warnings };
+  if (read === "app" && !isShown(table)) return out(`no policy lets anon read it, as read = "app" needs. SQL: create policy ${identifier(`${table.name}_read`)} on ${named(table)} for select to anon, authenticated using (true);`);
   for (const open of table.looks.open) warnings.push(`not looked at: ${open}`);
   return section(table, resource, called, { id, kind: ownId || made ? "owner" : idKind, owner: made ? { column: id.name, set: "worker", scope: "owner" } : owner }, warnings, options, targets);
+}
+
+/** Who makes the rows of a table that others read. */
+function authorOf(table: Table, id: Column): Owner {
+  const owner = ownerOf(table);
+  return owner.column === id.name ? { column: undefined, set: "none", scope: "visible" } : { ...owner, scope: "visible" };
 }
 
 /** A row for each user, with the user's id, whatever others may see: profiles. */
@@ -161,8 +176,10 @@ function section(table: Table, resource: string, called: string, { id, kind, own
     return { table: called, stops: [], out: reason, left: [], warnings };
   }
   if (fields.length === 0) return { table: called, stops: [], out: "none of its columns can be a field", left, warnings };
-  if (owner.scope === "visible") warnings.push("scope = \"visible\": Row Level Security alone decides which rows a caller reaches; there is no second lock in the Worker");
-  const all = everyRoute(kind, capabilities.deleted);
+  const read = options.read.get(called);
+  if (owner.scope === "visible" && !read) warnings.push("scope = \"visible\": Row Level Security alone decides which rows a caller reaches; there is no second lock in the Worker");
+  const all = everyRoute(kind, capabilities.deleted, read);
+  const routes = read ? offered.filter((route) => all.includes(route)) : offered;
   return {
     table: called,
     stops: [],
@@ -174,8 +191,10 @@ function section(table: Table, resource: string, called: string, { id, kind, own
       table: table.name,
       id: { kind, column: id.name },
       owner,
+      read,
       ...capabilities,
-      routes: offered.join() === all.join() ? null : offered,
+      offered,
+      routes: routes.join() === all.join() ? null : routes,
       unique: uniqueOf(table, fields),
       filters: offered.includes("list") ? filtersOf(table, owner, fields) : {},
       fields,
@@ -262,6 +281,7 @@ function fieldsOf(table: Table, called: string, own: (string | null | undefined)
     const refused = options.refused.get(called)?.get(column.name);
     const read = readColumn(column, table.constraints);
     if (!column.granted.includes("SELECT")) leave("authenticated may not read it");
+    else if (options.read.get(called) === "app" && !column.open) leave("anon may not read it");
     else if (column.name === hiding(table)) leave("a SELECT policy filters by it");
     else if (refused !== undefined) leave(refused);
     else if ("reason" in read) leave(read.reason);
@@ -315,9 +335,9 @@ interface Offer {
   softly: boolean;
 }
 
-/** The routes that the capabilities allow. */
-export const everyRoute = (kind: Section["id"]["kind"], deleted: string | null): string[] =>
-  kind === "owner" ? ["read", "put", "patch"] : ["list", "read", "create", "put", "patch", "delete", ...(deleted ? ["restore"] : [])];
+/** The routes of a section that names none. */
+export const everyRoute = (kind: Section["id"]["kind"], deleted: string | null, read: Readers | undefined): string[] =>
+  read ? ["list", "read"] : kind === "owner" ? ["read", "put", "patch"] : ["list", "read", "create", "put", "patch", "delete", ...(deleted ? ["restore"] : [])];
 
 /** The routes that grants and policies allow. */
 function offer(table: Table, { id, kind, owner, deleted, softly }: Offer, fields: Field[], required: string[], left: Decision["left"], warnings: string[]): string[] {

@@ -38,7 +38,7 @@ function ofSettings(name: string, raw: Raw, section: Section): Change[] {
   const [kind, column] = [String(id["kind"]), String(id["column"] ?? "id")];
   if (kind !== section.id.kind || column !== section.id.column) drift("id", `the database has ${section.id.kind} in ${section.id.column}`);
   const owner = ownerOf(raw);
-  const scope = raw["scope"] ?? "owner";
+  const scope = raw["scope"] ?? (section.read ? "visible" : "owner");
   if (kind !== "owner") {
     if (scope === "owner" && section.owner.scope === "visible") drift("scope", "the policies show a caller rows of others, or rows that name nobody");
     if (scope === "owner" && owner !== section.owner.column) drift("owner", `the policies compare ${section.owner.column ?? "no column"} with the caller`);
@@ -48,10 +48,8 @@ function ofSettings(name: string, raw: Raw, section: Section): Change[] {
     const declared = typeof value === "object" ? (value as Raw)["column"] : value;
     if (declared !== false && declared !== section[key]) drift(key, `${String(declared)} does not serve as it in the database`);
   }
-  const every = everyRoute(section.id.kind, section.deleted);
-  const offered = section.routes ?? every;
-  const routes = (raw["routes"] as string[] | undefined) ?? every;
-  const refused = routes.filter((route) => !offered.includes(route));
+  const routes = (raw["routes"] as string[] | undefined) ?? everyRoute(section.id.kind, section.deleted, section.read);
+  const refused = routes.filter((route) => !section.offered.includes(route));
   if (refused.length > 0) drift("routes", `grants or policies refuse ${refused.join(", ")}`);
   const unique: Section["unique"] = Object.fromEntries(Object.entries((raw["unique"] ?? {}) as Record<string, string | string[]>).map(([constraint, fields]) => [constraint, [fields].flat()]));
   const known = Object.entries(section.unique).filter(([constraint]) => !(constraint in unique));

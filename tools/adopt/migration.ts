@@ -63,7 +63,8 @@ function readServed(resource: string, section: Raw, table: Table): Served {
     const { column = name, read_only = false } = (typeof field === "object" ? field : {}) as { column?: string; read_only?: boolean };
     return { name, column, readOnly: read_only };
   });
-  const scope = String(section["scope"] ?? "owner");
+  const readers = section["read"] as string | undefined;
+  const scope = String(section["scope"] ?? (readers ? "visible" : "owner"));
   const ownerColumn = ownId ? idColumn : owner["column"] === undefined ? null : String(owner["column"]);
   const [version, created, updated, deleted] = [column("version", "version"), column("created", "created_at"), column("updated", "updated_at"), column("deleted", "deleted_at")];
   const value = (text: string | null) => (text === null ? "null" : literal(text));
@@ -82,7 +83,7 @@ select airlock.serve(
   ${array(fields.map(({ name }) => name))},
   columns => ${array(fields.map(({ column }) => column))},
   read_only => ${array(fields.filter(({ readOnly }) => readOnly).map(({ name }) => name))},
-  id => ${literal(idColumn)}, owner_column => ${value(ownerColumn)}, set_owner => ${ownId || owner["set"] === "worker"}, scope => ${literal(scope)},
+  id => ${literal(idColumn)}, owner_column => ${value(ownerColumn)}, set_owner => ${ownId || owner["set"] === "worker"}, scope => ${literal(scope)},${readers ? ` readers => ${literal(readers)},` : ""}
   version => ${value(version)}, created => ${value(created)}, updated => ${value(updated)}, deleted => ${value(deleted)}
 );`,
   };

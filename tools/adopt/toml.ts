@@ -3,6 +3,7 @@
 import { parse } from "smol-toml";
 
 import { Failure } from "../setup/shell.ts";
+import type { Readers } from "./access.ts";
 import type { Field, Options, Section } from "./decide.ts";
 
 /** A value of airlock.toml as smol-toml reads it. */
@@ -26,7 +27,7 @@ export const tableName = ({ schema, table }: Pick<Section, "schema" | "table">) 
 
 /** The lines of a section before its fields. */
 export function settings(section: Section): [key: string, value: string][] {
-  const { id, owner, scope } = { ...section, scope: section.owner.scope };
+  const { id, owner, read } = section;
   const column = (name: string, value: string | null): [string, string][] => {
     const usual = { version: "version", created: "created_at", updated: "updated_at", deleted: "deleted_at" }[name];
     return value === usual ? [] : [[name, value === null ? "false" : text(value)]];
@@ -35,7 +36,7 @@ export function settings(section: Section): [key: string, value: string][] {
     ["table", text(tableName(section))],
     ...(id.kind === "uuid" && id.column === "id" ? [] : [["id", id.column === "id" ? text(id.kind) : inline([["kind", text(id.kind)], ["column", text(id.column)]])] as [string, string]]),
     ["owner", inline([...(owner.column === undefined ? [] : [["column", text(owner.column)] as [string, string]]), ["set", text(owner.set)]])],
-    ...(scope === "visible" ? [["scope", text(scope)] as [string, string]] : []),
+    ...(read ? [["read", text(read)] as [string, string]] : owner.scope === "visible" ? [["scope", text("visible")] as [string, string]] : []),
     ...(section.timestampVersion && section.version ? [["version", inline([["column", text(section.version)], ["kind", text("timestamp")]])] as [string, string]] : column("version", section.version)),
     ...column("created", section.created),
     ...column("updated", section.updated),
@@ -98,10 +99,11 @@ export function declaredFields(raw: Raw): Map<string, Declared> {
 }
 
 /** What airlock.toml says already about names. */
-export function optionsOf(toml: string, added: Options["with"] = []): Options {
+export function optionsOf(toml: string, added: Options["with"] = [], read: Iterable<[table: string, readers: Readers]> = []): Options {
   const sections = resourcesOf(toml).map(([name, raw]): [string, string, Raw] => [tableOf(name, raw), name, raw]);
   return {
     with: added,
+    read: new Map([...read, ...sections.flatMap(([table, , { read: said }]) => (said === "user" || said === "app" ? [[table, said] as [string, Readers]] : []))]),
     resources: new Map(sections.map(([table, name]) => [table, name])),
     named: new Map(sections.map(([table, , raw]) => [table, new Map([...declaredFields(raw)].map(([field, { column }]) => [column, field]))])),
     refused: new Map(),

@@ -158,7 +158,7 @@ async function ofUser({ url, vars, declaration, token }: Deployment): Promise<Fi
     return [fault("GET /v1/me", `${me.status} ${me.code}`, mend[me.code] ?? "Its log line says why.")];
   }
   const findings = [well("GET /v1/me", `signed by ${app.appId}`)];
-  const resource = declaration.resources.find(({ owner, fields }) => owner !== "org" && fields.every((field) => !isRequired(field) || field.kind !== "ref"));
+  const resource = declaration.resources.find(({ owner, fields, routes }) => owner !== "org" && (["create", "read", "delete"] as const).every((verb) => routes.includes(verb)) && fields.every((field) => !isRequired(field) || field.kind !== "ref"));
   if (!resource) return [...findings, well("a write", "not tried: no resource takes rows of a user alone")];
 
   const target = `/v1/${resource.name}`;

@@ -44,11 +44,34 @@ async function published(sql: Sql): Promise<Accepted[]> {
       (select string_agg(name, ', ' order by name) from unnest(publish || array['id', 'published_at', 'updated_at', 'version']) as name) as columns
     from airlock.resources join pg_class c on c.oid = relation join pg_namespace n on n.oid = relnamespace where publish is not null`);
   const why = "The registry of resources says that everybody may read these columns of a published row.";
-  return rows.flatMap(({ table, relname, columns }) => [
+  return [...rows.flatMap(({ table, relname, columns }) => [
     { rule: "policy-true", object: `${table}.${relname}_select_published`, why },
     { rule: "policy-public", object: `${table}.${relname}_select_published`, why },
     { rule: "anon-grant", object: `SELECT (${columns}) on ${table}`, why },
-  ]);
+  ]), ...(await readByAll(sql)).flatMap(({ policy, open }) => {
+    const why = "The registry of resources says that everybody may read these rows.";
+    const rules = ["policy-true", "policy-public", ...(open ? ["policy-for-everybody"] : [])];
+    return rules.map((rule) => ({ rule, object: policy, why }));
+  })];
+}
+
+interface ReadByAll {
+  /** The table's oid. */
+  relation: string;
+  /** A policy by which its rows are read. */
+  policy: string;
+  /** Whether anon reads it too. */
+  open: boolean;
+}
+
+/** Tables of which the registry says that every user reads all rows, or every app. What admits anon is meant for the latter alone. */
+async function readByAll(sql: Sql): Promise<ReadByAll[]> {
+  const rows = await sql(`
+    select c.oid::text as relation, n.nspname || '.' || relname || '.' || polname as policy, to_jsonb(r) ->> 'readers' = 'app' as open
+    from airlock.resources r join pg_class c on c.oid = r.relation join pg_namespace n on n.oid = relnamespace join pg_policy on polrelid = c.oid
+    where polcmd = 'r' and (to_jsonb(r) ->> 'readers' = 'app'
+      or to_jsonb(r) ->> 'readers' = 'user' and (not polroles && array[0::oid, to_regrole('anon')::oid] or pg_get_expr(polqual, polrelid) ~ '''authenticated'''))`);
+  return rows as unknown as ReadByAll[];
 }
 
 const UNUSED: Rule = {
@@ -77,9 +100,11 @@ export async function audit(sql: Sql, given: string[], accepted: Accepted[]): Pr
   const catalogue = await readCatalogue(sql, audited);
   const ofPolicies = await auditPolicies(catalogue);
   const named = (object: string) => catalogue.policies.find(({ schema, relname, name }) => `${schema}.${relname}.${name}` === object);
+  const [registry] = await sql("select to_regclass('airlock.resources') is not null as there");
+  const open = registry?.["there"] === true ? (await readByAll(sql)).flatMap((table) => (table.open ? [table.relation] : [])) : [];
   const shown = ofPolicies.faults.flatMap(({ rule, object }) => (rule === "policy-public" ? (named(object)?.relation ?? []) : []));
   const kept = trustedColumns(catalogue).map(({ relation, column }) => `${relation}.${column}`);
-  const found = (await sql(CATALOGUE, [schemas, shown, kept])) as unknown as Fault[];
+  const found = (await sql(CATALOGUE, [schemas, [...shown, ...open], kept])) as unknown as Fault[];
   // What shows its caller's rows alone may have its owner's rights, and a policy may decide about the owner's column.
   const harmless = (fault: Fault) => ((fault.rule === "view-definer" || fault.rule === "definer-exposed") && catalogue.own.has(fault.object)) || (fault.rule === "service-column" && decided(fault, catalogue));
   const faults = found.map((fault) => (harmless(fault) ? { ...fault, level: "note" as const } : fault));

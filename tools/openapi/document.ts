@@ -71,10 +71,11 @@ const OWNERS = {
   both: "Rows of the user, and rows of an organisation. There the member's role decides, not the author.",
 };
 
-function description({ owner, scope, under, id, search, publish }: Resource): string {
+function description({ owner, scope, under, read, id, search, publish }: Resource): string {
   const searched = search.length > 0 ? [`\`q\` searches ${list(search)}.`] : [];
   const published = publish ? [`A published row shows ${list(publish)} to every user of the app.`] : [];
-  const whose = under ? `Rows of one row of \`${under.resource}\`, which must be live and one that the user may see.` : scope === "visible" ? "Rows that the user may see." : id.kind === "owner" ? "One row of the user." : OWNERS[owner];
+  const whose = read !== null ? read === "user" ? "Rows that every user reads." : "Rows that the app reads without a user; a token makes no difference." : under ? `Rows of one row of \`${under.resource}\`, which must be live and one that the user may see.` : scope === "visible" ? "Rows that the user may see." : id.kind === "owner" ? "One row of the user." : OWNERS[owner];
+  if (read !== null) return [whose, ...searched].join(" ");
   return [whose, "A row that the user may not see gets the same answer as a missing one.", ...searched, ...published].join(" ");
 }
 
@@ -326,6 +327,9 @@ const COMMON = {
 };
 const OF_BODIES = { 400: "MalformedBody", 415: "UnsupportedMediaType" };
 
+/** The security of routes without a user. */
+const OF_APP = [{ AppId: [], AppTimestamp: [], AppNonce: [], AppSignature: [] }];
+
 function addPaths(document: Document, resource: Resource, name: string, parent?: Resource): void {
   const { owner, publish } = resource;
   const ofOrganization = `/v1/orgs/{org_id}/${resource.name}`;
@@ -340,7 +344,7 @@ function addPaths(document: Document, resource: Resource, name: string, parent?:
     parameters: [rowId(resource)],
     get: {
       ...operation(resource, `getPublished${name}`, "Read a published row", "Needs no user; a token makes no difference.", conditions),
-      security: [{ AppId: [], AppTimestamp: [], AppNonce: [], AppSignature: [] }],
+      security: OF_APP,
       responses: responses({ 200: `${name}Published`, ...(resource.version && { 304: "PublishedNotModified" }), 401: "AppRejected", 404: "NotFound" }),
     },
   };
@@ -400,7 +404,9 @@ function listParameters({ fields, filters, sorts, count, created }: Resource): P
 /** The routes of a user's rows, an organisation's or a parent's. Components are named after the resource in both. */
 function collection(resource: Resource, id: string, path: string, parents: Part[], name = id): Document["paths"] {
   const { search, publish, routes, version, deleted, created } = resource;
-  const missing: Record<number, string> = parents.length > 0 ? { 404: "NotFound" } : {};
+  const open = resource.read === "app";
+  const missing = { ...(parents.length > 0 && { 404: "NotFound" }), ...(open && { 401: "AppRejected" }) };
+  const security = open && { security: OF_APP };
   const change = { 404: "NotFound", ...(version && { 412: "VersionMismatch" }) };
   const ifMatch = version ? ["IfMatch"] : [];
   const body = (kind: string) => ({ requestBody: ref("requestBodies", `${name}${kind}`) });
@@ -434,7 +440,7 @@ function collection(resource: Resource, id: string, path: string, parents: Part[
   const found: Document["paths"] = {
     [path]: {
       ...parameters(),
-      ...has("list", { get: { ...many, parameters: [...many.parameters, ...listParameters(resource)], responses: responses({ ...missing, 200: `${name}Page` }) } }),
+      ...has("list", { get: { ...many, ...security, parameters: [...many.parameters, ...listParameters(resource)], responses: responses({ ...missing, 200: `${name}Page` }) } }),
       ...has("create", {
         post: {
           ...of(
@@ -452,7 +458,8 @@ function collection(resource: Resource, id: string, path: string, parents: Part[
       ...has("read", {
         get: {
           ...of("get", "Read a row", deleted ? "Deleted rows are 404 here; only the list with `state=deleted` shows them." : "", ...(version ? ["IfNoneMatch"] : [])),
-          responses: responses({ 200: `${name}Row`, ...(version && { 304: "NotModified" }), 404: "NotFound" }),
+          ...security,
+          responses: responses({ ...missing, 200: `${name}Row`, ...(version && { 304: "NotModified" }), 404: "NotFound" }),
         },
       }),
       ...has("put", {

@@ -43,7 +43,7 @@ fn declaration_is_answered_in_the_form_of_the_tools() {
         spelled(&Declaration::parse(NOTES).unwrap()),
         concat!(
             r#"{"organizations":true,"resources":[{"name":"notes","table":{"schema":"public","name":"notes"},"#,
-            r#""owner":"both","owner_column":{"column":"user_id","set":"default"},"scope":"owner","#,
+            r#""owner":"both","owner_column":{"column":"user_id","set":"default"},"scope":"owner","read":null,"#,
             r#""id":{"kind":"uuid","column":"id"},"version":{"column":"version","kind":"integer"},"#,
             r#""created":"created_at","updated":"updated_at","deleted":"deleted_at","#,
             r#""routes":["list","read","create","put","patch","delete","restore","publish"],"#,
@@ -210,7 +210,7 @@ fn section_that_is_wrong_is_refused_with_a_sentence() {
         (r#""owner":"user","owner":"user""#, "resources.notes: has owner twice; remove one."),
         (
             r#""above":"teams""#,
-            "resources.notes: above is not a key; the keys are table, id, owner, scope, under, version, created, updated, \
+            "resources.notes: above is not a key; the keys are table, id, owner, scope, under, read, version, created, updated, \
              deleted, routes, filters, sorts, count, search, publish, unique and fields.",
         ),
         (
@@ -570,7 +570,7 @@ fn table_that_was_there_is_declared_by_its_columns() {
     let json = spelled(todos);
     let start = concat!(
         r#"{"name":"todos","table":{"schema":"app","name":"To Dos"},"owner":"user","#,
-        r#""owner_column":{"column":"user_id","set":"worker"},"scope":"visible","#,
+        r#""owner_column":{"column":"user_id","set":"worker"},"scope":"visible","read":null,"#,
         r#""id":{"kind":"bigint","column":"todo id"},"version":{"column":"changed","kind":"timestamp"},"#,
         r#""created":"inserted_at","updated":null,"deleted":null,"#,
         r#""routes":["list","read","create","patch","delete"],"#,
@@ -624,6 +624,26 @@ fn sort_by_something_that_may_be_null_says_where_null_comes() {
 }
 
 #[test]
+fn rows_with_readers_are_only_read_unless_routes_say_more() {
+    let routes = |keys: &str| {
+        let json = resource(&format!(r#"{keys},"deleted":false,"fields":{{"a":"date"}}"#));
+        let Resource { routes, scope, .. } = Declaration::parse(&json).unwrap().resources.remove(0);
+        assert_eq!(scope, Scope::Visible, "{keys}");
+        routes
+    };
+    for readers in ["user", "app"] {
+        let keys = format!(r#""owner":{{"set":"none"}},"read":"{readers}""#);
+        assert_eq!(routes(&keys), [Verb::List, Verb::Read]);
+    }
+    let author = r#""owner":{"column":"author","set":"worker"},"scope":"visible","read":"user""#;
+    assert_eq!(routes(author), [Verb::List, Verb::Read]);
+    assert_eq!(routes(&format!(r#"{author},"routes":["list","create"]"#)), [Verb::List, Verb::Create]);
+}
+
+const READ: &str = "read: is for rows that are nobody's or shown to others; write owner = { set = \"none\" }, and leave scope \
+                    and id = \"owner\" out.";
+
+#[test]
 fn keys_that_contradict_each_other_are_refused_with_a_sentence() {
     let own = r#""owner":{"column":"user_id","set":"worker"}"#;
     for (keys, sentence) in [
@@ -645,6 +665,14 @@ fn keys_that_contradict_each_other_are_refused_with_a_sentence() {
         (
             r#""owner":{"column":"user_id","set":"worker"},"id":{"kind":"owner","column":"id"}"#,
             "owner: with id = \"owner\" the id is the owner; name the same column in both, or leave one out.",
+        ),
+        (r#""owner":"user","read":"app""#, READ),
+        (r#""owner":{"set":"none"},"scope":"owner","read":"user""#, READ),
+        (r#""owner":{"column":"id","set":"none"},"id":"owner","read":"user""#, READ),
+        (r#""owner":{"set":"none"},"read":"all""#, "read: must be \"user\" or \"app\"."),
+        (
+            r#""owner":{"set":"none"},"read":"app","routes":["list","patch"]"#,
+            "routes: patch is not for read = \"app\", where nobody is signed in; leave it out.",
         ),
         (r#""owner":"user","scope":"mine""#, "scope: must be \"owner\" or \"visible\"."),
         (r#""owner":"user","id":"serial""#, "id: must be \"uuid\", \"bigint\" or \"owner\"."),
