@@ -285,7 +285,7 @@ impl Declaration {
                 Err(format!("{place}: ref({target}) {sentence}"))
             };
             let Some(target) = self.resource(target) else {
-                return refused("needs the name of a declared resource.".into());
+                return refused("needs the name of a declared resource; declare it, or name another.".into());
             };
             let own = resource.owner.is_users() && field.nullable;
             if resource.owner.is_orgs() && !target.owner.is_orgs() && !own {

@@ -265,5 +265,10 @@ test("what the checker or Postgres refuses leaves nothing written", async () => 
   await writeFile(join(project, "airlock.toml"), "");
   const taken = await command("new-resource", ["tags", "label:text(1..50)", "--owner", "user"]);
   assert.deepEqual([taken.code, await written()], [1, ["", before[1]]]);
-  assert.match(taken.output, /^airlock: .*"tags" already exists.* Nothing was written\.$/m);
+  assert.match(taken.output, /^airlock: The relation public\.tags exists already; choose another name\. Nothing was written\.$/m);
+  for (const [name, relation] of [["pg_class", "pg_catalog.pg_class"], ["claims", "airlock.claims"], ["organizations", "airlock.organizations"]] as const) {
+    const refused = await command("new-resource", [name, "label:text(1..50)", "--owner", "user"]);
+    assert.deepEqual([refused.code, await written()], [1, ["", before[1]]]);
+    assert.match(refused.output, new RegExp(`^airlock: The relation ${relation.replace(".", "\\.")} exists already; `, "m"));
+  }
 });

@@ -13,6 +13,8 @@ export interface Plan {
   lines: string;
   /** Name of the migration, without its version. */
   name: string;
+  /** The table that is made, if it is a new one. */
+  made?: string;
   migration: string;
 }
 
@@ -43,7 +45,7 @@ export async function planResource(toml: string, args: string[]): Promise<Plan> 
   const made = (await declarationOf(extended)).resources.at(-1);
   if (made?.name !== name) throw new Failure(`airlock.toml ends in a form that this command cannot append to; add the section by hand:\n\n${lines}`);
   made.fields.forEach(refuseAdopted);
-  return { toml: extended, lines, name, migration: migration(made) };
+  return { toml: extended, lines, name, made: name, migration: migration(made) };
 }
 
 /** Refuses what only tables that exist already may have. */

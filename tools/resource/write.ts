@@ -7,7 +7,7 @@ import { join, relative } from "node:path";
 import { declarationFile } from "../declaration.ts";
 import { Failure, project, runTool, tool } from "../setup/shell.ts";
 import { buildModule } from "../setup/worker.ts";
-import { openDatabase } from "../supabase/database.ts";
+import { type Database, openDatabase } from "../supabase/database.ts";
 import { preparedFolder } from "../supabase/prepared.ts";
 import type { Plan } from "./plan.ts";
 
@@ -17,9 +17,9 @@ const MIGRATIONS = join(project, "supabase", "migrations");
 export async function write(plan: (toml: string, args: string[]) => Promise<Plan>, review: string): Promise<void> {
   // The checker of declarations is in the Worker's module.
   await buildModule();
-  const { toml, lines, name, migration } = await plan(await readFile(declarationFile, "utf8"), process.argv.slice(2));
+  const { toml, lines, name, made, migration } = await plan(await readFile(declarationFile, "utf8"), process.argv.slice(2));
   console.error("airlock: trying the migration on a temporary database");
-  await tryMigration(migration);
+  await tryMigration(migration, made);
 
   const file = join(MIGRATIONS, `${nextVersion()}_${name}.sql`);
   await writeFile(file, migration, { flag: "wx" });
@@ -34,21 +34,30 @@ export async function write(plan: (toml: string, args: string[]) => Promise<Plan
   console.log(`\n${review} Then start \`npm run dev\` (again, if it runs), which applies the migration, and run \`npm test\`.`);
 }
 
-/** Runs a migration on a temporary database that has all others. */
-export async function tryMigration(migration: string): Promise<void> {
+/** Runs a migration on a temporary database that has all others. `made`: the table that it makes, if any. */
+export async function tryMigration(migration: string, made?: string): Promise<void> {
   const folder = await preparedFolder("airlock-resource-");
   try {
     const { connection, close } = await openDatabase(folder, false);
     try {
+      if (made !== undefined) await refuseRelation(connection, made);
       await connection.driver.exec(migration);
     } finally {
       await close();
     }
   } catch (error) {
+    if (error instanceof Failure) throw error;
     throw new Failure(`On a database with all migrations the new one fails: ${(error as Error).message}. Nothing was written.`);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Refuses the name of a relation of Postgres or of Airlock: a name without its schema would mean another one in each place. */
+async function refuseRelation({ driver }: Database["connection"], name: string): Promise<void> {
+  const text = "select nspname as schema from pg_class join pg_namespace n on n.oid = relnamespace where relname = $1 and nspname in ('pg_catalog', 'airlock', 'public')";
+  const [found] = (await driver.query<{ schema: string }>(text, [name])).rows;
+  if (found) throw new Failure(`The relation ${found.schema}.${name} exists already; choose another name. Nothing was written.`);
 }
 
 /** Now, or one more than the latest migration: they are applied in the order of their names. */

@@ -396,7 +396,7 @@ fn field_that_is_wrong_is_refused_with_a_sentence() {
         ("json(2..9)", "json(2..9)", json),
         ("ref", "ref", "needs the name of a resource, such as ref(projects)."),
         ("ref()", "ref()", "needs the name of a resource, such as ref(projects)."),
-        ("ref(books)", "ref(books)", "needs the name of a declared resource."),
+        ("ref(books)", "ref(books)", "needs the name of a declared resource; declare it, or name another."),
         ("text(1..5", "text(1..5", "needs a closing parenthesis."),
         ("one_of('a)", "one_of('a)", "needs a closing parenthesis."),
         (
