@@ -107,7 +107,7 @@ impl<P: Platform> Route<P> {
     const RESOURCE: [(Verb, Self); 9] = [
         (Verb::List, route!(GET "", User, LIST, resources::list)),
         (Verb::Create, route!(POST "", User, CREATE, resources::create)),
-        (Verb::Read, route!(GET "/{id}", User, READ, resources::read)),
+        (Verb::Read, route!(GET "/{id}", User, ROW, resources::read)),
         (Verb::Put, route!(PUT "/{id}", User, PUT, resources::put)),
         (Verb::Patch, route!(PATCH "/{id}", User, PATCH, resources::patch)),
         (Verb::Delete, route!(DELETE "/{id}", User, CHANGE, resources::delete)),

@@ -1,6 +1,6 @@
 // The types and the kinds of ids of the client's resources, made from a declaration. client/src/declaration.ts makes rows and drafts of them.
 
-import { isRequired, type Declaration, type Field, type Resource } from "./declaration.ts";
+import { isRequired, type Declaration, type Embed, type Field, type Resource } from "./declaration.ts";
 
 /** The text of a TypeScript file that imports nothing. `source` is what its first line calls the declaration's file. */
 export function clientTypes({ organizations, resources }: Declaration, source = "airlock.toml"): string {
@@ -22,7 +22,7 @@ export function clientTypes({ organizations, resources }: Declaration, source = 
 }
 
 /** Names of members that Airlock sets, unless they are fields of a table that was there before. */
-const SET_BY_AIRLOCK = ["version", "created_at", "updated_at", "deleted_at", "published_at"];
+const SET_BY_AIRLOCK = ["version", "created_at", "updated_at", "deleted_at", "published_at", "included"];
 
 function idsOf({ id, fields }: Resource): string {
   const own = fields.filter(({ name, read_only }) => !read_only && SET_BY_AIRLOCK.includes(name)).map(({ name }) => name);
@@ -30,7 +30,7 @@ function idsOf({ id, fields }: Resource): string {
 }
 
 function resourceLines(resource: Resource, _: number, resources: Resource[]): string[] {
-  const { name, owner, under, search, publish, fields, id, version, created, updated, deleted, filters, sorts, count } = resource;
+  const { name, owner, under, search, publish, fields, id, version, created, updated, deleted, filters, sorts, count, embed } = resource;
   const writable = fields.filter((field) => !field.read_only);
   const optional = writable.filter((field) => !isRequired(field)).map((field) => field.name);
   const names = (of: Field[]) => of.map((field) => field.name);
@@ -53,8 +53,19 @@ function resourceLines(resource: Resource, _: number, resources: Resource[]): st
     ...(parameters.length > 0 ? [`      filters: ${union(parameters)};`] : []),
     ...(sorts.length > 0 ? [`      sorts: ${union(sorts.flatMap((sort) => [sort, `-${sort}`]))};`] : []),
     ...(count ? ["      count: true;"] : []),
+    ...(embed ? ["      embed: {", ...embed.map((one) => embedLine(one, resources)), "      };"] : []),
     "    };",
   ];
+}
+
+function embedLine({ name, resource, many, fields }: Embed, resources: Resource[]): string {
+  const target = resources.find((one) => one.name === resource) as Resource;
+  const member = (name: string) => {
+    const field = target.fields.find((one) => one.name === name);
+    return field ? `${name}: ${type(field, resources)}${field.nullable ? " | null" : ""}` : `id: ${target.id.kind === "bigint" ? "number" : "string"}`;
+  };
+  const row = `{ ${fields.map(member).join("; ")} }`;
+  return `        ${name}: ${many ? `{ data: ${row}[]; more: boolean }` : `${row} | null`};`;
 }
 
 function fieldLines(field: Field, resources: Resource[]): string[] {

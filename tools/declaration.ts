@@ -78,7 +78,21 @@ export interface Resource {
   publish: string[] | null;
   /** Unique constraints, and the fields that errors about each name. */
   unique: Record<string, string[]>;
+  /** What rows can be answered with; absent if nothing. */
+  embed?: Embed[];
   fields: Field[];
+}
+
+/** Rows of another resource that a row can be answered with. */
+export interface Embed {
+  name: string;
+  resource: string;
+  /** Whether the rows refer to this one, and not this one to a row. */
+  many: boolean;
+  /** The field that refers; absent if the rows are below this one. */
+  field: string | null;
+  /** What is shown of a row. */
+  fields: string[];
 }
 
 /** Whether a body that makes a row must have this field. */

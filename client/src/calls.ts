@@ -91,7 +91,7 @@ export interface RowCalls<R extends AnyResource> extends List<RowOf<R>, ListOpti
    * second row for 24 hours; without one it may.
    */
   create(draft: DraftOf<R>, options?: CreateOptions): Promise<RowOf<R>>;
-  get(id: R["id"], options?: CallOptions): Promise<RowOf<R>>;
+  get(id: R["id"], options?: CallOptions & IncludeOption<R>): Promise<RowOf<R>>;
   /** `undefined` when the row still has the version `ifNoneMatch`. */
   get(id: R["id"], options: GetOptions): Promise<RowOf<R> | undefined>;
   /**
@@ -177,7 +177,12 @@ export interface PageOptions extends CallOptions {
   limit?: number;
 }
 
-export type ListOptions<R extends AnyResource> = PageOptions & {
+export interface IncludeOption<R extends AnyResource> {
+  /** What a row has in `included`. */
+  include?: (R extends { embed: infer Embedded } ? keyof Embedded & string : never)[];
+}
+
+export type ListOptions<R extends AnyResource> = PageOptions & IncludeOption<R> & {
   /** By default the live ones. */
   state?: "active" | "deleted" | ([R["publish"]] extends [never] ? never : "published");
 } & (R["searchable"] extends true

@@ -10,6 +10,7 @@ import type {
   CallOptions,
   CreateOptions,
   GetOptions,
+  IncludeOption,
   ListOptions,
   Orgs,
   ResourceClient,
@@ -84,7 +85,8 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
         return call("POST", place(), { ...options, idempotencyKey, json, repeatable: true });
       },
       // As if it were both; it is `undefined` with `ifNoneMatch` alone.
-      get: async (id: string, options?: GetOptions) => call<T & undefined>("GET", one(id), options),
+      get: async (id: string, options?: AnyGetOptions) =>
+        call<T & undefined>("GET", one(id) + query({ include: options?.include }), options),
       put: async (id: string, json: unknown, options?: Call) => call<T>("PUT", one(id), { ...options, json }),
       patch: async (id: string, json: unknown, options?: Call) => call<T>("PATCH", one(id), { ...options, json }),
       remove: async (id: string, options?: Call) => call<void>("DELETE", one(id), options),
@@ -157,6 +159,7 @@ export interface ClientOptions extends AirlockOptions {
 type Loose = LooseDeclaration["resources"][string];
 type LooseRow = RowOf<Loose>;
 type AnyListOptions = ListOptions<Loose>;
+type AnyGetOptions = GetOptions & IncludeOption<Loose>;
 
 interface Call extends CallOptions {
   idempotencyKey?: string;

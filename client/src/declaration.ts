@@ -34,6 +34,8 @@ export interface AnyResource {
   filters?: string;
   sorts?: string;
   count?: true;
+  /** What rows can be answered with. */
+  embed?: object;
 }
 
 /** For an app without generated types: any resource, with any fields. */
@@ -51,6 +53,7 @@ export interface LooseDeclaration {
       filters: string;
       sorts: string;
       count: true;
+      embed: Record<string, any>;
     }
   >;
 }
@@ -102,7 +105,8 @@ export type RowOf<R extends AnyResource> = Flat<
     VersionPart<R> &
     (R extends { created: false } ? unknown : { created_at: string }) &
     (R extends { updated: false } ? unknown : { updated_at: string }) &
-    (R extends { deleted: false } ? unknown : { /** `null` while the row lives. */ deleted_at: string | null })
+    (R extends { deleted: false } ? unknown : { /** `null` while the row lives. */ deleted_at: string | null }) &
+    (R extends { embed: infer Embedded } ? { /** What `include` names. */ included?: Partial<Embedded> } : unknown)
 >;
 
 export type DraftOf<R extends AnyResource> = Flat<

@@ -28,7 +28,7 @@ export function toJson(value: unknown): string {
  *
  * @throws AirlockProblem for half a surrogate pair, such as half an emoji: a URL cannot carry it to the server
  */
-export function query(parameters: Record<string, string | number | null | undefined>): string {
+export function query(parameters: Record<string, string | number | readonly string[] | null | undefined>): string {
   const pairs = Object.entries(parameters).flatMap(([name, value]) => {
     if (value == null) return [];
     if (encodable(String(value)) !== String(value)) throw unsendable(name, "has half of a character");

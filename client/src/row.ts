@@ -9,7 +9,7 @@ export interface Page<T> {
   count?: number;
 }
 
-const SET_BY_AIRLOCK = new Set(["id", "version", "created_at", "updated_at", "deleted_at", "published_at"]);
+const SET_BY_AIRLOCK = new Set(["id", "version", "created_at", "updated_at", "deleted_at", "published_at", "included"]);
 
 /**
  * The fields of a row or a draft, so that a whole row can be passed. `own` are fields that have a name which Airlock sets

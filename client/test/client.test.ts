@@ -352,6 +352,18 @@ test("rows below a row of another resource have its place in their path", async 
   assert.equal(sent.length, 3);
 });
 
+test("rows are asked for with others, and written without them", async () => {
+  const row = { id: ID, version: 1, title: "a", included: { tasks: { data: [], more: false } } };
+  const { airlock, sent } = airlockWith([json(200, { data: [row], next_cursor: null }), json(200, row), json(200, row)]);
+  const projects = (airlock as unknown as Airlock<LooseDeclaration>).resource("projects");
+  await projects.list({ include: ["tasks", "lead"] });
+  const read = await projects.get(ID, { include: ["tasks"] });
+  assert.deepEqual(read.included?.["tasks"], { data: [], more: false });
+  await projects.put(ID, read);
+  assert.deepEqual(sent.map(({ target }) => target), ["/v1/projects?include=tasks%2Clead", `/v1/projects/${ID}?include=tasks`, `/v1/projects/${ID}`]);
+  assert.equal(utf8(sent[2]!.body), '{"title":"a"}');
+});
+
 test("an id is of the kind that the generated file says, else a UUID", async () => {
   const row = { id: 12, version: 1 };
   const { airlock, sent } = airlockWith([json(200, row), json(200, row), json(200, row), json(200, row)], { ids: { todos: "bigint", profiles: "owner" } });

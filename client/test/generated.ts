@@ -116,6 +116,10 @@ export interface Declaration {
       };
       optional: "other_thing" | "after";
       publish: "title";
+      embed: {
+        steps: { data: { id: string; label: string }[]; more: boolean };
+        thing: { label: string; rank: number | null } | null;
+      };
     };
     steps: {
       owner: "user";

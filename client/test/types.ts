@@ -64,6 +64,15 @@ export async function rowsBelowOthersAreReachedThroughThem(): Promise<void> {
   airlock.under("errands", id).resource("errands");
 }
 
+export async function rowsHaveWhatTheyAreAnsweredWith(): Promise<void> {
+  const { included } = await airlock.resource("errands").get(id, { include: ["steps"] });
+  same<typeof included, { steps?: { data: { id: string; label: string }[]; more: boolean }; thing?: { label: string; rank: number | null } | null } | undefined>(true);
+  // @ts-expect-error no such rows
+  await airlock.resource("errands").list({ include: ["things"] });
+  // @ts-expect-error records are answered alone
+  await airlock.org(id).resource("records").list({ include: ["thing"] });
+}
+
 export async function draftsNeedTheRequiredFields(): Promise<void> {
   const things = airlock.resource("things");
   await things.create({ label: "a" });

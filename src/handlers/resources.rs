@@ -14,7 +14,7 @@ use crate::platform::Platform;
 use crate::postgrest::{Function, NO_VERSION, Outcome, Row, State};
 use crate::request::Input;
 use crate::request::conditional::IfMatch;
-use crate::request::page::ListQuery;
+use crate::request::page::{self, ListQuery};
 use crate::resources::{Draft, IdKind};
 use crate::response::{Response, document, empty, streamed};
 
@@ -67,9 +67,16 @@ pub(crate) async fn create<P: Platform>(call: UserCall<'_, P>) -> Result<Respons
 
 /// `GET` of a row.
 pub(crate) async fn read<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
-    let arguments = Arguments::of(call.path.scope()?, json!({ "id": row_id(&call)? }));
-    let row = call.database.read(READ, &arguments).await?;
-    found(row, &call.input)
+    let scope = call.path.scope()?;
+    let included = page::included(call.input.query, scope.resource)?;
+    let id = row_id(&call)?;
+    if included.is_none() {
+        let row = call.database.read(READ, &Arguments::of(scope, json!({ "id": id }))).await?;
+        return found(row, &call.input);
+    }
+    let arguments = Arguments::of(scope, json!({ "id": id, "included": included }));
+    let row: Option<Row> = call.database.read(READ, &arguments).await?;
+    Ok(document(200, "application/json", row.ok_or(Code::NotFound)?.json().as_bytes().to_vec()))
 }
 
 /// `PUT` of a row.

@@ -45,6 +45,8 @@ impl Accepts {
     pub(crate) const LIST: Self = Self { parameters: true, ..Self::NOTHING };
     /// `If-None-Match`.
     pub(crate) const READ: Self = Self { conditions: Conditions::IfNoneMatch, ..Self::NOTHING };
+    /// `If-None-Match`, or query parameters.
+    pub(crate) const ROW: Self = Self { parameters: true, ..Self::READ };
     /// A body.
     pub(crate) const JSON: Self = Self { body: JSON, ..Self::NOTHING };
     /// A body and an `Idempotency-Key`.
@@ -97,6 +99,11 @@ impl<'a> Input<'a> {
     pub(crate) fn read(accepts: Accepts, request: &'a GuardedRequest) -> Result<Self, Problem> {
         let head = request.head();
         let (_, query) = split_target(&head.target);
+        let mut conditions = accepts.conditions;
+        if conditions == Conditions::IfNoneMatch && accepts.parameters && !query.is_empty() {
+            // What a row is answered with has no tag: it changes without the row.
+            conditions = Conditions::None;
+        }
         if !accepts.parameters {
             query::none(query)?;
         }
@@ -113,12 +120,12 @@ impl<'a> Input<'a> {
         let if_none_match = match head.if_none_match.as_deref().map(IfNoneMatch::parse) {
             // A cache added it after the client signed: of use to a route with a tag, and else ignored.
             condition if request.condition_is_unsigned() => {
-                condition.and_then(Result::ok).filter(|_| accepts.conditions == Conditions::IfNoneMatch)
+                condition.and_then(Result::ok).filter(|_| conditions == Conditions::IfNoneMatch)
             }
             condition => condition.transpose()?,
         };
         let supported = matches!(
-            (accepts.conditions, &if_match, &if_none_match),
+            (conditions, &if_match, &if_none_match),
             (_, None, None)
                 | (Conditions::IfMatch | Conditions::Put, Some(_), None)
                 | (Conditions::IfNoneMatch, None, Some(_))

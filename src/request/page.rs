@@ -51,6 +51,8 @@ pub(crate) struct ListQuery<'a> {
     filters: Vec<(&'a str, &'static str, Filter)>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     counted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    included: Option<String>,
 }
 
 /// What a field is compared with.
@@ -99,7 +101,8 @@ impl<'a> ListQuery<'a> {
                 None => parameters.refuse("state", format!("must be one of {}", states.join(", "))),
             }
         }
-        let mut list = Self { page, state, words: None, sort: None, filters: Vec::new(), counted: false };
+        let included = take_included(&mut parameters, resource);
+        let mut list = Self { page, state, words: None, sort: None, filters: Vec::new(), counted: false, included };
         if !resource.search.is_empty() {
             let message = "must have 1 to 200 characters of UTF-8, without U+0000 and U+FFFD";
             list.words = parameters.take_as("q", message, parse_words);
@@ -150,6 +153,33 @@ impl Filter {
             _ => Ok(Self::One(field.filtered(text)?)),
         }
     }
+}
+
+/// What a row is to be answered with: the embedded rows' JSON, in a list.
+pub(crate) fn included(query: &str, resource: &Resource) -> Result<Option<String>, Problem> {
+    let mut parameters = Parameters::parse(query);
+    let included = take_included(&mut parameters, resource);
+    parameters.finish()?;
+    Ok(included)
+}
+
+fn take_included(parameters: &mut Parameters, resource: &Resource) -> Option<String> {
+    let embeds = &resource.embed;
+    if embeds.is_empty() {
+        return None;
+    }
+    let mut found: Vec<&str> = Vec::new();
+    for name in parameters.take("include")?.split(',') {
+        match embeds.iter().find(|embed| embed.name == name) {
+            Some(embed) if !found.contains(&embed.json.as_str()) => found.push(&embed.json),
+            _ => {
+                let names: Vec<&str> = embeds.iter().map(|embed| embed.name.as_str()).collect();
+                parameters.refuse("include", format!("must be some of {}, with commas between them", names.join(", ")));
+                break;
+            }
+        }
+    }
+    Some(format!("[{}]", found.join(",")))
 }
 
 /// The values between commas. After `\`, a comma or `\` is part of a value.

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::grammar;
 use super::kind::{Kind, Value, parts, string};
-use super::relation::Under;
+use super::relation::{Embed, Under};
 
 /// `pg_get_keywords()` of PostgreSQL 17 with `catcode` R or T, in order: each isolate looks up all names.
 #[rustfmt::skip]
@@ -99,6 +99,9 @@ pub(crate) struct Resource {
     /// Unique constraints, each with the fields that errors name.
     #[serde(serialize_with = "as_object")]
     pub(crate) unique: Vec<(String, Vec<String>)>,
+    /// What rows can be answered with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) embed: Vec<Embed>,
     /// In the order of the file.
     pub(crate) fields: Vec<Field>,
 }
@@ -253,6 +256,7 @@ impl Declaration {
         declaration.check_owners()?;
         declaration.check_under()?;
         declaration.check_references()?;
+        declaration.set_embeds()?;
         declaration.set_references();
         Ok(declaration)
     }
@@ -386,6 +390,7 @@ impl Resource {
             search: Vec::new(),
             publish: None,
             unique: Vec::new(),
+            embed: Vec::new(),
             fields: Vec::new(),
         };
         for (key, raw) in table(raw, &place)? {
@@ -450,6 +455,12 @@ impl Resource {
                         resource.unique.push((constraint, fields));
                     }
                 }
+                "embed" => {
+                    for (name, raw) in table(raw, &place)? {
+                        let fields = names(raw, &format!("{place}.{name}"))?;
+                        resource.embed.push(Embed { name, fields, json: String::new() });
+                    }
+                }
                 "fields" => {
                     for (name, raw) in table(raw, &place)? {
                         resource.fields.push(Field::parse(&place, name, raw)?);
@@ -457,7 +468,7 @@ impl Resource {
                 }
                 _ => {
                     let keys = "table, id, owner, scope, under, read, version, created, updated, deleted, routes, filters, sorts, \
-                        count, search, publish, unique and fields";
+                        count, search, publish, unique, embed and fields";
                     return Err(unknown(&format!("resources.{}", resource.name), &key, keys));
                 }
             }

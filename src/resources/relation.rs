@@ -1,12 +1,18 @@
-//! How resources belong together: rows that are served below rows of another resource.
+//! How resources belong together: rows that are served below rows of another resource, and rows that are answered with
+//! others.
 
-use serde::Serialize;
+use serde::ser::Error;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
-use super::declaration::{Declaration, IdKind, Resource, is_identifier};
-use super::kind::string;
+use super::declaration::{Declaration, Field, IdKind, Owner, Resource, is_identifier};
+use super::kind::{Kind, string};
 
 /// The last segments of paths below a row.
 const ACTIONS: [&str; 3] = ["restore", "publish", "unpublish"];
+
+/// The member of a row that has what is embedded.
+const INCLUDED: &str = "included";
 
 /// Where rows are served that belong to a row of another resource, their parent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -31,7 +37,81 @@ impl Under {
     }
 }
 
+/// Rows of another resource that a row can be answered with.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Embed {
+    /// As a request calls it: the field that refers to the one row, or the resource of many rows.
+    pub(crate) name: String,
+    /// What is shown of a row.
+    pub(super) fields: Vec<String>,
+    /// What the database and the tools read, as JSON: beside the name and the fields the resource, whether its rows
+    /// refer to this one (`many`), and the field that refers, null if the rows are below this one.
+    pub(crate) json: String,
+}
+
+impl Embed {
+    /// Finds out what its name means in this resource.
+    fn resolve(&self, resource: &Resource, declaration: &Declaration) -> Option<String> {
+        let Self { name, fields, .. } = self;
+        let own = match resource.field(name).map(|field| &field.kind) {
+            Some(Kind::Ref { resource: target, .. }) => Some(target),
+            _ => None,
+        };
+        let target = declaration.resource(own.unwrap_or(name))?;
+        let mut field = Some(name);
+        if own.is_none() {
+            let refers = |field: &&Field| matches!(&field.kind, Kind::Ref { resource: to, .. } if *to == resource.name);
+            let mut refs = target.fields.iter().filter(refers).map(|field| &field.name);
+            field = match &target.under {
+                Some(under) if under.resource == resource.name => None,
+                Some(_) => return None,
+                None => Some(refs.next().filter(|_| refs.next().is_none())?),
+            };
+            let (mine, others) = (resource.owner, target.owner);
+            if mine != others && others != Owner::Both {
+                return None;
+            }
+        }
+        if fields.is_empty() || !fields.iter().all(|name| name == "id" || target.field(name).is_some()) {
+            return None;
+        }
+        let (target, many, fields) = (&target.name, own.is_none(), fields.join("\",\""));
+        let field = field.map_or("null".to_owned(), |field| format!("\"{field}\""));
+        Some(format!(
+            r#"{{"name":"{name}","resource":"{target}","many":{many},"field":{field},"fields":["{fields}"]}}"#
+        ))
+    }
+}
+
+impl Serialize for Embed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(self.json.clone()).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
 impl Declaration {
+    /// Finds out what the names of embedded rows mean.
+    pub(super) fn set_embeds(&mut self) -> Result<(), String> {
+        let mut found = Vec::new();
+        for resource in &self.resources {
+            for embed in &resource.embed {
+                let json = embed.resolve(resource, self).filter(|_| resource.field(INCLUDED).is_none());
+                found.push(json.ok_or_else(|| {
+                    format!(
+                        "resources.{}.embed.{}: must be named after a field of the kind ref, or after a resource of the \
+                         same owners that is under this one, or under none and with one field that is a ref to this \
+                         one; and list fields of it, or id. No field of this resource can be called {INCLUDED} then.",
+                        resource.name, embed.name
+                    )
+                })?);
+            }
+        }
+        for (embed, json) in self.resources.iter_mut().flat_map(|resource| &mut resource.embed).zip(found) {
+            embed.json = json;
+        }
+        Ok(())
+    }
+
     /// Checks that each resource that is under another can be served there.
     pub(super) fn check_under(&self) -> Result<(), String> {
         for (resource, under) in self.resources.iter().filter_map(|one| Some((one, one.under.as_ref()?))) {

@@ -676,12 +676,81 @@ language sql stable return case when after is not null then pg_catalog.format(
   case when key is not null then '$2::' || airlock.type_of(served.relation, key) || ',' end, served.id_type
 ) end;
 
+-- The wire form of a row with its embedded rows in `included`: for each of [{"name", "resource", "many", "field", "fields"}]
+-- the one row that the field refers to, or null, or at most 100 of the rows that refer to this one, by the field or as their
+-- parent, and whether there are more. What the caller does not see, and what is deleted, is left out.
+create function airlock.wire_with(served airlock.resources, org uuid, embeds text) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  embed json;
+  other airlock.resources;
+  near text;
+  far text;
+  shown text[];
+  columns text[];
+  parts text[] := '{}';
+begin
+  for embed in select json_array_elements(embeds::json) loop
+    select * into other from airlock.resources where name = embed ->> 'resource';
+    if not found then
+      raise sqlstate 'PT404' using message = 'airlock_unknown_resource';
+    end if;
+    if (embed ->> 'many')::boolean then
+      near := served.id;
+      far := case
+        when embed ->> 'field' is not null then other.columns[array_position(other.fields, embed ->> 'field')]
+        when other.under = served.name then other.under_column
+      end;
+    else
+      near := served.columns[array_position(served.fields, embed ->> 'field')];
+      far := other.id;
+    end if;
+    shown := array(select json_array_elements_text(embed -> 'fields'));
+    columns := array(
+      select (other.id || other.columns)[array_position('id'::text || other.fields, field)]
+        from unnest(shown) with ordinality as one (field, place) order by place
+    );
+    if near is null or far is null or embed ->> 'name' is null or shown = '{}' or array_position(columns, null) is not null then
+      raise invalid_parameter_value using message = 'airlock: no such embedded rows';
+    end if;
+    -- In `linked` is what joins them, because t is the embedded table further in.
+    parts := parts || format(
+      case when (embed ->> 'many')::boolean then
+        '(select (
+          select row_to_json(page) from (
+            select array_to_json(coalesce(array_agg(wire order by place) filter (where place <= 100), ''{}'')) as data,
+              count(*) > 100 as more
+            from (
+              select %1$s as wire, row_number() over (order by %2$s t.%3$I desc) as place
+                from %4$s as t where t.%5$I = linked.value and %6$s and %7$s order by %2$s t.%3$I desc limit 101
+            ) as found
+          ) as page
+        ) from (select t.%8$I as value) as linked) as %9$I'
+      else
+        '(select (
+          select %1$s from %4$s as t where t.%5$I = linked.value and %6$s
+        ) from (select t.%8$I as value) as linked) as %9$I'
+      end,
+      airlock.wire_of(other.relation, shown, columns), case when other.created is not null then format('t.%I desc,', other.created) end,
+      other.id, other.relation, far, airlock.is_live(other), airlock.place(other, org), near, embed ->> 'name'
+    );
+  end loop;
+  return case
+    when parts = '{}' then served.wire
+    else format(
+      '(left(%s::text, -1) || '',"included":'' || (select row_to_json(i) from (select %s) as i)::text || ''}'')::json',
+      served.wire, array_to_string(parts, ', ')
+    )
+  end;
+end
+$$;
+
 -- A page as the answer's own bytes: {"data":[...],"next_cursor":...} without spaces. `sort` is a field, created or
 -- updated, for descending order after a minus sign. With `counted` the page has a count of all its list's rows, of at most
 -- 10,000.
 create function public.airlock_list(
   resource text, org uuid, state text, words text, after text, page_size integer,
-  sort text default null, filters json default null, counted boolean default false
+  sort text default null, filters json default null, counted boolean default false, included text default null
 ) returns json
 language plpgsql stable set search_path = '' as $$
 declare
@@ -727,7 +796,8 @@ begin
   end if;
   rows := format(
     'select %s as key, t.%I as id, %s as wire from %s as t where %s',
-    case when key is not null then format('t.%I', key) else 'null::text' end, served.id, served.wire, served.relation, condition
+    case when key is not null then format('t.%I', key) else 'null::text' end, served.id,
+    airlock.wire_with(served, org, included), served.relation, condition
   );
   ordered := concat_ws(
     ' ', 'order by', case when key is not null then format('t.%I %s,', key, direction) end,
@@ -785,11 +855,12 @@ end
 $$;
 
 -- A row that is not deleted, or null.
-create function public.airlock_read(resource text, org uuid, id text) returns json
+create function public.airlock_read(resource text, org uuid, id text, included text default null) returns json
 language plpgsql stable set search_path = '' as $$
 declare
-  served constant airlock.resources := airlock.find_resource(resource, org);
+  served airlock.resources := airlock.find_resource(resource, org);
 begin
+  served.wire := airlock.wire_with(served, org, included);
   return airlock.row_of(served, org, id, airlock.is_live(served));
 end
 $$;
@@ -1554,8 +1625,8 @@ revoke all on all functions in schema airlock from public;
 revoke all
   on function
     public.airlock_ready(integer, boolean, text[]),
-    public.airlock_list(text, uuid, text, text, text, integer, text, json, boolean),
-    public.airlock_read(text, uuid, text),
+    public.airlock_list(text, uuid, text, text, text, integer, text, json, boolean, text),
+    public.airlock_read(text, uuid, text, text),
     public.airlock_create(text, uuid, json, text, text),
     public.airlock_put(text, uuid, text, json, text, bigint),
     public.airlock_change(text, uuid, text, text, json, bigint),
@@ -1578,8 +1649,8 @@ grant execute on function airlock.check_edge() to anon, authenticated, service_r
 
 grant execute
   on function
-    public.airlock_list(text, uuid, text, text, text, integer, text, json, boolean),
-    public.airlock_read(text, uuid, text),
+    public.airlock_list(text, uuid, text, text, text, integer, text, json, boolean, text),
+    public.airlock_read(text, uuid, text, text),
     public.airlock_create(text, uuid, json, text, text),
     public.airlock_put(text, uuid, text, json, text, bigint),
     public.airlock_change(text, uuid, text, text, json, bigint),
@@ -1598,6 +1669,9 @@ grant execute
     airlock.is_row(airlock.resources, uuid),
     airlock.passes(airlock.resources, json),
     airlock.beyond(airlock.resources, text, text, boolean),
+    airlock.wire_with(airlock.resources, uuid, text),
+    airlock.wire_of(regclass, text[], text[]),
+    airlock.version_of(regclass, text),
     airlock.columns_of(airlock.resources, json, text, boolean),
     airlock.draft_of(airlock.resources, json),
     airlock.still_member(uuid),
@@ -1612,8 +1686,8 @@ grant execute
 -- For resources that apps read without a user.
 grant execute
   on function
-    public.airlock_list(text, uuid, text, text, text, integer, text, json, boolean),
-    public.airlock_read(text, uuid, text),
+    public.airlock_list(text, uuid, text, text, text, integer, text, json, boolean, text),
+    public.airlock_read(text, uuid, text, text),
     airlock.cursor(json),
     airlock.read_cursor(text, text, text, text),
     airlock.find_resource(text, uuid),
@@ -1622,6 +1696,9 @@ grant execute
     airlock.is_row(airlock.resources, uuid),
     airlock.passes(airlock.resources, json),
     airlock.beyond(airlock.resources, text, text, boolean),
+    airlock.wire_with(airlock.resources, uuid, text),
+    airlock.wire_of(regclass, text[], text[]),
+    airlock.version_of(regclass, text),
     airlock.row_of(airlock.resources, uuid, text, text)
   to anon;
 grant execute

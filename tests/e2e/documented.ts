@@ -23,13 +23,14 @@ export interface Description {
   assertDocumented(method: string, target: string, answer: Answer): string;
 }
 
-/** The document's path of a target. */
-function pathOf(target: string): string {
-  return target
-    .replace(/\?.*/, "")
-    .replace(/^\/v1\/orgs\/(?!join$)[^/]+/, "/v1/orgs/{org_id}")
-    .replace(/\/members\/[^/]+/, "/members/{user_id}")
-    .replace(/\/(notes|invitations|todos|order_items|tasks)\/[^/]+/, "/$1/{id}");
+/** The document's path of a target: of those that match it, the one with the fewest parameters. */
+function pathOf(paths: string[], target: string): string {
+  const path = target.replace(/\?.*/, "");
+  const parameters = (path: string) => path.split("{").length;
+  const [found = path] = paths
+    .filter((one) => new RegExp(`^${one.replaceAll(/\{\w+\}/g, "[^/]+")}$`).test(path))
+    .sort((a, b) => parameters(a) - parameters(b));
+  return found;
 }
 
 /** The document that a Worker serves. */
@@ -65,7 +66,7 @@ export function describe(document: Part): Description {
   }
 
   function assertDocumented(method: string, target: string, answer: Answer): string {
-    const path = pathOf(target);
+    const path = pathOf(Object.keys(document.paths), target);
     const operation = document.paths[path][method.toLowerCase()];
     const context = `${method} ${path}: ${answer.status}`;
     assert.ok(answer.status in operation.responses, `${context} is not documented: ${answer.body}`);
@@ -88,7 +89,7 @@ export function describe(document: Part): Description {
     return operation.operationId;
   }
 
-  const documents = (method: string, target: string) => document.paths[pathOf(target)]?.[method.toLowerCase()] !== undefined;
+  const documents = (method: string, target: string) => document.paths[pathOf(Object.keys(document.paths), target)]?.[method.toLowerCase()] !== undefined;
 
   return { document, resolve, validator, assertValid, documents, assertDocumented };
 }

@@ -10,7 +10,7 @@ import { check, toJson, type Resource } from "../../tools/declaration.ts";
 import { openapi } from "../../tools/openapi/document.ts";
 import { assertApart } from "./adopted.ts";
 import { describe as describeDocument } from "./documented.ts";
-import { answer, assertOk, assertProblem, headersOf, open, withoutId } from "./http.ts";
+import { answer, assertOk, assertProblem, headersOf, open, send, withoutId } from "./http.ts";
 import { caller, startStack, type Stack } from "./support.ts";
 
 const FILES = new URL("../resources/", import.meta.url);
@@ -57,6 +57,120 @@ const projectsOf = (team: number | string) => `/v1/teams/${team}/projects`;
 const project = async (team: number, as = alice) => assertOk(await as("POST", projectsOf(team), { name: "a project" }), 201);
 const tasksOf = (project: { id: string }) => `/v1/projects/${project.id}/tasks`;
 const names = (answered: Answer) => assertOk(answered, 200).data.map((row: { name: string }) => row.name);
+
+describe("answered with other rows", () => {
+  const included = async (target: string, as = alice) => assertOk(await as("GET", target), 200).included;
+
+  test("a row and each row of a list has what include names, and no more", async () => {
+    const made = await project(shared);
+    const task = assertOk(await alice("POST", tasksOf(made), { title: "first", assignee: stack.bob.id }), 201);
+    const at = `${projectsOf(shared)}/${made.id}`;
+    const lead = { id: stack.alice.id, username: "alice" };
+    const tasks = { data: [{ id: task.id, title: "first" }], more: false };
+    assert.deepEqual(assertOk(await bob("GET", `${at}?include=tasks%2Clead%2Cteam`), 200), { ...made, included: { tasks, lead, team: { name: "shared" } } });
+    assert.deepEqual(assertOk(await bob("GET", `${at}?include=lead`), 200), { ...made, included: { lead } });
+    assert.deepEqual(assertOk(await bob("GET", `${projectsOf(shared)}?include=team%2Ctasks&sort=name`), 200), {
+      data: [{ ...made, included: { team: { name: "shared" }, tasks } }], next_cursor: null,
+    });
+    assert.equal((await bob("GET", `${at}?include=lead`)).body, JSON.stringify({ ...made, included: { lead } }), "without spaces, members in their order");
+    assert.deepEqual(assertOk(await alice("GET", at), 200), made);
+    assert.deepEqual(await included(`${tasksOf(made)}/${task.id}?include=assignee`), { assignee: { username: "robert" } });
+    assert.deepEqual(await included(`/v1/teams/${shared}?include=projects`), { projects: { data: [{ id: made.id, name: "a project", team: shared }], more: false } });
+  });
+
+  test("what is not declared, or named twice, is refused with its parameter", async () => {
+    const { id } = await project(own);
+    for (const value of ["", "members", "tasks%2C", "tasks%2Ctasks", "tasks.assignee", "Tasks", "lead%2Cid", "%2A", "tasks%28id%29", "tasks+", "included"]) {
+      for (const target of [projectsOf(own), `${projectsOf(own)}/${id}`]) {
+        assert.deepEqual(flaws(await alice("GET", `${target}?include=${value}`)), ["include value"], value);
+      }
+    }
+    assert.deepEqual(flaws(await alice("GET", `${projectsOf(own)}/${id}?include=tasks&include=lead`)), ["include duplicate"]);
+    assert.deepEqual(flaws(await alice("GET", `${projectsOf(own)}/${id}?sort=name`)), ["sort unknown"]);
+    assert.deepEqual(flaws(await alice("GET", "/v1/profiles/me?include=tasks")), ["include unknown"]);
+    assert.deepEqual(flaws(await alice("POST", `${projectsOf(own)}?include=tasks`, { name: "a" })), ["include unknown"]);
+  });
+
+  test("an answer with other rows has no tag and is never a 304", async () => {
+    const made = await project(own);
+    const at = `${projectsOf(own)}/${made.id}`;
+    assert.equal((await alice("GET", at)).headers.get("etag"), '"1"');
+    assert.equal((await alice("GET", at, undefined, header("If-None-Match", '"1"'))).status, 304);
+    const before = await alice("GET", `${at}?include=tasks`);
+    assert.equal(before.headers.get("etag"), null);
+    assertOk(await alice("POST", tasksOf(made), { title: "new" }), 201);
+    for (const value of ['"1"', "*"]) assertProblem(await alice("GET", `${at}?include=tasks`, undefined, header("If-None-Match", value)), "malformed_request");
+    const cached = await send(stack.url, "GET", `${at}?include=tasks`, { token: stack.alice.token, headers: { "If-None-Match": '"1"' }, signed: { ifNoneMatch: null } });
+    assert.equal(assertOk(cached, 200).included.tasks.data.length, 1);
+  });
+
+  test("rows that the caller does not see, and deleted ones, are left out", async () => {
+    const made = await project(shared);
+    const at = `${projectsOf(shared)}/${made.id}`;
+    const names = async (as = alice) => (await included(`/v1/teams/${shared}?include=projects`, as)).projects.data.map(({ name }: { name: string }) => name);
+    assert.deepEqual(await names(), ["a project"]);
+    // A policy that shows bob the team, and of its projects those that he leads.
+    await stack.sql(`drop policy members on public.projects; create policy leads on public.projects using (lead = (select auth.uid()))`);
+    try {
+      assert.deepEqual(await names(bob), []);
+      assert.deepEqual(await names(), ["a project"]);
+    } finally {
+      await stack.sql(`drop policy leads on public.projects; create policy members on public.projects
+        using ("teamId" in (select team_id from public.members where user_id = (select auth.uid())))
+        with check ("teamId" in (select team_id from public.members where user_id = (select auth.uid())))`);
+    }
+    assert.equal((await alice("DELETE", at)).status, 204);
+    assert.deepEqual(await names(), []);
+    assert.deepEqual(assertOk(await alice("GET", `${projectsOf(shared)}?state=deleted&include=lead`), 200).data[0].included, { lead: { id: stack.alice.id, username: "alice" } });
+    const orphan = await project(own);
+    await stack.sql(`update public.projects set lead = null where id = '${orphan.id}'`);
+    assert.deepEqual(await included(`${projectsOf(own)}/${orphan.id}?include=lead`), { lead: null });
+    // The team is archived in the moment between: a policy shows its name, and the row is left out.
+    const args = { resource: `teams/${own}/projects`, org: null, id: orphan.id, included: JSON.stringify([{ name: "team", resource: "teams", many: false, field: "team", fields: ["name"] }]) };
+    const rpc = async (over: object) => (await stack.direct(stack.bob, "/rpc/airlock_read", { method: "POST", body: JSON.stringify({ ...args, ...over }) })).json();
+    assert.equal(((await rpc({})) as { message: string }).message, "airlock_not_found");
+  });
+
+  test("callers of the functions without the Worker embed nothing that they do not see", async () => {
+    const made = await project(shared);
+    await alice("POST", tasksOf(made), { title: "secret" });
+    await stack.sql(`delete from public.members where user_id = '${stack.bob.id}' and team_id = ${shared}`);
+    const mine = assertOk(await bob("POST", projectsOf(bobs), { name: "of bob" }), 201);
+    const read = async (spec: object) => {
+      const args = { resource: `teams/${bobs}/projects`, org: null, id: mine.id, included: JSON.stringify([{ name: "x", ...spec }]) };
+      const response = await stack.direct(stack.bob, "/rpc/airlock_read", { method: "POST", body: JSON.stringify(args) });
+      return { status: response.status, body: await response.text() };
+    };
+    for (const spec of [
+      { resource: "tasks", many: true, field: null, fields: ["title"] },
+      { resource: "projects", many: true, field: "lead", fields: ["name"] },
+      { resource: "teams", many: false, field: "team", fields: ["name"] },
+      { resource: "members", many: false, field: "lead", fields: ["id"] },
+      { resource: "auth.users", many: false, field: "lead", fields: ["id"] },
+      { resource: "profiles", many: false, field: "lead", fields: ["id", "email"] },
+      { resource: "profiles", many: false, field: "teamId", fields: ["id"] },
+      { resource: "profiles", many: false, field: "lead", fields: ["id from auth.users"] },
+      { resource: "profiles", many: false, field: "lead", fields: [] },
+    ]) {
+      const { status, body } = await read(spec);
+      assert.ok(!/secret|a project|shared/.test(body), body);
+      assert.equal(status === 200, ["tasks", "projects", "teams"].includes(spec.resource), `${JSON.stringify(spec)}: ${status} ${body}`);
+    }
+    const quoted = await read({ resource: "profiles", many: false, field: "lead", fields: ["username"], name: 'a" from auth.users --' });
+    assert.deepEqual(JSON.parse(quoted.body).included, { 'a" from auth.users --': { username: "robert" } });
+  });
+
+  test("of many rows the newest hundred are shown, and that there are more", async () => {
+    const made = await project(own);
+    await stack.sql(`insert into public.tasks (project, title) select '${made.id}', 'task ' || n from generate_series(1, 100) n`);
+    const shown = async () => (await included(`${projectsOf(own)}/${made.id}?include=tasks`)).tasks;
+    let tasks = await shown();
+    assert.deepEqual([tasks.data.length, tasks.more, tasks.data[0].title, tasks.data[99].title], [100, false, "task 100", "task 1"]);
+    await stack.sql(`insert into public.tasks (project, title) values ('${made.id}', 'task 101')`);
+    tasks = await shown();
+    assert.deepEqual([tasks.data.length, tasks.more, tasks.data[0].title, tasks.data[99].title], [100, true, "task 101", "task 2"]);
+  });
+});
 
 describe("below a row that others see too", () => {
   test("a row has its parent from the path and is seen by whom the policies name", async () => {

@@ -321,6 +321,19 @@ function suite(resource: Resource, path: () => string): void {
     });
   }
 
+  for (const embed of resource.embed ?? []) {
+    test(`include=${embed.name} adds the named fields of rows that are live and the caller's`, async () => {
+      const { id } = await create();
+      const added = async (target: string) => (await alice("GET", target)).body;
+      const [read, page] = [JSON.parse(await added(`${path()}/${id}?include=${embed.name}`)), JSON.parse(await added(`${path()}?limit=1&include=${embed.name}`))];
+      assert.deepEqual(page.data, [read]);
+      const value = read.included[embed.name];
+      if (embed.many) assert.deepEqual(value, { data: [], more: false });
+      else if (value !== null) assert.deepEqual(Object.keys(value), embed.fields);
+      assertProblem(await bob("GET", `${path()}/${id}?include=${embed.name}`), "not_found");
+    });
+  }
+
   if (resource.search.length > 0) {
     test("q finds rows by the words of the searched fields", async () => {
       const [field = ""] = resource.search;

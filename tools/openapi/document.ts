@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 
-import { isRequired, type Declaration, type Field, type Operator, type Resource, type Verb } from "../declaration.ts";
+import { isRequired, type Declaration, type Embed, type Field, type Operator, type Resource, type Verb } from "../declaration.ts";
 
 /** Any part of a document. */
 type Part = any;
@@ -95,13 +95,39 @@ const EXAMPLE = {
   updated_at: "2026-11-22T12:20:05.000000Z",
 };
 
-function addComponents({ components }: Document, resource: Resource, name: string, resources: Resource[]): void {
-  const { publish } = resource;
-  // A ref has the form of its target's id.
-  const fields = resource.fields.map((field) => {
+/** The fields; a ref has the form of its target's id. */
+function fieldsOf({ fields }: Resource, resources: Resource[]): Field[] {
+  return fields.map((field) => {
     const target = field.kind === "ref" && resources.find((one) => one.name === field.resource);
     return target && target.id.kind === "bigint" ? ({ ...field, kind: "integer", ...NUMBERS } as Field) : field;
   });
+}
+
+const idSchemaOf = ({ id }: Resource): Part =>
+  id.kind === "bigint" ? { description: "The database makes it.", type: "integer", minimum: NUMBERS.min, maximum: NUMBERS.max } : ref("schemas", "Id");
+
+/** What `include` adds to a row. */
+function includedSchema(embeds: Embed[], resources: Resource[]): Part {
+  const one = ({ resource, fields }: Embed) => {
+    const target = resources.find(({ name }) => name === resource) as Resource;
+    const all = new Map(fieldsOf(target, resources).map((field) => [field.name, fieldSchema(field, "Timestamp")]));
+    return row(Object.fromEntries(fields.map((name) => [name, name === "id" ? idSchemaOf(target) : all.get(name)])));
+  };
+  return {
+    description: "What `include` names.",
+    type: "object",
+    properties: Object.fromEntries(embeds.map((embed) => [
+      embed.name,
+      embed.many
+        ? { ...row({ data: { type: "array", maxItems: 100, items: one(embed) }, more: { description: "Whether there are more than these.", type: "boolean" } }) }
+        : { oneOf: [one(embed), { type: "null" }] },
+    ])),
+  };
+}
+
+function addComponents({ components }: Document, resource: Resource, name: string, resources: Resource[]): void {
+  const { publish, embed } = resource;
+  const fields = fieldsOf(resource, resources);
   const writable = fields.filter((field) => !field.read_only);
   const schemas = (components["schemas"] ??= {});
   const bodies = (components["requestBodies"] ??= {});
@@ -110,7 +136,7 @@ function addComponents({ components }: Document, resource: Resource, name: strin
   const schema = (name: string) => ref("schemas", name);
 
   const bigint = resource.id.kind === "bigint";
-  const idSchema = bigint ? { description: "The database makes it.", type: "integer", minimum: NUMBERS.min, maximum: NUMBERS.max } : schema("Id");
+  const idSchema = idSchemaOf(resource);
   const { owner_column: owner } = resource;
   // Other tables than those of new-resource may count from 0.
   const fromOne = owner.column === "user_id" && owner.set === "default" && resource.version?.column === "version";
@@ -127,6 +153,7 @@ function addComponents({ components }: Document, resource: Resource, name: strin
     ...(resource.updated && { updated_at: schema("Timestamp") }),
     ...(resource.deleted && { deleted_at: { description: "Null while the row is live.", oneOf: [schema("Timestamp"), { type: "null" }] } }),
   });
+  if (embed) schemas[`${name}Row`].properties.included = includedSchema(embed, resources);
   schemas[`${name}Draft`] = {
     description: "A whole row. An absent field has its default, or is null.",
     type: "object",
@@ -168,6 +195,8 @@ function addComponents({ components }: Document, resource: Resource, name: strin
   bodies[`${name}Patch`] = { required: true, content: { ...patched, "application/merge-patch+json": patched["application/json"] } };
   const tag = resource.version ? ["ETag"] : [];
   responses[`${name}Row`] = answer("The row as it is now.", tag, json(schema(`${name}Row`), changed));
+  // With \`include\` there is no tag.
+  responses[`${name}RowWith`] = answer("The row as it is now.", [], json(schema(`${name}Row`), changed));
   responses[`${name}Created`] = answer("The new row.", ["Location", ...tag], json(schema(`${name}Row`), created));
   const page = { data: [changed], next_cursor: "WyJub3RlcyIsICIyMDI2LTExLTIyVDEyOjE1OjQwLjc2KzAwOjAwIiwgIjdlZmUzZDg0LTJkNmEtNDE3NC04OTllLThmZmRkZWE3YTM5YSJd" };
   responses[`${name}Page`] = answer("One page.", [], json(schema(`${name}Page`), page));
@@ -380,9 +409,18 @@ const COMPARED: Record<Operator, string> = {
   is: "Only rows without a value, or with one.",
 };
 
+const parameter = (name: string, description: string, schema: Part) => ({ name, in: "query", description, schema });
+
+/** The parameter for embedded rows. */
+function includeParameters({ embed }: Resource): Part[] {
+  if (!embed) return [];
+  const names = embed.map(({ name }) => name);
+  return [parameter("include", `Adds \`included\` to each row, with ${list(names)}, as far as it is named; commas between the names. The answer has no \`ETag\`.`, { type: "string", pattern: `^(${names.join("|")})(,(${names.join("|")}))*$` })];
+}
+
 /** The parameters of a list that its declaration adds. */
-function listParameters({ fields, filters, sorts, count, created }: Resource): Part[] {
-  const parameter = (name: string, description: string, schema: Part) => ({ name, in: "query", description, schema });
+function listParameters(resource: Resource): Part[] {
+  const { fields, filters, sorts, count, created } = resource;
   const filtered = Object.entries(filters).flatMap(([name, operators]) =>
     operators.map((operator) => {
       const field = fields.find((one) => one.name === name) as Field;
@@ -398,6 +436,7 @@ function listParameters({ fields, filters, sorts, count, created }: Resource): P
       : []),
     ...(count ? [parameter("count", "Adds `count` to the page.", { type: "string", const: "exact" })] : []),
     ...filtered,
+    ...includeParameters(resource),
   ];
 }
 
@@ -432,6 +471,7 @@ function collection(resource: Resource, id: string, path: string, parents: Part[
     `By ${created ? "`created_at`, then `id`, descending" : "`id`, descending"}. Pass \`next_cursor\` as \`cursor\` until it is null; rows that are written meanwhile do not move others.${searched}`,
     "Limit", "Cursor", ...(search.length > 0 ? ["Words"] : []), ...states,
   );
+  const read = of("get", "Read a row", deleted ? "Deleted rows are 404 here; only the list with `state=deleted` shows them." : "", ...(version ? ["IfNoneMatch"] : []));
   const putParameters = [...ifMatch, ...(resource.id.kind === "bigint" ? [] : ["CreateOnly"])];
   const has = (verb: Verb, operation: Part) => (routes.includes(verb) ? operation : {});
   const putWhole = "Repeating it makes no second row, so it suits offline writes. `If-None-Match: *` only creates, `If-Match` only replaces; not both. An absent field has its default here too.";
@@ -457,9 +497,10 @@ function collection(resource: Resource, id: string, path: string, parents: Part[
       ...parameters(...idParameter),
       ...has("read", {
         get: {
-          ...of("get", "Read a row", deleted ? "Deleted rows are 404 here; only the list with `state=deleted` shows them." : "", ...(version ? ["IfNoneMatch"] : [])),
+          ...read,
           ...security,
-          responses: responses({ ...missing, 200: `${name}Row`, ...(version && { 304: "NotModified" }), 404: "NotFound" }),
+          parameters: [...read.parameters, ...includeParameters(resource)],
+          responses: responses({ ...missing, 200: resource.embed ? `${name}RowWith` : `${name}Row`, ...(version && { 304: "NotModified" }), 404: "NotFound" }),
         },
       }),
       ...has("put", {

@@ -211,7 +211,7 @@ fn section_that_is_wrong_is_refused_with_a_sentence() {
         (
             r#""above":"teams""#,
             "resources.notes: above is not a key; the keys are table, id, owner, scope, under, read, version, created, updated, \
-             deleted, routes, filters, sorts, count, search, publish, unique and fields.",
+             deleted, routes, filters, sorts, count, search, publish, unique, embed and fields.",
         ),
         (
             &format!(r#""search":"title",{rest}"#),

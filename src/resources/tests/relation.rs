@@ -115,3 +115,72 @@ fn circles_of_parents_are_refused() {
         "b":{"owner":"user","under":"a.x","fields":{"name":"text(1..9)"}}}}"#;
     assert!(refused(mixed).contains("is required in a circle"));
 }
+
+/// Teams, projects under them, tasks and notes, with this for teams.
+fn embedding(json: &str) -> String {
+    let fields = r#""fields":{"name":"text(1..9)"}"#;
+    format!(
+        r#"{{"resources":{{
+            "teams":{{"id":"bigint","owner":"user",{json},"fields":{{"name":"text(1..9)","lead":"ref(people)?"}}}},
+            "people":{{"owner":"both",{fields}}},
+            "projects":{{"owner":"user","under":"teams.team",{fields}}},
+            "tasks":{{"owner":"user","fields":{{"name":"text(1..9)","team":"ref(teams)"}}}},
+            "steps":{{"owner":"user","under":"tasks.task","fields":{{"team":{{"kind":"ref(teams)","read_only":true}}}}}},
+            "matches":{{"owner":"user","fields":{{"home":"ref(teams)","away":"ref(teams)"}}}},
+            "plans":{{"owner":"both","fields":{{"name":"text(1..9)","team":"ref(teams)?"}}}}}}}}"#
+    )
+}
+
+#[test]
+fn embedded_rows_are_those_that_refer_or_are_referred_to() {
+    let json = embedding(r#""embed":{"lead":["name"],"projects":["id","name"],"tasks":["team"],"plans":["id"]}"#);
+    let teams = Declaration::parse(&json).unwrap().resources.remove(0);
+    let found: Vec<&str> = teams.embed.iter().map(|embed| embed.json.as_str()).collect();
+    assert_eq!(
+        found,
+        [
+            r#"{"name":"lead","resource":"people","many":false,"field":"lead","fields":["name"]}"#,
+            r#"{"name":"projects","resource":"projects","many":true,"field":null,"fields":["id","name"]}"#,
+            r#"{"name":"tasks","resource":"tasks","many":true,"field":"team","fields":["team"]}"#,
+            r#"{"name":"plans","resource":"plans","many":true,"field":"team","fields":["id"]}"#,
+        ]
+    );
+    assert!(crate::resources::kind::spelled(&teams).contains(&format!(r#""embed":[{}]"#, found.join(","))));
+}
+
+#[test]
+fn embedded_rows_that_cannot_be_are_refused() {
+    for (embed, name) in [
+        (r#""people":["name"]"#, "people"),
+        (r#""nothing":["name"]"#, "nothing"),
+        (r#""name":["id"]"#, "name"),
+        (r#""steps":["id"]"#, "steps"),
+        (r#""matches":["id"]"#, "matches"),
+        (r#""tasks":["nothing"]"#, "tasks"),
+        (r#""tasks":["user_id"]"#, "tasks"),
+        (r#""tasks":["name","created_at"]"#, "tasks"),
+        (r#""tasks":[]"#, "tasks"),
+        (r#""lead":["name"],"lead x":["name"]"#, "lead x"),
+    ] {
+        let sentence = refused(&embedding(&format!(r#""embed":{{{embed}}}"#)));
+        let start =
+            format!("resources.teams.embed.{name}: must be named after a field of the kind ref, or after a resource");
+        assert!(sentence.starts_with(&start), "{embed}: {sentence}");
+    }
+    for (owner, refusal) in [("user", false), ("org", true), ("both", false)] {
+        let json = format!(
+            r#"{{"resources":{{
+                "a":{{"owner":"user","embed":{{"b":["id"]}},"fields":{{"name":"text(1..9)"}}}},
+                "b":{{"owner":"{owner}","fields":{{"a":"ref(a)?"}}}}}}}}"#
+        );
+        assert_eq!(Declaration::parse(&json).is_err(), refusal, "{owner}");
+    }
+    let taken = r#"{"resources":{"a":{"owner":"user","embed":{"parent":["id"]},
+        "fields":{"parent":"ref(a)?","included":"text(1..9)"}}}}"#;
+    assert!(refused(taken).ends_with("No field of this resource can be called included then."));
+    assert_eq!(
+        refused(&embedding(r#""embed":{"tasks":"name"}"#)),
+        "resources.teams.embed.tasks: must be a list of names of fields, such as [\"title\"]."
+    );
+    assert_eq!(refused(&embedding(r#""embed":["tasks"]"#)), "resources.teams.embed: must be a table.");
+}
