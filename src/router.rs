@@ -281,6 +281,11 @@ fn is_id(segment: &str, kind: IdKind) -> bool {
 
 /// The ids of a path that matches a pattern, all of one kind.
 fn ids(pattern: &'static str, path: &str, kind: IdKind) -> Option<Vec<(&'static str, String)>> {
+    // Most patterns differ before their first id: to split all of them takes a hundredth of a request's time.
+    let fixed = pattern.split_once('{').map_or(pattern, |(fixed, _)| fixed);
+    if !path.starts_with(fixed) {
+        return None;
+    }
     let mut ids = Vec::new();
     let mut segments = path.split('/');
     for expected in pattern.split('/') {

@@ -77,13 +77,14 @@ thread_local! {
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "exported to JavaScript, which the lint can't see")]
 pub fn start(env: &JsValue) -> String {
-    pipeline(env).headers()
+    pipeline(|| env.clone()).headers()
 }
 
-fn pipeline(env: &JsValue) -> &'static Pipeline {
+/// `env` is asked for the first time only: that takes a crossing.
+fn pipeline(env: impl FnOnce() -> JsValue) -> &'static Pipeline {
     let start = || {
         let _ = PARSE_NUMBER.set(parse_float);
-        &*Box::leak(Box::new(Pipeline::new(&Environment(env), &declaration(), &write_line)))
+        &*Box::leak(Box::new(Pipeline::new(&Environment(&env()), &declaration(), &write_line)))
     };
     PIPELINE.with(|cell| *cell.get_or_init(start))
 }
@@ -94,7 +95,7 @@ fn pipeline(env: &JsValue) -> &'static Pipeline {
 #[expect(unreachable_pub, reason = "exported to JavaScript, which the lint can't see")]
 pub fn fetch(exchange: Exchange, head: String, now: f64) -> u32 {
     let now = set_clock(now);
-    let pipeline = pipeline(&exchange.env());
+    let pipeline = pipeline(|| exchange.env());
     task::spawn(now, now.saturating_add(pipeline.longest()), async move {
         let mut request = Request::new(&exchange, head);
         let platform = Workerd(&exchange);
