@@ -22,6 +22,11 @@ pub(crate) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, NotStrictJ
     }
 }
 
+/// The object, if it has no other names than these.
+pub(crate) fn object<'a>(value: &'a Value, names: &[&str]) -> Option<&'a Map<String, Value>> {
+    value.as_object().filter(|object| object.iter().all(|(name, _)| names.contains(&name.as_str())))
+}
+
 /// Parses `text` as `T`, as strictly as `T` is. For answers of the database.
 pub(crate) fn read<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
     // Always of a `&str`: each other kind of source would be all of the parser once more.

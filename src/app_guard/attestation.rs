@@ -14,8 +14,8 @@ use jsonwebtoken::DecodingKey;
 use serde_json::{Map, Value};
 
 use super::Mode;
-use super::keys::object;
 use crate::error::{Code, Problem};
+use crate::json::object;
 use crate::jwt::key_set::KeySet;
 use crate::jwt::{self, Failure, Keys, LEEWAY, Rejected, TokenDigest, Verifier, is_for, numeric_date, parse_claims};
 use crate::platform::Platform;

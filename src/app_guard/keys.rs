@@ -10,12 +10,12 @@ use std::rc::Rc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::Sha256;
 
 use super::attestation::Policy;
 use super::is_app_id;
-use crate::json;
+use crate::json::{self, object};
 
 /// Live keys an app may have: two during a rotation, a few more for old releases of the app.
 const KEYS_MAX: usize = 8;
@@ -85,11 +85,6 @@ pub(super) struct AppKeys<'a> {
 
 const SHAPE: &str = "must look like {\"default\":\"enforce\",\"apps\":{\"<app id>\":{\"mode\":\"enforce\",\
      \"keys\":[{\"id\":\"<name>\",\"secret\":\"<base64url>\"}]}}}";
-
-/// The object, if it has no other names.
-pub(super) fn object<'a>(value: &'a Value, names: &[&str]) -> Option<&'a Map<String, Value>> {
-    value.as_object().filter(|object| object.iter().all(|(name, _)| names.contains(&name.as_str())))
-}
 
 impl Apps {
     /// Parses the secret. The error names the place and never quotes a value.
