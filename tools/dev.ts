@@ -19,8 +19,9 @@ import { renderUnicodeCompact } from "uqr";
 import { buildDeclaration, checkedDeclaration } from "./declaration.ts";
 import { Failure, isClone, project, refuseKept, root, tool } from "./setup/shell.ts";
 import { build, outputs } from "./setup/worker.ts";
-import { appSettings, devVars, number, overrides, places, required, type Vars } from "./stack/vars.ts";
+import { appSettings, attestMode, devVars, number, overrides, places, required, withAttest, type Vars } from "./stack/vars.ts";
 import { requireFreePort, startWorker, type Worker } from "./stack/worker.ts";
+import { KEY_SET } from "./supabase/app-check.ts";
 
 const options = parseOptions();
 const { port, supabasePort, dataDir, host } = places();
@@ -29,6 +30,7 @@ const everywhere = host === "0.0.0.0" || host === "::";
 const listenOn = everywhere ? host : "127.0.0.1";
 const limits = { ip: number("AIRLOCK_LIMIT_IP", 100_000), user: number("AIRLOCK_LIMIT_USER", 100_000) };
 const upstream = process.env["AIRLOCK_UPSTREAM"];
+if (upstream && attestMode() !== "off") throw new Failure("AIRLOCK_ATTEST needs the embedded Supabase, which stands in for App Check. Leave out AIRLOCK_UPSTREAM.");
 await requireFreePort(port, "AIRLOCK_PORT", listenOn);
 if (!upstream) await requireFreePort(supabasePort, "SUPABASE_PORT", listenOn);
 
@@ -90,7 +92,8 @@ async function serve(): Promise<void> {
   const digest = await digestOfOutputs();
   await worker?.stop();
   worker = undefined;
-  worker = await startWorker({ port, host: listenOn, limits, vars: { ...vars, SUPABASE_URL: supabaseUrl, ...changes } });
+  const all: Vars = { ...vars, SUPABASE_URL: supabaseUrl, ...(!upstream && { APP_CHECK_JWKS_URL: supabaseUrl + KEY_SET }), ...changes };
+  worker = await startWorker({ port, host: listenOn, limits, vars: { ...all, ...(all["APP_GUARD"] && { APP_GUARD: withAttest(all["APP_GUARD"]) }) } });
   serving = digest;
   // Any answer will do: a configuration that the Worker refuses should be served, too.
   await fetch(`http://127.0.0.1:${port}/health`);

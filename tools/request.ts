@@ -3,6 +3,7 @@
 //     npm run request -- POST /v1/notes '{"title":"hello"}'
 //     npm run request -- GET /v1/notes --as bob          as alice by default; --no-token as nobody
 //     npm run request -- PATCH /v1/notes/<id> '{"body":"x"}' --header 'If-Match: "1"'
+//     npm run request -- GET /v1/me --attest expired          with AIRLOCK_ATTEST=enforce npm run dev
 //
 // With AIRLOCK_UPSTREAM there are no demo users: AIRLOCK_EMAIL and AIRLOCK_PASSWORD name one of that project.
 
@@ -13,10 +14,12 @@ import { createClient } from "@supabase/supabase-js";
 import { AirlockNetworkError, createAirlock } from "../client/src/index.ts";
 import { Failure, refuseKept } from "./setup/shell.ts";
 import { devApp, devVars, overrides, places, required } from "./stack/vars.ts";
+import { kinds, TOKEN } from "./supabase/app-check.ts";
 
-const USAGE = "npm run request -- METHOD PATH [JSON] [--as alice|bob] [--no-token] [--header 'Name: value']...";
+const ATTEST = ["none", ...kinds];
+const USAGE = `npm run request -- METHOD PATH [JSON] [--as alice|bob] [--no-token] [--header 'Name: value']... [--attest ${ATTEST.join("|")}]`;
 
-const { method, target, body, as, header } = parse();
+const { method, target, body, as, header, attest } = parse();
 const { port, supabasePort } = places();
 const upstream = process.env["AIRLOCK_UPSTREAM"];
 const vars = await devVars();
@@ -26,7 +29,7 @@ const airlock = createAirlock({
   ...devApp({ ...vars, ...changes }),
   getToken: async () => null,
 });
-const headers = Object.fromEntries(header);
+const headers = { ...Object.fromEntries(header), ...(attest !== "none" && { "X-Firebase-AppCheck": await attestation(attest) }) };
 // npm keeps a --no-token that has no -- in front of it, without a trace.
 console.error(`airlock: ${method} ${target} as ${as ?? "nobody"}`);
 const response = await airlock
@@ -44,7 +47,7 @@ function parse() {
   const fail = (why: string): never => {
     throw new Failure(`${why}\n${USAGE}`);
   };
-  refuseKept("request", "header");
+  refuseKept("request", "header", "attest");
   const parsed = (() => {
     try {
       return parseArgs({
@@ -53,6 +56,7 @@ function parse() {
           as: { type: "string", default: "alice" },
           "no-token": { type: "boolean", default: false },
           header: { type: "string", multiple: true, default: [] },
+          attest: { type: "string", default: "none" },
         },
       });
     } catch (error) {
@@ -72,11 +76,22 @@ function parse() {
     if (/^(authorization|x-app-.*)$/i.test(name)) return fail(`${name} is what this command makes itself.`);
     return [name, value];
   });
-  return { method, target, body, as, header };
+  const { attest } = parsed.values;
+  if (!ATTEST.includes(attest)) return fail(`--attest is one of ${ATTEST.join(", ")}.`);
+  return { method, target, body, as, header, attest };
 }
 
 function nothingAt(url: string, variable: string): string {
   return `Nothing answers at ${url}. Is \`npm run dev\` running? (${variable} sets another port.)`;
+}
+
+/** A token of the development server's stand-in for App Check. */
+async function attestation(kind: string): Promise<string> {
+  const url = `http://127.0.0.1:${supabasePort}`;
+  const answer = await fetch(`${url}${TOKEN}?kind=${kind}`).catch(() => {
+    throw new Failure(nothingAt(url, "SUPABASE_PORT"));
+  });
+  return ((await answer.json()) as { token: string }).token;
 }
 
 async function signIn(user: string): Promise<string> {

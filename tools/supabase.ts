@@ -16,6 +16,7 @@ import { buffer } from "node:stream/consumers";
 
 import { App } from "@supabase/lite";
 
+import { appCheck } from "./supabase/app-check.ts";
 import { expose, preflight } from "./supabase/cors.ts";
 import { openDatabase, SetupError, type MigrationOptions } from "./supabase/database.ts";
 import { answerAsPostgrest, caller, rest, typeOfKey } from "./supabase/postgrest.ts";
@@ -102,6 +103,8 @@ export async function startSupabase(options: SupabaseOptions): Promise<Supabase>
     const { pathname } = new URL(request.url);
     const allowed = preflight(request);
     if (allowed) return allowed;
+    const attested = appCheck(request);
+    if (attested) return attested;
     if (pathname.startsWith("/rest/v1/")) return rest(request, options, fetch);
     if (pathname.startsWith("/auth/v1/")) return fetch(request);
     return problem(404, "no Route matched with those values");

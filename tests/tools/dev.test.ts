@@ -191,6 +191,25 @@ test("changes of airlock.toml and src/ are served; errors are shown", async (con
   assert.match(wrong.output, /^airlock: airlock\.toml/m);
 });
 
+test("AIRLOCK_ATTEST asks for attestations, which request sends", async () => {
+  for (const [mode, verdicts] of Object.entries({
+    enforce: { none: "attestation_missing", placeholder: "attestation_missing", expired: "attestation_expired", "wrong-app": "attestation_invalid", good: "200" },
+    report: { none: "200", "wrong-app": "200", good: "200" },
+  })) {
+    const run = npm(["run", "dev"], { ...environment, AIRLOCK_ATTEST: mode });
+    await ready(run);
+    for (const [kind, verdict] of Object.entries(verdicts)) {
+      assert.match(await request("GET", "/v1/me", "--attest", kind), new RegExp(verdict === "200" ? "^HTTP 200$" : `"code": "${verdict}"`, "m"), `${mode} ${kind}`);
+    }
+    assert.match(run.output, /"attest":"wrong_app","attest_by":"firebase"/);
+    assert.match(run.output, /"attest":"verified","attest_by":"firebase","attest_app":"1:123456789012:web:0a1b2c3d4e5f"/);
+    await stop(run);
+  }
+  await refused(["dev"], /AIRLOCK_ATTEST must be off, report or enforce; it is "on"/, { AIRLOCK_ATTEST: "on" });
+  await refused(["dev"], /AIRLOCK_ATTEST needs the embedded Supabase/, { AIRLOCK_ATTEST: "report", AIRLOCK_UPSTREAM: "http://127.0.0.1:9" });
+  await refused(["request", "GET", "/v1/me", "--attest", "bad"], /--attest is one of none, good, expired, wrong-app, placeholder/);
+});
+
 test("without a server, request and job name the command that starts it", async () => {
   const commands = [["request", "GET", "/health", "--no-token"], ["request", "GET", "/health", "--as", "bob"], ["job", "purge"]];
   await Promise.all(commands.map((command) => refused(command, /Is `npm run dev` running\?/)));

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { parseEnv } from "node:util";
 
 import { Failure, project } from "../setup/shell.ts";
+import { appId, projectNumber, TOKEN } from "../supabase/app-check.ts";
 
 /** Variables and secrets of the Worker. */
 export type Vars = Record<string, string>;
@@ -89,6 +90,24 @@ function devSecret(vars: Vars): string | undefined {
   return guard.apps?.["rn-dev"]?.keys?.[0]?.secret;
 }
 
+/** How the development server treats attestation: `AIRLOCK_ATTEST`. */
+export function attestMode(): "off" | "report" | "enforce" {
+  const mode = process.env["AIRLOCK_ATTEST"] || "off";
+  if (mode !== "off" && mode !== "report" && mode !== "enforce") {
+    throw new Failure(`AIRLOCK_ATTEST must be off, report or enforce; it is "${mode}".`);
+  }
+  return mode;
+}
+
+/** `APP_GUARD` whose app rn-dev asks for tokens of the stand-in for App Check. */
+export function withAttest(appGuard: string): string {
+  const mode = attestMode();
+  if (mode === "off") return appGuard;
+  const guard = JSON.parse(appGuard);
+  guard.apps["rn-dev"].attest = { mode, firebase: { project: projectNumber, app_ids: [appId] } };
+  return JSON.stringify(guard);
+}
+
 /** What an Expo app under development is given: the URLs of both servers, and its keys. */
 export function appSettings(vars: Vars, airlock: string, supabase: string): Vars {
   return {
@@ -97,6 +116,7 @@ export function appSettings(vars: Vars, airlock: string, supabase: string): Vars
     EXPO_PUBLIC_AIRLOCK_SECRET: devSecret(vars) ?? "",
     EXPO_PUBLIC_SUPABASE_URL: supabase,
     EXPO_PUBLIC_SUPABASE_KEY: vars["SUPABASE_PUBLISHABLE_KEY"] ?? "",
+    ...(attestMode() !== "off" && { EXPO_PUBLIC_AIRLOCK_ATTEST_URL: supabase + TOKEN }),
   };
 }
 
