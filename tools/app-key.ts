@@ -73,9 +73,11 @@ function existingApp(): App {
 }
 
 function list(): void {
-  for (const [name, { mode = "enforce", keys }] of Object.entries(guard.apps)) {
-    console.log(`${name} (${mode})`);
-    for (const key of keys) console.log(`  ${key.id}${key.retired ? `  retired${key.message ? `: ${key.message}` : ""}` : ""}`);
+  for (const [name, { mode = "enforce", attest, keys }] of Object.entries(guard.apps)) {
+    console.log(`${name} (${mode}${attest ? `, attest ${attest.mode}` : ""})`);
+    for (const { id, retired, message, attest } of keys) {
+      console.log(`  ${id}${attest ? `  attest ${attest.mode}` : ""}${retired ? `  retired${message ? `: ${message}` : ""}` : ""}`);
+    }
   }
   if (guard.default !== undefined && guard.default !== "enforce") console.log(`unknown apps (${guard.default})`);
 }

@@ -5,6 +5,7 @@
 //     npm run doctor -- --url URL [--env ENVIRONMENT]   a deployment
 //         --secrets-file FILE   its secrets; .dev.vars.ENVIRONMENT by default
 //         --evidence            the audit of this project's data boundary, too
+//         --log FILE            the verdicts about the apps' attestation in a log, too
 //
 // The user whose requests it sends signs in with AIRLOCK_EMAIL and AIRLOCK_PASSWORD.
 
@@ -18,6 +19,7 @@ import { createClient } from "@supabase/supabase-js";
 import { unstable_readConfig } from "wrangler";
 
 import { check, declarationFile, toJson } from "./declaration.ts";
+import { ofKeys, ofLog } from "./doctor/attestation.ts";
 import type { Finding } from "./doctor/finding.ts";
 import { examine } from "./doctor/requests.ts";
 import { bindings, startOf, values, type Environments, type Settings } from "./doctor/settings.ts";
@@ -26,8 +28,9 @@ import { helpOf } from "./setup/help.mjs";
 import { Failure, project, refuseKept, root, tool } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 import { devVars, overrides, places, type Vars } from "./stack/vars.ts";
+import { KEY_SET } from "./supabase/app-check.ts";
 
-const { url, env, file, evidence } = parse();
+const { url, env, file, evidence, log } = parse();
 
 try {
   process.exitCode = report(url === undefined ? await local() : await deployed(url, env));
@@ -41,13 +44,14 @@ async function local(): Promise<Finding[]> {
   const { json, declaration } = await declared();
   const { port, supabasePort } = places();
   const supabase = process.env["AIRLOCK_UPSTREAM"] || `http://127.0.0.1:${supabasePort}`;
-  const vars: Vars = { ...(await devVars()), ...(await overrides()), SUPABASE_URL: supabase };
+  const vars: Vars = { ...(await devVars()), APP_CHECK_JWKS_URL: supabase + KEY_SET, ...(await overrides()), SUPABASE_URL: supabase };
   const environments = readAll();
   const token = await signIn(vars, process.env["AIRLOCK_EMAIL"] || "alice@example.com", process.env["AIRLOCK_PASSWORD"] || "airlock-dev-password");
   return [
     ...Object.keys(environments).flatMap((name) => bindings(name, environments)),
     ...(await startOf(vars, json, false)),
     ...(await examine({ url: `http://127.0.0.1:${port}`, vars, declaration, token })),
+    ...(await attestation(vars)),
     ...audit(),
   ];
 }
@@ -70,6 +74,7 @@ async function deployed(url: string, env: string): Promise<Finding[]> {
     ...bindings(env, environments),
     ...(await values(settings, secrets, json)),
     ...(await examine({ url, vars, declaration, token, version: known === undefined ? version : `${version}+${known}` })),
+    ...(await attestation(vars)),
     ...audit(),
   ];
 }
@@ -104,6 +109,10 @@ function audit(): Finding[] {
   return [{ what, found: "it could not check, see above", mend: "Without DATABASE_URL it checks a database of its own." }];
 }
 
+async function attestation(vars: Vars): Promise<Finding[]> {
+  return [...(await ofKeys(vars)), ...(log === undefined ? [] : await ofLog(log, vars))];
+}
+
 function report(findings: Finding[]): number {
   const width = Math.max(...findings.map(({ what }) => what.length));
   for (const { what, found, mend } of findings) {
@@ -116,15 +125,17 @@ function report(findings: Finding[]): number {
 }
 
 function parse() {
-  refuseKept("doctor", "url", "env");
+  refuseKept("doctor", "url", "env", "log");
   try {
     const { values } = parseArgs({
-      options: { url: { type: "string" }, env: { type: "string", short: "e" }, "secrets-file": { type: "string" }, evidence: { type: "boolean", default: false } },
+      options: { url: { type: "string" }, env: { type: "string", short: "e" }, "secrets-file": { type: "string" }, evidence: { type: "boolean", default: false }, log: { type: "string" } },
     });
     const url = values.url?.replace(/\/$/, "");
     if (url !== undefined && !/^https?:\/\/[^/]+$/.test(url)) throw new Error("--url is the Worker's address, such as https://api.example.com.");
     if (url === undefined && values.env !== undefined) throw new Error("--env goes with --url.");
-    return { url, env: values.env ?? "", file: values["secrets-file"], evidence: values.evidence };
+    const log = values.log === undefined ? undefined : resolve(process.env["INIT_CWD"] ?? root, values.log);
+    if (log !== undefined && !existsSync(log)) throw new Error(`${log} does not exist.`);
+    return { url, env: values.env ?? "", file: values["secrets-file"], evidence: values.evidence, log };
   } catch (error) {
     console.error(`airlock: ${(error as Error).message}\n${helpOf(import.meta.filename)}`);
     process.exit(2);

@@ -58,6 +58,16 @@ test("a key is added, retired and removed", async () => {
   assert.deepEqual(Object.keys((await guard())?.apps ?? {}), ["rn-android"]);
 });
 
+test("attestation stays as it is, and is listed", async () => {
+  const attest = (mode: string) => ({ mode, firebase: { project: "123456789012", app_ids: ["1:123456789012:ios:0a1b2c3d"] } });
+  const key = { id: "one", secret: SECRET, attest: attest("enforce") };
+  writeFileSync(file, `APP_GUARD='${JSON.stringify({ apps: { "rn-ios": { attest: attest("report"), keys: [key] } } })}'\n`);
+  done("add", "rn-ios", "--id", "two");
+  assert.match(done("list"), /^rn-ios \(enforce, attest report\)\n {2}one {2}attest enforce\n {2}two$/m);
+  const app = (await guard())?.apps["rn-ios"];
+  assert.deepEqual([app?.attest, app?.keys[0]], [attest("report"), key]);
+});
+
 test("the other lines of the file stay as they are", async () => {
   const other = "# a comment with APP_GUARD=x\nSUPABASE_SECRET_KEY='sb_secret_$1'\n";
   writeFileSync(file, `${other}APP_GUARD='{"apps":{}}'\nEDGE_PROOF_SECRET=y\n`);

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { tmpdir } from "node:os";
 import { after, before, beforeEach, test } from "node:test";
 import { join } from "node:path";
 
@@ -11,6 +13,7 @@ import { parse } from "smol-toml";
 
 import type { Declaration } from "../../tools/declaration.ts";
 import { check } from "../../tools/declaration.ts";
+import { ofKeys, ofLog } from "../../tools/doctor/attestation.ts";
 import type { Finding } from "../../tools/doctor/finding.ts";
 import { examine, type Deployment } from "../../tools/doctor/requests.ts";
 import { bindings, startOf, values, type Environments, type Settings } from "../../tools/doctor/settings.ts";
@@ -242,6 +245,65 @@ test("the embedded Supabase and a Worker in front of it have no fault", async ()
   }
 });
 
+// Attestation.
+
+const attest = (mode: string, project = "123456789012") => ({ mode, firebase: { project, app_ids: [`1:${project}:ios:0a1b2c3d`] } });
+const attested = (appAttest: unknown, keyAttest?: unknown): string =>
+  appGuard({ [APP.appId]: { attest: appAttest, keys: [{ id: "old", secret: APP.secret }, { id: "new", secret: APP.secret, attest: keyAttest }] } });
+
+test("a project id and the weakest app are faults of the settings", async () => {
+  const byId = await settingsOf((_, secrets) => (secrets["APP_GUARD"] = attested(attest("report", "my-project"))));
+  assert.match(byId.join("\n"), /^app keys: APP_GUARD app rn-test has a firebase whose project is not its number as a text/);
+  const weak = await settingsOf((_, secrets) => (secrets["APP_GUARD"] = attested(undefined, attest("enforce"))));
+  assert.match(weak.join("\n"), /^configuration: APP_GUARD enforces attestation, but not for app rn-test with key old\./);
+  assert.deepEqual(await settingsOf((_, secrets) => (secrets["APP_GUARD"] = attested(attest("enforce")))), []);
+});
+
+test("the doctor looks whether App Check's key set is usable, if an app needs it", async () => {
+  const stub = await startStub();
+  try {
+    const url = `${stub.url}/jwks`;
+    const keys = (appGuard: string) => ofKeys({ APP_GUARD: appGuard, APP_CHECK_JWKS_URL: url });
+    stub.others["/jwks"] = json(200, { keys: [newKey("a", "RS256").jwk] });
+    assert.deepEqual(await keys(attested(undefined)), []);
+    assert.deepEqual(await keys(attested(attest("off"))), []);
+    assert.match((await keys(attested(attest("report"))))[0]?.found ?? "", /^1 usable key at /);
+    assert.match((await keys(attested(undefined, attest("report"))))[0]?.found ?? "", /^1 usable key at /);
+    stub.others["/jwks"] = json(200, { keys: [newKey("a").jwk] });
+    assert.match(faultsOf(await keys(attested(attest("report")))).join(), /no usable key/);
+    stub.others["/jwks"] = json(500, "broken");
+    assert.match(faultsOf(await keys(attested(attest("report")))).join(), /gives no key set/);
+  } finally {
+    await stub.stop();
+  }
+});
+
+test("verdicts of a log are counted by app, key and user, and advise the next step", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "airlock-doctor-"));
+  try {
+    const line = (attest: string | undefined, guard_key: string, user_id: string) => ({ event: "request", guard: "verified", guard_key, ...(attest && { attest }), app_id: APP.appId, user_id });
+    const many = (count: number, attest: string, key: string) => Array.from({ length: count }, (_, n) => line(attest, key, `user-${n % 100}`));
+    const log = async (lines: unknown[], appGuard: string) => {
+      const file = join(folder, "log");
+      await writeFile(file, lines.map((one) => (typeof one === "string" ? one : JSON.stringify(one))).join("\n"));
+      return (await ofLog(file, { APP_GUARD: appGuard })).map(({ what, found }) => `${what}: ${found}`);
+    };
+    const report = attested(attest("report"));
+    assert.deepEqual(await log([...many(995, "verified", "new"), ...many(3, "missing", "new"), ...many(2, "expired", "new"), ...many(2, "missing", "old"), line(undefined, "new", "x"), "no JSON", ""], report), [
+      "attestation of rn-test with key new: 995 verified, 3 missing, 2 expired; 100 users, 3 of them without a good token (0.5 % of requests); enforce it, if the log covers 7 days",
+      "attestation of rn-test with key old: 2 missing; 2 users, 2 of them without a good token (100.0 % of requests); an older key",
+    ]);
+    assert.match((await log([...many(99, "verified", "new"), ...many(1, "missing", "new")], report)).join(), /\(1\.0 % of requests\); stay in report/);
+    assert.match((await log(many(1, "verified", "new"), attested(attest("enforce")))).join(), /it is enforced/);
+    // As `wrangler tail --format json` prints it, on one line and on many.
+    const tail = { outcome: "ok", logs: [{ level: "log", message: [JSON.stringify(line("verified", "new", "u"))] }] };
+    for (const text of [JSON.stringify(tail), JSON.stringify(tail, null, 2)]) assert.match((await log([text], report)).join(), /: 1 verified; 1 users/);
+    assert.match((await log([line(undefined, "new", "x")], report)).join(), /has no line with attest/);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 test("it ends with 1 for a fault and 2 for a wrong command line", async () => {
   const run = (...args: string[]) =>
     new Promise<{ code: number; output: string }>((resolve) => {
@@ -252,7 +314,7 @@ test("it ends with 1 for a fault and 2 for a wrong command line", async () => {
   assert.equal(fault.code, 1, fault.output);
   assert.match(fault.output, /^FAULT {2}the Worker +nothing answers at http:\/\/127\.0\.0\.1:1\n +.*npm run dev/m);
   assert.match(fault.output, /^\d faults?\.$/m);
-  for (const args of [["--url", "api"], ["--env", "production"], ["--what"], ["--url", "https://api.notes.app", "--secrets-file", "/nowhere"]]) {
+  for (const args of [["--url", "api"], ["--env", "production"], ["--what"], ["--url", "https://api.notes.app", "--secrets-file", "/nowhere"], ["--log", "/nowhere"]]) {
     const wrong = await run(...args);
     assert.equal(wrong.code, 2, wrong.output);
   }

@@ -149,6 +149,7 @@ async function ofUser({ url, vars, declaration, token }: Deployment): Promise<Fi
   const signed = (method: string, target: string) => ask(`${url}${target}`, { method, headers: headers(method, target, null) });
 
   const me = await signed("GET", "/v1/me");
+  if (me.code === "attestation_missing") return [well("signed requests", `signed by ${app.appId}; more needs an attestation, which an installation alone has`)];
   if (me.status !== 200) {
     const mend: Record<string, string> = {
       app_guard_rejected: "The Worker has another APP_GUARD: upload this one with `npx wrangler secret bulk`.",

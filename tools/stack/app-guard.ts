@@ -12,7 +12,22 @@ export type Mode = "off" | "report" | "enforce";
 
 export interface AppGuard {
   default?: Mode;
-  apps: Record<string, { mode?: Mode; keys: { id: string; secret: string; retired?: boolean; message?: string | null }[] }>;
+  apps: Record<string, { mode?: Mode; attest?: Attest; keys: AppKey[] }>;
+}
+
+export interface AppKey {
+  id: string;
+  secret: string;
+  retired?: boolean;
+  message?: string | null;
+  /** In place of the app's. */
+  attest?: Attest;
+}
+
+export interface Attest {
+  mode: Mode;
+  firebase?: { project: string; app_ids: string[] };
+  approov?: { secret: string; bind?: boolean } | { keys: object[]; bind?: boolean };
 }
 
 /** With these the Worker has nothing to say but about APP_GUARD. */

@@ -1,0 +1,99 @@
+// Attestation: the vendor's keys, and what a log says of the apps' tokens.
+
+import { readFile } from "node:fs/promises";
+
+import type { AppGuard, AppKey, Attest } from "../stack/app-guard.ts";
+import type { Vars } from "../stack/vars.ts";
+import { fault, well, type Finding } from "./finding.ts";
+
+const GOOGLE = "https://firebaseappcheck.googleapis.com/v1/jwks";
+const TIMEOUT_MS = 15_000;
+/** The share of requests without a good token below which `enforce` is advised. */
+const SHARE_MAX = 0.01;
+
+interface Line {
+  attest: string;
+  app: string;
+  key: string;
+  user: string | null;
+}
+
+/** Whether App Check's key set has a key that a Worker can use; nothing is asked where no app uses it. */
+export async function ofKeys(vars: Vars): Promise<Finding[]> {
+  const used = policies(guardOf(vars)).some(({ attest }) => attest?.firebase && attest.mode !== "off");
+  if (!used) return [];
+  const url = vars["APP_CHECK_JWKS_URL"] || GOOGLE;
+  const what = "App Check's key set";
+  try {
+    const { keys } = (await (await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) })).json()) as { keys: Record<string, string>[] };
+    const good = keys.filter(({ kty, alg = "RS256", use = "sig", kid }) => kty === "RSA" && alg === "RS256" && use === "sig" && kid);
+    if (good.length > 0) return [well(what, `${good.length} usable ${good.length === 1 ? "key" : "keys"} at ${url}`)];
+    return [fault(what, `no usable key at ${url}`, "Apps in enforce get 503 until it has one. Set them to report meanwhile.")];
+  } catch (error) {
+    return [fault(what, `${url} gives no key set: ${(error as Error).message}`, "See status.firebase.google.com, or whether this machine reaches it.")];
+  }
+}
+
+/** Verdicts of a log by app and key, with the next step for each app's newest key. */
+export async function ofLog(file: string, vars: Vars): Promise<Finding[]> {
+  const groups = new Map<string, Line[]>();
+  for (const line of linesOf(await readFile(file, "utf8"))) {
+    const name = `${line.app} ${line.key}`;
+    groups.set(name, [...(groups.get(name) ?? []), line]);
+  }
+  if (groups.size === 0) return [fault("attestation", `${file} has no line with attest`, 'Set attest to report in APP_GUARD, and log again: docs/operations.md, "Attestation".')];
+  const all = policies(guardOf(vars));
+  return [...groups].sort().map(([name, lines]) => {
+    const [app = "", key = ""] = name.split(" ");
+    const failed = lines.filter(({ attest }) => attest !== "verified");
+    const share = failed.length / lines.length;
+    const counts = Object.entries(Object.groupBy(lines, ({ attest }) => attest)).map(([verdict, of = []]) => `${of.length} ${verdict}`);
+    const found = `${counts.join(", ")}; ${users(lines)} users, ${users(failed)} of them without a good token (${(share * 100).toFixed(1)} % of requests)`;
+    const what = `attestation of ${app} with key ${key}`;
+    const live = all.filter((one) => one.app === app && !one.key.retired);
+    if (live.length > 0 && live.at(-1)?.key.id !== key) return well(what, `${found}; an older key`);
+    if (live.at(-1)?.attest?.mode === "enforce") return well(what, `${found}; it is enforced`);
+    const advice = share < SHARE_MAX ? "enforce it, if the log covers 7 days" : "stay in report: 1 % is the most that enforce should shut out";
+    return well(what, `${found}; ${advice}`);
+  });
+}
+
+const users = (lines: Line[]) => new Set(lines.flatMap(({ user }) => user ?? [])).size;
+
+/** Keys with what applies to each, in the order of APP_GUARD: new keys come last. */
+function policies({ apps }: AppGuard): { app: string; key: AppKey; attest: Attest | undefined }[] {
+  return Object.entries(apps).flatMap(([app, { attest, keys }]) => keys.map((key) => ({ app, key, attest: key.attest ?? attest })));
+}
+
+function guardOf(vars: Vars): AppGuard {
+  try {
+    return JSON.parse(vars["APP_GUARD"] ?? "") as AppGuard;
+  } catch {
+    // Another finding says that it is no JSON.
+    return { apps: {} };
+  }
+}
+
+/** The request lines in a log: plain, or inside what `wrangler tail --format json` and log exports put around them. */
+function* linesOf(text: string): Generator<Line> {
+  for (const line of text.split("\n")) yield* within(parsed(line.trim().replace(/,$/, "")));
+}
+
+function* within(value: unknown): Generator<Line> {
+  if (typeof value === "string" && value.startsWith("{")) return yield* within(parsed(value));
+  if (typeof value !== "object" || value === null) return;
+  const { event, attest, app_id, guard_key, user_id } = value as Record<string, string | null>;
+  if (event === "request") {
+    if (attest && app_id && guard_key) yield { attest, app: app_id, key: guard_key, user: user_id ?? null };
+    return;
+  }
+  for (const part of Object.values(value)) yield* within(part);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
