@@ -1,4 +1,5 @@
-// npm run package: the npm packages airlock-edge and create-airlock, as tarballs in .airlock/packages/. It publishes nothing.
+// npm run package: the npm packages airlock-edge and create-airlock, as tarballs in .airlock/packages/. It publishes
+// nothing.
 
 import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";

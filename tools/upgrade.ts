@@ -1,5 +1,5 @@
-// npm run upgrade: after `npm update`, copies the migrations of Airlock's core that supabase/migrations lacks. Each gets a version
-// after all others there, since these may be applied already, and no file that is there is changed.
+// npm run upgrade: after `npm update`, copies the migrations of Airlock's core that supabase/migrations lacks. Each
+// gets a version after all others there, since these may be applied already, and no file that is there is changed.
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -22,5 +22,6 @@ if (missing.length === 0) {
   console.log("supabase/migrations has all migrations of Airlock's core.");
 } else {
   await runTool("generate");
-  console.log("\nReview them and run `npm test`. Then the database first, and the Worker second: npx supabase db push --remote, npm run deploy.");
+  console.log("\nReview them and run `npm test`. Then the database first, and the Worker second:");
+  console.log("npx supabase db push --remote, npm run deploy.");
 }

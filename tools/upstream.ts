@@ -8,7 +8,7 @@ import { join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { parseArgs, parseEnv } from "node:util";
 
-import { Failure, refuseKept, root } from "./setup/shell.ts";
+import { Failure, refuseKept, project } from "./setup/shell.ts";
 import type { Vars } from "./stack/vars.ts";
 
 const USAGE = `npx supabase status -o env | npm run -s upstream [-- --file FILE]
@@ -27,7 +27,7 @@ if (hs256 && !secret) {
 // An empty value takes the place of the one in .dev.vars, and counts as absent: the issuer is then that of the project.
 const vars: Vars = { SUPABASE_SECRET_KEY: "", ...given, SUPABASE_JWT_ISSUER: "", SUPABASE_JWT_SECRET: (hs256 && secret) || "" };
 // npm changes the working folder; the file is where the caller is.
-const path = file === FILE ? join(root, file) : resolve(process.env["INIT_CWD"] ?? root, file);
+const path = file === FILE ? join(project, file) : resolve(process.env["INIT_CWD"] ?? project, file);
 await writeFile(path, Object.entries(vars).map(([name, value]) => `${name}=${value}\n`).join(""), { mode: 0o600 });
 console.log(`${file} is written; ${url} signs tokens with ${hs256 ? "HS256" : "keys of its key set"}. Then:
 

@@ -13,7 +13,8 @@ const USAGE = `npm create airlock FOLDER [-- --empty]
 const NAME = "my-api";
 
 const { folder, name, empty } = parse();
-if (existsSync(folder) && readdirSync(folder).some((entry) => entry !== ".git")) fail(`${folder} is not empty. Name a new folder.`);
+const isUsed = existsSync(folder) && readdirSync(folder).some((entry) => entry !== ".git");
+if (isUsed) fail(`${folder} is not empty. Name a new folder.`);
 cpSync(join(import.meta.dirname, "template"), folder, { recursive: true });
 // npm would leave out a file of that name.
 renameSync(join(folder, "gitignore"), join(folder, ".gitignore"));
@@ -24,7 +25,9 @@ for (const file of ["package.json", "wrangler.toml", "README.md", "supabase/conf
 if (empty) removeResources();
 
 const path = relative(process.cwd(), folder);
-const steps = [...(path === "" ? [] : [`cd ${/^[\w./-]+$/.test(path) ? path : `'${path}'`}`]), "npm install", empty ? "npm run adopt -- --db-url postgres://..." : "npm run dev"];
+const quoted = /^[\w./-]+$/.test(path) ? path : `'${path}'`;
+const first = empty ? "npm run adopt -- --db-url postgres://..." : "npm run dev";
+const steps = [...(path === "" ? [] : [`cd ${quoted}`]), "npm install", first];
 console.log(`${name} is ready. Next:\n\n${steps.map((step) => `    ${step}`).join("\n")}\n\nREADME.md says more.`);
 
 /** Leaves Airlock's own migrations. `npm run adopt` and `npm run new-resource` write the generated files. */
@@ -36,14 +39,18 @@ function removeResources() {
 }
 
 function parse() {
-  if (process.env.npm_config_empty !== undefined) return fail(`npm took --empty for an option of its own. Write -- in front of it.\n${USAGE}`);
+  const isKept = process.env.npm_config_empty !== undefined;
+  if (isKept) return fail(`npm took --empty for an option of its own. Write -- in front of it.\n${USAGE}`);
   try {
-    const { values, positionals } = parseArgs({ allowPositionals: true, options: { empty: { type: "boolean", default: false } } });
+    const options = { empty: { type: /** @type {const} */ ("boolean"), default: false } };
+    const { values, positionals } = parseArgs({ allowPositionals: true, options });
     if (positionals.length !== 1) throw new Error("Name the new folder.");
     const folder = resolve(positionals[0] ?? "");
     const name = basename(folder);
     // Names of npm packages and of Workers.
-    if (!/^[a-z0-9]([a-z0-9-]{0,52}[a-z0-9])?$/.test(name)) throw new Error(`"${name}" cannot be the name of a Worker: use a-z, 0-9 and -, at most 54 characters.`);
+    if (!/^[a-z0-9]([a-z0-9-]{0,52}[a-z0-9])?$/.test(name)) {
+      throw new Error(`"${name}" cannot be the name of a Worker: use a-z, 0-9 and -, at most 54 characters.`);
+    }
     return { folder, name, empty: values.empty };
   } catch (error) {
     return fail(`${error instanceof Error ? error.message : error}\n${USAGE}`);

@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { named } from "../adopt/access.ts";
 import { isAdopted, resourcesOf } from "../adopt/toml.ts";
 import { check, declarationFile, type Resource, toJson } from "../declaration.ts";
-import { Failure, refuseKept, root } from "../setup/shell.ts";
+import { Failure, refuseKept, project } from "../setup/shell.ts";
 import { buildModule } from "../setup/worker.ts";
 import { literal } from "./sql.ts";
 import { nextVersion } from "./write.ts";
@@ -16,7 +16,7 @@ import { nextVersion } from "./write.ts";
 type Task = "close" | "report" | "open";
 
 const USAGE = { close: "npm run close -- TABLE [--report]", open: "npm run open -- TABLE" };
-const MIGRATIONS = join(root, "supabase", "migrations");
+const MIGRATIONS = join(project, "supabase", "migrations");
 
 /** What each task does to the table with this name in SQL. */
 const STATEMENTS: Record<Task, (table: string, adopted: boolean) => string[]> = {
@@ -54,7 +54,7 @@ export async function writeClosing(command: "close" | "open"): Promise<void> {
   const migration = `-- ${resource.name}: ${COMMENTS[task]}\n${STATEMENTS[task](table, adopted).join("\n")}\n`;
   const file = join(MIGRATIONS, `${nextVersion()}_${task}_${resource.name}.sql`);
   await writeFile(file, migration, { flag: "wx" });
-  console.log(`${relative(root, file)} is new:\n\n${migration.replace(/^(?=.)/gm, "    ")}`);
+  console.log(`${relative(project, file)} is new:\n\n${migration.replace(/^(?=.)/gm, "    ")}`);
   console.log(AFTERWARDS[task](resource));
 }
 

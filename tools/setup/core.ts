@@ -18,20 +18,22 @@ export interface CoreMigration {
 export async function missingCore(): Promise<CoreMigration[]> {
   const { organizations } = await checkedDeclaration();
   const own = new Set((await migrationsIn(project)).map(({ name }) => name));
-  const core = (await migrationsIn(root)).filter(({ name }) => organizations || !name.startsWith("airlock_organizations"));
-  return core.filter(({ name }) => !own.has(name));
+  const core = await migrationsIn(root);
+  return core.filter(({ name }) => !own.has(name) && (organizations || !name.startsWith("airlock_organizations")));
 }
 
 /** Fails if supabase/migrations lacks a migration of the core, which this version of the Worker needs. */
 export async function requireCore(): Promise<void> {
   const missing = await missingCore();
   if (missing.length > 0) {
-    throw new Failure(`supabase/migrations lacks ${missing.map(({ name }) => name).join(" and ")} of airlock-edge. Run \`npm run upgrade\`.`);
+    const names = missing.map(({ name }) => name).join(" and ");
+    throw new Failure(`supabase/migrations lacks ${names} of airlock-edge. Run \`npm run upgrade\`.`);
   }
 }
 
 async function migrationsIn(folder: string): Promise<CoreMigration[]> {
   const migrations = join(folder, "supabase", "migrations");
   const files = (await readdir(migrations)).filter((file) => /^\d{14}_airlock(_\w+)?\.sql$/.test(file)).sort();
-  return Promise.all(files.map(async (file) => ({ name: file.slice(15), text: await readFile(join(migrations, file), "utf8") })));
+  const texts = await Promise.all(files.map((file) => readFile(join(migrations, file), "utf8")));
+  return files.map((file, n) => ({ name: file.slice("20261129000000_".length), text: texts[n] ?? "" }));
 }

@@ -8,7 +8,6 @@ import { checkedDeclaration, type Declaration } from "../declaration.ts";
 import { formatted, projectDocument } from "../openapi/document.ts";
 import { access } from "../supabase/access.ts";
 import { Failure, isClone, project, root } from "./shell.ts";
-import { testIndex } from "./test-index.ts";
 
 /** Their paths, below the team's folder, and their texts. The WASM module must have been built. */
 export async function generated(): Promise<Map<string, string>> {
@@ -25,7 +24,7 @@ async function ofAirlock(declaration: Declaration): Promise<[path: string, text:
   return [
     ["client/src/generated.ts", clientTypes(declaration)],
     ["client/test/generated.ts", clientTypes(await testDeclaration(), "the resources of the tests")],
-    ["tests/README.md", await testIndex()],
+    ["tests/README.md", await (await import("./test-index.ts")).testIndex()],
   ];
 }
 

@@ -1,5 +1,5 @@
-// The two npm packages: airlock-edge, with the compiled Worker, the commands, the core's migrations and the tests of a team's
-// own resources; and create-airlock, with the files of a new project.
+// The two npm packages: airlock-edge, with the compiled Worker, the commands, the core's migrations and the tests of a
+// team's own resources; and create-airlock, with the files of a new project.
 
 import { cp, glob, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
@@ -19,6 +19,7 @@ export interface Packages {
 interface Manifest {
   version: string;
   scripts: Record<string, string>;
+  optionalDependencies?: Record<string, string>;
   [key: string]: unknown;
 }
 
@@ -29,9 +30,18 @@ const TESTS = ["tests/e2e/resources.test.ts", "tests/database/limits.test.ts"];
 /** Started by their path, and not by an import. */
 const STARTED = ["tools/supabase.ts", "tools/setup/preload.ts", "tools/setup/node-tests.ts"];
 /** Modules that only a clone loads. */
-const CLONE_ONLY = ["./compile.ts", "./setup/sources.ts", "./setup/example.ts"];
+const CLONE_ONLY = ["./compile.ts", "./setup/sources.ts", "./setup/example.ts", "./test-index.ts"];
 /** Files that are read by their path. */
-const DATA = ["tools/**/*.mjs", "tools/supabase/{demo_users,embedded,storage}.sql", "tools/openapi/*.json", "tests/resources/{notes,everything}.toml", "docs/*.md", "CHANGELOG.md", "LICENSE"];
+const DATA = [
+  "tools/**/*.mjs",
+  "tools/supabase/{demo_users,embedded,storage}.sql",
+  "tools/openapi/*.json",
+  "tests/resources/{notes,everything}.toml",
+  "docs/*.md",
+  "CHANGELOG.md",
+  "LICENSE",
+  "supabase/migrations/*_airlock*.sql",
+];
 const BUILT = ["build/index.js", "build/index_bg.wasm", ".airlock/functions.txt", ".airlock/inspect.mjs"];
 
 /** Makes both in this folder. The Worker must have been built. */
@@ -44,26 +54,34 @@ export async function makePackages(folder: string): Promise<Packages> {
     await writeEdge(edge, version, commands);
     await writeCreate(create, version, commands);
     await mkdir(folder, { recursive: true });
-    const pack = (from: string) => run("npm", ["pack", "--silent", "--pack-destination", folder], { cwd: from, stdio: ["ignore", "pipe", 2] });
-    return { edge: join(folder, await pack(edge)), create: join(folder, await pack(create)) };
+    return { edge: await pack(edge, folder), create: await pack(create, folder) };
   } finally {
     await rm(unfinished, { recursive: true, force: true });
   }
 }
 
+/** Packs a folder into another one, and returns the path of the tarball. */
+async function pack(from: string, to: string): Promise<string> {
+  const options = ["--silent", "--pack-destination", to];
+  return join(to, await run("npm", ["pack", ...options], { cwd: from, stdio: ["ignore", "pipe", 2] }));
+}
+
 async function writeEdge(to: string, version: string, commands: string[]): Promise<void> {
-  const { sources, packages } = await reached([...commands.map((command) => `tools/${command}.ts`), ...STARTED, ...TESTS]);
+  const scripts = commands.map((command) => `tools/${command}.ts`);
+  const { sources, packages } = await reached([...scripts, ...STARTED, ...TESTS]);
   await copyCompiled(sources, to);
-  for (const file of [...BUILT, ...(await matching(DATA)), ...(await matching(["supabase/migrations/*_airlock*.sql"]))]) await copy(file, join(to, file));
+  for (const file of [...BUILT, ...(await matching(DATA))]) await copy(file, join(to, file));
   await copy("packages/airlock-edge/README.md", join(to, "README.md"));
-  const { optionalDependencies } = (await json("package.json")) as unknown as { optionalDependencies: Record<string, string> };
+  const { optionalDependencies = {} } = await json("package.json");
+  const node = Object.entries(optionalDependencies).filter(([name]) => name.startsWith("node-"));
+  const versions = packages.map(async (name) => [name, (await json(`node_modules/${name}/package.json`)).version]);
   await write(join(to, "package.json"), {
     ...(await json("packages/airlock-edge/package.json")),
     version,
     files: ["*"].concat((await readdir(to)).filter((name) => name.startsWith("."))),
-    dependencies: Object.fromEntries(await Promise.all(packages.map(async (name) => [name, (await json(`node_modules/${name}/package.json`)).version]))),
+    dependencies: Object.fromEntries(await Promise.all(versions)),
     // The Node.js of all commands.
-    optionalDependencies: Object.fromEntries(Object.entries(optionalDependencies).filter(([name]) => name.startsWith("node-"))),
+    optionalDependencies: Object.fromEntries(node),
   });
 }
 
@@ -81,8 +99,8 @@ async function reached(entryPoints: string[]): Promise<{ sources: string[]; pack
     write: false,
     outdir: "unused",
   });
-  const imports = Object.values(metafile.inputs).flatMap((input) => input.imports.filter(({ external }) => external).map(({ path }) => path));
-  const named = imports.filter((path) => !path.startsWith(".") && !path.startsWith("node:"));
+  const imports = Object.values(metafile.inputs).flatMap((input) => input.imports.filter(({ external }) => external));
+  const named = imports.map(({ path }) => path).filter((path) => !path.startsWith(".") && !path.startsWith("node:"));
   const packages = named.map((path) => path.split("/").slice(0, path.startsWith("@") ? 2 : 1).join("/"));
   return { sources: Object.keys(metafile.inputs), packages: [...new Set(packages)].sort() };
 }
@@ -91,8 +109,12 @@ async function reached(entryPoints: string[]): Promise<{ sources: string[]; pack
 async function copyCompiled(sources: string[], to: string): Promise<void> {
   const compiled = await mkdtemp(join(root, ".airlock", "compiled-"));
   try {
-    await run("tsc", ["--noEmit", "false", "--noCheck", "--allowJs", "false", "--rewriteRelativeImportExtensions", "--rootDir", ".", "--outDir", compiled], { cwd: root });
-    for (const file of sources.filter((source) => source.endsWith(".ts")).map((source) => source.replace(/\.ts$/, ".js"))) await copy(relative(root, join(compiled, file)), join(to, file));
+    const emit = ["--noEmit", "false", "--noCheck", "--allowJs", "false", "--rewriteRelativeImportExtensions"];
+    await run("tsc", [...emit, "--rootDir", ".", "--outDir", compiled], { cwd: root });
+    for (const source of sources.filter((name) => name.endsWith(".ts"))) {
+      const file = source.replace(/\.ts$/, ".js");
+      await copy(relative(root, join(compiled, file)), join(to, file));
+    }
   } finally {
     await rm(compiled, { recursive: true, force: true });
   }
@@ -104,9 +126,10 @@ async function writeCreate(to: string, version: string, commands: string[]): Pro
   await cp(join(root, "packages", "create-airlock"), to, { recursive: true });
   await copy("LICENSE", join(to, "LICENSE"));
   await write(join(to, "package.json"), { ...(await json("packages/create-airlock/package.json")), version });
-  for (const file of ["airlock.toml", "openapi.json", "supabase/access.txt", "supabase/evidence.json", ...(await matching(["supabase/migrations/*.sql"]))]) await copy(file, join(template, file));
+  const same = ["airlock.toml", "openapi.json", "supabase/{access.txt,evidence.json}", "supabase/migrations/*.sql"];
+  for (const file of await matching(same)) await copy(file, join(template, file));
   await writeFile(join(template, "airlock.ts"), clientTypes(await checkedDeclaration()));
-  await writeFile(join(template, "supabase", "config.toml"), replaced(await text("supabase/config.toml"), [['project_id = "airlock"', 'project_id = "my-api"']]));
+  await writeFile(join(template, "supabase", "config.toml"), replaced(await text("supabase/config.toml"), CONFIG));
   await writeFile(join(template, "wrangler.toml"), inPackage(replaced(await text("wrangler.toml"), WRANGLER)));
   await write(join(template, "package.json"), {
     name: "my-api",
@@ -120,15 +143,21 @@ async function writeCreate(to: string, version: string, commands: string[]): Pro
   });
 }
 
-/** What is different in a project's wrangler.toml. */
-const WRANGLER: [before: string | RegExp, after: string][] = [
+type Changes = [before: string | RegExp, after: string][];
+
+/** What is different in a project's supabase/config.toml. */
+const CONFIG: Changes = [['project_id = "airlock"', 'project_id = "my-api"']];
+
+/** What is different in its wrangler.toml. */
+const WRANGLER: Changes = [
   ['name = "airlock"', 'name = "my-api"'],
   ['main = "build/index.js"', 'main = "worker.js"'],
   [/# The modules of build\/[^[]*no_bundle = true\nrules = .*\n/, "minify = true\n"],
-  ['command = "node tools/run.mjs build"\nwatch_dir = ["src", "airlock.toml"]', 'command = "npm run build"\nwatch_dir = ["airlock.toml"]'],
+  ['command = "node tools/run.mjs build"', 'command = "npm run build"'],
+  ['watch_dir = ["src", "airlock.toml"]', 'watch_dir = ["airlock.toml"]'],
 ];
 
-function replaced(text: string, changes: typeof WRANGLER): string {
+function replaced(text: string, changes: Changes): string {
   return changes.reduce((before, [from, to]) => {
     const after = before.replace(from, to);
     if (after === before) throw new Error(`Nothing in the file of this repository is ${from}.`);

@@ -640,8 +640,8 @@ fn rows_with_readers_are_only_read_unless_routes_say_more() {
     assert_eq!(routes(&format!(r#"{author},"routes":["list","create"]"#)), [Verb::List, Verb::Create]);
 }
 
-const READ: &str = "read: is for rows that are nobody's or shown to others; write owner = { set = \"none\" }, and leave scope \
-                    and id = \"owner\" out.";
+const READ: &str = "read: is for rows that are nobody's or shown to others; write owner = { set = \"none\" }, and leave scope, \
+                    under and id = \"owner\" out.";
 
 #[test]
 fn keys_that_contradict_each_other_are_refused_with_a_sentence() {
