@@ -119,7 +119,7 @@ fn every_kind() -> &'static Resource {
     static DECLARATION: OnceLock<Declaration> = OnceLock::new();
     let declaration = DECLARATION.get_or_init(|| {
         Declaration::parse(
-            r#"{"resources":{"things":{"owner":"user","search":["a"],"publish":["a"],"sorts":["created","c"],"count":true,
+            r#"{"resources":{"things":{"owner":"user","search":["a"],"publish":["a"],"sorts":["created","c","n nulls last"],"count":true,
             "filters":{"a":["eq","in"],"c":["gte","in"],"d":["lt"],"e":["eq"],"g":["eq"],"h":["gt"],"i":["in"],"l":["is"],
             "m":["gte","in"],"n":["lt"]},"unique":{"things_a_key":"a"},"fields":{
             "a":"text(1..9)?","b":"verbatim(0..9) = ''","c":"integer(-9..9007199254740991) = 0","d":"number(-1e308..1e308)?",

@@ -103,8 +103,8 @@ impl<P: Platform> Route<P> {
     ];
 
     /// Below `/v1/{resource}`, `/v1/orgs/{org_id}/{resource}` and `/v1/{parent}/{id}/{resource}`, as far as the
-    /// resource has these routes.
-    const RESOURCE: [(Verb, Self); 9] = [
+    /// resource has these routes. A resource that every app reads has those that need no user, another one the others.
+    const RESOURCE: [(Verb, Self); 11] = [
         (Verb::List, route!(GET "", User, LIST, resources::list)),
         (Verb::Create, route!(POST "", User, CREATE, resources::create)),
         (Verb::Read, route!(GET "/{id}", User, ROW, resources::read)),
@@ -114,16 +114,16 @@ impl<P: Platform> Route<P> {
         (Verb::Restore, route!(POST "/{id}/restore", User, CHANGE, resources::restore)),
         (Verb::Publish, route!(POST "/{id}/publish", User, CHANGE, resources::publish)),
         (Verb::Publish, route!(POST "/{id}/unpublish", User, CHANGE, resources::unpublish)),
-    ];
-
-    /// Below `/v1/{resource}`, of rows that every app reads.
-    const OPEN: [(Verb, Self); 2] = [
         (Verb::List, route!(GET "", App, LIST, resources::open_list)),
-        (Verb::Read, route!(GET "/{id}", App, READ, resources::open_read)),
+        (Verb::Read, route!(GET "/{id}", App, ROW, resources::open_read)),
     ];
 
     /// Below `/v1/public/{resource}`.
     const PUBLISHED: [Self; 1] = [route!(GET "/{id}", App, READ, resources::published)];
+
+    fn needs_user(&self) -> bool {
+        matches!(self.handler, Handler::Guarded(Guarded::User(_)))
+    }
 }
 
 /// A request's route.
@@ -197,10 +197,12 @@ fn candidates<'a, P: Platform>(declaration: &'a Declaration, path: &str) -> Vec<
         if base == PUBLIC {
             found.extend(matching(Route::<P>::PUBLISHED.into_iter(), rest, base, Some(scope)));
         } else {
-            let open = scope.resource.read == Some(Readers::App);
-            let (all, open) = if open { (None, Some(Route::<P>::OPEN)) } else { (Some(Route::<P>::RESOURCE), None) };
-            let routes = all.into_iter().flatten().chain(open.into_iter().flatten());
-            let routes = routes.filter(|(verb, _)| scope.resource.routes.contains(verb)).map(|(_, route)| route);
+            let needs_user = scope.resource.read != Some(Readers::App);
+            let served = |verb: &Verb, route: &Route<P>| {
+                route.needs_user() == needs_user && scope.resource.routes.contains(verb)
+            };
+            let routes = Route::<P>::RESOURCE.into_iter();
+            let routes = routes.filter(|(verb, route)| served(verb, route)).map(|(_, route)| route);
             found.extend(matching(routes, rest, base, Some(scope)));
         }
     }

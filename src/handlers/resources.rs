@@ -69,14 +69,8 @@ pub(crate) async fn create<P: Platform>(call: UserCall<'_, P>) -> Result<Respons
 pub(crate) async fn read<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
     let scope = call.path.scope()?;
     let included = page::included(call.input.query, scope.resource)?;
-    let id = row_id(&call)?;
-    if included.is_none() {
-        let row = call.database.read(READ, &Arguments::of(scope, json!({ "id": id }))).await?;
-        return found(row, &call.input);
-    }
-    let arguments = Arguments::of(scope, json!({ "id": id, "included": included }));
-    let row: Option<Row> = call.database.read(READ, &arguments).await?;
-    Ok(document(200, "application/json", row.ok_or(Code::NotFound)?.json().as_bytes().to_vec()))
+    let row = call.database.read(READ, &reading(scope, &row_id(&call)?, included.as_ref())).await?;
+    shown_with(row, included.is_some(), &call.input)
 }
 
 /// `PUT` of a row.
@@ -144,9 +138,23 @@ pub(crate) async fn open_list<P: Platform>(call: AppCall<'_, P>) -> Result<Respo
 
 /// `GET` of a row that every app reads.
 pub(crate) async fn open_read<P: Platform>(call: AppCall<'_, P>) -> Result<Response, Problem> {
-    let arguments = Arguments::of(call.path.scope()?, json!({ "id": call.path.id("id")? }));
-    let row = call.database.read(READ, &arguments).await?;
-    found(row, &call.input)
+    let scope = call.path.scope()?;
+    let included = page::included(call.input.query, scope.resource)?;
+    let row = call.database.read(READ, &reading(scope, call.path.id("id")?, included.as_ref())).await?;
+    shown_with(row, included.is_some(), &call.input)
+}
+
+/// The arguments of `airlock_read`.
+fn reading(scope: &Scope<'_>, id: &str, included: Option<&String>) -> Arguments<Value> {
+    Arguments::of(scope, included.map_or_else(|| json!({ "id": id }), |all| json!({ "id": id, "included": all })))
+}
+
+/// A row. With embedded rows, which change without it, it has no tag.
+fn shown_with(row: Option<Row>, embedded: bool, input: &Input<'_>) -> Result<Response, Problem> {
+    if !embedded {
+        return found(row, input);
+    }
+    Ok(document(200, "application/json", row.ok_or(Code::NotFound)?.json().as_bytes().to_vec()))
 }
 
 async fn change<P: Platform>(call: &UserCall<'_, P>, action: &str, draft: Option<&Draft>) -> Result<Outcome, Problem> {
