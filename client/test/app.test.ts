@@ -45,7 +45,8 @@ test("Expo's entry fits the real types of Expo's modules", async () => {
   const options = { ...compilerOptions, rootDir: ".", module: "ESNext", moduleResolution: "Bundler", customConditions: ["react-native"] };
   await cp(`${root}client/src`, join(app, "src"), { recursive: true, filter: (path) => !path.endsWith("platform.d.ts") });
   await writeFile(join(app, "src", "tsconfig.json"), JSON.stringify({ compilerOptions: options, include: ["expo.ts", "react-query.ts"] }));
-  assert.equal(await good("node_modules/typescript/bin/tsc", ["-p", "src"]), "");
+  // By the compiler that makes the package of these sources, which is ten times as fast as the app's.
+  assert.equal(await good(`${root}node_modules/typescript/bin/tsc`, ["-p", "src"]), "");
 });
 
 const KEY = { EXPO_PUBLIC_AIRLOCK_APP_ID: "rn-dev", EXPO_PUBLIC_AIRLOCK_SECRET: SECRET };
