@@ -1,6 +1,7 @@
 -- Edge-only mode: what counts as a proof, and for how long.
 begin;
 create extension if not exists pgtap with schema extensions;
+\ir include/own.psql
 select plan(56);
 
 

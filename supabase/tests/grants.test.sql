@@ -1,6 +1,7 @@
 -- The rules that the rights of callers follow. supabase/access.txt lists the rights.
 begin;
 create extension if not exists pgtap with schema extensions;
+\ir include/own.psql
 select * from no_plan();
 
 create temporary table callers as select unnest(array['anon', 'authenticated', 'service_role']) as role;

@@ -1,6 +1,7 @@
 -- Scheduled jobs: the rows that they delete and keep, who may run them, and their record.
 begin;
 create extension if not exists pgtap with schema extensions;
+\ir include/own.psql
 select * from no_plan();
 -- A table with a deferred foreign key could not be altered after a write.
 set constraints all immediate;

@@ -2,6 +2,7 @@
 -- first as they are, then with all grants given and the triggers off, which leaves the policies alone.
 begin;
 create extension if not exists pgtap with schema extensions;
+\ir include/own.psql
 select * from no_plan();
 -- A table with a deferred foreign key could not be altered after a write.
 set constraints all immediate;

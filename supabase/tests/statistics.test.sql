@@ -2,6 +2,7 @@
 -- `Prefer: count=planned`, tell nothing about values.
 begin;
 create extension if not exists pgtap with schema extensions;
+\ir include/own.psql
 select * from no_plan();
 
 -- Of the columns that are not declared: ids, versions and times, and organisations' roles, which are three words.

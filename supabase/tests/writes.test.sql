@@ -2,6 +2,7 @@
 -- and deleted accounts. tests/database/limits.test.ts tests the limits of fields.
 begin;
 create extension if not exists pgtap with schema extensions;
+\ir include/own.psql
 select * from no_plan();
 -- A table with a deferred foreign key could not be altered after a write.
 set constraints all immediate;

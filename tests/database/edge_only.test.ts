@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { after, before, beforeEach, test } from "node:test";
 
-import { checkedDeclaration, type Resource } from "../../tools/declaration.ts";
+import type { Resource } from "../../tools/declaration.ts";
 import { openDatabase } from "../../tools/supabase/database.ts";
 import { migrationFiles } from "../../tools/supabase/database.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
@@ -14,6 +14,7 @@ import type { Supabase } from "../../tools/supabase.ts";
 import { everything } from "../resources/everything.ts";
 import { taken } from "../resources/values.ts";
 import { edgeProof } from "../support/edge_proof.ts";
+import { OWN_TABLES, ownDeclaration } from "../support/own.ts";
 import { freshSupabase, publishableKey, secretKey, sign } from "./support.ts";
 
 const SECRET = "s".repeat(32);
@@ -29,7 +30,7 @@ const users = {
 };
 const { alice, bob } = users;
 
-const { resources: projects } = await checkedDeclaration();
+const { resources: projects } = await ownDeclaration();
 /** Their functions are open to callers if their migration is applied, whatever airlock.toml says. */
 const organizations = (await migrationFiles()).some((file) => file.includes("_airlock_organizations"));
 const tests = await everything();
@@ -39,6 +40,7 @@ let supabase: Supabase;
 
 before(async () => {
   supabase = await freshSupabase();
+  await supabase.sql(OWN_TABLES);
   await supabase.sql(tests.sql);
   for (const [name, { id }] of Object.entries(users)) {
     await supabase.sql("insert into auth.users (id, email) values ($1, $2)", [id, `${name}@edge-only.test`]);

@@ -2,29 +2,26 @@
 // one at a limit is accepted, and none beyond.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
-import { isAdopted, resourcesOf } from "../../tools/adopt/toml.ts";
-import { checkedDeclaration, declarationFile, type Field, type Resource } from "../../tools/declaration.ts";
+import type { Field, Resource } from "../../tools/declaration.ts";
 import { identifier, literal } from "../../tools/resource/sql.ts";
 import type { Supabase } from "../../tools/supabase.ts";
 import { everything } from "../resources/everything.ts";
+import { OWN_TABLES, ownDeclaration } from "../support/own.ts";
 import { freshSupabase } from "./support.ts";
 
 const USER = "00000000-0000-4000-8000-00000000000a";
 const ORG = "20000000-0000-4000-8000-000000000000";
 
-const project = await checkedDeclaration();
+const project = await ownDeclaration();
 const tests = await everything();
-const all = [...project.resources, ...tests.resources];
-/** Tables that were there before Airlock may take more than is declared. */
-const adopted = resourcesOf(await readFile(declarationFile, "utf8")).filter(([, section]) => isAdopted(section)).map(([name]) => name);
-const resources = all.filter(({ name }) => !adopted.includes(name));
+const resources = [...project.resources, ...tests.resources];
 
 let supabase: Supabase;
 before(async () => {
   supabase = await freshSupabase();
+  await supabase.sql(OWN_TABLES);
   await supabase.sql(tests.sql);
   await supabase.sql(`insert into auth.users (id, email) values ('${USER}', 'a@limits.test')`);
   if (project.organizations) {
@@ -55,7 +52,7 @@ after(async () => {
 
 test("the registry of the database is the declaration", async () => {
   const rows = await supabase.sql("select name, owner, fields, publish, searchable, scope, under || '.' || under_column as under from airlock.resources order by name");
-  const declared = all.map(({ name, owner, fields, publish, search, scope, under }) => ({
+  const declared = resources.map(({ name, owner, fields, publish, search, scope, under }) => ({
     name, owner, fields: fields.map((field) => field.name), publish, searchable: search.length > 0, scope,
     under: under ? `${under.resource}.${under.column}` : null,
   }));

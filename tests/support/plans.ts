@@ -5,10 +5,11 @@ import { after, before, test } from "node:test";
 
 import pg from "pg";
 
-import { checkedDeclaration, type Resource } from "../../tools/declaration.ts";
+import type { Resource } from "../../tools/declaration.ts";
 import { startPostgres, type Postgres } from "../../tools/setup/postgres.ts";
 import { everything } from "../resources/everything.ts";
 import { taken } from "../resources/values.ts";
+import { ownDeclaration } from "./own.ts";
 
 /** Has a tenth of all rows. */
 const USER = "00000000-0000-4000-8000-000000000001";
@@ -27,7 +28,7 @@ export interface Plan {
 
 /** Declares a test for each list of each resource: it reads one index range, a page and one row, of this many rows. */
 export async function testPlans(rows: number, only: (resource: Resource) => boolean = () => true): Promise<void> {
-  const project = await checkedDeclaration();
+  const project = await ownDeclaration();
   const tests = await everything();
   const all = [...project.resources, ...tests.resources];
   const resources = all.filter(only);

@@ -36,7 +36,7 @@ const DATA = [
   "tools/**/*.mjs",
   "tools/supabase/{demo_users,embedded,storage}.sql",
   "tools/openapi/*.json",
-  "tests/resources/{notes,everything}.toml",
+  "tests/resources/{notes,everything}.toml", "supabase/tests/include/own.psql",
   "docs/*.md",
   "CHANGELOG.md",
   "LICENSE",

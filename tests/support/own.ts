@@ -1,0 +1,18 @@
+// The resources of the project whose tables new-resource made. Tests of what such a table promises leave out those that were
+// there before Airlock.
+
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+
+import { checkedDeclaration, declarationFile, type Declaration, toJson } from "../../tools/declaration.ts";
+import { isAdopted } from "../e2e/adopted.ts";
+
+/** The declaration without adopted tables. */
+export async function ownDeclaration(): Promise<Declaration> {
+  const declaration = await checkedDeclaration();
+  const { resources = {} } = JSON.parse(toJson(await readFile(declarationFile, "utf8"))) as { resources?: Record<string, unknown> };
+  return { ...declaration, resources: declaration.resources.filter(({ name }) => !isAdopted(resources[name])) };
+}
+
+/** SQL that leaves these tables alone in the schema public. */
+export const OWN_TABLES = await readFile(fileURLToPath(new URL("../../supabase/tests/include/own.psql", import.meta.url)), "utf8");
