@@ -32,7 +32,7 @@ const json = async (file: string) => JSON.parse(await readFile(file, "utf8"));
 test("airlock-edge has JavaScript, the compiled Worker and the core's migrations", async () => {
   const files = await filesOf(workshop.tarballs.edge);
   const names = [...files.keys()].sort();
-  const folders = /^(tools\/.*\.(js|mjs|json|sql)|client\/src\/.*\.js|tests\/(e2e|database|support|resources)\/.*\.(js|toml)|docs\/[\w-]+\.md)$/;
+  const folders = /^(tools\/.*\.(js|mjs|json|sql)|client\/src\/.*\.js|tests\/(e2e|database|support|resources)\/.*\.(js|toml)|supabase\/tests\/include\/own\.psql|docs\/[\w\/-]+\.md)$/;
   assert.deepEqual(names.filter((name) => !folders.test(name)), [
     ".airlock/functions.txt", ".airlock/inspect.mjs", "CHANGELOG.md", "LICENSE", "README.md", "build/index.js", "build/index_bg.wasm", "package.json",
     "supabase/migrations/20261129000000_airlock.sql", "supabase/migrations/20261129000100_airlock_organizations.sql",
