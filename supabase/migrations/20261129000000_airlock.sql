@@ -1419,12 +1419,14 @@ begin
         and has_column_privilege(role, relation, attnum, privilege)
         and case privilege
           when 'INSERT' then field = any (served.writable) or attname = served.id and served.id_type = 'uuid'
-            or attname = served.owner_column and served.set_owner
+            or attname = served.owner_column and served.set_owner or attname = served.under_column
           when 'UPDATE' then field = any (served.writable) or attname = served.deleted
             or attname = 'published_at' and served.publish is not null
-          else role = 'authenticated' and (
+          else (role = 'authenticated' or served.readers = 'app') and (
             field is not null or quote_ident(attname) = version
-            or attname = any (array[served.id, served.owner_column, served.created, served.updated, served.deleted])
+            or attname = any (array[
+              served.id, served.owner_column, served.under_column, served.created, served.updated, served.deleted
+            ])
             -- Policies read other tables with their caller's rights.
             or exists (
               select from pg_catalog.pg_depend

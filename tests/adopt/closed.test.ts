@@ -218,6 +218,33 @@ test("a name with capitals, grants of columns and a column that is gone meanwhil
   assert.deepEqual(await grants('public."BlogPost"'), before.filter((line) => !line.includes("isPublished")));
 });
 
+test("rows below a parent and rows that every app reads keep the grants that they need", async () => {
+  const none = "version => null, created => null, updated => null, deleted => null";
+  await owner.query(`
+    create table public.crews (id uuid primary key default gen_random_uuid(), user_id uuid not null, name text not null, secret text);
+    create table public.mates (id uuid primary key default gen_random_uuid(), crew uuid not null references public.crews, name text not null);
+    create table public.ranks (id uuid primary key default gen_random_uuid(), name text not null, secret text);
+    alter table public.crews enable row level security; alter table public.mates enable row level security; alter table public.ranks enable row level security;
+    create policy own on public.crews to authenticated using ((select auth.uid()) = user_id) with check ((select auth.uid()) = user_id);
+    create policy own on public.mates to authenticated using (exists (select from public.crews c where c.id = crew)) with check (exists (select from public.crews c where c.id = crew));
+    create policy everybody on public.ranks for select to anon, authenticated using (true);
+    grant all on public.crews, public.mates, public.ranks to anon, authenticated;
+    select airlock.serve('crews', 'public.crews', 'user', array['name'], set_owner => true, ${none});
+    select airlock.serve('mates', 'public.mates', 'user', array['name'], owner_column => null, under => 'crews.crew', ${none});
+    select airlock.serve('ranks', 'public.ranks', 'user', array['name'], owner_column => null, scope => 'visible', readers => 'app', ${none});
+    update airlock.edge_settings set mode = 'enforce';
+  `);
+  for (const table of ["crews", "mates", "ranks"]) await owner.query(`select airlock.close_table('public.${table}'), airlock.narrow_grants('public.${table}')`);
+  // Each call is rolled back.
+  const crew = "c0000000-0000-4000-8000-000000000001";
+  await owner.query(`insert into public.crews (id, user_id, name) values ('${crew}', '${ALICE}', 'Nostromo'); insert into public.mates (crew, name) values ('${crew}', 'Ripley')`);
+  assert.equal((await worker("airlock_create", `'crews', null, '{"name": "Sulaco"}', null, null`))["outcome"], "created");
+  assert.equal((await worker("airlock_create", `'crews/${crew}/mates', null, '{"name": "Ash"}', null, null`))["outcome"], "created");
+  assert.equal(((await worker("airlock_list", `'crews/${crew}/mates', null, 'active', null, null, 20`)) as { data: Row[] }).data.length, 1);
+  assert.deepEqual((await ask("select id from public.mates")).rows, []);
+  assert.deepEqual((await grants("public.ranks")).filter((line) => !line.startsWith("service_role ")), ["anon SELECT id", "anon SELECT name", "authenticated DELETE", "authenticated INSERT id", "authenticated INSERT name", "authenticated SELECT id", "authenticated SELECT name", "authenticated UPDATE name"]);
+});
+
 test("narrowing says which tables and functions it may stop, and that the mode is off", async () => {
   await owner.query(`
     create table public.notes_of_todos (id bigint primary key, todo bigint); alter table public.notes_of_todos enable row level security;
