@@ -8,7 +8,7 @@
 
 use crate::documents;
 use crate::error::{Code, Problem};
-use crate::handlers::{Answer, AppCall, PathMatch, Scope, UserCall, me, orgs, resources};
+use crate::handlers::{Answer, AppCall, PathMatch, Scope, UserCall, functions, me, orgs, resources};
 use crate::platform::Platform;
 use crate::request::{Accepts, split_target};
 use crate::resources::{Declaration, IdKind, Readers, Verb};
@@ -118,6 +118,9 @@ impl<P: Platform> Route<P> {
         (Verb::Read, route!(GET "/{id}", App, ROW, resources::open_read)),
     ];
 
+    /// At `/v1/functions/{function}`.
+    const CALL: Self = route!(POST "", User, JSON, functions::call);
+
     /// Below `/v1/public/{resource}`.
     const PUBLISHED: [Self; 1] = [route!(GET "/{id}", App, READ, resources::published)];
 
@@ -142,7 +145,8 @@ impl<P: Platform> Matched<'_, P> {
         let resource = self.path.scope.as_ref().map(|scope| scope.resource);
         let parent = resource.and_then(|resource| resource.under.as_ref());
         let parent = parent.map(|under| format!("{}/{{{}}}/", under.resource, under.column)).unwrap_or_default();
-        let (base, resource) = (self.base, resource.map_or("", |resource| &resource.name));
+        let named = resource.map(|resource| &resource.name).or(self.path.function.map(|function| &function.name));
+        let (base, resource) = (self.base, named.map_or("", String::as_str));
         format!("{method} {base}{parent}{resource}{pattern}")
     }
 }
@@ -192,6 +196,12 @@ fn candidates<'a, P: Platform>(declaration: &'a Declaration, path: &str) -> Vec<
         .into_iter()
         .filter(|route| declaration.organizations || !route.pattern.starts_with("/v1/orgs"));
     let mut found = matching(fixed, path, "", None);
+    let called = path.strip_prefix(FUNCTIONS);
+    let function = called.and_then(|name| declaration.functions.iter().find(|function| function.name == name));
+    if function.is_some() {
+        let path = PathMatch { function, ..PathMatch::default() };
+        found.push(Matched { route: Route::CALL, path, base: FUNCTIONS });
+    }
     let collection = path.strip_prefix("/v1/");
     if let Some((base, scope, rest)) = collection.and_then(|path| scope(declaration, path)) {
         if base == PUBLIC {
@@ -210,6 +220,7 @@ fn candidates<'a, P: Platform>(declaration: &'a Declaration, path: &str) -> Vec<
 }
 
 const OWN: &str = "/v1/";
+const FUNCTIONS: &str = "/v1/functions/";
 const PUBLIC: &str = "/v1/public/";
 const OF_ORGANIZATION: &str = "/v1/orgs/{org_id}/";
 
@@ -266,7 +277,7 @@ fn matching<'a, P: Platform>(
         if let Some(scope) = &scope {
             route.accepts = route.accepts.of(scope.resource);
         }
-        let path = PathMatch { ids, scope: scope.clone() };
+        let path = PathMatch { ids, scope: scope.clone(), function: None };
         Some(Matched { route, path, base })
     };
     routes.filter_map(matched).collect()

@@ -3,19 +3,21 @@
 import { isRequired, type Declaration, type Embed, type Field, type Resource } from "./declaration.ts";
 
 /** The text of a TypeScript file that imports nothing. `source` is what its first line calls the declaration's file. */
-export function clientTypes({ organizations, resources }: Declaration, source = "airlock.toml"): string {
+export function clientTypes({ organizations, resources, functions = [] }: Declaration, source = "airlock.toml"): string {
   const lines = [
     `// Generated from ${source} by \`npm run generate\`. Do not edit.`,
     "",
     "export interface Declaration {",
     `  organizations: ${organizations};`,
     ...(resources.length > 0 ? ["  resources: {", ...resources.flatMap(resourceLines), "  };"] : ["  resources: {};"]),
+    ...(functions.length > 0 ? ["  functions: {", ...functions.flatMap((one) => functionLines(one, resources)), "  };"] : []),
     "}",
     "",
     "/** The kinds of ids, for the client's option of this name. */",
     `export const ids = {${resources.map((resource) => ` ${resource.name}: ${idsOf(resource)}`).join(",")}${resources.length > 0 ? " " : ""}} as const;`,
   ];
-  if (resources.some(({ fields }) => fields.some(({ kind }) => kind === "json"))) {
+  const all = [...resources.map(({ fields }) => fields), ...functions.map((one) => one.arguments)].flat();
+  if (all.some(({ kind }) => kind === "json")) {
     lines.push("", "type Json = string | number | boolean | null | Json[] | JsonObject;", "type JsonObject = { [name: string]: Json };");
   }
   return `${lines.join("\n")}\n`;
@@ -56,6 +58,12 @@ function resourceLines(resource: Resource, _: number, resources: Resource[]): st
     ...(embed ? ["      embed: {", ...embed.map((one) => embedLine(one, resources)), "      };"] : []),
     "    };",
   ];
+}
+
+function functionLines({ name, arguments: fields }: { name: string; arguments: Field[] }, resources: Resource[]): string[] {
+  const optional = fields.filter((field) => !isRequired(field)).map((field) => field.name);
+  const given = fields.length > 0 ? ["      arguments: {", ...fields.flatMap((field) => fieldLines(field, resources)), "      };"] : ["      arguments: {};"];
+  return [`    ${name}: {`, ...given, `      optional: ${union(optional)};`, "    };"];
 }
 
 function embedLine({ name, resource, many, fields }: Embed, resources: Resource[]): string {

@@ -104,6 +104,8 @@ export function isRequired(field: Field): boolean {
 export interface Declaration {
   organizations: boolean;
   resources: Resource[];
+  /** Database functions that clients may call; absent if none. */
+  functions?: { name: string; arguments: Field[] }[];
 }
 
 /** The declaration of this file. The WASM module must have been built; see setup/worker.ts. */

@@ -3,7 +3,9 @@
 import type {
   AnyDeclaration,
   AnyResource,
+  ArgumentsOf,
   DraftOf,
+  FunctionName,
   NameBelow,
   OrgResourceName,
   ParentName,
@@ -48,6 +50,11 @@ export interface AirlockCalls<D extends AnyDeclaration> {
     id: D["resources"][Name]["id"],
     options: GetOptions,
   ): Promise<PublishedRowOf<D["resources"][Name]> | undefined>;
+  /**
+   * Calls a database function; `undefined` if it returns nothing. A call whose answer was lost is `request_replayed` when the
+   * network repeats it: what it changed is changed.
+   */
+  call<Name extends FunctionName<D>>(name: Name, given: ArgumentsOf<D, Name>, options?: CallOptions): Promise<any>;
   /**
    * Signs and sends one request, repairs it as all calls, and returns any answer.
    *

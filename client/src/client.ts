@@ -138,6 +138,8 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
       rowsAt<PublishedRowOf<Loose>>(() => `/v1/public/${checkedName(name)}`, idsOf(name).id).get(id, options),
     orgs,
     org: (id) => below(() => org(id)),
+    call: async (name, json, options) =>
+      call("POST", `/v1/functions/${checkedName(name)}`, { ...options, json, good: [200, 204] }),
     under: (parent, id) => below(() => `/v1/${checkedName(parent)}/${checkedId(id, idsOf(parent).id)}`),
 
     async request(method, target, { body, signal, ...given } = {}) {
@@ -166,12 +168,15 @@ interface Call extends CallOptions {
   ifMatch?: Version;
   ifNoneMatch?: Version | undefined;
   json?: unknown;
+  /** The statuses of success, if they are not those of the method. */
+  good?: number[];
   /** Whether it may be sent once more after `request_replayed`. */
   repeatable?: boolean;
 }
 
 /** Any other status is a problem, even a 2xx: a captive portal's 200 deletes no row. */
-function goodStatuses(method: string, { idempotencyKey, ifNoneMatch }: Call): number[] {
+function goodStatuses(method: string, { good, idempotencyKey, ifNoneMatch }: Call): number[] {
+  if (good !== undefined) return good;
   if (method === "DELETE") return [204];
   if (method === "PUT") return [200, 201];
   if (method === "GET" && ifNoneMatch !== undefined) return [200, 304];

@@ -6,6 +6,8 @@ import type { Declaration } from "./generated.ts";
 export interface AnyDeclaration {
   organizations: boolean;
   resources: Record<string, AnyResource>;
+  /** Database functions: their arguments, and the names of those that may be left out. */
+  functions?: Record<string, { arguments: object; optional: string }>;
 }
 
 export interface AnyResource {
@@ -41,6 +43,7 @@ export interface AnyResource {
 /** For an app without generated types: any resource, with any fields. */
 export interface LooseDeclaration {
   organizations: true;
+  functions: Record<string, { arguments: Record<string, any>; optional: string }>;
   resources: Record<
     string,
     {
@@ -57,6 +60,19 @@ export interface LooseDeclaration {
     }
   >;
 }
+
+/** Functions that can be called. */
+export type FunctionName<D extends AnyDeclaration> = keyof FunctionsOf<D> & string;
+
+/** What a function takes. An argument with a default, or one that may be null, can be left out. */
+export type ArgumentsOf<D extends AnyDeclaration, Name extends FunctionName<D>> = FunctionsOf<D>[Name] extends {
+  arguments: infer Given;
+  optional: infer Optional;
+}
+  ? Flat<Omit<Given, Optional & string> & Partial<Pick<Given, Optional & keyof Given>>>
+  : never;
+
+type FunctionsOf<D extends AnyDeclaration> = D extends { functions: infer Functions } ? Functions : unknown;
 
 /** A row of the resource: `Row<"notes">`. Times are RFC 3339 in UTC with six fraction digits. */
 export type Row<Name extends keyof D["resources"], D extends AnyDeclaration = Declaration> = RowOf<D["resources"][Name]>;

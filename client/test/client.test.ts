@@ -364,6 +364,19 @@ test("rows are asked for with others, and written without them", async () => {
   assert.equal(utf8(sent[2]!.body), '{"title":"a"}');
 });
 
+test("a function is called by its name with its arguments", async () => {
+  const { airlock, sent } = airlockWith([json(200, { id: 7 }), json(204, undefined), json(200, [])]);
+  const loose = airlock as unknown as Airlock<LooseDeclaration>;
+  assert.deepEqual(await loose.call("create_team", { name: "a" }), { id: 7 });
+  assert.equal(await loose.call("nothing", {}), undefined);
+  assert.deepEqual(await loose.call("names", {}), []);
+  assert.deepEqual(sent.map(({ method, target, body }) => `${method} ${target} ${utf8(body)}`), [
+    'POST /v1/functions/create_team {"name":"a"}', "POST /v1/functions/nothing {}", "POST /v1/functions/names {}",
+  ]);
+  for (const name of ["", "../me", "a/b", "Names"]) await assert.rejects(loose.call(name, {}), TypeError);
+  assert.equal(sent.length, 3);
+});
+
 test("an id is of the kind that the generated file says, else a UUID", async () => {
   const row = { id: 12, version: 1 };
   const { airlock, sent } = airlockWith([json(200, row), json(200, row), json(200, row), json(200, row)], { ids: { todos: "bigint", profiles: "owner" } });

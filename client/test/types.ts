@@ -73,6 +73,27 @@ export async function rowsHaveWhatTheyAreAnsweredWith(): Promise<void> {
   await airlock.org(id).resource("records").list({ include: ["thing"] });
 }
 
+interface WithFunctions {
+  organizations: false;
+  resources: {};
+  functions: { create_team: { arguments: { name: string; seats: number }; optional: "seats" }; nothing: { arguments: {}; optional: never } };
+}
+declare const calls: Airlock<WithFunctions>;
+
+export async function functionsTakeTheirArguments(): Promise<void> {
+  await calls.call("create_team", { name: "a" });
+  await calls.call("create_team", { name: "a", seats: 1 });
+  await calls.call("nothing", {});
+  // @ts-expect-error name is required
+  await calls.call("create_team", { seats: 1 });
+  // @ts-expect-error a number
+  await calls.call("create_team", { name: "a", seats: "1" });
+  // @ts-expect-error no such function
+  await calls.call("drop_team", {});
+  // @ts-expect-error this declaration has no functions
+  await airlock.call("create_team", {});
+}
+
 export async function draftsNeedTheRequiredFields(): Promise<void> {
   const things = airlock.resource("things");
   await things.create({ label: "a" });

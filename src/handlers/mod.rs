@@ -3,6 +3,7 @@
 //! A handler gets its request as an [`AppCall`] or a [`UserCall`]. These hold the way to the database,
 //! so a handler cannot reach it without the proofs that its route demands.
 
+pub(crate) mod functions;
 pub(crate) mod me;
 pub(crate) mod orgs;
 pub(crate) mod resources;
@@ -16,7 +17,7 @@ use crate::auth::Session;
 use crate::error::{Code, Problem};
 use crate::postgrest::{AppDatabase, UserDatabase};
 use crate::request::Input;
-use crate::resources::Resource;
+use crate::resources::{DeclaredFunction, Resource};
 use crate::response::Response;
 
 /// The answer of a handler.
@@ -48,6 +49,8 @@ pub(crate) struct PathMatch<'a> {
     pub(crate) ids: Vec<(&'static str, String)>,
     /// Of a route of a resource.
     pub(crate) scope: Option<Scope<'a>>,
+    /// Of a route of a function.
+    pub(crate) function: Option<&'a DeclaredFunction>,
 }
 
 /// The rows of one resource that belong to the user, to one organisation, or to one row of another resource.

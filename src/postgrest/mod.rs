@@ -11,6 +11,7 @@ mod outcome;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::future::Future;
 
 use postgrest::{Builder, Postgrest};
 use serde::Serialize;
@@ -100,7 +101,9 @@ impl Database {
 
     /// Whether the database has the migrations that this Worker and its declaration need.
     pub(crate) async fn ready<P: Platform>(&self, declaration: &Declaration, platform: &P) -> Result<(), Problem> {
-        let names: Vec<&str> = declaration.resources.iter().map(|resource| resource.name.as_str()).collect();
+        let resources = declaration.resources.iter().map(|resource| resource.name.clone());
+        let functions = declaration.functions.iter().map(|function| format!("functions/{}", function.name));
+        let names: Vec<String> = resources.chain(functions).collect();
         let arguments = json!({
             "schema_version": SCHEMA_VERSION, "organizations": declaration.organizations, "resources": names
         });
@@ -176,7 +179,7 @@ pub(crate) struct UserDatabase<'a, P> {
     claim: Option<String>,
 }
 
-impl<P: Platform> UserDatabase<'_, P> {
+impl<'a, P: Platform> UserDatabase<'a, P> {
     /// Calls a function that changes nothing, and reads its answer.
     pub(crate) async fn read<T: DeserializeOwned>(
         &self,
@@ -194,13 +197,23 @@ impl<P: Platform> UserDatabase<'_, P> {
 
     /// Calls a function that changes rows. The nonce is claimed in its transaction. A write that the
     /// database rolled back for another transaction's sake is sent again; after a lost answer it is not.
-    pub(crate) async fn write(
+    pub(crate) fn write<'b, T: Serialize>(
+        &'b self,
+        function: Function,
+        arguments: &T,
+        resource: Option<&'b Resource>,
+    ) -> impl Future<Output = Result<Outcome, Problem>> + use<'a, 'b, P, T> {
+        // One future for all types of arguments.
+        self.write_json(function, to_json(arguments), resource)
+    }
+
+    async fn write_json(
         &self,
         function: Function,
-        arguments: &impl Serialize,
+        arguments: Result<Vec<u8>, Problem>,
         resource: Option<&Resource>,
     ) -> Result<Outcome, Problem> {
-        let arguments = to_json(arguments)?;
+        let arguments = arguments?;
         let mut attempt = 1;
         loop {
             let response = self.calls.send(function, arguments.clone(), self.claim.as_deref(), WHOLE).await?;

@@ -48,6 +48,11 @@ impl Outcome {
         self.row.ok_or(Code::UpstreamInvalid.because("an outcome without its row"))
     }
 
+    /// The JSON, if there is any.
+    pub(crate) fn result(self) -> Option<Box<RawValue>> {
+        self.row
+    }
+
     /// The row of an outcome that has one.
     pub(crate) fn row(self) -> Result<Row, Problem> {
         let versioned = !self.versionless;

@@ -5,6 +5,7 @@
 
 use serde::{Serialize, Serializer};
 
+use super::function::DeclaredFunction;
 use super::grammar;
 use super::kind::{Kind, Value, parts, string};
 use super::relation::{Embed, Under};
@@ -60,6 +61,9 @@ pub(crate) struct Declaration {
     pub(crate) organizations: bool,
     /// In the order of the file.
     pub(crate) resources: Vec<Resource>,
+    /// In the order of the file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) functions: Vec<DeclaredFunction>,
 }
 
 /// One section of airlock.toml: a table and what clients may do with its rows.
@@ -241,7 +245,7 @@ pub(crate) struct Field {
 impl Declaration {
     /// Reads airlock.toml as JSON with its key order. The error is one sentence.
     pub(crate) fn parse(json: &str) -> Result<Self, String> {
-        let mut declaration = Self { organizations: true, resources: Vec::new() };
+        let mut declaration = Self { organizations: true, resources: Vec::new(), functions: Vec::new() };
         for (key, raw) in table(json.trim(), "airlock.toml")? {
             match (key.as_str(), raw) {
                 ("organizations", _) => declaration.organizations = boolean(raw, &key)?,
@@ -250,7 +254,12 @@ impl Declaration {
                         declaration.resources.push(Resource::parse(name, raw)?);
                     }
                 }
-                _ => return Err(unknown("airlock.toml", &key, "organizations and resources")),
+                ("functions", _) => {
+                    for (name, raw) in table(raw, "functions")? {
+                        declaration.functions.push(DeclaredFunction::parse(name, raw)?);
+                    }
+                }
+                _ => return Err(unknown("airlock.toml", &key, "organizations, resources and functions")),
             }
         }
         declaration.check_owners()?;
@@ -299,6 +308,18 @@ impl Declaration {
                 ));
             }
         }
+        for function in &self.functions {
+            for Field { name, kind, .. } in &function.arguments {
+                if let Kind::Ref { resource, .. } = kind
+                    && self.resource(resource).is_none()
+                {
+                    return Err(format!(
+                        "functions.{}.arguments.{name}: ref({resource}) needs the name of a declared resource.",
+                        function.name
+                    ));
+                }
+            }
+        }
         self.check_circles()
     }
 
@@ -306,7 +327,8 @@ impl Declaration {
     fn set_references(&mut self) {
         let bigint = |one: &&Resource| one.id.kind == IdKind::Bigint;
         let numbers: Vec<String> = self.resources.iter().filter(bigint).map(|one| one.name.clone()).collect();
-        for field in self.resources.iter_mut().flat_map(|resource| &mut resource.fields) {
+        let arguments = self.functions.iter_mut().flat_map(|function| &mut function.arguments);
+        for field in self.resources.iter_mut().flat_map(|resource| &mut resource.fields).chain(arguments) {
             if let Kind::Ref { resource, bigint } = &mut field.kind {
                 *bigint = numbers.contains(resource);
             }
@@ -363,7 +385,7 @@ impl Resource {
     fn parse(name: String, raw: &str) -> Result<Self, String> {
         let place = format!("resources.{name}");
         check_name(&place, &name)?;
-        if matches!(name.as_str(), "me" | "orgs" | "public") || name.starts_with("airlock") {
+        if matches!(name.as_str(), "me" | "orgs" | "public" | "functions") || name.starts_with("airlock") {
             return Err(format!("{place}: {name} is reserved by Airlock; choose another name."));
         }
         let mut owner = None;
@@ -717,7 +739,7 @@ impl Owner {
 
 impl Field {
     /// A kind, then `?`, `= value` or both; or a table with that text as `kind`.
-    fn parse(place: &str, name: String, raw: &str) -> Result<Self, String> {
+    pub(super) fn parse(place: &str, name: String, raw: &str) -> Result<Self, String> {
         let place = format!("{place}.{name}");
         check_form(&place, &name)?;
         let refused = |sentence: String| format!("{place}: {sentence}");
@@ -766,7 +788,7 @@ fn as_object<V: Serialize, S: Serializer>(pairs: &[(String, V)], serializer: S) 
 }
 
 /// Checks the form of a name of the API.
-fn check_form(place: &str, name: &str) -> Result<(), String> {
+pub(super) fn check_form(place: &str, name: &str) -> Result<(), String> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let first = name.starts_with(|c: char| c.is_ascii_lowercase());
     if first && name.len() <= 40 && name.chars().all(good) {
@@ -849,7 +871,7 @@ fn kind_and_column(raw: &str, place: &str, kinds: &[&str]) -> Result<(usize, Opt
 }
 
 /// The keys and values of a table, each key once.
-fn table<'a>(raw: &'a str, place: &str) -> Result<Vec<(String, &'a str)>, String> {
+pub(super) fn table<'a>(raw: &'a str, place: &str) -> Result<Vec<(String, &'a str)>, String> {
     let members = parts(raw, '{').ok_or_else(|| format!("{place}: must be a table."))?;
     let mut table: Vec<(String, &str)> = Vec::new();
     for (key, raw) in members {
@@ -876,7 +898,7 @@ fn names(raw: &str, place: &str) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-fn unknown(place: &str, key: &str, keys: &str) -> String {
+pub(super) fn unknown(place: &str, key: &str, keys: &str) -> String {
     format!("{place}: {key} is not a key; the keys are {keys}.")
 }
 

@@ -5,12 +5,14 @@
 
 mod declaration;
 mod draft;
+mod function;
 mod grammar;
 mod kind;
 mod relation;
 
 pub(crate) use declaration::{Declaration, Field, IdKind, Operator, Readers, Resource, Verb};
 pub(crate) use draft::Draft;
+pub(crate) use function::DeclaredFunction;
 pub(crate) use kind::Kind;
 
 use serde::Serialize;

@@ -272,6 +272,25 @@ fn routes_and_ids_are_those_of_the_resource() {
 }
 
 #[test]
+fn declared_functions_are_called_by_their_exact_names() {
+    let declaration = Declaration::parse(
+        r#"{"resources": {}, "functions": {"create_team": {"arguments": {"name": "text(1..9)"}}, "nothing": {}}}"#,
+    )
+    .unwrap();
+    let name = "POST /v1/functions/nothing";
+    assert_eq!(route(&declaration, "POST", "/v1/functions/nothing").as_deref(), Ok(name));
+    let matched = resolve::<NoPlatform>(&declaration, "POST", "/v1/functions/create_team");
+    let matched = matched.unwrap_or_else(|_| panic!("no route"));
+    assert_eq!(matched.path.function.map(|function| function.name.as_str()), Some("create_team"));
+    for method in ["GET", "PUT", "DELETE"] {
+        assert_eq!(route(&declaration, method, "/v1/functions/nothing"), Err(Code::MethodNotAllowed));
+    }
+    for path in ["", "/", "/Nothing", "/nothing/", "/nothing/x", "/%6eothing", "/public.nothing", "/airlock_call"] {
+        assert_eq!(route(&declaration, "POST", &format!("/v1/functions{path}")), Err(Code::NotFound), "{path}");
+    }
+}
+
+#[test]
 fn rows_with_a_parent_are_below_it_alone() {
     let declaration = Declaration::parse(
         r#"{"resources": {

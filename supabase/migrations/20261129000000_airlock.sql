@@ -507,6 +507,86 @@ begin
 end
 $$;
 
+-- The registry of database functions that clients may call through the Worker.
+create table airlock.functions (
+  name text primary key,
+  -- Its name in SQL, with its schema.
+  function text not null,
+  -- Its parameters by their names in the API, and their names in SQL.
+  arguments text[] not null,
+  parameters text[] not null
+);
+alter table airlock.functions enable row level security;
+create policy functions_select on airlock.functions for select to anon, authenticated using (true);
+grant select on table airlock.functions to anon, authenticated;
+
+-- Registers a function, or what has changed about it. Who may call it is for its own grants to say.
+create function airlock.serve_function(
+  name text, function text, arguments text[] default '{}', parameters text[] default null
+) returns void
+language plpgsql set search_path = '' as $$
+declare
+  target constant oid := to_regproc(function);
+begin
+  if target is null then
+    raise undefined_function using message = format('%s is no function, or more than one', function);
+  elsif (select prokind <> 'f' from pg_catalog.pg_proc where oid = target)
+    or cardinality(arguments) <> cardinality(coalesce(parameters, arguments))
+    or exists (select from unnest(arguments) as argument where argument !~ '^[a-z][a-z0-9_]*$')
+  then
+    raise invalid_parameter_value using message = format('%s is no function, or has not one parameter for each argument, of a-z, 0-9 and _', function);
+  end if;
+  insert into airlock.functions
+    select serve_function.name, format('%I.%I', nspname, proname), serve_function.arguments, coalesce(serve_function.parameters, serve_function.arguments)
+      from pg_catalog.pg_proc join pg_catalog.pg_namespace on pg_namespace.oid = pronamespace where pg_proc.oid = target
+    on conflict on constraint functions_pkey do update
+      set function = excluded.function, arguments = excluded.arguments, parameters = excluded.parameters;
+  -- Raises what a call would, if a parameter has another name.
+  perform airlock.call_of(serve_function.name, (select json_object_agg(argument, null) from unnest(arguments) as argument));
+end
+$$;
+
+-- The statement that calls a registered function with the arguments that $1 names. A name that has become one of several
+-- functions is none: a call could reach another than the one that was registered.
+create function airlock.call_of(name text, arguments json) returns text
+language plpgsql stable set search_path = '' as $$
+declare
+  served airlock.functions;
+  procedure pg_catalog.pg_proc;
+  members constant text[] := array(select json_object_keys(arguments));
+  known integer;
+  passed text;
+  draft text;
+begin
+  select * into served from airlock.functions where functions.name = call_of.name;
+  if not found then
+    raise sqlstate 'PT404' using message = 'airlock_unknown_resource';
+  elsif not members <@ served.arguments then
+    raise invalid_parameter_value using message = 'airlock: no such argument';
+  end if;
+  select * into procedure from pg_catalog.pg_proc where oid = to_regproc(served.function);
+  select count(*), string_agg(format('%I => draft."%s"', parameter, argument), ', '),
+      string_agg(format('"%s" %s', argument, pg_catalog.format_type(type, null)), ', ')
+    into known, passed, draft
+    from unnest(served.arguments, served.parameters) as declared (argument, parameter)
+    join unnest(
+      coalesce(procedure.proallargtypes, procedure.proargtypes::oid[]), procedure.proargnames, procedure.proargmodes
+    ) as found_parameter (type, name, mode) on found_parameter.name = parameter and coalesce(mode, 'i') in ('i', 'b')
+    where argument = any (members);
+  if procedure.oid is null or known <> cardinality(members) then
+    raise undefined_function using message = format('%s is no function with these parameters, or more than one', served.function);
+  end if;
+  return format(
+    case
+      when procedure.proretset then 'select coalesce(json_agg(r), ''[]'') from %2$s %1$s(%3$s) as r'
+      when procedure.prorettype = 'void'::regtype then 'select null::json from %2$s %1$s(%3$s) as r'
+      else 'select to_json(%1$s(%3$s)) %4$s'
+    end,
+    served.function, 'json_to_record($1) as draft(' || draft || '),', passed, 'from json_to_record($1) as draft(' || draft || ')'
+  );
+end
+$$;
+
 -- Whether this database has all that a Worker needs, and accepts its proof in edge-only mode. The number counts up with
 -- each change of this schema that a Worker has to know.
 create function public.airlock_ready(schema_version integer, organizations boolean, resources text[]) returns boolean
@@ -515,7 +595,10 @@ begin
   perform airlock.check_edge();
   return schema_version = 1
     and (not organizations or to_regclass('airlock.organizations') is not null)
-    and resources <@ array(select name from airlock.resources);
+    and resources <@ array(
+      select name from airlock.resources
+      union all select 'functions/' || name from airlock.functions where to_regproc(function) is not null
+    );
 end
 $$;
 
@@ -1062,6 +1145,21 @@ begin
       then airlock.outcome('mismatch', airlock.row_of(served, org, id))
     else airlock.outcome('forbidden')
   end;
+end
+$$;
+
+-- Calls a registered function with the caller's rights. done(result; none if it returns null or nothing). The nonce is
+-- claimed first, whatever the function writes to or does not. Without settings of its own, so that the function finds its
+-- tables as it would if the caller called it.
+create function public.airlock_call(function text, arguments json) returns json
+language plpgsql as $$
+declare
+  result json;
+begin
+  perform airlock.refuse_copy();
+  perform airlock.claim();
+  execute airlock.call_of(function, arguments) into result using arguments;
+  return airlock.outcome('done', result);
 end
 $$;
 
@@ -1632,6 +1730,7 @@ revoke all
     public.airlock_create(text, uuid, json, text, text),
     public.airlock_put(text, uuid, text, json, text, bigint),
     public.airlock_change(text, uuid, text, text, json, bigint),
+    public.airlock_call(text, json),
     public.airlock_published(text, text),
     public.airlock_run_job(text, uuid, integer, integer)
   from public, anon, authenticated, service_role;
@@ -1656,6 +1755,8 @@ grant execute
     public.airlock_create(text, uuid, json, text, text),
     public.airlock_put(text, uuid, text, json, text, bigint),
     public.airlock_change(text, uuid, text, text, json, bigint),
+    public.airlock_call(text, json),
+    airlock.call_of(text, json),
     airlock.cursor(json),
     airlock.read_cursor(text, text, text, text),
     airlock.require_member(uuid),

@@ -68,7 +68,58 @@ create policy "members" on public.tasks
 
 grant all on public.profiles, public.teams, public.members, public.projects, public.tasks to anon, authenticated, service_role;
 
+-- Functions, in the style of projects that call them with supabase.rpc().
+create function public.create_team(p_name text, p_seats integer default 3, p_lead uuid default null) returns teams
+language plpgsql as $$
+declare
+  made teams;
+begin
+  insert into teams (name) values (p_name || ', ' || p_seats || coalesce(', ' || p_lead, '')) returning * into made;
+  return made;
+end
+$$;
+create table public.visits (user_id uuid, place text);
+alter table public.visits enable row level security;
+create function public.visit(place text) returns bigint language sql security definer set search_path = '' as $$
+  insert into public.visits values (auth.uid(), place);
+  select count(*) from public.visits as visits where visits.user_id = auth.uid() and visits.place = visit.place;
+$$;
+create function public.fail(how text) returns void language plpgsql as $$
+begin
+  insert into public.teams (name) values ('never made');
+  case how
+    when 'rule' then raise exception 'text of the database';
+    when 'policy' then insert into public.teams (name, made_by) values ('of nobody', null);
+    when 'grant' then perform * from auth.users;
+    when 'unique' then insert into public.profiles values (auth.uid(), 'again');
+    when 'reference' then insert into public.members values (9007199254740991, auth.uid());
+    when 'status' then raise sqlstate 'PT418';
+    when 'timeout' then raise query_canceled;
+    when 'unknown' then raise sqlstate 'XX001';
+  end case;
+end
+$$;
+create function public.nothing() returns void language sql security definer set search_path = '' as $$ insert into public.visits values (auth.uid(), 'nothing') $$;
+create function public.team_names() returns setof text language sql stable as $$ select name from teams order by name $$;
+create function public.own_teams() returns table (id bigint, seats integer) language sql stable as $$ select id, 3 from teams where made_by = auth.uid() order by id $$;
+create function public.twofold(a integer) returns integer language sql as $$ select a $$;
+create function public.closed() returns integer language sql as $$ select 1 $$;
+revoke all on function public.closed() from public, anon, authenticated;
+create function public.odd("format" json, tags text[]) returns json language sql as $$ select json_build_array("format", tags) $$;
+-- Not declared.
+create function public.secret() returns text language sql security definer set search_path = '' as $$ select email::text from auth.users limit 1 $$;
+
 -- What adoption adds.
+select
+  airlock.serve_function('create_team', 'public.create_team', array['name', 'seats', 'lead'], array['p_name', 'p_seats', 'p_lead']),
+  airlock.serve_function('visit', 'public.visit', array['place']),
+  airlock.serve_function('fail', 'public.fail', array['how']),
+  airlock.serve_function('nothing', 'public.nothing'),
+  airlock.serve_function('team_names', 'public.team_names'),
+  airlock.serve_function('own_teams', 'public.own_teams'),
+  airlock.serve_function('twofold', 'public.twofold', array['a']),
+  airlock.serve_function('closed', 'public.closed'),
+  airlock.serve_function('odd', 'public.odd', array['format', 'tags']);
 create index projects_page on public.projects ("teamId", created_at desc, id desc);
 create index tasks_page on public.tasks (project, id desc);
 select

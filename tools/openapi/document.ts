@@ -25,7 +25,7 @@ export function projectDocument(declaration: Declaration): Document {
 }
 
 /** The document of a checked declaration. Operations and components of `own` are added. */
-export function openapi({ organizations, resources }: Declaration, own: Pick<Document, "paths" | "components"> = { paths: {}, components: {} }): Document {
+export function openapi({ organizations, resources, functions = [] }: Declaration, own: Pick<Document, "paths" | "components"> = { paths: {}, components: {} }): Document {
   const document: Document = read("base.json");
   if (!organizations) {
     document.tags = document.tags.filter(({ name }) => name !== "Organisations");
@@ -46,6 +46,22 @@ export function openapi({ organizations, resources }: Declaration, own: Pick<Doc
     addPaths(document, resource, name, resources.find((one) => one.name === resource.under?.resource));
   }
   document.tags.unshift(...tags);
+  if (functions.length > 0) document.tags.push({ name: "Functions", description: "Functions of the database. They run with the user's rights." });
+  for (const { name, arguments: fields } of functions) {
+    const shown = fieldsOf({ fields }, resources);
+    document.paths[`/v1/functions/${name}`] = {
+      post: {
+        operationId: `function_${name}`,
+        tags: ["Functions"],
+        summary: `Call ${name}`,
+        requestBody: { required: true, content: json(draftSchema("An absent argument has its default, or is null.", shown), Object.fromEntries(shown.map((field) => [field.name, example(field)]))) },
+        responses: {
+          ...responses({ ...OF_BODIES, 204: "Done", 404: "NotFound", 409: "Conflict" }),
+          200: answer("What the function returns; 204 if that is nothing.", [], json({ description: "Any JSON.", additionalProperties: true }, null)),
+        },
+      },
+    };
+  }
   for (const kind of ["paths", "components"] as const) {
     for (const [name, added] of Object.entries(own[kind])) document[kind][name] = { ...document[kind][name], ...added };
   }
@@ -96,7 +112,7 @@ const EXAMPLE = {
 };
 
 /** The fields; a ref has the form of its target's id. */
-function fieldsOf({ fields }: Resource, resources: Resource[]): Field[] {
+function fieldsOf({ fields }: Pick<Resource, "fields">, resources: Resource[]): Field[] {
   return fields.map((field) => {
     const target = field.kind === "ref" && resources.find((one) => one.name === field.resource);
     return target && target.id.kind === "bigint" ? ({ ...field, kind: "integer", ...NUMBERS } as Field) : field;
@@ -124,6 +140,14 @@ function includedSchema(embeds: Embed[], resources: Resource[]): Part {
     ])),
   };
 }
+
+const draftSchema = (description: string, fields: Field[]): Part => ({
+  description,
+  type: "object",
+  additionalProperties: false,
+  required: fields.filter(isRequired).map((field) => field.name),
+  properties: Object.fromEntries(fields.map((field) => [field.name, withDefault(field)])),
+});
 
 function addComponents({ components }: Document, resource: Resource, name: string, resources: Resource[]): void {
   const { publish, embed } = resource;
@@ -154,13 +178,7 @@ function addComponents({ components }: Document, resource: Resource, name: strin
     ...(resource.deleted && { deleted_at: { description: "Null while the row is live.", oneOf: [schema("Timestamp"), { type: "null" }] } }),
   });
   if (embed) schemas[`${name}Row`].properties.included = includedSchema(embed, resources);
-  schemas[`${name}Draft`] = {
-    description: "A whole row. An absent field has its default, or is null.",
-    type: "object",
-    additionalProperties: false,
-    required: writable.filter(isRequired).map((field) => field.name),
-    properties: Object.fromEntries(writable.map((field) => [field.name, withDefault(field)])),
-  };
+  schemas[`${name}Draft`] = draftSchema("A whole row. An absent field has its default, or is null.", writable);
   schemas[`${name}Patch`] = {
     description: "The fields to change, at least one. An absent field stays as it is.",
     type: "object",

@@ -170,7 +170,7 @@ fn file_that_is_wrong_is_refused_with_a_sentence() {
         ("{} {}", "airlock.toml: must be a table."),
         (
             r#"{"organisations":true}"#,
-            "airlock.toml: organisations is not a key; the keys are organizations and resources.",
+            "airlock.toml: organisations is not a key; the keys are organizations, resources and functions.",
         ),
         (r#"{"organizations":"yes"}"#, "organizations: must be true or false."),
         (r#"{"organizations":true,"organizations":true}"#, "airlock.toml: has organizations twice; remove one."),

@@ -1,0 +1,130 @@
+// Functions, and rows below others (tests/resources/relations.sql), on a real Postgres server: copies of requests at once, and
+// the plans of lists with embedded rows.
+
+import assert from "node:assert/strict";
+import { randomBytes, randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { after, before, beforeEach, test } from "node:test";
+
+import type pg from "pg";
+
+import { explained, explainEach, scans } from "../support/plans.ts";
+import { startConnections, type Connections } from "./connections.ts";
+
+const COPIES = 200;
+const CONNECTIONS = 40;
+
+interface Answer {
+  outcome?: string;
+  row?: unknown;
+  code?: string;
+  message?: string;
+}
+type Call = [name: string, args: Record<string, unknown>];
+
+let server: Connections;
+let owner: pg.Client;
+let clients: pg.Client[];
+let user = "";
+let team = 0;
+
+before(async () => {
+  server = await startConnections(await readFile(new URL("../resources/relations.sql", import.meta.url), "utf8"), CONNECTIONS, ["jit=off"]);
+  ({ owner, clients } = server);
+});
+after(() => server?.stop());
+beforeEach(async () => {
+  user = await server.account();
+  await owner.query("insert into public.profiles values ($1, 'name')", [user]);
+  team = (await owner.query("insert into public.teams (name, made_by) values ('team', $1) returning id::int", [user])).rows[0].id;
+});
+
+/** One request of the user: a transaction as PostgREST makes it. */
+async function send([name, args]: Call, nonce: string, client = owner): Promise<Answer> {
+  const headers = { "x-airlock-claim": `v1.360.${randomUUID()}.rn-dev:${nonce}` };
+  const values = Object.values(args).map((value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : value));
+  const named = Object.keys(args).map((argument, place) => `${argument} => $${place + 1}`).join(", ");
+  try {
+    await client.query("begin");
+    await client.query(
+      "select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true), set_config('request.headers', $2, true)",
+      [JSON.stringify({ role: "authenticated", sub: user }), JSON.stringify(headers)],
+    );
+    const { rows } = await client.query(`select public.airlock_${name}(${named}) as answer`, values);
+    await client.query("commit");
+    return rows[0].answer;
+  } catch (error) {
+    await client.query("rollback");
+    const { code, message } = error as pg.DatabaseError;
+    if (code === undefined) throw error;
+    return { code, message };
+  }
+}
+
+const newNonce = () => randomBytes(16).toString("base64url");
+const replayed = ({ code, message }: Answer) => code === "PT409" && message === "airlock_request_replayed";
+const count = async (statement: string): Promise<number> => (await owner.query(`select count(*)::int as rows from ${statement}`, [user])).rows[0].rows;
+
+for (const [kind, request, outcome, changed] of [
+  ["a function that writes to a table that is not served", () => ["call", { function: "visit", arguments: { place: "here" } }], "done", "public.visits where user_id = $1"],
+  ["a function without a result", () => ["call", { function: "nothing", arguments: {} }], "done", "public.visits where user_id = $1"],
+  ["a function that writes to a served table", () => ["call", { function: "create_team", arguments: { name: "made" } }], "done", "public.teams where made_by = $1 and name like 'made%'"],
+  [
+    "create below a parent", () => ["create", { resource: `teams/${team}/projects`, org: null, draft: { name: "made" }, request_key: null, request_digest: null }],
+    "created", "public.projects where lead = $1",
+  ],
+] as [string, () => Call, string, string][]) {
+  test(`of ${COPIES} copies at once one is carried out: ${kind}`, async () => {
+    const nonce = newNonce();
+    let left = COPIES;
+    const answers = await Promise.all(clients.map(async (client) => {
+      const own: Answer[] = [];
+      while (left-- > 0) own.push(await send(request(), nonce, client));
+      return own;
+    }));
+    assert.deepEqual(answers.flat().filter((answer) => !replayed(answer)).map((answer) => answer.outcome), [outcome]);
+    assert.equal(await count(changed), 1);
+    assert.equal(await count("airlock.claims where user_id = $1"), 1);
+    assert.equal((await send(request(), newNonce())).outcome, outcome, "another request is carried out");
+    assert.equal(await count(changed), 2);
+  });
+}
+
+test("a function that fails leaves its nonce to a copy", async () => {
+  const nonce = newNonce();
+  assert.equal((await send(["call", { function: "fail", arguments: { how: "rule" } }], nonce)).code, "P0001");
+  assert.equal(await count("airlock.claims where user_id = $1"), 0);
+  assert.equal((await send(["call", { function: "visit", arguments: { place: "here" } }], nonce)).outcome, "done");
+});
+
+test("an overload is reached by no call, and neither is the function then", async () => {
+  await owner.query("create function public.visit(place text, again boolean default true) returns text language sql as $$ select 'overload' $$");
+  const call: Call = ["call", { function: "visit", arguments: { place: "here" } }];
+  assert.equal((await send(call, newNonce())).code, "42883");
+  await owner.query("drop function public.visit(text, boolean)");
+  assert.deepEqual(await send(call, newNonce()), { outcome: "done", row: 1 });
+});
+
+test("a page below a parent, and what its rows are answered with, are read from ranges of indexes", async () => {
+  await owner.query(
+    `with made as (
+      insert into public.projects ("teamId", name, lead, created_at)
+        select case when n % 100 = 0 then $2::bigint else t.id end, 'project ' || n, $1, timestamptz '2026-01-01' + n * interval '1 second'
+        from generate_series(1, 5000) n, (select id from public.teams where id <> $2 order by id limit 1) as t
+      returning id
+    ) insert into public.tasks (project, title) select id, 'task ' || n from made, generate_series(1, 4) n`,
+    [user, team],
+  );
+  await owner.query("vacuum analyze public.projects, public.tasks");
+  await explainEach(owner);
+  const included = JSON.stringify([{ name: "tasks", resource: "tasks", many: true, field: null, fields: ["title"] }]);
+  const statement = "select public.airlock_list($1, null, 'active', null, null, 20, included => $2)";
+  const plan = await explained(owner, "projects", user, statement, [`teams/${team}/projects`, included]);
+  const pages = scans(plan, "projects").filter((scan) => scan["Index Name"] === "projects_page");
+  assert.equal(pages.length, 1);
+  assert.ok((pages[0]?.["Actual Rows"] ?? 0) <= 21);
+  // Four rows for each row of the page, however many others there are.
+  const embedded = scans(plan, "tasks");
+  assert.ok(embedded.length > 0);
+  for (const scan of embedded) assert.ok(scan["Node Type"] !== "Seq Scan" && scan["Actual Rows"] <= 4, JSON.stringify(scan));
+});
