@@ -45,7 +45,7 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
   }
 
   async function answered<T>(method: string, target: string, options: Call, signal: AbortSignal): Promise<T> {
-    const { json, repeatable } = options;
+    const { json, repeatable, good } = options;
     const body = json === undefined ? undefined : bytesOf(toJson(json));
     const answer = await transport.send({ method, target, headers: conditionHeaders(options), body, repeatable }, signal);
     if (goodStatuses(method, options).includes(answer.status)) {
@@ -54,7 +54,9 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
       if (typeof value === "object" && value !== null) return value as T;
     }
     const problem = problemFrom(answer);
-    if (problem.code === "request_replayed" && !repeatable && method !== "GET") {
+    // What a function answered cannot be read again.
+    const readable = good === undefined && method !== "GET";
+    if (problem.code === "request_replayed" && !repeatable && readable) {
       // A network layer sent the request twice. The change is made and must not be made a second time.
       if (method === "DELETE") return undefined as T;
       return answered<T>("GET", target.replace(/\/(restore|publish|unpublish)$/, ""), {}, signal);
@@ -168,7 +170,7 @@ interface Call extends CallOptions {
   ifMatch?: Version;
   ifNoneMatch?: Version | undefined;
   json?: unknown;
-  /** The statuses of success, if they are not those of the method. */
+  /** The statuses of success of a function, which are not those of the method. */
   good?: number[];
   /** Whether it may be sent once more after `request_replayed`. */
   repeatable?: boolean;

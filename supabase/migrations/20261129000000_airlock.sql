@@ -1148,26 +1148,31 @@ begin
 end
 $$;
 
--- Calls a registered function with the caller's rights. done(result; none if it returns null or nothing). The nonce is
--- claimed first, whatever the function writes to or does not. Without settings of its own, so that the function finds its
--- tables as it would if the caller called it.
-create function public.airlock_call(function text, arguments json) returns json
-language plpgsql as $$
-declare
-  result json;
-begin
-  perform airlock.refuse_copy();
-  perform airlock.claim();
-  execute airlock.call_of(function, arguments) into result using arguments;
-  return airlock.outcome('done', result);
-end
-$$;
-
 create function airlock.outcome(name text, row_json json default null) returns json
 language sql stable return case
   when row_json is null then json_build_object('outcome', name)
   else json_build_object('outcome', name, 'row', row_json)
 end;
+
+-- Calls a registered function. The nonce is claimed first, whatever the function writes to or does not. `path` is the search
+-- path that it would have if the caller called it, and ends with this function.
+create function airlock.run(function text, arguments json, path text) returns json
+language plpgsql set search_path = '' as $$
+declare
+  statement constant text := airlock.call_of(function, arguments);
+  result json;
+begin
+  perform airlock.refuse_copy();
+  perform airlock.claim();
+  perform set_config('search_path', path, true);
+  execute statement into result using arguments;
+  return airlock.outcome('done', result);
+end
+$$;
+
+-- done(result; none if it returns null or nothing).
+create function public.airlock_call(function text, arguments json) returns json
+language sql return airlock.run(function, arguments, pg_catalog.current_setting('search_path'));
 
 
 -- created(row), reused: the key belongs to another request, deleted: the row that the key made is deleted since.
@@ -1757,6 +1762,7 @@ grant execute
     public.airlock_change(text, uuid, text, text, json, bigint),
     public.airlock_call(text, json),
     airlock.call_of(text, json),
+    airlock.run(text, json, text),
     airlock.cursor(json),
     airlock.read_cursor(text, text, text, text),
     airlock.require_member(uuid),

@@ -23,8 +23,8 @@ select is_empty(
       and attnum > 0 and not attisdropped and atttypid in ('text'::regtype, 'tsvector'::regtype, 'json'::regtype, 'text[]'::regtype)
       and attname <> 'role'
       and (has_column_privilege('anon', attrelid, attnum, 'SELECT') or has_column_privilege('authenticated', attrelid, attnum, 'SELECT'))
-      -- The registry is the same for everybody.
-      and attrelid <> 'airlock.resources'::regclass
+      -- The registries are the same for everybody.
+      and attrelid <> all (array['airlock.resources'::regclass, 'airlock.functions'])
       and attstattarget is distinct from 0
   $$,
   'the planner keeps no statistics of a text that callers may ask for'

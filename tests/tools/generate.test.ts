@@ -77,10 +77,10 @@ test("each limit of each field is in the schemas", async () => {
   const declaration = await everything();
   const document = openapi(declaration);
   const { validator } = describe(document);
-  for (const { name, fields } of declaration.resources) {
+  for (const { name, fields, embed } of declaration.resources) {
     const stem = name.charAt(0).toUpperCase() + name.slice(1);
     const { Draft, Patch, Row } = Object.fromEntries(["Draft", "Patch", "Row"].map((kind) => [kind, document.components["schemas"]?.[stem + kind]]));
-    assert.deepEqual(Object.keys(Row.properties), ["id", ...fields.map((field) => field.name), "version", "created_at", "updated_at", "deleted_at"]);
+    assert.deepEqual(Object.keys(Row.properties), ["id", ...fields.map((field) => field.name), "version", "created_at", "updated_at", "deleted_at", ...(embed ? ["included"] : [])]);
     assert.deepEqual(Draft.required, fields.filter((field) => !field.nullable && field.default === undefined).map((field) => field.name));
     for (const field of fields) {
       const place = `${name}.${field.name}`;

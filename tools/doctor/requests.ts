@@ -88,7 +88,8 @@ async function ofProject({ vars, declaration, token }: Deployment, project: stri
   const call = (path: string, init: RequestInit = {}) => ask(`${project}${path}`, { ...init, headers: { apikey, "content-type": "application/json", ...(init.headers as Record<string, string>) } });
   const keySet = await call("/auth/v1/.well-known/jwks.json").catch((error: Error) => error);
   if (keySet instanceof Error) return [fault("SUPABASE_URL", `nothing answers at ${project}`, "Compare it with Project Settings > API. A paused project can be restored on its page.")];
-  const resources = declaration.resources.map(({ name }) => name);
+  const functions = (declaration.functions ?? []).map(({ name }) => `functions/${name}`);
+  const resources = [...declaration.resources.map(({ name }) => name), ...functions];
   const ready = await call("/rest/v1/rpc/airlock_ready", { method: "POST", body: JSON.stringify({ schema_version: 1, organizations: declaration.organizations, resources }) });
   const refused = ready.status === 401 && !/^(PGRST|PT|[0-9A-Z]{5}$)/.test(ready.code);
   const exposed = await call("/rest/v1/claims?select=nonce&limit=1", { headers: { "accept-profile": "airlock" } });
@@ -159,7 +160,12 @@ async function ofUser({ url, vars, declaration, token }: Deployment): Promise<Fi
     return [fault("GET /v1/me", `${me.status} ${me.code}`, mend[me.code] ?? "Its log line says why.")];
   }
   const findings = [well("GET /v1/me", `signed by ${app.appId}`)];
-  const resource = declaration.resources.find(({ owner, fields, routes }) => owner !== "org" && (["create", "read", "delete"] as const).every((verb) => routes.includes(verb)) && fields.every((field) => !isRequired(field) || field.kind !== "ref"));
+  const resource = declaration.resources.find(
+    ({ owner, under, fields, routes }) =>
+      owner !== "org" && !under &&
+      (["create", "read", "delete"] as const).every((verb) => routes.includes(verb)) &&
+      fields.every((field) => !isRequired(field) || field.kind !== "ref"),
+  );
   if (!resource) return [...findings, well("a write", "not tried: no resource takes rows of a user alone")];
 
   const target = `/v1/${resource.name}`;
