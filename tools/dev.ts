@@ -67,7 +67,7 @@ async function details(): Promise<string[]> {
 /** The request of the README, or one that any declaration serves. */
 async function exampleRequest(): Promise<string> {
   const { resources } = await checkedDeclaration();
-  const [first] = resources.filter(({ owner }) => owner !== "org");
+  const [first] = resources.filter(({ owner, under }) => owner !== "org" && !under);
   if (first?.name === "notes") return `POST /v1/notes '{"title":"hello"}'`;
   return `GET /v1/${first?.name ?? "me"}`;
 }
