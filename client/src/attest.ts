@@ -7,8 +7,8 @@
 import { decodeBase64url } from "./bytes.ts";
 
 /**
- * The vendor's token; `null` when there is none. Asked once at a time, and with `refresh: true` when the server calls the
- * token missing or expired, at most once in 5 minutes.
+ * The vendor's token; `null` when there is none. Asked once at a time, and with `refresh: true` when the server calls
+ * the token missing or expired, at most once in 5 minutes.
  */
 export type Attest = (options: { refresh: boolean }) => Promise<string | null>;
 
@@ -17,8 +17,10 @@ export interface AppCheck {
   getToken(forceRefresh?: boolean): Promise<{ token: string }>;
 }
 
-/** An `attest` of Firebase App Check: `firebaseAttest(appCheck)`, with an instance of `@react-native-firebase/app-check`. */
-export const firebaseAttest = (appCheck: AppCheck): Attest => async ({ refresh }) => (await appCheck.getToken(refresh)).token;
+/** An `attest` of Firebase App Check, with an instance of `@react-native-firebase/app-check`. */
+export function firebaseAttest(appCheck: AppCheck): Attest {
+  return async ({ refresh }) => (await appCheck.getToken(refresh)).token;
+}
 
 /** The longest wait for a token. */
 const WAIT_MS = 5000;

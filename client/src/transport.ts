@@ -29,8 +29,8 @@ export interface AirlockOptions {
    */
   getToken: (options: { refresh: boolean }) => Promise<string | null | undefined>;
   /**
-   * A token that vouches for this installation of the app, such as `firebaseAttest(appCheck)`. Asked beside `getToken`, for
-   * 5 seconds at most. What it throws counts as no token. (Approov's own layer adds its header by itself.)
+   * A token that vouches for this installation of the app, such as `firebaseAttest(appCheck)`. Asked beside `getToken`,
+   * for 5 seconds at most. What it throws counts as no token. (Approov's own layer adds its header by itself.)
    */
   attest?: Attest;
   /** The header for that token. Default: `X-Firebase-AppCheck`. */
@@ -112,7 +112,12 @@ export function createTransport(options: AirlockOptions): Transport {
   }
 
   /** One request, signed afresh. */
-  async function sendOnce(request: UnsignedRequest, token: string | null, attested: string | null, signal: AbortSignal): Promise<Answer> {
+  async function sendOnce(
+    request: UnsignedRequest,
+    token: string | null,
+    attested: string | null,
+    signal: AbortSignal,
+  ): Promise<Answer> {
     const { method, target } = request;
     // Explicit, since expo/fetch has sent one byte as the body of a POST without one.
     const body = request.body ?? (/^(POST|PUT|PATCH)$/.test(method) ? new Uint8Array() : undefined);
@@ -166,7 +171,10 @@ export function createTransport(options: AirlockOptions): Transport {
   }
 
   async function send(request: UnsignedRequest, signal: AbortSignal): Promise<Answer> {
-    let [token, attested] = await Promise.all([request.token === undefined ? getToken(false) : request.token, attest?.(false) ?? null]);
+    let [token, attested] = await Promise.all([
+      request.token === undefined ? getToken(false) : request.token,
+      attest?.(false) ?? null,
+    ]);
     const repaired = new Set<string>();
 
     /** Whether the cause is removed, so that the request can be sent again. */
