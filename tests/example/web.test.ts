@@ -16,6 +16,7 @@ import { createAirlock, supabaseToken, type Airlock } from "../../client/src/ind
 import { chromium } from "../../tools/setup/chromium.ts";
 import { bundleApp, installApp, serveApp } from "../../tools/setup/example.ts";
 import { startSupabase, type Supabase } from "../../tools/supabase.ts";
+import { appId, KEY_SET, projectNumber, TOKEN } from "../../tools/supabase/app-check.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
 import type { Vars } from "../../tools/stack/vars.ts";
 import { appGuard, JWT_SECRET, startWorkerAlone, workerVars, type LoggedWorker } from "../e2e/support.ts";
@@ -53,6 +54,7 @@ before(async () => {
     EXPO_PUBLIC_AIRLOCK_SECRET: APP.secret,
     EXPO_PUBLIC_SUPABASE_URL: SUPABASE,
     EXPO_PUBLIC_SUPABASE_KEY: PUBLISHABLE_KEY,
+    EXPO_PUBLIC_AIRLOCK_ATTEST_URL: SUPABASE + TOKEN,
   });
   site = await serveApp(folder, 0);
   origin = `http://localhost:${(site.address() as AddressInfo).port}`;
@@ -337,6 +339,12 @@ test(`the first request is answered within ${FIRST_REQUEST_MAX} ms of navigation
   assert.ok(times.every((time) => time > 0) && Math.min(...times) < FIRST_REQUEST_MAX, times.join());
 });
 
+test("every request of the app was attested", async () => {
+  const lines = worker.logs.filter((line) => line.includes(`"app_id":"${APP.appId}"`)).map((line) => JSON.parse(line).attest);
+  assert.ok(lines.length > 20, `${lines.length} requests`);
+  assert.deepEqual(new Set(lines), new Set(["verified"]));
+});
+
 test("no page has thrown an error", () => assert.deepEqual(errors, []));
 
 // Helpers
@@ -345,7 +353,13 @@ test("no page has thrown an error", () => assert.deepEqual(errors, []));
 function vars(key: { retired?: boolean; message?: string } = {}): Vars {
   return workerVars(supabase.url, {
     SUPABASE_PUBLISHABLE_KEY: PUBLISHABLE_KEY,
-    APP_GUARD: appGuard({ [APP.appId]: { keys: [{ id: "test", secret: APP.secret, ...key }] } }),
+    APP_GUARD: appGuard({
+      [APP.appId]: {
+        attest: { mode: "enforce", firebase: { project: projectNumber, app_ids: [appId] } },
+        keys: [{ id: "test", secret: APP.secret, ...key }],
+      },
+    }),
+    APP_CHECK_JWKS_URL: supabase.url + KEY_SET,
     CORS_ORIGINS: origin,
   });
 }
@@ -415,7 +429,8 @@ function client(name: string): Airlock {
   const auth = createClient(supabase.url, PUBLISHABLE_KEY, { auth: { persistSession: false, autoRefreshToken: false } });
   const token = supabaseToken(auth);
   const signIn = auth.auth.signInWithPassword({ email: `${name}@example.com`, password: PASSWORD });
-  return createAirlock({ url: worker.url, ...APP, getToken: (options) => signIn.then(() => token(options)) });
+  const attest = async () => ((await (await fetch(supabase.url + TOKEN)).json()) as { token: string }).token;
+  return createAirlock({ url: worker.url, ...APP, getToken: (options) => signIn.then(() => token(options)), attest });
 }
 
 /** The last one is the newest. */
