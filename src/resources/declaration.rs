@@ -5,10 +5,8 @@
 
 use serde::{Serialize, Serializer};
 
-use super::function::DeclaredFunction;
 use super::grammar;
 use super::kind::{Kind, Value, parts, string};
-use super::relation::{Embed, Under};
 
 /// `pg_get_keywords()` of PostgreSQL 17 with `catcode` R or T, in order: each isolate looks up all names.
 #[rustfmt::skip]
@@ -108,6 +106,35 @@ pub(crate) struct Resource {
     pub(crate) embed: Vec<Embed>,
     /// In the order of the file.
     pub(crate) fields: Vec<Field>,
+}
+
+/// Where rows are served that belong to a row of another resource, their parent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Under {
+    /// The parent's resource.
+    pub(crate) resource: String,
+    /// The column that holds the parent's id.
+    pub(crate) column: String,
+}
+
+/// Rows of another resource that a row can be answered with.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Embed {
+    /// As a request calls it: the field that refers to the one row, or the resource of many rows.
+    pub(crate) name: String,
+    /// What is shown of a row.
+    pub(super) fields: Vec<String>,
+    /// What the database and the tools read, as JSON: beside the name and the fields the resource, whether its rows
+    /// refer to this one (`many`), and the field that refers, null if the rows are below this one.
+    pub(crate) json: String,
+}
+
+/// A database function, as `[functions.<name>]` declares it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct DeclaredFunction {
+    pub(crate) name: String,
+    /// In the order of the file.
+    pub(crate) arguments: Vec<Field>,
 }
 
 /// A table's name.

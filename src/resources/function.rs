@@ -1,16 +1,6 @@
 //! Database functions that clients may call.
 
-use serde::Serialize;
-
-use super::declaration::{Field, check_form, table, unknown};
-
-/// A database function, as `[functions.<name>]` declares it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct DeclaredFunction {
-    pub(crate) name: String,
-    /// In the order of the file.
-    pub(crate) arguments: Vec<Field>,
-}
+use super::declaration::{DeclaredFunction, Field, check_form, table, unknown};
 
 impl DeclaredFunction {
     pub(super) fn parse(name: String, raw: &str) -> Result<Self, String> {

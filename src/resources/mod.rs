@@ -10,9 +10,8 @@ mod grammar;
 mod kind;
 mod relation;
 
-pub(crate) use declaration::{Declaration, Field, IdKind, Operator, Readers, Resource, Verb};
+pub(crate) use declaration::{Declaration, DeclaredFunction, Field, IdKind, Operator, Readers, Resource, Verb};
 pub(crate) use draft::Draft;
-pub(crate) use function::DeclaredFunction;
 pub(crate) use kind::Kind;
 
 use serde::Serialize;

@@ -5,7 +5,7 @@ use serde::ser::Error;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::declaration::{Declaration, Field, IdKind, Owner, Resource, is_identifier};
+use super::declaration::{Declaration, Embed, Field, IdKind, Owner, Resource, Under, is_identifier};
 use super::kind::{Kind, string};
 
 /// The last segments of paths below a row.
@@ -13,15 +13,6 @@ const ACTIONS: [&str; 3] = ["restore", "publish", "unpublish"];
 
 /// The member of a row that has what is embedded.
 const INCLUDED: &str = "included";
-
-/// Where rows are served that belong to a row of another resource, their parent.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Under {
-    /// The parent's resource.
-    pub(crate) resource: String,
-    /// The column that holds the parent's id.
-    pub(crate) column: String,
-}
 
 impl Under {
     pub(super) fn parse(raw: &str, place: &str) -> Result<Self, String> {
@@ -35,18 +26,6 @@ impl Under {
             )),
         }
     }
-}
-
-/// Rows of another resource that a row can be answered with.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Embed {
-    /// As a request calls it: the field that refers to the one row, or the resource of many rows.
-    pub(crate) name: String,
-    /// What is shown of a row.
-    pub(super) fields: Vec<String>,
-    /// What the database and the tools read, as JSON: beside the name and the fields the resource, whether its rows
-    /// refer to this one (`many`), and the field that refers, null if the rows are below this one.
-    pub(crate) json: String,
 }
 
 impl Embed {
