@@ -7,7 +7,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-import { bundleApp, installApp, kept, serveApp } from "./setup/example.ts";
+import { bundleWeb, installApp, kept, serveApp } from "./setup/example.ts";
 import { Failure, root } from "./setup/shell.ts";
 import { appSettings, devApp, devVars, number, overrides, places } from "./stack/vars.ts";
 import { requireFreePort } from "./stack/worker.ts";
@@ -27,7 +27,7 @@ for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => (stopping ?
 
 await installApp();
 const settings = appSettings(vars, airlock, process.env["AIRLOCK_UPSTREAM"] ?? `http://127.0.0.1:${supabasePort}`);
-const [folder] = await Promise.all([bundleApp(["web"], settings), running()]);
+const [folder] = await Promise.all([bundleWeb(settings), running()]);
 await serveApp(folder, examplePort);
 console.log(`example ready ${origin}`);
 console.log("  sign in as alice@example.com or bob@example.com, password airlock-dev-password");

@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { devVars } from "../../tools/stack/vars.ts";
 import { answers, end, freePort, killAll, npm, output } from "../support/commands.ts";
 
-// The bundle has the URLs of the servers in it. With the same ports in every run it is made once.
+// The build has the URLs of the servers in it, and one is kept for each set of them.
 const PORTS = { AIRLOCK_PORT: "28787", SUPABASE_PORT: "28788" };
 
 let scratch: string;

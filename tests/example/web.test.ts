@@ -14,7 +14,7 @@ import { chromium as driver, type Browser, type Page, type Route } from "playwri
 
 import { createAirlock, supabaseToken, type Airlock } from "../../client/src/index.ts";
 import { chromium } from "../../tools/setup/chromium.ts";
-import { bundleApp, installApp, serveApp } from "../../tools/setup/example.ts";
+import { bundleWeb, installApp, serveApp } from "../../tools/setup/example.ts";
 import { startSupabase, type Supabase } from "../../tools/supabase.ts";
 import { appId, KEY_SET, projectNumber, TOKEN } from "../../tools/supabase/app-check.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
@@ -48,7 +48,7 @@ const errors: string[] = [];
 before(async () => {
   const executablePath = await chromium();
   await installApp();
-  const folder = await bundleApp(["web"], {
+  const folder = await bundleWeb({
     EXPO_PUBLIC_AIRLOCK_URL: AIRLOCK,
     EXPO_PUBLIC_AIRLOCK_APP_ID: APP.appId,
     EXPO_PUBLIC_AIRLOCK_SECRET: APP.secret,

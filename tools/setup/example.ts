@@ -4,7 +4,7 @@
 // packages are installed when it is first started or tested.
 
 import { createHash } from "node:crypto";
-import { glob, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { cp, glob, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { join } from "node:path";
 import sirv from "sirv";
 
 import type { Vars } from "../stack/vars.ts";
-import { root, run, step } from "./shell.ts";
+import { Failure, root, run, step } from "./shell.ts";
 
 export const app = join(root, "examples", "expo-notes");
 /** Bundles, and what the example's commands keep. */
@@ -35,28 +35,59 @@ export async function installApp(): Promise<void> {
   await writeFile(stamp, wanted);
 }
 
+/** What the web build is bundled with, in place of settings. */
+const STAND_INS: Vars = {
+  EXPO_PUBLIC_AIRLOCK_URL: "https://airlock.stand-in",
+  EXPO_PUBLIC_AIRLOCK_APP_ID: "app-id.stand-in",
+  EXPO_PUBLIC_AIRLOCK_SECRET: "stand-in-of-a-secret-with-43-characters-or-more",
+  EXPO_PUBLIC_SUPABASE_URL: "https://supabase.stand-in",
+  EXPO_PUBLIC_SUPABASE_KEY: "sb_publishable_stand-in",
+};
+
+/** The web build with these settings. Metro, which takes a minute, makes one build for all settings; they are put into it. */
+export async function bundleWeb(settings: Vars): Promise<string> {
+  for (const [name, value] of Object.entries(settings)) {
+    if (!/^[^\s"'`\\$]+$/.test(value)) throw new Failure(`${name} is "${value}", which is no value for the web build.`);
+  }
+  const bundled = await bundleApp(["web"], STAND_INS);
+  const wanted = await readFile(join(bundled, ".made-from"), "utf8");
+  return keepBundle(`web-${await digest([], JSON.stringify(settings))}`, wanted, async (unfinished) => {
+    await cp(bundled, unfinished, { recursive: true });
+    for await (const file of glob("**/*.{js,html,json}", { cwd: unfinished })) {
+      const path = join(unfinished, file);
+      const text = await readFile(path, "utf8");
+      await writeFile(path, Object.entries(STAND_INS).reduce((changed, [name, standIn]) => changed.replaceAll(standIn, settings[name] ?? ""), text));
+    }
+  });
+}
+
 /** Bundles the app with Metro, and returns the folder. Kept until the app or the client changes. */
 export async function bundleApp(platforms: ("web" | "ios" | "android")[], settings: Vars): Promise<string> {
-  const wanted = await digest([...CLIENT, ...APP]);
-  // Of the tests and of `npm run example`, each with its own settings.
   const ofSettings = await digest([], JSON.stringify(settings));
-  const folder = join(kept, `${platforms.join("-")}-${ofSettings}`);
-  const stamp = join(folder, ".made-from");
-  if ((await readFile(stamp, "utf8").catch(() => "")) === wanted) return folder;
-  const unfinished = `${folder}.${process.pid}`;
-  await mkdir(kept, { recursive: true });
   // Metro keeps what it made of other settings, and would put those into the web build.
   const cache = join(tmpdir(), `airlock-expo-${await digest(["examples/expo-notes/app.json"], ofSettings)}`);
   await mkdir(cache, { recursive: true });
   const options = platforms.flatMap((platform) => ["--platform", platform]);
-  await step(`bundling examples/expo-notes for ${platforms.join(" and ")}`, "about a minute", () =>
-    run("npx", ["expo", "export", ...options, "--output-dir", unfinished], {
-      cwd: app,
-      stdio: ["ignore", "ignore", 2],
-      // A file .env of the app must not win over these settings.
-      env: { ...process.env, ...settings, TMPDIR: cache, CI: "1", EXPO_OFFLINE: "1", EXPO_NO_TELEMETRY: "1", EXPO_NO_DOTENV: "1" },
+  return keepBundle(`${platforms.join("-")}-${ofSettings}`, await digest([...CLIENT, ...APP]), (unfinished) =>
+    step(`bundling examples/expo-notes for ${platforms.join(" and ")}`, "about a minute", async () => {
+      await run("npx", ["expo", "export", ...options, "--output-dir", unfinished], {
+        cwd: app,
+        stdio: ["ignore", "ignore", 2],
+        // A file .env of the app must not win over these settings.
+        env: { ...process.env, ...settings, TMPDIR: cache, CI: "1", EXPO_OFFLINE: "1", EXPO_NO_TELEMETRY: "1", EXPO_NO_DOTENV: "1" },
+      });
     }),
   );
+}
+
+/** The kept folder of this name, made again if it was made from something else. */
+async function keepBundle(name: string, wanted: string, make: (unfinished: string) => Promise<void>): Promise<string> {
+  const folder = join(kept, name);
+  const stamp = join(folder, ".made-from");
+  if ((await readFile(stamp, "utf8").catch(() => "")) === wanted) return folder;
+  const unfinished = `${folder}.${process.pid}`;
+  await mkdir(kept, { recursive: true });
+  await make(unfinished);
   await writeFile(join(unfinished, ".made-from"), wanted);
   await rm(folder, { recursive: true, force: true });
   await rename(unfinished, folder);
