@@ -39,6 +39,7 @@ export async function installApp(): Promise<void> {
 const STAND_INS: Vars = {
   EXPO_PUBLIC_AIRLOCK_URL: "https://airlock.stand-in",
   EXPO_PUBLIC_AIRLOCK_APP_ID: "app-id.stand-in",
+  EXPO_PUBLIC_AIRLOCK_ATTEST_URL: "https://attest.stand-in",
   EXPO_PUBLIC_AIRLOCK_SECRET: "stand-in-of-a-secret-with-43-characters-or-more",
   EXPO_PUBLIC_SUPABASE_URL: "https://supabase.stand-in",
   EXPO_PUBLIC_SUPABASE_KEY: "sb_publishable_stand-in",

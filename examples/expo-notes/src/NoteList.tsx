@@ -31,7 +31,7 @@ export function NoteList({ org, state = "active", children }: { org?: string; st
       <Problem error={restore.error} />
       {list.isPending && <Line>Loading…</Line>}
       <FlatList
-        contentContainerStyle={styles.list}
+        contentContainerStyle={{ gap: 8 }}
         data={list.data?.pages.flatMap(({ data }) => data)}
         keyExtractor={({ id }) => id}
         onRefresh={list.refetch}

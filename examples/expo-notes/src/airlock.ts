@@ -11,9 +11,9 @@ export const supabase = createClient(process.env.EXPO_PUBLIC_SUPABASE_URL!, proc
   auth: { storage: AsyncStorage, autoRefreshToken: false, detectSessionInUrl: false },
 });
 
-// Of a stand-in, with `AIRLOCK_ATTEST=enforce npm run example`. Your own app has `attest: firebaseAttest(appCheck)`.
-const attestUrl = process.env.EXPO_PUBLIC_AIRLOCK_ATTEST_URL;
-const attest = async () => (attestUrl ? (await (await fetch(attestUrl)).json()).token : null);
+// A stand-in, with `AIRLOCK_ATTEST=enforce npm run example`. Your own app has `attest: firebaseAttest(appCheck)`.
+const attestUrl = process.env.EXPO_PUBLIC_AIRLOCK_ATTEST_URL ?? "";
+const attest = async () => (attestUrl.startsWith("http") ? (await (await fetch(attestUrl)).json()).token : null);
 export const airlock = createAirlock({ ...expoOptions(Constants.expoConfig), getToken: supabaseToken(supabase), attest });
 
 /** A key for one thing to create: however often it is sent, there is one of it. */

@@ -26,11 +26,10 @@ function messageOf(error: Error): string {
 
 export function Problem({ error, retry }: { error: Error | null; retry?: () => unknown }) {
   if (error === null) return null;
-  const retryable = !(error instanceof AirlockProblem) || error.retryable;
   return (
     <View role="alert" style={styles.problem}>
       <Line>{messageOf(error)}</Line>
-      {retry && retryable && <Button title="Try again" onPress={retry} />}
+      {retry && !(error instanceof AirlockProblem && !error.retryable) && <Button title="Try again" onPress={retry} />}
     </View>
   );
 }

@@ -46,6 +46,5 @@ export const styles = StyleSheet.create({
   error: { fontSize: 14, color: "#8a1c12" },
   problem: { backgroundColor: "#fdecea", borderRadius: 8, padding: 12, gap: 8 },
   banner: { backgroundColor: "#fff4d6", padding: 12, flexDirection: "row", alignItems: "center", gap: 12 },
-  list: { gap: 8 },
   card: { backgroundColor: "white", borderRadius: 8, padding: 14, gap: 8, fontSize: 16 },
 });

@@ -30,9 +30,8 @@ export default function Invitations() {
       <Problem error={invite.error ?? revoke.error} />
       {invite.data && <Line>Send this to one person, who can join with it. It is shown only now.</Line>}
       {invite.data && <Text selectable aria-label="New invitation">{invite.data.token}</Text>}
-      <Heading>Pending</Heading>
+      <Heading>{pending?.length === 0 ? "No invitation is pending." : "Pending"}</Heading>
       <Problem error={error} retry={refetch} />
-      {pending?.length === 0 && <Line>No invitation is pending.</Line>}
       {pending?.map(({ id, role, expires_at }) => (
         <Row key={id}>
           <Line>{`${role}, until ${expires_at.slice(0, 10)}`}</Line>
