@@ -1162,6 +1162,7 @@ declare
   statement constant text := airlock.call_of(function, arguments);
   result json;
 begin
+  perform airlock.check_edge();
   perform airlock.refuse_copy();
   perform airlock.claim();
   perform set_config('search_path', path, true);

@@ -42,6 +42,12 @@ before(async () => {
   supabase = await freshSupabase();
   await supabase.sql(OWN_TABLES);
   await supabase.sql(tests.sql);
+  await supabase.sql(`
+    create function public.titles() returns setof text language sql as 'select title from public.errands';
+    revoke execute on function public.titles() from public, anon;
+    grant execute on function public.titles() to authenticated;
+    select airlock.serve_function('titles', 'public.titles');
+  `);
   for (const [name, { id }] of Object.entries(users)) {
     await supabase.sql("insert into auth.users (id, email) values ($1, $2)", [id, `${name}@edge-only.test`]);
   }
@@ -70,7 +76,7 @@ beforeEach(async () => {
   await supabase.sql("set session_replication_role = replica");
   for (const resource of resources) {
     for (const org of placesOf(resource)) {
-      const row = { ...draftOf(resource, org), id: rowOf(resource, org), user_id: alice.id, ...(org && { org_id: org }), ...(resource.publish && { published_at: "now" }) };
+      const row = { ...draftOf(resource, org), ...parentOf(resource), id: rowOf(resource, org), user_id: alice.id, ...(org && { org_id: org }), ...(resource.publish && { published_at: "now" }) };
       const columns = Object.keys(row).map((name) => `"${name}"`).join(", ");
       const from = `json_populate_record(null::public.${resource.name}, $1::json)`;
       await supabase.sql(`insert into public.${resource.name} (${columns}) select ${columns} from ${from}`, [JSON.stringify(row)]);
@@ -87,6 +93,11 @@ function placesOf({ owner }: Resource): (string | null)[] {
 /** The id of that row. */
 function rowOf({ name }: { name: string }, org: string | null): string {
   return `10000000-0000-4000-8000-${digest(`${name} ${org}`).slice(0, 12)}`;
+}
+
+/** The column with the id of a row's parent. */
+function parentOf({ under }: Resource): Record<string, string> {
+  return under ? { [under.column]: rowOf({ name: under.resource }, null) } : {};
 }
 
 /** A short value for each required field. */
@@ -107,16 +118,19 @@ type Request = [method: string, path: string, json?: object, as?: "alice" | "bob
 const REQUESTS: Request[] = [
   ...resources.flatMap((resource) => placesOf(resource).flatMap((org) => requestsOf(resource, org))),
   ...(organizations ? requestsOfOrganizations() : []),
+  ["POST", "/rpc/titles", {}],
+  rpc("airlock_call", { function: "titles", arguments: {} }),
   rpc("airlock_ready", { schema_version: 1, organizations, resources: resources.map(({ name }) => name) }, "anon"),
 ];
 
 function requestsOf(resource: Resource, org: string | null): Request[] {
-  const { name, publish } = resource;
-  const [id, draft, place] = [rowOf(resource, org), draftOf(resource, org), { resource: name, org }];
+  const { name, publish, under } = resource;
+  const collection = under ? `${under.resource}/${rowOf({ name: under.resource }, null)}/${name}` : name;
+  const [id, draft, place] = [rowOf(resource, org), draftOf(resource, org), { resource: collection, org }];
   const change = (action: string) => rpc("airlock_change", { ...place, id, action, draft: action === "patch" ? draft : null, if_match: null });
   return [
     ["GET", `/${name}?select=id`],
-    ["POST", `/${name}?select=id`, { ...draft, ...(org && { org_id: org }) }],
+    ["POST", `/${name}?select=id`, { ...draft, ...parentOf(resource), ...(org && { org_id: org }) }],
     ["PATCH", `/${name}?select=id&id=eq.${id}`, draft],
     rpc("airlock_list", { ...place, state: "active", words: null, after: null, page_size: 20 }),
     rpc("airlock_read", { ...place, id }),
@@ -214,8 +228,8 @@ test("without a proof a valid token reads and writes no row", async () => {
     const answer = await ask(request);
     const said = `${nameOf(request)}: ${JSON.stringify(answer.body)}`;
     assert.equal(gives(answer), false, said);
-    // Without a proof the target of a ref is not found either.
-    if (answer.status >= 300) assert.match(`${answer.body.code} ${answer.body.message}`, /^(42501 |PT403 |23503 airlock_reference$)/, said);
+    // Without a proof the target of a ref is not found either, nor a parent.
+    if (answer.status >= 300) assert.match(`${answer.body.code} ${answer.body.message}`, /^(42501 |PT403 |PT404 airlock_not_found$|23503 airlock_reference$)/, said);
   }
   assert.deepEqual(await rows(), before);
 });
