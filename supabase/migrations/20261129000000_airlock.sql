@@ -1782,6 +1782,7 @@ grant execute
     airlock.wire_with(airlock.resources, uuid, text),
     airlock.wire_of(regclass, text[], text[]),
     airlock.version_of(regclass, text),
+    airlock.base_type(regtype),
     airlock.columns_of(airlock.resources, json, text, boolean),
     airlock.draft_of(airlock.resources, json),
     airlock.still_member(uuid),
@@ -1809,6 +1810,7 @@ grant execute
     airlock.wire_with(airlock.resources, uuid, text),
     airlock.wire_of(regclass, text[], text[]),
     airlock.version_of(regclass, text),
+    airlock.base_type(regtype),
     airlock.row_of(airlock.resources, uuid, text, text)
   to anon;
 grant execute

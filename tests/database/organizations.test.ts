@@ -114,7 +114,9 @@ type Outcomes = [string, string, string, string, string];
 const ANON = "401 42501";
 const NO = "403 42501";
 const NOT_FOUND = "404 PT404 airlock_not_found";
-const all = (outcome: string): Outcomes => [outcome, outcome, outcome, outcome, ANON];
+/** Anon may call the functions that read, for resources that apps read without a user. */
+const CLOSED = "404 PT404 airlock_unknown_resource";
+const all = (outcome: string, anon = ANON): Outcomes => [outcome, outcome, outcome, outcome, anon];
 const page = { after: null, page_size: 20 };
 const key = { request_key: "key-0001", request_digest: digest("body") };
 const draft = { resource: "papers", draft: { title: "new" } };
@@ -139,8 +141,8 @@ const MATRIX: [name: string, own: Outcomes, other: Outcomes, ask: Ask][] = [
   ["invite under a key", ["created", NO, NO, NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["invite", { org, member_role: "viewer", token_digest: digest("new"), ...key }]],
   ["revoke an invitation", ["done", "forbidden", "forbidden", "missing", ANON], all("missing"), (org) => ["invitation_revoke", { org, invitation: invitationOf(org) }]],
 
-  ["list rows", ["1 rows", "1 rows", "1 rows", NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["list", { resource: "papers", org, state: "active", words: null, ...page }]],
-  ["read a row", ["row", "row", "row", NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["read", { resource: "papers", org, id: paperOf(org) }]],
+  ["list rows", ["1 rows", "1 rows", "1 rows", NOT_FOUND, CLOSED], all(NOT_FOUND, CLOSED), (org) => ["list", { resource: "papers", org, state: "active", words: null, ...page }]],
+  ["read a row", ["row", "row", "row", NOT_FOUND, CLOSED], all(NOT_FOUND, CLOSED), (org) => ["read", { resource: "papers", org, id: paperOf(org) }]],
   ["create a row", ["created", "created", NO, NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["create", { ...draft, org, request_key: null, request_digest: null }]],
   ["create a row under a key", ["created", "created", NO, NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["create", { ...draft, org, ...key }]],
   ["put a row", ["done", "done", "forbidden", NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["put", { ...paper(org), draft: { title: "new" }, mode: "any" }]],

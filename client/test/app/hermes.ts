@@ -76,7 +76,7 @@ async function main(): Promise<void> {
   check("problem", mismatch instanceof AirlockProblem && mismatch.current?.version === 2);
   const listed: string[] = [];
   for await (const row of airlock.notes.all({ q: "it's \u{1F9F3}" })) listed.push(row.id);
-  check("all", listed.length === 2 && urls[urls.length - 1] === "https://api.example.com/v1/notes?cursor=more&q=it%27s%20%F0%9F%A7%B3");
+  check("all", listed.length === 2 && urls[urls.length - 1] === "https://api.example.com/v1/notes?q=it%27s%20%F0%9F%A7%B3&cursor=more");
   const half = await airlock.notes.list({ q: "caf\ud83d" }).catch((error: unknown) => error);
   check("half an emoji", half instanceof AirlockProblem && half.errors[0]?.parameter === "q");
   const response = await createSignedFetch(options)("/v1/notes?q=a\ud83d&x=\udc00");
