@@ -104,7 +104,7 @@ function unexpected(request: Buffer, response: Buffer, status: number): Failure 
   return new Failure(`${target} was answered with ${statusOf(response)} in place of ${status}:\n${parse(response).body.slice(0, 2000)}`);
 }
 
-/** One request and its answer, whatever that is. */
+/** One request and its answer, of any status. */
 export async function ask(port: number, request: Buffer): Promise<Answer> {
   const connection = await Connection.open(port);
   try {

@@ -87,7 +87,7 @@ impl Config {
         let mut warnings = Vec::new();
         if secret.is_some() {
             warnings.push(
-                "SUPABASE_JWT_SECRET is set: whoever holds it can mint a token of any user and \
+                "SUPABASE_JWT_SECRET is set: its holder can mint a token of any user and \
                  role. Move the project to asymmetric signing keys and remove it."
                     .to_owned(),
             );

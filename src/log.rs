@@ -49,7 +49,7 @@ pub(crate) struct Trace {
     #[serde(skip_serializing_if = "Option::is_none")]
     one_in: Option<u16>,
 
-    /// Whether the request counts against its address whatever its outcome is.
+    /// Whether the request counts against its address with any outcome.
     #[serde(skip)]
     pub(crate) counts: bool,
     /// Of the request id.

@@ -19,7 +19,7 @@ pub(crate) struct Route<P: Platform> {
     method: &'static str,
     /// Literal segments and ids in braces; below its collection for a route of a resource.
     pattern: &'static str,
-    /// What a request may bring besides its path.
+    /// What a request may have beside its path.
     pub(crate) accepts: Accepts,
     /// What it does.
     pub(crate) handler: Handler<P>,
@@ -27,7 +27,7 @@ pub(crate) struct Route<P: Platform> {
 
 /// What a route does.
 pub(crate) enum Handler<P: Platform> {
-    /// A question of whoever operates or watches the Worker, who proves nothing.
+    /// Operators and monitoring ask it, without any proof.
     Probe(Probe),
     /// The caller proves nothing.
     Public(for<'a> fn(&'a P) -> Answer<'a>),

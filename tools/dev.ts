@@ -51,7 +51,7 @@ if (!everywhere && host !== "127.0.0.1") {
 }
 watchSources();
 
-// One write, so that whoever reads the first line as a signal has all of them.
+// One write, so that a reader that waits for the first line has all of them.
 console.log([`airlock ready http://127.0.0.1:${port}`, ...(await details())].join("\n"));
 
 async function details(): Promise<string[]> {

@@ -121,7 +121,7 @@ type Scan = Pick<Report, "findings" | "checked" | "left" | "unread">;
 function secrets(): Scan {
   const sources: [string, (unread: Unread) => Place[]][] = [["files", tree], ["objects of the history", history], ["built files", built]];
   const scan: Scan = { findings: [], checked: {}, left: [], unread: [] };
-  const why = "Whoever reads it passes by every policy, or signs as somebody else. What was committed once stays in every clone.";
+  const why = "Its reader passes by every policy, or signs as somebody else. What was committed once stays in every clone.";
   const mend = "-- Revoke the key where it was made, then take it out of the file; the history keeps it, which no longer matters.";
   for (const [name, places] of sources) {
     try {

@@ -41,7 +41,7 @@ const cursors = await someCursors(orgs[0] ?? "");
 const args = ["--config-file", "tests/api/schemathesis.toml", "run", `${stack.url}/openapi.json`];
 const env = {
   ...process.env,
-  // Straight to the Worker, whatever proxy the machine has for the rest.
+  // Straight to the Worker, past the machine's proxy.
   NO_PROXY: "127.0.0.1",
   no_proxy: "127.0.0.1",
   PYTHONDONTWRITEBYTECODE: "1",

@@ -84,7 +84,7 @@ const PATTERNS: [kind: string, pattern: RegExp][] = [
   // Also as a JSON string, which writes its line feeds as \n.
   ["a private key", /-----BEGIN [A-Z ]*PRIVATE KEY-----(?:\s|\\[nr])+(?:[A-Za-z0-9+/=\s]|\\[nr]){40,}/g],
   ["a private JSON Web Key", /"d"\s*:\s*"[A-Za-z0-9_-]{40,}"/g],
-  // A placeholder in brackets is no password.
+  // A placeholder in brackets is not a password.
   ["a database's password", /postgres(?:ql)?:\/\/[^\s:/@]+:[^\s@${}<>[\]]{8,}@/g],
   ["a Cloudflare API token", /CLOUDFLARE_API_TOKEN\s*=\s*\S{20,}/g],
 ];

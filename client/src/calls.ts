@@ -60,7 +60,7 @@ export interface AirlockCalls<D extends AnyDeclaration> {
    *
    * @param target path and query, already percent-encoded
    * @throws AirlockNetworkError when there is no answer
-   * @throws TypeError when `target` is no path
+   * @throws TypeError when `target` is not a path
    */
   request(method: string, target: string, options?: RequestOptions): Promise<Answer>;
 }
@@ -138,7 +138,7 @@ export interface Orgs extends List<Org> {
   invitations(id: string): Invitations;
 }
 
-/** Of one organisation. Whatever leaves it without an owner is a `conflict`. */
+/** Of one organisation. A change that leaves it without an owner is a `conflict`. */
 export interface Members extends List<Member> {
   get(userId: string, options?: CallOptions): Promise<Member>;
   /** `undefined` when the member still has the version `ifNoneMatch`. */

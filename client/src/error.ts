@@ -2,7 +2,7 @@
  * What a call throws when it got no good answer.
  *
  * All of it is an {@link AirlockError}; only misuse (a `TypeError`), the caller's own abort, and
- * whatever `getToken` throws pass by.
+ * errors of `getToken` pass by.
  */
 
 /** `code` of a problem. A newer server may know more: keep a default branch. */
@@ -180,7 +180,7 @@ export function unsendable(parameter: string, message: string): AirlockProblem {
 }
 
 /**
- * The answer is not Airlock's: a gateway's HTML, a captive portal. Retryable whatever its status,
+ * The answer is not Airlock's: a gateway's HTML, a captive portal. Retryable with any status,
  * since nobody who understood the request has refused it: an edit must not be dropped for it.
  */
 function foreignProblem({ status, headers }: { status: number; headers: Headers }): ProblemBody {

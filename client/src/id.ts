@@ -11,7 +11,7 @@ export type Random = (bytes: number) => Uint8Array;
  * @throws Error when there is none
  */
 export const platformRandom: Random = (bytes) => {
-  // Absent in Hermes, whatever the DOM types say.
+  // Absent in Hermes, although the DOM types have it.
   const crypto: Crypto | undefined = globalThis.crypto;
   if (typeof crypto?.getRandomValues !== "function") {
     throw new Error(

@@ -40,7 +40,7 @@ export interface Invitation {
   accepted_at: string | null;
 }
 
-/** An invitation and its token, which is shown this once: whoever has it can join, once. */
+/** An invitation and its token, which is shown only now and lets its holder join once. */
 export interface NewInvitation extends Invitation {
   token: string;
 }

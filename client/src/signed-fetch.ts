@@ -4,7 +4,7 @@ import { encode, splitUrl } from "./encode.ts";
 import { bytesOf, createTransport, type AirlockOptions } from "./transport.ts";
 
 /**
- * A `fetch` for one Airlock: signs, corrects the clock, refreshes the token, and returns the response whatever its
+ * A `fetch` for one Airlock: signs, corrects the clock, refreshes the token, and returns the response of any
  * status, with its body read. Paths that begin with `/` are the Airlock's. Bodies are strings or bytes.
  *
  * It throws a TypeError for another origin, and AirlockNetworkError when there is no answer.

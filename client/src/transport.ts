@@ -47,7 +47,7 @@ export interface AirlockOptions {
   hmac?: (key: Uint8Array, message: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 }
 
-/** An answer, whatever its status. */
+/** An answer of any status. */
 export interface Answer {
   status: number;
   headers: Headers;

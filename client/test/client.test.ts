@@ -774,7 +774,7 @@ test("request repairs clock and token, and repeats a POST with a key alone", asy
   assert.equal(sent.length, 6);
 });
 
-test("request goes to no other host, whatever its target", async () => {
+test("request goes to no other host with any target", async () => {
   for (const target of ["@evil.test/x", ".evil.test/x", ":1@evil.test/", "", "https://evil.test/"]) {
     const { airlock, sent } = airlockWith([json(200, {})]);
     await assert.rejects(airlock.request("GET", target), TypeError, target);

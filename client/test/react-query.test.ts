@@ -49,7 +49,7 @@ test("pages, rows and mutations work, and a mutation refetches what is shown", a
   assert.deepEqual(titles(), ["three", "two", "uno"]);
 });
 
-test("what may succeed is tried again under the same key, when the server says so", async (t) => {
+test("retryable errors are tried again under the same key, after retryAfter", async (t) => {
   const client = new QueryClient();
   t.after(() => client.clear());
   const { airlock, sent } = airlockWith([

@@ -40,7 +40,7 @@ impl<T> Arguments<T> {
     }
 }
 
-/// What a write takes besides its rows. The draft is part of it byte for byte, which a [`Value`] is not.
+/// The parameters of a write beside its rows. The draft is part of it byte for byte, which a [`Value`] is not.
 #[derive(Serialize)]
 struct Write<'a> {
     draft: Option<&'a RawValue>,
@@ -95,8 +95,8 @@ pub(crate) async fn patch<P: Platform>(call: UserCall<'_, P>) -> Result<Response
     changed(change(&call, "patch", Some(&draft)).await?)
 }
 
-/// `DELETE` of a row. A row that is deleted softly already is as the client wants it, whatever version it
-/// was deleted in (RFC 9110 section 13.1.1 allows this).
+/// `DELETE` of a row. A row that is deleted softly already is as the client wants it, with any
+/// `If-Match` (RFC 9110 section 13.1.1 allows this).
 pub(crate) async fn delete<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
     let outcome = change(&call, "delete", None).await?;
     match outcome.outcome {

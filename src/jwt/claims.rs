@@ -8,7 +8,7 @@ use crate::json;
 /// Allowed clock difference, in seconds.
 pub(crate) const LEEWAY: i64 = 30;
 
-/// The end of the year 9999: a NumericDate beyond it is no date.
+/// The end of the year 9999: a NumericDate beyond it is not a date.
 const LATEST: i64 = 253_402_300_799;
 
 /// The claims of a payload, which must come from a signature that was found good.

@@ -1,7 +1,7 @@
 //! JWK Sets (RFC 7517): the public keys that may have signed the tokens of a source.
 //!
 //! Every key is public, strong enough, for signatures with exactly one algorithm, and has a `kid` of
-//! its own. A malformed set and a set with a symmetric key are refused whole, since whoever publishes
+//! its own. A malformed set and a set with a symmetric key are refused whole, since a project that publishes
 //! one has published a signing secret. A single key that falls short is dropped.
 
 use std::rc::Rc;

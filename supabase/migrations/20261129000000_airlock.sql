@@ -675,7 +675,7 @@ create function airlock.is_row(served airlock.resources, org uuid) returns text
 language sql immutable
 return pg_catalog.format('%s and t.%I = $2::%s', airlock.place(served, org), served.id, served.id_type);
 
--- The condition for rows that are not deleted; of a table that is no resource, as if it were made by new-resource.
+-- The condition for rows that are not deleted; of a table that is not a resource, as if it were made by new-resource.
 create function airlock.is_live(served airlock.resources) returns text
 language sql immutable return case
   when served.name is null then 't.deleted_at is null'
@@ -1741,12 +1741,12 @@ revoke all
     public.airlock_run_job(text, uuid, integer, integer)
   from public, anon, authenticated, service_role;
 
--- Checks and triggers of tables call these, whoever writes.
+-- Checks and triggers of tables call these, for every writer.
 grant execute
   on function airlock.wire_time(timestamptz), airlock.is_trimmed(text), airlock.are_texts(text[], integer, integer),
     airlock.are_items(anyarray, integer)
   to anon, authenticated, service_role;
--- Reading and check_reference() call it, whoever writes.
+-- Reading and check_reference() call it, for every caller.
 grant execute on function airlock.is_live(airlock.resources) to anon, authenticated, service_role;
 -- Policies call these, and PostgREST calls check_edge() for every role where it is the pre-request.
 grant execute

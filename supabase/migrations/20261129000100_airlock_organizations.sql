@@ -145,7 +145,7 @@ begin
 end
 $$;
 
--- Definer: a member who leaves may not change the organisation, and the last owner is found whatever the caller sees.
+-- Definer: a member who leaves may not change the organisation, and the last owner is found also where the caller does not see them.
 create function airlock.members_before_change() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare

@@ -189,7 +189,7 @@ select is(pg_temp.outcome(1, $$ public.airlock_org_change(pg_temp.org('a'), 'ren
 select is(pg_temp.outcome(1, $$ public.airlock_org_change(pg_temp.org('a'), 'rename', 'own', null) $$, pg_temp.copy(2, 'a')), 'done', 'its nonce is free for a copy');
 select is(
   pg_temp.outcome(1, $$ public.airlock_org_change(pg_temp.org('a'), 'rename', 'own', 99) $$, pg_temp.copy(3, 'a')),
-  'PT409 airlock_request_replayed', 'a copy of a done request is told so, whatever its condition'
+  'PT409 airlock_request_replayed', 'a copy of a done request is request_replayed with any condition'
 );
 select is(
   pg_temp.outcome(8, $$ public.airlock_org_create('copied') $$, pg_temp.copy(request, 'b')), expected, format('copy %s of a creation: %s', request, left(expected, 5))

@@ -27,7 +27,7 @@ export function testSchemas(names: string[]): void {
     });
     test(`${name}: the same on a server, with no right but CONNECT`, async () => {
       const catalogue = await server.catalogueOf(name, await schemaOf(name));
-      // Such a reader may not look at rows, and says so.
+      // Such a reader may not look at rows, and reports that.
       const asked = catalogue.tables.flatMap(({ looks }) => looks.open);
       assert.equal(catalogue.tables.every(({ looks }) => Object.keys(looks.unfit).length === 0), true);
       for (const table of catalogue.tables) table.looks.open = [];

@@ -207,7 +207,7 @@ for (const kind of KINDS) {
   });
 }
 
-test("a copy that waited for the first is told so, whatever followed", async () => {
+test("a copy that waited for the first is request_replayed", async () => {
   const [first, copy] = clients as [pg.Client, pg.Client];
   for (const kind of KINDS) {
     user = await server.account();

@@ -97,7 +97,7 @@ async function assertOutcomes(resource: Resource, field: Field, values: string[]
   assert.deepEqual(wrong, []);
 }
 
-/** What becomes of rows with these values (SQL) of the field: "accepted", or a SQLSTATE and the constraint. */
+/** The outcome of rows with these values (SQL) of the field: "accepted", or a SQLSTATE and the constraint. */
 async function attempts(resource: Resource, field: Field, values: string[]): Promise<string[]> {
   const statements = await Promise.all(values.map((value) => insert(resource, field, value)));
   const rows = await supabase.sql("select pg_temp.attempt(statement) as outcome from unnest($1::text[]) with ordinality as tried (statement, place) order by place", [statements]);

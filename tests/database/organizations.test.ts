@@ -62,7 +62,7 @@ async function reset(): Promise<void> {
   `);
 }
 
-/** All rows, whatever policies say. */
+/** All rows, past the policies. */
 function everything(): Promise<Row[]> {
   const tables = ["airlock.organizations", "airlock.members", "airlock.invitations", "public.papers", "airlock.idempotency_keys", "airlock.claims"];
   return supabase.sql(tables.map((table) => `select '${table}' as name, * from ${table} order by 2, 3`).join(";"));
@@ -353,7 +353,7 @@ test("an organisation is deleted with the account of its last owner", async () =
   }
 });
 
-test("an account can be deleted in a request, whatever it left behind", async () => {
+test("an account can be deleted in a request, with all its rows", async () => {
   for (const deleter of ["theirs", ids.outsider]) {
     await reset();
     const user = randomUUID();

@@ -1,4 +1,4 @@
-// Each list of each resource reads one index range, whatever else is in the table. tests/long/plans.test.ts has more rows.
+// Each list of each resource reads one index range, among any other rows. tests/long/plans.test.ts has more rows.
 
 import { testPlans } from "../support/plans.ts";
 

@@ -1,4 +1,4 @@
-// What holds for every table that was there before Airlock, whatever its columns are: a user sees through the Worker what its
+// Rules of every table that was there before Airlock: a user sees through the Worker what its
 // policies show, and reaches no other row.
 
 import assert from "node:assert/strict";

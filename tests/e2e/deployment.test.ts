@@ -113,7 +113,7 @@ test("published rows are limited by app and address", async () => {
   });
 });
 
-test("each user has a limit, from whatever address", async () => {
+test("each user has a limit, from any address", async () => {
   await withWorker(workerVars(stub.url), { limits: { ip: 1000, user: 3 } }, async ({ url }) => {
     const answers: Answer[] = [];
     for (let n = 1; n <= 8; n++) answers.push(await send(url, "GET", "/v1/me", { token, headers: { "CF-Connecting-IP": `203.0.113.${n}` } }));

@@ -90,7 +90,7 @@ test("the same draft in another place is refused", async () => {
 
 // Organisations and invitations
 
-test("a key makes one organisation, whatever its name is spelled like", async () => {
+test("a key makes one organisation, with any spelling of its name", async () => {
   const key = randomUUID();
   const create = (body: string) => send(stack.url, "POST", "/v1/orgs", { token: stack.alice.token, body, headers: { "Idempotency-Key": key } });
   const first = await create('{"name":"a"}');

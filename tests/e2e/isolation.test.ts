@@ -108,7 +108,7 @@ test("no route of notes works without a token", async () => {
 
 const returning = { prefer: "return=representation" };
 
-test("bob's own token reads nothing of alice's from the REST API", async () => {
+test("bob's own token reads no row of alice from the REST API", async () => {
   for (const query of [
     "select=*",
     `id=eq.${live}`,
@@ -127,7 +127,7 @@ test("bob's own token reads nothing of alice's from the REST API", async () => {
   assert.match(head.headers.get("content-range") ?? "", /\/1$/, "bob's one note");
 });
 
-test("bob's own token changes nothing of alice's in the REST API", async () => {
+test("bob's own token changes no row of alice in the REST API", async () => {
   const body = JSON.stringify({ title: "mine now" });
   for (const [query, mine] of [[`id=eq.${live}`, 0], [`id=eq.${deleted}`, 0], [`user_id=eq.${stack.alice.id}`, 0], ["title=eq.secret", 1]] as const) {
     const response = await stack.direct(stack.bob, `/notes?${query}`, { method: "PATCH", headers: returning, body });

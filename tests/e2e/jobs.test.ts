@@ -135,7 +135,7 @@ test("a run ends at its bound and the next one goes on", async () => {
   assert.deepEqual([second?.outcome, second?.rows, second?.batches], ["done", 1234, 2]);
 });
 
-test("without a secret key the jobs are off, and one line says so", async () => {
+test("without a secret key the jobs are off, with one log line", async () => {
   await withStub(async (stub) => {
     const [line] = await run({ SUPABASE_SECRET_KEY: "" }, 1, stub.url);
     assert.deepEqual(line as unknown, { event: "jobs_off", message: "SUPABASE_SECRET_KEY is not set: scheduled jobs are off." });
@@ -143,7 +143,7 @@ test("without a secret key the jobs are off, and one line says so", async () => 
   });
 });
 
-test("with another project's key each job fails and says so", async () => {
+test("with another project's key each job fails with a log line", async () => {
   await deletedNotes("31 days");
   const lines = await run({ SUPABASE_SECRET_KEY: `${SECRET_KEY}x` });
   assert.deepEqual(counted(lines), JOBS.map((label) => [label, "failed", 0, 0]));

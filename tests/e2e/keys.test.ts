@@ -123,7 +123,7 @@ test("an endpoint that breaks leaves the known keys as they are", async (context
   context.diagnostic(`${Object.keys(BROKEN).length} kinds of broken key set endpoints, warm`);
 });
 
-test("an empty key set is an answer, and the log says so", async () => {
+test("an empty key set is an answer, and is logged", async () => {
   await coldly(keySet(), async ({ me }) => void assertProblem(await me(jws(first)), "token_invalid"));
   await coldly(keySet(first), async ({ me, stub, worker }) => {
     assertOk(await me(jws(first)), 200);

@@ -198,7 +198,7 @@ const WHITE_SPACE = [
 /** Characters that some languages trim and that are not White_Space. */
 const LOOKALIKES = [..."\u001c\u001f\u180e\u200b\u2060\ufeff"];
 
-test("bodies are accepted exactly if their schema says so", async () => {
+test("bodies are accepted exactly if their schema allows them", async () => {
   const alice = documentedCaller(stack.alice.token);
   const title = (text: string) => ({ title: text });
   const bodies: unknown[] = [

@@ -62,7 +62,7 @@ test("any changed byte of a signed field is refused", async (context) => {
   const list = good("GET", "/v1/notes?limit=20&state=active", "", {});
   const read = good("GET", NOTE, "", { "If-None-Match": '"1", W/"3"' });
   const post = good("POST", "/v1/notes", '{"title":"one"}', { "Idempotency-Key": "order-0001" });
-  // The signature of each unchanged request is accepted, whatever is decided later.
+  // The signature of each unchanged request is accepted; later steps may refuse it.
   for (const request of [patch, list, read, post]) assert.notEqual((await deliver(request)).status, 401, request.method);
   stub.received.length = 0;
 

@@ -422,7 +422,7 @@ alter table public.payouts enable row level security;
 create policy p on public.payouts as permissive for select to authenticated using (true);
 create policy mfa on public.payouts as restrictive for select to authenticated using ((select auth.jwt() ->> 'aal') = 'aal2');
 grant select (id, user_id, amount) on public.payouts to authenticated;`],
-["leads: all for whoever is signed in", "policy-true", "public.leads.Enable all for authenticated", `
+["leads: all for every signed-in user", "policy-true", "public.leads.Enable all for authenticated", `
 create table public.leads (id uuid primary key default gen_random_uuid(), email text);
 alter table public.leads enable row level security;
 create policy "Enable all for authenticated" on public.leads for all to public using (auth.uid() is not null);
@@ -463,7 +463,7 @@ grant select (id, organization_id, body) on public.records to authenticated;`],
 ["current_user is authenticated", "policy-true", "public.docs.docs_read", DOCS(`current_user = 'authenticated'`)],
 ["the length of the caller's id", "policy-true", "public.docs.docs_read", DOCS(`length(${U}::text) = 36`)],
 ["storage: files without an owner", "policy-true", "storage.objects.up", STORAGE + `create policy up on storage.objects for insert to authenticated with check (bucket_id = 'files' and name like ${U}::text || '%' or bucket_id = 'files' and owner is null);`],
-["storage: a private bucket for whoever is signed in", "policy-true", "storage.objects.sel", STORAGE + `create policy sel on storage.objects for select to authenticated using (bucket_id = 'invoices' and auth.role() = 'authenticated');`],
+["storage: a private bucket for every signed-in user", "policy-true", "storage.objects.sel", STORAGE + `create policy sel on storage.objects for select to authenticated using (bucket_id = 'invoices' and auth.role() = 'authenticated');`],
 ["storage: a bucket of contracts", "policy-true", "storage.objects.sel", STORAGE + `create policy sel on storage.objects for select to authenticated using (bucket_id = 'contracts');`],
 ["storage: membership of any team", "policy-any-tenant", "storage.objects.sel", STORAGE + ORGS + `create policy sel on storage.objects for select to authenticated using (bucket_id = 'contracts' and exists (select from public.org_members m where m.user_id = ${U}));`],
 ["storage: folder compared with inner name", "policy-compares-itself", "storage.objects.sel", STORAGE + `create table public.folders (id uuid primary key default gen_random_uuid(), name text, user_id uuid not null references auth.users); create index on public.folders (user_id); alter table public.folders enable row level security; create policy f on public.folders for select to authenticated using (user_id = ${U}); grant select (id, name, user_id) on public.folders to authenticated;

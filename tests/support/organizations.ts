@@ -10,7 +10,7 @@ import { resource } from "./declared.ts";
 export const installed = (await migrationFiles()).some((file) => file.endsWith("_airlock_organizations.sql"));
 export const test = installed ? always : always.skip;
 
-/** The SQL of a resource of users and of organisations, whatever the project declares. */
+/** The SQL of a resource of users and of organisations, independent of airlock.toml. */
 export const papers = migration(
   resource({ name: "papers", owner: "both", publish: ["title"], fields: [{ name: "title", kind: "text", min: 1, max: 200, nullable: false }] }),
 );

@@ -1,4 +1,4 @@
-// Waiting, on whatever machine the tests run on. One that is many times slower than it should be is no defect of what is
+// Waiting, on slow machines too. One that is many times slower than it should be is no defect of what is
 // tested, so nothing is said to be late that is not later than that.
 
 import assert from "node:assert/strict";

@@ -1,4 +1,4 @@
-// What becomes of each table: a section of airlock.toml, a stop with the SQL that mends it, or a reason why it is left out.
+// The decision about each table: a section of airlock.toml, a stop with the SQL that mends it, or a reason why it is left out.
 // Nothing is read here but the catalogue, so that the same catalogue always has the same outcome.
 
 import { identifier } from "../evidence/finding.ts";
@@ -114,7 +114,7 @@ function decideTable(table: Table, resource: string | undefined, called: string,
     stops: [],
     out: reason,
     left: [],
-    warnings: !table.secured && ["r", "p"].includes(table.kind) && table.granted.length > 0 ? [`row level security is off: whoever is signed in reaches all rows. SQL: ${secure(table)}`] : [],
+    warnings: !table.secured && ["r", "p"].includes(table.kind) && table.granted.length > 0 ? [`row level security is off: every signed-in user reaches all rows. SQL: ${secure(table)}`] : [],
   });
   const kinds: Record<string, string> = { v: "a view", m: "a materialized view", f: "a foreign table", p: "a partitioned table" };
   const kind = table.partition ? "a partition" : kinds[table.kind];
@@ -129,7 +129,7 @@ function decideTable(table: Table, resource: string | undefined, called: string,
   const idKind = id.type.name === "uuid" ? "uuid" : /^int[248]$/.test(id.type.name) ? "bigint" : undefined;
   if (!idKind) return out(`its id ${id.name} is ${id.typeName}; ids are uuid or bigint`);
 
-  if (!table.secured) return { table: called, stops: [{ what: "row level security is off: whoever is signed in reaches all rows", mend: secure(table) }], left: [], warnings: [] };
+  if (!table.secured) return { table: called, stops: [{ what: "row level security is off: every signed-in user reaches all rows", mend: secure(table) }], left: [], warnings: [] };
   const read = options.read.get(called);
   const owner = read ? authorOf(table, id) : ownerOf(table);
   const ownId = owner.column === id.name && owner.scope === "owner";
@@ -148,7 +148,7 @@ function authorOf(table: Table, id: Column): Owner {
   return owner.column === id.name ? { column: undefined, set: "none", scope: "visible" } : { ...owner, scope: "visible" };
 }
 
-/** A row for each user, with the user's id, whatever others may see: profiles. */
+/** A row for each user, with the user's id, such as a profile. */
 function isMadeForUser(table: Table, id: Column): boolean {
   const key = table.constraints.some(({ kind, columns, references }) => kind === "f" && columns.length === 1 && columns[0] === id.name && references?.table === "auth.users");
   const written = [...policiesFor(table, "INSERT").map(({ check, using }) => check ?? using), ...policiesFor(table, "UPDATE").map(({ using }) => using)];
@@ -166,7 +166,7 @@ function section(table: Table, resource: string, called: string, { id, kind, own
   const added = wanted(table, capabilities, options.with, warnings);
   if (added.includes("version")) [capabilities.version, capabilities.timestampVersion] = ["version", false];
   if (added.includes("deleted")) capabilities.deleted = "deleted_at";
-  // Whoever sees rows of others sees whose they are.
+  // A user who sees rows of others sees whose they are.
   const own = [id.name, owner.scope === "owner" ? owner.column : undefined, capabilities.version, capabilities.created, capabilities.updated, capabilities.deleted];
   const { fields, left, required } = fieldsOf(table, called, own, owner, warnings, options, targets);
   const offered = offer(table, { id, kind, owner, deleted: capabilities.deleted, softly: added.includes("deleted") }, fields, required, left, warnings);

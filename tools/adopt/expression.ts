@@ -121,7 +121,7 @@ class Parser {
     let name = plain(token.value);
     while (this.#take(".")) name += `.${plain(this.#name())}`;
     if (!this.#take("(")) {
-      // A keyword that is no column: CASE, CURRENT_TIMESTAMP.
+      // A keyword that is not a column: CASE, CURRENT_TIMESTAMP.
       if (/^[A-Z]/.test(token.value) && token.value !== "VALUE") return { is: "call", name: name.toLowerCase(), args: [] };
       return { is: "column", name: name.split(".").at(-1) ?? "" };
     }

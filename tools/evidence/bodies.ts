@@ -81,7 +81,7 @@ async function treeOf(sql: Sql, called: Called, body: string): Promise<Node | un
     const argument = called.arguments[Number(number) - 1];
     return argument ? `${identifier(called.name)}.${identifier(argument.name || all)}` : all;
   });
-  // A body of several columns is no value.
+  // A body of several columns is not a value.
   return (await parsed(sql, called.searchPath, `select (${numbered})${around}`)) ?? (await parsed(sql, called.searchPath, `select exists (${numbered})${around}`));
 }
 

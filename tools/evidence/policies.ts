@@ -35,7 +35,7 @@ export const POLICY_RULES: Rule[] = [
   {
     id: "policy-any-account",
     level: "finding",
-    why: "The condition asks for a row that everybody has or can make: it holds for whoever signs up.",
+    why: "The condition asks for a row that everybody has or can make: it holds for everybody who signs up.",
   },
   {
     id: "policy-public",
@@ -45,7 +45,7 @@ export const POLICY_RULES: Rule[] = [
   {
     id: "request-header",
     level: "finding",
-    why: "Headers, cookies and paths are written by the caller: whoever sends the right one is let in.",
+    why: "Headers, cookies and paths are written by the caller: a request with the right one is let in.",
   },
   {
     id: "policy-fails",
@@ -55,7 +55,7 @@ export const POLICY_RULES: Rule[] = [
   {
     id: "helper-escapes",
     level: "finding",
-    why: "A function that policies call changes its role, runs statements made of text or starts programs. It does so with the rights of whoever reads the table.",
+    why: "A function that policies call changes its role, runs statements made of text or starts programs. It does so with the rights of the table's reader.",
   },
   {
     id: "helper-unread",
@@ -90,7 +90,7 @@ export const POLICY_RULES: Rule[] = [
   {
     id: "user-metadata",
     level: "finding",
-    why: "user_metadata is written by the user: supabase.auth.updateUser({ data }) makes anybody whatever the policy asks for. app_metadata is not.",
+    why: "user_metadata is written by the user: supabase.auth.updateUser({ data }) gives anybody what the policy asks for. app_metadata is not.",
   },
 ];
 
@@ -271,7 +271,7 @@ function check(policy: Policy, catalogue: Catalogue): Fault[] {
   if (!writes(policy) || !using) return [];
   if (!withCheck) return [fault("update-without-check", policy, "no WITH CHECK of its own", `alter ${on(policy)} with check (${using.text});`)];
   const columns = ({ tree }: Part) => compared(policy, tree, catalogue).filter(({ relation }) => relation === policy.relation).map(({ column }) => column);
-  // A check that names the owner keeps the row with its people, whatever else USING asks.
+  // A check that names the owner keeps the row with its people, with any USING.
   if (withCheck.verdicts.every(({ kind, ties }) => kind === "never" || kind === "role" || ties.owners.length > 0)) return [];
   const kept = columns(withCheck);
   const writable = (column: string) => catalogue.tables.column(policy.relation, column)?.granted.some((one) => one.endsWith("UPDATE"));

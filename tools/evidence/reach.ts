@@ -15,7 +15,7 @@ export const REACH_RULES: Rule[] = [
   {
     id: "stored-secret",
     level: "finding",
-    why: "Whoever may read the catalogue reads the key: function bodies, triggers and defaults are open to every role, and are in every dump.",
+    why: "Every reader of the catalogue reads the key: function bodies, triggers and defaults are open to every role, and are in every dump.",
   },
 ];
 

@@ -95,7 +95,7 @@ function defaultPrivileges(owner: string): string {
       cross join lateral (select case defaclobjtype when 'r' then 'tables' when 'S' then 'sequences' when 'f' then 'functions' end as kind) kinds
       cross join lateral aclexplode(defaclacl) a join api on api.oid = a.grantee
     where kind is not null and owner.rolname ${owner} and (defaclnamespace = 0 or own.oid is not null)
-      -- For functions Postgres itself begins with everybody, whatever is written here besides.
+      -- Postgres itself grants functions to everybody by default; these entries add to that.
       and not (kind = 'functions' and api.oid = 0 and defaclnamespace = 0)
     group by owner.rolname, own.nspname, kind, api.rolname
   `;
@@ -152,7 +152,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "anon-grant",
     level: "finding",
-    why: "Whoever has the app has the publishable key, and with it the role anon. What anon may do, the whole world may.",
+    why: "Everybody who has the app has the publishable key, and with it the role anon. What anon may do, the whole world may.",
     query: `
       select format('%s on %s', privilege, called) as object, format('granted to %s', rolname) as what,
         format('revoke %s on table %s from %s;', privilege, named, rolname) as mend
@@ -370,7 +370,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "default-privileges",
     level: "finding",
-    why: "Whatever this role makes next is open the moment it exists, before it has a policy.",
+    why: "Every object that this role makes next is open at once, before it has a policy.",
     query: defaultPrivileges("<> 'supabase_admin'"),
   },
   {
@@ -514,7 +514,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "queue-exposed",
     level: "finding",
-    why: "A message queue's table without Row Level Security is open to whoever has a grant on it.",
+    why: "A message queue's table without Row Level Security is open to every role with a grant on it.",
     query: `
       select format('%s.%s', nspname, relname) as object, 'a queue of pgmq without row level security' as what, format('alter table %I.%I enable row level security;', nspname, relname) as mend
       from pg_class join pg_namespace n on n.oid = relnamespace

@@ -105,7 +105,7 @@ export async function tryAll(sql: Sql, rest: Rest, schemas: string[], owner: str
   const tables = await tablesWithin(sql, schemas);
   const found = await state(sql, tables);
   const rows = await seed(sql, tables, owner);
-  // The other users have rows of their own, memberships too: a policy may let in whoever has some.
+  // The other users have rows of their own, memberships too: a policy may let in everybody who has some.
   for (const { id } of callers) if (id) await seed(sql, tables, id);
   const meant = await withPublished(sql, accepted);
   const ground: Ground = { sql, rest, tables, rows, owner, accepted: meant, before: await state(sql, tables) };
@@ -313,7 +313,7 @@ async function registered(sql: Sql): Promise<Map<string, { table: string; fields
 }
 
 const WHY: Record<Verb, string> = {
-  select: "Rows of one user's were shown to another, whatever the policies seem to say.",
+  select: "Rows of one user were shown to another, although the policies seem right.",
   insert: "A caller made a row in another user's name, or among that user's rows.",
   upsert: "An insert that changes what is there already reached another user's row.",
   update: "A caller changed a row of another user's.",

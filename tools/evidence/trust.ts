@@ -25,7 +25,7 @@ export const TRUST_RULES: Rule[] = [
   {
     id: "signup-metadata",
     level: "finding",
-    why: "raw_user_meta_data is written by whoever signs up: signUp({ options: { data } }). Policies decide by the column that the trigger copies it to.",
+    why: "raw_user_meta_data is written by the user who signs up: signUp({ options: { data } }). Policies decide by the column that the trigger copies it to.",
   },
 ];
 
@@ -127,7 +127,7 @@ export function decided({ object, what }: Fault, { policies, tables }: Catalogue
   const command = /may (INSERT|UPDATE)/.exec(what)?.[1] as "INSERT" | "UPDATE" | undefined;
   const relation = tables.all().find((one) => object.startsWith(`${tables.name(one)}.`) && tables.columns(one).some(({ name }) => object === `${tables.name(one)}.${name}`));
   const column = tables.columns(relation ?? "").find(({ name }) => object === `${tables.name(relation ?? "")}.${name}`);
-  // What a trigger writes is no client's to send.
+  // Clients do not send what a trigger writes.
   if (!command || !relation || !column || !tables.secured(relation) || tables.guarded(relation, column.name, command)) return false;
   const applying = policies.filter((policy) => policy.relation === relation && policy.permissive && [command === "INSERT" ? "a" : "w", "*"].includes(policy.command) && ROLES.some((role) => holds(policy, role)));
   const verdicts = applying.flatMap(({ parts }) => (parts.find(({ clause }) => clause === "with check") ?? parts[0])?.verdicts ?? []).filter(({ kind }) => kind !== "never");

@@ -37,7 +37,7 @@ export function verdictOf(branch: Condition[], relation: string, reader: Reader,
   if (meanings.some(({ kind }) => kind === "role")) return { kind: "role", ties };
   const open = meanings.find((meaning) => meaning.kind === "open");
   if (open?.kind === "open") return { kind: "open", ties, open: open.open };
-  // Files for whoever is signed in are not meant for everybody.
+  // Files for every signed-in user are not meant for everybody.
   const private_ = BUCKETS.test(tables.name(relation)) && meanings.some(({ kind }) => kind === "nothing");
   const isPublic = !private_ && (branch.some((condition) => saysPublic(condition, relation, tables)) || ofPublic(ties, tables));
   return { kind: isPublic ? "public" : "open", ties };

@@ -1,6 +1,6 @@
 // The example app: installs its packages, bundles it, and serves its web build.
 //
-// It is no workspace of this project: Expo and React Native are half a gigabyte, which nothing else here needs. Its
+// It is not a workspace of this project: Expo and React Native are half a gigabyte, which nothing else here needs. Its
 // packages are installed when it is first started or tested.
 
 import { createHash } from "node:crypto";

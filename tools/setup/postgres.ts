@@ -38,7 +38,7 @@ export async function startPostgres(settings: string[] = []): Promise<Postgres> 
     if (!existsSync(target)) await symlink(relative(dirname(target), join(folder, link.source)), target);
   }
 
-  // Whoever connects as its superuser can run programs, and other accounts of this machine reach its port.
+  // Its superuser can run programs, and other accounts of this machine reach its port.
   const password = randomBytes(24).toString("base64url");
   const passwordFile = join(folder, "password");
   await writeFile(passwordFile, password, { mode: 0o600 });

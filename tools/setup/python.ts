@@ -22,7 +22,7 @@ export async function pythonTools(requirements: string): Promise<string> {
     await rm(folder, { recursive: true, force: true });
     await run("python3", ["-m", "venv", folder]);
     const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    // A wheel runs no code while it is installed, and --no-deps leaves out whatever the file does not name.
+    // A wheel runs no code while it is installed, and --no-deps leaves out packages that the file does not name.
     await run(join(bin, "python"), [...pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "--requirement", requirements]);
     await writeFile(stamp, "");
   });

@@ -103,7 +103,7 @@ async function readable(request: Request, { method, path }: Call): Promise<Reque
   } catch {
     return refusal(400, "PGRST102", "Empty or invalid json");
   }
-  // A value that is no row counts as no rows.
+  // A value that is not a row counts as no rows.
   if (path.startsWith("/rpc/")) return again(bytes);
   if (typeof rows !== "object" || rows === null) rows = [];
   if (method === "PATCH" && Array.isArray(rows) && rows.every((row) => isEmpty(row))) return again("{}");
