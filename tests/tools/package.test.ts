@@ -60,7 +60,7 @@ test("commands look for a team's files in its folder", async () => {
   const files = [...(await filesOf(workshop.tarballs.edge))].filter(([name]) => name.startsWith("tools/") && name.endsWith(".js"));
   const naming = files.filter(([, content]) => /^import \{[^}]*\broot\b[^}]*\} from ".*shell\.js"/m.test(content.toString())).map(([name]) => name.slice("tools/".length));
   // Airlock's own: the checker of declarations, sources of a clone, its version, SQL, the compiled Worker, tests.
-  const own = ["declaration.js", "dev.js", "doctor.js", "setup/core.js", "setup/generated.js", "setup/worker.js", "supabase/prepared.js", "test.js"];
+  const own = ["declaration.js", "dev.js", "doctor.js", "setup/core.js", "setup/generated.js", "setup/node-tests.js", "setup/worker.js", "supabase/prepared.js", "test.js"];
   assert.deepEqual(naming.sort(), own, "root is the package's folder, project the team's");
 });
 

@@ -3,15 +3,13 @@ import { Stack } from "expo-router";
 
 import { OfflineBanner } from "../src/offline";
 import { queryClient } from "../src/queries";
-import { SessionProvider, useSession } from "../src/session";
+import { useSession } from "../src/session";
 
 export default function Layout() {
   return (
     <QueryClientProvider client={queryClient}>
-      <SessionProvider>
-        <Screens />
-        <OfflineBanner />
-      </SessionProvider>
+      <Screens />
+      <OfflineBanner />
     </QueryClientProvider>
   );
 }

@@ -21,6 +21,9 @@ export const queryClient = new QueryClient({
   defaultOptions: { queries: { retry, retryDelay }, mutations: { retry, retryDelay } },
 });
 
+// The next user of this phone must not see this one's notes.
+supabase.auth.onAuthStateChange((event) => event === "SIGNED_OUT" && queryClient.clear());
+
 /** The user's own notes, or those of an organisation. */
 export function useNotes(org?: string) {
   const key = ["notes", useUserId(), org ?? "own"];

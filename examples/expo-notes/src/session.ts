@@ -1,0 +1,23 @@
+import type { Session } from "@supabase/supabase-js";
+import { useSyncExternalStore } from "react";
+
+import { supabase } from "./airlock";
+
+/** `undefined` until it is known whether somebody is signed in. */
+let session: Session | null | undefined;
+const screens = new Set<() => void>();
+// At the start, beside the one of Airlock's client: on a phone whose clock is fast, a later one refreshes the token again.
+supabase.auth.onAuthStateChange((_event, current) => {
+  session = current;
+  for (const update of screens) update();
+});
+
+function follow(update: () => void) {
+  screens.add(update);
+  return () => void screens.delete(update);
+}
+
+export const useSession = () => useSyncExternalStore(follow, () => session, () => session);
+
+/** The id of the user, for screens that open only when somebody is signed in. */
+export const useUserId = () => useSession()?.user.id ?? "";
