@@ -88,8 +88,9 @@ impl<'a> ListQuery<'a> {
     pub(crate) fn parse(query: &str, resource: &'a Resource) -> Result<Self, Problem> {
         let mut parameters = Parameters::parse(query);
         let page = PageQuery::take(&mut parameters);
-        let states =
-            [("active", true), ("deleted", resource.deleted.is_some()), ("published", resource.publish.is_some())];
+        // What is meant for all readers was withdrawn by its deletion.
+        let deleted = resource.deleted.is_some() && resource.read.is_none();
+        let states = [("active", true), ("deleted", deleted), ("published", resource.publish.is_some())];
         let states: Vec<&'static str> =
             states.into_iter().filter_map(|(state, there)| there.then_some(state)).collect();
         let mut state = "active";

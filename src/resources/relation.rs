@@ -5,7 +5,7 @@ use serde::ser::Error;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::declaration::{Declaration, Embed, Field, IdKind, Owner, Resource, Under, is_identifier};
+use super::declaration::{Declaration, Embed, Field, IdKind, Owner, Readers, Resource, Under, is_identifier};
 use super::kind::{Kind, string};
 
 /// The last segments of paths below a row.
@@ -37,6 +37,10 @@ impl Embed {
             _ => None,
         };
         let target = declaration.resource(own.unwrap_or(name))?;
+        let unseen = resource.read == Some(Readers::App) && target.read != Some(Readers::App);
+        if unseen || own.is_some() && target.under.is_some() {
+            return None;
+        }
         let mut field = Some(name);
         if own.is_none() {
             let refers = |field: &&Field| matches!(&field.kind, Kind::Ref { resource: to, .. } if *to == resource.name);
@@ -77,9 +81,10 @@ impl Declaration {
                 let json = embed.resolve(resource, self).filter(|_| resource.field(INCLUDED).is_none());
                 found.push(json.ok_or_else(|| {
                     format!(
-                        "resources.{}.embed.{}: must be named after a field of the kind ref, or after a resource of the \
-                         same owners that is under this one, or under none and with one field that is a ref to this \
-                         one; and list fields of it, or id. No field of this resource can be called {INCLUDED} then.",
+                        "resources.{}.embed.{}: must be named after a field that is a ref to a resource under none, or \
+                         after a resource of the same owners that is under this one, or under none and with one field \
+                         that is a ref to this one; with read = \"app\" after one that apps read; and list fields of it, \
+                         or id. No field of this resource can be called {INCLUDED} then.",
                         resource.name, embed.name
                     )
                 })?);

@@ -597,7 +597,11 @@ begin
     and (not organizations or to_regclass('airlock.organizations') is not null)
     and resources <@ array(
       select name from airlock.resources
-      union all select 'functions/' || name from airlock.functions where to_regproc(function) is not null
+      union all select 'functions/' || name from airlock.functions where exists (
+        -- to_regproc() would ask for rights in the schema.
+        select from pg_catalog.pg_proc join pg_catalog.pg_namespace on pg_namespace.oid = pronamespace
+          where format('%I.%I', nspname, proname) = function
+      )
     );
 end
 $$;
@@ -773,9 +777,13 @@ declare
   columns text[];
   parts text[] := '{}';
 begin
+  if json_array_length(embeds::json) > 8 then
+    raise invalid_parameter_value using message = 'airlock: too many embedded rows';
+  end if;
   for embed in select json_array_elements(embeds::json) loop
     select * into other from airlock.resources where name = embed ->> 'resource';
-    if not found then
+    -- As find_resource() says of anon.
+    if not found or current_user = 'anon' and other.readers is distinct from 'app' then
       raise sqlstate 'PT404' using message = 'airlock_unknown_resource';
     end if;
     if (embed ->> 'many')::boolean then
@@ -793,7 +801,10 @@ begin
       select (other.id || other.columns)[array_position('id'::text || other.fields, field)]
         from unnest(shown) with ordinality as one (field, place) order by place
     );
-    if near is null or far is null or embed ->> 'name' is null or shown = '{}' or array_position(columns, null) is not null then
+    -- Rows that have a parent are embedded in that parent alone, which find_resource() has looked at.
+    if near is null or far is null or embed ->> 'name' is null or shown = '{}' or array_position(columns, null) is not null
+      or other.under is not null and embed ->> 'field' is not null
+    then
       raise invalid_parameter_value using message = 'airlock: no such embedded rows';
     end if;
     -- In `linked` is what joins them, because t is the embedded table further in.
@@ -815,7 +826,9 @@ begin
         ) from (select t.%8$I as value) as linked) as %9$I'
       end,
       airlock.wire_of(other.relation, shown, columns), case when other.created is not null then format('t.%I desc,', other.created) end,
-      other.id, other.relation, far, airlock.is_live(other), airlock.place(other, org), near, embed ->> 'name'
+      other.id, other.relation, far, airlock.is_live(other),
+      -- No row of an organisation refers to a row of a user.
+      case when org is not null and other.owner = 'user' then 'false' else airlock.place(other, org) end, near, embed ->> 'name'
     );
   end loop;
   return case
@@ -840,7 +853,8 @@ declare
   served constant airlock.resources := airlock.find_resource(resource, org);
   in_state constant text := case
     when state = 'active' then airlock.is_live(served)
-    when state = 'deleted' and served.deleted is not null then format('t.%I is not null', served.deleted)
+    -- What is meant for all readers was withdrawn by its deletion.
+    when state = 'deleted' and served.deleted is not null and served.readers is null then format('t.%I is not null', served.deleted)
     when state = 'published' and served.publish is not null then airlock.is_live(served) || ' and t.published_at is not null'
   end;
   sorted_by constant text := ltrim(sort, '-');

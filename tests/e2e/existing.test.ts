@@ -498,9 +498,13 @@ describe("rows that are not their reader's own", () => {
   });
 
   test("anon reaches through the functions what is meant for every app, and nothing else", async () => {
-    const page = (resource: string) => stack.direct(null, "/rpc/airlock_list", { method: "POST", body: JSON.stringify({ resource, org: null, state: "active", words: null, after: null, page_size: 5 }) });
+    const page = (resource: string, included?: object[]) =>
+      stack.direct(null, "/rpc/airlock_list", { method: "POST", body: JSON.stringify({ resource, org: null, state: "active", words: null, after: null, page_size: 5, included: JSON.stringify(included) }) });
     assert.equal((await page("plans")).status, 200);
     for (const name of ["posts", "todos", "tasks"]) assert.equal((await page(name)).status, 404, name);
+    const embedded = (resource: string) => ({ name: "x", resource, many: false, field: "name", fields: ["id"] });
+    for (const name of ["posts", "todos", "tasks"]) assert.equal((await page("plans", [embedded(name)])).status, 404, name);
+    assert.equal((await page("plans", Array(9).fill(embedded("plans")))).status, 400);
   });
 
   test("a feed is read by every user, and written by its author", async () => {

@@ -482,7 +482,7 @@ function collection(resource: Resource, id: string, path: string, parents: Part[
     },
   });
   const searched = search.length > 0 ? ` \`q\` searches ${list(search)}.` : "";
-  const states = deleted ? [publish ? "PublishableState" : "State"] : [];
+  const states = deleted && resource.read === null ? [publish ? "PublishableState" : "State"] : [];
   const ids = resource.id.kind === "bigint" ? "" : ", or use `PUT` with a UUID of your own";
   const many = of(
     "list", "List rows, newest first",

@@ -77,6 +77,19 @@ fn rows_that_are_deleted_for_good_have_no_state() {
 }
 
 #[test]
+fn deleted_rows_that_were_meant_for_all_readers_are_not_listed() {
+    for read in ["user", "app"] {
+        let json = format!(
+            r#"{{"resources": {{"posts": {{"owner": {{"set": "none"}}, "read": "{read}", "fields": {{"title": "text(1..9)"}}}}}}}}"#
+        );
+        let posts = Declaration::parse(&json).unwrap().resources.remove(0);
+        assert!(posts.deleted.is_some());
+        assert!(ListQuery::parse("", &posts).is_ok());
+        assert!(ListQuery::parse("state=deleted", &posts).is_err());
+    }
+}
+
+#[test]
 fn cursor_is_passed_on_unread() {
     assert_eq!(arguments("cursor=AZaz09-_")["after"], "AZaz09-_");
     assert!(!refused(&format!("cursor={}", "a".repeat(2048))));

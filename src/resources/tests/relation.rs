@@ -164,7 +164,7 @@ fn embedded_rows_that_cannot_be_are_refused() {
     ] {
         let sentence = refused(&embedding(&format!(r#""embed":{{{embed}}}"#)));
         let start =
-            format!("resources.teams.embed.{name}: must be named after a field of the kind ref, or after a resource");
+            format!("resources.teams.embed.{name}: must be named after a field that is a ref to a resource");
         assert!(sentence.starts_with(&start), "{embed}: {sentence}");
     }
     for (owner, refusal) in [("user", false), ("org", true), ("both", false)] {
