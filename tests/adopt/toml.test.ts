@@ -253,6 +253,10 @@ title = "text(0..10000)"  # no upper limit in the database
   assert.ok(kinds);
   assert.match(statementsOf(kinds, "kinds", declared[0]![1], [], declared).serve, /scope => 'visible', readers => 'app',$/m);
   assert.deepEqual(whats(toml, catalogue), []);
+  // A parent that was added by hand stays.
+  const below = statementsOf(kinds, "kinds", { ...declared[0]![1], read: undefined, under: "teams.team_id" }, [], declared);
+  assert.match(below.serve, /scope => 'visible', under => 'teams\.team_id',$/m);
+  assert.match(below.statements.join(), /kinds_airlock_page_idx on public\.kinds \("?team_id"?, /);
   // Routes that policies allow can be added, and others not.
   const routes = (...names: string[]) => toml.replace('read = "user"', `read = "user"\nroutes = ${JSON.stringify(names)}`);
   assert.deepEqual(whats(routes("list", "read", "create", "patch"), catalogue), []);

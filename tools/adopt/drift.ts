@@ -38,7 +38,7 @@ function ofSettings(name: string, raw: Raw, section: Section): Change[] {
   const [kind, column] = [String(id["kind"]), String(id["column"] ?? "id")];
   if (kind !== section.id.kind || column !== section.id.column) drift("id", `the database has ${section.id.kind} in ${section.id.column}`);
   const owner = ownerOf(raw);
-  const scope = raw["scope"] ?? (section.read ? "visible" : "owner");
+  const scope = raw["scope"] ?? (section.read || raw["under"] ? "visible" : "owner");
   if (kind !== "owner") {
     if (scope === "owner" && section.owner.scope === "visible") drift("scope", "the policies show a caller rows of others, or rows that name nobody");
     if (scope === "owner" && owner !== section.owner.column) drift("owner", `the policies compare ${section.owner.column ?? "no column"} with the caller`);

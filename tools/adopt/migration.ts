@@ -24,9 +24,11 @@ export interface Statements {
 /** What a table needs, beside what it has. `section` is the declared one, as airlock.toml has it or will have it. */
 export function statementsOf(table: Table, resource: string, section: Raw, added: Section["added"], sections: [name: string, section: Raw][]): Statements {
   const served = readServed(resource, section, table);
-  const columns = [...(served.id.kind === "owner" || served.scope !== "owner" || !served.owner ? [] : [served.owner]), ...(served.created ? [served.created] : []), served.id.column];
+  // The columns that have one value in a list come first.
+  const fixed = [...(served.parent ? [served.parent] : []), ...(served.owner && served.scope === "owner" ? [served.owner] : [])];
+  const columns = [...(served.id.kind === "owner" ? [] : fixed), ...(served.created ? [served.created] : []), served.id.column];
   const live = served.deleted;
-  const index = served.id.kind === "owner" || !served.lists || hasIndex(table, columns, served.owner && served.scope === "owner" ? 1 : 0, live) ? undefined : pageIndex(table, resource, columns, served, live);
+  const index = served.id.kind === "owner" || !served.lists || hasIndex(table, columns, fixed.length, live) ? undefined : pageIndex(table, resource, columns, fixed, live);
   const small = table.bytes <= SMALL_BYTES;
   return {
     resource,
@@ -42,6 +44,8 @@ export function statementsOf(table: Table, resource: string, section: Raw, added
 interface Served {
   id: { kind: string; column: string };
   owner: string | null;
+  /** The column with the id of the parent, of rows that are served below one. */
+  parent: string | undefined;
   scope: string;
   created: string | null;
   deleted: string | null;
@@ -64,7 +68,8 @@ function readServed(resource: string, section: Raw, table: Table): Served {
     return { name, column, readOnly: read_only };
   });
   const readers = section["read"] as string | undefined;
-  const scope = String(section["scope"] ?? (readers ? "visible" : "owner"));
+  const under = section["under"] as string | undefined;
+  const scope = String(section["scope"] ?? (readers || under ? "visible" : "owner"));
   const ownerColumn = ownId ? idColumn : owner["column"] === undefined ? null : String(owner["column"]);
   const [version, created, updated, deleted] = [column("version", "version"), column("created", "created_at"), column("updated", "updated_at"), column("deleted", "deleted_at")];
   const value = (text: string | null) => (text === null ? "null" : literal(text));
@@ -73,6 +78,7 @@ function readServed(resource: string, section: Raw, table: Table): Served {
   return {
     id: { kind: String(id["kind"]), column: idColumn },
     owner: ownerColumn,
+    parent: under?.slice(under.indexOf(".") + 1),
     scope,
     created,
     deleted,
@@ -83,7 +89,7 @@ select airlock.serve(
   ${array(fields.map(({ name }) => name))},
   columns => ${array(fields.map(({ column }) => column))},
   read_only => ${array(fields.filter(({ readOnly }) => readOnly).map(({ name }) => name))},
-  id => ${literal(idColumn)}, owner_column => ${value(ownerColumn)}, set_owner => ${ownId || owner["set"] === "worker"}, scope => ${literal(scope)},${readers ? ` readers => ${literal(readers)},` : ""}
+  id => ${literal(idColumn)}, owner_column => ${value(ownerColumn)}, set_owner => ${ownId || owner["set"] === "worker"}, scope => ${literal(scope)},${readers ? ` readers => ${literal(readers)},` : ""}${under ? ` under => ${literal(under)},` : ""}
   version => ${value(version)}, created => ${value(created)}, updated => ${value(updated)}, deleted => ${value(deleted)}
 );`,
   };
@@ -102,8 +108,8 @@ function hasIndex({ indexes, constraints }: Table, columns: string[], fixed: num
   });
 }
 
-function pageIndex(table: Table, resource: string, columns: string[], { owner, scope }: Served, live: string | null): string {
-  const ordered = columns.map((column) => (column === owner && scope === "owner" ? identifier(column) : `${identifier(column)} desc`));
+function pageIndex(table: Table, resource: string, columns: string[], fixed: string[], live: string | null): string {
+  const ordered = columns.map((column) => (fixed.includes(column) ? identifier(column) : `${identifier(column)} desc`));
   return `create index {if} ${resource}_airlock_page_idx on ${named(table)} (${ordered.join(", ")})${live ? ` where ${identifier(live)} is null` : ""}`;
 }
 
