@@ -16,7 +16,7 @@ import { parseArgs } from "node:util";
 
 import { inspector } from "./declaration.ts";
 import { helpOf } from "./setup/help.mjs";
-import { Failure, project } from "./setup/shell.ts";
+import { Failure, project, refuseKept } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 import { appGuardIn, withAppGuard, type AppGuard } from "./stack/app-guard.ts";
 import { devVars } from "./stack/vars.ts";
@@ -91,7 +91,7 @@ async function save(said: string): Promise<void> {
     console.log("\n.dev.vars is for development alone. `npm run dev` reads it when it starts.");
     return;
   }
-  const environment = /^\.dev\.vars\.(\w+)$/.exec(basename(path))?.[1];
+  const environment = /^\.dev\.vars\.([\w-]+)$/.exec(basename(path))?.[1];
   const options = `${file}${environment ? ` --env ${environment}` : ""}`;
   console.log(`
 All secrets of ${file}, at once for all requests:   npx wrangler secret bulk ${options}
@@ -102,6 +102,7 @@ or in a new version without traffic:   npx wrangler versions secret bulk ${optio
 }
 
 function parse(): { command: string; app: string; id?: string | undefined; message?: string | undefined; file?: string | undefined } {
+  refuseKept("app-key", "file");
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,

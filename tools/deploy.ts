@@ -9,10 +9,11 @@ import { unstable_readConfig } from "wrangler";
 
 import { inspector } from "./declaration.ts";
 import { commit, unset, type DeploymentConfig } from "./setup/deployment.ts";
-import { Failure, project, run } from "./setup/shell.ts";
+import { Failure, project, refuseKept, run } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 import { appGuardIn } from "./stack/app-guard.ts";
 
+refuseKept("deploy", "env", "dry_run", "config", "secrets_file", "upload_only");
 const args = process.argv.slice(2);
 const { values } = parseArgs({
   args,

@@ -46,11 +46,11 @@ test("a key is added, retired and removed", async () => {
   assert.deepEqual((await guard())?.apps["rn-ios"]?.keys.map(({ id }) => id), [month(), `${month()}-2`]);
   assert.notEqual((await guard())?.apps["rn-ios"]?.keys[1]?.secret, secret);
 
-  done("retire", "rn-ios", month(), "--message", "It's time to update “Notes”");
-  assert.deepEqual((await guard())?.apps["rn-ios"]?.keys[0], { id: month(), secret, retired: true, message: "It's time to update “Notes”" });
+  done("retire", "rn-ios", month(), "--message", "It's time to update “Notes” for $HOME");
+  assert.deepEqual((await guard())?.apps["rn-ios"]?.keys[0], { id: month(), secret, retired: true, message: "It's time to update “Notes” for $HOME" });
 
   const list = done("list");
-  assert.match(list, new RegExp(`^rn-ios \\(enforce\\)\n {2}${month()} {2}retired: It's time to update “Notes”\n {2}${month()}-2\nrn-android \\(enforce\\)\n {2}spring$`, "m"));
+  assert.match(list, new RegExp(`^rn-ios \\(enforce\\)\n {2}${month()} {2}retired: It's time to update “Notes” for \\$HOME\n {2}${month()}-2\nrn-android \\(enforce\\)\n {2}spring$`, "m"));
   assert.ok(!list.includes(String(secret)));
 
   done("remove", "rn-ios", month());

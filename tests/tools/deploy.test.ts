@@ -106,6 +106,14 @@ test("a variable that is not in wrangler.toml may be a secret, but for the URL",
   assert.deepEqual(unset({ vars: { SUPABASE_URL: "https://x.supabase.co" }, routes: ["api.notexample.com/*", { pattern: "api.myapp.dev" }] }), []);
 });
 
+test("a dry run whose option npm kept is not deployed", async () => {
+  process.env["npm_config_dry_run"] = "true";
+  const { code, output } = await deploy();
+  delete process.env["npm_config_dry_run"];
+  assert.equal(code, 1);
+  assert.match(output, /npm took --dry-run for an option of its own\. Write -- after "npm run deploy"\./);
+});
+
 function deploy(...args: string[]): Promise<{ code: number; output: string }> {
   return new Promise((resolve) => {
     execFile(process.execPath, ["tools/run.mjs", "deploy", ...args], { cwd: root, env: { ...process.env, CLOUDFLARE_API_TOKEN: "none", CLOUDFLARE_ACCOUNT_ID: "none" } }, (error, stdout, stderr) => {

@@ -52,7 +52,7 @@ export function ask(command: string, args: string[], env = process.env): Promise
 /** Refuses options that npm kept: without a -- in front of them it passes on at most their values. */
 export function refuseKept(task: string, ...options: string[]): void {
   const kept = options.find((option) => process.env[`npm_config_${option}`] !== undefined);
-  if (kept) throw new Failure(`npm took --${kept} for an option of its own. Write -- after "npm run ${task}".`);
+  if (kept) throw new Failure(`npm took --${kept.replaceAll("_", "-")} for an option of its own. Write -- after "npm run ${task}".`);
 }
 
 /** Announces a step that takes long, runs it, says how long it took. */

@@ -54,9 +54,9 @@ export async function parseAppGuard(text: string): Promise<AppGuard> {
   return guard;
 }
 
-/** One line of JSON without a single quote, so that it fits between two in a file. */
+/** One line of JSON without a single quote, so that it fits between two in a file, and without $, which wrangler expands. */
 async function formatAppGuard(guard: AppGuard): Promise<string> {
-  const text = JSON.stringify(guard).replaceAll("'", "\\u0027");
+  const text = JSON.stringify(guard).replaceAll("'", "\\u0027").replaceAll("$", "\\u0024");
   await parseAppGuard(text);
   return text;
 }
