@@ -82,7 +82,7 @@ async function main(): Promise<void> {
   const changes = allChanges(sections, catalogue, decisions);
 
   console.log(chosen.map(tableReport).join("\n\n") || "There is no table that could be adopted.");
-  if (!catalogue.core) console.log("\nThe database does not have the core of Airlock yet: supabase db push applies it, and then the migration of this command.");
+  if (!catalogue.core) console.log("\nThe database does not have the core of Airlock yet: supabase db push --remote applies it, and then the migration of this command.");
   const asks = !plan && !take && process.stdin.isTTY && process.stdout.isTTY;
   for (const change of changes) if (!asks || change.edits.length === 0) console.log(`\n${changeReport(change)}`);
   const taken = plan ? [] : take ? changes : asks ? await ask(changes) : [];
@@ -172,7 +172,7 @@ async function write({ toml, sections, changes, files }: Plan, before: string, o
     return;
   }
   if (existsSync(tool("generate"))) await runTool("generate");
-  console.log("\nReview whose rows they are and the limits. Then: npm run dev, npm test, supabase db push, npm run deploy.");
+  console.log("\nReview whose rows they are and the limits. Then: npm run dev, npm test, supabase db push --remote, npm run deploy.");
   for (const path of made.filter((path) => path.startsWith(INDEXES))) console.log(`Before it, the index of a large table, outside of a transaction: psql "$DATABASE_URL" -f ${relative(project, path)}`);
 }
 

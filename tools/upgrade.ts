@@ -23,5 +23,5 @@ if (missing.length === 0) {
 } else {
   await runTool("generate");
   console.log("\nReview them and run `npm test`. Then the database first, and the Worker second:");
-  console.log("npx supabase db push --remote, npm run deploy.");
+  console.log("npx supabase db push --remote, npm run deploy -- --env production.");
 }

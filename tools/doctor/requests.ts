@@ -53,7 +53,7 @@ export async function examine(deployment: Deployment): Promise<Finding[]> {
 
 function ofHealth({ status, code }: Reply): Finding {
   if (status === 200) return well("GET /health", "the Worker is configured");
-  return fault("GET /health", `${status} ${code}`, code === "misconfigured" ? "Its log names the value: `npx wrangler tail --status error`." : "Compare --url with the routes in wrangler.toml.");
+  return fault("GET /health", `${status} ${code}`, code === "misconfigured" ? "Its log names the value: `npx wrangler tail --env <environment> --search misconfigured`." : "Compare --url with the routes in wrangler.toml.");
 }
 
 async function ofReady(url: string): Promise<Finding> {
@@ -153,7 +153,7 @@ async function ofUser({ url, vars, declaration, token }: Deployment): Promise<Fi
   if (me.code === "attestation_missing") return [well("signed requests", `signed by ${app.appId}; more needs an attestation, which an installation alone has`)];
   if (me.status !== 200) {
     const mend: Record<string, string> = {
-      app_guard_rejected: "The Worker has another APP_GUARD: upload this one with `npx wrangler secret bulk`.",
+      app_guard_rejected: "The Worker has another APP_GUARD: upload this one with `npx wrangler secret bulk FILE --env <environment>`.",
       clock_skew: "Set this machine's clock by NTP.",
       token_invalid: "Compare SUPABASE_URL, the issuer and the signing keys.",
     };

@@ -48,7 +48,7 @@ export async function values(settings: Settings, secrets: Vars | undefined, decl
   if (missing.length > 0) findings.push(fault("variables", `no value for ${missing.join(", ")}`, "Fill it in: a Worker without it answers every request with 503."));
   if (!secrets) return [...findings, well("secrets", "not looked at: name their file with --secrets-file")];
   const absent = (settings.secrets?.required ?? []).filter((name) => !secrets[name]);
-  if (absent.length > 0) findings.push(fault("secrets", `the file has no ${absent.join(", ")}`, "`npm run app-key` makes APP_GUARD. Upload the others with `npx wrangler secret put`."));
+  if (absent.length > 0) findings.push(fault("secrets", `the file has no ${absent.join(", ")}`, "`npm run app-key` makes APP_GUARD. Upload the others with `npx wrangler secret put NAME --env <environment>`."));
   // One thing at a time: the Worker's own error names the first that is missing.
   if (findings.length > 0) return findings;
   const keys = await appGuardOf(secrets["APP_GUARD"] ?? "");

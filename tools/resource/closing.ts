@@ -60,7 +60,7 @@ export async function writeClosing(command: "close" | "open"): Promise<void> {
 
 const AFTERWARDS: Record<Task, (resource: Resource) => string> = {
   report: ({ name }) => `\
-Then: npm run generate, supabase db push. Count the direct calls as docs/adopting.md says. When none comes any more: npm run close -- ${name}`,
+Then: npm run generate, supabase db push --remote. Count the direct calls as docs/adopting.md says. When none comes any more: npm run close -- ${name}`,
   close: ({ name, table }) => `\
 With it ends, as soon as edge-only mode is enforced:
   - direct calls: versions of the app that reach ${table.name} by supabase-js get no rows, and 403 when they write
@@ -69,9 +69,9 @@ With it ends, as soon as edge-only mode is enforced:
 Requests through the Worker and those of service_role go on.
 
 Before it: the Worker has EDGE_PROOF_SECRET, airlock.edge_settings the same secret and the mode enforce (docs/edge-only.md).
-Then: npm run generate, npm test, supabase db push, whose warnings name policies and functions that this may stop.
+Then: npm run generate, npm test, supabase db push --remote, whose warnings name policies and functions that this may stop.
 The way back: npm run open -- ${name}`,
-  open: ({ name }) => `Then: npm run generate, supabase db push. To close it again: npm run close -- ${name}`,
+  open: ({ name }) => `Then: npm run generate, supabase db push --remote. To close it again: npm run close -- ${name}`,
 };
 
 function parsed(command: "close" | "open"): { name: string; report: boolean } {
