@@ -163,8 +163,7 @@ fn embedded_rows_that_cannot_be_are_refused() {
         (r#""lead":["name"],"lead x":["name"]"#, "lead x"),
     ] {
         let sentence = refused(&embedding(&format!(r#""embed":{{{embed}}}"#)));
-        let start =
-            format!("resources.teams.embed.{name}: must be named after a field that is a ref to a resource");
+        let start = format!("resources.teams.embed.{name}: must be named after a field that is a ref to a resource");
         assert!(sentence.starts_with(&start), "{embed}: {sentence}");
     }
     for (owner, refusal) in [("user", false), ("org", true), ("both", false)] {
