@@ -1,11 +1,11 @@
 // Cold starts: from the start of a process to its first response.
 
+import { Failure } from "../tools/setup/shell.ts";
+import type { Vars } from "../tools/stack/vars.ts";
 import { rotated } from "./figure.ts";
 import { ask } from "./load.ts";
 import { cpuNanos } from "./process.ts";
-import { start, type Bundle } from "./workers.ts";
-import type { Vars } from "../tools/stack/vars.ts";
-import { Failure } from "../tools/setup/shell.ts";
+import { type Bundle, start } from "./workers.ts";
 
 /** Milliseconds by block and round. */
 export interface Starts {
@@ -14,7 +14,13 @@ export interface Starts {
 }
 
 /** By worker. */
-export async function coldStarts(bundles: Bundle[], vars: Vars, request: () => Buffer, blocks: number, rounds: number): Promise<Map<string, Starts>> {
+export async function coldStarts(
+  bundles: Bundle[],
+  vars: Vars,
+  request: () => Buffer,
+  blocks: number,
+  rounds: number,
+): Promise<Map<string, Starts>> {
   const starts = new Map<string, Starts>(bundles.map(({ name }) => [name, { elapsed: [], cpu: [] }]));
   // The first start of each worker reads files that later ones find in memory.
   for (const bundle of bundles) await once(bundle);

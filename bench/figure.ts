@@ -24,7 +24,11 @@ export function figure(row: string, unit: Figure["unit"], blocks: number[][]): F
 }
 
 /** Combines two series round by round. */
-export function pairwise(some: number[][], others: number[][], combine: (one: number, other: number) => number): number[][] {
+export function pairwise(
+  some: number[][],
+  others: number[][],
+  combine: (one: number, other: number) => number,
+): number[][] {
   return some.map((block, at) => block.map((one, round) => combine(one, others[at]?.[round] ?? Number.NaN)));
 }
 

@@ -26,7 +26,8 @@ class Connection {
   private constructor(socket: Socket) {
     this.#socket = socket.setNoDelay(true);
     socket.on("data", (data) => this.#take(data));
-    const lost = (error?: Error) => this.#settle?.reject(new Failure(`a worker closed a connection: ${error?.message ?? "no reason given"}`));
+    const lost = (error?: Error) =>
+      this.#settle?.reject(new Failure(`a worker closed a connection: ${error?.message ?? "no reason given"}`));
     socket.on("error", lost).on("close", () => lost());
   }
 
@@ -83,9 +84,15 @@ function statusOf(response: Buffer): number {
 function parse(response: Buffer): Answer {
   const end = response.indexOf("\r\n\r\n");
   const [, ...lines] = response.toString("latin1", 0, end).split("\r\n");
-  const headers = new Map(lines.map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 2)]));
+  const headers = new Map(
+    lines.map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 2)]),
+  );
   const raw = response.subarray(end + 4);
-  return { status: statusOf(response), headers, body: (headers.has("transfer-encoding") ? unchunk(raw) : raw).toString() };
+  return {
+    status: statusOf(response),
+    headers,
+    body: (headers.has("transfer-encoding") ? unchunk(raw) : raw).toString(),
+  };
 }
 
 function unchunk(raw: Buffer): Buffer {
@@ -101,7 +108,9 @@ function unchunk(raw: Buffer): Buffer {
 
 function unexpected(request: Buffer, response: Buffer, status: number): Failure {
   const target = request.toString("latin1", 0, request.indexOf(" HTTP"));
-  return new Failure(`${target} was answered with ${statusOf(response)} in place of ${status}:\n${parse(response).body.slice(0, 2000)}`);
+  return new Failure(
+    `${target} was answered with ${statusOf(response)} in place of ${status}:\n${parse(response).body.slice(0, 2000)}`,
+  );
 }
 
 /** One request and its answer, of any status. */
@@ -118,7 +127,13 @@ export async function ask(port: number, request: Buffer): Promise<Answer> {
  * Sends all requests over new connections, each as soon as the one before it is answered. `begin` is called when the
  * first `unmeasured` of them have been answered.
  */
-export async function flood(port: number, requests: Buffer[], status: number, unmeasured = 0, begin = async () => {}): Promise<void> {
+export async function flood(
+  port: number,
+  requests: Buffer[],
+  status: number,
+  unmeasured = 0,
+  begin = async () => {},
+): Promise<void> {
   const open = await Promise.all(Array.from({ length: CONNECTIONS }, () => Connection.open(port)));
   const send = async (some: Buffer[]) => {
     let next = 0;

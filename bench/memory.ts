@@ -1,11 +1,11 @@
 // Resident memory of a process after very many requests.
 
+import type { Vars } from "../tools/stack/vars.ts";
 import { flood } from "./load.ts";
 import { batch } from "./meter.ts";
 import { residentBytes } from "./process.ts";
-import { start, type Bundle } from "./workers.ts";
+import { type Bundle, start } from "./workers.ts";
 import { statusOf, type Workload } from "./workloads.ts";
-import type { Vars } from "../tools/stack/vars.ts";
 
 const BLOCK = 5000;
 /** Reads claim no nonce, so the same request can be sent again. */

@@ -5,13 +5,12 @@
 // Only ratios within one round are used.
 
 import { setTimeout as sleep } from "node:timers/promises";
-
+import type { Vars } from "../tools/stack/vars.ts";
 import { rotated } from "./figure.ts";
 import { CONNECTIONS, flood } from "./load.ts";
 import { cpuNanos } from "./process.ts";
-import { start, type Bundle, type Running } from "./workers.ts";
+import { type Bundle, type Running, start } from "./workers.ts";
 import { statusOf, type Workload } from "./workloads.ts";
-import type { Vars } from "../tools/stack/vars.ts";
 
 export interface Plan {
   blocks: number;
@@ -30,16 +29,26 @@ const UNMEASURED = 2 * CONNECTIONS;
 /** To each process before the first round, of all workloads together: V8 compiles what is often used. */
 const WARM_UP = 3000;
 
-export async function measure(workloads: Workload[], bundles: Bundle[], vars: Vars, { blocks, rounds, progress }: Plan): Promise<Times> {
-  const times: Times = new Map(workloads.map(({ name, workers }) => [name, new Map(workers.map((worker) => [worker, []]))]));
+export async function measure(
+  workloads: Workload[],
+  bundles: Bundle[],
+  vars: Vars,
+  { blocks, rounds, progress }: Plan,
+): Promise<Times> {
+  const times: Times = new Map(
+    workloads.map(({ name, workers }) => [name, new Map(workers.map((worker) => [worker, []]))]),
+  );
   for (let block = 0; block < blocks; block++) {
     progress(`block ${block + 1} of ${blocks}`);
-    const running = await Promise.all(bundles.flatMap((bundle) => Array.from({ length: PROCESSES }, () => start(bundle, vars))));
+    const running = await Promise.all(
+      bundles.flatMap((bundle) => Array.from({ length: PROCESSES }, () => start(bundle, vars))),
+    );
     const processesOf = (name: string) => running.filter((worker) => worker.name === name);
     for (const workload of workloads) {
       for (const name of workload.workers) {
         times.get(workload.name)?.get(name)?.push([]);
-        for (const worker of processesOf(name)) await flood(worker.port, batch(workload, WARM_UP / workloads.length), statusOf(workload, name));
+        for (const worker of processesOf(name))
+          await flood(worker.port, batch(workload, WARM_UP / workloads.length), statusOf(workload, name));
       }
     }
     for (let round = 0; round < rounds; round++) {
@@ -47,7 +56,11 @@ export async function measure(workloads: Workload[], bundles: Bundle[], vars: Va
         for (const name of rotated(workload.workers, round)) {
           let nanos = 0;
           for (const worker of rotated(processesOf(name), round)) nanos += await cpuOf(worker, workload);
-          times.get(workload.name)?.get(name)?.at(-1)?.push(nanos / 1000 / REQUESTS / PROCESSES);
+          times
+            .get(workload.name)
+            ?.get(name)
+            ?.at(-1)
+            ?.push(nanos / 1000 / REQUESTS / PROCESSES);
         }
       }
     }

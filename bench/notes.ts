@@ -12,13 +12,19 @@ export const LONG_BODY_BYTES = 5000;
 export function text(bytes: number): string {
   const long = PARAGRAPH.repeat(Math.ceil(bytes / PARAGRAPH.length));
   // Cut by bytes, which may halve a letter; the pad makes up for it.
-  const cut = Buffer.from(long).subarray(0, bytes).toString().replace(/\uFFFD+$/, "");
+  const cut = Buffer.from(long)
+    .subarray(0, bytes)
+    .toString()
+    .replace(/\uFFFD+$/, "");
   return cut + ".".repeat(bytes - Buffer.byteLength(cut));
 }
 
 /** A row of `notes` as PostgREST writes it for the table: fractions of a second without trailing zeros. */
 export function note(place: number, bodyBytes: number) {
-  const millis = String(999 - place).padStart(3, "0").replace(/0+$/, "") || "1";
+  const millis =
+    String(999 - place)
+      .padStart(3, "0")
+      .replace(/0+$/, "") || "1";
   return {
     id: noteId(place),
     title: `Things to settle before the move, part ${place + 1}`,
@@ -33,7 +39,8 @@ export function note(place: number, bodyBytes: number) {
 /** The same row as the functions public.airlock_* write it. */
 export function wireNote(place: number, bodyBytes: number) {
   const row = note(place, bodyBytes);
-  const time = (text: string) => text.replace(/\.(\d+)\+00:00$/, (_, fraction: string) => `.${fraction.padEnd(6, "0")}Z`);
+  const time = (text: string) =>
+    text.replace(/\.(\d+)\+00:00$/, (_, fraction: string) => `.${fraction.padEnd(6, "0")}Z`);
   return { ...row, created_at: time(row.created_at), updated_at: time(row.updated_at) };
 }
 

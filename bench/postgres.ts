@@ -44,7 +44,8 @@ const INSERT = `
     nullif(current_setting('response.headers', true), '') as response_headers, nullif(current_setting('response.status', true), '') as response_status
   from (select * from pgrst_source) _postgrest_t`;
 
-const key = (request_key: string | null, request_digest: string | null) => JSON.stringify({ resource: "notes", org: null, draft: NOTE, request_key, request_digest });
+const key = (request_key: string | null, request_digest: string | null) =>
+  JSON.stringify({ resource: "notes", org: null, draft: NOTE, request_key, request_digest });
 
 const STATEMENTS = {
   insert: { text: INSERT, path: "/notes", values: () => [JSON.stringify(NOTE)] },
@@ -52,7 +53,9 @@ const STATEMENTS = {
   createWithKey: {
     text: CALL,
     path: "/rpc/airlock_create",
-    values: () => [key(randomBytes(16).toString("base64url"), createHash("sha256").update(randomBytes(16)).digest("hex"))],
+    values: () => [
+      key(randomBytes(16).toString("base64url"), createHash("sha256").update(randomBytes(16)).digest("hex")),
+    ],
   },
 } satisfies Record<string, Statement>;
 
@@ -106,7 +109,10 @@ async function connect(url: string): Promise<Connection> {
 async function transaction({ client }: Connection, { text, path, values }: Statement): Promise<void> {
   const claims = JSON.stringify({ role: "authenticated", sub: USER, aud: "authenticated", email: "user@example.com" });
   // Claims expire after a second, so each one deletes an expired one, as in production.
-  const claim = path === "/notes" ? {} : { "x-airlock-claim": `v1.1.${randomUUID()}.rn-bench:${randomBytes(18).toString("base64url")}` };
+  const claim =
+    path === "/notes"
+      ? {}
+      : { "x-airlock-claim": `v1.1.${randomUUID()}.rn-bench:${randomBytes(18).toString("base64url")}` };
   const headers = JSON.stringify({ accept: "application/json", "content-type": "application/json", ...claim });
   await client.query("begin isolation level read committed read write");
   const settings = `select set_config('search_path', 'public, extensions', true), set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true),

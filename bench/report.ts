@@ -10,7 +10,13 @@ const HEAD = ["row", "figure", "spread", "run before", "goal"];
 
 /** `before` has the figures of an earlier run, by row. */
 export function table(figures: Figure[], before: Map<string, string>): string {
-  const rows = figures.map((one) => [one.row, shown(one), one.spread ? one.spread.map((end) => number(end, one.unit)).join(" to ") : "", before.get(one.row) ?? "", verdict(one)]);
+  const rows = figures.map((one) => [
+    one.row,
+    shown(one),
+    one.spread ? one.spread.map((end) => number(end, one.unit)).join(" to ") : "",
+    before.get(one.row) ?? "",
+    verdict(one),
+  ]);
   const all = [HEAD, ...rows];
   const widths = HEAD.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
   const line = (row: string[]) => `| ${row.map((cell, column) => cell.padEnd(widths[column]!)).join(" | ")} |`;
@@ -26,7 +32,10 @@ export async function record(path: string, heading: string, figures: Figure[]): 
     const [, row, figure] = line.split("|").map((cell) => cell.trim());
     if (row && figure) before.set(row, figure);
   }
-  await writeFile(path, `${page.slice(0, start)}${BEGIN}\n\n${heading}\n\n${table(figures, before)}\n\n${page.slice(end)}`);
+  await writeFile(
+    path,
+    `${page.slice(0, start)}${BEGIN}\n\n${heading}\n\n${table(figures, before)}\n\n${page.slice(end)}`,
+  );
 }
 
 function verdict({ row, value, unit }: Figure): string {

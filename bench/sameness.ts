@@ -3,24 +3,34 @@
 import { isDeepStrictEqual } from "node:util";
 
 import { Failure } from "../tools/setup/shell.ts";
-import { ask, type Answer } from "./load.ts";
+import { type Answer, ask } from "./load.ts";
 import { newToken } from "./tokens.ts";
 import type { Running } from "./workers.ts";
 import { create, request, statusOf, type Workload } from "./workloads.ts";
 
 /** Free to differ in a problem: the request's name, and words for people. */
 const FREE = new Set(["request_id", "title", "detail", "message"]);
-const HEADERS = ["content-type", "etag", "location", "cache-control", "x-content-type-options", "www-authenticate", "retry-after"];
+const HEADERS = [
+  "content-type",
+  "etag",
+  "location",
+  "cache-control",
+  "x-content-type-options",
+  "www-authenticate",
+  "retry-after",
+];
 
 /** One request of each workload: the same status, headers and body. The floor's body has the same notes. */
 export async function sameAnswers(workloads: Workload[], running: Running[]): Promise<void> {
   for (const workload of workloads) {
     const [floor, hono, ...others] = await Promise.all(
-      running.filter(({ name }) => workload.workers.includes(name)).map(async ({ name, port }) => {
-        const answer = await ask(port, workload.make());
-        if (answer.status !== statusOf(workload, name)) differ(workload.name, { [name]: answer });
-        return { name, answer };
-      }),
+      running
+        .filter(({ name }) => workload.workers.includes(name))
+        .map(async ({ name, port }) => {
+          const answer = await ask(port, workload.make());
+          if (answer.status !== statusOf(workload, name)) differ(workload.name, { [name]: answer });
+          return { name, answer };
+        }),
     );
     for (const { name, answer } of others) {
       if (!isDeepStrictEqual(comparable(hono!.answer), comparable(answer))) {
@@ -41,8 +51,18 @@ export async function sameRefusals(workers: Running[], issuer: string): Promise<
   const json = (value: unknown) => JSON.stringify(value);
   const replayed = request(create(token));
   const refusals: [name: string, status: number, code: string, Buffer][] = [
-    ["a body changed after it was signed", 401, "app_guard_rejected", request({ ...create(token, json({ title: "a" })), tampered: json({ title: "b" }) })],
-    ["a signature of ten minutes ago", 401, "clock_skew", request({ token, timestamp: Math.floor(Date.now() / 1000) - 600 })],
+    [
+      "a body changed after it was signed",
+      401,
+      "app_guard_rejected",
+      request({ ...create(token, json({ title: "a" })), tampered: json({ title: "b" }) }),
+    ],
+    [
+      "a signature of ten minutes ago",
+      401,
+      "clock_skew",
+      request({ token, timestamp: Math.floor(Date.now() / 1000) - 600 }),
+    ],
     ["an expired token", 401, "token_expired", request({ token: newToken("HS256", issuer, -60) })],
     ["a token of another issuer", 401, "token_invalid", request({ token: newToken("ES256", "https://example.com") })],
     ["an unknown field", 422, "validation_failed", request(create(token, json({ title: "a", user_id: "b" })))],
@@ -63,7 +83,8 @@ export async function sameRefusals(workers: Running[], issuer: string): Promise<
       if (answer.status !== status || JSON.parse(answer.body).code !== code) differ(what, { [name]: answer });
     }
     const [one, other] = answers.map(([, answer]) => comparable(answer));
-    if (!isDeepStrictEqual(one, other)) differ(what, Object.fromEntries(answers.map(([name, answer]) => [name, comparable(answer)])));
+    if (!isDeepStrictEqual(one, other))
+      differ(what, Object.fromEntries(answers.map(([name, answer]) => [name, comparable(answer)])));
   }
 }
 
@@ -77,30 +98,40 @@ export async function sameSecondPage(workers: Running[], token: string): Promise
       return [...first.data, ...JSON.parse(second.body).data] as { id: string }[];
     }),
   );
-  if (pages.some((page) => new Set(page.map(({ id }) => id)).size !== 6 || !isDeepStrictEqual(page, pages[0]))) differ("the second page", pages);
+  if (pages.some((page) => new Set(page.map(({ id }) => id)).size !== 6 || !isDeepStrictEqual(page, pages[0])))
+    differ("the second page", pages);
 }
 
 function comparable({ status, headers, body }: Answer) {
   const problem = headers.get("content-type")?.includes("problem");
-  const parsed: unknown = body && JSON.parse(body, (name, value: unknown) => {
-    if (problem && FREE.has(name)) return undefined;
-    // Opaque, and so of any form; and the clock of the answer, which was a moment ago in the other.
-    return name === "next_cursor" || name === "server_time" ? typeof value : value;
-  });
+  const parsed: unknown =
+    body &&
+    JSON.parse(body, (name, value: unknown) => {
+      if (problem && FREE.has(name)) return undefined;
+      // Opaque, and so of any form; and the clock of the answer, which was a moment ago in the other.
+      return name === "next_cursor" || name === "server_time" ? typeof value : value;
+    });
   return { status, headers: Object.fromEntries(HEADERS.map((name) => [name, headers.get(name)])), body: parsed };
 }
 
 /** Ends the bench: with the parts that differ of two answers, or with the one that nobody expected. */
 function differ(what: string, answers: object): never {
-  const plain = Object.entries(answers).map(([name, answer]) => [name, answer instanceof Map ? Object.fromEntries(answer) : answer] as const);
+  const plain = Object.entries(answers).map(
+    ([name, answer]) => [name, answer instanceof Map ? Object.fromEntries(answer) : answer] as const,
+  );
   const [one, other] = plain.map(([, answer]) => answer);
   const lines = plain.length === 2 ? differences(one, other) : plain.map((entry) => JSON.stringify(entry));
-  throw new Failure(`The workers do not answer alike, so there is nothing to compare: ${what} (${Object.keys(answers).join(" | ")})\n${lines.slice(0, 20).join("\n")}`);
+  throw new Failure(
+    `The workers do not answer alike, so there is nothing to compare: ${what} (${Object.keys(answers).join(" | ")})\n${lines.slice(0, 20).join("\n")}`,
+  );
 }
 
 function differences(one: unknown, other: unknown, path = ""): string[] {
   if (isDeepStrictEqual(one, other)) return [];
   const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;
-  if (!isObject(one) || !isObject(other)) return [`  ${path || "all of it"}: ${JSON.stringify(one)} | ${JSON.stringify(other)}`];
-  return [...new Set([...Object.keys(one), ...Object.keys(other)])].flatMap((key) => differences(one[key], other[key], `${path}.${key}`));
+  if (!isObject(one) || !isObject(other))
+    return [`  ${path || "all of it"}: ${JSON.stringify(one)} | ${JSON.stringify(other)}`];
+  return [...new Set([...Object.keys(one), ...Object.keys(other)])].flatMap((key) =>
+    differences(one[key], other[key], `${path}.${key}`),
+  );
 }

@@ -10,7 +10,9 @@ const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const KID = "bench-es256";
 
 /** The project's published keys. */
-export const PUBLIC_KEYS = [{ ...ec.publicKey.export({ format: "jwk" }), kid: KID, alg: "ES256", use: "sig", key_ops: ["verify"] }];
+export const PUBLIC_KEYS = [
+  { ...ec.publicKey.export({ format: "jwk" }), kid: KID, alg: "ES256", use: "sig", key_ops: ["verify"] },
+];
 
 const SUB = randomUUID();
 

@@ -17,7 +17,10 @@ const CLAIMS_MAX = 20_000;
 let keySet = "";
 const lists = new Map<number, Buffer>();
 const pages = new Map<number, Buffer>();
-const [row, wireRow] = [note(0, BODY_BYTES), wireNote(0, BODY_BYTES)].map((one) => JSON.stringify(one)) as [string, string];
+const [row, wireRow] = [note(0, BODY_BYTES), wireNote(0, BODY_BYTES)].map((one) => JSON.stringify(one)) as [
+  string,
+  string,
+];
 /** By nonce, the request that claimed it. */
 const claims = new Map<string, string>();
 
@@ -37,7 +40,9 @@ const server = createServer(async (request, response) => {
 server.keepAliveTimeout = 120_000;
 
 function answer(response: ServerResponse, status: number, body: string | Buffer): void {
-  response.writeHead(status, { "content-type": "application/json; charset=utf-8", "content-length": Buffer.byteLength(body) }).end(body);
+  response
+    .writeHead(status, { "content-type": "application/json; charset=utf-8", "content-length": Buffer.byteLength(body) })
+    .end(body);
 }
 
 function call(name: string, body: Buffer, claim: string | string[] | undefined, response: ServerResponse): void {
@@ -47,7 +52,8 @@ function call(name: string, body: Buffer, claim: string | string[] | undefined, 
   } else if (name === "airlock_read") {
     answer(response, 200, wireRow);
   } else if (name === "airlock_create") {
-    if (isCopy(String(claim))) answer(response, 409, '{"code":"PT409","details":null,"hint":null,"message":"airlock_request_replayed"}');
+    if (isCopy(String(claim)))
+      answer(response, 409, '{"code":"PT409","details":null,"hint":null,"message":"airlock_request_replayed"}');
     // As json_build_object writes it.
     else answer(response, 200, `{"outcome" : "created", "row" : ${wireRow}}`);
   } else {
@@ -82,13 +88,19 @@ function list(limit: number): Buffer {
 /** As airlock_list() writes it. */
 function page(size: number): Buffer {
   let body = pages.get(size);
-  if (!body) pages.set(size, (body = Buffer.from(JSON.stringify({ data: notes(size, size, wireNote), next_cursor: cursor(size - 1) }))));
+  if (!body)
+    pages.set(
+      size,
+      (body = Buffer.from(JSON.stringify({ data: notes(size, size, wireNote), next_cursor: cursor(size - 1) }))),
+    );
   return body;
 }
 
 /** The first rows of a list with pages of this size. */
 function notes(count: number, pageSize: number, make: typeof note | typeof wireNote) {
-  return Array.from({ length: count }, (_, place) => make(place, pageSize === LONG_PAGE ? LONG_BODY_BYTES : BODY_BYTES));
+  return Array.from({ length: count }, (_, place) =>
+    make(place, pageSize === LONG_PAGE ? LONG_BODY_BYTES : BODY_BYTES),
+  );
 }
 
 process.on("message", (keys: unknown[]) => {

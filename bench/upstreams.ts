@@ -1,6 +1,6 @@
 // The upstreams of the workers: a process that costs next to nothing, or the embedded Supabase.
 
-import { fork, type ChildProcess } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 
@@ -24,11 +24,20 @@ export async function startDatabase(dataDir: string) {
     // Not this process's own: they make it the head of its process group.
     execArgv: [],
     stdio: ["ignore", "pipe", "inherit", "ipc"],
-    env: { ...process.env, SUPABASE_PORT: "0", AIRLOCK_DATA: dataDir, SUPABASE_JWT_SECRET: JWT_SECRET, SUPABASE_PUBLISHABLE_KEY: PUBLISHABLE_KEY },
+    env: {
+      ...process.env,
+      SUPABASE_PORT: "0",
+      AIRLOCK_DATA: dataDir,
+      SUPABASE_JWT_SECRET: JWT_SECRET,
+      SUPABASE_PUBLISHABLE_KEY: PUBLISHABLE_KEY,
+    },
   });
   const url = await ready(child);
   const supabase = createClient(url, PUBLISHABLE_KEY, { auth: { persistSession: false, autoRefreshToken: false } });
-  const { data, error } = await supabase.auth.signInWithPassword({ email: "alice@example.com", password: "airlock-dev-password" });
+  const { data, error } = await supabase.auth.signInWithPassword({
+    email: "alice@example.com",
+    password: "airlock-dev-password",
+  });
   if (error) throw error;
   const stop = async () => {
     child.disconnect();

@@ -1,6 +1,6 @@
 // The workers that are compared, each in processes of its own on plain `workerd serve`.
 
-import { spawn, type ChildProcess } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFile, mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -34,7 +34,9 @@ const { default: workerd }: { default: string } = createRequire(import.meta.url)
 
 const children = new Set<ChildProcess>();
 // However the bench ends, its workers end with it.
-process.on("exit", () => children.forEach((child) => child.kill("SIGKILL")));
+process.on("exit", () => {
+  for (const child of children) child.kill("SIGKILL");
+});
 
 /**
  * Makes the workers in `folder`: the peers as a deployment would bundle them, and Airlock as it was built. `airlock-20`
@@ -42,21 +44,23 @@ process.on("exit", () => children.forEach((child) => child.kill("SIGKILL")));
  */
 export async function bundles(folder: string, built: string, others: string[]): Promise<Bundle[]> {
   const peers = await Promise.all(
-    Object.entries({ floor: "floor", hono: "hono", "hono-objects": "hono" }).map(async ([name, source]): Promise<Bundle> => {
-      const bundle = { name, folder: join(folder, name), files: [`${source}.js`] };
-      await build({
-        entryPoints: [join(root, "bench", "peers", `${source}.ts`)],
-        outdir: bundle.folder,
-        bundle: true,
-        minify: true,
-        format: "esm",
-        target: "es2024",
-        conditions: ["workerd", "worker", "browser"],
-        external: ["cloudflare:workers"],
-        logLevel: "warning",
-      });
-      return bundle;
-    }),
+    Object.entries({ floor: "floor", hono: "hono", "hono-objects": "hono" }).map(
+      async ([name, source]): Promise<Bundle> => {
+        const bundle = { name, folder: join(folder, name), files: [`${source}.js`] };
+        await build({
+          entryPoints: [join(root, "bench", "peers", `${source}.ts`)],
+          outdir: bundle.folder,
+          bundle: true,
+          minify: true,
+          format: "esm",
+          target: "es2024",
+          conditions: ["workerd", "worker", "browser"],
+          external: ["cloudflare:workers"],
+          logLevel: "warning",
+        });
+        return bundle;
+      },
+    ),
   );
   const one = await declaration(1);
   const builds = [
@@ -65,7 +69,8 @@ export async function bundles(folder: string, built: string, others: string[]): 
     ...others.map((other, place) => airlock(other, join(folder, `other-${place}`), other, one)),
   ];
   const all = [...peers, ...(await Promise.all(builds))];
-  for (const bundle of all) await copyFile(join(root, "bench", "peers", "stand-ins.js"), join(bundle.folder, "stand-ins.js"));
+  for (const bundle of all)
+    await copyFile(join(root, "bench", "peers", "stand-ins.js"), join(bundle.folder, "stand-ins.js"));
   return all;
 }
 
@@ -83,8 +88,15 @@ async function airlock(name: string, folder: string, built: string, declared: st
 /** The module of a declaration of so many resources: the notes of the tests, and others beside them. */
 export async function declaration(count: number): Promise<string> {
   const { resources } = JSON.parse(toJson(await readFile(join(root, "tests", "resources", "notes.toml"), "utf8")));
-  const fields = { label: "text(1..50)", amount: "integer(0..1000)?", color: "one_of(red,green,blue) = 'red'", due: "date?", tags: "texts(5,20) = []" };
-  for (let number = 2; number <= count; number++) resources[`resource_${number}`] = { owner: "both", search: ["label"], fields };
+  const fields = {
+    label: "text(1..50)",
+    amount: "integer(0..1000)?",
+    color: "one_of(red,green,blue) = 'red'",
+    due: "date?",
+    tags: "texts(5,20) = []",
+  };
+  for (let number = 2; number <= count; number++)
+    resources[`resource_${number}`] = { owner: "both", search: ["label"], fields };
   return `export default ${JSON.stringify(JSON.stringify({ resources }))};\n`;
 }
 
@@ -119,11 +131,15 @@ export async function start(bundle: Bundle, vars: Vars): Promise<Running> {
 /** In workerd's language; `own` is the folder of this process. */
 function configOf({ name, files }: Bundle, vars: Vars, own: string): string {
   const objects = name === "hono-objects";
-  const wrangler: { compatibility_date: string; compatibility_flags: string[] } = unstable_readConfig({ config: join(root, "wrangler.toml") });
+  const wrangler: { compatibility_date: string; compatibility_flags: string[] } = unstable_readConfig({
+    config: join(root, "wrangler.toml"),
+  });
   // Cap'n Proto's text has JSON's escapes, for what is ASCII.
   const text = JSON.stringify;
-  const module = (file: string) => `(name = ${text(file)}, ${file.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${text(file)})`;
-  const limiter = (name: string) => `(name = "${name}", wrapped = (moduleName = "bench:stand-ins", entrypoint = "limiter"))`;
+  const module = (file: string) =>
+    `(name = ${text(file)}, ${file.endsWith(".wasm") ? "wasm" : "esModule"} = embed ${text(file)})`;
+  const limiter = (name: string) =>
+    `(name = "${name}", wrapped = (moduleName = "bench:stand-ins", entrypoint = "limiter"))`;
   const bindings = [
     ...Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, text = ${text(value)})`),
     limiter("LIMIT_IP"),

@@ -63,7 +63,15 @@ export function request({ tampered, ...parts }: Parts): Buffer {
     Accept: "application/json",
     "CF-Connecting-IP": "203.0.113.7",
     Authorization: `Bearer ${token}`,
-    ...signRequest({ ...APP, method, target, token, ...(json && { body: json }), ...conditions, ...(timestamp && { timestamp }) }),
+    ...signRequest({
+      ...APP,
+      method,
+      target,
+      token,
+      ...(json && { body: json }),
+      ...conditions,
+      ...(timestamp && { timestamp }),
+    }),
     ...(ifNoneMatch && { "If-None-Match": ifNoneMatch }),
     ...(idempotencyKey && { "Idempotency-Key": idempotencyKey }),
     ...(body && { "Content-Type": "application/json", "Content-Length": String(Buffer.byteLength(body)) }),
@@ -87,11 +95,19 @@ export function workloads(issuer: string): Workload[] {
   const read = { token: hs256, target: `/v1/notes/${noteId(0)}` };
   return [
     { name: "list, 20 rows", ...list, workers: [...all, "airlock-20"], make: () => request({ token: hs256 }) },
-    { name: "list, 100 long rows", ...list, make: () => request({ token: hs256, target: `/v1/notes?limit=${LONG_PAGE}` }) },
+    {
+      name: "list, 100 long rows",
+      ...list,
+      make: () => request({ token: hs256, target: `/v1/notes?limit=${LONG_PAGE}` }),
+    },
     { name: "list, ES256 seen before", ...list, make: () => request({ token: es256 }) },
     { name: "list, ES256 never seen", ...list, make: () => request({ token: newToken("ES256", issuer) }) },
     { name: "create", ...write, make: () => request(create(hs256)) },
-    { name: "create, Idempotency-Key", ...write, make: () => request({ ...create(hs256), idempotencyKey: randomBytes(16).toString("base64url") }) },
+    {
+      name: "create, Idempotency-Key",
+      ...write,
+      make: () => request({ ...create(hs256), idempotencyKey: randomBytes(16).toString("base64url") }),
+    },
     { name: "read", ...list, make: () => request(read) },
     { name: "read, not modified", ...list, status: 304, make: () => request({ ...read, ifNoneMatch: '"3"' }) },
     { name: "refused signature", ...refusal, make: () => wrongSignature(request({ token: hs256 })) },

@@ -9,17 +9,22 @@ const PLATFORMS = { default: "", ios: "_IOS", android: "_ANDROID", web: "_WEB" }
 module.exports = function withAirlock(config, { development = isDevelopment() } = {}) {
   const { EXPO_PUBLIC_AIRLOCK_URL: url, EAS_BUILD: inEas, EAS_BUILD_PLATFORM: platform } = process.env;
   const isHttp = /^http:/i.test(url ?? "");
-  if (url && !/^https?:\/\/[^\s/?#@]+\/?$/i.test(url)) throw new Error(`EXPO_PUBLIC_AIRLOCK_URL must be an origin, such as https://api.example.com, not ${url}`);
+  if (url && !/^https?:\/\/[^\s/?#@]+\/?$/i.test(url))
+    throw new Error(`EXPO_PUBLIC_AIRLOCK_URL must be an origin, such as https://api.example.com, not ${url}`);
 
-  let keys = Object.fromEntries(Object.entries(PLATFORMS).flatMap(([name, suffix]) => keyFrom(suffix).map((key) => [name, key])));
+  let keys = Object.fromEntries(
+    Object.entries(PLATFORMS).flatMap(([name, suffix]) => keyFrom(suffix).map((key) => [name, key])),
+  );
   // An app must not carry the key of another platform.
   if (platform && Object.keys(keys).length > 1) keys = { default: keys[platform] ?? keys.default };
 
   // Not elsewhere: every command of Expo reads the configuration, also those that need no key.
   if (inEas === "true") {
     if (!url) throw new Error(missing("EXPO_PUBLIC_AIRLOCK_URL"));
-    if (!(keys.default ?? keys[platform])) throw new Error(missing("EXPO_PUBLIC_AIRLOCK_APP_ID and EXPO_PUBLIC_AIRLOCK_SECRET"));
-    if (isHttp && !development) throw new Error(`EXPO_PUBLIC_AIRLOCK_URL is ${url}: only development builds may use http.`);
+    if (!(keys.default ?? keys[platform]))
+      throw new Error(missing("EXPO_PUBLIC_AIRLOCK_APP_ID and EXPO_PUBLIC_AIRLOCK_SECRET"));
+    if (isHttp && !development)
+      throw new Error(`EXPO_PUBLIC_AIRLOCK_URL is ${url}: only development builds may use http.`);
   }
 
   config.extra = { ...config.extra, airlock: { ...(url && { url }), keys } };
@@ -29,13 +34,16 @@ module.exports = function withAirlock(config, { development = isDevelopment() } 
 
 /** The key of these variables, if they are set. */
 function keyFrom(suffix) {
-  const { [`EXPO_PUBLIC_AIRLOCK_APP_ID${suffix}`]: appId, [`EXPO_PUBLIC_AIRLOCK_SECRET${suffix}`]: secret } = process.env;
+  const { [`EXPO_PUBLIC_AIRLOCK_APP_ID${suffix}`]: appId, [`EXPO_PUBLIC_AIRLOCK_SECRET${suffix}`]: secret } =
+    process.env;
   if (!appId && !secret) return [];
   if (!appId) throw new Error(missing(`EXPO_PUBLIC_AIRLOCK_APP_ID${suffix}`));
   if (!secret) throw new Error(missing(`EXPO_PUBLIC_AIRLOCK_SECRET${suffix}`));
-  if (!/^[A-Za-z0-9._-]{1,64}$/.test(appId)) throw new Error(`EXPO_PUBLIC_AIRLOCK_APP_ID${suffix} must be 1 to 64 of A-Z a-z 0-9 . _ -.`);
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(appId))
+    throw new Error(`EXPO_PUBLIC_AIRLOCK_APP_ID${suffix} must be 1 to 64 of A-Z a-z 0-9 . _ -.`);
   // 43 characters are 32 bytes. The message must not repeat the secret: logs of builds are kept.
-  if (!/^[\w-]{43,}$/.test(secret)) throw new Error(`EXPO_PUBLIC_AIRLOCK_SECRET${suffix} must be base64url without padding, at least 43 characters.`);
+  if (!/^[\w-]{43,}$/.test(secret))
+    throw new Error(`EXPO_PUBLIC_AIRLOCK_SECRET${suffix} must be base64url without padding, at least 43 characters.`);
   return [{ appId, secret }];
 }
 

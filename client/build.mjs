@@ -14,7 +14,10 @@ const { peerDependencies } = JSON.parse(readFileSync("package.json", "utf8"));
 const require = createRequire(import.meta.url);
 const tsc = join(dirname(require.resolve("typescript/package.json")), "bin", "tsc");
 
-for (const [format, type] of /** @type {const} */ ([["esm", "module"], ["cjs", "commonjs"]])) {
+for (const [format, type] of /** @type {const} */ ([
+  ["esm", "module"],
+  ["cjs", "commonjs"],
+])) {
   await build({
     entryPoints: ["src/index.ts", "src/expo.ts", "src/react-query.ts", "src/testing.ts"],
     outdir: `dist/${format}`,

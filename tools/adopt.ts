@@ -26,7 +26,8 @@ import { nextVersion } from "./resource/write.ts";
 import { Failure, project, refuseKept, runTool, tool } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 
-const USAGE = "npm run adopt -- [--db-url URL] [--tables a,b] [--plan] [--take] [--with version,deleted] [--read-user a,b] [--read-app a,b]";
+const USAGE =
+  "npm run adopt -- [--db-url URL] [--tables a,b] [--plan] [--take] [--with version,deleted] [--read-user a,b] [--read-app a,b]";
 const MIGRATIONS = join(project, "supabase", "migrations");
 const INDEXES = join(project, "supabase", "indexes");
 
@@ -55,12 +56,35 @@ interface Plan {
 function parsed(): Arguments {
   refuseKept("adopt", "db-url", "tables", "plan", "take", "with", "read-user", "read-app");
   try {
-    const { values } = parseArgs({ options: { "db-url": { type: "string" }, tables: { type: "string" }, plan: { type: "boolean", default: false }, take: { type: "boolean", default: false }, with: { type: "string" }, "read-user": { type: "string" }, "read-app": { type: "string" } } });
-    const names = (text: string | undefined) => (text === undefined ? [] : text.split(",").map((name) => name.trim()).filter((name) => name !== ""));
+    const { values } = parseArgs({
+      options: {
+        "db-url": { type: "string" },
+        tables: { type: "string" },
+        plan: { type: "boolean", default: false },
+        take: { type: "boolean", default: false },
+        with: { type: "string" },
+        "read-user": { type: "string" },
+        "read-app": { type: "string" },
+      },
+    });
+    const names = (text: string | undefined) =>
+      text === undefined
+        ? []
+        : text
+            .split(",")
+            .map((name) => name.trim())
+            .filter((name) => name !== "");
     const wanted = names(values.with);
     const unknown = wanted.find((name) => name !== "version" && name !== "deleted");
     if (unknown !== undefined) throw new Failure(`--with knows version and deleted, and not ${unknown}.`);
-    return { url: values["db-url"], tables: names(values.tables), plan: values.plan, take: values.take, with: wanted as Options["with"], read: { user: names(values["read-user"]), app: names(values["read-app"]) } };
+    return {
+      url: values["db-url"],
+      tables: names(values.tables),
+      plan: values.plan,
+      take: values.take,
+      with: wanted as Options["with"],
+      read: { user: names(values["read-user"]), app: names(values["read-app"]) },
+    };
   } catch (error) {
     throw new Failure(`${(error as Error).message}\n${USAGE}`);
   }
@@ -75,19 +99,33 @@ async function main(): Promise<void> {
   // The embedded database takes a second to load.
   const catalogue = await (url === undefined ? (await import("./adopt/embedded.ts")).readMigrations() : readUrl(url));
   const named = choose(catalogue, wanted);
-  const readers = (["user", "app"] as const).flatMap((who) => (read[who].length > 0 ? [...choose(catalogue, read[who])].map((table): [string, Readers] => [table, who]) : []));
-  const decisions = await decideDeclarable(catalogue, { ...optionsOf(toml, added, readers), chosen: named }, resourcesOf(toml));
+  const readers = (["user", "app"] as const).flatMap((who) =>
+    read[who].length > 0 ? [...choose(catalogue, read[who])].map((table): [string, Readers] => [table, who]) : [],
+  );
+  const decisions = await decideDeclarable(
+    catalogue,
+    { ...optionsOf(toml, added, readers), chosen: named },
+    resourcesOf(toml),
+  );
   const chosen = decisions.filter(({ table }) => named.has(table));
   const sections = resourcesOf(toml).filter(([name, raw]) => wanted.length === 0 || named.has(tableOf(name, raw)));
   const changes = allChanges(sections, catalogue, decisions);
 
   console.log(chosen.map(tableReport).join("\n\n") || "There is no table that could be adopted.");
-  if (!catalogue.core) console.log("\nThe database does not have the core of Airlock yet: supabase db push --remote applies it, and then the migration of this command.");
+  if (!catalogue.core)
+    console.log(
+      "\nThe database does not have the core of Airlock yet: supabase db push --remote applies it, and then the migration of this command.",
+    );
   const asks = !plan && !take && process.stdin.isTTY && process.stdout.isTTY;
   for (const change of changes) if (!asks || change.edits.length === 0) console.log(`\n${changeReport(change)}`);
   const taken = plan ? [] : take ? changes : asks ? await ask(changes) : [];
   const stopped = new Set(changes.filter(({ stop }) => stop).map(({ resource }) => resource));
-  const made = await planned(toml, catalogue, chosen.filter(({ section }) => section === undefined || !stopped.has(section.resource)), taken);
+  const made = await planned(
+    toml,
+    catalogue,
+    chosen.filter(({ section }) => section === undefined || !stopped.has(section.resource)),
+    taken,
+  );
   if (plan) show(made);
   else await write(made, toml, changes.length - taken.length);
   process.exitCode = stopped.size > 0 || chosen.some(({ stops }) => stops.length > 0) ? 1 : 0;
@@ -99,7 +137,10 @@ function choose({ tables }: Catalogue, wanted: string[]): Set<string> {
   if (wanted.length === 0) return all;
   const called = wanted.map((name) => (all.has(name) ? name : `public.${name}`));
   const unknown = called.filter((name) => !all.has(name));
-  if (unknown.length > 0) throw new Failure(`No exposed schema has the table ${unknown.join(", ")}. They have: ${[...all].join(", ") || "none"}.`);
+  if (unknown.length > 0)
+    throw new Failure(
+      `No exposed schema has the table ${unknown.join(", ")}. They have: ${[...all].join(", ") || "none"}.`,
+    );
   return new Set(called);
 }
 
@@ -110,7 +151,8 @@ async function ask(changes: Change[]): Promise<Change[]> {
   const lines = createInterface({ input: process.stdin, output: process.stdout });
   const taken: Change[] = [];
   try {
-    for (const change of open) if (/^y/i.test(await lines.question(`\n${changeReport(change)}\nTake it? [y/N] `))) taken.push(change);
+    for (const change of open)
+      if (/^y/i.test(await lines.question(`\n${changeReport(change)}\nTake it? [y/N] `))) taken.push(change);
   } finally {
     lines.close();
   }
@@ -119,9 +161,15 @@ async function ask(changes: Change[]): Promise<Change[]> {
 
 async function planned(toml: string, catalogue: Catalogue, decisions: Decision[], taken: Change[]): Promise<Plan> {
   const known = new Set(resourcesOf(toml).map(([name]) => name));
-  const sections = decisions.flatMap(({ section }) => (section && !known.has(section.resource) ? [sectionText(section)] : []));
+  const sections = decisions.flatMap(({ section }) =>
+    section && !known.has(section.resource) ? [sectionText(section)] : [],
+  );
   // A section that is there says false for what --with adds.
-  const added = decisions.flatMap(({ section }): Edit[] => (section && known.has(section.resource) ? section.added.map((key) => ({ section: `resources.${section.resource}`, key, value: null })) : []));
+  const added = decisions.flatMap(({ section }): Edit[] =>
+    section && known.has(section.resource)
+      ? section.added.map((key) => ({ section: `resources.${section.resource}`, key, value: null }))
+      : [],
+  );
   const written = withSections(edited(toml, [...taken.flatMap(({ edits }) => edits), ...added]), sections);
   await check(toJson(written));
   const declared = new Map(resourcesOf(written));
@@ -135,12 +183,26 @@ async function planned(toml: string, catalogue: Catalogue, decisions: Decision[]
 
 /** The files that hold what those of supabase/ do not have yet. */
 async function newFiles(all: Statements[]): Promise<File[]> {
-  const read = async (folder: string) => (existsSync(folder) ? Promise.all(readdirSync(folder).filter((name) => name.endsWith(".sql")).sort().map((name) => readFile(join(folder, name), "utf8"))) : []);
+  const read = async (folder: string) =>
+    existsSync(folder)
+      ? Promise.all(
+          readdirSync(folder)
+            .filter((name) => name.endsWith(".sql"))
+            .sort()
+            .map((name) => readFile(join(folder, name), "utf8")),
+        )
+      : [];
   const needed = missing(all, await read(MIGRATIONS));
   const indexes = await read(INDEXES);
   return [
-    ...(needed.length > 0 ? [{ path: join(MIGRATIONS, `${nextVersion()}_adopt.sql`), text: migrationText(needed) }] : []),
-    ...all.flatMap((one) => (one.concurrent && !indexes.some((text) => text.includes(one.concurrent ?? "")) ? [{ path: join(INDEXES, `${one.resource}.sql`), text: indexText(one) }] : [])),
+    ...(needed.length > 0
+      ? [{ path: join(MIGRATIONS, `${nextVersion()}_adopt.sql`), text: migrationText(needed) }]
+      : []),
+    ...all.flatMap((one) =>
+      one.concurrent && !indexes.some((text) => text.includes(one.concurrent ?? ""))
+        ? [{ path: join(INDEXES, `${one.resource}.sql`), text: indexText(one) }]
+        : [],
+    ),
   ];
 }
 
@@ -164,19 +226,32 @@ async function write({ toml, sections, changes, files }: Plan, before: string, o
     throw error;
   }
   for (const section of sections) console.log(`\nairlock.toml has new lines:\n\n${indented(section)}`);
-  if (changes.length > 0) console.log(`\nairlock.toml follows the database in ${changes.length} ${changes.length === 1 ? "place" : "places"}.`);
+  if (changes.length > 0)
+    console.log(
+      `\nairlock.toml follows the database in ${changes.length} ${changes.length === 1 ? "place" : "places"}.`,
+    );
   for (const path of made) console.log(`\n${relative(project, path)} is new.`);
-  if (open > 0) console.log(`\n${open} ${open === 1 ? "difference was" : "differences were"} left. npm run adopt -- --take writes them.`);
+  if (open > 0)
+    console.log(
+      `\n${open} ${open === 1 ? "difference was" : "differences were"} left. npm run adopt -- --take writes them.`,
+    );
   if (toml === before && made.length === 0) {
     console.log("\nNothing is new, and nothing was written.");
     return;
   }
   if (existsSync(tool("generate"))) await runTool("generate");
-  console.log("\nReview whose rows they are and the limits. Then: npm run dev, npm test, supabase db push --remote, npm run deploy.");
-  for (const path of made.filter((path) => path.startsWith(INDEXES))) console.log(`Before it, the index of a large table, outside of a transaction: psql "$DATABASE_URL" -f ${relative(project, path)}`);
+  console.log(
+    "\nReview whose rows they are and the limits. Then: npm run dev, npm test, supabase db push --remote, npm run deploy.",
+  );
+  for (const path of made.filter((path) => path.startsWith(INDEXES)))
+    console.log(
+      `Before it, the index of a large table, outside of a transaction: psql "$DATABASE_URL" -f ${relative(project, path)}`,
+    );
 }
 
 await main().catch((error: unknown) => {
-  console.error(`airlock: ${error instanceof Failure ? error.message : error instanceof Error ? `could not adopt: ${error.message}` : String(error)}`);
+  console.error(
+    `airlock: ${error instanceof Failure ? error.message : error instanceof Error ? `could not adopt: ${error.message}` : String(error)}`,
+  );
   process.exitCode = 2;
 });

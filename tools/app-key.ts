@@ -18,7 +18,7 @@ import { inspector } from "./declaration.ts";
 import { helpOf } from "./setup/help.mjs";
 import { Failure, project, refuseKept } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
-import { appGuardIn, withAppGuard, type AppGuard } from "./stack/app-guard.ts";
+import { type AppGuard, appGuardIn, withAppGuard } from "./stack/app-guard.ts";
 import { devVars } from "./stack/vars.ts";
 
 type App = AppGuard["apps"][string];
@@ -28,11 +28,12 @@ const { command, app, id, message, file } = parse();
 
 if (file === undefined) await devVars();
 // npm changes the working folder; the file is where the caller is.
-const path = file === undefined ? join(project, ".dev.vars") : resolve(process.env["INIT_CWD"] ?? project, file);
+const path = file === undefined ? join(project, ".dev.vars") : resolve(process.env.INIT_CWD ?? project, file);
 const text = existsSync(path) ? await readFile(path, "utf8") : "";
 if (!existsSync(inspector)) await buildModule();
 const found = await appGuardIn(text);
-if (!found && command !== "add") throw new Failure(`${path} has no APP_GUARD. \`npm run app-key -- add APP\` makes the first key.`);
+if (!found && command !== "add")
+  throw new Failure(`${path} has no APP_GUARD. \`npm run app-key -- add APP\` makes the first key.`);
 const guard: AppGuard = found ?? { default: "enforce", apps: {} };
 
 if (command === "list") list();
@@ -76,7 +77,9 @@ function list(): void {
   for (const [name, { mode = "enforce", attest, keys }] of Object.entries(guard.apps)) {
     console.log(`${name} (${mode}${attest ? `, attest ${attest.mode}` : ""})`);
     for (const { id, retired, message, attest } of keys) {
-      console.log(`  ${id}${attest ? `  attest ${attest.mode}` : ""}${retired ? `  retired${message ? `: ${message}` : ""}` : ""}`);
+      console.log(
+        `  ${id}${attest ? `  attest ${attest.mode}` : ""}${retired ? `  retired${message ? `: ${message}` : ""}` : ""}`,
+      );
     }
   }
   if (guard.default !== undefined && guard.default !== "enforce") console.log(`unknown apps (${guard.default})`);
@@ -97,11 +100,19 @@ async function save(said: string): Promise<void> {
 All secrets of ${file}, at once for all requests:   npx wrangler secret bulk ${options}
 or in a new version without traffic:   npx wrangler versions secret bulk ${options}`);
   if (spawnSync("git", ["check-ignore", "--quiet", path], { cwd: project }).status === 1) {
-    console.error(`airlock: warning: git does not ignore ${file}. Never commit it: move it to a name such as .dev.vars.production.`);
+    console.error(
+      `airlock: warning: git does not ignore ${file}. Never commit it: move it to a name such as .dev.vars.production.`,
+    );
   }
 }
 
-function parse(): { command: string; app: string; id?: string | undefined; message?: string | undefined; file?: string | undefined } {
+function parse(): {
+  command: string;
+  app: string;
+  id?: string | undefined;
+  message?: string | undefined;
+  file?: string | undefined;
+} {
   refuseKept("app-key", "file");
   try {
     const { values, positionals } = parseArgs({
@@ -110,7 +121,8 @@ function parse(): { command: string; app: string; id?: string | undefined; messa
     });
     const [command = "", app = "", key, ...rest] = positionals;
     const expected = { add: 2, retire: 3, remove: 3, list: 1 }[command];
-    if (expected === undefined || positionals.length !== expected || rest.length > 0) throw new Error("The command line is incomplete.");
+    if (expected === undefined || positionals.length !== expected || rest.length > 0)
+      throw new Error("The command line is incomplete.");
     if (values.id !== undefined && command !== "add") throw new Error("--id goes with add.");
     if (values.message !== undefined && command !== "retire") throw new Error("--message goes with retire.");
     return { command, app, id: command === "add" ? values.id : key, message: values.message, file: values.file };

@@ -16,7 +16,7 @@ import { gzipSync } from "node:zlib";
 
 import { LIMITS, QUICK } from "../bench/budget.ts";
 import { coldStarts } from "../bench/cold.ts";
-import { figure, pairwise, type Figure } from "../bench/figure.ts";
+import { type Figure, figure, pairwise } from "../bench/figure.ts";
 import { memoryAfter } from "../bench/memory.ts";
 import { measure, type Plan } from "../bench/meter.ts";
 import { createsOnPostgres } from "../bench/postgres.ts";
@@ -24,11 +24,11 @@ import { useOneCpu } from "../bench/process.ts";
 import { record, table } from "../bench/report.ts";
 import { sameAnswers, sameRefusals, sameSecondPage } from "../bench/sameness.ts";
 import { startDatabase, startStatic } from "../bench/upstreams.ts";
-import { bundles as makeBundles, declaration, start, type Bundle } from "../bench/workers.ts";
-import { workerVars, workloads as makeWorkloads, type Workload } from "../bench/workloads.ts";
-import type { Vars } from "./stack/vars.ts";
+import { type Bundle, declaration, bundles as makeBundles, start } from "../bench/workers.ts";
+import { workloads as makeWorkloads, type Workload, workerVars } from "../bench/workloads.ts";
 import { Failure, root } from "./setup/shell.ts";
 import { build, outputs } from "./setup/worker.ts";
+import type { Vars } from "./stack/vars.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -41,7 +41,8 @@ const { values: options } = parseArgs({
 const { quick, only, against } = options;
 /** All rows, not only those of some workloads. */
 const whole = !quick && !only && against.length === 0;
-if (options.record && !whole) throw new Failure("--record keeps the figures of a whole run: leave --quick, --only and --against out.");
+if (options.record && !whole)
+  throw new Failure("--record keeps the figures of a whole run: leave --quick, --only and --against out.");
 
 await build();
 if (!useOneCpu()) progress("there is no `taskset`, so processes move between CPUs and the figures are less exact");
@@ -50,7 +51,11 @@ const folder = await mkdtemp(join(tmpdir(), "airlock-bench-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
-const bundles = await makeBundles(folder, join(root, "build"), against.map((other) => resolve(other)));
+const bundles = await makeBundles(
+  folder,
+  join(root, "build"),
+  against.map((other) => resolve(other)),
+);
 const upstream = await startStatic();
 const vars = workerVars(upstream.url);
 const issuer = `${upstream.url}/auth/v1`;
@@ -75,7 +80,8 @@ const heading = `${new Date().toISOString().slice(0, 10)}; ${await versions()}; 
 console.log(`${heading}\n\n${table(figures, new Map())}`);
 if (options.record) await record(join(root, "docs", "performance.md"), heading, figures);
 const broken = quick ? figures.filter(({ row, spread: [low] = [0] }) => low > (LIMITS[row]?.budget ?? Infinity)) : [];
-for (const { row, value } of broken) console.error(`bench: ${row}: ${value.toFixed(2)}, over the budget of ${LIMITS[row]?.budget}`);
+for (const { row, value } of broken)
+  console.error(`bench: ${row}: ${value.toFixed(2)}, over the budget of ${LIMITS[row]?.budget}`);
 process.exit(broken.length > 0 ? 1 : 0);
 
 async function compareAnswers(): Promise<void> {
@@ -102,14 +108,22 @@ async function measureCpu(): Promise<void> {
     if (against.length > 0) return [{ ...workload, workers: ["airlock", ...against.map((other) => resolve(other))] }];
     return [quick ? { ...workload, workers: workload.workers.filter((name) => name !== "airlock-20") } : workload];
   });
-  if (chosen.length === 0) throw new Failure(`No workload has "${only}" in its name: ${all.map(({ name }) => name).join("; ")}.`);
+  if (chosen.length === 0)
+    throw new Failure(`No workload has "${only}" in its name: ${all.map(({ name }) => name).join("; ")}.`);
   const used = bundles.filter(({ name }) => chosen.some(({ workers }) => workers.includes(name)));
   const plan: Plan = { blocks: quick ? 3 : 5, rounds: 10, progress };
   const times = await measure(chosen, used, vars, plan);
   for (const [workload, series] of times) {
     const over = (one: string, other: string, words: string) => {
       const [some, others] = [series.get(one), series.get(other)];
-      if (some && others) figures.push(figure(`${workload}: ${words}`, "times", pairwise(some, others, (a, b) => a / b)));
+      if (some && others)
+        figures.push(
+          figure(
+            `${workload}: ${words}`,
+            "times",
+            pairwise(some, others, (a, b) => a / b),
+          ),
+        );
     };
     over("airlock", "floor", "over the floor");
     over("airlock", "hono", series.has("hono-objects") ? "over Hono without replay protection" : "over Hono");
@@ -125,8 +139,16 @@ async function measurePostgres(): Promise<void> {
   const { insert, create, createWithKey } = await createsOnPostgres(4, 20);
   figures.push(
     figure("Postgres, create: INSERT by the peers", "µs", insert),
-    figure("Postgres, create: over INSERT", "times", pairwise(create, insert, (a, b) => a / b)),
-    figure("Postgres, create, Idempotency-Key: over INSERT", "times", pairwise(createWithKey, insert, (a, b) => a / b)),
+    figure(
+      "Postgres, create: over INSERT",
+      "times",
+      pairwise(create, insert, (a, b) => a / b),
+    ),
+    figure(
+      "Postgres, create, Idempotency-Key: over INSERT",
+      "times",
+      pairwise(createWithKey, insert, (a, b) => a / b),
+    ),
   );
 }
 
@@ -140,7 +162,11 @@ async function measureCold(): Promise<void> {
     figure("cold: after the floor", "ms", pairwise(of("airlock").elapsed, of("floor").elapsed, later)),
     figure("cold: after Hono", "ms", pairwise(of("airlock").elapsed, of("hono").elapsed, later)),
     figure("cold: 20 resources after one", "ms", pairwise(of("airlock-20").elapsed, of("airlock").elapsed, later)),
-    figure("cold, CPU: over Hono", "times", pairwise(of("airlock").cpu, of("hono").cpu, (a, b) => a / b)),
+    figure(
+      "cold, CPU: over Hono",
+      "times",
+      pairwise(of("airlock").cpu, of("hono").cpu, (a, b) => a / b),
+    ),
     figure("cold, CPU: 20 resources after one", "ms", pairwise(of("airlock-20").cpu, of("airlock").cpu, later)),
   );
 }
@@ -150,14 +176,18 @@ async function measureSize(): Promise<void> {
   let size = 0;
   for (const file of outputs) size += gzipped(await readFile(join(root, file)));
   const more = gzipped(await declaration(20)) - gzipped(await declaration(1));
-  figures.push({ row: "size, gzipped", unit: "bytes", value: size }, { row: "size of 20 resources, gzipped", unit: "bytes", value: more });
+  figures.push(
+    { row: "size, gzipped", unit: "bytes", value: size },
+    { row: "size of 20 resources, gzipped", unit: "bytes", value: more },
+  );
 }
 
 async function measureMemory(): Promise<void> {
   for (const name of ["floor", "hono", "airlock"]) {
     const [half, whole] = (await memoryAfter([50_000, 100_000], named(name), vars, all[0]!)) as [number, number];
     figures.push({ row: `memory: ${name} after 100,000 requests`, unit: "MB", value: whole / 1e6 });
-    if (name === "airlock") figures.push({ row: "memory: after 100,000 requests over after 50,000", unit: "times", value: whole / half });
+    if (name === "airlock")
+      figures.push({ row: "memory: after 100,000 requests over after 50,000", unit: "times", value: whole / half });
   }
 }
 
@@ -166,7 +196,8 @@ function named(name: string): Bundle {
 }
 
 async function versions(): Promise<string> {
-  const version = async (name: string) => `${name} ${JSON.parse(await readFile(join(root, "node_modules", name, "package.json"), "utf8")).version}`;
+  const version = async (name: string) =>
+    `${name} ${JSON.parse(await readFile(join(root, "node_modules", name, "package.json"), "utf8")).version}`;
   return (await Promise.all(["workerd", "hono", "jose", "valibot", "@supabase/supabase-js"].map(version))).join(", ");
 }
 

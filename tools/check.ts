@@ -25,7 +25,8 @@ async function checkAll(): Promise<void> {
 
 function parseOptions(): { advisories: boolean; "db-url"?: string | undefined } {
   try {
-    return parseArgs({ options: { advisories: { type: "boolean", default: false }, "db-url": { type: "string" } } }).values;
+    return parseArgs({ options: { advisories: { type: "boolean", default: false }, "db-url": { type: "string" } } })
+      .values;
   } catch (error) {
     throw new Failure(`${(error as Error).message}\nnpm run check [-- --advisories | --db-url URL]`);
   }

@@ -1,16 +1,21 @@
 // The types and the kinds of ids of the client's resources, made from a declaration. client/src/declaration.ts makes rows and drafts of them.
 
-import { isRequired, type Declaration, type Embed, type Field, type Resource } from "./declaration.ts";
+import { type Declaration, type Embed, type Field, isRequired, type Resource } from "./declaration.ts";
 
 /** The text of a TypeScript file that imports nothing. `source` is what its first line calls the declaration's file. */
-export function clientTypes({ organizations, resources, functions = [] }: Declaration, source = "airlock.toml"): string {
+export function clientTypes(
+  { organizations, resources, functions = [] }: Declaration,
+  source = "airlock.toml",
+): string {
   const lines = [
     `// Generated from ${source} by \`npm run generate\`. Do not edit.`,
     "",
     "export interface Declaration {",
     `  organizations: ${organizations};`,
     ...(resources.length > 0 ? ["  resources: {", ...resources.flatMap(resourceLines), "  };"] : ["  resources: {};"]),
-    ...(functions.length > 0 ? ["  functions: {", ...functions.flatMap((one) => functionLines(one, resources)), "  };"] : []),
+    ...(functions.length > 0
+      ? ["  functions: {", ...functions.flatMap((one) => functionLines(one, resources)), "  };"]
+      : []),
     "}",
     "",
     "/** The kinds of ids, for the client's option of this name. */",
@@ -18,7 +23,11 @@ export function clientTypes({ organizations, resources, functions = [] }: Declar
   ];
   const all = [...resources.map(({ fields }) => fields), ...functions.map((one) => one.arguments)].flat();
   if (all.some(({ kind }) => kind === "json")) {
-    lines.push("", "type Json = string | number | boolean | null | Json[] | JsonObject;", "type JsonObject = { [name: string]: Json };");
+    lines.push(
+      "",
+      "type Json = string | number | boolean | null | Json[] | JsonObject;",
+      "type JsonObject = { [name: string]: Json };",
+    );
   }
   return `${lines.join("\n")}\n`;
 }
@@ -27,16 +36,36 @@ export function clientTypes({ organizations, resources, functions = [] }: Declar
 const SET_BY_AIRLOCK = ["version", "created_at", "updated_at", "deleted_at", "published_at", "included"];
 
 function idsOf({ id, fields }: Resource): string {
-  const own = fields.filter(({ name, read_only }) => !read_only && SET_BY_AIRLOCK.includes(name)).map(({ name }) => name);
+  const own = fields
+    .filter(({ name, read_only }) => !read_only && SET_BY_AIRLOCK.includes(name))
+    .map(({ name }) => name);
   return own.length > 0 ? `{ id: "${id.kind}", fields: ${JSON.stringify(own)} }` : `"${id.kind}"`;
 }
 
 function resourceLines(resource: Resource, _: number, resources: Resource[]): string[] {
-  const { name, owner, under, search, publish, fields, id, version, created, updated, deleted, filters, sorts, count, embed } = resource;
+  const {
+    name,
+    owner,
+    under,
+    search,
+    publish,
+    fields,
+    id,
+    version,
+    created,
+    updated,
+    deleted,
+    filters,
+    sorts,
+    count,
+    embed,
+  } = resource;
   const writable = fields.filter((field) => !field.read_only);
   const optional = writable.filter((field) => !isRequired(field)).map((field) => field.name);
   const names = (of: Field[]) => of.map((field) => field.name);
-  const parameters = Object.entries(filters).flatMap(([field, operators]) => operators.map((operator) => `${field}.${operator}`));
+  const parameters = Object.entries(filters).flatMap(([field, operators]) =>
+    operators.map((operator) => `${field}.${operator}`),
+  );
   return [
     `    ${name}: {`,
     `      owner: "${owner}";`,
@@ -50,8 +79,12 @@ function resourceLines(resource: Resource, _: number, resources: Resource[]): st
     `      publish: ${union(publish ?? [])};`,
     // What differs from a table of new-resource.
     ...(version?.kind === "integer" ? [] : [`      version: ${version ? '"timestamp"' : "false"};`]),
-    ...Object.entries({ created, updated, deleted }).filter(([, column]) => column === null).map(([time]) => `      ${time}: false;`),
-    ...(writable.length < fields.length ? [`      readOnly: ${union(names(fields.filter((field) => field.read_only)))};`] : []),
+    ...Object.entries({ created, updated, deleted })
+      .filter(([, column]) => column === null)
+      .map(([time]) => `      ${time}: false;`),
+    ...(writable.length < fields.length
+      ? [`      readOnly: ${union(names(fields.filter((field) => field.read_only)))};`]
+      : []),
     ...(parameters.length > 0 ? [`      filters: ${union(parameters)};`] : []),
     ...(sorts.length > 0 ? [`      sorts: ${union(sorts.flatMap((sort) => [sort, `-${sort}`]))};`] : []),
     ...(count ? ["      count: true;"] : []),
@@ -60,9 +93,15 @@ function resourceLines(resource: Resource, _: number, resources: Resource[]): st
   ];
 }
 
-function functionLines({ name, arguments: fields }: { name: string; arguments: Field[] }, resources: Resource[]): string[] {
+function functionLines(
+  { name, arguments: fields }: { name: string; arguments: Field[] },
+  resources: Resource[],
+): string[] {
   const optional = fields.filter((field) => !isRequired(field)).map((field) => field.name);
-  const given = fields.length > 0 ? ["      arguments: {", ...fields.flatMap((field) => fieldLines(field, resources)), "      };"] : ["      arguments: {};"];
+  const given =
+    fields.length > 0
+      ? ["      arguments: {", ...fields.flatMap((field) => fieldLines(field, resources)), "      };"]
+      : ["      arguments: {};"];
   return [`    ${name}: {`, ...given, `      optional: ${union(optional)};`, "    };"];
 }
 
@@ -70,7 +109,9 @@ function embedLine({ name, resource, many, fields }: Embed, resources: Resource[
   const target = resources.find((one) => one.name === resource) as Resource;
   const member = (name: string) => {
     const field = target.fields.find((one) => one.name === name);
-    return field ? `${name}: ${type(field, resources)}${field.nullable ? " | null" : ""}` : `id: ${target.id.kind === "bigint" ? "number" : "string"}`;
+    return field
+      ? `${name}: ${type(field, resources)}${field.nullable ? " | null" : ""}`
+      : `id: ${target.id.kind === "bigint" ? "number" : "string"}`;
   };
   const row = `{ ${fields.map(member).join("; ")} }`;
   return `        ${name}: ${many ? `{ data: ${row}[]; more: boolean }` : `${row} | null`};`;
@@ -78,7 +119,12 @@ function embedLine({ name, resource, many, fields }: Embed, resources: Resource[
 
 function fieldLines(field: Field, resources: Resource[]): string[] {
   const { name, nullable, default: value } = field;
-  const absent = value === undefined ? (field.database_default ? "The database has a default." : "") : `Default: ${JSON.stringify(value)}.`;
+  const absent =
+    value === undefined
+      ? field.database_default
+        ? "The database has a default."
+        : ""
+      : `Default: ${JSON.stringify(value)}.`;
   const comment = [limits(field), field.read_only ? "Read only." : absent].filter(Boolean).join(" ");
   return [
     ...(comment ? [`        /** ${comment.replaceAll("*/", "*\\/")} */`] : []),

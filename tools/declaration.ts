@@ -149,7 +149,10 @@ export interface Notice {
 /** What the Worker says about these bindings and this declaration (JSON). */
 export async function diagnose(env: Record<string, unknown>, declaration: string): Promise<Notice[]> {
   const lines = (await load()).diagnose(env, declaration);
-  return lines.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as Notice);
+  return lines
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as Notice);
 }
 
 let loaded: Promise<{ diagnose(env: unknown, json: string): string; inspect(json: string): string }> | undefined;

@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { unstable_readConfig } from "wrangler";
 
 import { inspector } from "./declaration.ts";
-import { commit, unset, type DeploymentConfig } from "./setup/deployment.ts";
+import { commit, type DeploymentConfig, unset } from "./setup/deployment.ts";
 import { Failure, project, refuseKept, run } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 import { appGuardIn } from "./stack/app-guard.ts";
@@ -26,7 +26,7 @@ const { values } = parseArgs({
     "upload-only": { type: "boolean" },
   },
 });
-const env = typeof values.env === "string" ? values.env : (process.env["CLOUDFLARE_ENV"] ?? "");
+const env = typeof values.env === "string" ? values.env : (process.env.CLOUDFLARE_ENV ?? "");
 
 const file = typeof values.config === "string" ? values.config : join(project, "wrangler.toml");
 const config: DeploymentConfig = unstable_readConfig({ config: file, env });
@@ -49,5 +49,8 @@ const given = args.filter((arg) => arg !== "--upload-only");
 // GET /health names the commit: `npm run doctor` compares it.
 const deployed = await commit();
 // Without --env wrangler warns that there are environments.
-const own = [...(values.env === undefined ? [`--env=${env}`] : []), ...(deployed === undefined ? [] : ["--var", `AIRLOCK_COMMIT:${deployed}`])];
+const own = [
+  ...(values.env === undefined ? [`--env=${env}`] : []),
+  ...(deployed === undefined ? [] : ["--var", `AIRLOCK_COMMIT:${deployed}`]),
+];
 await run("wrangler", [...command, ...given, ...own], { stdio: "inherit" });

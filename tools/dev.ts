@@ -3,7 +3,7 @@
 //
 //     npm run dev [-- --fresh]      --fresh starts with a new data folder
 
-import { fork, type ChildProcess } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { watch } from "node:fs";
@@ -19,7 +19,17 @@ import { renderUnicodeCompact } from "uqr";
 import { buildDeclaration, checkedDeclaration } from "./declaration.ts";
 import { Failure, isClone, project, refuseKept, root, tool } from "./setup/shell.ts";
 import { build, outputs } from "./setup/worker.ts";
-import { appSettings, attestMode, devVars, number, overrides, places, required, withAttest, type Vars } from "./stack/vars.ts";
+import {
+  appSettings,
+  attestMode,
+  devVars,
+  number,
+  overrides,
+  places,
+  required,
+  type Vars,
+  withAttest,
+} from "./stack/vars.ts";
 import { requireFreePort, startWorker, type Worker } from "./stack/worker.ts";
 import { KEY_SET } from "./supabase/app-check.ts";
 
@@ -29,8 +39,11 @@ const everywhere = host === "0.0.0.0" || host === "::";
 /** Where both servers listen. The Worker reaches Supabase by loopback, since it refuses http to other addresses. */
 const listenOn = everywhere ? host : "127.0.0.1";
 const limits = { ip: number("AIRLOCK_LIMIT_IP", 100_000), user: number("AIRLOCK_LIMIT_USER", 100_000) };
-const upstream = process.env["AIRLOCK_UPSTREAM"];
-if (upstream && attestMode() !== "off") throw new Failure("AIRLOCK_ATTEST needs the embedded Supabase, which stands in for App Check. Leave out AIRLOCK_UPSTREAM.");
+const upstream = process.env.AIRLOCK_UPSTREAM;
+if (upstream && attestMode() !== "off")
+  throw new Failure(
+    "AIRLOCK_ATTEST needs the embedded Supabase, which stands in for App Check. Leave out AIRLOCK_UPSTREAM.",
+  );
 await requireFreePort(port, "AIRLOCK_PORT", listenOn);
 if (!upstream) await requireFreePort(supabasePort, "SUPABASE_PORT", listenOn);
 
@@ -76,7 +89,11 @@ async function exampleRequest(): Promise<string> {
 function forPhones(addresses: string[]): string[] {
   const [address] = addresses;
   if (address === undefined) return [];
-  const settings = appSettings({ ...vars, ...changes }, `http://${inUrl(address)}:${port}`, upstream ?? `http://${inUrl(address)}:${supabasePort}`);
+  const settings = appSettings(
+    { ...vars, ...changes },
+    `http://${inUrl(address)}:${port}`,
+    upstream ?? `http://${inUrl(address)}:${supabasePort}`,
+  );
   const metro = `exp://${inUrl(address)}:8081`;
   return [
     ...addresses.map((one) => `  phones    http://${inUrl(one)}:${port}`),
@@ -92,8 +109,18 @@ async function serve(): Promise<void> {
   const digest = await digestOfOutputs();
   await worker?.stop();
   worker = undefined;
-  const all: Vars = { ...vars, SUPABASE_URL: supabaseUrl, ...(!upstream && { APP_CHECK_JWKS_URL: supabaseUrl + KEY_SET }), ...changes };
-  worker = await startWorker({ port, host: listenOn, limits, vars: { ...all, ...(all["APP_GUARD"] && { APP_GUARD: withAttest(all["APP_GUARD"]) }) } });
+  const all: Vars = {
+    ...vars,
+    SUPABASE_URL: supabaseUrl,
+    ...(!upstream && { APP_CHECK_JWKS_URL: supabaseUrl + KEY_SET }),
+    ...changes,
+  };
+  worker = await startWorker({
+    port,
+    host: listenOn,
+    limits,
+    vars: { ...all, ...(all.APP_GUARD && { APP_GUARD: withAttest(all.APP_GUARD) }) },
+  });
   serving = digest;
   // Any answer will do: a configuration that the Worker refuses should be served, too.
   await fetch(`http://127.0.0.1:${port}/health`);
@@ -137,7 +164,10 @@ function watchSources(): void {
   watch(join(project, "supabase", "migrations"), () => {
     clearTimeout(said);
     // Writing one file is several events.
-    said = setTimeout(() => console.error("airlock: supabase/migrations has changed. Start `npm run dev` again to apply it."), 200);
+    said = setTimeout(
+      () => console.error("airlock: supabase/migrations has changed. Start `npm run dev` again to apply it."),
+      200,
+    );
   });
 }
 
@@ -151,7 +181,10 @@ async function digestOfOutputs(): Promise<string> {
 async function forward(to: number): Promise<void> {
   const server = createServer((client) => {
     const target = connect(to, "127.0.0.1");
-    for (const [from, into] of [[client, target], [target, client]] as const) {
+    for (const [from, into] of [
+      [client, target],
+      [target, client],
+    ] as const) {
       from.pipe(into);
       from.on("error", () => into.destroy());
     }
@@ -204,8 +237,8 @@ function startSupabase(): { ready: Promise<string>; stop(): Promise<void> } {
       AIRLOCK_DATA: dataDir,
       ...needed,
       // .dev.vars may be older than the first job.
-      SUPABASE_SECRET_KEY: settings["SUPABASE_SECRET_KEY"] ?? "",
-      EDGE_PROOF_SECRET: settings["EDGE_PROOF_SECRET"] ?? "",
+      SUPABASE_SECRET_KEY: settings.SUPABASE_SECRET_KEY ?? "",
+      EDGE_PROOF_SECRET: settings.EDGE_PROOF_SECRET ?? "",
     },
   });
   const ended = once(child, "exit").then(() => {

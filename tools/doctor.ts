@@ -22,7 +22,7 @@ import { check, declarationFile, toJson } from "./declaration.ts";
 import { ofKeys, ofLog } from "./doctor/attestation.ts";
 import type { Finding } from "./doctor/finding.ts";
 import { examine } from "./doctor/requests.ts";
-import { bindings, startOf, values, type Environments, type Settings } from "./doctor/settings.ts";
+import { bindings, type Environments, type Settings, startOf, values } from "./doctor/settings.ts";
 import { commit } from "./setup/deployment.ts";
 import { helpOf } from "./setup/help.mjs";
 import { Failure, project, refuseKept, root, tool } from "./setup/shell.ts";
@@ -43,10 +43,19 @@ async function local(): Promise<Finding[]> {
   await build();
   const { json, declaration } = await declared();
   const { port, supabasePort } = places();
-  const supabase = process.env["AIRLOCK_UPSTREAM"] || `http://127.0.0.1:${supabasePort}`;
-  const vars: Vars = { ...(await devVars()), APP_CHECK_JWKS_URL: supabase + KEY_SET, ...(await overrides()), SUPABASE_URL: supabase };
+  const supabase = process.env.AIRLOCK_UPSTREAM || `http://127.0.0.1:${supabasePort}`;
+  const vars: Vars = {
+    ...(await devVars()),
+    APP_CHECK_JWKS_URL: supabase + KEY_SET,
+    ...(await overrides()),
+    SUPABASE_URL: supabase,
+  };
   const environments = readAll();
-  const token = await signIn(vars, process.env["AIRLOCK_EMAIL"] || "alice@example.com", process.env["AIRLOCK_PASSWORD"] || "airlock-dev-password");
+  const token = await signIn(
+    vars,
+    process.env.AIRLOCK_EMAIL || "alice@example.com",
+    process.env.AIRLOCK_PASSWORD || "airlock-dev-password",
+  );
   return [
     ...Object.keys(environments).flatMap((name) => bindings(name, environments)),
     ...(await startOf(vars, json, false)),
@@ -62,7 +71,7 @@ async function deployed(url: string, env: string): Promise<Finding[]> {
   const environments = readAll();
   const settings = environments[env];
   if (!settings) return bindings(env, environments);
-  const path = resolve(process.env["INIT_CWD"] ?? project, file ?? `.dev.vars.${env}`);
+  const path = resolve(process.env.INIT_CWD ?? project, file ?? `.dev.vars.${env}`);
   if (file !== undefined && !existsSync(path)) throw new Failure(`${path} does not exist.`);
   const secrets = existsSync(path) ? (parseEnv(await readFile(path, "utf8")) as Vars) : undefined;
   const vars: Vars = { ...(settings.vars as Vars), ...secrets };
@@ -73,7 +82,13 @@ async function deployed(url: string, env: string): Promise<Finding[]> {
   return [
     ...bindings(env, environments),
     ...(await values(settings, secrets, json)),
-    ...(await examine({ url, vars, declaration, token, version: known === undefined ? version : `${version}+${known}` })),
+    ...(await examine({
+      url,
+      vars,
+      declaration,
+      token,
+      version: known === undefined ? version : `${version}+${known}`,
+    })),
     ...(await attestation(vars)),
     ...audit(),
   ];
@@ -95,7 +110,9 @@ function readAll(): Environments {
 async function signIn(vars: Vars, email: string, password: string): Promise<string | undefined> {
   const { SUPABASE_URL: supabase, SUPABASE_PUBLISHABLE_KEY: key } = vars;
   if (!supabase || !key) return undefined;
-  const { data, error } = await createClient(supabase, key, { auth: { persistSession: false, autoRefreshToken: false } }).auth.signInWithPassword({ email, password });
+  const { data, error } = await createClient(supabase, key, {
+    auth: { persistSession: false, autoRefreshToken: false },
+  }).auth.signInWithPassword({ email, password });
   if (error) console.error(`airlock: ${email} cannot sign in at ${supabase}: ${error.message}`);
   return data.session?.access_token;
 }
@@ -103,10 +120,16 @@ async function signIn(vars: Vars, email: string, password: string): Promise<stri
 function audit(): Finding[] {
   if (!evidence) return [];
   const what = "npm run evidence";
-  const { status } = spawnSync(process.execPath, ["--import", tool("setup/preload"), tool("evidence")], { cwd: project, stdio: ["ignore", 2, 2] });
+  const { status } = spawnSync(process.execPath, ["--import", tool("setup/preload"), tool("evidence")], {
+    cwd: project,
+    stdio: ["ignore", 2, 2],
+  });
   if (status === 0) return [{ what, found: "no findings" }];
-  if (status === 1) return [{ what, found: "it has findings, see above", mend: "docs/evidence.md explains each rule." }];
-  return [{ what, found: "it could not check, see above", mend: "Without DATABASE_URL it checks a database of its own." }];
+  if (status === 1)
+    return [{ what, found: "it has findings, see above", mend: "docs/evidence.md explains each rule." }];
+  return [
+    { what, found: "it could not check, see above", mend: "Without DATABASE_URL it checks a database of its own." },
+  ];
 }
 
 async function attestation(vars: Vars): Promise<Finding[]> {
@@ -128,12 +151,19 @@ function parse() {
   refuseKept("doctor", "url", "env", "log");
   try {
     const { values } = parseArgs({
-      options: { url: { type: "string" }, env: { type: "string", short: "e" }, "secrets-file": { type: "string" }, evidence: { type: "boolean", default: false }, log: { type: "string" } },
+      options: {
+        url: { type: "string" },
+        env: { type: "string", short: "e" },
+        "secrets-file": { type: "string" },
+        evidence: { type: "boolean", default: false },
+        log: { type: "string" },
+      },
     });
     const url = values.url?.replace(/\/$/, "");
-    if (url !== undefined && !/^https?:\/\/[^/]+$/.test(url)) throw new Error("--url is the Worker's address, such as https://api.example.com.");
+    if (url !== undefined && !/^https?:\/\/[^/]+$/.test(url))
+      throw new Error("--url is the Worker's address, such as https://api.example.com.");
     if (url === undefined && values.env !== undefined) throw new Error("--env goes with --url.");
-    const log = values.log === undefined ? undefined : resolve(process.env["INIT_CWD"] ?? root, values.log);
+    const log = values.log === undefined ? undefined : resolve(process.env.INIT_CWD ?? root, values.log);
     if (log !== undefined && !existsSync(log)) throw new Error(`${log} does not exist.`);
     return { url, env: values.env ?? "", file: values["secrets-file"], evidence: values.evidence, log };
   } catch (error) {

@@ -18,7 +18,7 @@ import type { Accepted, Finding } from "./evidence/finding.ts";
 import { reading, whereTo } from "./evidence/foreign.ts";
 import { look } from "./evidence/looks.ts";
 import { breaks, leaks, ranked } from "./evidence/rank.ts";
-import { readable, type Report } from "./evidence/report.ts";
+import { type Report, readable } from "./evidence/report.ts";
 import { readTables } from "./evidence/rows.ts";
 import { type Caller, findingsOf, notTried, type Rest, type Tried, tryAll } from "./evidence/tries.ts";
 import { built, findSecrets, history, type Place, tree, type Unread } from "./secrets.ts";
@@ -56,10 +56,15 @@ async function options(): Promise<Options> {
     },
   });
   const [url, publishableKey] = [values["rest-url"], values["publishable-key"]];
-  const dbUrl = values["db-url"] ?? (process.env["DATABASE_URL"] || undefined);
-  if ((url === undefined) !== (publishableKey === undefined)) throw new Error("--rest-url and --publishable-key come together.");
-  if (!dbUrl && url) throw new Error("--rest-url goes with --db-url: the database of the audit's own has a REST API already.");
-  if (values.user.length > 0 && (!url || values.user.length !== 2)) throw new Error("--user goes with --rest-url, and is given twice: whose rows are there, and who should not see them.");
+  const dbUrl = values["db-url"] ?? (process.env.DATABASE_URL || undefined);
+  if ((url === undefined) !== (publishableKey === undefined))
+    throw new Error("--rest-url and --publishable-key come together.");
+  if (!dbUrl && url)
+    throw new Error("--rest-url goes with --db-url: the database of the audit's own has a REST API already.");
+  if (values.user.length > 0 && (!url || values.user.length !== 2))
+    throw new Error(
+      "--user goes with --rest-url, and is given twice: whose rows are there, and who should not see them.",
+    );
   if (values["write-baseline"] && !values.baseline) throw new Error("--write-baseline goes with --baseline FILE.");
   const users = values.user.map((user): [string, string] => {
     const [, email, password] = /^([^:]+):(.+)$/s.exec(user) ?? [];
@@ -88,9 +93,17 @@ async function ofMigrations({ schemas, accepted }: Options): Promise<Looked> {
     const found = await audit(sql, schemas, accepted);
     const exposed = await exposedSchemas(sql, schemas);
     await sql("rollback");
-    const [alice, bob] = [await signIn(rest, "alice@example.com", PASSWORD), await signIn(rest, "bob@example.com", PASSWORD)];
+    const [alice, bob] = [
+      await signIn(rest, "alice@example.com", PASSWORD),
+      await signIn(rest, "bob@example.com", PASSWORD),
+    ];
     const tried = await tryAll(sql, rest, exposed, alice.id, [ANON, bob], [...accepted, ...publicOnPurpose(found)]);
-    return { ...found, findings: [...found.findings, ...findingsOf(tried), ...notTried(tried)], tried, database: "supabase/migrations on an empty database" };
+    return {
+      ...found,
+      findings: [...found.findings, ...findingsOf(tried), ...notTried(tried)],
+      tried,
+      database: "supabase/migrations on an empty database",
+    };
   } finally {
     await stop();
   }
@@ -104,14 +117,23 @@ async function ofUrl(url: string, { schemas, accepted, named, rest, users }: Opt
   const { tables, meant, ...found } = await reading(url, async (sql) => {
     // The project's own list is about the project's own core.
     const [core] = await sql("select to_regclass('airlock.resources') is not null as there");
-    const list = named || core?.["there"] === true ? accepted : [];
+    const list = named || core?.there === true ? accepted : [];
     const found = await audit(sql, schemas, list);
-    return { ...found, tables: await readTables(sql, await exposedSchemas(sql, schemas)), meant: [...(await withPublished(sql, list)), ...publicOnPurpose(found)] };
+    return {
+      ...found,
+      tables: await readTables(sql, await exposedSchemas(sql, schemas)),
+      meant: [...(await withPublished(sql, list)), ...publicOnPurpose(found)],
+    };
   });
-  const [first, second] = rest ? await Promise.all(users.map(([email, password]) => signIn(rest, email, password))) : [];
+  const [first, second] = rest
+    ? await Promise.all(users.map(([email, password]) => signIn(rest, email, password)))
+    : [];
   const tried = await look(rest, tables, first, second, meant);
   const whys = tried.flatMap(({ outcome, how, as }) => (outcome === "not tried" ? [`${how} (as ${as})`] : []));
-  const left = [...found.left, ...[...new Set(whys)].map((why) => `${whys.filter((one) => one === why).length} tries: ${why}`)];
+  const left = [
+    ...found.left,
+    ...[...new Set(whys)].map((why) => `${whys.filter((one) => one === why).length} tries: ${why}`),
+  ];
   return { ...found, findings: [...found.findings, ...findingsOf(tried)], tried, left, database: whereTo(url) };
 }
 
@@ -119,17 +141,24 @@ type Scan = Pick<Report, "findings" | "checked" | "left" | "unread">;
 
 /** Looks for secret keys in files, in the history and in the build. */
 function secrets(): Scan {
-  const sources: [string, (unread: Unread) => Place[]][] = [["files", tree], ["objects of the history", history], ["built files", built]];
+  const sources: [string, (unread: Unread) => Place[]][] = [
+    ["files", tree],
+    ["objects of the history", history],
+    ["built files", built],
+  ];
   const scan: Scan = { findings: [], checked: {}, left: [], unread: [] };
-  const why = "Its reader passes by every policy, or signs as somebody else. What was committed once stays in every clone.";
-  const mend = "-- Revoke the key where it was made, then take it out of the file; the history keeps it, which no longer matters.";
+  const why =
+    "Its reader passes by every policy, or signs as somebody else. What was committed once stays in every clone.";
+  const mend =
+    "-- Revoke the key where it was made, then take it out of the file; the history keeps it, which no longer matters.";
   for (const [name, places] of sources) {
     try {
       const found = places((what) => scan.unread.push(`${name}: ${what}`));
       scan.checked[name] = found.length;
       if (found.length === 0) scan.left.push(`${name}: there are none`);
       for (const { name: object, text } of found) {
-        for (const { kind, begins } of findSecrets(text)) scan.findings.push({ rule: "secret", level: "finding", object, what: `${kind}: ${begins}`, why, mend });
+        for (const { kind, begins } of findSecrets(text))
+          scan.findings.push({ rule: "secret", level: "finding", object, what: `${kind}: ${begins}`, why, mend });
       }
     } catch (error) {
       scan.unread.push(`${name}: ${(error as Error).message.split("\n")[0]}`);
@@ -148,11 +177,17 @@ async function main(): Promise<void> {
   // Incomplete is no pass, and no baseline.
   const incomplete = scan.unread.length > 0;
   if (chosen.baseline && chosen.writes && !incomplete) await writeBaseline(found, chosen.baseline);
-  const { findings, ...baseline } = chosen.baseline && !(chosen.writes && incomplete) ? await compare(found, chosen.baseline) : { findings: found };
+  const { findings, ...baseline } =
+    chosen.baseline && !(chosen.writes && incomplete) ? await compare(found, chosen.baseline) : { findings: found };
   const marked = (list: Finding[]) => ranked(list).map((one) => ({ ...one, leaks: leaks(one), breaks: breaks(one) }));
   const report: Report = {
-    ...looked, findings: marked(findings), notes: marked(looked.notes), ...("known" in baseline && { baseline }),
-    checked: { ...looked.checked, ...scan.checked }, left: [...looked.left, ...scan.left], unread: scan.unread,
+    ...looked,
+    findings: marked(findings),
+    notes: marked(looked.notes),
+    ...("known" in baseline && { baseline }),
+    checked: { ...looked.checked, ...scan.checked },
+    left: [...looked.left, ...scan.left],
+    unread: scan.unread,
   };
   process.stdout.write(`${chosen.json ? JSON.stringify(report, null, 2) : readable(report)}\n`);
   process.exitCode = incomplete ? 2 : findings.length > 0 ? 1 : 0;

@@ -1,7 +1,7 @@
 // npm run example: examples/expo-notes in a browser, against the development server. Starts that unless it runs, until
 // Ctrl-C or SIGTERM.
 
-import { spawn, type ChildProcess } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ let dev: ChildProcess | undefined;
 for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => (stopping ??= stop()));
 
 await installApp();
-const settings = appSettings(vars, airlock, process.env["AIRLOCK_UPSTREAM"] ?? `http://127.0.0.1:${supabasePort}`);
+const settings = appSettings(vars, airlock, process.env.AIRLOCK_UPSTREAM ?? `http://127.0.0.1:${supabasePort}`);
 const [folder] = await Promise.all([bundleWeb(settings), running()]);
 await serveApp(folder, examplePort);
 console.log(`example ready ${origin}`);
@@ -37,7 +37,9 @@ async function running(): Promise<void> {
   const allowed = await preflight();
   if (allowed === undefined) return startDev();
   if (!allowed) {
-    throw new Failure(`The server at ${airlock} refuses pages of ${origin}. Add CORS_ORIGINS=${origin} to .dev.vars and start \`npm run dev\` again.`);
+    throw new Failure(
+      `The server at ${airlock} refuses pages of ${origin}. Add CORS_ORIGINS=${origin} to .dev.vars and start \`npm run dev\` again.`,
+    );
   }
 }
 
@@ -51,7 +53,7 @@ async function preflight(): Promise<boolean | undefined> {
 async function startDev(): Promise<void> {
   // Allows `origin` too, which an older .dev.vars does not.
   const file = join(kept, "vars");
-  const origins = [vars["CORS_ORIGINS"], origin].filter((text) => text);
+  const origins = [vars.CORS_ORIGINS, origin].filter((text) => text);
   const lines = Object.entries({ ...changes, CORS_ORIGINS: [...new Set(origins.join(",").split(","))].join(",") });
   await mkdir(kept, { recursive: true });
   await writeFile(file, lines.map(([name, value]) => `${name}=${quoted(value)}\n`).join(""), { mode: 0o600 });
@@ -67,10 +69,11 @@ async function startDev(): Promise<void> {
     if (!stopping) process.exit(code ?? 1);
   });
   await new Promise<void>((resolve) => {
-    if (child.stdout) createInterface({ input: child.stdout }).on("line", (line) => {
-      console.log(line);
-      if (line.startsWith("airlock ready ")) resolve();
-    });
+    if (child.stdout)
+      createInterface({ input: child.stdout }).on("line", (line) => {
+        console.log(line);
+        if (line.startsWith("airlock ready ")) resolve();
+      });
   });
 }
 

@@ -61,7 +61,10 @@ try {
   for (let seed = 1; seed <= BUDGET.runs && never.length > 0; seed++) {
     // Always the same seeds: a change is not to fail for what another one did.
     const limits = ["--max-time", `${BUDGET.seconds * 2 ** (seed - 1)}`, "--seed", `${seed}`];
-    const outcome = await run(join(bin, "schemathesis"), [...args, ...limits, ...process.argv.slice(2)], { stdio: "inherit", env }).catch((error: unknown) => error);
+    const outcome = await run(join(bin, "schemathesis"), [...args, ...limits, ...process.argv.slice(2)], {
+      stdio: "inherit",
+      env,
+    }).catch((error: unknown) => error);
     const answers = seen();
     if (outcome instanceof Error) throw outcome;
     never = await look(answers, never);
@@ -69,7 +72,8 @@ try {
 } finally {
   await stack.stop();
 }
-if (never.length > 0) throw new Failure(`This shows too little: ${never.join(", ")} never had a success. Give it more time: --max-time.`);
+if (never.length > 0)
+  throw new Failure(`This shows too little: ${never.join(", ")} never had a success. Give it more time: --max-time.`);
 process.exit();
 
 interface Seen {
@@ -80,7 +84,9 @@ interface Seen {
 
 /** What the Worker has answered in a run, by its log. */
 function seen(): Seen[] {
-  const lines = stack.worker.logs.splice(0).map((line) => JSON.parse(line) as { route?: string; status?: number; user_id?: string });
+  const lines = stack.worker.logs
+    .splice(0)
+    .map((line) => JSON.parse(line) as { route?: string; status?: number; user_id?: string });
   const answers = lines.flatMap(({ status, ...line }) => (status === undefined ? [] : [{ ...line, status }]));
   const asBob = answers.filter(({ user_id }) => user_id === stack.bob.id).length;
   const counts = new Map<number, number>();
@@ -116,7 +122,9 @@ function credentials(name: "alice" | "bob") {
 function operations(): string[] {
   const { paths } = JSON.parse(readFileSync(join(root, "openapi.json"), "utf8")) as { paths: Record<string, object> };
   const all = Object.entries(paths).flatMap(([path, item]) =>
-    Object.entries(item).flatMap(([method, { operationId }]) => (operationId ? [`${method.toUpperCase()} ${path}`] : [])),
+    Object.entries(item).flatMap(([method, { operationId }]) =>
+      operationId ? [`${method.toUpperCase()} ${path}`] : [],
+    ),
   );
   return all.filter((operation) => !PROBES.includes(operation));
 }
@@ -144,7 +152,8 @@ async function someOrganisations(): Promise<Record<"orgs" | "published" | "membe
   const [orgs, hosts, people] = [ids(100), ids(30), ids(3)];
   const tokens = hosts.map(() => randomBytes(32).toString("base64url"));
   const digest = (text: string) => createHash("sha256").update(text).digest("hex");
-  const rows = <T>(items: T[], row: (item: T, n: number) => string) => items.map((item, n) => `(${row(item, n)})`).join(", ");
+  const rows = <T>(items: T[], row: (item: T, n: number) => string) =>
+    items.map((item, n) => `(${row(item, n)})`).join(", ");
   const host = people[0]!;
   const published = orgs.slice(50);
   const members = [...people, stack.alice.id];

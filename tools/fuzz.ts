@@ -16,14 +16,20 @@ if (!/^[1-9]\d*$/.test(time) || (only && !targets.includes(only))) throw new Fai
 
 // The coverage that guides libFuzzer. It is what cargo-fuzz asks of rustc without a sanitizer, and needs no nightly
 // compiler. There is no unsafe code here that a sanitizer could check.
-const llvm = ["level=4", "inline-8bit-counters", "pc-table", "trace-compares"].map((option) => `-Cllvm-args=-sanitizer-coverage-${option}`);
+const llvm = ["level=4", "inline-8bit-counters", "pc-table", "trace-compares"].map(
+  (option) => `-Cllvm-args=-sanitizer-coverage-${option}`,
+);
 const flags = ["--cfg", "fuzzing", "-Cpasses=sancov-module", ...llvm, "-Ccodegen-units=1"];
 const host = /^host: (.+)$/m.exec(await run("rustc", ["-vV"], { stdio: ["ignore", "pipe", 2] }))?.[1] ?? "";
-await run("cargo", ["build", "--release", "--locked", "--manifest-path", join(folder, "Cargo.toml"), "--target", host], {
-  stdio: "inherit",
-  // With --target these flags hold for the targets and not for build scripts.
-  env: { ...process.env, RUSTFLAGS: flags.join(" ") },
-});
+await run(
+  "cargo",
+  ["build", "--release", "--locked", "--manifest-path", join(folder, "Cargo.toml"), "--target", host],
+  {
+    stdio: "inherit",
+    // With --target these flags hold for the targets and not for build scripts.
+    env: { ...process.env, RUSTFLAGS: flags.join(" ") },
+  },
+);
 
 const chosen = only ? [only] : targets;
 const each = Math.max(1, Math.round(Number(time) / chosen.length));
@@ -31,6 +37,15 @@ for (const target of chosen) {
   const [corpus, artifacts] = [join(folder, "corpus", target), join(folder, "artifacts", target)];
   for (const made of [corpus, artifacts]) await mkdir(made, { recursive: true });
   console.log(`airlock: fuzzing ${target} for ${each} s`);
-  const options = [`-max_total_time=${each}`, `-artifact_prefix=${artifacts}/`, "-max_len=8192", "-timeout=10", "-print_final_stats=1", "-verbosity=0"];
-  await run(join(folder, "target", host, "release", target), [...options, corpus, join(folder, "seeds", target)], { stdio: "inherit" });
+  const options = [
+    `-max_total_time=${each}`,
+    `-artifact_prefix=${artifacts}/`,
+    "-max_len=8192",
+    "-timeout=10",
+    "-print_final_stats=1",
+    "-verbosity=0",
+  ];
+  await run(join(folder, "target", host, "release", target), [...options, corpus, join(folder, "seeds", target)], {
+    stdio: "inherit",
+  });
 }

@@ -20,7 +20,7 @@ await buildModule();
 for (const [path, text] of await generated()) await write(path, join(project, path), text);
 if (out !== undefined) {
   // npm runs this in the project's folder; the path is meant from the folder of the command.
-  const file = resolve(process.env["INIT_CWD"] ?? "", out);
+  const file = resolve(process.env.INIT_CWD ?? "", out);
   await write(out, file, clientTypes(await checkedDeclaration()));
 }
 

@@ -14,7 +14,7 @@ const USAGE = "npm run job -- purge";
 parse();
 const vars = { ...(await devVars()), ...(await overrides()) };
 required(vars, "SUPABASE_SECRET_KEY");
-const url = process.env["AIRLOCK_UPSTREAM"] || `http://127.0.0.1:${places().supabasePort}`;
+const url = process.env.AIRLOCK_UPSTREAM || `http://127.0.0.1:${places().supabasePort}`;
 await fetch(url).catch(() => {
   throw new Failure(`Nothing answers at ${url}. Is \`npm run dev\` running? (SUPABASE_PORT sets another port.)`);
 });

@@ -29,7 +29,9 @@ try {
 }
 
 async function record(): Promise<void> {
-  const { outcomes }: { outcomes: Outcome[] } = JSON.parse(await readFile(join(output, "mutants.out", "outcomes.json"), "utf8"));
+  const { outcomes }: { outcomes: Outcome[] } = JSON.parse(
+    await readFile(join(output, "mutants.out", "outcomes.json"), "utf8"),
+  );
   const found: Record<string, Counts> = {};
   for (const { summary, scenario } of outcomes) {
     const word = WORDS[summary as keyof typeof WORDS];

@@ -21,7 +21,7 @@ const USAGE = `npm run request -- METHOD PATH [JSON] [--as alice|bob] [--no-toke
 
 const { method, target, body, as, header, attest } = parse();
 const { port, supabasePort } = places();
-const upstream = process.env["AIRLOCK_UPSTREAM"];
+const upstream = process.env.AIRLOCK_UPSTREAM;
 const vars = await devVars();
 const changes = await overrides();
 const airlock = createAirlock({
@@ -29,13 +29,18 @@ const airlock = createAirlock({
   ...devApp({ ...vars, ...changes }),
   getToken: async () => null,
 });
-const headers = { ...Object.fromEntries(header), ...(attest !== "none" && { "X-Firebase-AppCheck": await attestation(attest) }) };
+const headers = {
+  ...Object.fromEntries(header),
+  ...(attest !== "none" && { "X-Firebase-AppCheck": await attestation(attest) }),
+};
 // npm keeps a --no-token that has no -- in front of it, without a trace.
 console.error(`airlock: ${method} ${target} as ${as ?? "nobody"}`);
 const response = await airlock
   .request(method, target, { token: as ? await signIn(as) : null, headers, ...(body !== undefined && { body }) })
   .catch((error: unknown) => {
-    throw error instanceof AirlockNetworkError ? new Failure(nothingAt(`http://127.0.0.1:${port}`, "AIRLOCK_PORT")) : error;
+    throw error instanceof AirlockNetworkError
+      ? new Failure(nothingAt(`http://127.0.0.1:${port}`, "AIRLOCK_PORT"))
+      : error;
   });
 
 console.log(`HTTP ${response.status}`);
@@ -65,14 +70,20 @@ function parse() {
   })();
   const [given, target, body, ...rest] = parsed.positionals;
   const method = given?.toUpperCase();
-  if (!method || !target?.startsWith("/") || rest.length > 0) return fail("A request is a METHOD and a PATH that begins with /, and JSON where it has a body.");
+  if (!method || !target?.startsWith("/") || rest.length > 0)
+    return fail("A request is a METHOD and a PATH that begins with /, and JSON where it has a body.");
   // Without the --, npm passes on "bob" of "--as bob".
-  const unexpected = body !== undefined && (["GET", "HEAD"].includes(method) ? `${method} has no body.` : ["alice", "bob"].includes(body) && `${body} is not JSON.`);
+  const unexpected =
+    body !== undefined &&
+    (["GET", "HEAD"].includes(method)
+      ? `${method} has no body.`
+      : ["alice", "bob"].includes(body) && `${body} is not JSON.`);
   if (unexpected) return fail(`${unexpected} (Is the -- after "npm run request" missing?)`);
   const as = parsed.values["no-token"] ? undefined : parsed.values.as.replace(/@example\.com$/, "");
   if (as !== undefined && !["alice", "bob"].includes(as)) return fail("The demo users are alice and bob.");
   const header = parsed.values.header.map((line): [string, string] => {
-    const [, name = "", value = ""] = /^([\w-]+):\s*(.*)$/.exec(line) ?? fail(`--header takes 'Name: value', not '${line}'.`);
+    const [, name = "", value = ""] =
+      /^([\w-]+):\s*(.*)$/.exec(line) ?? fail(`--header takes 'Name: value', not '${line}'.`);
     if (/^(authorization|x-app-.*)$/i.test(name)) return fail(`${name} is what this command makes itself.`);
     return [name, value];
   });
@@ -97,10 +108,16 @@ async function attestation(kind: string): Promise<string> {
 async function signIn(user: string): Promise<string> {
   const url = upstream || `http://127.0.0.1:${supabasePort}`;
   const { SUPABASE_PUBLISHABLE_KEY } = required(upstream ? { ...vars, ...changes } : vars, "SUPABASE_PUBLISHABLE_KEY");
-  const email = process.env["AIRLOCK_EMAIL"] || `${user}@example.com`;
-  const supabase = createClient(url, SUPABASE_PUBLISHABLE_KEY, { auth: { persistSession: false, autoRefreshToken: false } });
-  const { data, error } = await supabase.auth.signInWithPassword({ email, password: process.env["AIRLOCK_PASSWORD"] || "airlock-dev-password" });
-  if (error?.name === "AuthRetryableFetchError") throw new Failure(nothingAt(url, upstream ? "AIRLOCK_UPSTREAM" : "SUPABASE_PORT"));
+  const email = process.env.AIRLOCK_EMAIL || `${user}@example.com`;
+  const supabase = createClient(url, SUPABASE_PUBLISHABLE_KEY, {
+    auth: { persistSession: false, autoRefreshToken: false },
+  });
+  const { data, error } = await supabase.auth.signInWithPassword({
+    email,
+    password: process.env.AIRLOCK_PASSWORD || "airlock-dev-password",
+  });
+  if (error?.name === "AuthRetryableFetchError")
+    throw new Failure(nothingAt(url, upstream ? "AIRLOCK_UPSTREAM" : "SUPABASE_PORT"));
   if (error) throw new Failure(`${email} can't sign in at ${url}: ${error.message}.`);
   return data.session.access_token;
 }

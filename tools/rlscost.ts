@@ -103,7 +103,15 @@ interface Page {
   after?: Place;
 }
 
-const TYPES = { resource: "text", org: "uuid", state: "text", words: "text", after: "text", page_size: "integer", id: "text" };
+const TYPES = {
+  resource: "text",
+  org: "uuid",
+  state: "text",
+  words: "text",
+  after: "text",
+  page_size: "integer",
+  id: "text",
+};
 
 /** PostgREST's statement for a call with a JSON object; $1 is that object. */
 function call(name: string, object: Partial<Record<keyof typeof TYPES, unknown>>): Pick<Measured, "text" | "json"> {
@@ -157,28 +165,42 @@ interface Figure {
   range?: string;
 }
 
-const postgres = await step(`a Postgres with a thousand and with ${SIZES.large[0].toLocaleString("en")} notes`, "two minutes for a million", async () => {
-  const started = await startPostgres(["shared_buffers=512MB", "max_wal_size=4GB", "synchronous_commit=off", "jit=off"]);
-  try {
-    for (const [database, [notes, users]] of Object.entries(SIZES)) {
-      await started.create(database);
-      await connected(started.url(database), async (client) => {
-        await client.query(fill(notes, users));
-        await client.query("vacuum analyze");
-        await client.query(pastPolicies);
-      });
+const postgres = await step(
+  `a Postgres with a thousand and with ${SIZES.large[0].toLocaleString("en")} notes`,
+  "two minutes for a million",
+  async () => {
+    const started = await startPostgres([
+      "shared_buffers=512MB",
+      "max_wal_size=4GB",
+      "synchronous_commit=off",
+      "jit=off",
+    ]);
+    try {
+      for (const [database, [notes, users]] of Object.entries(SIZES)) {
+        await started.create(database);
+        await connected(started.url(database), async (client) => {
+          await client.query(fill(notes, users));
+          await client.query("vacuum analyze");
+          await client.query(pastPolicies);
+        });
+      }
+    } catch (error) {
+      await started.stop();
+      throw error;
     }
-  } catch (error) {
-    await started.stop();
-    throw error;
-  }
-  return started;
-});
+    return started;
+  },
+);
 
 const missed: string[] = [];
 try {
   const usual: Measured = { name: "list, page 1", user: USUAL, ...list({}), range: "notes_active_idx" };
-  const shared: Measured = { name: "organisation's list, page 1", user: USUAL, ...list({ org: ORG }), range: "notes_orgactive_idx" };
+  const shared: Measured = {
+    name: "organisation's list, page 1",
+    user: USUAL,
+    ...list({ org: ORG }),
+    range: "notes_orgactive_idx",
+  };
   const [smallList, smallOrg] = (await compare("small", [usual, shared])) as [Figure, Figure];
 
   const { count, noteId, foreignId, pages, place } = await connected(postgres.url("large"), async (client) => {
@@ -190,10 +212,14 @@ try {
     if (pages < 2) throw new Failure("No list has two pages: take more notes.");
     return {
       pages,
-      count: await one("select count(*)::int as notes, pg_size_pretty(pg_total_relation_size('public.notes')) as size from public.notes"),
+      count: await one(
+        "select count(*)::int as notes, pg_size_pretty(pg_total_relation_size('public.notes')) as size from public.notes",
+      ),
       noteId: (await one(`select id from ${of(USUAL)} limit 1`)).id,
       foreignId: (await one(`select id from ${of(HEAVY)} limit 1`)).id,
-      place: await one(`select id, airlock.wire_time(created_at) as created_at from ${of(HEAVY)} order by created_at desc, id desc offset ${(pages - 1) * PAGE_SIZE - 1} limit 1`),
+      place: await one(
+        `select id, airlock.wire_time(created_at) as created_at from ${of(HEAVY)} order by created_at desc, id desc offset ${(pages - 1) * PAGE_SIZE - 1} limit 1`,
+      ),
     };
   });
   const heavy = { user: HEAVY, range: "notes_active_idx" };
@@ -205,7 +231,14 @@ try {
     ],
     [{ name: "list of deleted notes", user: HEAVY, ...list({ state: "deleted" }), range: "notes_deleted_idx" }],
     [shared],
-    [{ name: "organisation's deleted notes", user: USUAL, ...list({ org: ORG, state: "deleted" }), range: "notes_orgdeleted_idx" }],
+    [
+      {
+        name: "organisation's deleted notes",
+        user: USUAL,
+        ...list({ org: ORG, state: "deleted" }),
+        range: "notes_orgdeleted_idx",
+      },
+    ],
     [{ name: "read by id", user: USUAL, ...read(noteId) }],
     [{ name: "another user's id", user: USUAL, ...read(foreignId) }],
     [{ name: "search, words of one note in 997", user: USUAL, ...list({ words: "word5" }) }],
@@ -250,12 +283,25 @@ try {
 if (missed.length > 0) throw new Failure(`Missed: ${missed.join("; ")}.`);
 
 function print(count: { notes: number; size: string }, figures: Figure[]): void {
-  console.log(`\n${count.notes} notes (${count.size}) of ${SIZES.large[1]} users; medians of ${ROUNDS} rounds, in milliseconds\n`);
+  console.log(
+    `\n${count.notes} notes (${count.size}) of ${SIZES.large[1]} users; medians of ${ROUNDS} rounds, in milliseconds\n`,
+  );
   console.log(`${" ".repeat(34)}       transaction              execution`);
-  console.log(["call".padEnd(34), "with RLS", "without", "ratio", "with RLS", "without", "buffers", " rows", "index"].join("  "));
+  console.log(
+    ["call".padEnd(34), "with RLS", "without", "ratio", "with RLS", "without", "buffers", " rows", "index"].join("  "),
+  );
   for (const { name, withRls, without, execution, executionWithout, buffers, rows, indexes } of figures) {
-    const columns = [withRls.toFixed(2).padStart(8), without.toFixed(2).padStart(7), (withRls / without).toFixed(2).padStart(5)];
-    columns.push(execution.toFixed(3).padStart(8), executionWithout.toFixed(3).padStart(7), String(buffers).padStart(7), String(rows).padStart(5));
+    const columns = [
+      withRls.toFixed(2).padStart(8),
+      without.toFixed(2).padStart(7),
+      (withRls / without).toFixed(2).padStart(5),
+    ];
+    columns.push(
+      execution.toFixed(3).padStart(8),
+      executionWithout.toFixed(3).padStart(7),
+      String(buffers).padStart(7),
+      String(rows).padStart(5),
+    );
     console.log([name.padEnd(34), ...columns, indexes.join(", ")].join("  "));
   }
   console.log();
@@ -286,7 +332,9 @@ async function compare(database: string, calls: Measured[]): Promise<Figure[]> {
             const took = await transaction(plain, kinds[kind], one);
             plans.length = 0;
             await transaction(explained, kinds[kind], one);
-            const inner = plans.filter(({ text }) => text.includes("public.notes") || text.includes(" notes as t")).at(-1);
+            const inner = plans
+              .filter(({ text }) => text.includes("public.notes") || text.includes(" notes as t"))
+              .at(-1);
             if (!inner) throw new Failure(`auto_explain showed no query of ${one.name}.`);
             if (round < 0) continue;
             one.whole[kind].push(took);
@@ -312,8 +360,18 @@ async function compare(database: string, calls: Measured[]): Promise<Figure[]> {
 
 /** One call as PostgREST makes it, and the milliseconds that it took. */
 async function transaction(client: pg.Client, role: string, { name, user, text, json }: Measured): Promise<number> {
-  const claims = JSON.stringify({ role: "authenticated", sub: user, aud: "authenticated", session_id: ORG, email: "somebody@example.com" });
-  const headers = JSON.stringify({ accept: "application/json", "x-forwarded-for": "203.0.113.7", "user-agent": "airlock" });
+  const claims = JSON.stringify({
+    role: "authenticated",
+    sub: user,
+    aud: "authenticated",
+    session_id: ORG,
+    email: "somebody@example.com",
+  });
+  const headers = JSON.stringify({
+    accept: "application/json",
+    "x-forwarded-for": "203.0.113.7",
+    "user-agent": "airlock",
+  });
   const began = performance.now();
   await client.query("begin read only");
   const settings = `select set_config('search_path', 'public, extensions', true), set_config('role', $1, true), set_config('request.jwt.claims', $2, true),
@@ -354,7 +412,10 @@ async function explaining(client: pg.Client): Promise<Plan[]> {
     const all = [...nodes(root)];
     const scans = all.filter((node) => node["Relation Name"] === "notes");
     const looked = (node: Node) =>
-      ((node["Actual Rows"] ?? 0) + (node["Rows Removed by Filter"] ?? 0) + (node["Rows Removed by Index Recheck"] ?? 0)) * (node["Actual Loops"] ?? 1);
+      ((node["Actual Rows"] ?? 0) +
+        (node["Rows Removed by Filter"] ?? 0) +
+        (node["Rows Removed by Index Recheck"] ?? 0)) *
+      (node["Actual Loops"] ?? 1);
     plans.push({
       text,
       took: Number(took),

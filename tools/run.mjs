@@ -40,7 +40,7 @@ const script = join(root, "tools", `${task}${extension}`);
 if (process.platform === "win32") {
   fail("On Windows, Airlock runs in WSL: `wsl --install`, then run it there.");
 }
-if (Number.parseInt(process.versions.node) < 20) {
+if (Number.parseInt(process.versions.node, 10) < 20) {
   fail(`Airlock needs Node.js 20 or newer; this is ${process.versions.node}.`);
 }
 if (!/^[a-z]+(-[a-z]+)*$/.test(task) || !existsSync(script)) {
@@ -53,18 +53,22 @@ if (args.includes("--help") || args.includes("-h")) {
 const project = isClone ? root : findProject();
 const node = isClone ? await installPackages() : requireNode();
 const bins = [...new Set([packages, join(project, "node_modules")])].map((folder) => join(folder, ".bin"));
-process.exitCode = await inGroup(node, ["--import", new URL(`setup/preload${extension}`, import.meta.url).href, script, ...args], {
-  cwd: project,
-  stdio: ["inherit", "inherit", "inherit", "ipc"],
-  env: {
-    ...process.env,
-    // As npm sets it.
-    INIT_CWD: process.env.INIT_CWD ?? process.cwd(),
-    PATH: [dirname(node), ...bins, process.env.PATH].join(delimiter),
-    WRANGLER_SEND_METRICS: "false",
-    DO_NOT_TRACK: "1",
+process.exitCode = await inGroup(
+  node,
+  ["--import", new URL(`setup/preload${extension}`, import.meta.url).href, script, ...args],
+  {
+    cwd: project,
+    stdio: ["inherit", "inherit", "inherit", "ipc"],
+    env: {
+      ...process.env,
+      // As npm sets it.
+      INIT_CWD: process.env.INIT_CWD ?? process.cwd(),
+      PATH: [dirname(node), ...bins, process.env.PATH].join(delimiter),
+      WRANGLER_SEND_METRICS: "false",
+      DO_NOT_TRACK: "1",
+    },
   },
-});
+);
 
 /** `npm ci`, unless the installed packages are those of package-lock.json; returns the path of their Node.js. */
 async function installPackages() {
@@ -91,7 +95,9 @@ async function installPackages() {
 function requireNode() {
   return (
     findNode() ??
-    fail(`npm installed no Node.js 22 for ${process.platform} on ${process.arch}: there is none for this platform, or npm is set to leave out optional packages.`)
+    fail(
+      `npm installed no Node.js 22 for ${process.platform} on ${process.arch}: there is none for this platform, or npm is set to leave out optional packages.`,
+    )
   );
 }
 
@@ -110,7 +116,8 @@ function findNode() {
 function findProject() {
   for (let folder = process.cwd(); ; folder = dirname(folder)) {
     if (existsSync(join(folder, "airlock.toml"))) return folder;
-    if (folder === dirname(folder)) fail("There is no airlock.toml here or in a folder above. `npm create airlock my-api` makes a project.");
+    if (folder === dirname(folder))
+      fail("There is no airlock.toml here or in a folder above. `npm create airlock my-api` makes a project.");
   }
 }
 

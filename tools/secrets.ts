@@ -14,7 +14,13 @@ export interface Place {
   text: string;
 }
 
-const git = (args: string[], input?: string) => execFileSync("git", args, { encoding: "latin1", maxBuffer: 1 << 30, stdio: ["pipe", "pipe", "ignore"], ...(input !== undefined && { input }) });
+const git = (args: string[], input?: string) =>
+  execFileSync("git", args, {
+    encoding: "latin1",
+    maxBuffer: 1 << 30,
+    stdio: ["pipe", "pipe", "ignore"],
+    ...(input !== undefined && { input }),
+  });
 const read = (name: string): Place => ({ name, text: readFileSync(name, "latin1") });
 
 /** Called for each file that cannot be read. */
@@ -25,7 +31,9 @@ const refuse: Unread = (what) => {
 
 /** All files of the tree, but those that are ignored; of a link where it points to, of a submodule its own files. */
 export function tree(unread = refuse, folder = "."): Place[] {
-  const files = git(["-C", folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]).split("\0").filter((file) => file !== "");
+  const files = git(["-C", folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+    .split("\0")
+    .filter((file) => file !== "");
   return [...new Set(files)].flatMap((file) => {
     // git's bytes are UTF-8.
     const name = join(folder, Buffer.from(file, "latin1").toString());
@@ -36,7 +44,9 @@ export function tree(unread = refuse, folder = "."): Place[] {
       if (status.isSymbolicLink()) return [{ name, text: readlinkSync(name) }];
       if (status.isFile()) return [read(name)];
       if (status.isDirectory() && existsSync(join(name, ".git"))) return tree(unread, name);
-      unread(status.isDirectory() ? `${name}: a submodule that is not checked out` : `${name}: neither a file nor a folder`);
+      unread(
+        status.isDirectory() ? `${name}: a submodule that is not checked out` : `${name}: neither a file nor a folder`,
+      );
     } catch (error) {
       unread(`${name}: ${(error as Error).message}`);
     }
@@ -46,8 +56,12 @@ export function tree(unread = refuse, folder = "."): Place[] {
 
 /** All objects that any branch or tag reaches: files in every version, commits and tags, binary or not. */
 export function history(unread = refuse): Place[] {
-  if (git(["rev-parse", "--is-shallow-repository"]).trim() === "true") unread("the clone is shallow: older commits are missing (git fetch --unshallow)");
-  const objects = git(["rev-list", "--objects", "--all"]).trim().split("\n").map((line) => [line.slice(0, 40), line.slice(41)] as const);
+  if (git(["rev-parse", "--is-shallow-repository"]).trim() === "true")
+    unread("the clone is shallow: older commits are missing (git fetch --unshallow)");
+  const objects = git(["rev-list", "--objects", "--all"])
+    .trim()
+    .split("\n")
+    .map((line) => [line.slice(0, 40), line.slice(41)] as const);
   const contents = git(["cat-file", "--batch"], objects.map(([id]) => id).join("\n"));
   let at = 0;
   return objects.flatMap(([id, path]) => {
@@ -93,7 +107,9 @@ const JWT = /e[yw][A-Za-z0-9_-]{5,}\.(e[yw][A-Za-z0-9_-]{5,})\.[A-Za-z0-9_-]{20,
 
 /** All secrets in a text. A JWT counts by its role: the legacy anon key is public, any other is not. */
 export function findSecrets(text: string): Finding[] {
-  const findings = PATTERNS.flatMap(([kind, pattern]) => [...text.matchAll(pattern)].map(([match]) => ({ kind, begins: begin(match) })));
+  const findings = PATTERNS.flatMap(([kind, pattern]) =>
+    [...text.matchAll(pattern)].map(([match]) => ({ kind, begins: begin(match) })),
+  );
   for (const [match, payload = ""] of text.matchAll(JWT)) {
     const role = roleOf(payload);
     if (role !== undefined && role !== "anon") findings.push({ kind: `a token of role ${role}`, begins: begin(match) });

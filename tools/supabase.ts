@@ -18,7 +18,7 @@ import { App } from "@supabase/lite";
 
 import { appCheck } from "./supabase/app-check.ts";
 import { expose, preflight } from "./supabase/cors.ts";
-import { openDatabase, SetupError, type MigrationOptions } from "./supabase/database.ts";
+import { type MigrationOptions, openDatabase, SetupError } from "./supabase/database.ts";
 import { answerAsPostgrest, caller, rest, typeOfKey } from "./supabase/postgrest.ts";
 
 export interface SupabaseOptions extends MigrationOptions {
@@ -46,7 +46,7 @@ export interface Supabase {
 }
 
 export async function startSupabase(options: SupabaseOptions): Promise<Supabase> {
-  process.env["DO_NOT_TRACK"] = "1";
+  process.env.DO_NOT_TRACK = "1";
 
   // The port first: someone who starts it twice should not wait for a database to learn that.
   let answer = async (_request: Request) => problem(503, "The embedded Supabase is starting");
@@ -173,18 +173,18 @@ async function main(): Promise<void> {
   };
   const supabase = await startSupabase({
     port: Number(setting("SUPABASE_PORT")),
-    host: process.env["AIRLOCK_HOST"] || "127.0.0.1",
+    host: process.env.AIRLOCK_HOST || "127.0.0.1",
     dataDir: setting("AIRLOCK_DATA"),
     jwtSecret: setting("SUPABASE_JWT_SECRET"),
     publishableKey: setting("SUPABASE_PUBLISHABLE_KEY"),
-    secretKey: process.env["SUPABASE_SECRET_KEY"],
+    secretKey: process.env.SUPABASE_SECRET_KEY,
     fresh: process.argv.includes("--fresh"),
   });
   // A secret of another form is ignored here; the Worker reports it.
   await supabase.sql(
     `update airlock.edge_settings set mode = case when good is null then 'off' else 'enforce' end, secret = good, next_secret = null
      from substring($1::text from '^[!-~]{32,}$') as good`,
-    [process.env["EDGE_PROOF_SECRET"] ?? ""],
+    [process.env.EDGE_PROOF_SECRET ?? ""],
   );
   let stopping: Promise<void> | undefined;
   const stop = () => (stopping ??= supabase.stop().then(() => process.exit()));

@@ -27,7 +27,8 @@ const SUITES: Record<string, string> = {
 };
 const LONG = "tests/long";
 const [wanted, ...others] = process.argv.slice(2);
-if (others.length > 0) throw new Failure('Give one suite, one file or one name in quotes: npm test -- "part of a name"');
+if (others.length > 0)
+  throw new Failure('Give one suite, one file or one name in quotes: npm test -- "part of a name"');
 
 await build();
 if (wanted === undefined) {
@@ -46,7 +47,9 @@ if (wanted === undefined) {
 }
 
 async function byName(name: string): Promise<void> {
-  const having = (await files([...Object.values(SUITES), LONG])).filter((file) => readFileSync(join(root, file), "utf8").includes(name));
+  const having = (await files([...Object.values(SUITES), LONG])).filter((file) =>
+    readFileSync(join(root, file), "utf8").includes(name),
+  );
   if (having.length > 0) return node(having, name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   if (/^\w+$/.test(name) && isClone) return rust([name]);
   throw new Failure(`No test has the name "${name}".`);
@@ -54,7 +57,8 @@ async function byName(name: string): Promise<void> {
 
 async function files(folders: string[]): Promise<string[]> {
   const found: string[] = [];
-  for (const folder of folders) for await (const file of glob(`${folder}/**/*.test.{ts,js}`, { cwd: root })) found.push(file);
+  for (const folder of folders)
+    for await (const file of glob(`${folder}/**/*.test.{ts,js}`, { cwd: root })) found.push(file);
   // Jest runs what is in the Expo app: see client/test/app.test.ts.
   return found.filter((file) => !file.startsWith("client/test/app/")).sort();
 }
@@ -66,7 +70,8 @@ async function rust(args: string[]): Promise<void> {
 
 async function node(tests: string[], pattern = ""): Promise<void> {
   // Once, before its tests run in processes of their own.
-  if (tests.some((file) => file.startsWith(SUITES["example"] ?? ""))) await (await import("./setup/example.ts")).installApp();
+  if (tests.some((file) => file.startsWith(SUITES.example ?? "")))
+    await (await import("./setup/example.ts")).installApp();
   console.log(`airlock: ${tests.length} files of tests on workerd and Postgres`);
   await run("node", [tool("setup/node-tests"), pattern, ...tests], { stdio: "inherit" });
 }

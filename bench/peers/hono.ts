@@ -2,12 +2,13 @@
 // The same checks in the same order as Airlock, the same answers, the same log line.
 
 /// <reference lib="esnext.typedarrays" />
-import { createClient, type PostgrestError } from "@supabase/supabase-js";
+
 import { DurableObject } from "cloudflare:workers";
-import { Hono, type Context } from "hono";
+import { createClient, type PostgrestError } from "@supabase/supabase-js";
+import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { createMiddleware } from "hono/factory";
-import { createRemoteJWKSet, errors, jwtVerify, type JWTVerifyGetKey } from "jose";
+import { createRemoteJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from "jose";
 import * as v from "valibot";
 
 interface Env {
@@ -45,7 +46,12 @@ const PROBLEMS = {
   app_guard_rejected: { status: 401, title: "The app's signature was not accepted", challenge: "AppGuard" },
   clock_skew: { status: 401, title: "The device's clock is off", retryable: true, challenge: "AppGuard" },
   token_missing: { status: 401, title: "No access token", challenge: 'Bearer realm="airlock"' },
-  token_expired: { status: 401, title: "The access token has expired", retryable: true, challenge: `${INVALID}, error_description="expired"` },
+  token_expired: {
+    status: 401,
+    title: "The access token has expired",
+    retryable: true,
+    challenge: `${INVALID}, error_description="expired"`,
+  },
   token_invalid: { status: 401, title: "The access token was not accepted", challenge: INVALID },
   forbidden: { status: 403, title: "Not allowed for this user" },
   not_found: { status: 404, title: "Not found" },
@@ -68,7 +74,16 @@ function problem(c: Ctx, code: ProblemCode, detail: string, extra: Record<string
   c.set("code", code);
   if (challenge) c.header("www-authenticate", challenge);
   if (retryAfter) c.header("retry-after", String(retryAfter));
-  const body = { type: `urn:airlock:problem:${code}`, title, status, code, detail, request_id: c.var.requestId, retryable, ...extra };
+  const body = {
+    type: `urn:airlock:problem:${code}`,
+    title,
+    status,
+    code,
+    detail,
+    request_id: c.var.requestId,
+    retryable,
+    ...extra,
+  };
   return c.body(JSON.stringify(body), status, { "content-type": "application/problem+json" });
 }
 
@@ -86,7 +101,8 @@ interface Settings {
 }
 
 const utf8 = new TextEncoder();
-const hmacKey = (bytes: Uint8Array<ArrayBuffer>) => crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, ["sign", "verify"]);
+const hmacKey = (bytes: Uint8Array<ArrayBuffer>) =>
+  crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, ["sign", "verify"]);
 
 let settings: Promise<Settings> | undefined;
 
@@ -98,7 +114,9 @@ async function readSettings(env: Env): Promise<Settings> {
     apps.set(app, await Promise.all(keys.map(async ({ id, secret: text }) => ({ id, key: await secret(text) }))));
   }
   const legacy = env.SUPABASE_JWT_SECRET ? await hmacKey(utf8.encode(env.SUPABASE_JWT_SECRET)) : undefined;
-  const published = createRemoteJWKSet(new URL(`${env.SUPABASE_URL}/auth/v1/.well-known/jwks.json`), { timeoutDuration: 3000 });
+  const published = createRemoteJWKSet(new URL(`${env.SUPABASE_URL}/auth/v1/.well-known/jwks.json`), {
+    timeoutDuration: 3000,
+  });
   const issuer = env.SUPABASE_JWT_ISSUER ?? `${env.SUPABASE_URL}/auth/v1`;
   return {
     apps,
@@ -160,14 +178,16 @@ async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
 }
 
 const appGuard = createMiddleware<AppEnv>(async (c, next) => {
-  const refused = () => problem(c, "app_guard_rejected", "Sign the request as App Guard v1 describes, with a live key of this app.");
+  const refused = () =>
+    problem(c, "app_guard_rejected", "Sign the request as App Guard v1 describes, with a live key of this app.");
   const body = c.req.raw.body ? new Uint8Array(await c.req.arrayBuffer()) : new Uint8Array();
   const appId = c.req.header("x-app-id") ?? "";
   const timestamp = c.req.header("x-app-timestamp") ?? "";
   const nonce = c.req.header("x-app-nonce") ?? "";
   const signatures = c.req.header("x-app-signature") ?? "";
   c.set("guard", "incomplete");
-  if (!APP_ID.test(appId) || !TIMESTAMP.test(timestamp) || !NONCE.test(nonce) || !SIGNATURES.test(signatures)) return refused();
+  if (!APP_ID.test(appId) || !TIMESTAMP.test(timestamp) || !NONCE.test(nonce) || !SIGNATURES.test(signatures))
+    return refused();
 
   const token = /^Bearer (.+)$/i.exec(c.req.header("authorization") ?? "")?.[1];
   const { url } = c.req.raw;
@@ -200,7 +220,9 @@ const appGuard = createMiddleware<AppEnv>(async (c, next) => {
   const now = Math.floor(Date.now() / 1000);
   if (Math.abs(Number(timestamp) - now) > WINDOW_SECONDS) {
     c.set("guard", "skewed");
-    return problem(c, "clock_skew", "The signature is good but its timestamp is more than 300 seconds off.", { server_time: now });
+    return problem(c, "clock_skew", "The signature is good but its timestamp is more than 300 seconds off.", {
+      server_time: now,
+    });
   }
   c.set("guard", "verified");
   c.set("guardKey", matched);
@@ -214,7 +236,8 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 const userToken = createMiddleware<AppEnv>(async (c, next) => {
   const { token } = c.var;
-  const invalid = () => problem(c, "token_invalid", "Send a valid Supabase access token of a signed-in user of this project.");
+  const invalid = () =>
+    problem(c, "token_invalid", "Send a valid Supabase access token of a signed-in user of this project.");
   if (!token) return problem(c, "token_missing", "Send the user's Supabase access token as Authorization: Bearer.");
   const { issuer, verificationKey } = await (settings ??= readSettings(c.env));
   try {
@@ -225,11 +248,13 @@ const userToken = createMiddleware<AppEnv>(async (c, next) => {
       clockTolerance: 30,
       ...(issuer && { issuer }),
     });
-    if (payload["role"] !== "authenticated" || !UUID.test(payload.sub ?? "")) return invalid();
+    if (payload.role !== "authenticated" || !UUID.test(payload.sub ?? "")) return invalid();
     c.set("userId", payload.sub!);
   } catch (error) {
-    if (error instanceof errors.JWTExpired) return problem(c, "token_expired", "Refresh the session and send the new token.");
-    if (error instanceof errors.JWKSTimeout) return problem(c, "dependency_unavailable", "The key set can't be fetched.");
+    if (error instanceof errors.JWTExpired)
+      return problem(c, "token_expired", "Refresh the session and send the new token.");
+    if (error instanceof errors.JWKSTimeout)
+      return problem(c, "dependency_unavailable", "The key set can't be fetched.");
     return invalid();
   }
   return next();
@@ -253,7 +278,10 @@ async function claimNonce(c: Ctx): Promise<boolean> {
 // Validation
 
 const scalars = (max: number) => (text: string) => text.length <= max || [...text].length <= max;
-const plain = v.pipe(v.string("type"), v.check((text) => !text.includes("\0"), "characters"));
+const plain = v.pipe(
+  v.string("type"),
+  v.check((text) => !text.includes("\0"), "characters"),
+);
 
 const NoteDraft = v.strictObject({
   title: v.pipe(
@@ -285,7 +313,9 @@ function invalid(c: Ctx, place: "pointer" | "parameter", issues: readonly v.Base
     const code = type === "strict_object" ? shape : place === "pointer" ? message : "value";
     return { [place]: place === "pointer" && name ? `/${name}` : name, code, message };
   });
-  return problem(c, "validation_failed", "See errors: each names the place and what is wrong there.", { errors: flaws });
+  return problem(c, "validation_failed", "See errors: each names the place and what is wrong there.", {
+    errors: flaws,
+  });
 }
 
 // Notes
@@ -339,8 +369,10 @@ async function timed<T>(c: Ctx, query: PromiseLike<T>): Promise<T> {
 
 function upstreamProblem(c: Ctx, { code }: PostgrestError, status: number): Response {
   if (code === "42501") return problem(c, "forbidden", "The database's policies do not allow this for this user.");
-  if (status === 401) return problem(c, "token_invalid", "Send a valid Supabase access token of a signed-in user of this project.");
-  if (status === 0 || status === 429 || status >= 503) return problem(c, "upstream_unavailable", "The database can't serve this now.");
+  if (status === 401)
+    return problem(c, "token_invalid", "Send a valid Supabase access token of a signed-in user of this project.");
+  if (status === 0 || status === 429 || status >= 503)
+    return problem(c, "upstream_unavailable", "The database can't serve this now.");
   return problem(c, "upstream_invalid", "The database's answer made no sense.");
 }
 
@@ -350,7 +382,10 @@ app.use("/v1/*", limitIp, limitBody, appGuard, userToken, limitUser);
 
 app.get("/v1/notes", async (c) => {
   const queries = Object.entries(c.req.queries());
-  const query = v.safeParse(ListQuery, Object.fromEntries(queries.map(([name, values]) => [name, values.length === 1 ? values[0] : values])));
+  const query = v.safeParse(
+    ListQuery,
+    Object.fromEntries(queries.map(([name, values]) => [name, values.length === 1 ? values[0] : values])),
+  );
   if (!query.success) return invalid(c, "parameter", query.issues);
   const { limit, cursor, state } = query.output;
 
@@ -391,12 +426,21 @@ app.post("/v1/notes", async (c) => {
 app.get("/v1/notes/:id", async (c) => {
   const id = c.req.param("id");
   if (!UUID.test(id)) return problem(c, "not_found", "There is nothing at this path.");
-  const select = database(c).from("notes").select(COLUMNS).eq("user_id", c.var.userId!).is("deleted_at", null).eq("id", id).maybeSingle();
+  const select = database(c)
+    .from("notes")
+    .select(COLUMNS)
+    .eq("user_id", c.var.userId!)
+    .is("deleted_at", null)
+    .eq("id", id)
+    .maybeSingle();
   const { data, error, status } = await timed(c, select.overrideTypes<Note, { merge: false }>());
   if (error) return upstreamProblem(c, error, status);
   if (!data) return problem(c, "not_found", "This user has no such note.");
   const etag = `"${data.version}"`;
-  const known = c.req.header("if-none-match")?.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  const known = c.req
+    .header("if-none-match")
+    ?.split(",")
+    .map((tag) => tag.trim().replace(/^W\//, ""));
   if (known?.includes(etag) || known?.includes("*")) return c.body(null, 304, { etag });
   return c.json(wireForm(data), 200, { etag });
 });
@@ -417,12 +461,20 @@ export class Replay extends DurableObject {
   constructor(state: ObjectState, env: unknown) {
     super(state, env);
     this.#sql = state.storage.sql;
-    this.#sql.exec("CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, keep_until INTEGER NOT NULL) WITHOUT ROWID");
+    this.#sql.exec(
+      "CREATE TABLE IF NOT EXISTS claims (key TEXT PRIMARY KEY, keep_until INTEGER NOT NULL) WITHOUT ROWID",
+    );
   }
 
   async fetch(request: Request): Promise<Response> {
     const [, keepUntil = "", key = ""] = new URL(request.url).pathname.split("/");
-    const claimed = this.#sql.exec("INSERT INTO claims (key, keep_until) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING key", key, Number(keepUntil)).toArray();
+    const claimed = this.#sql
+      .exec(
+        "INSERT INTO claims (key, keep_until) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING key",
+        key,
+        Number(keepUntil),
+      )
+      .toArray();
     if (!this.#sweeping) {
       this.#sweeping = true;
       if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(Number(keepUntil) * 1000);

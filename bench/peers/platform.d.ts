@@ -15,11 +15,7 @@ interface SqlStorage {
 }
 
 interface ObjectState {
-  storage: {
-    sql: SqlStorage;
-    getAlarm(): Promise<number | null>;
-    setAlarm(time: number): Promise<void>;
-  };
+  storage: { sql: SqlStorage; getAlarm(): Promise<number | null>; setAlarm(time: number): Promise<void> };
 }
 
 declare module "cloudflare:workers" {

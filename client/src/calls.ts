@@ -189,10 +189,11 @@ export interface IncludeOption<R extends AnyResource> {
   include?: (R extends { embed: infer Embedded } ? keyof Embedded & string : never)[];
 }
 
-export type ListOptions<R extends AnyResource> = PageOptions & IncludeOption<R> & {
-  /** By default the live ones. */
-  state?: "active" | "deleted" | ([R["publish"]] extends [never] ? never : "published");
-} & (R["searchable"] extends true
+export type ListOptions<R extends AnyResource> = PageOptions &
+  IncludeOption<R> & {
+    /** By default the live ones. */
+    state?: "active" | "deleted" | ([R["publish"]] extends [never] ? never : "published");
+  } & (R["searchable"] extends true
     ? {
         /** Only rows with these words, as in a web search: 1 to 200 characters. */
         q?: string;

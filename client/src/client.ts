@@ -19,11 +19,11 @@ import type {
 import type { AnyDeclaration, LooseDeclaration, PublishedRowOf, RowOf } from "./declaration.ts";
 import { query, toJson } from "./encode.ts";
 import { parseJson, problemFrom } from "./error.ts";
-import { ids as ownIds, type Declaration } from "./generated.ts";
+import { type Declaration, ids as ownIds } from "./generated.ts";
 import { checkedId, checkedName, createId, type IdKind, type ResourceIds } from "./id.ts";
 import type { Invitation, Member, Org } from "./org.ts";
 import { fieldsOf, type Page } from "./row.ts";
-import { bytesOf, createTransport, type AirlockOptions } from "./transport.ts";
+import { type AirlockOptions, bytesOf, createTransport } from "./transport.ts";
 
 /**
  * A client for one user of one app. In an app's own repository: `createAirlock<Declaration>({ ..., ids })`, both from the
@@ -47,7 +47,10 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
   async function answered<T>(method: string, target: string, options: Call, signal: AbortSignal): Promise<T> {
     const { json, repeatable, good } = options;
     const body = json === undefined ? undefined : bytesOf(toJson(json));
-    const answer = await transport.send({ method, target, headers: conditionHeaders(options), body, repeatable }, signal);
+    const answer = await transport.send(
+      { method, target, headers: conditionHeaders(options), body, repeatable },
+      signal,
+    );
     if (goodStatuses(method, options).includes(answer.status)) {
       if (answer.status === 204 || answer.status === 304) return undefined as T;
       const value = parseJson(answer.body);
@@ -68,7 +71,11 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
   function rowsAt<T>(place: () => string, kind?: IdKind) {
     const one = (id: string) => `${place()}/${checkedId(id, kind)}`;
     const rows = {
-      async list({ signal, filters, ...parameters }: AnyListOptions & { cursor?: string | null } = {}): Promise<Page<T>> {
+      async list({
+        signal,
+        filters,
+        ...parameters
+      }: AnyListOptions & { cursor?: string | null } = {}): Promise<Page<T>> {
         return call("GET", place() + query({ ...parameters, ...filters }), { signal });
       },
 
@@ -83,7 +90,8 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
 
       async create<New = T>(json: unknown, options?: CreateOptions): Promise<New> {
         const { idempotencyKey = createId(transport.random) } = options ?? {};
-        if (!/^[\w-]{8,64}$/.test(idempotencyKey)) throw new TypeError("idempotencyKey must be 8 to 64 of A-Z a-z 0-9 _ -");
+        if (!/^[\w-]{8,64}$/.test(idempotencyKey))
+          throw new TypeError("idempotencyKey must be 8 to 64 of A-Z a-z 0-9 _ -");
         return call("POST", place(), { ...options, idempotencyKey, json, repeatable: true });
       },
       // As if it were both; it is `undefined` with `ifNoneMatch` alone.

@@ -15,7 +15,8 @@ export function within<T>(
       controller.abort(reason);
     };
     // Older React Native has neither `reason` nor DOMException.
-    const abort = () => end(caller?.reason ?? Object.assign(new Error("The call was aborted."), { name: "AbortError" }));
+    const abort = () =>
+      end(caller?.reason ?? Object.assign(new Error("The call was aborted."), { name: "AbortError" }));
     if (caller?.aborted) return abort();
 
     const timer = setTimeout(

@@ -75,13 +75,19 @@ export type ArgumentsOf<D extends AnyDeclaration, Name extends FunctionName<D>> 
 type FunctionsOf<D extends AnyDeclaration> = D extends { functions: infer Functions } ? Functions : unknown;
 
 /** A row of the resource: `Row<"notes">`. Times are RFC 3339 in UTC with six fraction digits. */
-export type Row<Name extends keyof D["resources"], D extends AnyDeclaration = Declaration> = RowOf<D["resources"][Name]>;
+export type Row<Name extends keyof D["resources"], D extends AnyDeclaration = Declaration> = RowOf<
+  D["resources"][Name]
+>;
 
 /** A new or replaced row. A field with a default, or one that may be null, can be left out. */
-export type Draft<Name extends keyof D["resources"], D extends AnyDeclaration = Declaration> = DraftOf<D["resources"][Name]>;
+export type Draft<Name extends keyof D["resources"], D extends AnyDeclaration = Declaration> = DraftOf<
+  D["resources"][Name]
+>;
 
 /** The fields to change, at least one. */
-export type Patch<Name extends keyof D["resources"], D extends AnyDeclaration = Declaration> = PatchOf<D["resources"][Name]>;
+export type Patch<Name extends keyof D["resources"], D extends AnyDeclaration = Declaration> = PatchOf<
+  D["resources"][Name]
+>;
 
 /** A published row, as every user of the app may read it. */
 export type PublishedRow<Name extends PublishedName<D>, D extends AnyDeclaration = Declaration> = PublishedRowOf<
@@ -98,14 +104,15 @@ export type UserResourceName<D extends AnyDeclaration> = Exclude<
 export type OrgResourceName<D extends AnyDeclaration> = Exclude<NameOf<D>, NamesWith<D, { owner: "user" }>>;
 
 /** Resources whose rows have others below them. */
-export type ParentName<D extends AnyDeclaration> = string extends NameOf<D>
-  ? string
-  : { [Name in NameOf<D>]: D["resources"][Name] extends { under: infer Parent } ? Parent : never }[NameOf<D>] & NameOf<D>;
+export type ParentName<D extends AnyDeclaration> =
+  string extends NameOf<D>
+    ? string
+    : { [Name in NameOf<D>]: D["resources"][Name] extends { under: infer Parent } ? Parent : never }[NameOf<D>] &
+        NameOf<D>;
 
 /** Resources whose rows are below those of this one. */
-export type NameBelow<D extends AnyDeclaration, Parent extends string> = string extends NameOf<D>
-  ? string
-  : NamesWith<D, { under: Parent }>;
+export type NameBelow<D extends AnyDeclaration, Parent extends string> =
+  string extends NameOf<D> ? string : NamesWith<D, { under: Parent }>;
 
 /** Resources whose rows can be published. */
 export type PublishedName<D extends AnyDeclaration> = Exclude<NameOf<D>, NamesWith<D, { publish: never }>>;

@@ -13,7 +13,9 @@ export function encode(text: string, also = ""): string {
 
 /** Without the flag `u`: the pattern that Babel writes in its place takes the character before half of a pair, too. */
 function replaceLoneSurrogates(text: string, replacement: (half: string) => string): string {
-  return text.replace(/[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]/g, (found) => (found.length > 1 ? found : replacement(found)));
+  return text.replace(/[\ud800-\udbff][\udc00-\udfff]|[\ud800-\udfff]/g, (found) =>
+    found.length > 1 ? found : replacement(found),
+  );
 }
 
 const encodable = (text: string) => replaceLoneSurrogates(text, () => "\ufffd");

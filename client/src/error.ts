@@ -115,7 +115,11 @@ export class AirlockProblem extends AirlockError {
   /** Seconds to wait, from the `Retry-After` header. */
   declare readonly retryAfter: number | null;
 
-  constructor(problem: ProblemBody, retryAfter: number | null, message = `${problem.status} ${problem.code}: ${problem.detail}`) {
+  constructor(
+    problem: ProblemBody,
+    retryAfter: number | null,
+    message = `${problem.status} ${problem.code}: ${problem.detail}`,
+  ) {
     super(message);
     // By it the clock is put right, for all that comes after.
     const server_time = Number.isSafeInteger(problem.server_time) ? problem.server_time : null;
@@ -148,15 +152,13 @@ export interface ProblemBody {
 }
 
 /** The problem that an answer is. */
-export function problemFrom(answer: {
-  status: number;
-  headers: Headers;
-  body: string;
-}): AirlockProblem {
+export function problemFrom(answer: { status: number; headers: Headers; body: string }): AirlockProblem {
   const [retryAfter] = /^\d{1,9}$/.exec(answer.headers.get("Retry-After") ?? "") ?? [];
   const body = Object(parseJson(answer.body)) as ProblemBody;
   const problem = body.type === PROBLEM + body.code ? body : foreignProblem(answer);
-  return problem.code === "upgrade_required" ? new AirlockUpgradeRequired(problem) : new AirlockProblem(problem, retryAfter === undefined ? null : Number(retryAfter));
+  return problem.code === "upgrade_required"
+    ? new AirlockUpgradeRequired(problem)
+    : new AirlockProblem(problem, retryAfter === undefined ? null : Number(retryAfter));
 }
 
 /** What the type of each problem begins with. */
@@ -176,7 +178,10 @@ export function unsendable(parameter: string, message: string): AirlockProblem {
   const code = "validation_failed";
   const errors: FieldError[] = [{ parameter, code: "value", message }];
   const detail = "The request was not sent.";
-  return new AirlockProblem({ type: PROBLEM + code, title: detail, status: 422, code, detail, request_id: null, retryable: false, errors }, null);
+  return new AirlockProblem(
+    { type: PROBLEM + code, title: detail, status: 422, code, detail, request_id: null, retryable: false, errors },
+    null,
+  );
 }
 
 /**

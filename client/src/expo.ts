@@ -5,7 +5,7 @@ import * as Network from "expo-network";
 import { AppState, Platform } from "react-native";
 
 import type { Random } from "./id.ts";
-import { tellFocus, tellNetwork, type FocusManagerLike, type OnlineManagerLike } from "./managers.ts";
+import { type FocusManagerLike, type OnlineManagerLike, tellFocus, tellNetwork } from "./managers.ts";
 import type { AirlockOptions } from "./transport.ts";
 
 export type { FocusManagerLike, OnlineManagerLike } from "./managers.ts";
@@ -39,8 +39,8 @@ export async function hmac(key: Uint8Array, message: Uint8Array): Promise<Uint8A
 export function expoOptions(
   config: { extra?: Record<string, any> | undefined } | null,
 ): Pick<AirlockOptions, "url" | "appId" | "secret" | "random"> {
-  const { url, keys = {} }: AirlockExtra = config?.extra?.["airlock"] ?? {};
-  const key = keys[Platform.OS] ?? keys["default"];
+  const { url, keys = {} }: AirlockExtra = config?.extra?.airlock ?? {};
+  const key = keys[Platform.OS] ?? keys.default;
   if (url === undefined || key === undefined) {
     throw new Error(
       'EXPO_PUBLIC_AIRLOCK_URL, _APP_ID or _SECRET was not set when the app was built, or "react-native-airlock" is ' +

@@ -1,6 +1,6 @@
 /** Signed requests to an Airlock. Start at {@link createAirlock}. */
 
-export { firebaseAttest, type AppCheck, type Attest } from "./attest.ts";
+export { type AppCheck, type Attest, firebaseAttest } from "./attest.ts";
 export type {
   Airlock,
   AirlockCalls,
@@ -23,7 +23,7 @@ export type {
   RowCalls,
   Version,
 } from "./calls.ts";
-export { createAirlock, type ClientOptions } from "./client.ts";
+export { type ClientOptions, createAirlock } from "./client.ts";
 export type { AnyDeclaration, Draft, LooseDeclaration, Patch, PublishedRow, Row } from "./declaration.ts";
 export {
   AirlockError,
@@ -39,14 +39,14 @@ export type { Declaration } from "./generated.ts";
 export { createId, type IdKind, type Random, type ResourceIds } from "./id.ts";
 export type { Invitation, Member, NewInvitation, Org, Role } from "./org.ts";
 export type { Page } from "./row.ts";
-export { createSignedFetch } from "./signed-fetch.ts";
 export {
   canonicalString,
   createNonce,
-  signRequest,
   type SignatureHeaders,
   type SignedFields,
   type SignInput,
+  signRequest,
 } from "./sign.ts";
-export { supabaseToken, type SupabaseAuth } from "./supabase.ts";
+export { createSignedFetch } from "./signed-fetch.ts";
+export { type SupabaseAuth, supabaseToken } from "./supabase.ts";
 export type { AirlockOptions, Answer } from "./transport.ts";

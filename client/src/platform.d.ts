@@ -18,8 +18,6 @@ declare module "expo-network" {
 }
 
 declare module "react-native" {
-  export const AppState: {
-    addEventListener(type: "change", listener: (state: string) => void): { remove(): void };
-  };
+  export const AppState: { addEventListener(type: "change", listener: (state: string) => void): { remove(): void } };
   export const Platform: { OS: string };
 }

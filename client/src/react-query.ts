@@ -3,14 +3,14 @@
 import {
   focusManager,
   infiniteQueryOptions,
+  type MutationFunctionContext,
   mutationOptions,
   onlineManager,
   queryOptions,
-  type MutationFunctionContext,
 } from "@tanstack/react-query";
 import type { ListOptions, MatchOptions, RowCalls, Version } from "./calls.ts";
 import type { AnyResource, DraftOf, PatchOf } from "./declaration.ts";
-import { tellFocus, tellNetwork, type AppStateLike, type NetworkLike } from "./managers.ts";
+import { type AppStateLike, type NetworkLike, tellFocus, tellNetwork } from "./managers.ts";
 
 export type { AppStateLike, NetworkLike } from "./managers.ts";
 
@@ -62,9 +62,13 @@ export function rowOptions<R extends AnyResource>(rows: RowCalls<R>, key: readon
         rows.create(draft, { idempotencyKey }),
       ),
     put: () =>
-      mutation(({ id, draft, ...match }: RowChange<R["id"]> & { draft: DraftOf<R>; ifNoneMatch?: "*" }) => rows.put(id, draft, match)),
+      mutation(({ id, draft, ...match }: RowChange<R["id"]> & { draft: DraftOf<R>; ifNoneMatch?: "*" }) =>
+        rows.put(id, draft, match),
+      ),
     patch: () =>
-      mutation(({ id, changes, ...match }: RowChange<R["id"]> & { changes: PatchOf<R> }) => rows.patch(id, changes, match)),
+      mutation(({ id, changes, ...match }: RowChange<R["id"]> & { changes: PatchOf<R> }) =>
+        rows.patch(id, changes, match),
+      ),
     remove: () => mutation(({ id, ...match }: RowChange<R["id"]>) => rows.remove(id, match)),
     restore: () => mutation(({ id, ...match }: RowChange<R["id"]>) => rows.restore(id, match)),
   };
@@ -88,8 +92,13 @@ function mutationsOf(key: readonly unknown[]) {
       mutationFn,
       retry,
       retryDelay,
-      onSettled: (_data: unknown, _error: unknown, _variables: Variables, _result: unknown, context: MutationFunctionContext) =>
-        context.client.invalidateQueries({ queryKey: key }),
+      onSettled: (
+        _data: unknown,
+        _error: unknown,
+        _variables: Variables,
+        _result: unknown,
+        context: MutationFunctionContext,
+      ) => context.client.invalidateQueries({ queryKey: key }),
     });
 }
 

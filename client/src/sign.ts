@@ -41,10 +41,7 @@ export type SignInput = Omit<SignedFields, "nonce" | "timestamp"> &
   };
 
 /** The headers to add to the request, beside those that were signed. */
-export type SignatureHeaders = Record<
-  "X-App-Id" | "X-App-Timestamp" | "X-App-Nonce" | "X-App-Signature",
-  string
->;
+export type SignatureHeaders = Record<"X-App-Id" | "X-App-Timestamp" | "X-App-Nonce" | "X-App-Signature", string>;
 
 /**
  * Signs one request. Pure when `nonce` and `timestamp` are given; the values are signed as they
@@ -63,7 +60,8 @@ export function signRequest({ secret, ...fields }: SignInput): SignatureHeaders 
 export function hmacSha256(key: Uint8Array, message: Uint8Array): Uint8Array {
   const block = new Uint8Array(64);
   block.set(key.length > 64 ? sha256(key) : key);
-  const keyed = (pad: number, data: Uint8Array) => sha256(new Uint8Array([...block.map((byte) => byte ^ pad), ...data]));
+  const keyed = (pad: number, data: Uint8Array) =>
+    sha256(new Uint8Array([...block.map((byte) => byte ^ pad), ...data]));
   return keyed(0x5c, keyed(0x36, message));
 }
 

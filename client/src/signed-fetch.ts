@@ -1,7 +1,7 @@
 /** `fetch` with a signature, for openapi-fetch and other clients of one's own. */
 
 import { encode, splitUrl } from "./encode.ts";
-import { bytesOf, createTransport, type AirlockOptions } from "./transport.ts";
+import { type AirlockOptions, bytesOf, createTransport } from "./transport.ts";
 
 /**
  * A `fetch` for one Airlock: signs, corrects the clock, refreshes the token, and returns the response of any

@@ -64,11 +64,14 @@ export function createStubServer(): StubServer {
   function answer({ method, url, headers }: Request, body: string): Response {
     const { pathname, searchParams } = new URL(url);
     const [, place, id, action] =
-      /^\/v1\/((?:orgs\/[0-9a-f-]{36}\/)?[a-z][a-z0-9_]*)(?:\/([0-9a-f-]{36})(?:\/(restore|publish|unpublish))?)?$/.exec(pathname) ?? [];
+      /^\/v1\/((?:orgs\/[0-9a-f-]{36}\/)?[a-z][a-z0-9_]*)(?:\/([0-9a-f-]{36})(?:\/(restore|publish|unpublish))?)?$/.exec(
+        pathname,
+      ) ?? [];
     if (place === undefined) return problem(404, "not_found");
     if (!headers.has("Authorization")) return problem(401, "token_missing");
     const rows = server.rows(place);
-    if (id === undefined) return method === "GET" ? list(rows, searchParams) : create(place, body, headers.get("Idempotency-Key"));
+    if (id === undefined)
+      return method === "GET" ? list(rows, searchParams) : create(place, body, headers.get("Idempotency-Key"));
 
     const row = rows.find((each) => each.id === id);
     const ifMatch = headers.get("If-Match");
@@ -79,11 +82,19 @@ export function createStubServer(): StubServer {
     }
     const deletedToo = action === "restore" || method === "DELETE";
     if (row === undefined || (row.deleted_at !== null && !deletedToo)) return problem(404, "not_found");
-    if (method === "GET") return headers.get("If-None-Match") === tag(row) ? new Response(null, { status: 304 }) : one(row);
+    if (method === "GET")
+      return headers.get("If-None-Match") === tag(row) ? new Response(null, { status: 304 }) : one(row);
     const changes =
-      method === "DELETE" ? { deleted_at: now() } : action === "restore" ? { deleted_at: null } : action ? {} : JSON.parse(body);
+      method === "DELETE"
+        ? { deleted_at: now() }
+        : action === "restore"
+          ? { deleted_at: null }
+          : action
+            ? {}
+            : JSON.parse(body);
     const done = deletedToo && (row.deleted_at === null) === (changes.deleted_at === null);
-    if (!done && ifMatch !== null && ifMatch !== "*" && ifMatch !== tag(row)) return problem(412, "version_mismatch", { current: row });
+    if (!done && ifMatch !== null && ifMatch !== "*" && ifMatch !== tag(row))
+      return problem(412, "version_mismatch", { current: row });
     if (!done) Object.assign(row, changes, { version: row.version + 1, updated_at: now() });
     return method === "DELETE" ? new Response(null, { status: 204 }) : one(row);
   }
@@ -92,7 +103,10 @@ export function createStubServer(): StubServer {
     const deleted = parameters.get("state") === "deleted";
     const [limit, from] = [Number(parameters.get("limit") ?? 20), Number(parameters.get("cursor") ?? 0)];
     const all = rows.filter((row) => (row.deleted_at !== null) === deleted).reverse();
-    return json(200, { data: all.slice(from, from + limit), next_cursor: from + limit < all.length ? String(from + limit) : null });
+    return json(200, {
+      data: all.slice(from, from + limit),
+      next_cursor: from + limit < all.length ? String(from + limit) : null,
+    });
   }
 
   function create(place: string, draft: string, key: string | null): Response {

@@ -7,7 +7,7 @@
  * - `request_replayed`: a network layer sent the request twice. A POST that may be repeated is sent again.
  */
 
-import { remembering, type Attest } from "./attest.ts";
+import { type Attest, remembering } from "./attest.ts";
 import { encodeUtf8 } from "./bytes.ts";
 import { within } from "./deadline.ts";
 import { splitUrl } from "./encode.ts";
@@ -108,7 +108,9 @@ export function createTransport(options: AirlockOptions): Transport {
   function warnOfOlder(worker: string | null) {
     if (warned || worker === null || !isOlder(worker)) return;
     warned = true;
-    console.warn(`${origin} is Airlock ${worker}, older than react-native-airlock ${VERSION}: deploy the newer Worker.`);
+    console.warn(
+      `${origin} is Airlock ${worker}, older than react-native-airlock ${VERSION}: deploy the newer Worker.`,
+    );
   }
 
   /** One request, signed afresh. */
@@ -166,7 +168,8 @@ export function createTransport(options: AirlockOptions): Transport {
     }
     warnOfOlder(answer.headers.get("X-Airlock-Version"));
     // How a browser hides a redirect.
-    if (answer.status === 0) throw new AirlockNetworkError(undefined, "A redirect, which is a proxy's or a captive portal's.");
+    if (answer.status === 0)
+      throw new AirlockNetworkError(undefined, "A redirect, which is a proxy's or a captive portal's.");
     return answer;
   }
 

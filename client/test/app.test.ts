@@ -21,8 +21,20 @@ before(async () => {
 });
 
 /** Runs a script of the app or of its packages, without the settings of this machine. Fails when it does. Returns all that it prints. */
-async function good(script: string, args: string[], env: NodeJS.Dict<string> = {}, node = process.execPath): Promise<string> {
-  const settings = { PATH: process.env["PATH"], HOME: process.env["HOME"], CI: "1", EXPO_OFFLINE: "1", EXPO_NO_TELEMETRY: "1", ...env };
+async function good(
+  script: string,
+  args: string[],
+  env: NodeJS.Dict<string> = {},
+  node = process.execPath,
+): Promise<string> {
+  const settings = {
+    PATH: process.env.PATH,
+    HOME: process.env.HOME,
+    CI: "1",
+    EXPO_OFFLINE: "1",
+    EXPO_NO_TELEMETRY: "1",
+    ...env,
+  };
   return promisify(execFile)(node, [script, ...args], { cwd: app, env: settings, maxBuffer: 2 ** 26 }).then(
     ({ stdout, stderr }) => stdout + stderr,
     ({ stdout, stderr, message }) => assert.fail(`${stdout}${stderr}` || message),
@@ -41,10 +53,26 @@ test("the app's types compile, with the types of Expo", async () => {
 });
 
 test("Expo's entry fits the real types of Expo's modules", async () => {
-  const compilerOptions = { ...JSON.parse(await readFile(`${root}client/tsconfig.json`, "utf8")).compilerOptions, noEmit: true, skipLibCheck: true };
-  const options = { ...compilerOptions, rootDir: ".", module: "ESNext", moduleResolution: "Bundler", customConditions: ["react-native"] };
-  await cp(`${root}client/src`, join(app, "src"), { recursive: true, filter: (path) => !path.endsWith("platform.d.ts") });
-  await writeFile(join(app, "src", "tsconfig.json"), JSON.stringify({ compilerOptions: options, include: ["expo.ts", "react-query.ts"] }));
+  const compilerOptions = {
+    ...JSON.parse(await readFile(`${root}client/tsconfig.json`, "utf8")).compilerOptions,
+    noEmit: true,
+    skipLibCheck: true,
+  };
+  const options = {
+    ...compilerOptions,
+    rootDir: ".",
+    module: "ESNext",
+    moduleResolution: "Bundler",
+    customConditions: ["react-native"],
+  };
+  await cp(`${root}client/src`, join(app, "src"), {
+    recursive: true,
+    filter: (path) => !path.endsWith("platform.d.ts"),
+  });
+  await writeFile(
+    join(app, "src", "tsconfig.json"),
+    JSON.stringify({ compilerOptions: options, include: ["expo.ts", "react-query.ts"] }),
+  );
   // By the compiler that makes the package of these sources, which is ten times as fast as the app's.
   assert.equal(await good(`${root}node_modules/typescript/bin/tsc`, ["-p", "src"]), "");
 });
@@ -74,18 +102,33 @@ test("the native projects allow http to the host for iOS, and for Android in deb
     await good("node_modules/expo/bin/cli", ["prebuild", "--no-install"], DEVELOPMENT);
     const plist = await readFile(join(app, "ios", "app", "Info.plist"), "utf8");
     assert.match(plist, /<key>NSExceptionDomains<\/key>\s*<dict>\s*<key>192\.168\.0\.10<\/key>/);
-    const manifests = await Promise.all(["debug", "main"].map((variant) => readFile(join(app, "android", "app", "src", variant, "AndroidManifest.xml"), "utf8")));
-    assert.deepEqual(manifests.map((text) => text.includes('usesCleartextTraffic="true"')), [true, false]);
+    const manifests = await Promise.all(
+      ["debug", "main"].map((variant) =>
+        readFile(join(app, "android", "app", "src", variant, "AndroidManifest.xml"), "utf8"),
+      ),
+    );
+    assert.deepEqual(
+      manifests.map((text) => text.includes('usesCleartextTraffic="true"')),
+      [true, false],
+    );
   } finally {
     for (const folder of ["ios", "android"]) await rm(join(app, folder), { recursive: true, force: true });
   }
 });
 
 test("a build in EAS has its own key alone, and stops without URL or key, or with http", async () => {
-  const build = { EAS_BUILD: "true", EAS_BUILD_PROFILE: "production", EAS_BUILD_PLATFORM: "ios", EXPO_PUBLIC_AIRLOCK_URL: "https://api.example.com" };
+  const build = {
+    EAS_BUILD: "true",
+    EAS_BUILD_PROFILE: "production",
+    EAS_BUILD_PLATFORM: "ios",
+    EXPO_PUBLIC_AIRLOCK_URL: "https://api.example.com",
+  };
   const ios = { EXPO_PUBLIC_AIRLOCK_APP_ID_IOS: "rn-ios", EXPO_PUBLIC_AIRLOCK_SECRET_IOS: `${SECRET}AAAA` };
   const { extra, security } = await configured({ ...build, ...KEY, ...ios });
-  assert.deepEqual(extra, { url: "https://api.example.com", keys: { default: { appId: "rn-ios", secret: `${SECRET}AAAA` } } });
+  assert.deepEqual(extra, {
+    url: "https://api.example.com",
+    keys: { default: { appId: "rn-ios", secret: `${SECRET}AAAA` } },
+  });
   assert.equal(security?.NSExceptionDomains?.["api.example.com"], undefined);
 
   const { default: plugin } = await import(join(app, "node_modules", "react-native-airlock", "app.plugin.cjs"));
@@ -119,7 +162,11 @@ test("a build in EAS has its own key alone, and stops without URL or key, or wit
 });
 
 /** On ARM, macOS runs the binary for x64. */
-const HERMES: Record<string, string> = { "linux-x64": "linux64-bin", "darwin-x64": "osx-bin", "darwin-arm64": "osx-bin" };
+const HERMES: Record<string, string> = {
+  "linux-x64": "linux64-bin",
+  "darwin-x64": "osx-bin",
+  "darwin-arm64": "osx-bin",
+};
 
 for (const packageExports of [true, false]) {
   test(`Metro ${packageExports ? "with" : "without"} package exports bundles what Hermes runs`, async (context) => {
@@ -130,8 +177,14 @@ for (const packageExports of [true, false]) {
     assert.equal((await readFile(file, "utf8")).includes("__toCommonJS"), !packageExports);
 
     const folder = HERMES[`${process.platform}-${process.arch}`];
-    if (folder === undefined) return context.diagnostic(`hermes-engine-cli has no Hermes for ${process.platform}-${process.arch}; the bundle was not run.`);
-    const hermes = await promisify(execFile)(join(app, "node_modules", "hermes-engine-cli", folder, "hermes"), ["-w", file]);
+    if (folder === undefined)
+      return context.diagnostic(
+        `hermes-engine-cli has no Hermes for ${process.platform}-${process.arch}; the bundle was not run.`,
+      );
+    const hermes = await promisify(execFile)(join(app, "node_modules", "hermes-engine-cli", folder, "hermes"), [
+      "-w",
+      file,
+    ]);
     const vectors = JSON.parse(await readFile(`${root}tests/vectors/app-guard.json`, "utf8"));
     assert.equal(hermes.stdout, `good: ${vectors.length} vectors\n`);
   });
@@ -139,14 +192,27 @@ for (const packageExports of [true, false]) {
 
 test("Node.js 20 imports and requires it, and runs what Vite bundles", async () => {
   const platform = `${process.platform}-${process.arch}`;
-  const node20 = join(app, "node_modules", platform === "darwin-arm64" ? `node-bin-${platform}` : `node-${platform}`, "bin", "node");
+  const node20 = join(
+    app,
+    "node_modules",
+    platform === "darwin-arm64" ? `node-bin-${platform}` : `node-${platform}`,
+    "bin",
+    "node",
+  );
   const use = `
     const note = await createAirlock(createStubServer().options).notes.create({ title: process.version });
     console.log(note.title.slice(0, 4), note.version);`;
-  await writeFile(join(app, "use.mjs"), `import { createAirlock } from "react-native-airlock";\nimport { createStubServer } from "react-native-airlock/testing";${use}`);
-  await writeFile(join(app, "use.cjs"), `const { createAirlock } = require("react-native-airlock");\nconst { createStubServer } = require("react-native-airlock/testing");\n(async () => {${use}})();`);
+  await writeFile(
+    join(app, "use.mjs"),
+    `import { createAirlock } from "react-native-airlock";\nimport { createStubServer } from "react-native-airlock/testing";${use}`,
+  );
+  await writeFile(
+    join(app, "use.cjs"),
+    `const { createAirlock } = require("react-native-airlock");\nconst { createStubServer } = require("react-native-airlock/testing");\n(async () => {${use}})();`,
+  );
   await good("node_modules/vite/bin/vite.js", ["build", "--logLevel", "error"]);
-  for (const file of ["use.mjs", "use.cjs", "vite/use.mjs"]) assert.equal(await good(file, [], {}, node20), "v20. 1\n", file);
+  for (const file of ["use.mjs", "use.cjs", "vite/use.mjs"])
+    assert.equal(await good(file, [], {}, node20), "v20. 1\n", file);
 });
 
 test("msw hands the app's requests to the stub server", async () => {

@@ -4,12 +4,13 @@ import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 
 import { createSignedFetch, firebaseAttest } from "../src/index.ts";
-import { airlockWith, ID, json, note, NOW, problem, SECRET } from "./stub.ts";
+import { airlockWith, ID, json, NOW, note, problem, SECRET } from "./stub.ts";
 
 const HEADER = "X-Firebase-AppCheck";
 const part = (json: unknown) => Buffer.from(JSON.stringify(json)).toString("base64url");
 /** A token that ends so many seconds after NOW. */
-const token = (seconds: number, name = "a") => `${part({ alg: "RS256" })}.${part({ sub: name, exp: NOW + seconds })}.c2ln`;
+const token = (seconds: number, name = "a") =>
+  `${part({ alg: "RS256" })}.${part({ sub: name, exp: NOW + seconds })}.c2ln`;
 const ok = () => json(200, note());
 
 test("a token goes out with every call, and is asked for again a minute before its end", async () => {
@@ -27,7 +28,10 @@ test("a token goes out with every call, and is asked for again a minute before i
   now += 1;
   await airlock.notes.get(ID);
   assert.deepEqual(asked, [false, false]);
-  assert.deepEqual(sent.map(({ headers }) => headers.get(HEADER)), [token(3600, "1"), token(3600, "1"), token(7140, "2")]);
+  assert.deepEqual(
+    sent.map(({ headers }) => headers.get(HEADER)),
+    [token(3600, "1"), token(3600, "1"), token(7140, "2")],
+  );
 });
 
 test("the end is one of the corrected clock", async () => {
@@ -57,7 +61,10 @@ test("calls at once share one question, which is asked beside getToken", async (
   const { airlock, sent } = airlockWith([ok(), ok(), ok()], { attest, getToken: slow });
   await Promise.all([airlock.notes.get(ID), airlock.notes.get(ID), airlock.notes.get(ID)]);
   assert.equal(asked, 1);
-  assert.deepEqual(sent.map(({ headers }) => headers.get(HEADER)), Array(3).fill(token(3600)));
+  assert.deepEqual(
+    sent.map(({ headers }) => headers.get(HEADER)),
+    Array(3).fill(token(3600)),
+  );
 });
 
 test("a call goes out without what is no token, and a failure is remembered for a minute", async () => {
@@ -87,7 +94,10 @@ test("a call goes out without what is no token, and a failure is remembered for 
     now += 1;
     await airlock.notes.get(ID);
     assert.equal(asked, 2, String(failure));
-    assert.ok(sent.every(({ headers }) => !headers.has(HEADER)), String(failure));
+    assert.ok(
+      sent.every(({ headers }) => !headers.has(HEADER)),
+      String(failure),
+    );
   }
 });
 
@@ -102,7 +112,10 @@ test("an attest that hangs holds a call up for 5 seconds", async () => {
     mock.timers.tick(1);
     await call;
     await airlock.notes.get(ID);
-    assert.deepEqual(sent.map(({ headers }) => headers.get(HEADER)), [null, null]);
+    assert.deepEqual(
+      sent.map(({ headers }) => headers.get(HEADER)),
+      [null, null],
+    );
   } finally {
     mock.timers.reset();
   }
@@ -121,7 +134,10 @@ test("a token that the server misses is asked for once more, at most once in 5 m
     const { airlock, sent } = airlockWith(answers, { attest, now: () => now * 1000 });
     await airlock.notes.get(ID);
     assert.deepEqual(asked, [false, true]);
-    assert.deepEqual(sent.map(({ headers }) => headers.get(HEADER)), [token(86_400, "old"), token(86_400, "2")]);
+    assert.deepEqual(
+      sent.map(({ headers }) => headers.get(HEADER)),
+      [token(86_400, "old"), token(86_400, "2")],
+    );
     assert.notEqual(sent[0]?.headers.get("X-App-Nonce"), sent[1]?.headers.get("X-App-Nonce"));
 
     now += 299;
@@ -156,7 +172,11 @@ test("attestHeader names another header, and createSignedFetch sends it too", as
 
   const headers: Headers[] = [];
   const signed = createSignedFetch({
-    url: "https://api.example.com", appId: "rn-ios", secret: SECRET, getToken: async () => null, attest: async () => token(3600),
+    url: "https://api.example.com",
+    appId: "rn-ios",
+    secret: SECRET,
+    getToken: async () => null,
+    attest: async () => token(3600),
     now: () => NOW * 1000,
     fetch: async (_, init) => (headers.push(new Headers(init.headers)), ok()),
   });

@@ -10,5 +10,8 @@ export interface Block {
 
 export async function readmeBlocks(): Promise<Block[]> {
   const page = await readFile(new URL("../README.md", import.meta.url), "utf8");
-  return [...page.matchAll(/^```tsx?\n(?:\/\/ (\S+\.tsx?)\n)?(.*?)^```$/gms)].map(([, file, code]) => ({ ...(file && { file }), code: code! }));
+  return [...page.matchAll(/^```tsx?\n(?:\/\/ (\S+\.tsx?)\n)?(.*?)^```$/gms)].map(([, file, code]) => ({
+    ...(file && { file }),
+    code: code!,
+  }));
 }

@@ -12,17 +12,7 @@ import {
   type LooseDeclaration,
 } from "../src/index.ts";
 import { isOlder, VERSION } from "../src/version.ts";
-import {
-  ID,
-  NOW,
-  SECRET,
-  TOKEN,
-  airlockWith,
-  expectedSignature,
-  json,
-  note,
-  problem,
-} from "./stub.ts";
+import { airlockWith, expectedSignature, ID, json, NOW, note, problem, SECRET, TOKEN } from "./stub.ts";
 
 const utf8 = (bytes: Uint8Array) => Buffer.from(bytes).toString("utf8");
 
@@ -179,17 +169,20 @@ test("a resource has the same calls, of the user or of an organisation", async (
     assert.equal((await things.restore(ID)).version, 6);
     assert.equal((await things.unpublish(ID)).version, 7);
 
-    assert.deepEqual(sent.map(({ method, target, body }) => [method, target, utf8(body)].join(" ")), [
-      `POST ${place} {"label":"a","rank":3}`,
-      `GET ${place}?limit=5&q=a%20b&state=published `,
-      `GET ${place}/${ID} `,
-      `PUT ${place}/${ID} {"label":"a","tags":["x"]}`,
-      `PATCH ${place}/${ID} {"remark":null,"extra":{"a":[1]}}`,
-      `POST ${place}/${ID}/publish `,
-      `DELETE ${place}/${ID} `,
-      `POST ${place}/${ID}/restore `,
-      `POST ${place}/${ID}/unpublish `,
-    ]);
+    assert.deepEqual(
+      sent.map(({ method, target, body }) => [method, target, utf8(body)].join(" ")),
+      [
+        `POST ${place} {"label":"a","rank":3}`,
+        `GET ${place}?limit=5&q=a%20b&state=published `,
+        `GET ${place}/${ID} `,
+        `PUT ${place}/${ID} {"label":"a","tags":["x"]}`,
+        `PATCH ${place}/${ID} {"remark":null,"extra":{"a":[1]}}`,
+        `POST ${place}/${ID}/publish `,
+        `DELETE ${place}/${ID} `,
+        `POST ${place}/${ID}/restore `,
+        `POST ${place}/${ID}/unpublish `,
+      ],
+    );
     assert.equal(sent[0]!.headers.get("Idempotency-Key"), "order-0001");
     for (const request of sent) assert.equal(request.headers.get("X-App-Signature"), expectedSignature(request));
   }
@@ -201,7 +194,10 @@ test("without generated types any resource can be called", async () => {
   const loose = airlock as unknown as Airlock<LooseDeclaration>;
   assert.equal((await loose.resource("shopping_lists").create({ a: 1 })).a, 1);
   assert.equal((await loose.published("shopping_lists", ID)).version, 1);
-  assert.deepEqual(sent.map(({ target }) => target), ["/v1/shopping_lists", `/v1/public/shopping_lists/${ID}`]);
+  assert.deepEqual(
+    sent.map(({ target }) => target),
+    ["/v1/shopping_lists", `/v1/public/shopping_lists/${ID}`],
+  );
 });
 
 test("every request has the client's version", async () => {
@@ -211,7 +207,10 @@ test("every request has the client's version", async () => {
   await airlock.request("GET", "/v1/me");
   await airlock.request("GET", "/v1/me", { headers: { "x-client-info": "mine/2" } });
   const own = `react-native-airlock/${version}`;
-  assert.deepEqual(sent.map(({ headers }) => headers.get("X-Client-Info")), [own, own, "mine/2"]);
+  assert.deepEqual(
+    sent.map(({ headers }) => headers.get("X-Client-Info")),
+    [own, own, "mine/2"],
+  );
 });
 
 test("an older Worker is told once, and only when a call fails", async (context) => {
@@ -229,15 +228,28 @@ test("an older Worker is told once, and only when a call fails", async (context)
   const older = `${major}.${minor - 1}.9+85333d3`;
   const [warning, ...more] = await warnings(older, older);
   assert.deepEqual(more, []);
-  assert.equal(warning, `https://api.example.com is Airlock ${older}, older than react-native-airlock ${VERSION}: deploy the newer Worker.`);
+  assert.equal(
+    warning,
+    `https://api.example.com is Airlock ${older}, older than react-native-airlock ${VERSION}: deploy the newer Worker.`,
+  );
   const newer = [`${major}.${minor}.0`, `${major}.${minor + 1}.0+abc`, `${major + 1}.0.0`];
   assert.deepEqual(await warnings(...newer, "", "none", undefined), []);
 });
 
 test("a version is older by its numbers", () => {
   const now = VERSION.split(".").map(Number);
-  const versions = [[now[0]! - 1, 99, 0], [now[0], now[1]! - 1, 99], now, [now[0], now[1], 99], [now[0], now[1]! + 10, 0], [now[0]! + 1, 0, 0]];
-  assert.deepEqual(versions.map((version) => isOlder(version.join("."))), [true, true, false, false, false, false]);
+  const versions = [
+    [now[0]! - 1, 99, 0],
+    [now[0], now[1]! - 1, 99],
+    now,
+    [now[0], now[1], 99],
+    [now[0], now[1]! + 10, 0],
+    [now[0]! + 1, 0, 0],
+  ];
+  assert.deepEqual(
+    versions.map((version) => isOlder(version.join("."))),
+    [true, true, false, false, false, false],
+  );
 });
 
 test("fetch follows no redirect, sends no cookies and gets no cache option", async () => {
@@ -248,7 +260,13 @@ test("fetch follows no redirect, sends no cookies and gets no cache option", asy
 });
 
 test("POST, PUT and PATCH have an explicit body and its type, also if it is empty", async () => {
-  const { airlock, sent } = airlockWith([json(200, note()), json(200, {}), json(200, {}), json(200, note()), new Response(null, { status: 204 })]);
+  const { airlock, sent } = airlockWith([
+    json(200, note()),
+    json(200, {}),
+    json(200, {}),
+    json(200, note()),
+    new Response(null, { status: 204 }),
+  ]);
   await airlock.notes.restore(ID);
   await airlock.request("PUT", "/v1/x");
   await airlock.request("patch", "/v1/x");
@@ -257,7 +275,10 @@ test("POST, PUT and PATCH have an explicit body and its type, also if it is empt
   const bodies = sent.map(({ init }) => (init.body as Uint8Array | undefined)?.length);
   assert.deepEqual(bodies, [0, 0, 0, undefined, undefined]);
   const type = "application/json";
-  assert.deepEqual(sent.map(({ headers }) => headers.get("Content-Type")), [type, type, type, null, null]);
+  assert.deepEqual(
+    sent.map(({ headers }) => headers.get("Content-Type")),
+    [type, type, type, null, null],
+  );
 });
 
 test("a row can be sent back whole: only its declared fields go", async () => {
@@ -270,7 +291,10 @@ test("a row can be sent back whole: only its declared fields go", async () => {
   await errands.patch(ID, row);
   await errands.create(row);
   const sentBack = (title: string) => `{"title":"${title}","body":"","thing":"${ID}"}`;
-  assert.deepEqual(sent.slice(1).map(({ body }) => utf8(body)), ["new", "Title", "Title"].map(sentBack));
+  assert.deepEqual(
+    sent.slice(1).map(({ body }) => utf8(body)),
+    ["new", "Title", "Title"].map(sentBack),
+  );
 });
 
 test("get with ifNoneMatch gives undefined when nothing changed", async () => {
@@ -337,14 +361,21 @@ test("an id or a name that cannot be is a TypeError, and nothing is sent", async
 
 test("rows below a row of another resource have its place in their path", async () => {
   const row = { id: ID, version: 1 };
-  const { airlock, sent } = airlockWith([json(200, { data: [row], next_cursor: null }), json(201, row), json(200, row)], { ids: { teams: "bigint" } });
+  const { airlock, sent } = airlockWith(
+    [json(200, { data: [row], next_cursor: null }), json(201, row), json(200, row)],
+    { ids: { teams: "bigint" } },
+  );
   const loose = airlock as unknown as Airlock<LooseDeclaration>;
   const projects = loose.under("teams", 7).resource("projects");
   await projects.list({ limit: 5 });
   await projects.create({ name: "a" });
   await projects.patch(ID, { name: "b" });
-  assert.deepEqual(sent.map(({ target }) => target), ["/v1/teams/7/projects?limit=5", "/v1/teams/7/projects", `/v1/teams/7/projects/${ID}`]);
-  for (const id of [ID, "7", 0, "7/x"]) await assert.rejects(loose.under("teams", id).resource("projects").list(), TypeError);
+  assert.deepEqual(
+    sent.map(({ target }) => target),
+    ["/v1/teams/7/projects?limit=5", "/v1/teams/7/projects", `/v1/teams/7/projects/${ID}`],
+  );
+  for (const id of [ID, "7", 0, "7/x"])
+    await assert.rejects(loose.under("teams", id).resource("projects").list(), TypeError);
   for (const name of ["../orgs", "", "a/b"]) {
     await assert.rejects(loose.under(name, 7).resource("projects").list(), TypeError);
     await assert.rejects(loose.under("teams", 7).resource(name).list(), TypeError);
@@ -354,13 +385,20 @@ test("rows below a row of another resource have its place in their path", async 
 
 test("rows are asked for with others, and written without them", async () => {
   const row = { id: ID, version: 1, title: "a", included: { tasks: { data: [], more: false } } };
-  const { airlock, sent } = airlockWith([json(200, { data: [row], next_cursor: null }), json(200, row), json(200, row)]);
+  const { airlock, sent } = airlockWith([
+    json(200, { data: [row], next_cursor: null }),
+    json(200, row),
+    json(200, row),
+  ]);
   const projects = (airlock as unknown as Airlock<LooseDeclaration>).resource("projects");
   await projects.list({ include: ["tasks", "lead"] });
   const read = await projects.get(ID, { include: ["tasks"] });
-  assert.deepEqual(read.included?.["tasks"], { data: [], more: false });
+  assert.deepEqual(read.included?.tasks, { data: [], more: false });
   await projects.put(ID, read);
-  assert.deepEqual(sent.map(({ target }) => target), ["/v1/projects?include=tasks%2Clead", `/v1/projects/${ID}?include=tasks`, `/v1/projects/${ID}`]);
+  assert.deepEqual(
+    sent.map(({ target }) => target),
+    ["/v1/projects?include=tasks%2Clead", `/v1/projects/${ID}?include=tasks`, `/v1/projects/${ID}`],
+  );
   assert.equal(utf8(sent[2]!.body), '{"title":"a"}');
 });
 
@@ -370,33 +408,43 @@ test("a function is called by its name with its arguments", async () => {
   assert.deepEqual(await loose.call("create_team", { name: "a" }), { id: 7 });
   assert.equal(await loose.call("nothing", {}), undefined);
   assert.deepEqual(await loose.call("names", {}), []);
-  assert.deepEqual(sent.map(({ method, target, body }) => `${method} ${target} ${utf8(body)}`), [
-    'POST /v1/functions/create_team {"name":"a"}', "POST /v1/functions/nothing {}", "POST /v1/functions/names {}",
-  ]);
+  assert.deepEqual(
+    sent.map(({ method, target, body }) => `${method} ${target} ${utf8(body)}`),
+    ['POST /v1/functions/create_team {"name":"a"}', "POST /v1/functions/nothing {}", "POST /v1/functions/names {}"],
+  );
   for (const name of ["", "../me", "a/b", "Names"]) await assert.rejects(loose.call(name, {}), TypeError);
   assert.equal(sent.length, 3);
 });
 
 test("an id is of the kind that the generated file says, else a UUID", async () => {
   const row = { id: 12, version: 1 };
-  const { airlock, sent } = airlockWith([json(200, row), json(200, row), json(200, row), json(200, row)], { ids: { todos: "bigint", profiles: "owner" } });
+  const { airlock, sent } = airlockWith([json(200, row), json(200, row), json(200, row), json(200, row)], {
+    ids: { todos: "bigint", profiles: "owner" },
+  });
   const loose = airlock as unknown as Airlock<LooseDeclaration>;
   const [todos, profiles] = [loose.resource("todos"), loose.resource("profiles")];
   await todos.get(12);
   await loose.org(ID).resource("todos").patch(Number.MAX_SAFE_INTEGER, { a: 1 });
   await loose.published("todos", 1);
   await profiles.put("me", { name: "a" });
-  assert.deepEqual(sent.map(({ target }) => target), ["/v1/todos/12", `/v1/orgs/${ID}/todos/9007199254740991`, "/v1/public/todos/1", "/v1/profiles/me"]);
+  assert.deepEqual(
+    sent.map(({ target }) => target),
+    ["/v1/todos/12", `/v1/orgs/${ID}/todos/9007199254740991`, "/v1/public/todos/1", "/v1/profiles/me"],
+  );
   for (const id of ["12", ID, 0, -1, 1.5, NaN, 2 ** 53, "", null]) await assert.rejects(todos.get(id), TypeError);
   for (const id of [ID, "ME", 12, "me/x"]) await assert.rejects(profiles.get(id), TypeError);
-  for (const name of ["notes", "constructor"]) for (const id of [12, "me"]) await assert.rejects(loose.resource(name).get(id), TypeError);
+  for (const name of ["notes", "constructor"])
+    for (const id of [12, "me"]) await assert.rejects(loose.resource(name).get(id), TypeError);
   assert.equal(sent.length, 4);
 });
 
 test("a version is sent as its entity tag, and a tag as it is", async () => {
   const { airlock, sent } = airlockWith(Array.from({ length: 5 }, () => json(200, note())));
   for (const ifMatch of [3, "3", '"3"', 'W/"3"', "*"]) await airlock.notes.patch(ID, { title: "a" }, { ifMatch });
-  assert.deepEqual(sent.map(({ headers }) => headers.get("If-Match")), ['"3"', '"3"', '"3"', 'W/"3"', "*"]);
+  assert.deepEqual(
+    sent.map(({ headers }) => headers.get("If-Match")),
+    ['"3"', '"3"', '"3"', 'W/"3"', "*"],
+  );
 });
 
 test("a field called etag is a field like any other", async () => {
@@ -437,13 +485,7 @@ test("all() walks the pages and stops asking when the reader does", async () => 
 
 test("a wrong clock is corrected once and stays corrected", async () => {
   const skew = () => problem(401, "clock_skew", { server_time: NOW + 4000 });
-  const { airlock, sent } = airlockWith([
-    skew(),
-    json(201, note()),
-    json(200, note()),
-    skew(),
-    skew(),
-  ]);
+  const { airlock, sent } = airlockWith([skew(), json(201, note()), json(200, note()), skew(), skew()]);
   await airlock.notes.create({ title: "a" });
   await airlock.notes.get(ID);
   assert.equal((await problemOf(airlock.notes.get(ID))).code, "clock_skew");
@@ -473,12 +515,7 @@ test("an expired token is refreshed once", async () => {
     return refresh ? "new.token" : "old.token";
   };
   const { airlock, sent } = airlockWith(
-    [
-      problem(401, "token_expired"),
-      json(200, note()),
-      problem(401, "token_expired"),
-      problem(401, "token_expired"),
-    ],
+    [problem(401, "token_expired"), json(200, note()), problem(401, "token_expired"), problem(401, "token_expired")],
     { getToken },
   );
   await airlock.notes.get(ID);
@@ -505,9 +542,7 @@ test("a token that cannot be refreshed is not sent again", async () => {
 
 test("signed out, the request carries no token", async () => {
   for (const none of [null, undefined]) {
-    const { airlock, sent } = airlockWith([problem(401, "token_missing")], {
-      getToken: async () => none,
-    });
+    const { airlock, sent } = airlockWith([problem(401, "token_missing")], { getToken: async () => none });
     assert.equal((await problemOf(airlock.me())).code, "token_missing");
     assert.equal(sent[0]!.headers.get("Authorization"), null);
     assert.equal(sent[0]!.headers.get("X-App-Signature"), expectedSignature(sent[0]!));
@@ -566,7 +601,10 @@ test("a removal that was carried out without an answer is done", async () => {
   ]) {
     assert.equal(await remove(), undefined);
   }
-  assert.deepEqual(sent.map(({ method }) => method), Array(4).fill("DELETE"));
+  assert.deepEqual(
+    sent.map(({ method }) => method),
+    Array(4).fill("DELETE"),
+  );
 });
 
 test("a change that was carried out without an answer reads the row", async () => {
@@ -652,10 +690,7 @@ test("reading the row after a lost answer fails like any other read", async () =
 
 test("an answer that is not Airlock's is a retryable problem", async () => {
   const html = (status: number) =>
-    new Response("<html>Welcome to the hotel", {
-      status,
-      headers: { "Content-Type": "text/html" },
-    });
+    new Response("<html>Welcome to the hotel", { status, headers: { "Content-Type": "text/html" } });
   const cases: [Response, string][] = [
     [html(200), "upstream_invalid"],
     [html(302), "upstream_invalid"],
@@ -697,9 +732,7 @@ test("a broken connection is a retryable error with its cause", async () => {
 test("the caller's own abort is passed on unchanged", async () => {
   const reason = new Error("the app gave up");
   const fetch = (_: string, { signal }: RequestInit) =>
-    new Promise<Response>((_, reject) =>
-      signal!.addEventListener("abort", () => reject(signal!.reason)),
-    );
+    new Promise<Response>((_, reject) => signal!.addEventListener("abort", () => reject(signal!.reason)));
   const { airlock } = airlockWith([], { fetch });
   const controller = new AbortController();
   const thrown = thrownBy(airlock.notes.get(ID, { signal: controller.signal }));
@@ -717,12 +750,8 @@ test("what getToken throws is passed on unchanged", async () => {
 test("no error repeats the secret or the token", async () => {
   const token = "secret-part-1.secret-part-2.secret-part-3";
   const errors = [
-    await thrownBy(
-      airlockWith([problem(401, "token_invalid")], { getToken: async () => token }).airlock.me(),
-    ),
-    await thrownBy(
-      airlockWith([new TypeError("failed")], { getToken: async () => token }).airlock.me(),
-    ),
+    await thrownBy(airlockWith([problem(401, "token_invalid")], { getToken: async () => token }).airlock.me()),
+    await thrownBy(airlockWith([new TypeError("failed")], { getToken: async () => token }).airlock.me()),
     await thrownBy(airlockWith([], { getToken: async () => `${token}\n` }).airlock.me()),
     await thrownBy(airlockWith([], { getToken: async () => `${token} é` }).airlock.me()),
     await thrownBy(airlockWith([]).airlock.request("GET", "/v1/me", { token: "" })),
@@ -736,20 +765,8 @@ test("no error repeats the secret or the token", async () => {
 });
 
 test("options that cannot be right are refused at once", () => {
-  const options = {
-    url: "https://api.example.com",
-    appId: "rn-ios",
-    secret: SECRET,
-    getToken: async () => null,
-  };
-  for (const url of [
-    "api.example.com",
-    "https://a.example/v1",
-    "https://a@b.example",
-    "ftp://a",
-    "https://a?b",
-    "",
-  ]) {
+  const options = { url: "https://api.example.com", appId: "rn-ios", secret: SECRET, getToken: async () => null };
+  for (const url of ["api.example.com", "https://a.example/v1", "https://a@b.example", "ftp://a", "https://a?b", ""]) {
     assert.throws(() => createAirlock({ ...options, url }), /url must be an origin/);
   }
   for (const appId of ["", "rn ios", "é", "a".repeat(65)]) {
@@ -762,10 +779,16 @@ test("options that cannot be right are refused at once", () => {
 test("request repairs clock and token, and repeats a POST with a key alone", async () => {
   const skew = problem(401, "clock_skew", { server_time: NOW + 4000 });
   const getToken = async ({ refresh }: { refresh: boolean }) => (refresh ? "new.token" : "old.token");
-  const { airlock, sent } = airlockWith([skew, problem(401, "token_expired"), REPLAYED(), json(201, {}), REPLAYED(), REPLAYED()], { getToken });
+  const { airlock, sent } = airlockWith(
+    [skew, problem(401, "token_expired"), REPLAYED(), json(201, {}), REPLAYED(), REPLAYED()],
+    { getToken },
+  );
   const headers = { "Idempotency-Key": "order-0001" };
   assert.equal((await airlock.request("POST", "/v1/tags", { body: "{}", headers })).status, 201);
-  assert.deepEqual(sent.map((request) => request.headers.get("X-App-Signature") === expectedSignature(request)), Array(4).fill(true));
+  assert.deepEqual(
+    sent.map((request) => request.headers.get("X-App-Signature") === expectedSignature(request)),
+    Array(4).fill(true),
+  );
   const last = sent.at(-1)!.headers;
   assert.deepEqual([last.get("Authorization"), last.get("X-App-Timestamp")], ["Bearer new.token", String(NOW + 4000)]);
   for (const options of [{ body: "{}" }, { body: "{}", headers, nonce: "AAAAAAAAAAAAAAAAAAAAAA" }]) {
@@ -794,12 +817,7 @@ test("request sends and signs exactly its arguments and returns any answer", asy
     token: "other.token",
     nonce: "AAAAAAAAAAAAAAAAAAAAAA",
     timestamp: 12,
-    headers: {
-      "content-type": "text/plain",
-      "idempotency-key": "order-0001",
-      "if-match": '"3"',
-      "if-none-match": "*",
-    },
+    headers: { "content-type": "text/plain", "idempotency-key": "order-0001", "if-match": '"3"', "if-none-match": "*" },
   });
   assert.equal(answer.status, 404);
   assert.equal(answer.headers.get("X-Request-Id"), "r1");

@@ -55,42 +55,70 @@ test("every module has a source map with its sources", async () => {
     for (const file of files) {
       const map = JSON.parse(await readFile(join(installed, "dist", format, `${file}.map`), "utf8"));
       assert.equal(map.sourcesContent.length, map.sources.length, file);
-      assert.ok(map.sourcesContent.every((source: string | null) => source), file);
+      assert.ok(
+        map.sourcesContent.every((source: string | null) => source),
+        file,
+      );
     }
   }
 });
 
 test("import and require give the same exports, with working classes", async () => {
-  const use = "const error = new airlock.AirlockNetworkError(); console.log(JSON.stringify([Object.keys(airlock).sort(), error instanceof airlock.AirlockError, airlock.createId().length]));";
+  const use =
+    "const error = new airlock.AirlockNetworkError(); console.log(JSON.stringify([Object.keys(airlock).sort(), error instanceof airlock.AirlockError, airlock.createId().length]));";
   await writeFile(join(app, "use.mjs"), `import * as airlock from "react-native-airlock"; ${use}`);
   await writeFile(join(app, "use.cjs"), `const airlock = require("react-native-airlock"); ${use}`);
-  const [imported, required] = await Promise.all(["use.mjs", "use.cjs"].map((file) => run(process.execPath, [join(app, file)])));
+  const [imported, required] = await Promise.all(
+    ["use.mjs", "use.cjs"].map((file) => run(process.execPath, [join(app, file)])),
+  );
   assert.equal(imported!.stdout, required!.stdout);
   const [names, instance, length] = JSON.parse(imported!.stdout);
-  for (const name of ["createAirlock", "createSignedFetch", "supabaseToken", "createId", "AirlockUpgradeRequired"]) assert.ok(names.includes(name), name);
+  for (const name of ["createAirlock", "createSignedFetch", "supabaseToken", "createId", "AirlockUpgradeRequired"])
+    assert.ok(names.includes(name), name);
   assert.deepEqual([instance, length], [true, 36]);
 });
 
 test("the other entries work by import, by require, and without package exports", async () => {
-  const entries = { "react-query": ["followAppState", "followNetwork", "publishOptions", "retry", "retryDelay", "rowOptions"], testing: ["createStubServer"] };
+  const entries = {
+    "react-query": ["followAppState", "followNetwork", "publishOptions", "retry", "retryDelay", "rowOptions"],
+    testing: ["createStubServer"],
+  };
   for (const [entry, names] of Object.entries(entries)) {
     const use = "console.log(Object.keys(all).sort().join());";
     await writeFile(join(app, "entry.mjs"), `import * as all from "react-native-airlock/${entry}"; ${use}`);
     await writeFile(join(app, "entry.cjs"), `const all = require("react-native-airlock/${entry}"); ${use}`);
     await writeFile(join(app, "folder.cjs"), `const all = require(${JSON.stringify(join(installed, entry))}); ${use}`);
-    const outputs = await Promise.all(["entry.mjs", "entry.cjs", "folder.cjs"].map((file) => run(process.execPath, [join(app, file)])));
-    assert.deepEqual(outputs.map(({ stdout }) => stdout.trim()), Array(3).fill(names.join()));
+    const outputs = await Promise.all(
+      ["entry.mjs", "entry.cjs", "folder.cjs"].map((file) => run(process.execPath, [join(app, file)])),
+    );
+    assert.deepEqual(
+      outputs.map(({ stdout }) => stdout.trim()),
+      Array(3).fill(names.join()),
+    );
   }
 });
 
 test("bundlers find it with and without package exports", async () => {
-  await writeFile(join(app, "entry.js"), 'import { createAirlock } from "react-native-airlock"; console.log(createAirlock);');
+  await writeFile(
+    join(app, "entry.js"),
+    'import { createAirlock } from "react-native-airlock"; console.log(createAirlock);',
+  );
   const inputs = async (options: object) => {
-    const { metafile } = await build({ entryPoints: [join(app, "entry.js")], bundle: true, write: false, metafile: true, logLevel: "silent", ...options });
+    const { metafile } = await build({
+      entryPoints: [join(app, "entry.js")],
+      bundle: true,
+      write: false,
+      metafile: true,
+      logLevel: "silent",
+      ...options,
+    });
     return Object.keys(metafile!.inputs).filter((file) => file.includes("react-native-airlock"));
   };
   // Metro and jest with package exports, Vite, and Metro without package exports.
-  assert.match((await inputs({ conditions: ["react-native", "require"], platform: "neutral" })).join(), /dist\/(esm|cjs)\/index\.js$/);
+  assert.match(
+    (await inputs({ conditions: ["react-native", "require"], platform: "neutral" })).join(),
+    /dist\/(esm|cjs)\/index\.js$/,
+  );
   assert.match((await inputs({ platform: "browser" })).join(), /dist\/esm\/index\.js$/);
   const { main } = await manifest();
   const file = join(installed, main);
@@ -98,7 +126,13 @@ test("bundlers find it with and without package exports", async () => {
 });
 
 test(`the root entry is at most ${SIZE_MAX} bytes`, async () => {
-  const { outputFiles } = await build({ entryPoints: [join(root, "client/src/index.ts")], bundle: true, minify: true, format: "esm", write: false });
+  const { outputFiles } = await build({
+    entryPoints: [join(root, "client/src/index.ts")],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    write: false,
+  });
   const size = gzipSync(outputFiles[0]!.contents, { level: 9 }).length;
   assert.ok(size <= SIZE_MAX, `${size} bytes`);
 });

@@ -5,12 +5,15 @@ import { createHmac, randomBytes } from "node:crypto";
 import { test } from "node:test";
 
 import { AirlockError, AirlockNetworkError, AirlockProblem, AirlockUpgradeRequired, createId } from "../src/index.ts";
-import { airlockWith, expectedSignature, ID, json, note, NOW, problem, SECRET, TOKEN } from "./stub.ts";
+import { airlockWith, expectedSignature, ID, json, NOW, note, problem, SECRET, TOKEN } from "./stub.ts";
 
 const never = () => new Promise<never>(() => {});
 
 async function thrownBy(promise: Promise<unknown>): Promise<any> {
-  return promise.then(() => assert.fail("nothing was thrown"), (error) => error);
+  return promise.then(
+    () => assert.fail("nothing was thrown"),
+    (error) => error,
+  );
 }
 
 /** A fetch whose socket is dead. Like React Native's older ones, it does not look at its signal. */
@@ -33,7 +36,8 @@ test("a call on a dead socket ends after timeoutMs with a retryable error", asyn
 
 test("timeoutMs covers getToken, the body and all repairs", async () => {
   const body = () => new Response(new ReadableStream({ pull: never }), { status: 200 });
-  const slow = (answers: Response[], getToken = async () => TOKEN as string) => airlockWith(answers, { timeoutMs: 20, getToken });
+  const slow = (answers: Response[], getToken = async () => TOKEN as string) =>
+    airlockWith(answers, { timeoutMs: 20, getToken });
   for (const { airlock, sent } of [
     slow([body()]),
     slow([], never),
@@ -47,7 +51,9 @@ test("timeoutMs covers getToken, the body and all repairs", async () => {
 test("the timeout is 30 seconds unless given", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   let ended = false;
-  const call = airlockWith([], { fetch: never }).airlock.me().catch(() => (ended = true));
+  const call = airlockWith([], { fetch: never })
+    .airlock.me()
+    .catch(() => (ended = true));
   t.mock.timers.tick(29_999);
   await new Promise(setImmediate);
   assert.equal(ended, false);
@@ -95,7 +101,11 @@ test("after an abort nothing more is sent", async () => {
 
 test("an abort without a reason is an AbortError, as in older React Native", async () => {
   const listeners: (() => void)[] = [];
-  const signal = { aborted: false, addEventListener: (_: string, listener: () => void) => listeners.push(listener), removeEventListener() {} };
+  const signal = {
+    aborted: false,
+    addEventListener: (_: string, listener: () => void) => listeners.push(listener),
+    removeEventListener() {},
+  };
   const call = thrownBy(airlockWith([], { fetch: never }).airlock.me({ signal: signal as unknown as AbortSignal }));
   for (const listener of listeners) listener();
   assert.equal((await call).name, "AbortError");
@@ -103,18 +113,27 @@ test("an abort without a reason is an AbortError, as in older React Native", asy
 
 test("a call that is over leaves no listener and no timer", async () => {
   let listeners = 0;
-  const signal = { aborted: false, addEventListener: () => (listeners += 1), removeEventListener: () => (listeners -= 1) };
+  const signal = {
+    aborted: false,
+    addEventListener: () => (listeners += 1),
+    removeEventListener: () => (listeners -= 1),
+  };
   const { airlock } = airlockWith([json(200, note()), problem(404, "not_found")]);
   await airlock.notes.get(ID, { signal: signal as unknown as AbortSignal });
   await thrownBy(airlock.notes.get(ID, { signal: signal as unknown as AbortSignal }));
   await new Promise(setImmediate);
   assert.equal(listeners, 0);
-  assert.deepEqual(process.getActiveResourcesInfo().filter((name) => name === "Timeout"), []);
+  assert.deepEqual(
+    process.getActiveResourcesInfo().filter((name) => name === "Timeout"),
+    [],
+  );
 });
 
 test("clocks before 1970 and beyond the format are corrected", async () => {
   for (const now of [-1, 0, -1e15, 1e16]) {
-    const { airlock, sent } = airlockWith([problem(401, "clock_skew", { server_time: NOW }), json(200, note())], { now: () => now });
+    const { airlock, sent } = airlockWith([problem(401, "clock_skew", { server_time: NOW }), json(200, note())], {
+      now: () => now,
+    });
     await airlock.notes.get(ID);
     const [wrong, right] = sent.map(({ headers }) => headers.get("X-App-Timestamp"));
     assert.match(wrong!, /^[1-9][0-9]{0,10}$/);
@@ -126,7 +145,9 @@ test("calls that find the token expired at the same time share one refresh", asy
   let refreshes = 0;
   const getToken = async ({ refresh }: { refresh: boolean }) => (refresh ? `new.token.${++refreshes}` : "old.token");
   const fetch = async (_url: string, { headers }: RequestInit) =>
-    new Headers(headers).get("Authorization") === "Bearer old.token" ? problem(401, "token_expired") : json(200, note());
+    new Headers(headers).get("Authorization") === "Bearer old.token"
+      ? problem(401, "token_expired")
+      : json(200, note());
   const { airlock } = airlockWith([], { fetch, getToken });
   await Promise.all(Array.from({ length: 20 }, () => airlock.notes.get(ID)));
   assert.equal(refreshes, 1);
@@ -167,11 +188,17 @@ test("createId makes random lower-case UUIDs of version 4", () => {
   const ids = Array.from({ length: 1000 }, () => createId());
   assert.equal(new Set(ids).size, 1000);
   for (const id of ids) assert.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-  assert.equal(createId(() => new Uint8Array(16).fill(0xff)), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+  assert.equal(
+    createId(() => new Uint8Array(16).fill(0xff)),
+    "ffffffff-ffff-4fff-bfff-ffffffffffff",
+  );
 });
 
 test("a retired key has a message that an app can show", async () => {
-  const { airlock } = airlockWith([problem(426, "upgrade_required", { message: "Version 1 has ended." }), problem(426, "upgrade_required")]);
+  const { airlock } = airlockWith([
+    problem(426, "upgrade_required", { message: "Version 1 has ended." }),
+    problem(426, "upgrade_required"),
+  ]);
   const [told, silent] = [await thrownBy(airlock.me()), await thrownBy(airlock.me())];
   for (const error of [told, silent]) {
     assert.ok(error instanceof AirlockUpgradeRequired && error instanceof AirlockProblem);
@@ -185,4 +212,3 @@ test("a redirect that a browser hides is a network error", async () => {
   const hidden = Object.defineProperty(new Response(null), "status", { value: 0 });
   assert.ok((await thrownBy(airlockWith([hidden]).airlock.me())) instanceof AirlockNetworkError);
 });
-

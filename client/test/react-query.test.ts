@@ -3,11 +3,16 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { focusManager, InfiniteQueryObserver, MutationObserver, onlineManager, QueryClient } from "@tanstack/react-query";
-
+import {
+  focusManager,
+  InfiniteQueryObserver,
+  MutationObserver,
+  onlineManager,
+  QueryClient,
+} from "@tanstack/react-query";
+import { app, type Stack, startStack } from "../../tests/e2e/support.ts";
 import { AirlockNetworkError, AirlockProblem, createId } from "../src/index.ts";
 import { followAppState, followNetwork, publishOptions, retry, retryDelay, rowOptions } from "../src/react-query.ts";
-import { app, startStack, type Stack } from "../../tests/e2e/support.ts";
 import { airlockWith, ID, json, note, problem } from "./stub.ts";
 
 let stack: Stack;
@@ -21,15 +26,18 @@ test("pages, rows and mutations work, and a mutation refetches what is shown", a
   t.after(() => client.clear());
   const { notes: rows } = app(stack.url, stack.alice.token);
   const notes = { ...rowOptions(rows, ["notes", stack.alice.id]), ...publishOptions(rows, ["notes", stack.alice.id]) };
-  const run = <V, R>(options: { mutationFn?: (variables: V, context: never) => Promise<R> }, variables: V): Promise<R> =>
-    new MutationObserver<R, Error, V>(client, options as never).mutate(variables);
+  const run = <V, R>(
+    options: { mutationFn?: (variables: V, context: never) => Promise<R> },
+    variables: V,
+  ): Promise<R> => new MutationObserver<R, Error, V>(client, options as never).mutate(variables);
 
   const shown = new InfiniteQueryObserver(client, notes.list({ limit: 2 }));
   t.after(shown.subscribe(() => {}));
   const idempotencyKey = createId();
   const created = await run(notes.create(), { draft: { title: "one" }, idempotencyKey });
   assert.equal((await run(notes.create(), { draft: { title: "one" }, idempotencyKey })).id, created.id);
-  for (const title of ["two", "three"]) await run(notes.put(), { id: createId(), draft: { title }, ifNoneMatch: "*" as const });
+  for (const title of ["two", "three"])
+    await run(notes.put(), { id: createId(), draft: { title }, ifNoneMatch: "*" as const });
   await shown.fetchNextPage();
   const titles = () => shown.getCurrentResult().data?.pages.flatMap(({ data }) => data.map(({ title }) => title));
   assert.deepEqual(titles(), ["three", "two", "one"]);
@@ -38,7 +46,10 @@ test("pages, rows and mutations work, and a mutation refetches what is shown", a
   const changed = await run(notes.patch(), { id: created.id, changes: { title: "uno" }, ifMatch: created.version });
   assert.deepEqual(titles(), ["three", "two", "uno"]);
   assert.deepEqual(await client.fetchQuery(notes.get(created.id)), changed);
-  await assert.rejects(run(notes.patch(), { id: created.id, changes: { title: "due" }, ifMatch: created.version }), AirlockProblem);
+  await assert.rejects(
+    run(notes.patch(), { id: created.id, changes: { title: "due" }, ifMatch: created.version }),
+    AirlockProblem,
+  );
   const published = await run(notes.publish(), { id: created.id });
   assert.equal(published.title, "uno", "the type of a row has its fields");
   await run(notes.unpublish(), { id: created.id });
@@ -68,8 +79,14 @@ test("retryable errors are tried again under the same key, after retryAfter", as
 
 test("retries follow retryable and retryAfter", () => {
   const lost = new AirlockNetworkError();
-  assert.deepEqual([retry(0, lost), retry(4, lost), retry(5, lost), retry(0, new TypeError())], [true, true, false, false]);
-  assert.deepEqual([0, 1, 4, 9].map((failures) => retryDelay(failures, lost)), [1000, 2000, 16_000, 30_000]);
+  assert.deepEqual(
+    [retry(0, lost), retry(4, lost), retry(5, lost), retry(0, new TypeError())],
+    [true, true, false, false],
+  );
+  assert.deepEqual(
+    [0, 1, 4, 9].map((failures) => retryDelay(failures, lost)),
+    [1000, 2000, 16_000, 30_000],
+  );
   assert.equal(retryDelay(3, Object.assign(new Error(), { retryAfter: 12 })), 12_000);
 });
 
@@ -80,14 +97,14 @@ test("online and focus follow the phone", async () => {
     return { remove() {} };
   };
   followAppState({ addEventListener: (_type, listener) => subscribe("app")(listener) });
-  let isConnected = false;
+  const isConnected = false;
   followNetwork({ getNetworkStateAsync: async () => ({ isConnected }), addNetworkStateListener: subscribe("network") });
   const stop = [focusManager.subscribe(() => {}), onlineManager.subscribe(() => {})];
-  listeners["app"]!("background");
-  listeners["network"]!({ isConnected: false });
+  listeners.app!("background");
+  listeners.network!({ isConnected: false });
   assert.deepEqual([focusManager.isFocused(), onlineManager.isOnline()], [false, false]);
-  listeners["app"]!("active");
-  listeners["network"]!({});
+  listeners.app!("active");
+  listeners.network!({});
   assert.deepEqual([focusManager.isFocused(), onlineManager.isOnline()], [true, true]);
   await new Promise(setImmediate);
   assert.equal(onlineManager.isOnline(), true, "a change is newer than the state at the start");
@@ -97,10 +114,13 @@ test("online and focus follow the phone", async () => {
   const again = onlineManager.subscribe(() => {});
   await new Promise(setImmediate);
   assert.equal(onlineManager.isOnline(), false);
-  listeners["network"]!({ isConnected: true });
+  listeners.network!({ isConnected: true });
   again();
 
-  followNetwork({ getNetworkStateAsync: () => Promise.reject(new Error("not supported")), addNetworkStateListener: subscribe("network") });
+  followNetwork({
+    getNetworkStateAsync: () => Promise.reject(new Error("not supported")),
+    addNetworkStateListener: subscribe("network"),
+  });
   onlineManager.subscribe(() => {})();
   await new Promise(setImmediate);
   assert.equal(onlineManager.isOnline(), true);

@@ -43,10 +43,20 @@ test("the README's code compiles", async () => {
     await writeFile(`${folder}/around.ts`, AROUND);
     // client/test/app.test.ts compiles with the real types of Expo.
     await copyFile(`${root}client/src/platform.d.ts`, `${folder}/platform.d.ts`);
-    await writeFile(`${folder}/expo-constants.d.ts`, "declare const Constants: { expoConfig: { extra?: Record<string, any> } | null };\nexport default Constants;\n");
-    for (const [n, { file = `block${n}.tsx`, code }] of blocks.entries()) await writeFile(`${folder}/${file}`, `${code}\nexport {};\n`);
+    await writeFile(
+      `${folder}/expo-constants.d.ts`,
+      "declare const Constants: { expoConfig: { extra?: Record<string, any> } | null };\nexport default Constants;\n",
+    );
+    for (const [n, { file = `block${n}.tsx`, code }] of blocks.entries())
+      await writeFile(`${folder}/${file}`, `${code}\nexport {};\n`);
     const options = {
-      ...{ target: "ES2022", lib: ["ES2023", "DOM", "ESNext.Disposable"], module: "ESNext", moduleResolution: "Bundler", types: [] },
+      ...{
+        target: "ES2022",
+        lib: ["ES2023", "DOM", "ESNext.Disposable"],
+        module: "ESNext",
+        moduleResolution: "Bundler",
+        types: [],
+      },
       ...{ strict: true, noEmit: true, skipLibCheck: true, allowImportingTsExtensions: true, jsx: "preserve" },
       paths: {
         "react-native-airlock": [`${root}client/src/index.ts`],
@@ -56,7 +66,13 @@ test("the README's code compiles", async () => {
     };
     await writeFile(`${folder}/tsconfig.json`, JSON.stringify({ compilerOptions: options, include: ["."] }));
     const tsc = promisify(execFile)(process.execPath, [`${root}node_modules/typescript/bin/tsc`, "-p", folder]);
-    assert.equal(await tsc.then(() => "", ({ stdout, message }) => stdout || message), "");
+    assert.equal(
+      await tsc.then(
+        () => "",
+        ({ stdout, message }) => stdout || message,
+      ),
+      "",
+    );
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -5,7 +5,7 @@ import { createHmac, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { decodeBase64url } from "../src/bytes.ts";
-import { canonicalString, createNonce, signRequest, type SignInput } from "../src/index.ts";
+import { canonicalString, createNonce, type SignInput, signRequest } from "../src/index.ts";
 import { hmacSha256 } from "../src/sign.ts";
 import { SECRET } from "./stub.ts";
 
@@ -76,8 +76,7 @@ test("any changed character of any input changes the signature", () => {
     const text = String(value);
     for (let at = 0; at < text.length; at++) {
       // The last character of the secret has spare bits: only some characters may stand there.
-      const other =
-        name === "secret" && at === text.length - 1 ? "4" : text[at] === "A" ? "B" : "A";
+      const other = name === "secret" && at === text.length - 1 ? "4" : text[at] === "A" ? "B" : "A";
       const changed = text.slice(0, at) + other + text.slice(at + 1);
       signatures.add(signatureOf({ ...full, [name]: changed }));
       expected += 1;
@@ -102,10 +101,7 @@ test("a value moved to the next line is another signature", () => {
 
 test("no body and an empty body are the same bytes", () => {
   assert.equal(signatureOf({ ...full, body: null }), signatureOf({ ...full, body: "" }));
-  assert.equal(
-    signatureOf({ ...full, body: null }),
-    signatureOf({ ...full, body: new Uint8Array() }),
-  );
+  assert.equal(signatureOf({ ...full, body: null }), signatureOf({ ...full, body: new Uint8Array() }));
 });
 
 test("a string body is its UTF-8 bytes; the method is signed in upper case", () => {

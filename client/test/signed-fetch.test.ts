@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { AirlockNetworkError, createSignedFetch, type AirlockOptions } from "../src/index.ts";
-import { expectedSignature, json, NOW, problem, SECRET, TOKEN, type Sent } from "./stub.ts";
+import { AirlockNetworkError, type AirlockOptions, createSignedFetch } from "../src/index.ts";
+import { expectedSignature, json, NOW, problem, SECRET, type Sent, TOKEN } from "./stub.ts";
 
 function fetchWith(answers: (Response | Error)[], options: Partial<AirlockOptions> = {}) {
   const sent: Sent[] = [];
@@ -16,7 +16,13 @@ function fetchWith(answers: (Response | Error)[], options: Partial<AirlockOption
     now: () => NOW * 1000,
     fetch: async (url, init) => {
       const body = (init.body ?? new Uint8Array()) as Uint8Array;
-      sent.push({ method: String(init.method), target: url.slice("https://api.example.com".length), headers: new Headers(init.headers), body, init });
+      sent.push({
+        method: String(init.method),
+        target: url.slice("https://api.example.com".length),
+        headers: new Headers(init.headers),
+        body,
+        init,
+      });
       const answer = answers.shift() ?? assert.fail("one request too many");
       if (answer instanceof Error) throw answer;
       return answer;
@@ -57,18 +63,30 @@ test("the target that is signed is the one that is sent, in the server's charact
   ];
   const { signedFetch, sent } = fetchWith(targets.map(() => json(200, {})));
   for (const [url] of targets) await signedFetch(url);
-  assert.deepEqual(sent.map(({ target }) => target), targets.map(([, target]) => target));
+  assert.deepEqual(
+    sent.map(({ target }) => target),
+    targets.map(([, target]) => target),
+  );
   for (const request of sent) assert.equal(request.headers.get("X-App-Signature"), expectedSignature(request));
 });
 
 test("a request's method, headers and body are sent, and init wins", async () => {
   const { signedFetch, sent } = fetchWith([json(200, {}), json(200, {}), json(200, {})]);
-  const request = () => new Request("https://api.example.com/v1/x", { method: "POST", body: "é", headers: { "Content-Type": "text/plain" } });
+  const request = () =>
+    new Request("https://api.example.com/v1/x", {
+      method: "POST",
+      body: "é",
+      headers: { "Content-Type": "text/plain" },
+    });
   await signedFetch(request());
   await signedFetch(request(), { method: "patch", body: new Uint8Array([1, 2]).buffer, headers: {} });
   await signedFetch("/v1/x", { method: "put", body: new Uint8Array([3]) });
   assert.deepEqual(
-    sent.map(({ method, body, headers }) => [method, Buffer.from(body).toString("latin1"), headers.get("Content-Type")]),
+    sent.map(({ method, body, headers }) => [
+      method,
+      Buffer.from(body).toString("latin1"),
+      headers.get("Content-Type"),
+    ]),
     [
       ["POST", "\u00c3\u00a9", "text/plain"],
       ["PATCH", "\u0001\u0002", "application/json"],
@@ -79,7 +97,12 @@ test("a request's method, headers and body are sent, and init wins", async () =>
 
 test("clock and token are mended, and a POST with a key is repeated", async () => {
   const { signedFetch, sent } = fetchWith(
-    [problem(401, "clock_skew", { server_time: NOW + 4000 }), problem(401, "token_expired"), problem(409, "request_replayed"), json(201, {})],
+    [
+      problem(401, "clock_skew", { server_time: NOW + 4000 }),
+      problem(401, "token_expired"),
+      problem(409, "request_replayed"),
+      json(201, {}),
+    ],
     { getToken: async ({ refresh }) => (refresh ? "new.token" : "old.token") },
   );
   const init = { method: "POST", body: "{}", headers: { "Idempotency-Key": "order-0001" } };
@@ -90,7 +113,10 @@ test("clock and token are mended, and a POST with a key is repeated", async () =
 });
 
 test("a problem is a response, with its body", async () => {
-  const { signedFetch, sent } = fetchWith([problem(409, "request_replayed"), problem(401, "token_missing", {}, { "WWW-Authenticate": "Bearer" })]);
+  const { signedFetch, sent } = fetchWith([
+    problem(409, "request_replayed"),
+    problem(401, "token_missing", {}, { "WWW-Authenticate": "Bearer" }),
+  ]);
   const replayed = await signedFetch("/v1/notes", { method: "POST", body: "{}" });
   assert.deepEqual([replayed.status, ((await replayed.json()) as { code: string }).code], [409, "request_replayed"]);
   const missing = await signedFetch("/v1/me");
@@ -105,5 +131,8 @@ test("no answer is an AirlockNetworkError; an abort is its reason", async () => 
   await assert.rejects(slow("/v1/me"), AirlockNetworkError);
   const reason = new Error("closed");
   await assert.rejects(slow("/v1/me", { signal: AbortSignal.abort(reason) }), reason);
-  await assert.rejects(slow(new Request("https://api.example.com/v1/me", { signal: AbortSignal.abort(reason) })), /closed/);
+  await assert.rejects(
+    slow(new Request("https://api.example.com/v1/me", { signal: AbortSignal.abort(reason) })),
+    /closed/,
+  );
 });

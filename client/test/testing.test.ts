@@ -2,10 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-
-import { type Airlock, AirlockNetworkError, AirlockProblem, createAirlock, createId } from "../src/index.ts";
-import { createStubServer } from "../src/testing.ts";
 import { app, startStack } from "../../tests/e2e/support.ts";
+import { type Airlock, AirlockNetworkError, type AirlockProblem, createAirlock, createId } from "../src/index.ts";
+import { createStubServer } from "../src/testing.ts";
 import type { Declaration } from "./generated.ts";
 
 /** Calls and their outcomes, without what differs from run to run. */
@@ -17,7 +16,12 @@ async function outcomes({ notes }: Airlock<Declaration>): Promise<unknown[]> {
       .replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, (id) => `<${ids.get(id) ?? ids.set(id, ids.size).get(id)}>`)
       .replace(/\d{4}-\d\d-\d\dT[\d:.]{15}Z/g, "<time>");
   const see = async (call: Promise<unknown>): Promise<any> => {
-    const outcome = await call.catch((error: AirlockProblem) => ({ status: error.status, code: error.code, current: error.current, retryable: error.retryable }));
+    const outcome = await call.catch((error: AirlockProblem) => ({
+      status: error.status,
+      code: error.code,
+      current: error.current,
+      retryable: error.retryable,
+    }));
     seen.push(outcome === undefined ? "nothing" : JSON.parse(plain(JSON.stringify(outcome))));
     return outcome;
   };
@@ -73,14 +77,23 @@ test("the network and the server of a test can fail", async () => {
   await assert.rejects(airlock.notes.list(), AirlockNetworkError);
   server.online = true;
   server.failNext(503, "upstream_unavailable");
-  server.failNext(422, "validation_failed", { errors: [{ pointer: "/title", code: "length", message: "1 to 200 characters" }] });
+  server.failNext(422, "validation_failed", {
+    errors: [{ pointer: "/title", code: "length", message: "1 to 200 characters" }],
+  });
   await assert.rejects(airlock.notes.list(), { code: "upstream_unavailable", retryable: true });
-  await assert.rejects(airlock.notes.create({ title: "" }), (error: AirlockProblem) => error.errors[0]?.pointer === "/title");
+  await assert.rejects(
+    airlock.notes.create({ title: "" }),
+    (error: AirlockProblem) => error.errors[0]?.pointer === "/title",
+  );
   await assert.rejects(stubbed(server, null).notes.list(), { code: "token_missing" });
 
   const note = await airlock.notes.create({ title: "a" });
   Object.assign(server.rows("notes")[0]!, { title: "changed elsewhere", version: 2 });
   const conflict = airlock.notes.patch(note.id, { title: "b" }, { ifMatch: note.version });
   await assert.rejects(conflict, (error: AirlockProblem) => error.current?.title === "changed elsewhere");
-  assert.equal((await server.fetch(new Request("https://api.example.com/v1/notes", { headers: { Authorization: "Bearer a" } }))).status, 200);
+  assert.equal(
+    (await server.fetch(new Request("https://api.example.com/v1/notes", { headers: { Authorization: "Bearer a" } })))
+      .status,
+    200,
+  );
 });

@@ -6,21 +6,44 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-
-import type { Airlock, IdKind, LooseDeclaration, ResourceIds } from "../src/index.ts";
+import { resource as declared, type FieldPart } from "../../tests/support/declared.ts";
 import { clientTypes } from "../../tools/client-types.ts";
 import type { Declaration, Resource } from "../../tools/declaration.ts";
-import { resource as declared, type FieldPart } from "../../tests/support/declared.ts";
+import type { Airlock, IdKind, LooseDeclaration, ResourceIds } from "../src/index.ts";
 import { airlockWith, ID, json } from "./stub.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** The errors of the compiler, with the options of tsconfig.json that matter to types. */
 async function compile(...files: string[]): Promise<string> {
-  const options = ["--noEmit", "--strict", "--noUncheckedIndexedAccess", "--allowImportingTsExtensions", "--verbatimModuleSyntax"];
-  const libraries = ["--ignoreConfig", "--target", "ES2023", "--lib", "ES2023,DOM", "--module", "NodeNext", "--types", ""];
-  const command = promisify(execFile)(process.execPath, [`${root}node_modules/typescript/bin/tsc`, ...options, ...libraries, ...files]);
-  return command.then(() => "", ({ stdout, message }) => stdout || message);
+  const options = [
+    "--noEmit",
+    "--strict",
+    "--noUncheckedIndexedAccess",
+    "--allowImportingTsExtensions",
+    "--verbatimModuleSyntax",
+  ];
+  const libraries = [
+    "--ignoreConfig",
+    "--target",
+    "ES2023",
+    "--lib",
+    "ES2023,DOM",
+    "--module",
+    "NodeNext",
+    "--types",
+    "",
+  ];
+  const command = promisify(execFile)(process.execPath, [
+    `${root}node_modules/typescript/bin/tsc`,
+    ...options,
+    ...libraries,
+    ...files,
+  ]);
+  return command.then(
+    () => "",
+    ({ stdout, message }) => stdout || message,
+  );
 }
 
 test("rows, drafts and calls are typed as declared", async () => {
@@ -28,9 +51,14 @@ test("rows, drafts and calls are typed as declared", async () => {
 });
 
 test("the types of any declaration compile", async () => {
-  const text = (name: string, more: Partial<FieldPart> = {}) => ({ name, kind: "text", min: 0, max: 9, nullable: false, ...more }) as FieldPart;
-  const resource = (name: string, fields: FieldPart[], publish: string[] | null = null, more: Partial<Omit<Resource, "fields">> = {}) =>
-    declared({ name, owner: "user", publish, fields, ...more });
+  const text = (name: string, more: Partial<FieldPart> = {}) =>
+    ({ name, kind: "text", min: 0, max: 9, nullable: false, ...more }) as FieldPart;
+  const resource = (
+    name: string,
+    fields: FieldPart[],
+    publish: string[] | null = null,
+    more: Partial<Omit<Resource, "fields">> = {},
+  ) => declared({ name, owner: "user", publish, fields, ...more });
   const words = ["get", "set", "new", "readonly", "constructor", "typeof", "string", "delete", "notes", "fields"];
   const declarations: Declaration[] = [
     { organizations: true, resources: [] },
@@ -38,19 +66,37 @@ test("the types of any declaration compile", async () => {
     {
       organizations: false,
       resources: [
-        resource("todos", [text("task"), text("words", { read_only: true }), text("rank", { database_default: true })], null, {
-          id: { kind: "bigint", column: "id" },
-          version: null,
-          updated: null,
-          deleted: null,
-          filters: { task: ["eq", "in"] },
-          sorts: ["created"],
-          count: true,
+        resource(
+          "todos",
+          [text("task"), text("words", { read_only: true }), text("rank", { database_default: true })],
+          null,
+          {
+            id: { kind: "bigint", column: "id" },
+            version: null,
+            updated: null,
+            deleted: null,
+            filters: { task: ["eq", "in"] },
+            sorts: ["created"],
+            count: true,
+          },
+        ),
+        resource("profiles", [text("label")], null, {
+          id: { kind: "owner", column: "id" },
+          version: { kind: "timestamp", column: "updated_at" },
+          created: null,
         }),
-        resource("profiles", [text("label")], null, { id: { kind: "owner", column: "id" }, version: { kind: "timestamp", column: "updated_at" }, created: null }),
       ],
     },
-    { organizations: true, resources: words.map((word) => resource(word, words.map((name) => text(name)), words)) },
+    {
+      organizations: true,
+      resources: words.map((word) =>
+        resource(
+          word,
+          words.map((name) => text(name)),
+          words,
+        ),
+      ),
+    },
     {
       organizations: false,
       resources: [
@@ -67,9 +113,13 @@ test("the types of any declaration compile", async () => {
   try {
     const names = declarations.map((_, n) => `declaration${n}`);
     for (const [n, name] of names.entries()) await writeFile(`${folder}/${name}.ts`, clientTypes(declarations[n]!));
-    const client = 'import { createAirlock, type AirlockOptions, type Draft } from "../../client/src/index.ts";\ndeclare const options: AirlockOptions;\n';
+    const client =
+      'import { createAirlock, type AirlockOptions, type Draft } from "../../client/src/index.ts";\ndeclare const options: AirlockOptions;\n';
     const quote = `export const draft: Draft<"quotes", ${names.at(-1)}> = { one: "*/", settings: { a: 1 } };\n`;
-    const uses = names.map((name) => `import { ids as ids_${name}, type Declaration as ${name} } from "./${name}.ts";\ncreateAirlock<${name}>({ ...options, ids: ids_${name} });\n`);
+    const uses = names.map(
+      (name) =>
+        `import { ids as ids_${name}, type Declaration as ${name} } from "./${name}.ts";\ncreateAirlock<${name}>({ ...options, ids: ids_${name} });\n`,
+    );
     const adopted = `
       const { resource } = createAirlock<${names[2]}>({ ...options, ids: ids_${names[2]} });
       export async function use(): Promise<[number, string, "me", string]> {
@@ -95,16 +145,35 @@ test("the types of any declaration compile", async () => {
 
 test("a generated file has the kind of each id, as a type and at run time", async () => {
   const fields: FieldPart[] = [{ name: "todo", kind: "ref", resource: "todos", nullable: false }];
-  const resource = (name: string, kind: IdKind) => declared({ name, owner: "user", id: { kind, column: "id" }, fields });
-  const times: FieldPart[] = [{ name: "created_at", kind: "timestamp", nullable: true, read_only: true }, { name: "updated_at", kind: "timestamp", nullable: true }];
-  const logs = declared({ name: "logs", owner: "user", id: { kind: "bigint", column: "id" }, created: null, updated: null, fields: times });
-  const text = clientTypes({ organizations: true, resources: [resource("todos", "bigint"), resource("profiles", "owner"), resource("tags", "uuid"), logs] });
+  const resource = (name: string, kind: IdKind) =>
+    declared({ name, owner: "user", id: { kind, column: "id" }, fields });
+  const times: FieldPart[] = [
+    { name: "created_at", kind: "timestamp", nullable: true, read_only: true },
+    { name: "updated_at", kind: "timestamp", nullable: true },
+  ];
+  const logs = declared({
+    name: "logs",
+    owner: "user",
+    id: { kind: "bigint", column: "id" },
+    created: null,
+    updated: null,
+    fields: times,
+  });
+  const text = clientTypes({
+    organizations: true,
+    resources: [resource("todos", "bigint"), resource("profiles", "owner"), resource("tags", "uuid"), logs],
+  });
   assert.deepEqual(text.match(/(?<=^ {6}id: ).*(?=;)/gm), ["number", '"me"', "string", "number"]);
   assert.deepEqual(text.match(/(?<= todo: ).*(?=;)/g), ["number", "number", "number"]);
   // A data URL takes JavaScript: the value alone.
   const [value] = /^export const ids = .*(?= as const;$)/m.exec(text) ?? assert.fail(text);
   const { ids } = await import(`data:text/javascript,${encodeURIComponent(value)}`);
-  const kinds: Record<string, ResourceIds> = { todos: "bigint", profiles: "owner", tags: "uuid", logs: { id: "bigint", fields: ["updated_at"] } };
+  const kinds: Record<string, ResourceIds> = {
+    todos: "bigint",
+    profiles: "owner",
+    tags: "uuid",
+    logs: { id: "bigint", fields: ["updated_at"] },
+  };
   assert.deepEqual(ids, kinds);
   const { airlock, sent } = airlockWith([], { ids });
   const loose = airlock as unknown as Airlock<LooseDeclaration>;
@@ -117,7 +186,10 @@ test("a generated file has the kind of each id, as a type and at run time", asyn
 test("a whole row can be sent back, whatever its fields are called", async () => {
   const row = { id: 7, label: "a", updated_at: "2026-01-31T00:00:00Z", version: 1, created_at: "2026-01-31T00:00:00Z" };
   const own: ResourceIds = { id: "bigint", fields: ["updated_at"] };
-  for (const [logs, kept] of [[own, ["label", "updated_at"]], ["bigint", ["label"]]] as [ResourceIds, string[]][]) {
+  for (const [logs, kept] of [
+    [own, ["label", "updated_at"]],
+    ["bigint", ["label"]],
+  ] as [ResourceIds, string[]][]) {
     const { airlock, sent } = airlockWith([json(201, row), json(200, row), json(200, row)], { ids: { logs } });
     const { create, put, patch } = (airlock as unknown as Airlock<LooseDeclaration>).resource("logs");
     await create(row);

@@ -2,9 +2,9 @@
 
 import {
   type Airlock,
+  type AirlockOptions,
   AirlockProblem,
   createAirlock,
-  type AirlockOptions,
   type Draft,
   type LooseDeclaration,
   type Patch,
@@ -39,8 +39,8 @@ export async function rowsHaveTheDeclaredFields(): Promise<void> {
   same<typeof thing.deleted_at, string | null>(true);
   // @ts-expect-error a row has its version
   thing.etag;
-  const extra = thing.extra["nested"];
-  if (typeof extra === "object" && extra !== null && !Array.isArray(extra)) extra["deeper"] = [1, "two", null];
+  const extra = thing.extra.nested;
+  if (typeof extra === "object" && extra !== null && !Array.isArray(extra)) extra.deeper = [1, "two", null];
   // @ts-expect-error no such field
   thing.lable;
   // @ts-expect-error only a published row has it
@@ -66,17 +66,28 @@ export async function rowsBelowOthersAreReachedThroughThem(): Promise<void> {
 
 export async function rowsHaveWhatTheyAreAnsweredWith(): Promise<void> {
   const { included } = await airlock.resource("errands").get(id, { include: ["steps"] });
-  same<typeof included, { steps?: { data: { id: string; label: string }[]; more: boolean }; thing?: { label: string; rank: number | null } | null } | undefined>(true);
+  same<
+    typeof included,
+    | {
+        steps?: { data: { id: string; label: string }[]; more: boolean };
+        thing?: { label: string; rank: number | null } | null;
+      }
+    | undefined
+  >(true);
   // @ts-expect-error no such rows
   await airlock.resource("errands").list({ include: ["things"] });
+  const ours = airlock.org(id);
   // @ts-expect-error records are answered alone
-  await airlock.org(id).resource("records").list({ include: ["thing"] });
+  await ours.resource("records").list({ include: ["thing"] });
 }
 
 interface WithFunctions {
   organizations: false;
   resources: {};
-  functions: { create_team: { arguments: { name: string; seats: number }; optional: "seats" }; nothing: { arguments: {}; optional: never } };
+  functions: {
+    create_team: { arguments: { name: string; seats: number }; optional: "seats" };
+    nothing: { arguments: {}; optional: never };
+  };
 }
 declare const calls: Airlock<WithFunctions>;
 
@@ -202,7 +213,9 @@ export async function notesAreTheResource(): Promise<void> {
 
 interface Small {
   organizations: false;
-  resources: { tags: { owner: "user"; id: string; searchable: false; fields: { label: string }; optional: never; publish: never } };
+  resources: {
+    tags: { owner: "user"; id: string; searchable: false; fields: { label: string }; optional: never; publish: never };
+  };
 }
 
 export async function whatIsNotDeclaredIsAbsent(): Promise<void> {

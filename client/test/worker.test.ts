@@ -8,20 +8,19 @@ import { fileURLToPath } from "node:url";
 import { createClient } from "@supabase/supabase-js";
 import { build } from "esbuild";
 import createApi from "openapi-fetch";
-
+import { logOf } from "../../tests/e2e/http.ts";
+import { APP, appGuard, PUBLISHABLE_KEY, type Stack, startStack } from "../../tests/e2e/support.ts";
 import {
   type Airlock,
   AirlockNetworkError,
+  type AirlockOptions,
   AirlockProblem,
   AirlockUpgradeRequired,
   createAirlock,
   createId,
   createSignedFetch,
   supabaseToken,
-  type AirlockOptions,
 } from "../src/index.ts";
-import { logOf } from "../../tests/e2e/http.ts";
-import { APP, appGuard, PUBLISHABLE_KEY, startStack, type Stack } from "../../tests/e2e/support.ts";
 import type { Declaration } from "./generated.ts";
 
 const RETIRED = { appId: "rn-old", secret: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8" };
@@ -33,7 +32,10 @@ before(async () => {
   stack = await startStack({
     APP_GUARD: appGuard({
       [APP.appId]: { mode: "enforce", keys: [{ id: "test", secret: APP.secret }] },
-      [RETIRED.appId]: { mode: "enforce", keys: [{ id: "old", secret: RETIRED.secret, retired: true, message: "Version 1 has ended." }] },
+      [RETIRED.appId]: {
+        mode: "enforce",
+        keys: [{ id: "old", secret: RETIRED.secret, retired: true, message: "Version 1 has ended." }],
+      },
     }),
   });
 });
@@ -44,7 +46,10 @@ function clientOf(options: Partial<AirlockOptions> = {}): Airlock<Declaration> {
 }
 
 async function problemOf(promise: Promise<unknown>): Promise<AirlockProblem> {
-  const error = await promise.then(() => assert.fail("nothing was thrown"), (error: unknown) => error);
+  const error = await promise.then(
+    () => assert.fail("nothing was thrown"),
+    (error: unknown) => error,
+  );
   assert.ok(error instanceof AirlockProblem, String(error));
   return error;
 }
@@ -121,11 +126,22 @@ test("each change is made once when every request is sent twice", async () => {
   assert.equal(rows.length, 3);
   assert.equal(shared.version, 1);
   const page = await orgs.list();
-  assert.deepEqual(page.data.map(({ name }) => name), ["Once"]);
+  assert.deepEqual(
+    page.data.map(({ name }) => name),
+    ["Once"],
+  );
   assert.equal((await orgs.invitations(org.id).list()).data.length, 1);
   await orgs.remove(org.id);
   // Each kind of change met request_replayed.
-  const changes = ["POST notes", "PUT notes", "PATCH notes", "DELETE notes", "POST publish", "POST unpublish", "POST restore"];
+  const changes = [
+    "POST notes",
+    "PUT notes",
+    "PATCH notes",
+    "DELETE notes",
+    "POST publish",
+    "POST unpublish",
+    "POST restore",
+  ];
   const ofOrgs = ["POST orgs", "PATCH orgs", "DELETE orgs", "POST join", "PATCH members", "DELETE members"];
   for (const change of [...changes, ...ofOrgs]) assert.ok(sent.includes(`${change} 409`), `${change}: ${sent}`);
 });
@@ -143,7 +159,12 @@ test("a caching fetch that adds If-None-Match does not disturb a read", async ()
 
 /** A POST without a body gets one of a NUL byte, as by expo/fetch on Android, whose okhttp needs one for these methods. */
 const addingNul: NonNullable<AirlockOptions["fetch"]> = (url, init) =>
-  fetch(url, /^(POST|PUT|PATCH)$/.test(String(init.method)) && init.body === undefined ? { ...init, body: new Uint8Array([0]) } : init);
+  fetch(
+    url,
+    /^(POST|PUT|PATCH)$/.test(String(init.method)) && init.body === undefined
+      ? { ...init, body: new Uint8Array([0]) }
+      : init,
+  );
 
 test("a fetch that adds a NUL byte to a request without a body does not disturb a change", async () => {
   const { notes } = clientOf({ fetch: addingNul });
@@ -152,7 +173,12 @@ test("a fetch that adds a NUL byte to a request without a body does not disturb 
   assert.equal((await notes.unpublish(note.id)).version, 3);
   await notes.remove(note.id);
   assert.equal((await notes.restore(note.id)).version, 5);
-  const signedFetch = createSignedFetch({ url: stack.url, ...APP, getToken: async () => stack.alice.token, fetch: addingNul });
+  const signedFetch = createSignedFetch({
+    url: stack.url,
+    ...APP,
+    getToken: async () => stack.alice.token,
+    fetch: addingNul,
+  });
   assert.equal((await signedFetch(`/v1/notes/${note.id}/publish`, { method: "POST" })).status, 200);
 
   // The byte is what breaks a request: it was not signed.
@@ -164,7 +190,8 @@ test("a fetch that adds a NUL byte to a request without a body does not disturb 
 test("React Native on Android, which sends no body without its type, sends every call", async () => {
   // Its NetworkingModule: "Payload is set but no content-type header specified".
   const android: AirlockOptions["fetch"] = (url, init) => {
-    if (init.body != null && !new Headers(init.headers).has("Content-Type")) throw new TypeError("Network request failed");
+    if (init.body != null && !new Headers(init.headers).has("Content-Type"))
+      throw new TypeError("Network request failed");
     return fetch(url, init);
   };
   const { notes } = clientOf({ fetch: android });
@@ -195,14 +222,20 @@ test("a lost answer to create, an invitation or join is safe in a second call", 
   const options = { idempotencyKey: createId() };
   await assert.rejects(orgs.create("Lost", options), AirlockNetworkError);
   const org = await orgs.create("Lost", options);
-  assert.deepEqual((await orgs.list()).data.map(({ id }) => id), [org.id]);
+  assert.deepEqual(
+    (await orgs.list()).data.map(({ id }) => id),
+    [org.id],
+  );
 
   lost = true;
   const invitations = orgs.invitations(org.id);
   const other = { idempotencyKey: createId() };
   await assert.rejects(invitations.create("viewer", other), AirlockNetworkError);
   const invitation = await invitations.create("viewer", other);
-  assert.deepEqual((await invitations.list()).data.map(({ id }) => id), [invitation.id]);
+  assert.deepEqual(
+    (await invitations.list()).data.map(({ id }) => id),
+    [invitation.id],
+  );
   const bob = clientOf({ fetch: losing, getToken: async () => stack.bob.token });
   lost = true;
   await assert.rejects(bob.orgs.join(invitation.token), AirlockNetworkError);
@@ -275,7 +308,10 @@ test("a Worker that is older than the client is told, and its log names the clie
   for (const path of ["/v2/new", "/v1/newer"]) assert.equal((await airlock.request("GET", path)).status, 404);
   const [warning, ...more] = warn.mock.calls.map((call) => String(call.arguments[0]));
   assert.deepEqual(more, []);
-  assert.match(String(warning), /^http:\S+ is Airlock \d+\.\d+\.\d+, older than react-native-airlock 999\.1\.2: deploy the newer Worker\.$/);
+  assert.match(
+    String(warning),
+    /^http:\S+ is Airlock \d+\.\d+\.\d+, older than react-native-airlock 999\.1\.2: deploy the newer Worker\.$/,
+  );
   // One of its own version.
   assert.equal((await clientOf().request("GET", "/v2/new")).status, 404);
   assert.equal(warn.mock.callCount(), 1);
@@ -351,7 +387,10 @@ test("an unreachable Auth does not sign anybody out", async () => {
 
   reachable = false;
   const airlock = clientOf({ getToken: supabaseToken(phone.start()), timeoutMs: 3_000 });
-  const error = await airlock.me().then(() => assert.fail("nothing was thrown"), (error: unknown) => error);
+  const error = await airlock.me().then(
+    () => assert.fail("nothing was thrown"),
+    (error: unknown) => error,
+  );
   assert.ok(error instanceof AirlockNetworkError && error.retryable, String(error));
   assert.equal(phone.stored.size, 1);
 
@@ -374,10 +413,16 @@ test("openapi-fetch works on a signed fetch", async () => {
 /** As openapi-typescript makes it of openapi.json, in short. */
 interface Paths {
   "/v1/notes": {
-    get: { parameters: { query: { q?: string } }; responses: { 200: { content: { "application/json": { data: unknown[] } } } } };
+    get: {
+      parameters: { query: { q?: string } };
+      responses: { 200: { content: { "application/json": { data: unknown[] } } } };
+    };
     post: {
       requestBody: { content: { "application/json": { title: string } } };
-      responses: { 201: { content: { "application/json": { id: string; title: string } } }; 422: { content: { "application/problem+json": object } } };
+      responses: {
+        201: { content: { "application/json": { id: string; title: string } } };
+        422: { content: { "application/problem+json": object } };
+      };
     };
   };
 }
@@ -390,7 +435,13 @@ test("a signed fetch returns any response, repaired", async () => {
   assert.equal(created.status, 201);
   const note = (await created.json()) as { id: string };
   assert.equal((await signedFetch(new URL(`${stack.url}/v1/notes/${note.id}#part`))).status, 200);
-  const invalid = await signedFetch(new Request(`${stack.url}/v1/notes`, { method: "POST", body: "{}", headers: { "Content-Type": "application/json" } }));
+  const invalid = await signedFetch(
+    new Request(`${stack.url}/v1/notes`, {
+      method: "POST",
+      body: "{}",
+      headers: { "Content-Type": "application/json" },
+    }),
+  );
   assert.deepEqual([invalid.status, invalid.headers.get("Content-Type")], [422, "application/problem+json"]);
   const found = await signedFetch("/v1/notes?q=don't (fetched) é");
   assert.equal(found.status, 200);

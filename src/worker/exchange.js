@@ -117,10 +117,33 @@ function guarded(call) {
  */
 function broken({ method }, error) {
   const [id, status, code] = [crypto.randomUUID(), 500, "internal"];
-  console.error(JSON.stringify({ event: method ? "request" : "job", request_id: id, method, status, code, reason: `the module failed: ${error}`, stack: error.stack }));
+  console.error(
+    JSON.stringify({
+      event: method ? "request" : "job",
+      request_id: id,
+      method,
+      status,
+      code,
+      reason: `the module failed: ${error}`,
+      stack: error.stack,
+    }),
+  );
   const detail = "Something is wrong on our side. It has been logged.";
-  const problem = { type: `urn:airlock:problem:${code}`, title: "Internal error", status, code, detail, request_id: id, retryable: true };
-  const headers = { "content-type": "application/problem+json", "x-request-id": id, "x-content-type-options": "nosniff", "cache-control": "no-store" };
+  const problem = {
+    type: `urn:airlock:problem:${code}`,
+    title: "Internal error",
+    status,
+    code,
+    detail,
+    request_id: id,
+    retryable: true,
+  };
+  const headers = {
+    "content-type": "application/problem+json",
+    "x-request-id": id,
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+  };
   return new Response(JSON.stringify(problem), { status, headers });
 }
 
@@ -243,7 +266,11 @@ export class Exchange {
    * @param {number} millis
    */
   body(max, millis) {
-    this.await(() => drain(this.request, max, (bytes) => this.reserve(bytes)), (bytes) => [0, bytes], millis);
+    this.await(
+      () => drain(this.request, max, (bytes) => this.reserve(bytes)),
+      (bytes) => [0, bytes],
+      millis,
+    );
   }
 
   /**
@@ -289,7 +316,10 @@ export class Exchange {
    * @param {Bytes} signature
    */
   verify(jwk, message, signature) {
-    this.await(() => verify(jwk, message.slice(), signature.slice()), (good) => [good ? 1 : 0]);
+    this.await(
+      () => verify(jwk, message.slice(), signature.slice()),
+      (good) => [good ? 1 : 0],
+    );
   }
 
   /**
@@ -351,7 +381,10 @@ export class Exchange {
 
   /** @param {number} millis */
   sleep(millis) {
-    this.await(() => new Promise((resolve) => setTimeout(resolve, millis)), () => [0]);
+    this.await(
+      () => new Promise((resolve) => setTimeout(resolve, millis)),
+      () => [0],
+    );
   }
 
   /**
@@ -453,7 +486,9 @@ async function verify(jwk, message, signature) {
   if (!key) {
     const material = JSON.parse(jwk);
     const algorithm =
-      material.kty === "EC" ? { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+      material.kty === "EC"
+        ? { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" }
+        : { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
     key = { algorithm, key: await crypto.subtle.importKey("jwk", material, algorithm, false, ["verify"]) };
     if (imported.size >= IMPORTED_MAX) imported.clear();
     imported.set(jwk, key);

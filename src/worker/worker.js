@@ -1,7 +1,7 @@
 // @ts-check
 // The entry point of the Worker: the `fetch` and `scheduled` events.
 
-import { fetch, scheduled, start, wake, __wbg_reset_state } from "airlock:bindings";
+import { __wbg_reset_state, fetch, scheduled, start, wake } from "airlock:bindings";
 import declaration from "airlock:declaration";
 import { entry } from "airlock:exchange";
 

@@ -11,7 +11,7 @@ import pg from "pg";
 
 import { edgeProof } from "../support/edge_proof.ts";
 import { makeProject, type Project } from "./project.ts";
-import { schemaOf, type Server, startServer } from "./support.ts";
+import { type Server, schemaOf, startServer } from "./support.ts";
 
 type Row = Record<string, unknown>;
 
@@ -52,16 +52,22 @@ after(async () => {
   await server.postgres.stop();
   await project.remove();
 });
-beforeEach(() => owner.query(`delete from public.todos; insert into public.todos (user_id, task) values ('${ALICE}', 'of alice')`));
+beforeEach(() =>
+  owner.query(`delete from public.todos; insert into public.todos (user_id, task) values ('${ALICE}', 'of alice')`),
+);
 
 /** Runs a command; the migration that it wrote, applied twice. */
-async function applied(task: "close" | "open", args: string[]): Promise<{ text: string; output: string; warnings: string[] }> {
+async function applied(
+  task: "close" | "open",
+  args: string[],
+): Promise<{ text: string; output: string; warnings: string[] }> {
   const { code, output } = await project.command(task, args);
   assert.equal(code, 0, output);
   const [, file = ""] = /^supabase\/migrations\/(\S+) is new:$/m.exec(output) ?? [];
   const text = await readFile(join(project.migrations, file), "utf8");
   const warnings: string[] = [];
-  const hear = ({ severity, message }: { severity?: string | undefined; message?: string | undefined }) => void (severity === "WARNING" && warnings.push(message ?? ""));
+  const hear = ({ severity, message }: { severity?: string | undefined; message?: string | undefined }) =>
+    void (severity === "WARNING" && warnings.push(message ?? ""));
   owner.on("notice", hear);
   for (let run = 0; run < 2; run++) await owner.query(text);
   owner.off("notice", hear);
@@ -76,12 +82,27 @@ interface Request {
 }
 
 /** A statement in a request of alice, as PostgREST runs it, and what it writes to the log. */
-async function ask(sql: string, { method = "GET", path = "/todos", headers = {}, readOnly = false }: Request = {}): Promise<{ rows: Row[]; code: string | undefined; log: string[] }> {
+async function ask(
+  sql: string,
+  { method = "GET", path = "/todos", headers = {}, readOnly = false }: Request = {},
+): Promise<{ rows: Row[]; code: string | undefined; log: string[] }> {
   const log: string[] = [];
   const hear = ({ message }: { message?: string | undefined }) => void log.push(message ?? "");
-  await owner.query(`begin${readOnly ? " read only" : ""}; set local client_min_messages = log; set local role authenticated`);
-  const settings = { "request.jwt.claims": JSON.stringify({ sub: ALICE, role: "authenticated" }), "request.method": method, "request.path": path, "request.headers": JSON.stringify(headers) };
-  await owner.query(`select ${Object.keys(settings).map((name, at) => `set_config('${name}', $${at + 1}, true)`).join(", ")}`, Object.values(settings));
+  await owner.query(
+    `begin${readOnly ? " read only" : ""}; set local client_min_messages = log; set local role authenticated`,
+  );
+  const settings = {
+    "request.jwt.claims": JSON.stringify({ sub: ALICE, role: "authenticated" }),
+    "request.method": method,
+    "request.path": path,
+    "request.headers": JSON.stringify(headers),
+  };
+  await owner.query(
+    `select ${Object.keys(settings)
+      .map((name, at) => `set_config('${name}', $${at + 1}, true)`)
+      .join(", ")}`,
+    Object.values(settings),
+  );
   owner.on("notice", hear);
   try {
     const { rows } = await owner.query<Row>(sql);
@@ -98,9 +119,16 @@ async function ask(sql: string, { method = "GET", path = "/todos", headers = {},
 async function worker(name: string, args: string): Promise<Row> {
   const path = `/rpc/${name}`;
   const claim: Record<string, string> = name === "airlock_list" ? {} : { "x-airlock-claim": claimOf() };
-  const { rows: [row], code } = await ask(`select public.${name}(${args}) as answer`, { method: "POST", path, headers: { "x-edge-proof": edgeProof({ secret: SECRET, sub: ALICE, method: "POST", path }), ...claim } });
+  const {
+    rows: [row],
+    code,
+  } = await ask(`select public.${name}(${args}) as answer`, {
+    method: "POST",
+    path,
+    headers: { "x-edge-proof": edgeProof({ secret: SECRET, sub: ALICE, method: "POST", path }), ...claim },
+  });
   assert.equal(code, undefined, name);
-  return row?.["answer"] as Row;
+  return row?.answer as Row;
 }
 
 let nonces = 0;
@@ -123,8 +151,12 @@ test("--report logs each direct call with the app's version and refuses none", a
   const before = await grants("public.todos");
   const { text } = await applied("close", ["todos", "--report"]);
   assert.match(text, /^select airlock\.close_table\('public\.todos', 'report'\);$/m);
-  const client = { "x-client-info": "supabase-js-react-native/2.39.3", "user-agent": "Todos/41 CFNetwork/1410 Darwin/22" };
-  const line = (method: string, info = client["x-client-info"], agent = client["user-agent"]) => `airlock direct call: ${method} public.todos, client ${info}, agent ${agent}`;
+  const client = {
+    "x-client-info": "supabase-js-react-native/2.39.3",
+    "user-agent": "Todos/41 CFNetwork/1410 Darwin/22",
+  };
+  const line = (method: string, info = client["x-client-info"], agent = client["user-agent"]) =>
+    `airlock direct call: ${method} public.todos, client ${info}, agent ${agent}`;
   for (const [method, sql, readOnly] of [
     ["GET", "select * from public.todos", true],
     ["GET", "select count(*) from public.todos a join public.todos b using (id)", true],
@@ -137,10 +169,18 @@ test("--report logs each direct call with the app's version and refuses none", a
   }
   for (const [headers, expected] of [
     [{}, line("GET", "-", "-")],
-    [{ "x-client-info": "a\nairlock direct call: é", "user-agent": "x".repeat(200) }, line("GET", "a?airlock direct call: ?", "x".repeat(100))],
-  ] as const) assert.deepEqual((await ask("select * from public.todos", { headers })).log, [expected]);
+    [
+      { "x-client-info": "a\nairlock direct call: é", "user-agent": "x".repeat(200) },
+      line("GET", "a?airlock direct call: ?", "x".repeat(100)),
+    ],
+  ] as const)
+    assert.deepEqual((await ask("select * from public.todos", { headers })).log, [expected]);
   // The Worker, with and without edge-only mode, and Realtime.
-  for (const request of [{ path: "/rpc/airlock_list" }, { path: "/rpc/mine", headers: { "x-edge-proof": "v1.1.a" } }, { path: "" }]) {
+  for (const request of [
+    { path: "/rpc/airlock_list" },
+    { path: "/rpc/mine", headers: { "x-edge-proof": "v1.1.a" } },
+    { path: "" },
+  ]) {
     const { rows, log } = await ask("select * from public.todos", request);
     assert.deepEqual([rows.length, log], [1, []], JSON.stringify(request));
   }
@@ -151,30 +191,47 @@ test("--report logs each direct call with the app's version and refuses none", a
 
 test("close refuses direct calls and serves the Worker, with the grants that it needs", async () => {
   const { output, warnings } = await applied("close", ["todos"]);
-  for (const said of [/Realtime: no changes of todos/, /The way back: npm run open -- todos/]) assert.match(output, said);
+  for (const said of [/Realtime: no changes of todos/, /The way back: npm run open -- todos/])
+    assert.match(output, said);
   // On this server the mode was report; the migration enforces it.
   assert.deepEqual(warnings, []);
   assert.deepEqual((await owner.query("select mode from airlock.edge_settings")).rows, [{ mode: "enforce" }]);
-  assert.deepEqual((await grants("public.todos")).filter((line) => !line.startsWith("service_role ")), [
-    "auditor SELECT",
-    "authenticated DELETE", ...["is_complete", "task", "user_id"].map((column) => `authenticated INSERT ${column}`),
-    ...["id", "inserted_at", "is_complete", "task", "user_id"].map((column) => `authenticated SELECT ${column}`),
-    ...["is_complete", "task"].map((column) => `authenticated UPDATE ${column}`),
-  ]);
+  assert.deepEqual(
+    (await grants("public.todos")).filter((line) => !line.startsWith("service_role ")),
+    [
+      "auditor SELECT",
+      "authenticated DELETE",
+      ...["is_complete", "task", "user_id"].map((column) => `authenticated INSERT ${column}`),
+      ...["id", "inserted_at", "is_complete", "task", "user_id"].map((column) => `authenticated SELECT ${column}`),
+      ...["is_complete", "task"].map((column) => `authenticated UPDATE ${column}`),
+    ],
+  );
 
   assert.deepEqual((await ask("select id, task from public.todos")).rows, []);
   assert.deepEqual((await ask("update public.todos set is_complete = true where id > 0 returning id")).rows, []);
   assert.deepEqual((await ask("delete from public.todos where id > 0 returning id")).rows, []);
-  for (const sql of [`insert into public.todos (user_id, task) values ('${ALICE}', 'another')`, "update public.todos set inserted_at = now()"]) assert.equal((await ask(sql)).code, "42501", sql);
+  for (const sql of [
+    `insert into public.todos (user_id, task) values ('${ALICE}', 'another')`,
+    "update public.todos set inserted_at = now()",
+  ])
+    assert.equal((await ask(sql)).code, "42501", sql);
   assert.equal((await owner.query("select from public.todos")).rowCount, 1);
 
-  const { data: [row] } = (await worker("airlock_list", "'todos', null, 'active', null, null, 20")) as { data: Row[] };
-  assert.equal(row?.["task"], "of alice");
+  const {
+    data: [row],
+  } = (await worker("airlock_list", "'todos', null, 'active', null, null, 20")) as { data: Row[] };
+  assert.equal(row?.task, "of alice");
   const made = await worker("airlock_create", `'todos', null, '{"task": "by the Worker"}', null, null`);
-  assert.deepEqual([made["outcome"], (made["row"] as Row)["task"]], ["created", "by the Worker"]);
-  assert.equal((await worker("airlock_change", `'todos', null, '${row?.["id"]}', 'patch', '{"is_complete": true}', null`))["outcome"], "done");
-  assert.equal((await worker("airlock_put", `'todos', null, '${row?.["id"]}', '{"task": "replaced"}', 'replace', null`))["outcome"], "done");
-  assert.equal((await worker("airlock_change", `'todos', null, '${row?.["id"]}', 'delete', null, null`))["outcome"], "done");
+  assert.deepEqual([made.outcome, (made.row as Row).task], ["created", "by the Worker"]);
+  assert.equal(
+    (await worker("airlock_change", `'todos', null, '${row?.id}', 'patch', '{"is_complete": true}', null`)).outcome,
+    "done",
+  );
+  assert.equal(
+    (await worker("airlock_put", `'todos', null, '${row?.id}', '{"task": "replaced"}', 'replace', null`)).outcome,
+    "done",
+  );
+  assert.equal((await worker("airlock_change", `'todos', null, '${row?.id}', 'delete', null, null`)).outcome, "done");
 
   // The declaration still holds.
   const checked = await project.command("check", ["--db-url", reader]);
@@ -189,23 +246,48 @@ test("open answers direct calls as before, with the very grants of before", asyn
   const { text } = await applied("open", ["public.todos"]);
   assert.match(text, /^select airlock\.open_table\('public\.todos'\);$/m);
   const all = ["DELETE", "INSERT", "MAINTAIN", "REFERENCES", "SELECT", "TRIGGER", "TRUNCATE", "UPDATE"];
-  assert.deepEqual(await grants("public.todos"), ["anon", "auditor", "authenticated", "service_role"].flatMap((role) => (role === "auditor" ? ["auditor SELECT"] : all.map((privilege) => `${role} ${privilege}`))));
+  assert.deepEqual(
+    await grants("public.todos"),
+    ["anon", "auditor", "authenticated", "service_role"].flatMap((role) =>
+      role === "auditor" ? ["auditor SELECT"] : all.map((privilege) => `${role} ${privilege}`),
+    ),
+  );
   assert.equal((await ask("select * from public.todos")).rows.length, 1);
-  assert.equal((await ask(`insert into public.todos (user_id, task) values ('${ALICE}', 'another') returning *`)).rows.length, 1);
+  assert.equal(
+    (await ask(`insert into public.todos (user_id, task) values ('${ALICE}', 'another') returning *`)).rows.length,
+    1,
+  );
   assert.deepEqual((await owner.query("select from airlock.earlier_grants")).rows, []);
-  assert.deepEqual((await owner.query("select polname from pg_policy where polrelid = 'public.todos'::regclass and not polpermissive")).rows, []);
+  assert.deepEqual(
+    (await owner.query("select polname from pg_policy where polrelid = 'public.todos'::regclass and not polpermissive"))
+      .rows,
+    [],
+  );
 });
 
 test("a name with capitals, grants of columns and a column that is gone meanwhile", async () => {
   const before = await grants('public."BlogPost"');
-  await owner.query(`insert into public."BlogPost" ("authorId", "postTitle", "updatedAt") values ('${ALICE}', 'of alice', now())`);
-  for (const [closing, opening] of [["blog_post", "BlogPost"], ["public.BlogPost", 'public."BlogPost"']] as const) {
+  await owner.query(
+    `insert into public."BlogPost" ("authorId", "postTitle", "updatedAt") values ('${ALICE}', 'of alice', now())`,
+  );
+  for (const [closing, opening] of [
+    ["blog_post", "BlogPost"],
+    ["public.BlogPost", 'public."BlogPost"'],
+  ] as const) {
     await applied("close", [closing]);
-    assert.deepEqual((await grants('public."BlogPost"')).filter((line) => !line.startsWith("service_role ")), [
-      "authenticated DELETE", ...["authorId", "id", "isPublished", "postTitle", "updatedAt", "viewCount"].map((column) => `authenticated INSERT ${column}`),
-      ...["authorId", "createdAt", "id", "isPublished", "postTitle", "updatedAt", "viewCount"].map((column) => `authenticated SELECT ${column}`),
-      ...["isPublished", "postTitle", "updatedAt", "viewCount"].map((column) => `authenticated UPDATE ${column}`),
-    ]);
+    assert.deepEqual(
+      (await grants('public."BlogPost"')).filter((line) => !line.startsWith("service_role ")),
+      [
+        "authenticated DELETE",
+        ...["authorId", "id", "isPublished", "postTitle", "updatedAt", "viewCount"].map(
+          (column) => `authenticated INSERT ${column}`,
+        ),
+        ...["authorId", "createdAt", "id", "isPublished", "postTitle", "updatedAt", "viewCount"].map(
+          (column) => `authenticated SELECT ${column}`,
+        ),
+        ...["isPublished", "postTitle", "updatedAt", "viewCount"].map((column) => `authenticated UPDATE ${column}`),
+      ],
+    );
     assert.deepEqual((await ask(`select id from public."BlogPost"`)).rows, []);
     const { data } = (await worker("airlock_list", "'blog_post', null, 'active', null, null, 20")) as { data: Row[] };
     assert.equal(data.length, 1);
@@ -215,7 +297,10 @@ test("a name with capitals, grants of columns and a column that is gone meanwhil
   await applied("close", ["blog_post"]);
   await owner.query(`alter table public."BlogPost" drop column "isPublished" cascade`);
   await applied("open", ["blog_post"]);
-  assert.deepEqual(await grants('public."BlogPost"'), before.filter((line) => !line.includes("isPublished")));
+  assert.deepEqual(
+    await grants('public."BlogPost"'),
+    before.filter((line) => !line.includes("isPublished")),
+  );
 });
 
 test("rows below a parent and rows that every app reads keep the grants that they need", async () => {
@@ -234,15 +319,37 @@ test("rows below a parent and rows that every app reads keep the grants that the
     select airlock.serve('ranks', 'public.ranks', 'user', array['name'], owner_column => null, scope => 'visible', readers => 'app', ${none});
     update airlock.edge_settings set mode = 'enforce';
   `);
-  for (const table of ["crews", "mates", "ranks"]) await owner.query(`select airlock.close_table('public.${table}'), airlock.narrow_grants('public.${table}')`);
+  for (const table of ["crews", "mates", "ranks"])
+    await owner.query(`select airlock.close_table('public.${table}'), airlock.narrow_grants('public.${table}')`);
   // Each call is rolled back.
   const crew = "c0000000-0000-4000-8000-000000000001";
-  await owner.query(`insert into public.crews (id, user_id, name) values ('${crew}', '${ALICE}', 'Nostromo'); insert into public.mates (crew, name) values ('${crew}', 'Ripley')`);
-  assert.equal((await worker("airlock_create", `'crews', null, '{"name": "Sulaco"}', null, null`))["outcome"], "created");
-  assert.equal((await worker("airlock_create", `'crews/${crew}/mates', null, '{"name": "Ash"}', null, null`))["outcome"], "created");
-  assert.equal(((await worker("airlock_list", `'crews/${crew}/mates', null, 'active', null, null, 20`)) as { data: Row[] }).data.length, 1);
+  await owner.query(
+    `insert into public.crews (id, user_id, name) values ('${crew}', '${ALICE}', 'Nostromo'); insert into public.mates (crew, name) values ('${crew}', 'Ripley')`,
+  );
+  assert.equal((await worker("airlock_create", `'crews', null, '{"name": "Sulaco"}', null, null`)).outcome, "created");
+  assert.equal(
+    (await worker("airlock_create", `'crews/${crew}/mates', null, '{"name": "Ash"}', null, null`)).outcome,
+    "created",
+  );
+  assert.equal(
+    ((await worker("airlock_list", `'crews/${crew}/mates', null, 'active', null, null, 20`)) as { data: Row[] }).data
+      .length,
+    1,
+  );
   assert.deepEqual((await ask("select id from public.mates")).rows, []);
-  assert.deepEqual((await grants("public.ranks")).filter((line) => !line.startsWith("service_role ")), ["anon SELECT id", "anon SELECT name", "authenticated DELETE", "authenticated INSERT id", "authenticated INSERT name", "authenticated SELECT id", "authenticated SELECT name", "authenticated UPDATE name"]);
+  assert.deepEqual(
+    (await grants("public.ranks")).filter((line) => !line.startsWith("service_role ")),
+    [
+      "anon SELECT id",
+      "anon SELECT name",
+      "authenticated DELETE",
+      "authenticated INSERT id",
+      "authenticated INSERT name",
+      "authenticated SELECT id",
+      "authenticated SELECT name",
+      "authenticated UPDATE name",
+    ],
+  );
 });
 
 test("narrowing says which tables and functions it may stop, and that the mode is off", async () => {
@@ -265,7 +372,11 @@ test("a name that cannot be is refused in a sentence, and nothing is written", a
   const before = (await readdir(project.migrations)).sort();
   for (const [task, args, sentence] of [
     ["close", [], /Which table\?\nnpm run close -- TABLE \[--report\]/],
-    ["close", ["nowhere"], /airlock\.toml has no resource nowhere, and no table of that name\. It has: blog_post, todos\. /],
+    [
+      "close",
+      ["nowhere"],
+      /airlock\.toml has no resource nowhere, and no table of that name\. It has: blog_post, todos\. /,
+    ],
     ["close", ["User"], /no resource User/],
     ["close", ["todos; drop table todos"], /no resource todos; drop table todos/],
     ["close", ["todos", "blog_post"], /takes one table, not 2/],

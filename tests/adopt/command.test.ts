@@ -10,7 +10,7 @@ import pg from "pg";
 
 import { query } from "../../tools/setup/postgres.ts";
 import { makeProject, type Project } from "./project.ts";
-import { schemaOf, type Server, startServer } from "./support.ts";
+import { type Server, schemaOf, startServer } from "./support.ts";
 
 let project: Project;
 let server: Server;
@@ -87,7 +87,10 @@ test("a section and a migration are written once; the migration runs twice and t
   assert.match(applied.output, /^Nothing is new, and nothing was written\.$/m);
 
   const sound = await command("check", ["--db-url", url]);
-  assert.deepEqual([sound.code, sound.output], [0, "airlock: the database keeps what airlock.toml says about 1 adopted table.\n"]);
+  assert.deepEqual(
+    [sound.code, sound.output],
+    [0, "airlock: the database keeps what airlock.toml says about 1 adopted table.\n"],
+  );
   await query(owner, "alter table public.todos add check (char_length(task) < 50)");
   const drifted = await command("check", ["--db-url", url]);
   assert.equal(drifted.code, 1, drifted.output);
@@ -120,10 +123,16 @@ test("in a terminal each difference is asked about", async () => {
   const first = await project.inTerminal("adopt", ["--db-url", url], []);
   assert.equal(first.code, 0, first.output);
   assert.equal(await toml(), TODOS);
-  await query(server.postgres.url("asked"), "alter table public.todos add check (char_length(task) < 50), add column due date");
+  await query(
+    server.postgres.url("asked"),
+    "alter table public.todos add check (char_length(task) < 50), add column due date",
+  );
   const { code, output } = await project.inTerminal("adopt", ["--db-url", url], ["n", "y"]);
   assert.equal(code, 0, output);
-  assert.match(output, /^todos: drift: task: its limit is wider than the database's; .*\n.*\n.*\nTake it\? \[y\/N\] n$/m);
+  assert.match(
+    output,
+    /^todos: drift: task: its limit is wider than the database's; .*\n.*\n.*\nTake it\? \[y\/N\] n$/m,
+  );
   assert.match(output, /^todos: new: due \(date\?\) is not declared\n.*\n.*\nTake it\? \[y\/N\] y$/m);
   assert.match(output, /^airlock\.toml follows the database in 1 place\.$/m);
   assert.match(output, /^1 difference was left\. /m);
@@ -135,25 +144,43 @@ test("--with adds version and deleted_at, which are served, and writes nothing a
   const owner = server.postgres.url("added");
   const first = await command("adopt", ["--db-url", url, "--with", "version,deleted"]);
   assert.equal(first.code, 0, first.output);
-  assert.equal(await toml(), TODOS.replace('version = false\ncreated = "inserted_at"\nupdated = false\ndeleted = false', 'created = "inserted_at"\nupdated = false'));
+  assert.equal(
+    await toml(),
+    TODOS.replace(
+      'version = false\ncreated = "inserted_at"\nupdated = false\ndeleted = false',
+      'created = "inserted_at"\nupdated = false',
+    ),
+  );
   const [file = ""] = await adopted();
   const migration = await readFile(join(project.migrations, file), "utf8");
   for (let run = 0; run < 2; run++) await query(owner, migration);
   const user = "a11ce000-0000-4000-8000-000000000001";
   await query(owner, `insert into auth.users (id) values ('${user}')`);
-  const as = (sql: string, request = "") => rowsOf(owner, `begin; set local role authenticated; set local request.jwt.claims = '{"sub":"${user}"}'; ${request} ${sql}; commit`);
+  const as = (sql: string, request = "") =>
+    rowsOf(
+      owner,
+      `begin; set local role authenticated; set local request.jwt.claims = '{"sub":"${user}"}'; ${request} ${sql}; commit`,
+    );
   // The old app's statements know nothing of it.
-  await as("insert into public.todos (user_id, task) values (auth.uid(), 'by the old app'); update public.todos set is_complete = true");
+  await as(
+    "insert into public.todos (user_id, task) values (auth.uid(), 'by the old app'); update public.todos set is_complete = true",
+  );
   const change = async (action: string, tag: number) => {
     const claim = JSON.stringify({ "x-airlock-claim": `v1.360.${randomUUID()}.rn-test:${randomUUID()}` });
     const client = new pg.Client({ connectionString: owner });
     await client.connect();
     try {
-      await client.query(`begin; set local role authenticated; set local request.jwt.claims = '{"sub":"${user}"}'; set local request.headers = '${claim}'`);
-      const { rows: [row] } = await client.query(`select airlock_change('todos', null, (select id::text from public.todos), '${action}', null, ${tag}) as answer`);
+      await client.query(
+        `begin; set local role authenticated; set local request.jwt.claims = '{"sub":"${user}"}'; set local request.headers = '${claim}'`,
+      );
+      const {
+        rows: [row],
+      } = await client.query(
+        `select airlock_change('todos', null, (select id::text from public.todos), '${action}', null, ${tag}) as answer`,
+      );
       await client.query("commit");
       const { outcome, row: made } = row.answer as { outcome: string; row: Record<string, unknown> };
-      return [outcome, made["version"], typeof made["deleted_at"]];
+      return [outcome, made.version, typeof made.deleted_at];
     } finally {
       await client.end();
     }
@@ -176,7 +203,10 @@ test("a large table gets its index in a file of its own, which runs outside of a
   const url = await server.create("large", await schemaOf("todos"));
   const owner = server.postgres.url("large");
   const user = "a11ce000-0000-4000-8000-000000000001";
-  await query(owner, `insert into auth.users (id) values ('${user}'); insert into public.todos (user_id, task) select '${user}', repeat('x', 1900) from generate_series(1, 9500)`);
+  await query(
+    owner,
+    `insert into auth.users (id) values ('${user}'); insert into public.todos (user_id, task) select '${user}', repeat('x', 1900) from generate_series(1, 9500)`,
+  );
   const { code, output } = await command("adopt", ["--db-url", url]);
   assert.equal(code, 0, output);
   assert.match(output, /outside of a transaction: psql "\$DATABASE_URL" -f supabase\/indexes\/todos\.sql$/m);
@@ -186,15 +216,27 @@ test("a large table gets its index in a file of its own, which runs outside of a
   const index = await readFile(join(project.indexes, "todos.sql"), "utf8");
   await assert.rejects(query(owner, `begin; ${index}; commit`), { code: "25001" });
   for (let run = 0; run < 2; run++) await query(owner, index);
-  assert.deepEqual(await rowsOf(owner, "select indisvalid as valid, pg_get_indexdef(indexrelid) as definition from pg_index where indexrelid = 'public.todos_airlock_page_idx'::regclass"), [
-    { valid: true, definition: "CREATE INDEX todos_airlock_page_idx ON public.todos USING btree (user_id, inserted_at DESC, id DESC)" },
-  ]);
+  assert.deepEqual(
+    await rowsOf(
+      owner,
+      "select indisvalid as valid, pg_get_indexdef(indexrelid) as definition from pg_index where indexrelid = 'public.todos_airlock_page_idx'::regclass",
+    ),
+    [
+      {
+        valid: true,
+        definition:
+          "CREATE INDEX todos_airlock_page_idx ON public.todos USING btree (user_id, inserted_at DESC, id DESC)",
+      },
+    ],
+  );
   const again = await command("adopt", ["--db-url", url]);
   assert.match(again.output, ADOPTED);
 });
 
 test("50 tables take less than 10 seconds, of a role that may do nothing but connect", async () => {
-  const tables = Array.from({ length: 50 }, (_, at) => `
+  const tables = Array.from(
+    { length: 50 },
+    (_, at) => `
     create table public.t${at} (
       id uuid primary key default gen_random_uuid(), user_id uuid not null references auth.users, title varchar(200) not null check (char_length(title) > 0),
       state text not null default 'open' check (state in ('open', 'done')), tags text[] not null default '{}', due date,
@@ -202,12 +244,16 @@ test("50 tables take less than 10 seconds, of a role that may do nothing but con
     );
     create index on public.t${at} (user_id, due);
     alter table public.t${at} enable row level security;
-    create policy "own" on public.t${at} for all to authenticated using ((select auth.uid()) = user_id) with check ((select auth.uid()) = user_id);`);
+    create policy "own" on public.t${at} for all to authenticated using ((select auth.uid()) = user_id) with check ((select auth.uid()) = user_id);`,
+  );
   const url = await server.create("fifty", tables.join("\n"));
-  const held = await rowsOf(url, `
+  const held = await rowsOf(
+    url,
+    `
     select 'schema ' || nspname as held from pg_namespace where nspname !~ '^(pg_|information_schema)' and has_schema_privilege(oid, 'USAGE, CREATE')
     union all select 'table ' || relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' and has_any_column_privilege(oid, 'SELECT, INSERT, UPDATE, REFERENCES')
-    union all select 'role ' || rolname from pg_roles where rolname <> current_user and pg_has_role(oid, 'MEMBER')`);
+    union all select 'role ' || rolname from pg_roles where rolname <> current_user and pg_has_role(oid, 'MEMBER')`,
+  );
   assert.deepEqual(held, []);
   const begin = performance.now();
   const { code, output } = await command("adopt", ["--db-url", url]);
@@ -221,7 +267,10 @@ test("a table that stops ends with 1, and the others are written", async () => {
   const url = await server.create("stopped", await schemaOf("chat"));
   const { code, output } = await command("adopt", ["--db-url", url]);
   assert.equal(code, 1, output);
-  assert.match(output, /^public\.channels: stopped\n {2}stop: policy "signed in read" for SELECT to authenticated: using true holds for anybody\. If that is meant: adopt with --read-user channels, or read = "user" in its section\n {4}SQL: alter policy "signed in read" on public\.channels using \(\(select auth\.uid\(\)\) = created_by\);$/m);
+  assert.match(
+    output,
+    /^public\.channels: stopped\n {2}stop: policy "signed in read" for SELECT to authenticated: using true holds for anybody\. If that is meant: adopt with --read-user channels, or read = "user" in its section\n {4}SQL: alter policy "signed in read" on public\.channels using \(\(select auth\.uid\(\)\) = created_by\);$/m,
+  );
   assert.match(await toml(), /^\[resources\.direct_messages\]$/m);
   assert.doesNotMatch(await toml(), /channels|resources\.messages/);
   const meant = await command("adopt", ["--db-url", url, "--tables", "channels", "--read-user", "channels"]);
@@ -236,7 +285,8 @@ test("a field that the grammar lacks is left out, with all that follows", async 
   const url = await server.create("grammar", await schemaOf("bookmarks"));
   const { code, output } = await command("adopt", ["--db-url", url]);
   assert.equal(code, 0, output);
-  for (const line of output.matchAll(/^ {2}left out: (\w+): airlock\.toml cannot say (.*): .*$/gm)) assert.doesNotMatch(await toml(), new RegExp(`^${line[1]} =`, "m"));
+  for (const line of output.matchAll(/^ {2}left out: (\w+): airlock\.toml cannot say (.*): .*$/gm))
+    assert.doesNotMatch(await toml(), new RegExp(`^${line[1]} =`, "m"));
   assert.match(await toml(), /^tags = "texts\(20,1000\) = \[\]"$/m);
 });
 
@@ -257,7 +307,10 @@ test("exit code 2 and a sentence if it could not read", async () => {
   for (const [args, sentence] of [
     [["--db-url", "postgres://postgres@127.0.0.1:1/postgres"], /ECONNREFUSED/],
     [["--db-url", plain], /not a Supabase project's/],
-    [["--db-url", url, "--tables", "nowhere"], /No exposed schema has the table public\.nowhere\. They have: .*public\.todos/],
+    [
+      ["--db-url", url, "--tables", "nowhere"],
+      /No exposed schema has the table public\.nowhere\. They have: .*public\.todos/,
+    ],
     [["--db-url", url, "--with", "colour"], /--with knows version and deleted/],
     [["--colour"], /npm run adopt -- /],
   ] as [string[], RegExp][]) {

@@ -19,14 +19,22 @@ before(async () => {
 after(() => rm(folder, { recursive: true }));
 
 /** A database with these migrations of a project, then those of Airlock, then further ones. */
-async function withMigrations<T>(older: string[], newer: string[], work: (rows: (sql: string) => Promise<Record<string, unknown>[]>) => Promise<T>): Promise<T> {
+async function withMigrations<T>(
+  older: string[],
+  newer: string[],
+  work: (rows: (sql: string) => Promise<Record<string, unknown>[]>) => Promise<T>,
+): Promise<T> {
   const place = await mkdtemp(join(folder, "case-"));
   const write = (year: string) => async (text: string, at: number) => {
     const file = join(place, `${year}010100000${at}_part_${at}.sql`);
     await writeFile(file, text);
     return file;
   };
-  const files = [...(await Promise.all(older.map(write("2024")))), ...baseline, ...(await Promise.all(newer.map(write("2099"))))];
+  const files = [
+    ...(await Promise.all(older.map(write("2024")))),
+    ...baseline,
+    ...(await Promise.all(newer.map(write("2099")))),
+  ];
   const database = await openDatabase(join(place, "data"), true, { baseline: files });
   try {
     return await work(async (sql) => (await database.connection.driver.query<Record<string, unknown>>(sql)).rows);
@@ -36,20 +44,42 @@ async function withMigrations<T>(older: string[], newer: string[], work: (rows: 
 }
 
 test("Storage, extensions and the grants of hosted Supabase are there", async () => {
-  const older = [await schemaOf("profiles"), `create extension if not exists "uuid-ossp" with schema extensions; create extension if not exists citext; create table old (id uuid primary key default extensions.uuid_generate_v4(), name citext);`];
+  const older = [
+    await schemaOf("profiles"),
+    `create extension if not exists "uuid-ossp" with schema extensions; create extension if not exists citext; create table old (id uuid primary key default extensions.uuid_generate_v4(), name citext);`,
+  ];
   await withMigrations(older, ["create table new (id uuid primary key);"], async (rows) => {
-    const granted = (table: string) => rows(`select has_table_privilege('authenticated', '${table}', 'SELECT, INSERT, UPDATE, DELETE') as granted`);
+    const granted = (table: string) =>
+      rows(`select has_table_privilege('authenticated', '${table}', 'SELECT, INSERT, UPDATE, DELETE') as granted`);
     assert.deepEqual(await granted("old"), [{ granted: true }]);
     assert.deepEqual(await granted("new"), [{ granted: false }]);
     assert.deepEqual(await rows("select id from storage.buckets"), [{ id: "avatars" }]);
-    assert.deepEqual(await rows("select count(*)::int as policies from pg_policies where schemaname = 'storage' and tablename = 'objects'"), [{ policies: 3 }]);
-    assert.deepEqual(await rows("select storage.foldername('a/b/c.png') as folder, storage.filename('a/b/c.png') as name, storage.extension('a/b/c.png') as extension"), [{ folder: ["a", "b"], name: "c.png", extension: "png" }]);
+    assert.deepEqual(
+      await rows(
+        "select count(*)::int as policies from pg_policies where schemaname = 'storage' and tablename = 'objects'",
+      ),
+      [{ policies: 3 }],
+    );
+    assert.deepEqual(
+      await rows(
+        "select storage.foldername('a/b/c.png') as folder, storage.filename('a/b/c.png') as name, storage.extension('a/b/c.png') as extension",
+      ),
+      [{ folder: ["a", "b"], name: "c.png", extension: "png" }],
+    );
   });
 });
 
 const FAILING: [string, string, RegExp][] = [
-  ["an error of syntax", "create table a (id int);\n\ncreate tabel b (id int);\n", /^supabase\/migrations\/20990101000000_part\.sql, line 3: syntax error/],
-  ["an error at run time", "create table a (id int primary key);\n-- twice\ninsert into a values (1);\ncreate function f() returns int language sql as $$ select 1; select 2 $$;\n\ninsert into a values (1);\n", /, line 6: duplicate key/],
+  [
+    "an error of syntax",
+    "create table a (id int);\n\ncreate tabel b (id int);\n",
+    /^supabase\/migrations\/20990101000000_part\.sql, line 3: syntax error/,
+  ],
+  [
+    "an error at run time",
+    "create table a (id int primary key);\n-- twice\ninsert into a values (1);\ncreate function f() returns int language sql as $$ select 1; select 2 $$;\n\ninsert into a values (1);\n",
+    /, line 6: duplicate key/,
+  ],
 ];
 test("a migration that fails is named with its line, and undone", async () => {
   const data = await preparedFolder("airlock-failing-", { baseline });
@@ -69,6 +99,16 @@ test("a migration that fails is named with its line, and undone", async () => {
 });
 
 test("statements end at semicolons outside of quotes, bodies and comments", () => {
-  const text = "select ';';\n-- a;\nselect $x$;$x$; /* ; */ select \";\";\ncreate function f() returns int begin atomic select 1; select 2; end;\nselect 3";
-  assert.deepEqual(statements(text).map(({ line, text }) => [line, text.slice(0, 12)]), [[1, "select ';'"], [3, "select $x$;$"], [3, 'select ";"'], [4, "create funct"], [5, "select 3"]]);
+  const text =
+    "select ';';\n-- a;\nselect $x$;$x$; /* ; */ select \";\";\ncreate function f() returns int begin atomic select 1; select 2; end;\nselect 3";
+  assert.deepEqual(
+    statements(text).map(({ line, text }) => [line, text.slice(0, 12)]),
+    [
+      [1, "select ';'"],
+      [3, "select $x$;$"],
+      [3, 'select ";"'],
+      [4, "create funct"],
+      [5, "select 3"],
+    ],
+  );
 });

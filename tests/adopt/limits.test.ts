@@ -80,30 +80,101 @@ test("one part of a CHECK is read beside another that is left to the database", 
 });
 
 const base = (name: string): Type => ({ schema: "pg_catalog", name, form: "b" });
-const column = (type: Type, more: Partial<Column> = {}): Column => ({ number: 1, name: "x", type, typeName: type.name, modifier: -1, notNull: false, default: null, identity: "", generated: "", dimensions: 0, granted: [], open: false, ...more });
-const checks = (...definitions: string[]): Constraint[] => definitions.map((definition, at) => ({ name: `check_${at}`, kind: "c", columns: ["x"], definition }));
+const column = (type: Type, more: Partial<Column> = {}): Column => ({
+  number: 1,
+  name: "x",
+  type,
+  typeName: type.name,
+  modifier: -1,
+  notNull: false,
+  default: null,
+  identity: "",
+  generated: "",
+  dimensions: 0,
+  granted: [],
+  open: false,
+  ...more,
+});
+const checks = (...definitions: string[]): Constraint[] =>
+  definitions.map((definition, at) => ({ name: `check_${at}`, kind: "c", columns: ["x"], definition }));
 
 const KINDS: [string, Column, string[], string][] = [
   ["varchar(50)", column(base("varchar"), { modifier: 54 }), [], "text(0..50)"],
-  ["varchar(50) with a narrower CHECK", column(base("varchar"), { modifier: 54 }), ["CHECK ((char_length((x)::text) <= 20))"], "text(0..20)"],
-  ["text with a least length above the usual most", column(base("text")), ["CHECK ((length(x) >= 20000))"], "text(20000..20000)"],
+  [
+    "varchar(50) with a narrower CHECK",
+    column(base("varchar"), { modifier: 54 }),
+    ["CHECK ((char_length((x)::text) <= 20))"],
+    "text(0..20)",
+  ],
+  [
+    "text with a least length above the usual most",
+    column(base("text")),
+    ["CHECK ((length(x) >= 20000))"],
+    "text(20000..20000)",
+  ],
   ["smallint", column(base("int2")), [], "integer(-32768..32767)"],
   ["integer above a fraction", column(base("int4")), ["CHECK (((x)::numeric > 0.5))"], "integer(1..2147483647)"],
   ["integer between", column(base("int4")), ["CHECK (((x >= 1) AND (x <= 5)))"], "integer(1..5)"],
   ["integer below a negative", column(base("int4")), ["CHECK ((x < '-1'::integer))"], "integer(-2147483648..-2)"],
   ["bigint", column(base("int8")), [], "integer(-9007199254740991..9007199254740991)"],
-  ["double above zero", column(base("float8")), ["CHECK ((x > (0)::double precision))"], "number(5e-324..1.7976931348623157e+308)"],
-  ["double below one", column(base("float8")), ["CHECK (((x >= ('-1'::integer)::double precision) AND (x < (1)::double precision)))"], "number(-1..0.9999999999999999)"],
+  [
+    "double above zero",
+    column(base("float8")),
+    ["CHECK ((x > (0)::double precision))"],
+    "number(5e-324..1.7976931348623157e+308)",
+  ],
+  [
+    "double below one",
+    column(base("float8")),
+    ["CHECK (((x >= ('-1'::integer)::double precision) AND (x < (1)::double precision)))"],
+    "number(-1..0.9999999999999999)",
+  ],
   ["numeric(10,2)", column(base("numeric"), { modifier: ((10 << 16) | 2) + 4 }), [], "decimal(10,2)"],
   ["numeric(38,10)", column(base("numeric"), { modifier: ((38 << 16) | 10) + 4 }), [], "decimal(38,10)"],
   ["time", column(base("time")), [], "time"],
-  ["integer[] with a most", column({ ...base("_int4"), element: base("int4") }), ["CHECK ((cardinality(x) <= 5))"], "integers(5,-2147483648..2147483647)"],
-  ["bigint[]", column({ ...base("_int8"), element: base("int8") }), [], "integers(100,-9007199254740991..9007199254740991)"],
+  [
+    "integer[] with a most",
+    column({ ...base("_int4"), element: base("int4") }),
+    ["CHECK ((cardinality(x) <= 5))"],
+    "integers(5,-2147483648..2147483647)",
+  ],
+  [
+    "bigint[]",
+    column({ ...base("_int8"), element: base("int8") }),
+    [],
+    "integers(100,-9007199254740991..9007199254740991)",
+  ],
   ["uuid[]", column({ ...base("_uuid"), element: base("uuid") }), [], "uuids(100)"],
   ["char(3)", column(base("bpchar"), { modifier: 7 }), [], "text(3..3)"],
-  ["a list with a most", column({ ...base("_text"), element: base("text") }), ["CHECK ((array_length(x, 1) <= 5))"], "texts(5,1000)"],
-  ["an enum with a CHECK", column({ schema: "public", name: "mood", form: "e", labels: ["a", "b", "so so"] }), ["CHECK ((x = ANY (ARRAY['a'::public.mood, 'so so'::public.mood])))"], "one_of(a,'so so')"],
-  ["a domain", column({ schema: "public", name: "tag", form: "d", domain: { base: base("text"), modifier: -1, notNull: true, default: null, checks: [{ name: "c", definition: "CHECK ((char_length(VALUE) <= 9))" }] } }), [], "text(0..9)"],
+  [
+    "a list with a most",
+    column({ ...base("_text"), element: base("text") }),
+    ["CHECK ((array_length(x, 1) <= 5))"],
+    "texts(5,1000)",
+  ],
+  [
+    "an enum with a CHECK",
+    column({ schema: "public", name: "mood", form: "e", labels: ["a", "b", "so so"] }),
+    ["CHECK ((x = ANY (ARRAY['a'::public.mood, 'so so'::public.mood])))"],
+    "one_of(a,'so so')",
+  ],
+  [
+    "a domain",
+    column({
+      schema: "public",
+      name: "tag",
+      form: "d",
+      domain: {
+        base: base("text"),
+        modifier: -1,
+        notNull: true,
+        default: null,
+        checks: [{ name: "c", definition: "CHECK ((char_length(VALUE) <= 9))" }],
+      },
+    }),
+    [],
+    "text(0..9)",
+  ],
 ];
 for (const [name, one, definitions, kind] of KINDS) {
   test(`${name} becomes ${kind}`, () => {
@@ -144,15 +215,32 @@ for (const [type, preset, expected] of PRESETS) {
 }
 
 test("a default that is a JSON array keeps its column out", () => {
-  assert.deepEqual(readColumn(column(base("jsonb"), { default: "'[]'::jsonb" }), []), { reason: "its default '[]'::jsonb is no JSON object" });
+  assert.deepEqual(readColumn(column(base("jsonb"), { default: "'[]'::jsonb" }), []), {
+    reason: "its default '[]'::jsonb is no JSON object",
+  });
 });
 
 test("an expression of a form that is not known is none", () => {
-  for (const text of ["", "a b", "f(", "(1", "'a", "x::", "ARRAY[1", "E'\\n'::text"]) assert.equal(parseExpression(text), undefined, text);
+  for (const text of ["", "a b", "f(", "(1", "'a", "x::", "ARRAY[1", "E'\\n'::text"])
+    assert.equal(parseExpression(text), undefined, text);
 });
 
 const NAMES: [string, string | undefined][] = [
-  ["task", "task"], ["isDone", "is_done"], ["HTTPServer", "http_server"], ["Full Name", "full_name"], ["a-b", "a_b"], ["userID2", "user_id2"],
-  ["select", undefined], ["user", undefined], ["🎉", undefined], ["é", undefined], ["_x", undefined], ["1x", undefined], ['a"b', undefined], ["a".repeat(41), undefined], ["", undefined],
+  ["task", "task"],
+  ["isDone", "is_done"],
+  ["HTTPServer", "http_server"],
+  ["Full Name", "full_name"],
+  ["a-b", "a_b"],
+  ["userID2", "user_id2"],
+  ["select", undefined],
+  ["user", undefined],
+  ["🎉", undefined],
+  ["é", undefined],
+  ["_x", undefined],
+  ["1x", undefined],
+  ['a"b', undefined],
+  ["a".repeat(41), undefined],
+  ["", undefined],
 ];
-for (const [name, wire] of NAMES) test(`the wire name of ${JSON.stringify(name).slice(0, 20)}`, () => assert.equal(wireName(name), wire));
+for (const [name, wire] of NAMES)
+  test(`the wire name of ${JSON.stringify(name).slice(0, 20)}`, () => assert.equal(wireName(name), wire));

@@ -42,16 +42,22 @@ test("values that JSON cannot hold keep a field out, large ids stop a table", as
   assert.deepEqual(looks(catalogue, "ahead"), { unfit: { id: "ids past 2^53-1" }, open: [] });
   const decisions = new Map(decide(catalogue).map((decision) => [decision.table, decision]));
   assert.match(decisions.get("public.large")?.stops[0]?.what ?? "", /^ids past 2\^53-1 are in use \(id\)/);
-  assert.deepEqual(decisions.get("public.unfit")?.left.map(({ column, reason }) => `${column}: ${reason}`), [
-    "n: it holds integers past 2^53-1",
-    "d: it holds NaN or infinity",
-    "t: it holds infinity, or years outside 1 to 9999",
-    "day: it holds infinity, or years outside 1 to 9999",
-    "tags: it holds nested arrays or null elements",
-    "at: it holds the time 24:00:00",
-    "ns: it holds nested arrays, null elements or integers past 2^53-1",
-  ]);
-  assert.deepEqual(decisions.get("public.unfit")?.section?.fields.map(({ name }) => name), ["label"]);
+  assert.deepEqual(
+    decisions.get("public.unfit")?.left.map(({ column, reason }) => `${column}: ${reason}`),
+    [
+      "n: it holds integers past 2^53-1",
+      "d: it holds NaN or infinity",
+      "t: it holds infinity, or years outside 1 to 9999",
+      "day: it holds infinity, or years outside 1 to 9999",
+      "tags: it holds nested arrays or null elements",
+      "at: it holds the time 24:00:00",
+      "ns: it holds nested arrays, null elements or integers past 2^53-1",
+    ],
+  );
+  assert.deepEqual(
+    decisions.get("public.unfit")?.section?.fields.map(({ name }) => name),
+    ["label"],
+  );
 });
 
 test("a role that policies concern runs none of them, and says what it left", async () => {
@@ -63,13 +69,23 @@ test("a role that policies concern runs none of them, and says what it left", as
     create policy told on watched for all using (private.told());
     insert into watched values (1, '${ME}', 1);
   `;
-  const url = await server.create("watched", `${schema}; grant usage on schema public to reader; grant select on watched to reader;`);
+  const url = await server.create(
+    "watched",
+    `${schema}; grant usage on schema public to reader; grant select on watched to reader;`,
+  );
   const catalogue = await readUrl(url);
-  assert.deepEqual(looks(catalogue, "watched"), { unfit: {}, open: ["whether ids past 2^53-1 are in use (id)", "n: integers past 2^53-1"] });
+  assert.deepEqual(looks(catalogue, "watched"), {
+    unfit: {},
+    open: ["whether ids past 2^53-1 are in use (id)", "n: integers past 2^53-1"],
+  });
 });
 
 test("50 tables take less than 10 seconds", async () => {
-  const many = Array.from({ length: 50 }, (_, at) => `${table(`table_${at}`, Array.from({ length: 20 }, (_, n) => `c${n} text check (char_length(c${n}) between 1 and ${n + 9})`).join(", "))} create index on table_${at} (user_id);`);
+  const many = Array.from(
+    { length: 50 },
+    (_, at) =>
+      `${table(`table_${at}`, Array.from({ length: 20 }, (_, n) => `c${n} text check (char_length(c${n}) between 1 and ${n + 9})`).join(", "))} create index on table_${at} (user_id);`,
+  );
   const url = await server.create("many", many.join("\n"));
   await query(server.postgres.url("many"), "analyze");
   const begin = performance.now();

@@ -28,12 +28,29 @@ export interface Project {
 export async function makeProject(): Promise<Project> {
   const project = await mkdtemp(join(tmpdir(), "airlock-adopt-"));
   const migrations = join(project, "supabase", "migrations");
-  for (const name of ["tools", "supabase", "build", "package.json", "package-lock.json", join("bench", "budget.ts"), join(".airlock", "inspect.mjs")]) await cp(join(root, name), join(project, name), { recursive: true });
+  for (const name of [
+    "tools",
+    "supabase",
+    "build",
+    "package.json",
+    "package-lock.json",
+    join("bench", "budget.ts"),
+    join(".airlock", "inspect.mjs"),
+  ])
+    await cp(join(root, name), join(project, name), { recursive: true });
   await symlink(join(root, "node_modules"), join(project, "node_modules"));
-  await writeFile(join(project, "tools", "setup", "worker.ts"), "export const buildModule = async () => {}; export const build = buildModule; export const outputs = [];");
+  await writeFile(
+    join(project, "tools", "setup", "worker.ts"),
+    "export const buildModule = async () => {}; export const build = buildModule; export const outputs = [];",
+  );
   await rm(join(project, "tools", "generate.ts"));
   const indexes = join(project, "supabase", "indexes");
-  const nodeOf = (task: string, args: string[]) => ["--import", join(project, "tools", "setup", "preload.ts"), join(project, "tools", `${task}.ts`), ...args];
+  const nodeOf = (task: string, args: string[]) => [
+    "--import",
+    join(project, "tools", "setup", "preload.ts"),
+    join(project, "tools", `${task}.ts`),
+    ...args,
+  ];
   return {
     migrations,
     indexes,
@@ -51,13 +68,18 @@ export async function makeProject(): Promise<Project> {
     async inTerminal(task, args, answers) {
       const words = [process.execPath, ...nodeOf(task, args)];
       const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
-      const child = spawn("script", process.platform === "darwin" ? ["-q", "/dev/null", ...words] : ["-qec", quoted, "/dev/null"], { cwd: project });
+      const child = spawn(
+        "script",
+        process.platform === "darwin" ? ["-q", "/dev/null", ...words] : ["-qec", quoted, "/dev/null"],
+        { cwd: project },
+      );
       const left = [...answers];
       let output = "";
       let asked = 0;
       child.stdout.on("data", (chunk: Buffer) => {
         output += chunk.toString();
-        for (const questions = output.split("[y/N] ").length - 1; asked < questions; asked++) child.stdin.write(`${left.shift()}\n`);
+        for (const questions = output.split("[y/N] ").length - 1; asked < questions; asked++)
+          child.stdin.write(`${left.shift()}\n`);
       });
       const code = await new Promise<number>((resolve, reject) => child.on("error", reject).on("close", resolve));
       assert.deepEqual(left, [], `not asked in:\n${output}`);

@@ -1,5 +1,5 @@
 // Three schemas through adopt. tests/long/adopt.test.ts has all of them.
 
-import { testSchemas, THREE } from "./set.ts";
+import { THREE, testSchemas } from "./set.ts";
 
 testSchemas(THREE);

@@ -4,10 +4,23 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { type Embedded, expectedOf, openEmbedded, outcome, schemaOf, type Server, startServer } from "./support.ts";
+import { type Embedded, expectedOf, openEmbedded, outcome, type Server, schemaOf, startServer } from "./support.ts";
 
 export const THREE = ["todos", "profiles", "teams"];
-export const ALL = [...THREE, "subscriptions", "chat", "blog", "orders", "fitness", "camel", "serial", "tenants", "events", "bookmarks", "odd"];
+export const ALL = [
+  ...THREE,
+  "subscriptions",
+  "chat",
+  "blog",
+  "orders",
+  "fitness",
+  "camel",
+  "serial",
+  "tenants",
+  "events",
+  "bookmarks",
+  "odd",
+];
 
 export function testSchemas(names: string[]): void {
   let embedded: Embedded;
@@ -29,11 +42,20 @@ export function testSchemas(names: string[]): void {
       const catalogue = await server.catalogueOf(name, await schemaOf(name));
       // Such a reader may not look at rows, and reports that.
       const asked = catalogue.tables.flatMap(({ looks }) => looks.open);
-      assert.equal(catalogue.tables.every(({ looks }) => Object.keys(looks.unfit).length === 0), true);
+      assert.equal(
+        catalogue.tables.every(({ looks }) => Object.keys(looks.unfit).length === 0),
+        true,
+      );
       for (const table of catalogue.tables) table.looks.open = [];
       const found = outcome(catalogue);
       assert.deepEqual(found.split("\n"), (await expectedOf(name)).trimEnd().split("\n"));
-      assert.equal(asked.length > 0, catalogue.tables.some(({ kind, columns }) => kind === "r" && columns.some(({ type }) => /^(int8|timestamptz?|date|numeric|float[48])$/.test(type.name))));
+      assert.equal(
+        asked.length > 0,
+        catalogue.tables.some(
+          ({ kind, columns }) =>
+            kind === "r" && columns.some(({ type }) => /^(int8|timestamptz?|date|numeric|float[48])$/.test(type.name)),
+        ),
+      );
     });
   }
 }

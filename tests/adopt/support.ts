@@ -5,7 +5,7 @@ import { readFile, rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
 import type { Catalogue } from "../../tools/adopt/catalogue.ts";
-import { decide, type Decision, type Options } from "../../tools/adopt/decide.ts";
+import { type Decision, decide, type Options } from "../../tools/adopt/decide.ts";
 import { statementsOn } from "../../tools/adopt/embedded.ts";
 import { statementsOf } from "../../tools/adopt/migration.ts";
 import { tableReport } from "../../tools/adopt/report.ts";
@@ -23,7 +23,8 @@ export const schemaOf = (name: string) => read(`schemas/${name}.sql`);
 export const expectedOf = (name: string) => read(`schemas/${name}.txt`);
 
 /** What hosted Supabase has before the first migration of a project, then the schema. */
-const project = (schema: string) => `${storage}\n${granting("grant")}\nset search_path to public, extensions;\n${schema}`;
+const project = (schema: string) =>
+  `${storage}\n${granting("grant")}\nset search_path to public, extensions;\n${schema}`;
 
 export interface Embedded {
   catalogueOf(schema: string): Promise<Catalogue>;
@@ -63,7 +64,10 @@ export async function startServer(): Promise<Server> {
   await query(postgres.url("postgres"), "create role reader login password 'reader'");
   const create = async (name: string, schema: string) => {
     await postgres.create(name, baseline);
-    await query(postgres.url(name), `${project(schema)};\nrevoke all on schema public from public; revoke all on all tables in schema public from public`);
+    await query(
+      postgres.url(name),
+      `${project(schema)};\nrevoke all on schema public from public; revoke all on all tables in schema public from public`,
+    );
     const url = new URL(postgres.url(name));
     [url.username, url.password] = ["reader", "reader"];
     return url.href;
@@ -84,5 +88,7 @@ function outcomeOf({ tables }: Catalogue, decision: Decision, sections: ReturnTy
   const [, raw] = sections.find(([name]) => name === section?.resource) ?? [];
   if (!section || !table || !raw) return tableReport(decision);
   const { statements, concurrent, serve } = statementsOf(table, section.resource, raw, section.added, sections);
-  return [tableReport(decision), sectionText(section), ...statements, ...(concurrent ? [concurrent] : []), serve].join("\n");
+  return [tableReport(decision), sectionText(section), ...statements, ...(concurrent ? [concurrent] : []), serve].join(
+    "\n",
+  );
 }

@@ -7,7 +7,7 @@ import { after, before, beforeEach, test } from "node:test";
 
 import type pg from "pg";
 
-import { startConnections, type Connections } from "./connections.ts";
+import { type Connections, startConnections } from "./connections.ts";
 
 const COPIES = 200;
 const CONNECTIONS = 40;
@@ -102,7 +102,9 @@ async function begin(client: pg.Client, claim?: string, as = user, isolation = "
 
 async function call(client: pg.Client, { name, args }: Call): Promise<Answer> {
   const names = Object.keys(args);
-  const values = Object.values(args).map((value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : value));
+  const values = Object.values(args).map((value) =>
+    value !== null && typeof value === "object" ? JSON.stringify(value) : value,
+  );
   const named = names.map((argument, place) => `${argument} => $${place + 1}`).join(", ");
   try {
     const { rows } = await client.query(`select public.${name}(${named}) as answer`, values);
@@ -165,18 +167,44 @@ async function claims(): Promise<number> {
 /** Each kind of write: a row to begin with, the request, and its outcome. */
 const KINDS: { kind: string; outcome: string; before?: string[]; request(row: Row): Call; version: number }[] = [
   { kind: "create", outcome: "created", request: () => create({ title: "new", label: "only" }), version: 1 },
-  { kind: "create with a key", outcome: "created", request: () => create({ title: "new", label: "only" }, "order-0001"), version: 1 },
-  { kind: "PUT that creates", outcome: "created", request: (row) => put(newId(row), { title: "new", label: "only" }), version: 1 },
-  { kind: "PUT that never replaces", outcome: "created", request: (row) => put(newId(row), { title: "new" }, "create"), version: 1 },
+  {
+    kind: "create with a key",
+    outcome: "created",
+    request: () => create({ title: "new", label: "only" }, "order-0001"),
+    version: 1,
+  },
+  {
+    kind: "PUT that creates",
+    outcome: "created",
+    request: (row) => put(newId(row), { title: "new", label: "only" }),
+    version: 1,
+  },
+  {
+    kind: "PUT that never replaces",
+    outcome: "created",
+    request: (row) => put(newId(row), { title: "new" }, "create"),
+    version: 1,
+  },
   { kind: "PUT that replaces", outcome: "done", request: ({ id }) => put(id, { title: "new" }), version: 2 },
-  { kind: "PUT with If-Match", outcome: "done", request: ({ id }) => put(id, { title: "new" }, "replace", 1), version: 2 },
+  {
+    kind: "PUT with If-Match",
+    outcome: "done",
+    request: ({ id }) => put(id, { title: "new" }, "replace", 1),
+    version: 2,
+  },
   { kind: "PATCH", outcome: "done", request: ({ id }) => patch(id, "new"), version: 2 },
   { kind: "PATCH with If-Match", outcome: "done", request: ({ id }) => patch(id, "new", 1), version: 2 },
   { kind: "DELETE", outcome: "done", request: ({ id }) => change(id, "delete"), version: 2 },
   { kind: "DELETE with If-Match", outcome: "done", request: ({ id }) => change(id, "delete", null, 1), version: 2 },
   { kind: "restore", outcome: "done", before: ["delete"], request: ({ id }) => change(id, "restore"), version: 3 },
   { kind: "publish", outcome: "done", request: ({ id }) => change(id, "publish"), version: 2 },
-  { kind: "unpublish", outcome: "done", before: ["publish"], request: ({ id }) => change(id, "unpublish", null, 2), version: 3 },
+  {
+    kind: "unpublish",
+    outcome: "done",
+    before: ["publish"],
+    request: ({ id }) => change(id, "unpublish", null, 2),
+    version: 3,
+  },
 ];
 
 /** The same id for the same row, and no row's. */
@@ -200,7 +228,10 @@ for (const kind of KINDS) {
       assert.equal(others.length, 1, JSON.stringify(others));
       assert.equal(others[0]?.outcome, kind.outcome);
       const changed = (await rows()).filter(({ id }) => id === others[0]?.row?.id);
-      assert.deepEqual(changed.map(({ version }) => version), [kind.version]);
+      assert.deepEqual(
+        changed.map(({ version }) => version),
+        [kind.version],
+      );
       assert.equal((await rows()).length, kind.outcome === "created" ? 2 : 1);
       assert.equal(await claims(), 1);
     }
@@ -247,14 +278,20 @@ test("a first request that is rolled back leaves its nonce to a copy", async () 
     await waits(others[0] as pg.Client);
     await first.query("rollback");
     const answers = await Promise.all(waiting);
-    assert.deepEqual(answers.filter((answer) => !replayed(answer)).map(({ outcome }) => outcome), [kind.outcome], kind.kind);
+    assert.deepEqual(
+      answers.filter((answer) => !replayed(answer)).map(({ outcome }) => outcome),
+      [kind.outcome],
+      kind.kind,
+    );
   }
 });
 
 /** Resolves when this connection waits for a lock. */
 async function waits(client: pg.Client): Promise<void> {
   for (let tries = 0; tries < 500; tries++) {
-    const { rows } = await owner.query("select from pg_stat_activity where pid = $1 and wait_event_type = 'Lock'", [client["processID" as keyof pg.Client]]);
+    const { rows } = await owner.query("select from pg_stat_activity where pid = $1 and wait_event_type = 'Lock'", [
+      client["processID" as keyof pg.Client],
+    ]);
     if (rows.length > 0) return;
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -336,10 +373,22 @@ test("requests with one key at once make one row", async () => {
 
 test("different requests at once are never forbidden", async () => {
   const pairs: [string[], string[]][] = [
-    [["publish", "unpublish"], ["done", "already"]],
-    [["restore", "publish"], ["done", "already", "missing"]],
-    [["delete", "patch"], ["done", "already", "missing"]],
-    [["delete", "restore", "patch", "publish", "unpublish"], ["done", "already", "missing"]],
+    [
+      ["publish", "unpublish"],
+      ["done", "already"],
+    ],
+    [
+      ["restore", "publish"],
+      ["done", "already", "missing"],
+    ],
+    [
+      ["delete", "patch"],
+      ["done", "already", "missing"],
+    ],
+    [
+      ["delete", "restore", "patch", "publish", "unpublish"],
+      ["done", "already", "missing"],
+    ],
   ];
   for (const [actions, allowed] of pairs) {
     const { id } = await made();
@@ -347,12 +396,17 @@ test("different requests at once are never forbidden", async () => {
       const own: Answer[] = [];
       for (let n = 0; n < 8; n++) {
         const action = actions[(place + n) % actions.length] as string;
-        own.push(await send(change(id, action, action === "patch" ? { title: `${place}` } : null), claimOf(nonce()), client));
+        own.push(
+          await send(change(id, action, action === "patch" ? { title: `${place}` } : null), claimOf(nonce()), client),
+        );
       }
       return own;
     });
     const seen = (await Promise.all(answers)).flat();
-    assert.deepEqual(seen.filter(({ outcome = "" }) => !allowed.includes(outcome)), []);
+    assert.deepEqual(
+      seen.filter(({ outcome = "" }) => !allowed.includes(outcome)),
+      [],
+    );
     const changes = seen.filter(({ outcome }) => outcome === "done").length;
     assert.equal((await rows()).find((row) => row.id === id)?.version, 1 + changes);
   }
@@ -361,7 +415,9 @@ test("different requests at once are never forbidden", async () => {
 test("PUTs of one new id at once create one row and replace it", async () => {
   for (let round = 0; round < 5; round++) {
     const id = randomUUID();
-    const answers = await Promise.all(clients.map((client, n) => send(put(id, { title: `${n}` }), claimOf(nonce()), client)));
+    const answers = await Promise.all(
+      clients.map((client, n) => send(put(id, { title: `${n}` }), claimOf(nonce()), client)),
+    );
     const count = (name: string) => answers.filter(({ outcome }) => outcome === name).length;
     assert.deepEqual([count("created"), count("done")], [1, clients.length - 1], JSON.stringify(answers));
   }
@@ -371,7 +427,10 @@ test("of many changes of one version at once, one is carried out", async () => {
   const { id } = await made();
   const answers = await Promise.all(clients.map((client, n) => send(patch(id, `${n}`, 1), claimOf(nonce()), client)));
   assert.equal(answers.filter(({ outcome }) => outcome === "done").length, 1);
-  assert.equal(answers.filter(({ outcome, row }) => outcome === "mismatch" && row?.version === 2).length, clients.length - 1);
+  assert.equal(
+    answers.filter(({ outcome, row }) => outcome === "mismatch" && row?.version === 2).length,
+    clients.length - 1,
+  );
 });
 
 test("at repeatable read a copy that waited fails with 40001", async () => {
@@ -402,10 +461,27 @@ test("a header of another form is refused, and without one nothing is claimed", 
   const good = claimOf(nonce());
   const request = "00000000-0000-4000-8000-000000000000";
   const malformed = [
-    "", " ", "v1", good.slice(0, -1), `${good}.`, `${good}\n`, ` ${good}`, `${good}, ${good}`, good.replace("v1", "v2"), good.toUpperCase(),
-    `v1.0.${request}.a:${nonce()}`, `v1.901.${request}.a:${nonce()}`, `v1.-1.${request}.a:${nonce()}`, `v1.60.${request}.:${nonce()}`,
-    `v1.60.x.a:${nonce()}`, `v1.60.${request}.a:${"n".repeat(21)}`, `v1.60.${request}.a:${"n".repeat(65)}`, `v1.60.${request}.${"a".repeat(65)}:${nonce()}`,
-    `v1.60.${request}.a:${"n".repeat(1_000_000)}`, `v1.99999999999999999999.${request}.a:${nonce()}`, `v1.60.${request}.a:${nonce()}é`,
+    "",
+    " ",
+    "v1",
+    good.slice(0, -1),
+    `${good}.`,
+    `${good}\n`,
+    ` ${good}`,
+    `${good}, ${good}`,
+    good.replace("v1", "v2"),
+    good.toUpperCase(),
+    `v1.0.${request}.a:${nonce()}`,
+    `v1.901.${request}.a:${nonce()}`,
+    `v1.-1.${request}.a:${nonce()}`,
+    `v1.60.${request}.:${nonce()}`,
+    `v1.60.x.a:${nonce()}`,
+    `v1.60.${request}.a:${"n".repeat(21)}`,
+    `v1.60.${request}.a:${"n".repeat(65)}`,
+    `v1.60.${request}.${"a".repeat(65)}:${nonce()}`,
+    `v1.60.${request}.a:${"n".repeat(1_000_000)}`,
+    `v1.99999999999999999999.${request}.a:${nonce()}`,
+    `v1.60.${request}.a:${nonce()}é`,
   ].filter((header) => !/^v1\.360\.\S+:[\w-]{22,64}$/.test(header) || /\s/.test(header));
   for (const header of malformed) {
     const answer = await send(create({ title: "x" }), header);
@@ -420,15 +496,21 @@ test("each claim deletes a few expired ones and waits for none", { timeout: 20_0
   await owner.query(
     "insert into airlock.claims select gen_random_uuid(), 'a:' || n, gen_random_uuid(), now() - interval '1 second' from generate_series(1, 10) as n",
   );
-  const expired = async () => (await owner.query("select count(*)::int as n from airlock.claims where expires_at < now()")).rows[0].n;
+  const expired = async () =>
+    (await owner.query("select count(*)::int as n from airlock.claims where expires_at < now()")).rows[0].n;
   const [holding] = clients as [pg.Client];
-  await holding.query("begin; select from airlock.claims where expires_at < now() order by expires_at limit 2 for update");
+  await holding.query(
+    "begin; select from airlock.claims where expires_at < now() order by expires_at limit 2 for update",
+  );
   await send(create({ title: "x" }), claimOf(nonce()), clients[1]);
   assert.equal(await expired(), 6);
   await holding.query("rollback");
   for (let n = 0; n < 2; n++) await send(create({ title: "x" }), claimOf(nonce()));
   assert.equal(await expired(), 0);
-  const { rows } = await owner.query("select extract(epoch from expires_at - now()) as seconds from airlock.claims where user_id = $1", [user]);
+  const { rows } = await owner.query(
+    "select extract(epoch from expires_at - now()) as seconds from airlock.claims where user_id = $1",
+    [user],
+  );
   for (const { seconds } of rows) assert.ok(seconds > 350 && seconds <= 360);
 });
 
@@ -440,9 +522,13 @@ test("the purge job and writers do not stop each other", { timeout: 30_000 }, as
     let deleted = 0;
     while (!over) {
       // As if every deleted row had been deleted long ago.
-      await purging.query("begin; set local session_replication_role = replica; update public.entries set deleted_at = now() - interval '40 days' where id = any (array(select id from public.entries where deleted_at is not null limit 50 for update skip locked)); commit");
+      await purging.query(
+        "begin; set local session_replication_role = replica; update public.entries set deleted_at = now() - interval '40 days' where id = any (array(select id from public.entries where deleted_at is not null limit 50 for update skip locked)); commit",
+      );
       await purging.query("begin; set local role service_role");
-      const { rows } = await purging.query("select public.airlock_run_job('job:purge-deleted-rows', gen_random_uuid(), 30, 100) as deleted");
+      const { rows } = await purging.query(
+        "select public.airlock_run_job('job:purge-deleted-rows', gen_random_uuid(), 30, 100) as deleted",
+      );
       deleted += rows[0].deleted;
       await purging.query("commit");
     }
@@ -453,7 +539,13 @@ test("the purge job and writers do not stop each other", { timeout: 30_000 }, as
     for (let n = 0; !over; n++) {
       const { row } = await send(create({ title: "x" }), claimOf(nonce()), client);
       const id = place % 2 ? (row as Row).id : (shared[n % 4] as Row).id;
-      for (const request of [patch(id, "y"), change(id, "delete"), change(id, "restore"), put(id, { title: "z" }), change(id, "delete")]) {
+      for (const request of [
+        patch(id, "y"),
+        change(id, "delete"),
+        change(id, "restore"),
+        put(id, { title: "z" }),
+        change(id, "delete"),
+      ]) {
         const answer = await send(request, claimOf(nonce()), client);
         if (answer.outcome === undefined || answer.outcome === "forbidden") errors.push(answer);
       }

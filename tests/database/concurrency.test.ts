@@ -7,7 +7,7 @@ import { after, before } from "node:test";
 
 import pg from "pg";
 
-import { startPostgres, type Postgres } from "../../tools/setup/postgres.ts";
+import { type Postgres, startPostgres } from "../../tools/setup/postgres.ts";
 import { installed, papers, test } from "../support/organizations.ts";
 
 const ROUNDS = 20;
@@ -59,7 +59,13 @@ interface Call {
 type Answer = { outcome: string; row?: Record<string, any> };
 
 /** Runs a statement in a transaction as PostgREST does for this user: its rows, or the error's code and message. */
-async function as(connection: pg.Client, user: string, text: string, values: unknown[], claim?: string): Promise<Record<string, any>[] | string> {
+async function as(
+  connection: pg.Client,
+  user: string,
+  text: string,
+  values: unknown[],
+  claim?: string,
+): Promise<Record<string, any>[] | string> {
   const claims = JSON.stringify({ role: "authenticated", sub: user });
   const headers = JSON.stringify(claim ? { "x-airlock-claim": claim } : {});
   try {
@@ -81,8 +87,14 @@ async function as(connection: pg.Client, user: string, text: string, values: unk
 /** Calls one of the functions of the API. */
 async function call(connection: pg.Client, { user, name, args, claim }: Call): Promise<Answer> {
   const names = Object.keys(args).map((key, place) => `${key} => $${place + 1}`);
-  const rows = await as(connection, user, `select public.airlock_${name}(${names.join(", ")}) as answer`, Object.values(args), claim);
-  return typeof rows === "string" ? { outcome: rows } : rows[0]?.["answer"];
+  const rows = await as(
+    connection,
+    user,
+    `select public.airlock_${name}(${names.join(", ")}) as answer`,
+    Object.values(args),
+    claim,
+  );
+  return typeof rows === "string" ? { outcome: rows } : rows[0]?.answer;
 }
 
 async function together(calls: Call[]): Promise<Answer[]> {
@@ -95,24 +107,55 @@ const count = (answers: Answer[], outcome: string) => outcomes(answers).filter((
 const digest = (text: string) => createHash("sha256").update(text).digest("hex");
 const newKey = () => ({ request_key: randomUUID(), request_digest: digest("request") });
 
-const change = (user: string, org: string, action: string, more: object = {}): Call => ({ user, name: "org_change", args: { org, action, org_name: null, if_match: null, ...more } });
-const setRole = (user: string, org: string, member: string, member_role: string, if_match: number | null = null): Call => ({ user, name: "member_change", args: { org, member, action: "set_role", member_role, if_match } });
-const remove = (user: string, org: string, member: string): Call => ({ user, name: "member_change", args: { org, member, action: "remove", member_role: null, if_match: null } });
-const invite = (user: string, org: string, token: string, more: object = {}): Call => ({ user, name: "invite", args: { org, member_role: "editor", token_digest: digest(token), ...more } });
+const change = (user: string, org: string, action: string, more: object = {}): Call => ({
+  user,
+  name: "org_change",
+  args: { org, action, org_name: null, if_match: null, ...more },
+});
+const setRole = (
+  user: string,
+  org: string,
+  member: string,
+  member_role: string,
+  if_match: number | null = null,
+): Call => ({ user, name: "member_change", args: { org, member, action: "set_role", member_role, if_match } });
+const remove = (user: string, org: string, member: string): Call => ({
+  user,
+  name: "member_change",
+  args: { org, member, action: "remove", member_role: null, if_match: null },
+});
+const invite = (user: string, org: string, token: string, more: object = {}): Call => ({
+  user,
+  name: "invite",
+  args: { org, member_role: "editor", token_digest: digest(token), ...more },
+});
 const join = (user: string, invitation_token: string): Call => ({ user, name: "join", args: { invitation_token } });
 
 const created = async (one: Call): Promise<string> => {
   const { outcome, row } = await call(owner, one);
   assert.equal(outcome, "created");
-  return row?.["id"];
+  return row?.id;
 };
 const organisation = (user: string) => created({ user, name: "org_create", args: { org_name: "o" } });
-const addMember = (org: string, user: string, role: string) => owner.query("insert into airlock.members (org_id, user_id, role) values ($1, $2, $3)", [org, user, role]);
-const newPaper = (user: string, org: string | null, more: object = {}): Call => ({ user, name: "create", args: { resource: "papers", org, draft: { title: "before" }, request_key: null, request_digest: null, ...more } });
+const addMember = (org: string, user: string, role: string) =>
+  owner.query("insert into airlock.members (org_id, user_id, role) values ($1, $2, $3)", [org, user, role]);
+const newPaper = (user: string, org: string | null, more: object = {}): Call => ({
+  user,
+  name: "create",
+  args: { resource: "papers", org, draft: { title: "before" }, request_key: null, request_digest: null, ...more },
+});
 const changePaper = (user: string, org: string | null, id: string, action: string, more: object = {}): Call => ({
   user,
   name: "change",
-  args: { resource: "papers", org, id, action, draft: action === "patch" ? { title: "after" } : null, if_match: null, ...more },
+  args: {
+    resource: "papers",
+    org,
+    id,
+    action,
+    draft: action === "patch" ? { title: "after" } : null,
+    if_match: null,
+    ...more,
+  },
 });
 
 const demote = (user: string, org: string, member: string) => setRole(user, org, member, "viewer");
@@ -130,12 +173,18 @@ test("of two owners who leave, step down or remove each other one stays", async 
     const org = await organisation(a);
     await addMember(org, b, "owner");
     const answers = await together((kinds[round % kinds.length] as (typeof kinds)[number])(org, a, b));
-    const { rows } = await owner.query("select count(*)::int as owners from airlock.members where org_id = $1 and role = 'owner'", [org]);
+    const { rows } = await owner.query(
+      "select count(*)::int as owners from airlock.members where org_id = $1 and role = 'owner'",
+      [org],
+    );
     assert.equal(rows[0].owners, 1, JSON.stringify(answers));
     assert.equal(count(answers, "done"), 1, JSON.stringify(answers));
     const [refused = ""] = outcomes(answers).filter((outcome) => outcome !== "done");
     // Forbidden and missing are for the owner whom the other one has demoted or removed.
-    assert.match(refused, [0, 2, 4].includes(round % kinds.length) ? /^PT409 airlock_last_owner$/ : /^(forbidden|missing)$/);
+    assert.match(
+      refused,
+      [0, 2, 4].includes(round % kinds.length) ? /^PT409 airlock_last_owner$/ : /^(forbidden|missing)$/,
+    );
   }
 });
 
@@ -145,8 +194,13 @@ test("an organisation is deleted with the accounts of both its owners", async ()
     const both = await users(2);
     const org = await organisation(both[0] as string);
     await addMember(org, both[1] as string, "owner");
-    await Promise.all(both.map((user, place) => connections[place]?.query("delete from auth.users where id = $1", [user])));
-    const { rows } = await owner.query("select deleted_at is not null as deleted from airlock.organizations where id = $1", [org]);
+    await Promise.all(
+      both.map((user, place) => connections[place]?.query("delete from auth.users where id = $1", [user])),
+    );
+    const { rows } = await owner.query(
+      "select deleted_at is not null as deleted from airlock.organizations where id = $1",
+      [org],
+    );
     assert.deepEqual(rows, [{ deleted: true }]);
   }
 });
@@ -159,7 +213,13 @@ test("an account can be deleted while its organisation changes", async () => {
     await addMember(org, rival, "owner");
     const token = randomUUID();
     await created(invite(rival, org, token));
-    const calls = [change(host, org, "delete"), remove(host, org, rival), setRole(host, org, rival, "viewer"), join(guest, token), change(host, org, "rename", { org_name: "n" })];
+    const calls = [
+      change(host, org, "delete"),
+      remove(host, org, rival),
+      setRole(host, org, rival, "viewer"),
+      join(guest, token),
+      change(host, org, "rename", { org_name: "n" }),
+    ];
     const connections = (await pool(calls.length + 1)).slice(1);
     const [, ...answers] = await Promise.all([
       deleting.query("delete from auth.users where id = $1", [rival]),
@@ -191,9 +251,15 @@ test("a removed owner does not come back by their own invitations", async () => 
     await addMember(org, rival, "owner");
     const tokens = Array.from({ length: 8 }, () => randomUUID());
     for (const token of tokens) await created(invite(rival, org, token));
-    const removed = await underFire(tokens.map((token) => join(rival, token)), () => call(owner, remove(host, org, rival)));
+    const removed = await underFire(
+      tokens.map((token) => join(rival, token)),
+      () => call(owner, remove(host, org, rival)),
+    );
     assert.equal(removed.outcome, "done");
-    const { rows } = await owner.query("select role from airlock.members where org_id = $1 and user_id = $2", [org, rival]);
+    const { rows } = await owner.query("select role from airlock.members where org_id = $1 and user_id = $2", [
+      org,
+      rival,
+    ]);
     assert.deepEqual(rows, [], `round ${round}`);
   }
 });
@@ -203,14 +269,19 @@ test("a demoted owner can neither undo it nor rename", async () => {
     const [host = "", rival = ""] = await users(2);
     const org = await organisation(host);
     await addMember(org, rival, "owner");
-    const calls = Array.from({ length: 8 }, (_, place) => (place % 2 ? setRole(rival, org, rival, "owner") : change(rival, org, "rename", { org_name: "x" })));
+    const calls = Array.from({ length: 8 }, (_, place) =>
+      place % 2 ? setRole(rival, org, rival, "owner") : change(rival, org, "rename", { org_name: "x" }),
+    );
     let demotedAt = 0;
     await underFire(calls, async () => {
       assert.equal((await call(owner, setRole(host, org, rival, "viewer"))).outcome, "done");
       const { rows } = await owner.query("select version from airlock.organizations where id = $1", [org]);
       demotedAt = rows[0].version;
     });
-    const { rows } = await owner.query("select role, (select version from airlock.organizations where id = $1) from airlock.members where org_id = $1 and user_id = $2", [org, rival]);
+    const { rows } = await owner.query(
+      "select role, (select version from airlock.organizations where id = $1) from airlock.members where org_id = $1 and user_id = $2",
+      [org, rival],
+    );
     assert.deepEqual(rows, [{ role: "viewer", version: demotedAt }], `round ${round}`);
   }
 });
@@ -224,7 +295,12 @@ test("an organisation that is deleted while its members change is live for none"
     await addMember(org, friend, "viewer");
     const token = randomUUID();
     await created(invite(rival, org, token));
-    const answers = await together([change(host, org, "delete"), setRole(rival, org, friend, "editor"), remove(friend, org, friend), join(guest, token)]);
+    const answers = await together([
+      change(host, org, "delete"),
+      setRole(rival, org, friend, "editor"),
+      remove(friend, org, friend),
+      join(guest, token),
+    ]);
     for (const { outcome } of answers) assert.match(outcome, /^(done|missing)$/, JSON.stringify(answers));
     const { rows } = await owner.query(
       "select deleted_at is null as live, (select array_agg(distinct members.live) from airlock.members where members.org_id = $1) as members from airlock.organizations where id = $1",
@@ -244,8 +320,13 @@ async function whileHeld(org: string, waiting: () => Promise<unknown>, meanwhile
   const outcome = waiting();
   await new Promise((resolve) => setTimeout(resolve, 100));
   const names = Object.keys(meanwhile.args).map((key, place) => `${key} => $${place + 1}`);
-  await owner.query("select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true)", [JSON.stringify({ role: "authenticated", sub: meanwhile.user })]);
-  const { rows } = await owner.query(`select public.airlock_${meanwhile.name}(${names.join(", ")}) as answer`, Object.values(meanwhile.args));
+  await owner.query("select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true)", [
+    JSON.stringify({ role: "authenticated", sub: meanwhile.user }),
+  ]);
+  const { rows } = await owner.query(
+    `select public.airlock_${meanwhile.name}(${names.join(", ")}) as answer`,
+    Object.values(meanwhile.args),
+  );
   assert.equal(rows[0].answer.outcome, "done");
   await owner.query("commit");
   return outcome;
@@ -253,7 +334,11 @@ async function whileHeld(org: string, waiting: () => Promise<unknown>, meanwhile
 
 test("a request that waited finds the organisation as it is then", async () => {
   const [waiting = owner] = await pool(1);
-  for (const [removed, expected] of [[true, "missing"], [false, "missing"], [null, "forbidden"]] as const) {
+  for (const [removed, expected] of [
+    [true, "missing"],
+    [false, "missing"],
+    [null, "forbidden"],
+  ] as const) {
     const statements: ((rival: string, org: string, invitation: string) => Call)[] = [
       (rival, org) => change(rival, org, "rename", { org_name: "after" }),
       (rival, org) => change(rival, org, "delete"),
@@ -264,10 +349,18 @@ test("a request that waited finds the organisation as it is then", async () => {
       const org = await organisation(host);
       await addMember(org, rival, "owner");
       const invitation = await created(invite(host, org, randomUUID()));
-      const meanwhile = removed === null ? setRole(host, org, rival, "viewer") : removed ? remove(host, org, rival) : change(host, org, "delete");
+      const meanwhile =
+        removed === null
+          ? setRole(host, org, rival, "viewer")
+          : removed
+            ? remove(host, org, rival)
+            : change(host, org, "delete");
       const answer = await whileHeld(org, () => call(waiting, statement(rival, org, invitation)), meanwhile);
       assert.deepEqual(answer, { outcome: expected });
-      const left = await owner.query("select name, (select count(*)::int as invitations from airlock.invitations where org_id = $1) from airlock.organizations where id = $1", [org]);
+      const left = await owner.query(
+        "select name, (select count(*)::int as invitations from airlock.invitations where org_id = $1) from airlock.organizations where id = $1",
+        [org],
+      );
       assert.deepEqual(left.rows, [{ name: "o", invitations: 1 }]);
     }
   }
@@ -280,8 +373,12 @@ test("a statement to a table that waited is refused when the role is lost", asyn
     const org = await organisation(host);
     await addMember(org, rival, "owner");
     await created(newPaper(host, org));
-    const overwrite = () => as(waiting, rival, "update public.papers set title = 'after' where org_id = $1 returning title", [org]);
-    assert.equal(await whileHeld(org, overwrite, removed ? remove(host, org, rival) : change(host, org, "delete")), "42501");
+    const overwrite = () =>
+      as(waiting, rival, "update public.papers set title = 'after' where org_id = $1 returning title", [org]);
+    assert.equal(
+      await whileHeld(org, overwrite, removed ? remove(host, org, rival) : change(host, org, "delete")),
+      "42501",
+    );
     const { rows } = await owner.query("select title from public.papers where org_id = $1", [org]);
     assert.deepEqual(rows, [{ title: "before" }]);
   }
@@ -316,10 +413,17 @@ test("a statement that waited and lost the role keeps none of its rows", async (
 
 test("a write of a member who is removed while it waits finds nothing", async () => {
   const [waiting = owner, holding = owner] = await pool(2);
-  for (const [meanwhile, expected] of [[remove, "PT404 airlock_not_found"], [demote, "42501"]] as const) {
+  for (const [meanwhile, expected] of [
+    [remove, "PT404 airlock_not_found"],
+    [demote, "42501"],
+  ] as const) {
     const writes: ((rival: string, org: string, paper: string) => Call)[] = [
       (rival, org) => newPaper(rival, org),
-      (rival, org) => ({ user: rival, name: "put", args: { resource: "papers", org, id: randomUUID(), draft: { title: "before" }, mode: "any", if_match: null } }),
+      (rival, org) => ({
+        user: rival,
+        name: "put",
+        args: { resource: "papers", org, id: randomUUID(), draft: { title: "before" }, mode: "any", if_match: null },
+      }),
       (rival, org, paper) => changePaper(rival, org, paper, "patch"),
     ];
     for (const write of writes) {
@@ -330,7 +434,11 @@ test("a write of a member who is removed while it waits finds nothing", async ()
       const nonce = randomBytes(16).toString("hex");
       // The write waits for this claim, after it has found the organisation and the row.
       await holding.query("begin");
-      await holding.query("insert into airlock.claims values ($1, $2, $3, now() + interval '1 minute')", [rival, `rn-ios:${nonce}`, randomUUID()]);
+      await holding.query("insert into airlock.claims values ($1, $2, $3, now() + interval '1 minute')", [
+        rival,
+        `rn-ios:${nonce}`,
+        randomUUID(),
+      ]);
       const answer = call(waiting, { ...write(rival, org, paper), claim: `v1.360.${randomUUID()}.rn-ios:${nonce}` });
       await new Promise((resolve) => setTimeout(resolve, 100));
       assert.equal((await call(owner, meanwhile(host, org, rival))).outcome, "done");
@@ -371,7 +479,7 @@ test("of nine requests with one Idempotency-Key, one creates the row", async () 
     const kind = kinds[round % kinds.length] as (typeof kinds)[number];
     const answers = await together(Array.from({ length: 9 }, (_, place) => kind(place)));
     assert.equal(count(answers, "created"), 9, JSON.stringify(answers));
-    assert.equal(new Set(answers.map(({ row }) => row?.["id"])).size, 1, JSON.stringify(answers));
+    assert.equal(new Set(answers.map(({ row }) => row?.id)).size, 1, JSON.stringify(answers));
   }
   const { rows } = await owner.query(
     "select (select count(*)::int from public.papers where user_id = $1) as papers, (select count(*)::int from airlock.members where user_id = $1) as orgs, (select count(*)::int from airlock.invitations where created_by = $1) as invitations",
@@ -396,7 +504,11 @@ test("of two changes of one version at once, one is made", async () => {
   }
 });
 
-const putPaper = (user: string, org: string, id: string): Call => ({ user, name: "put", args: { resource: "papers", org, id, draft: { title: "put" }, mode: "any", if_match: null } });
+const putPaper = (user: string, org: string, id: string): Call => ({
+  user,
+  name: "put",
+  args: { resource: "papers", org, id, draft: { title: "put" }, mode: "any", if_match: null },
+});
 
 /** A change of a row of the organisation, after the one that it needs. */
 function changedPaper(action: string, before?: string) {
@@ -410,9 +522,15 @@ function changedPaper(action: string, before?: string) {
 /** Each kind of write in organisations: prepares what it needs and returns the request. */
 const WRITES: [name: string, prepare: (user: string, org: string) => Promise<Call> | Call][] = [
   ["create an organisation", (user) => ({ user, name: "org_create", args: { org_name: "copied" } })],
-  ["create an organisation under a key", (user) => ({ user, name: "org_create", args: { org_name: "copied", ...newKey() } })],
+  [
+    "create an organisation under a key",
+    (user) => ({ user, name: "org_create", args: { org_name: "copied", ...newKey() } }),
+  ],
   ["rename an organisation", (user, org) => change(user, org, "rename", { org_name: "copied" })],
-  ["rename one version of an organisation", (user, org) => change(user, org, "rename", { org_name: "copied", if_match: 1 })],
+  [
+    "rename one version of an organisation",
+    (user, org) => change(user, org, "rename", { org_name: "copied", if_match: 1 }),
+  ],
   ["delete an organisation", (user, org) => change(user, org, "delete")],
   ["set a role", async (user, org) => setRole(user, org, await member(org), "owner")],
   ["step down", async (user, org) => (await member(org, "owner"), setRole(user, org, user, "viewer"))],
@@ -420,17 +538,30 @@ const WRITES: [name: string, prepare: (user: string, org: string) => Promise<Cal
   ["leave", async (_, org) => ((user) => remove(user, org, user))(await member(org))],
   ["invite", (user, org) => invite(user, org, randomUUID())],
   ["invite under a key", (user, org) => invite(user, org, randomUUID(), newKey())],
-  ["invite again under a key", async (user, org) => {
-    const key = newKey();
-    await created(invite(user, org, randomUUID(), key));
-    return invite(user, org, randomUUID(), key);
-  }],
-  ["revoke an invitation", async (user, org) => ({ user, name: "invitation_revoke", args: { org, invitation: await created(invite(user, org, randomUUID())) } })],
-  ["join", async (user, org) => {
-    const token = randomUUID();
-    await created(invite(user, org, token));
-    return join((await users(1))[0] as string, token);
-  }],
+  [
+    "invite again under a key",
+    async (user, org) => {
+      const key = newKey();
+      await created(invite(user, org, randomUUID(), key));
+      return invite(user, org, randomUUID(), key);
+    },
+  ],
+  [
+    "revoke an invitation",
+    async (user, org) => ({
+      user,
+      name: "invitation_revoke",
+      args: { org, invitation: await created(invite(user, org, randomUUID())) },
+    }),
+  ],
+  [
+    "join",
+    async (user, org) => {
+      const token = randomUUID();
+      await created(invite(user, org, token));
+      return join((await users(1))[0] as string, token);
+    },
+  ],
   ["create a row", (user, org) => newPaper(user, org)],
   ["create a row under a key", (user, org) => newPaper(user, org, newKey())],
   ["put a new row", (user, org) => putPaper(user, org, randomUUID())],
@@ -454,7 +585,10 @@ for (const [name, prepare] of WRITES) {
     const org = await organisation(user);
     const request = await prepare(user, org);
     const nonce = randomBytes(16).toString("base64url");
-    const copies = Array.from({ length: COPIES }, () => ({ ...request, claim: `v1.360.${randomUUID()}.rn-ios:${nonce}` }));
+    const copies = Array.from({ length: COPIES }, () => ({
+      ...request,
+      claim: `v1.360.${randomUUID()}.rn-ios:${nonce}`,
+    }));
     const answers = await together(copies);
     assert.equal(count(answers, "done") + count(answers, "created"), 1, JSON.stringify(answers));
     assert.equal(count(answers, "PT409 airlock_request_replayed"), COPIES - 1, JSON.stringify(answers));

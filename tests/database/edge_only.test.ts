@@ -7,8 +7,7 @@ import { rm } from "node:fs/promises";
 import { after, before, beforeEach, test } from "node:test";
 
 import type { Resource } from "../../tools/declaration.ts";
-import { openDatabase } from "../../tools/supabase/database.ts";
-import { migrationFiles } from "../../tools/supabase/database.ts";
+import { migrationFiles, openDatabase } from "../../tools/supabase/database.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
 import type { Supabase } from "../../tools/supabase.ts";
 import { everything } from "../resources/everything.ts";
@@ -21,7 +20,10 @@ const SECRET = "s".repeat(32);
 const ORG = "0f000000-0000-4000-8000-000000000001";
 const INVITATIONS = ["20000000-0000-4000-8000-000000000001", "20000000-0000-4000-8000-000000000002"] as const;
 const digest = (text: string) => createHash("sha256").update(text).digest("hex");
-const user = (id: string) => ({ id, token: sign({ sub: id, role: "authenticated", exp: Math.floor(Date.now() / 1000) + 3600 }) });
+const user = (id: string) => ({
+  id,
+  token: sign({ sub: id, role: "authenticated", exp: Math.floor(Date.now() / 1000) + 3600 }),
+});
 /** Alice owns everything, bob is a viewer of her organisation, and carol is invited. */
 const users = {
   alice: user("a0000000-0000-4000-8000-00000000000a"),
@@ -76,10 +78,21 @@ beforeEach(async () => {
   await supabase.sql("set session_replication_role = replica");
   for (const resource of resources) {
     for (const org of placesOf(resource)) {
-      const row = { ...draftOf(resource, org), ...parentOf(resource), id: rowOf(resource, org), user_id: alice.id, ...(org && { org_id: org }), ...(resource.publish && { published_at: "now" }) };
-      const columns = Object.keys(row).map((name) => `"${name}"`).join(", ");
+      const row = {
+        ...draftOf(resource, org),
+        ...parentOf(resource),
+        id: rowOf(resource, org),
+        user_id: alice.id,
+        ...(org && { org_id: org }),
+        ...(resource.publish && { published_at: "now" }),
+      };
+      const columns = Object.keys(row)
+        .map((name) => `"${name}"`)
+        .join(", ");
       const from = `json_populate_record(null::public.${resource.name}, $1::json)`;
-      await supabase.sql(`insert into public.${resource.name} (${columns}) select ${columns} from ${from}`, [JSON.stringify(row)]);
+      await supabase.sql(`insert into public.${resource.name} (${columns}) select ${columns} from ${from}`, [
+        JSON.stringify(row),
+      ]);
     }
   }
   await supabase.sql("set session_replication_role = default");
@@ -106,7 +119,9 @@ function draftOf({ fields }: Resource, org: string | null): Record<string, unkno
   return Object.fromEntries(
     required.map((field) => {
       const target = field.kind === "ref" && resources.find(({ name }) => name === field.resource);
-      const values = target ? [rowOf(target, placesOf(target).includes(org) ? org : null)] : taken(field).map(({ sent }) => sent);
+      const values = target
+        ? [rowOf(target, placesOf(target).includes(org) ? org : null)]
+        : taken(field).map(({ sent }) => sent);
       return [field.name, values.sort((one, other) => JSON.stringify(one).length - JSON.stringify(other).length)[0]];
     }),
   );
@@ -127,7 +142,8 @@ function requestsOf(resource: Resource, org: string | null): Request[] {
   const { name, publish, under } = resource;
   const collection = under ? `${under.resource}/${rowOf({ name: under.resource }, null)}/${name}` : name;
   const [id, draft, place] = [rowOf(resource, org), draftOf(resource, org), { resource: collection, org }];
-  const change = (action: string) => rpc("airlock_change", { ...place, id, action, draft: action === "patch" ? draft : null, if_match: null });
+  const change = (action: string) =>
+    rpc("airlock_change", { ...place, id, action, draft: action === "patch" ? draft : null, if_match: null });
   return [
     ["GET", `/${name}?select=id`],
     ["POST", `/${name}?select=id`, { ...draft, ...parentOf(resource), ...(org && { org_id: org }) }],
@@ -139,7 +155,12 @@ function requestsOf(resource: Resource, org: string | null): Request[] {
     rpc("airlock_put", { ...place, id: id.replace(/^1/, "3"), draft, mode: "any", if_match: null }),
     change("patch"),
     ...(publish
-      ? ([["GET", `/${name}?select=id`, undefined, "anon"], rpc("airlock_published", { resource: name, id }, "anon"), change("unpublish"), change("publish")] as Request[])
+      ? ([
+          ["GET", `/${name}?select=id`, undefined, "anon"],
+          rpc("airlock_published", { resource: name, id }, "anon"),
+          change("unpublish"),
+          change("publish"),
+        ] as Request[])
       : []),
     change("delete"),
     change("restore"),
@@ -157,7 +178,13 @@ function requestsOfOrganizations(): Request[] {
     rpc("airlock_member", { org, member: bob.id }),
     rpc("airlock_member_change", { org, member: bob.id, action: "set_role", member_role: "editor", if_match: null }),
     rpc("airlock_invitations", { org, ...page }),
-    rpc("airlock_invite", { org, member_role: "viewer", token_digest: digest("third"), request_key: "key-of-invitation", request_digest: digest("invite") }),
+    rpc("airlock_invite", {
+      org,
+      member_role: "viewer",
+      token_digest: digest("third"),
+      request_key: "key-of-invitation",
+      request_digest: digest("invite"),
+    }),
     rpc("airlock_invitation_revoke", { org, invitation: INVITATIONS[1] }),
     rpc("airlock_join", { invitation_token: "token" }, "carol"),
   ];
@@ -168,9 +195,13 @@ function rpc(name: string, json: object, as?: Request[3]): Request {
 }
 
 const pathOf = (path: string) => path.split("?")[0] ?? "";
-const nameOf = ([method, path, json, as = "alice"]: Request) => `${method} ${path} ${JSON.stringify(json) ?? ""} as ${as}`;
+const nameOf = ([method, path, json, as = "alice"]: Request) =>
+  `${method} ${path} ${JSON.stringify(json) ?? ""} as ${as}`;
 
-async function ask([method, path, json, as = "alice"]: Request, proof?: string): Promise<{ status: number; body: any }> {
+async function ask(
+  [method, path, json, as = "alice"]: Request,
+  proof?: string,
+): Promise<{ status: number; body: any }> {
   const caller = as === "anon" ? null : users[as];
   const response = await fetch(`${supabase.url}/rest/v1${path}`, {
     method,
@@ -205,7 +236,9 @@ async function rows(): Promise<unknown> {
   const tables = await supabase.sql(
     "select oid::regclass::text as name from pg_class where relnamespace in ('public'::regnamespace, 'airlock'::regnamespace) and relkind = 'r' order by 1",
   );
-  return Promise.all(tables.map(({ name }) => supabase.sql(`select *, xmin::text, ctid::text from ${name} order by ctid`)));
+  return Promise.all(
+    tables.map(({ name }) => supabase.sql(`select *, xmin::text, ctid::text from ${name} order by ctid`)),
+  );
 }
 
 test("these requests are all that PostgREST's callers may make", async () => {
@@ -218,7 +251,9 @@ test("these requests are all that PostgREST's callers may make", async () => {
       where pronamespace = 'public'::regnamespace and has_function_privilege(role, oid, 'execute')
   `);
   const privileges: Record<string, string> = { GET: "SELECT", POST: "INSERT", PATCH: "UPDATE" };
-  const asked = REQUESTS.map(([method, path]) => `${path.startsWith("/rpc/") ? "EXECUTE" : privileges[method]} ${pathOf(path)}`);
+  const asked = REQUESTS.map(
+    ([method, path]) => `${path.startsWith("/rpc/") ? "EXECUTE" : privileges[method]} ${pathOf(path)}`,
+  );
   assert.deepEqual([...new Set(asked)].sort(), granted.map(({ request }) => String(request)).sort());
 });
 
@@ -229,7 +264,12 @@ test("without a proof a valid token reads and writes no row", async () => {
     const said = `${nameOf(request)}: ${JSON.stringify(answer.body)}`;
     assert.equal(gives(answer), false, said);
     // Without a proof the target of a ref is not found either, nor a parent.
-    if (answer.status >= 300) assert.match(`${answer.body.code} ${answer.body.message}`, /^(42501 |PT403 |PT404 airlock_not_found$|23503 airlock_reference$)/, said);
+    if (answer.status >= 300)
+      assert.match(
+        `${answer.body.code} ${answer.body.message}`,
+        /^(42501 |PT403 |PT404 airlock_not_found$|23503 airlock_reference$)/,
+        said,
+      );
   }
   assert.deepEqual(await rows(), before);
 });
@@ -247,9 +287,19 @@ test("a proof covers user, method, path and 60 seconds; it can be replayed", asy
   const count = async (proof: string, request = read) => (await ask(request, proof)).body.length;
   const proof = edgeProof(its);
   // The proof does not cover the query.
-  for (const request of [read, read, ["GET", "/errands?select=id,version"]] as Request[]) assert.equal(await count(proof, request), 1);
+  for (const request of [read, read, ["GET", "/errands?select=id,version"]] as Request[])
+    assert.equal(await count(proof, request), 1);
   assert.equal(await count(edgeProof({ ...its, age: 55 })), 1);
-  for (const other of [{ age: 61 }, { age: -10 }, { sub: bob.id }, { sub: "" }, { method: "HEAD" }, { path: "/things" }, { path: "/rest/v1/errands" }, { secret: "o".repeat(32) }]) {
+  for (const other of [
+    { age: 61 },
+    { age: -10 },
+    { sub: bob.id },
+    { sub: "" },
+    { method: "HEAD" },
+    { path: "/things" },
+    { path: "/rest/v1/errands" },
+    { secret: "o".repeat(32) },
+  ]) {
     assert.equal(await count(edgeProof({ ...its, ...other })), 0, JSON.stringify(other));
   }
   assert.equal(await count(proof, ["GET", "/things?select=id"]), 0);
@@ -265,7 +315,12 @@ test("close_table and open_table change one table, and may be repeated", async (
   ];
   const [opened, closed] = [readsOf("things"), readsOf("errands")];
   const given = async (requests: Request[]) => Promise.all(requests.map(async (request) => gives(await ask(request))));
-  for (const [change, expected] of [["open", true], ["open", true], ["close", false], ["close", false]] as const) {
+  for (const [change, expected] of [
+    ["open", true],
+    ["open", true],
+    ["close", false],
+    ["close", false],
+  ] as const) {
     await supabase.sql(`select airlock.${change}_table('public.things')`);
     assert.deepEqual(await given(opened), [expected, expected], change);
     assert.deepEqual(await given(closed), [false, false], change);
@@ -279,7 +334,10 @@ test("report passes every request and logs those that enforce would refuse", asy
   const { connection, close } = await openDatabase(dataDir, false);
   const lines: string[] = [];
   const exec = (text: string) =>
-    connection.driver.exec(text, { onNotice: ({ severity, message }) => void (severity === "LOG" && message?.startsWith("edge-only") && lines.push(message)) });
+    connection.driver.exec(text, {
+      onNotice: ({ severity, message }) =>
+        void (severity === "LOG" && message?.startsWith("edge-only") && lines.push(message)),
+    });
   const its = { secret: SECRET, sub: alice.id, method: "GET", path: "/things" };
   try {
     await exec(tests.sql);
@@ -318,7 +376,9 @@ test("report passes every request and logs those that enforce would refuse", asy
 });
 
 test("a statement checks its proof once, and nothing while the mode is off", async () => {
-  await supabase.sql(`truncate public.things cascade; insert into public.things (user_id, label) select '${alice.id}', 'thing ' || n from generate_series(1, 500) as n`);
+  await supabase.sql(
+    `truncate public.things cascade; insert into public.things (user_id, label) select '${alice.id}', 'thing ' || n from generate_series(1, 500) as n`,
+  );
   const planned = async (mode: string) =>
     (
       await supabase.sql(`
@@ -332,7 +392,11 @@ test("a statement checks its proof once, and nothing while the mode is off", asy
     ).map((row) => String(Object.values(row)[0]));
   const plan = await planned("report");
   const at = plan.flatMap((line, n) => (line.trim() === "Output: airlock.edge_proof_ok()" ? [n] : []));
-  assert.deepEqual(at.map((n) => plan[n - 1]?.trim()), ["->  Result (actual rows=1 loops=1)"], plan.join("\n"));
+  assert.deepEqual(
+    at.map((n) => plan[n - 1]?.trim()),
+    ["->  Result (actual rows=1 loops=1)"],
+    plan.join("\n"),
+  );
   assert.match(plan.join("\n"), /actual rows=500 /);
 
   const off = (await planned("off")).join("\n");
@@ -342,7 +406,9 @@ test("a statement checks its proof once, and nothing while the mode is off", asy
 
 test("the pre-request of docs/edge-only.md refuses requests without a proof", async () => {
   const page = readFileSync(new URL("../../docs/edge-only.md", import.meta.url), "utf8");
-  const text = /^    create function public\.edge_only[^]*?^    notify pgrst.*$/m.exec(page)?.[0] ?? assert.fail("the page does not have it");
+  const text =
+    /^ {4}create function public\.edge_only[\s\S]*?^ {4}notify pgrst.*$/m.exec(page)?.[0] ??
+    assert.fail("the page does not have it");
   await supabase.sql(text);
   try {
     for (const request of [...REQUESTS, ["GET", "/things?select=id&id=is.null"]] as Request[]) {

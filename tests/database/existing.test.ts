@@ -8,7 +8,7 @@ import { after, before, beforeEach, test } from "node:test";
 import type pg from "pg";
 
 import { assertRanges } from "../support/plans.ts";
-import { startConnections, type Connections } from "./connections.ts";
+import { type Connections, startConnections } from "./connections.ts";
 
 const COPIES = 200;
 const CONNECTIONS = 40;
@@ -29,7 +29,11 @@ let clients: pg.Client[];
 let user = "";
 
 before(async () => {
-  server = await startConnections(await readFile(new URL("../resources/existing.sql", import.meta.url), "utf8"), CONNECTIONS, ["jit=off"]);
+  server = await startConnections(
+    await readFile(new URL("../resources/existing.sql", import.meta.url), "utf8"),
+    CONNECTIONS,
+    ["jit=off"],
+  );
   ({ owner, clients } = server);
 });
 after(() => server?.stop());
@@ -40,8 +44,12 @@ beforeEach(async () => {
 /** One request of the user: a transaction as PostgREST makes it. */
 async function send([name, args]: Call, nonce?: string, client = owner): Promise<Answer> {
   const headers = nonce === undefined ? {} : { "x-airlock-claim": `v1.360.${randomUUID()}.rn-dev:${nonce}` };
-  const values = Object.values(args).map((value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : value));
-  const named = Object.keys(args).map((argument, place) => `${argument} => $${place + 1}`).join(", ");
+  const values = Object.values(args).map((value) =>
+    value !== null && typeof value === "object" ? JSON.stringify(value) : value,
+  );
+  const named = Object.keys(args)
+    .map((argument, place) => `${argument} => $${place + 1}`)
+    .join(", ");
   try {
     await client.query("begin");
     await client.query(
@@ -60,9 +68,18 @@ async function send([name, args]: Call, nonce?: string, client = owner): Promise
 }
 
 const todos = { resource: "todos", org: null };
-const create = (task: string, key: string | null = null): Call => ["create", { ...todos, draft: { task }, request_key: key, request_digest: key && "0".repeat(64) }];
-const change = (id: unknown, action: string, draft: object | null = null): Call => ["change", { ...todos, id: String(id), action, draft, if_match: null }];
-const put = (id: unknown, task: string): Call => ["put", { ...todos, id: String(id), draft: { task }, mode: "replace", if_match: null }];
+const create = (task: string, key: string | null = null): Call => [
+  "create",
+  { ...todos, draft: { task }, request_key: key, request_digest: key && "0".repeat(64) },
+];
+const change = (id: unknown, action: string, draft: object | null = null): Call => [
+  "change",
+  { ...todos, id: String(id), action, draft, if_match: null },
+];
+const put = (id: unknown, task: string): Call => [
+  "put",
+  { ...todos, id: String(id), draft: { task }, mode: "replace", if_match: null },
+];
 
 const newNonce = () => randomBytes(16).toString("base64url");
 const replayed = ({ code, message }: Answer) => code === "PT409" && message === "airlock_request_replayed";
@@ -79,7 +96,9 @@ async function copies(request: Call, of: () => string | undefined): Promise<Answ
 }
 
 async function tasks(): Promise<string[]> {
-  return (await owner.query("select task from public.todos where user_id = $1 order by id", [user])).rows.map(({ task }) => task);
+  return (await owner.query("select task from public.todos where user_id = $1 order by id", [user])).rows.map(
+    ({ task }) => task,
+  );
 }
 
 for (const [kind, request, outcome, left] of [
@@ -93,7 +112,10 @@ for (const [kind, request, outcome, left] of [
     const { row } = await send(create("first task"));
     const nonce = newNonce();
     const answers = await copies(request(row?.id), () => nonce);
-    assert.deepEqual(answers.filter((answer) => !replayed(answer)).map((answer) => answer.outcome), [outcome]);
+    assert.deepEqual(
+      answers.filter((answer) => !replayed(answer)).map((answer) => answer.outcome),
+      [outcome],
+    );
     assert.deepEqual(await tasks(), left);
     const { rows } = await owner.query("select count(*)::int as claims from airlock.claims where user_id = $1", [user]);
     assert.equal(rows[0].claims, 1);
@@ -110,7 +132,14 @@ test("200 requests with one Idempotency-Key at once make one row, and all have i
 test("of 200 DELETEs at once one deletes the row, and the others find none and claim nothing", async () => {
   const { row } = await send(create("first task"));
   const answers = await copies(change(row?.id, "delete"), newNonce);
-  assert.deepEqual(answers.map(({ outcome }) => outcome).sort().reverse().slice(-2), ["missing", "done"]);
+  assert.deepEqual(
+    answers
+      .map(({ outcome }) => outcome)
+      .sort()
+      .reverse()
+      .slice(-2),
+    ["missing", "done"],
+  );
   assert.equal(answers.filter(({ outcome }) => outcome === "missing").length, COPIES - 1);
   const { rows } = await owner.query("select count(*)::int as claims from airlock.claims where user_id = $1", [user]);
   assert.equal(rows[0].claims, 1);

@@ -21,7 +21,9 @@ before(async () => {
   dataDir = await preparedFolder("airlock-database-");
   // A table of this test, so that it needs none of the project's.
   const { connection, close } = await openDatabase(dataDir, false);
-  await connection.driver.exec("create table public.kept (title text); grant select, insert on public.kept to authenticated");
+  await connection.driver.exec(
+    "create table public.kept (title text); grant select, insert on public.kept to authenticated",
+  );
   await close();
 });
 afterEach(() => {
@@ -115,7 +117,10 @@ test("acknowledged writes survive SIGTERM and SIGKILL", async () => {
 
   supabase = await start();
   const kept = await titles(supabase.url);
-  assert.deepEqual(acknowledged.filter((title) => !kept.includes(title)), []);
+  assert.deepEqual(
+    acknowledged.filter((title) => !kept.includes(title)),
+    [],
+  );
   await end(supabase, "SIGTERM");
 });
 

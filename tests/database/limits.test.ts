@@ -51,12 +51,22 @@ after(async () => {
 });
 
 test("the registry of the database is the declaration", async () => {
-  const rows = await supabase.sql("select name, owner, fields, publish, searchable, scope, under || '.' || under_column as under from airlock.resources order by name");
+  const rows = await supabase.sql(
+    "select name, owner, fields, publish, searchable, scope, under || '.' || under_column as under from airlock.resources order by name",
+  );
   const declared = resources.map(({ name, owner, fields, publish, search, scope, under }) => ({
-    name, owner, fields: fields.map((field) => field.name), publish, searchable: search.length > 0, scope,
+    name,
+    owner,
+    fields: fields.map((field) => field.name),
+    publish,
+    searchable: search.length > 0,
+    scope,
     under: under ? `${under.resource}.${under.column}` : null,
   }));
-  assert.deepEqual(rows, declared.sort((a, b) => (a.name < b.name ? -1 : 1)));
+  assert.deepEqual(
+    rows,
+    declared.sort((a, b) => (a.name < b.name ? -1 : 1)),
+  );
 });
 
 for (const resource of resources) {
@@ -77,30 +87,46 @@ for (const resource of resources) {
       assert.equal(nulled, field.nullable ? "accepted" : "23502");
       const [row] = await supabase.sql("select pg_temp.attempt($1) as outcome", [await insert(resource, field)]);
       const required = !field.nullable && field.default === undefined;
-      assert.equal(row?.["outcome"], required ? "23502" : "accepted");
+      assert.equal(row?.outcome, required ? "23502" : "accepted");
     });
   }
 
   test(`${resource.name} has the declared defaults`, async () => {
     const id = await rowOf(resource);
     for (const field of resource.fields.filter(({ nullable, default: preset }) => nullable || preset !== undefined)) {
-      const [row] = await supabase.sql(`select to_json(${identifier(field.name)}${field.kind === "decimal" ? "::text" : ""}) as value from public.${resource.name} where id = $1`, [id]);
-      const expected = field.kind === "timestamp" && field.default !== undefined ? new Date(field.default as string) : (field.default ?? null);
-      assert.deepEqual(expected instanceof Date ? new Date(row?.["value"] as string) : row?.["value"], expected, field.name);
+      const [row] = await supabase.sql(
+        `select to_json(${identifier(field.name)}${field.kind === "decimal" ? "::text" : ""}) as value from public.${resource.name} where id = $1`,
+        [id],
+      );
+      const expected =
+        field.kind === "timestamp" && field.default !== undefined
+          ? new Date(field.default as string)
+          : (field.default ?? null);
+      assert.deepEqual(expected instanceof Date ? new Date(row?.value as string) : row?.value, expected, field.name);
     }
   });
 }
 
-async function assertOutcomes(resource: Resource, field: Field, values: string[], expected: (outcome: string) => boolean): Promise<void> {
+async function assertOutcomes(
+  resource: Resource,
+  field: Field,
+  values: string[],
+  expected: (outcome: string) => boolean,
+): Promise<void> {
   const outcomes = await attempts(resource, field, values);
-  const wrong = values.map((value, n) => `${value.slice(0, 80)}: ${outcomes[n]}`).filter((_, n) => !expected(outcomes[n] ?? ""));
+  const wrong = values
+    .map((value, n) => `${value.slice(0, 80)}: ${outcomes[n]}`)
+    .filter((_, n) => !expected(outcomes[n] ?? ""));
   assert.deepEqual(wrong, []);
 }
 
 /** The outcome of rows with these values (SQL) of the field: "accepted", or a SQLSTATE and the constraint. */
 async function attempts(resource: Resource, field: Field, values: string[]): Promise<string[]> {
   const statements = await Promise.all(values.map((value) => insert(resource, field, value)));
-  const rows = await supabase.sql("select pg_temp.attempt(statement) as outcome from unnest($1::text[]) with ordinality as tried (statement, place) order by place", [statements]);
+  const rows = await supabase.sql(
+    "select pg_temp.attempt(statement) as outcome from unnest($1::text[]) with ordinality as tried (statement, place) order by place",
+    [statements],
+  );
   return rows.map(({ outcome }) => String(outcome));
 }
 
@@ -114,12 +140,20 @@ async function insert(resource: Resource, field?: Field, value?: string): Promis
     values.push(literal(await rowOf(resources.find(({ name }) => name === under.resource) as Resource)));
   }
   for (const other of resource.fields) {
-    const given = other === field ? value : other.nullable || other.default !== undefined ? undefined : (await good(resource, other))[0];
+    const given =
+      other === field
+        ? value
+        : other.nullable || other.default !== undefined
+          ? undefined
+          : (await good(resource, other))[0];
     if (given === undefined) continue;
     columns.push(identifier(other.name));
     values.push(given);
   }
-  return `insert into public.${resource.name} (${columns.join(", ")}) values (${values.join(", ")})`.replace("() values ()", "default values");
+  return `insert into public.${resource.name} (${columns.join(", ")}) values (${values.join(", ")})`.replace(
+    "() values ()",
+    "default values",
+  );
 }
 
 const rows = new Map<string, Promise<string>>();
@@ -127,14 +161,15 @@ const rows = new Map<string, Promise<string>>();
 /** The id of a row that stays. */
 function rowOf(resource: Resource, org = resource.owner === "org"): Promise<string> {
   const place = `${resource.name} ${org}`;
-  const made = rows.get(place) ?? insert({ ...resource, owner: org ? "org" : "user" }).then(async (statement) => {
-    const [row] = await supabase.sql(`${statement} returning id`);
-    return String(row?.["id"]);
-  });
+  const made =
+    rows.get(place) ??
+    insert({ ...resource, owner: org ? "org" : "user" }).then(async (statement) => {
+      const [row] = await supabase.sql(`${statement} returning id`);
+      return String(row?.id);
+    });
   rows.set(place, made);
   return made;
 }
-
 
 // Values, as SQL
 
@@ -145,7 +180,9 @@ async function good(resource: Resource, field: Field): Promise<string[]> {
       return [
         ...lengths(field.max),
         ...lengths(field.min),
-        ...(field.kind === "verbatim" && field.max > 1 ? [`rpad(' ', ${field.max})`, `repeat(E'\\u2003', ${field.max})`] : []),
+        ...(field.kind === "verbatim" && field.max > 1
+          ? [`rpad(' ', ${field.max})`, `repeat(E'\\u2003', ${field.max})`]
+          : []),
         ...(field.kind === "text" && field.max > 2 ? [`'x' || repeat(' ', ${field.max - 2}) || 'x'`] : []),
       ];
     case "integer":
@@ -167,16 +204,31 @@ async function good(resource: Resource, field: Field): Promise<string[]> {
     case "one_of":
       return field.values.map(literal);
     case "texts":
-      return ["array[]::text[]", texts(field.items, `repeat('x', ${field.length})`), texts(1, `repeat(U&'\\+01F642', ${field.length})`), "array['x']"];
+      return [
+        "array[]::text[]",
+        texts(field.items, `repeat('x', ${field.length})`),
+        texts(1, `repeat(U&'\\+01F642', ${field.length})`),
+        "array['x']",
+      ];
     case "integers":
-      return ["array[]::bigint[]", `array_fill(${field.max}::bigint, array[${field.items}])`, `array[${field.min}]::bigint[]`];
+      return [
+        "array[]::bigint[]",
+        `array_fill(${field.max}::bigint, array[${field.items}])`,
+        `array[${field.min}]::bigint[]`,
+      ];
     case "uuids":
       return ["array[]::uuid[]", `array_fill('ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid, array[${field.items}])`];
     case "json":
       return [
         "'{}'",
         json(field.bytes, "x"),
-        ...(field.bytes >= 200 ? [nested(32, "[", "]"), nested(32, '{"a":', "}"), `'{"a":1.7976931348623157e308,"b":-1.7976931348623157e308,"c":5e-324}'`] : []),
+        ...(field.bytes >= 200
+          ? [
+              nested(32, "[", "]"),
+              nested(32, '{"a":', "}"),
+              `'{"a":1.7976931348623157e308,"b":-1.7976931348623157e308,"c":5e-324}'`,
+            ]
+          : []),
         `'{"a":1}'`,
       ];
     case "ref": {
@@ -196,13 +248,21 @@ function bad(field: Field): string[] {
         ...lengths(field.max + 1),
         ...(field.min > 0 ? lengths(field.min - 1) : []),
         ...(field.kind === "text" && field.max > 1
-          ? ["' x'", "'x '", "U&'\\00A0x'", "U&'x\\3000'", "E'x\\n'", "' '"].map((value) => (field.min > 2 ? `rpad(${value}, ${field.min}, ' ')` : value))
+          ? ["' x'", "'x '", "U&'\\00A0x'", "U&'x\\3000'", "E'x\\n'", "' '"].map((value) =>
+              field.min > 2 ? `rpad(${value}, ${field.min}, ' ')` : value,
+            )
           : []),
       ];
     case "integer":
       return [String(BigInt(field.min) - 1n), String(BigInt(field.max) + 1n)];
     case "number":
-      return [double(next(field.min, -1)), double(next(field.max, 1)), double(NaN), double(Infinity), double(-Infinity)];
+      return [
+        double(next(field.min, -1)),
+        double(next(field.max, 1)),
+        double(NaN),
+        double(Infinity),
+        double(-Infinity),
+      ];
     // One that is too large is none of the type.
     case "decimal":
       return ["'NaN'"];
@@ -214,9 +274,22 @@ function bad(field: Field): string[] {
     case "date":
       return ["'0001-12-31 BC'", "'10000-01-01'", "'infinity'", "'-infinity'"];
     case "timestamp":
-      return ["'0001-12-31T23:59:59.999999Z BC'", "'10000-01-01T00:00:00Z'", "'infinity'", "'-infinity'", "'9999-12-31T23:00:00-02:00'"];
+      return [
+        "'0001-12-31T23:59:59.999999Z BC'",
+        "'10000-01-01T00:00:00Z'",
+        "'infinity'",
+        "'-infinity'",
+        "'9999-12-31T23:00:00-02:00'",
+      ];
     case "one_of":
-      return ["''", ...field.values.flatMap((value) => [`${value} `, ` ${value}`, value.toUpperCase(), `${value}\n`].filter((other) => !field.values.includes(other)).map(literal))];
+      return [
+        "''",
+        ...field.values.flatMap((value) =>
+          [`${value} `, ` ${value}`, value.toUpperCase(), `${value}\n`]
+            .filter((other) => !field.values.includes(other))
+            .map(literal),
+        ),
+      ];
     case "texts":
       return [
         texts(field.items + 1, "'x'"),
@@ -238,7 +311,12 @@ function bad(field: Field): string[] {
       ];
     case "uuids": {
       const uuid = literal(ORG);
-      return [`array_fill(${uuid}::uuid, array[${field.items + 1}])`, "array[null]::uuid[]", `array[${uuid}, null]::uuid[]`, `array[[${uuid}], [${uuid}]]::uuid[]`];
+      return [
+        `array_fill(${uuid}::uuid, array[${field.items + 1}])`,
+        "array[null]::uuid[]",
+        `array[${uuid}, null]::uuid[]`,
+        `array[[${uuid}], [${uuid}]]::uuid[]`,
+      ];
     }
     case "json":
       return [
@@ -296,7 +374,8 @@ function lengths(count: number): string[] {
 }
 
 /** A number of all digits of a decimal, each of them this one. */
-const decimal = ({ precision, scale }: { precision: number; scale: number }, digit: string) => `${digit.repeat(precision - scale)}.${digit.repeat(scale)}`;
+const decimal = ({ precision, scale }: { precision: number; scale: number }, digit: string) =>
+  `${digit.repeat(precision - scale)}.${digit.repeat(scale)}`;
 
 const double = (value: number) => `'${Object.is(value, -0) ? "-0" : value}'::double precision`;
 
@@ -312,7 +391,8 @@ function next(value: number, direction: 1 | -1): number {
 const texts = (count: number, item: string) => `array_fill((${item})::text, array[${count}])`;
 
 /** An object of as many bytes, or more if a character has more than one. */
-const json = (bytes: number, character: string) => `('{"a":"' || repeat('${character}', ${bytes - '{"a":""}'.length}) || '"}')::json`;
+const json = (bytes: number, character: string) =>
+  `('{"a":"' || repeat('${character}', ${bytes - '{"a":""}'.length}) || '"}')::json`;
 
 /** An object this deep. */
 const nested = (depth: number, open: string, close: string) =>

@@ -37,7 +37,8 @@ before(async () => {
   supabase = await freshSupabase();
   await supabase.sql(papers);
   const people = ["owner", "editor", "viewer", "outsider", "mate", "stranger"] as const;
-  for (const who of people) await supabase.sql("insert into auth.users (id, email) values ($1, $2)", [ids[who], `${who}@example.com`]);
+  for (const who of people)
+    await supabase.sql("insert into auth.users (id, email) values ($1, $2)", [ids[who], `${who}@example.com`]);
 });
 after(() => supabase?.stop());
 beforeEach(() => (installed ? reset() : undefined));
@@ -45,7 +46,8 @@ beforeEach(() => (installed ? reset() : undefined));
 /** Makes both organisations as they were, with an invitation and a paper in each. */
 async function reset(): Promise<void> {
   const { own, other, owner, editor, viewer, mate, stranger } = ids;
-  const invitation = (org: string, by: string) => `('${invitationOf(org)}', '${org}', 'editor', '${by}', '${digest(tokenOf(org))}')`;
+  const invitation = (org: string, by: string) =>
+    `('${invitationOf(org)}', '${org}', 'editor', '${by}', '${digest(tokenOf(org))}')`;
   await supabase.sql(`
     delete from public.papers;
     delete from airlock.organizations;
@@ -64,7 +66,14 @@ async function reset(): Promise<void> {
 
 /** All rows, past the policies. */
 function everything(): Promise<Row[]> {
-  const tables = ["airlock.organizations", "airlock.members", "airlock.invitations", "public.papers", "airlock.idempotency_keys", "airlock.claims"];
+  const tables = [
+    "airlock.organizations",
+    "airlock.members",
+    "airlock.invitations",
+    "public.papers",
+    "airlock.idempotency_keys",
+    "airlock.claims",
+  ];
   return supabase.sql(tables.map((table) => `select '${table}' as name, * from ${table} order by 2, 3`).join(";"));
 }
 
@@ -93,7 +102,12 @@ async function send(method: string, path: string, { as, json, headers }: Sent): 
 }
 
 /** Calls a function; an error is answered as its code and message. */
-async function call(as: Person | undefined, name: string, json: object, headers: Record<string, string> = {}): Promise<any> {
+async function call(
+  as: Person | undefined,
+  name: string,
+  json: object,
+  headers: Record<string, string> = {},
+): Promise<any> {
   const { status, body } = await send("POST", `/rpc/airlock_${name}`, { as, json, headers });
   return status < 300 ? body : `${status} ${body.code} ${body.message}`;
 }
@@ -125,36 +139,159 @@ const paper = (org: string) => ({ resource: "papers", org, id: paperOf(org), if_
 /** In the own organisation, in the other one, and what is asked. */
 const MATRIX: [name: string, own: Outcomes, other: Outcomes, ask: Ask][] = [
   ["read", ["row", "row", "row", "null", ANON], all("null"), (org) => ["org", { org }]],
-  ["rename", ["done", "forbidden", "forbidden", "missing", ANON], all("missing"), (org) => ["org_change", { org, action: "rename", org_name: "new", if_match: null }]],
-  ["rename another version", ["mismatch", "mismatch", "mismatch", "missing", ANON], all("missing"), (org) => ["org_change", { org, action: "rename", org_name: "new", if_match: 99 }]],
-  ["delete", ["done", "forbidden", "forbidden", "missing", ANON], all("missing"), (org) => ["org_change", { org, action: "delete", org_name: null, if_match: null }]],
+  [
+    "rename",
+    ["done", "forbidden", "forbidden", "missing", ANON],
+    all("missing"),
+    (org) => ["org_change", { org, action: "rename", org_name: "new", if_match: null }],
+  ],
+  [
+    "rename another version",
+    ["mismatch", "mismatch", "mismatch", "missing", ANON],
+    all("missing"),
+    (org) => ["org_change", { org, action: "rename", org_name: "new", if_match: 99 }],
+  ],
+  [
+    "delete",
+    ["done", "forbidden", "forbidden", "missing", ANON],
+    all("missing"),
+    (org) => ["org_change", { org, action: "delete", org_name: null, if_match: null }],
+  ],
 
-  ["list members", ["4 rows", "4 rows", "4 rows", NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["members", { org, ...page }]],
-  ["read a member", ["row", "row", "row", "null", ANON], all("null"), (org) => ["member", { org, member: org === ids.own ? ids.mate : ids.stranger }]],
-  ["set the role of another", ["done", "forbidden", "forbidden", "missing", ANON], all("missing"), (org) => ["member_change", { org, member: ids.mate, action: "set_role", member_role: "editor", if_match: null }]],
-  ["set the own role", ["done", "forbidden", "forbidden", "missing", ANON], all("missing"), (org, me) => ["member_change", { org, member: me, action: "set_role", member_role: "owner", if_match: null }]],
-  ["remove another", ["done", "forbidden", "forbidden", "missing", ANON], all("missing"), (org) => ["member_change", { org, member: ids.mate, action: "remove", member_role: null, if_match: null }]],
-  ["leave", ["done", "done", "done", "missing", ANON], all("missing"), (org, me) => ["member_change", { org, member: me, action: "remove", member_role: null, if_match: null }]],
+  [
+    "list members",
+    ["4 rows", "4 rows", "4 rows", NOT_FOUND, ANON],
+    all(NOT_FOUND),
+    (org) => ["members", { org, ...page }],
+  ],
+  [
+    "read a member",
+    ["row", "row", "row", "null", ANON],
+    all("null"),
+    (org) => ["member", { org, member: org === ids.own ? ids.mate : ids.stranger }],
+  ],
+  [
+    "set the role of another",
+    ["done", "forbidden", "forbidden", "missing", ANON],
+    all("missing"),
+    (org) => ["member_change", { org, member: ids.mate, action: "set_role", member_role: "editor", if_match: null }],
+  ],
+  [
+    "set the own role",
+    ["done", "forbidden", "forbidden", "missing", ANON],
+    all("missing"),
+    (org, me) => ["member_change", { org, member: me, action: "set_role", member_role: "owner", if_match: null }],
+  ],
+  [
+    "remove another",
+    ["done", "forbidden", "forbidden", "missing", ANON],
+    all("missing"),
+    (org) => ["member_change", { org, member: ids.mate, action: "remove", member_role: null, if_match: null }],
+  ],
+  [
+    "leave",
+    ["done", "done", "done", "missing", ANON],
+    all("missing"),
+    (org, me) => ["member_change", { org, member: me, action: "remove", member_role: null, if_match: null }],
+  ],
 
   ["list invitations", ["1 rows", NO, NO, NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["invitations", { org, ...page }]],
-  ["invite", ["created", NO, NO, NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["invite", { org, member_role: "viewer", token_digest: digest("new"), request_key: null, request_digest: null }]],
-  ["invite under a key", ["created", NO, NO, NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["invite", { org, member_role: "viewer", token_digest: digest("new"), ...key }]],
-  ["revoke an invitation", ["done", "forbidden", "forbidden", "missing", ANON], all("missing"), (org) => ["invitation_revoke", { org, invitation: invitationOf(org) }]],
+  [
+    "invite",
+    ["created", NO, NO, NOT_FOUND, ANON],
+    all(NOT_FOUND),
+    (org) => [
+      "invite",
+      { org, member_role: "viewer", token_digest: digest("new"), request_key: null, request_digest: null },
+    ],
+  ],
+  [
+    "invite under a key",
+    ["created", NO, NO, NOT_FOUND, ANON],
+    all(NOT_FOUND),
+    (org) => ["invite", { org, member_role: "viewer", token_digest: digest("new"), ...key }],
+  ],
+  [
+    "revoke an invitation",
+    ["done", "forbidden", "forbidden", "missing", ANON],
+    all("missing"),
+    (org) => ["invitation_revoke", { org, invitation: invitationOf(org) }],
+  ],
 
-  ["list rows", ["1 rows", "1 rows", "1 rows", NOT_FOUND, CLOSED], all(NOT_FOUND, CLOSED), (org) => ["list", { resource: "papers", org, state: "active", words: null, ...page }]],
-  ["read a row", ["row", "row", "row", NOT_FOUND, CLOSED], all(NOT_FOUND, CLOSED), (org) => ["read", { resource: "papers", org, id: paperOf(org) }]],
-  ["create a row", ["created", "created", NO, NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["create", { ...draft, org, request_key: null, request_digest: null }]],
-  ["create a row under a key", ["created", "created", NO, NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["create", { ...draft, org, ...key }]],
-  ["put a row", ["done", "done", "forbidden", NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["put", { ...paper(org), draft: { title: "new" }, mode: "any" }]],
-  ["patch a row", ["done", "done", "forbidden", NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["change", { ...paper(org), action: "patch", draft: { title: "new" } }]],
-  ["delete a row", ["done", "done", "forbidden", NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["change", { ...paper(org), action: "delete", draft: null }]],
-  ["publish a row", ["done", "done", "forbidden", NOT_FOUND, ANON], all(NOT_FOUND), (org) => ["change", { ...paper(org), action: "publish", draft: null }]],
+  [
+    "list rows",
+    ["1 rows", "1 rows", "1 rows", NOT_FOUND, CLOSED],
+    all(NOT_FOUND, CLOSED),
+    (org) => ["list", { resource: "papers", org, state: "active", words: null, ...page }],
+  ],
+  [
+    "read a row",
+    ["row", "row", "row", NOT_FOUND, CLOSED],
+    all(NOT_FOUND, CLOSED),
+    (org) => ["read", { resource: "papers", org, id: paperOf(org) }],
+  ],
+  [
+    "create a row",
+    ["created", "created", NO, NOT_FOUND, ANON],
+    all(NOT_FOUND),
+    (org) => ["create", { ...draft, org, request_key: null, request_digest: null }],
+  ],
+  [
+    "create a row under a key",
+    ["created", "created", NO, NOT_FOUND, ANON],
+    all(NOT_FOUND),
+    (org) => ["create", { ...draft, org, ...key }],
+  ],
+  [
+    "put a row",
+    ["done", "done", "forbidden", NOT_FOUND, ANON],
+    all(NOT_FOUND),
+    (org) => ["put", { ...paper(org), draft: { title: "new" }, mode: "any" }],
+  ],
+  [
+    "patch a row",
+    ["done", "done", "forbidden", NOT_FOUND, ANON],
+    all(NOT_FOUND),
+    (org) => ["change", { ...paper(org), action: "patch", draft: { title: "new" } }],
+  ],
+  [
+    "delete a row",
+    ["done", "done", "forbidden", NOT_FOUND, ANON],
+    all(NOT_FOUND),
+    (org) => ["change", { ...paper(org), action: "delete", draft: null }],
+  ],
+  [
+    "publish a row",
+    ["done", "done", "forbidden", NOT_FOUND, ANON],
+    all(NOT_FOUND),
+    (org) => ["change", { ...paper(org), action: "publish", draft: null }],
+  ],
 
-  ["GET rows", ["1 rows", "1 rows", "1 rows", "0 rows", ANON], [...all("0 rows")], (org) => [`GET /papers?org_id=eq.${org}`]],
+  [
+    "GET rows",
+    ["1 rows", "1 rows", "1 rows", "0 rows", ANON],
+    [...all("0 rows")],
+    (org) => [`GET /papers?org_id=eq.${org}`],
+  ],
   ["POST a row", ["1 rows", "1 rows", NO, NO, ANON], all(NO), (org) => ["POST /papers", { org_id: org, title: "new" }]],
-  ["POST a row of another author", all(NO), all(NO), (org) => ["POST /papers", { org_id: org, title: "new", user_id: ids.mate }]],
-  ["PATCH a row", ["1 rows", "1 rows", "0 rows", "0 rows", ANON], all("0 rows"), (org) => [`PATCH /papers?id=eq.${paperOf(org)}`, { title: "new" }]],
-  ["PATCH the organisation of a row", all(NO), all(NO), (org) => [`PATCH /papers?id=eq.${paperOf(org)}`, { org_id: null }]],
+  [
+    "POST a row of another author",
+    all(NO),
+    all(NO),
+    (org) => ["POST /papers", { org_id: org, title: "new", user_id: ids.mate }],
+  ],
+  [
+    "PATCH a row",
+    ["1 rows", "1 rows", "0 rows", "0 rows", ANON],
+    all("0 rows"),
+    (org) => [`PATCH /papers?id=eq.${paperOf(org)}`, { title: "new" }],
+  ],
+  [
+    "PATCH the organisation of a row",
+    all(NO),
+    all(NO),
+    (org) => [`PATCH /papers?id=eq.${paperOf(org)}`, { org_id: null }],
+  ],
   ["DELETE a row", all(NO), all(NO), (org) => [`DELETE /papers?id=eq.${paperOf(org)}`]],
 ];
 
@@ -164,7 +301,10 @@ const READS = /^(org|members?|invitations|list|read|GET .*)$/;
 
 for (const [name, own, other, ask] of MATRIX) {
   test(`each role in both organisations: ${name}`, async () => {
-    for (const [which, org, outcomes] of [["own", ids.own, own], ["other", ids.other, other]] as const) {
+    for (const [which, org, outcomes] of [
+      ["own", ids.own, own],
+      ["other", ids.other, other],
+    ] as const) {
       for (const [at, as] of ROLES.entries()) {
         const before = await everything();
         const [asked, json] = ask(org, ids[as ?? "outsider"]);
@@ -220,7 +360,7 @@ test("pages of members follow their cursors", async () => {
   let after: string | null = null;
   for (let pages = 1; ; pages++) {
     const { data, next_cursor } = await call("viewer", "members", { org: ids.own, after, page_size: 2 });
-    seen.push(...data.map((row: Row) => row["user_id"]));
+    seen.push(...data.map((row: Row) => row.user_id));
     if (next_cursor === null) {
       assert.equal(pages, 2);
       break;
@@ -249,8 +389,15 @@ test("an organisation is made with its owner, at version 1", async () => {
 test("the last owner neither leaves nor steps down", async () => {
   const before = await everything();
   const me = { org: ids.other, member: ids.stranger, if_match: null };
-  for (const change of [{ action: "remove", member_role: null }, { action: "set_role", member_role: "editor" }]) {
-    assert.equal(await call("stranger", "member_change", { ...me, ...change }), "409 PT409 airlock_last_owner", change.action);
+  for (const change of [
+    { action: "remove", member_role: null },
+    { action: "set_role", member_role: "editor" },
+  ]) {
+    assert.equal(
+      await call("stranger", "member_change", { ...me, ...change }),
+      "409 PT409 airlock_last_owner",
+      change.action,
+    );
   }
   assert.deepEqual(await everything(), before);
 });
@@ -264,7 +411,10 @@ test("a token is for one user", async () => {
   // The first one's later requests find that they have used it themselves.
   const [first, second] = [outcomes.filter((_, i) => i % 2 === 0), outcomes.filter((_, i) => i % 2 === 1)];
   assert.deepEqual([new Set(first), new Set(second)], [new Set(["done"]), new Set(["missing"])]);
-  const joined = await supabase.sql("select role, user_id from airlock.members where org_id = $1 and user_id in ($2, $3)", [ids.own, ids.outsider, ids.stranger]);
+  const joined = await supabase.sql(
+    "select role, user_id from airlock.members where org_id = $1 and user_id in ($2, $3)",
+    [ids.own, ids.outsider, ids.stranger],
+  );
   assert.deepEqual(joined, [{ role: "editor", user_id: ids.stranger }]);
 });
 
@@ -282,7 +432,8 @@ test("no token of a gone invitation, organisation or owner is valid", async () =
     assert.deepEqual(await join("outsider", token), { outcome: "missing" }, name);
     await reset();
   }
-  for (const unknown of ["", "unknown", digest(token)]) assert.deepEqual(await join("outsider", unknown), { outcome: "missing" }, unknown);
+  for (const unknown of ["", "unknown", digest(token)])
+    assert.deepEqual(await join("outsider", unknown), { outcome: "missing" }, unknown);
   assert.equal((await join("outsider", token)).row.id, ids.own);
 });
 
@@ -296,7 +447,13 @@ test("a member does not use up an invitation, and keeps their role", async () =>
 
 test("an invitation under a known key ends the earlier token", async () => {
   const invite = (token: string, request_digest = key.request_digest) =>
-    call("owner", "invite", { org: ids.own, member_role: "viewer", token_digest: digest(token), ...key, request_digest });
+    call("owner", "invite", {
+      org: ids.own,
+      member_role: "viewer",
+      token_digest: digest(token),
+      ...key,
+      request_digest,
+    });
   const first = await invite("first");
   const second = await invite("second");
   assert.deepEqual([first.outcome, second], ["created", first]);
@@ -308,9 +465,19 @@ test("an invitation under a known key ends the earlier token", async () => {
 
 test("a removed, demoted or leaving member loses their rights at once", async () => {
   const written = await call("editor", "create", { ...draft, org: ids.own, request_key: null, request_digest: null });
-  const patch = { resource: "papers", org: ids.own, id: written.row.id, if_match: null, action: "patch", draft: { title: "again" } };
+  const patch = {
+    resource: "papers",
+    org: ids.own,
+    id: written.row.id,
+    if_match: null,
+    action: "patch",
+    draft: { title: "again" },
+  };
   const read = { resource: "papers", org: ids.own, id: written.row.id };
-  const rights = async () => [inShort(await call("editor", "read", read)), inShort(await call("editor", "change", patch))];
+  const rights = async () => [
+    inShort(await call("editor", "read", read)),
+    inShort(await call("editor", "change", patch)),
+  ];
   assert.deepEqual(await rights(), ["row", "done"]);
 
   const change = (action: string, member_role: string | null) =>
@@ -321,7 +488,13 @@ test("a removed, demoted or leaving member loses their rights at once", async ()
   assert.deepEqual(await rights(), [NOT_FOUND, NOT_FOUND]);
   assert.deepEqual((await call("editor", "orgs", page)).data, []);
 
-  await call("viewer", "member_change", { org: ids.own, member: ids.viewer, action: "remove", member_role: null, if_match: null });
+  await call("viewer", "member_change", {
+    org: ids.own,
+    member: ids.viewer,
+    action: "remove",
+    member_role: null,
+    if_match: null,
+  });
   assert.deepEqual((await send("GET", "/papers", { as: "viewer" })).body, []);
 });
 
@@ -344,7 +517,10 @@ test("an organisation is deleted with the account of its last owner", async () =
   try {
     await supabase.sql("delete from auth.users where id = $1", [ids.stranger]);
     assert.equal(await published(), null);
-    const [org] = await supabase.sql("select deleted_at is not null as deleted from airlock.organizations where id = $1", [ids.other]);
+    const [org] = await supabase.sql(
+      "select deleted_at is not null as deleted from airlock.organizations where id = $1",
+      [ids.other],
+    );
     assert.deepEqual(org, { deleted: true });
     const kept = await supabase.sql("select user_id from public.papers where id = $1", [paperOf(ids.other)]);
     assert.deepEqual(kept, [{ user_id: null }]);
@@ -358,11 +534,21 @@ test("an account can be deleted in a request, with all its rows", async () => {
     await reset();
     const user = randomUUID();
     await supabase.sql("insert into auth.users (id) values ($1)", [user]);
-    await supabase.sql("insert into airlock.members (org_id, user_id, role) values ($1, $2, 'owner'), ($3, $2, 'viewer')", [ids.own, user, ids.other]);
-    await supabase.sql("insert into airlock.invitations (org_id, role, token_digest, created_by) values ($1, 'viewer', $2, $3)", [ids.own, digest("left"), user]);
-    await supabase.sql("insert into public.papers (org_id, user_id, title) values ($1, $2, 'theirs'), ($3, $2, 'theirs'), (null, $2, 'theirs')", [ids.own, user, ids.other]);
+    await supabase.sql(
+      "insert into airlock.members (org_id, user_id, role) values ($1, $2, 'owner'), ($3, $2, 'viewer')",
+      [ids.own, user, ids.other],
+    );
+    await supabase.sql(
+      "insert into airlock.invitations (org_id, role, token_digest, created_by) values ($1, 'viewer', $2, $3)",
+      [ids.own, digest("left"), user],
+    );
+    await supabase.sql(
+      "insert into public.papers (org_id, user_id, title) values ($1, $2, 'theirs'), ($3, $2, 'theirs'), (null, $2, 'theirs')",
+      [ids.own, user, ids.other],
+    );
     // As an app's own function does it: with its owner's rights, in a request of the user or of an administrator.
-    await supabase.sql(`
+    await supabase
+      .sql(`
       create function public.delete_account() returns void language sql security definer as $$ delete from auth.users where id = '${user}' $$;
       begin;
       set local request.jwt.claims = '{"role": "authenticated", "sub": "${deleter === "theirs" ? user : deleter}"}';
@@ -370,10 +556,11 @@ test("an account can be deleted in a request, with all its rows", async () => {
       select public.delete_account();
       commit;
       drop function public.delete_account;
-    `).catch(async (error: unknown) => {
-      await supabase.sql("rollback");
-      throw error;
-    });
+    `)
+      .catch(async (error: unknown) => {
+        await supabase.sql("rollback");
+        throw error;
+      });
     const left = await supabase.sql("select user_id from public.papers where title = 'theirs'");
     assert.deepEqual(left, [{ user_id: null }, { user_id: null }]);
     assert.equal((await supabase.sql("select from airlock.members where user_id = $1", [user])).length, 0);
@@ -387,7 +574,10 @@ test("anon reads the published fields alone", async () => {
   assert.deepEqual((await send("GET", path, {})).body, []);
   await change("publish");
   const { body } = await send("GET", path, {});
-  assert.deepEqual(body.map((row: Row) => Object.keys(row).join()), [columns]);
+  assert.deepEqual(
+    body.map((row: Row) => Object.keys(row).join()),
+    [columns],
+  );
   for (const hidden of ["*", "user_id", "org_id", "created_at", "deleted_at"]) {
     const refused = await send("GET", `/papers?select=${hidden}`, {});
     assert.deepEqual([refused.status, refused.body.code], [401, "42501"], hidden);

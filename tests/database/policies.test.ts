@@ -19,7 +19,8 @@ before(async () => {
 after(() => supabase?.stop());
 
 /** A file's text, with the files that `\ir`, psql's command, includes. */
-const textOf = (file: string): string => readFileSync(FOLDER + file, "utf8").replaceAll(/^\\ir (.+)$/gm, (_, included) => textOf(included));
+const textOf = (file: string): string =>
+  readFileSync(FOLDER + file, "utf8").replaceAll(/^\\ir (.+)$/gm, (_, included) => textOf(included));
 
 for (const file of readdirSync(FOLDER).filter((name) => name.endsWith(".sql"))) {
   test(`supabase/tests/${file} passes`, async (context) => {

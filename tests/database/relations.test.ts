@@ -8,8 +8,8 @@ import { after, before, beforeEach, test } from "node:test";
 
 import type pg from "pg";
 
-import { explained, explainEach, scans } from "../support/plans.ts";
-import { startConnections, type Connections } from "./connections.ts";
+import { explainEach, explained, scans } from "../support/plans.ts";
+import { type Connections, startConnections } from "./connections.ts";
 
 const COPIES = 200;
 const CONNECTIONS = 40;
@@ -29,21 +29,30 @@ let user = "";
 let team = 0;
 
 before(async () => {
-  server = await startConnections(await readFile(new URL("../resources/relations.sql", import.meta.url), "utf8"), CONNECTIONS, ["jit=off"]);
+  server = await startConnections(
+    await readFile(new URL("../resources/relations.sql", import.meta.url), "utf8"),
+    CONNECTIONS,
+    ["jit=off"],
+  );
   ({ owner, clients } = server);
 });
 after(() => server?.stop());
 beforeEach(async () => {
   user = await server.account();
   await owner.query("insert into public.profiles values ($1, 'name')", [user]);
-  team = (await owner.query("insert into public.teams (name, made_by) values ('team', $1) returning id::int", [user])).rows[0].id;
+  team = (await owner.query("insert into public.teams (name, made_by) values ('team', $1) returning id::int", [user]))
+    .rows[0].id;
 });
 
 /** One request of the user: a transaction as PostgREST makes it. */
 async function send([name, args]: Call, nonce: string, client = owner): Promise<Answer> {
   const headers = { "x-airlock-claim": `v1.360.${randomUUID()}.rn-dev:${nonce}` };
-  const values = Object.values(args).map((value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : value));
-  const named = Object.keys(args).map((argument, place) => `${argument} => $${place + 1}`).join(", ");
+  const values = Object.values(args).map((value) =>
+    value !== null && typeof value === "object" ? JSON.stringify(value) : value,
+  );
+  const named = Object.keys(args)
+    .map((argument, place) => `${argument} => $${place + 1}`)
+    .join(", ");
   try {
     await client.query("begin");
     await client.query(
@@ -63,26 +72,61 @@ async function send([name, args]: Call, nonce: string, client = owner): Promise<
 
 const newNonce = () => randomBytes(16).toString("base64url");
 const replayed = ({ code, message }: Answer) => code === "PT409" && message === "airlock_request_replayed";
-const count = async (statement: string): Promise<number> => (await owner.query(`select count(*)::int as rows from ${statement}`, [user])).rows[0].rows;
+const count = async (statement: string): Promise<number> =>
+  (await owner.query(`select count(*)::int as rows from ${statement}`, [user])).rows[0].rows;
 
 for (const [kind, request, outcome, changed] of [
-  ["a function that writes to a table that is not served", () => ["call", { function: "visit", arguments: { place: "here" } }], "done", "public.visits where user_id = $1"],
-  ["a function without a result", () => ["call", { function: "nothing", arguments: {} }], "done", "public.visits where user_id = $1"],
-  ["a function that writes to a served table", () => ["call", { function: "create_team", arguments: { name: "made" } }], "done", "public.teams where made_by = $1 and name like 'made%'"],
   [
-    "create below a parent", () => ["create", { resource: `teams/${team}/projects`, org: null, draft: { name: "made" }, request_key: null, request_digest: null }],
-    "created", "public.projects where lead = $1",
+    "a function that writes to a table that is not served",
+    () => ["call", { function: "visit", arguments: { place: "here" } }],
+    "done",
+    "public.visits where user_id = $1",
+  ],
+  [
+    "a function without a result",
+    () => ["call", { function: "nothing", arguments: {} }],
+    "done",
+    "public.visits where user_id = $1",
+  ],
+  [
+    "a function that writes to a served table",
+    () => ["call", { function: "create_team", arguments: { name: "made" } }],
+    "done",
+    "public.teams where made_by = $1 and name like 'made%'",
+  ],
+  [
+    "create below a parent",
+    () => [
+      "create",
+      {
+        resource: `teams/${team}/projects`,
+        org: null,
+        draft: { name: "made" },
+        request_key: null,
+        request_digest: null,
+      },
+    ],
+    "created",
+    "public.projects where lead = $1",
   ],
 ] as [string, () => Call, string, string][]) {
   test(`of ${COPIES} copies at once one is carried out: ${kind}`, async () => {
     const nonce = newNonce();
     let left = COPIES;
-    const answers = await Promise.all(clients.map(async (client) => {
-      const own: Answer[] = [];
-      while (left-- > 0) own.push(await send(request(), nonce, client));
-      return own;
-    }));
-    assert.deepEqual(answers.flat().filter((answer) => !replayed(answer)).map((answer) => answer.outcome), [outcome]);
+    const answers = await Promise.all(
+      clients.map(async (client) => {
+        const own: Answer[] = [];
+        while (left-- > 0) own.push(await send(request(), nonce, client));
+        return own;
+      }),
+    );
+    assert.deepEqual(
+      answers
+        .flat()
+        .filter((answer) => !replayed(answer))
+        .map((answer) => answer.outcome),
+      [outcome],
+    );
     assert.equal(await count(changed), 1);
     assert.equal(await count("airlock.claims where user_id = $1"), 1);
     assert.equal((await send(request(), newNonce())).outcome, outcome, "another request is carried out");
@@ -98,7 +142,9 @@ test("a function that fails leaves its nonce to a copy", async () => {
 });
 
 test("an overload is reached by no call, and neither is the function then", async () => {
-  await owner.query("create function public.visit(place text, again boolean default true) returns text language sql as $$ select 'overload' $$");
+  await owner.query(
+    "create function public.visit(place text, again boolean default true) returns text language sql as $$ select 'overload' $$",
+  );
   const call: Call = ["call", { function: "visit", arguments: { place: "here" } }];
   assert.equal((await send(call, newNonce())).code, "42883");
   await owner.query("drop function public.visit(text, boolean)");
@@ -126,5 +172,6 @@ test("a page below a parent, and what its rows are answered with, are read from 
   // Four rows for each row of the page, however many others there are.
   const embedded = scans(plan, "tasks");
   assert.ok(embedded.length > 0);
-  for (const scan of embedded) assert.ok(scan["Node Type"] !== "Seq Scan" && scan["Actual Rows"] <= 4, JSON.stringify(scan));
+  for (const scan of embedded)
+    assert.ok(scan["Node Type"] !== "Seq Scan" && scan["Actual Rows"] <= 4, JSON.stringify(scan));
 });

@@ -9,7 +9,7 @@ import { after, before, beforeEach, test } from "node:test";
 
 import type { Supabase } from "../../tools/supabase.ts";
 import { everything } from "../resources/everything.ts";
-import { freshSupabase, publishableKey, secretKey, send, sign, signIn, type Sent, type User } from "./support.ts";
+import { freshSupabase, publishableKey, type Sent, secretKey, send, sign, signIn, type User } from "./support.ts";
 
 let supabase: Supabase;
 let alice: User;
@@ -82,10 +82,19 @@ async function create(as: User, json: object): Promise<Thing> {
 }
 
 /** Calls a function; the answer's body is kept as text. */
-async function call(name: string, json: object, { as, headers }: Sent = {}): Promise<{ status: number; type: string | null; text: string }> {
+async function call(
+  name: string,
+  json: object,
+  { as, headers }: Sent = {},
+): Promise<{ status: number; type: string | null; text: string }> {
   const response = await fetch(`${supabase.url}/rest/v1/rpc/${name}`, {
     method: "POST",
-    headers: { apikey: publishableKey, "content-type": "application/json", ...(as && { authorization: `Bearer ${as.token}` }), ...headers },
+    headers: {
+      apikey: publishableKey,
+      "content-type": "application/json",
+      ...(as && { authorization: `Bearer ${as.token}` }),
+      ...headers,
+    },
     body: JSON.stringify(json),
   });
   return { status: response.status, type: response.headers.get("content-type"), text: await response.text() };
@@ -119,13 +128,20 @@ function grants(): Promise<unknown> {
 
 test("the first REST request changes no grant", async () => {
   assert.deepEqual(await grants(), grantsOfMigrations);
-  assert.deepEqual(await supabase.sql("select * from pg_default_acl"), [], "a later migration's table starts without grants");
+  assert.deepEqual(
+    await supabase.sql("select * from pg_default_acl"),
+    [],
+    "a later migration's table starts without grants",
+  );
 });
 
 test("a user creates, reads, changes, deletes and restores a row", async () => {
   const thing = await create(alice, { label: "hello" });
   const { id, user_id, label, memo, version, deleted_at } = thing;
-  assert.deepEqual({ user_id, label, memo, version, deleted_at }, { user_id: alice.id, label: "hello", memo: "", version: 1, deleted_at: null });
+  assert.deepEqual(
+    { user_id, label, memo, version, deleted_at },
+    { user_id: alice.id, label: "hello", memo: "", version: 1, deleted_at: null },
+  );
   assert.match(thing.created_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?\+00:00$/);
 
   const live = `/things?id=eq.${id}&deleted_at=is.null`;
@@ -203,10 +219,18 @@ test("PATCH and DELETE without a filter are refused, as pg-safeupdate does", asy
       body: json ? JSON.stringify(json) : null,
     });
     const message = `${method === "PATCH" ? "UPDATE" : "DELETE"} requires a WHERE clause`;
-    assert.deepEqual([response.status, await response.json()], [400, { code: "21000", details: null, hint: null, message }], path);
+    assert.deepEqual(
+      [response.status, await response.json()],
+      [400, { code: "21000", details: null, hint: null, message }],
+      path,
+    );
   }
   assert.deepEqual(await stored(thing.id), before);
-  assert.deepEqual(await request("PATCH", "/things", { as: alice, json: {} }), { status: 200, rows: [] }, "it updates nothing");
+  assert.deepEqual(
+    await request("PATCH", "/things", { as: alice, json: {} }),
+    { status: 200, rows: [] },
+    "it updates nothing",
+  );
 });
 
 test("a PATCH of all rows changes the caller's rows alone", async () => {
@@ -236,12 +260,7 @@ test("an id that another user has taken is not overwritten", async () => {
 test("nobody chooses owner, version or times of a row", async () => {
   const thing = await create(alice, { label: "thing" });
   const before = await stored(thing.id);
-  const smuggled = {
-    user_id: bob.id,
-    version: 99,
-    created_at: "1999-01-01",
-    updated_at: "1999-01-01",
-  };
+  const smuggled = { user_id: bob.id, version: 99, created_at: "1999-01-01", updated_at: "1999-01-01" };
   for (const [column, value] of Object.entries(smuggled)) {
     const insert = await request("POST", "/things", { as: alice, json: { label: "x", [column]: value } });
     assert.deepEqual([insert.status, insert.code], [403, "42501"], `insert ${column}`);
@@ -307,7 +326,9 @@ test("service_role has no grant, and a token names no other role", async () => {
 });
 
 test("a role of the project's own is the caller's, once it is granted to authenticator", async () => {
-  await supabase.sql("create role auditor; grant usage on schema public to auditor; grant select on public.things to auditor");
+  await supabase.sql(
+    "create role auditor; grant usage on schema public to auditor; grant select on public.things to auditor",
+  );
   const as = token({ sub: alice.id, role: "auditor" });
   assert.deepEqual((({ status, code }) => [status, code])(await request("GET", "/things", { as })), [403, "42501"]);
   await supabase.sql("grant auditor to authenticator");
@@ -321,23 +342,32 @@ test("a role of the project's own is the caller's, once it is granted to authent
 test("a function that resets its role is authenticator, never a superuser", async () => {
   const { status, text } = await call("probe", { what: "reset" }, { as: alice });
   assert.deepEqual([status, JSON.parse(text)], [200, "authenticator authenticator off"]);
-  const [row] = await supabase.sql("select concat_ws(' ', session_user, current_user, current_setting('is_superuser')) as who");
-  assert.equal(row?.["who"], "postgres postgres on", "the database's owner is not concerned");
+  const [row] = await supabase.sql(
+    "select concat_ws(' ', session_user, current_user, current_setting('is_superuser')) as who",
+  );
+  assert.equal(row?.who, "postgres postgres on", "the database's owner is not concerned");
 });
 
 test("a statement longer than its role's statement_timeout is 57014", async () => {
-  const defaults = await supabase.sql("select rolname, setting from pg_roles, unnest(rolconfig) as setting where setting like 'statement_timeout=%' order by 1");
-  assert.deepEqual(defaults.map(({ rolname, setting }) => `${rolname} ${setting}`), [
-    "anon statement_timeout=3s",
-    "authenticated statement_timeout=8s",
-    "authenticator statement_timeout=8s",
-  ]);
+  const defaults = await supabase.sql(
+    "select rolname, setting from pg_roles, unnest(rolconfig) as setting where setting like 'statement_timeout=%' order by 1",
+  );
+  assert.deepEqual(
+    defaults.map(({ rolname, setting }) => `${rolname} ${setting}`),
+    ["anon statement_timeout=3s", "authenticated statement_timeout=8s", "authenticator statement_timeout=8s"],
+  );
   await supabase.sql("alter role authenticated set statement_timeout = '250ms'");
   try {
     const { status, text } = await call("probe", { what: "slow" }, { as: alice });
-    assert.deepEqual([status, JSON.parse(text)], [500, { code: "57014", details: null, hint: null, message: "canceling statement due to statement timeout" }]);
+    assert.deepEqual(
+      [status, JSON.parse(text)],
+      [500, { code: "57014", details: null, hint: null, message: "canceling statement due to statement timeout" }],
+    );
     assert.deepEqual(await supabase.sql("select id from public.things"), []);
-    for (const [timeout, seen] of [["60000", "1min"], ["0", "0"]]) {
+    for (const [timeout, seen] of [
+      ["60000", "1min"],
+      ["0", "0"],
+    ]) {
       await supabase.sql(`alter role authenticated set statement_timeout = ${timeout}`);
       assert.deepEqual(JSON.parse((await call("probe", { what: "slow" }, { as: alice })).text), seen);
     }
@@ -351,21 +381,43 @@ test("times have microseconds", async () => {
   for (let n = 0; n < 3; n++) times.add((await create(alice, { label: "thing" })).created_at.slice(23, 26));
   assert.ok(times.size > 1, `all end in ${[...times].join()}`);
   const [row] = await supabase.sql("select extract(epoch from clock_timestamp())::float8 * 1000 as now");
-  assert.ok(Math.abs(Number(row?.["now"]) - Date.now()) < 1000);
+  assert.ok(Math.abs(Number(row?.now) - Date.now()) < 1000);
 });
 
 test("a body of lone surrogates or invalid UTF-8 is PGRST102", async () => {
   const refused = [
-    '{"label":"\\ud800"}', '{"label":"\\udc00\\ud800"}', '{"label":"x","\\udfff":1}', '{"label":"x","extra":{"a":["\\ud83d"]}}',
-    Buffer.from('{"label":"\xff"}', "latin1"), Buffer.from('{"label":"\xed\xa0\x80"}', "latin1"), Buffer.from('{"label":"\xc0\xaf"}', "latin1"),
-    '\ufeff{"label":"x"}', "{", "", '{"label":"x"}}',
+    '{"label":"\\ud800"}',
+    '{"label":"\\udc00\\ud800"}',
+    '{"label":"x","\\udfff":1}',
+    '{"label":"x","extra":{"a":["\\ud83d"]}}',
+    Buffer.from('{"label":"\xff"}', "latin1"),
+    Buffer.from('{"label":"\xed\xa0\x80"}', "latin1"),
+    Buffer.from('{"label":"\xc0\xaf"}', "latin1"),
+    '\ufeff{"label":"x"}',
+    "{",
+    "",
+    '{"label":"x"}}',
   ];
-  const bodies: [string, string, string | Buffer<ArrayBuffer>][] = refused.flatMap((body) => [["POST", "/things", body], ["PATCH", `/things?id=eq.${randomUUID()}`, body]]);
-  bodies.push(["POST", "/rpc/probe", '{"what":"\\ud800"}'], ["POST", "/rpc/probe", Buffer.from('{"what":"\xff"}', "latin1")]);
+  const bodies: [string, string, string | Buffer<ArrayBuffer>][] = refused.flatMap((body) => [
+    ["POST", "/things", body],
+    ["PATCH", `/things?id=eq.${randomUUID()}`, body],
+  ]);
+  bodies.push(
+    ["POST", "/rpc/probe", '{"what":"\\ud800"}'],
+    ["POST", "/rpc/probe", Buffer.from('{"what":"\xff"}', "latin1")],
+  );
   for (const [method, path, body] of bodies) {
-    const headers = { apikey: publishableKey, authorization: `Bearer ${alice.token}`, "content-type": "application/json" };
+    const headers = {
+      apikey: publishableKey,
+      authorization: `Bearer ${alice.token}`,
+      "content-type": "application/json",
+    };
     const response = await fetch(`${supabase.url}/rest/v1${path}`, { method, headers, body });
-    assert.deepEqual([response.status, await response.json()], [400, { code: "PGRST102", details: null, hint: null, message: "Empty or invalid json" }], `${method} ${body}`);
+    assert.deepEqual(
+      [response.status, await response.json()],
+      [400, { code: "PGRST102", details: null, hint: null, message: "Empty or invalid json" }],
+      `${method} ${body}`,
+    );
   }
   assert.deepEqual(await supabase.sql("select id from public.things"), []);
   const pair = await create(alice, { label: "\ud83d\ude42", memo: "\\ud800" });
@@ -374,12 +426,24 @@ test("a body of lone surrogates or invalid UTF-8 is PGRST102", async () => {
 
 test("POST {} inserts a row of defaults, and a value that is no row inserts none", async () => {
   const post = async (body: string, headers: Record<string, string> = {}) => {
-    const sent = { apikey: publishableKey, authorization: `Bearer ${alice.token}`, "content-type": "application/json", prefer: "return=representation", ...headers };
+    const sent = {
+      apikey: publishableKey,
+      authorization: `Bearer ${alice.token}`,
+      "content-type": "application/json",
+      prefer: "return=representation",
+      ...headers,
+    };
     const response = await fetch(`${supabase.url}/rest/v1/defaults`, { method: "POST", headers: sent, body });
     return [response.status, JSON.parse((await response.text()) || "null")];
   };
   assert.deepEqual(await post("{}"), [201, [{ id: 1, name: "none" }]]);
-  assert.deepEqual(await post("[{},{}]"), [201, [{ id: 2, name: "none" }, { id: 3, name: "none" }]]);
+  assert.deepEqual(await post("[{},{}]"), [
+    201,
+    [
+      { id: 2, name: "none" },
+      { id: 3, name: "none" },
+    ],
+  ]);
   for (const body of ["[]", "3", "null", '"x"']) assert.deepEqual(await post(body), [201, []], body);
   assert.deepEqual(await post("{}", { prefer: "return=minimal" }), [201, null]);
   const required = await request("POST", "/things", { as: alice, json: {} });
@@ -406,8 +470,8 @@ test("the secret key is service_role, unless there is a user's token", async () 
 
 test("text limits hold for direct callers", async () => {
   const whiteSpace = [
-    0x9, 0xa, 0xb, 0xc, 0xd, 0x20, 0x85, 0xa0, 0x1680, 0x2000, 0x2001, 0x2002, 0x2003, 0x2004, 0x2005,
-    0x2006, 0x2007, 0x2008, 0x2009, 0x200a, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000,
+    0x9, 0xa, 0xb, 0xc, 0xd, 0x20, 0x85, 0xa0, 0x1680, 0x2000, 0x2001, 0x2002, 0x2003, 0x2004, 0x2005, 0x2006, 0x2007,
+    0x2008, 0x2009, 0x200a, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000,
   ].map((code) => String.fromCodePoint(code));
   const refused: object[] = [
     ...whiteSpace.flatMap((space) => [{ label: `${space}x` }, { label: `x${space}` }, { label: space }]),
@@ -478,7 +542,11 @@ test("an invalid token is refused as PostgREST does, never made anon", async () 
     const { status, code } = await request("GET", "/things?select=id,label", { headers: { authorization } });
     assert.deepEqual([status, code], [401, "PGRST301"], "an empty token");
   }
-  assert.equal((await request("GET", "/things?select=id,label", { headers: { authorization: "Basic eA==" } })).status, 200, "no bearer token");
+  assert.equal(
+    (await request("GET", "/things?select=id,label", { headers: { authorization: "Basic eA==" } })).status,
+    200,
+    "no bearer token",
+  );
   const justExpired = token({ ...claims, exp: inSeconds(-20) });
   assert.equal((await request("GET", "/things", { as: justExpired })).status, 200, "30 s of leeway");
   const lowerCase = { authorization: `bearer ${alice.token}` };
@@ -506,22 +574,36 @@ test("policies see the request's headers, method and path", async () => {
 test("a function's JSON is answered in Postgres' own bytes", async () => {
   const [row] = await supabase.sql("select public.probe('row')::text as text");
   const answer = await call("probe", { what: "row" }, { as: alice });
-  assert.deepEqual(answer, { status: 200, type: "application/json; charset=utf-8", text: row?.["text"] });
-  assert.match(answer.text, /^\{"text":"Ä ☕ \\" [^]*,"half":0\.5,"yes":true,"list":\["a","b"\],"object":\{\},"at":"2026-01-31T12:00:00\.100000Z"\}$/);
+  assert.deepEqual(answer, { status: 200, type: "application/json; charset=utf-8", text: row?.text });
+  assert.match(
+    answer.text,
+    /^\{"text":"Ä ☕ \\" [\s\S]*,"half":0\.5,"yes":true,"list":\["a","b"\],"object":\{\},"at":"2026-01-31T12:00:00\.100000Z"\}$/,
+  );
 });
 
 test("a page of airlock_list has no spaces between its tokens", async () => {
   const list = (page_size: number) =>
-    call("airlock_list", { resource: "things", org: null, state: "active", words: null, after: null, page_size }, { as: alice });
+    call(
+      "airlock_list",
+      { resource: "things", org: null, state: "active", words: null, after: null, page_size },
+      { as: alice },
+    );
   assert.equal((await list(1)).text, '{"data":[],"next_cursor":null}');
   for (const label of ["one", "two"]) await create(alice, { label, memo: " a : b " });
   const { status, text } = await list(1);
   assert.equal(status, 200);
-  assert.match(text, /^\{"data":\[\{"id":"[0-9a-f-]{36}","label":"two","memo":" a : b ",[^ ]*"deleted_at":null\}\],"next_cursor":"[A-Za-z0-9_-]+"\}$/);
+  assert.match(
+    text,
+    /^\{"data":\[\{"id":"[0-9a-f-]{36}","label":"two","memo":" a : b ",[^ ]*"deleted_at":null\}\],"next_cursor":"[A-Za-z0-9_-]+"\}$/,
+  );
 });
 
 test("a function's null is answered as null", async () => {
-  assert.deepEqual(await call("probe", { what: "null" }, { as: alice }), { status: 200, type: "application/json; charset=utf-8", text: "null" });
+  assert.deepEqual(await call("probe", { what: "null" }, { as: alice }), {
+    status: 200,
+    type: "application/json; charset=utf-8",
+    text: "null",
+  });
   const read = await call("airlock_read", { resource: "things", org: null, id: randomUUID() }, { as: alice });
   assert.deepEqual([read.status, read.text], [200, "null"]);
 });
@@ -535,12 +617,20 @@ test("an error PTxyz has that status and its message, and rolls back", async () 
   const unknown = await call("airlock_read", { resource: "unknown", org: null, id: randomUUID() }, { as: alice });
   assert.deepEqual([unknown.status, JSON.parse(unknown.text).message], [404, "airlock_unknown_resource"]);
   const claim = { as: alice, headers: { "X-Airlock-Claim": "v1" } };
-  const malformed = await call("airlock_create", { resource: "things", org: null, draft: { label: "x" }, request_key: null, request_digest: null }, claim);
+  const malformed = await call(
+    "airlock_create",
+    { resource: "things", org: null, draft: { label: "x" }, request_key: null, request_digest: null },
+    claim,
+  );
   assert.deepEqual([malformed.status, JSON.parse(malformed.text).message], [400, "airlock_malformed_claim"]);
 });
 
 test("functions see the caller and the request's headers, method and path", async () => {
-  const { text } = await call("probe", { what: "request" }, { as: alice, headers: { "X-Airlock-Claim": "claim", "X-Edge-Proof": "proof" } });
+  const { text } = await call(
+    "probe",
+    { what: "request" },
+    { as: alice, headers: { "X-Airlock-Claim": "claim", "X-Edge-Proof": "proof" } },
+  );
   const { headers, ...seen } = JSON.parse(text);
   assert.deepEqual(seen, { method: "POST", path: "/rpc/probe", role: "authenticated", sub: alice.id });
   assert.deepEqual([headers["x-airlock-claim"], headers["x-edge-proof"]], ["claim", "proof"]);
@@ -553,8 +643,20 @@ test("a missing or ungranted function is refused as PostgREST does", async () =>
     ["nothing", {}, { as: alice }, 404, "PGRST202"],
     ["probe", { what: "null", more: 1 }, { as: alice }, 404, "PGRST202"],
     ["probe", { what: "null" }, {}, 401, "42501"],
-    ["airlock_run_job", { job_label: "job:x", job_run: randomUUID(), after_days: 1, at_most: 1 }, { as: alice }, 403, "42501"],
-    ["airlock_change", { resource: "things", org: null, id: randomUUID(), action: "delete", draft: null, if_match: null }, {}, 401, "42501"],
+    [
+      "airlock_run_job",
+      { job_label: "job:x", job_run: randomUUID(), after_days: 1, at_most: 1 },
+      { as: alice },
+      403,
+      "42501",
+    ],
+    [
+      "airlock_change",
+      { resource: "things", org: null, id: randomUUID(), action: "delete", draft: null, if_match: null },
+      {},
+      401,
+      "42501",
+    ],
     // Granted to anon, for resources that every app reads. This is none.
     ["airlock_read", { resource: "things", org: null, id: randomUUID() }, {}, 404, "PT404"],
   ];
@@ -594,7 +696,11 @@ test("a page of any origin may sign in and call", async () => {
     assert.match(preflight.headers.get("access-control-allow-methods") ?? "", /\bPATCH,POST,DELETE\b/);
 
     const refused = await fetch(supabase.url + path, { method: "POST", headers: origin });
-    assert.deepEqual([refused.ok, refused.headers.get("access-control-allow-origin")], [false, "*"], "errors are readable, too");
+    assert.deepEqual(
+      [refused.ok, refused.headers.get("access-control-allow-origin")],
+      [false, "*"],
+      "errors are readable, too",
+    );
   }
 });
 

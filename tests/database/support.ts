@@ -4,9 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
-
-import { startSupabase, type Supabase } from "../../tools/supabase.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
+import { type Supabase, startSupabase } from "../../tools/supabase.ts";
 
 export const jwtSecret = randomBytes(32).toString("base64url");
 export const publishableKey = "sb_publishable_for_these_tests";
@@ -36,9 +35,7 @@ export interface User {
 }
 
 export async function signIn(url: string, name: "alice" | "bob"): Promise<User> {
-  const client = createClient(url, publishableKey, {
-    auth: { persistSession: false, autoRefreshToken: false },
-  });
+  const client = createClient(url, publishableKey, { auth: { persistSession: false, autoRefreshToken: false } });
   const { data, error } = await client.auth.signInWithPassword({
     email: `${name}@example.com`,
     password: "airlock-dev-password",

@@ -3,9 +3,8 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-
-import { identifier } from "../../tools/evidence/finding.ts";
 import { isRequired, type Resource } from "../../tools/declaration.ts";
+import { identifier } from "../../tools/evidence/finding.ts";
 import { taken } from "../resources/values.ts";
 import { assertOk, assertProblem, withoutId } from "./http.ts";
 import type { caller, Stack, User } from "./support.ts";
@@ -24,29 +23,39 @@ export const isAdopted = (section: unknown) => typeof (section as { owner?: unkn
 
 /** The rows of a table, as the database has them. */
 function rowsOf({ sql }: Database, { table, id }: Resource): Promise<Row[]> {
-  return sql(`select ${identifier(id.column)}::text as id, to_jsonb(t)::text as row from ${identifier(table.schema)}.${identifier(table.name)} as t order by 1`);
+  return sql(
+    `select ${identifier(id.column)}::text as id, to_jsonb(t)::text as row from ${identifier(table.schema)}.${identifier(table.name)} as t order by 1`,
+  );
 }
 
 /** The ids of the rows that PostgREST shows a user, or nobody. */
 async function shownTo({ direct }: Database, { table, id }: Resource, user: User | null, only = ""): Promise<string[]> {
   const target = `/${encodeURIComponent(table.name)}?select=${encodeURIComponent(`id:"${id.column}"`)}${only}`;
   const past = await direct(user, target, { headers: { "accept-profile": table.schema } });
-  return ((await past.json()) as Row[]).map((row) => String(row["id"])).sort();
+  return ((await past.json()) as Row[]).map((row) => String(row.id)).sort();
 }
 
 /** The ids of all pages of a list. */
 async function listed(call: Caller["call"], path: string): Promise<string[]> {
   const ids: string[] = [];
   for (let cursor: string | null = ""; cursor !== null; ) {
-    const page = assertOk(await call("GET", `${path}?limit=100${cursor && `&cursor=${cursor}`}`), 200) as { data: Row[]; next_cursor: string | null };
-    ids.push(...page.data.map((row) => String(row["id"])));
+    const page = assertOk(await call("GET", `${path}?limit=100${cursor && `&cursor=${cursor}`}`), 200) as {
+      data: Row[];
+      next_cursor: string | null;
+    };
+    ids.push(...page.data.map((row) => String(row.id)));
     cursor = page.next_cursor;
   }
   return ids.sort();
 }
 
 /** Of rows that all may read: all who may read them see the same, and nobody writes a row that is not theirs. */
-async function assertReadByAll(resource: Resource, database: Database, callers: Caller[], nobody: Caller["call"]): Promise<void> {
+async function assertReadByAll(
+  resource: Resource,
+  database: Database,
+  callers: Caller[],
+  nobody: Caller["call"],
+): Promise<void> {
   const { name, routes, read, owner_column: owner, fields } = resource;
   const path = `/v1/${name}`;
   const all = await rowsOf(database, resource);
@@ -56,15 +65,23 @@ async function assertReadByAll(resource: Resource, database: Database, callers: 
   const body = field && { [field.name]: taken(field)[0]?.sent };
   for (const call of [...callers.map(({ call }) => call), ...(read === "app" ? [nobody] : [])]) {
     assert.deepEqual(await listed(call, path), shown, `${name}: the list is what the policies show`);
-    for (const id of shown.slice(0, 20)) assert.equal(String((assertOk(await call("GET", `${path}/${id}`), 200) as Row)["id"]), id);
+    for (const id of shown.slice(0, 20))
+      assert.equal(String((assertOk(await call("GET", `${path}/${id}`), 200) as Row).id), id);
     if (!routes.includes("create")) assertProblem(await call("POST", path, body), "method_not_allowed");
   }
   for (const { user, call } of callers) {
     for (const { id, row } of all.slice(0, 20)) {
       if (owner.column !== null && (JSON.parse(String(row)) as Row)[owner.column] === user.id) continue;
-      for (const [verb, method] of [["put", "PUT"], ["patch", "PATCH"], ["delete", "DELETE"]] as const) {
+      for (const [verb, method] of [
+        ["put", "PUT"],
+        ["patch", "PATCH"],
+        ["delete", "DELETE"],
+      ] as const) {
         const { status } = await call(method, `${path}/${String(id)}`, method === "DELETE" ? undefined : body);
-        assert.ok(routes.includes(verb) ? status === 403 || status === 404 : status === 405, `${name}: ${verb} ${status}`);
+        assert.ok(
+          routes.includes(verb) ? status === 403 || status === 404 : status === 405,
+          `${name}: ${verb} ${status}`,
+        );
       }
     }
   }
@@ -72,19 +89,36 @@ async function assertReadByAll(resource: Resource, database: Database, callers: 
 }
 
 /** Proves it for a resource, with the rows that are there and one that `first` makes if the database lets it. */
-export async function assertApart(resource: Resource, database: Database, first: Caller, second: Caller, nobody: Caller["call"]): Promise<void> {
+export async function assertApart(
+  resource: Resource,
+  database: Database,
+  first: Caller,
+  second: Caller,
+  nobody: Caller["call"],
+): Promise<void> {
   const { name, table, under } = resource;
   if (resource.read !== null) return assertReadByAll(resource, database, [first, second], nobody);
   if (!under) return assertApartIn(resource, database, first, second, `/v1/${name}`, {});
   const column = identifier(under.column);
-  const parents = await database.sql(`select distinct ${column}::text as id from ${identifier(table.schema)}.${identifier(table.name)}`);
+  const parents = await database.sql(
+    `select distinct ${column}::text as id from ${identifier(table.schema)}.${identifier(table.name)}`,
+  );
   for (const { id } of parents) {
-    await assertApartIn(resource, database, first, second, `/v1/${under.resource}/${String(id)}/${name}`, { [under.column]: String(id) });
+    await assertApartIn(resource, database, first, second, `/v1/${under.resource}/${String(id)}/${name}`, {
+      [under.column]: String(id),
+    });
   }
 }
 
 /** The same for the rows below one path, which have these values in these columns. */
-async function assertApartIn(resource: Resource, database: Database, first: Caller, second: Caller, path: string, values: Record<string, string>): Promise<void> {
+async function assertApartIn(
+  resource: Resource,
+  database: Database,
+  first: Caller,
+  second: Caller,
+  path: string,
+  values: Record<string, string>,
+): Promise<void> {
   const { name, table, id, routes, scope, owner_column: owner } = resource;
   if (id.kind === "owner") {
     const relation = `${identifier(table.schema)}.${identifier(table.name)}`;
@@ -92,32 +126,47 @@ async function assertApartIn(resource: Resource, database: Database, first: Call
       const answer = await call("GET", `${path}/me`);
       const rows = await database.sql(`select 1 from ${relation} where ${identifier(id.column)} = $1`, [user.id]);
       if (rows.length === 0) assertProblem(answer, "not_found");
-      else assert.equal((assertOk(answer, 200) as Row)["id"], user.id);
+      else assert.equal((assertOk(answer, 200) as Row).id, user.id);
       for (const other of [first, second]) assertProblem(await call("GET", `${path}/${other.user.id}`), "not_found");
     }
     return;
   }
 
-  const draft = resource.fields.filter(isRequired).map((field): [string, unknown] => [field.name, field.kind === "ref" ? randomUUID() : taken(field)[0]?.sent]);
+  const draft = resource.fields
+    .filter(isRequired)
+    .map((field): [string, unknown] => [field.name, field.kind === "ref" ? randomUUID() : taken(field)[0]?.sent]);
   // A table whose rows need others of their own keeps the rows that it has.
-  if (routes.includes("create")) assert.ok([201, 403, 404, 409, 422].includes((await first.call("POST", path, Object.fromEntries(draft))).status), name);
+  if (routes.includes("create"))
+    assert.ok(
+      [201, 403, 404, 409, 422].includes((await first.call("POST", path, Object.fromEntries(draft))).status),
+      name,
+    );
   const all = await rowsOf(database, resource);
   const writable = resource.fields.find((field) => !field.read_only && field.kind !== "ref");
   const missing = id.kind === "uuid" ? randomUUID() : "9007199254740991";
   for (const { user, call } of [first, second]) {
     const owned: [string, string][] = scope === "owner" && owner.column !== null ? [[owner.column, user.id]] : [];
-    const only = [...owned, ...Object.entries(values)].map(([column, value]) => `&%22${column}%22=eq.${value}`).join("");
+    const only = [...owned, ...Object.entries(values)]
+      .map(([column, value]) => `&%22${column}%22=eq.${value}`)
+      .join("");
     let shown = await shownTo(database, resource, user, only);
     if (routes.includes("list")) {
       // A caller to whom the parent does not exist finds no row of it.
       if (resource.under && (await call("GET", path)).status === 404) shown = [];
       else assert.deepEqual(await listed(call, path), shown, `${name}: the list is what the policies show`);
     }
-    const requests: Request[] = [["read", "GET"], ["delete", "DELETE"]];
+    const requests: Request[] = [
+      ["read", "GET"],
+      ["delete", "DELETE"],
+    ];
     if (writable) requests.push(["patch", "PATCH", { [writable.name]: taken(writable)[0]?.sent }]);
-    for (const { id: other } of all.filter((row) => !shown.includes(String(row["id"])))) {
+    for (const { id: other } of all.filter((row) => !shown.includes(String(row.id)))) {
       for (const [verb, method, body] of requests.filter(([verb]) => routes.includes(verb))) {
-        assert.equal(withoutId(await call(method, `${path}/${String(other)}`, body)), withoutId(await call(method, `${path}/${missing}`, body)), `${name}: ${verb}`);
+        assert.equal(
+          withoutId(await call(method, `${path}/${String(other)}`, body)),
+          withoutId(await call(method, `${path}/${missing}`, body)),
+          `${name}: ${verb}`,
+        );
       }
     }
   }

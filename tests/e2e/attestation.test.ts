@@ -8,9 +8,9 @@ import { after, before, beforeEach, test } from "node:test";
 
 import type { Answer } from "../../client/src/index.ts";
 import { SLACK, until } from "../support/patience.ts";
-import { assertOk, assertProblem, send, type Sent } from "./http.ts";
-import { claims, json, jws, legacy, newKey, SUB, withStub, type Handler, type Signer, type Stub } from "./stub.ts";
-import { APP, appGuard, withWorker, workerVars, type LoggedWorker } from "./support.ts";
+import { assertOk, assertProblem, type Sent, send } from "./http.ts";
+import { claims, type Handler, json, jws, legacy, newKey, type Signer, type Stub, SUB, withStub } from "./stub.ts";
+import { APP, appGuard, type LoggedWorker, withWorker, workerVars } from "./support.ts";
 
 const PROJECT = "123456789012";
 const IOS = `1:${PROJECT}:ios:0a1b2c3d`;
@@ -33,10 +33,18 @@ const keySet = (...keys: Signer[]): Handler => json(200, { keys: keys.map(({ jwk
 /** The claims of an installation of the app. */
 function install(changes: Record<string, unknown> = {}): Record<string, unknown> {
   const iss = `https://firebaseappcheck.googleapis.com/${PROJECT}`;
-  return { iss, aud: [`projects/${PROJECT}`, "projects/my-project"], sub: IOS, iat: now() - 5, exp: now() + 3600, ...changes };
+  return {
+    iss,
+    aud: [`projects/${PROJECT}`, "projects/my-project"],
+    sub: IOS,
+    iat: now() - 5,
+    exp: now() + 3600,
+    ...changes,
+  };
 }
 
-const token = (changes: Record<string, unknown> = {}, header: Record<string, unknown> = {}, signer = google) => jws(signer, install(changes), header);
+const token = (changes: Record<string, unknown> = {}, header: Record<string, unknown> = {}, signer = google) =>
+  jws(signer, install(changes), header);
 const firebase = (mode: string) => ({ mode, firebase: { project: PROJECT, app_ids: [IOS] } });
 const guarded = (attest: unknown) => appGuard({ [APP.appId]: { attest, keys: [{ id: "test", secret: APP.secret }] } });
 
@@ -52,7 +60,12 @@ interface Scene {
 }
 
 /** A cold Worker whose app has this `attest`, and whose key sets have the keys of the tests. */
-async function scene(attest: unknown, work: (scene: Scene) => Promise<void>, options: Parameters<typeof withWorker>[1] = {}, vars = {}): Promise<void> {
+async function scene(
+  attest: unknown,
+  work: (scene: Scene) => Promise<void>,
+  options: Parameters<typeof withWorker>[1] = {},
+  vars = {},
+): Promise<void> {
   await withStub(async (stub) => {
     stub.keys = keySet(user);
     stub.others = { [KEY_SET]: keySet(google) };
@@ -112,7 +125,10 @@ test("a token of a listed app passes, and the log names the app", async () => {
   assertOk(await enforced.ask(token()), 200);
   const { attest, attest_by, attest_app } = await enforced.logged();
   assert.deepEqual({ attest, attest_by, attest_app }, { attest: "verified", attest_by: "firebase", attest_app: IOS });
-  assert.ok(enforced.worker.logs.every((line) => !line.includes("eyJ")), "a token is in the log");
+  assert.ok(
+    enforced.worker.logs.every((line) => !line.includes("eyJ")),
+    "a token is in the log",
+  );
 });
 
 test("App Check tokens are judged exactly", async () => {
@@ -146,7 +162,10 @@ test("App Check tokens are judged exactly", async () => {
     [token({}, { jwk: es.jwk, jku: "https://evil.example/jwks.json" }), "200 verified"],
     [jws(google, repeated), "attestation_invalid malformed"],
     [`${good.slice(0, -4)}AAAA`, "attestation_invalid bad_signature"],
-    [`${token({ sub: "x" }).split(".")[0]}.${payload}.${token({ sub: "x" }).split(".")[2]}`, "attestation_invalid bad_signature"],
+    [
+      `${token({ sub: "x" }).split(".")[0]}.${payload}.${token({ sub: "x" }).split(".")[2]}`,
+      "attestation_invalid bad_signature",
+    ],
     [jws(newKey("g1", "RS256"), install()), "attestation_invalid bad_signature"],
     ["x".repeat(9000), "attestation_invalid malformed"],
     [PLACEHOLDER, "attestation_missing placeholder"],
@@ -156,7 +175,11 @@ test("App Check tokens are judged exactly", async () => {
   assert.equal(await verdict(""), "attestation_missing missing");
   const twice = await enforced.ask(null, { headers: { "X-Firebase-AppCheck": [good, good] } });
   assertProblem(twice, "attestation_invalid");
-  for (const [attest, code] of [[null, "attestation_missing"], [token({ exp: now() - 31 }), "attestation_expired"], ["x", "attestation_invalid"]] as const) {
+  for (const [attest, code] of [
+    [null, "attestation_missing"],
+    [token({ exp: now() - 31 }), "attestation_expired"],
+    ["x", "attestation_invalid"],
+  ] as const) {
     assertProblem(await enforced.ask(attest), code);
   }
 });
@@ -195,23 +218,35 @@ test("the vectors of App Guard are signed alike with and without the header", as
   const key = { id: "k", secret: APPROOV };
   const app = (attest: object) => ({ APP_GUARD: appGuard({ "rn-ios": { ...attest, keys: [key] } }) });
   for (const attest of [{}, { attest: firebase("enforce") }]) {
-    await scene(null, async ({ worker }) => {
-      for (const vector of vectors) {
-        for (const header of [null, token()]) {
-          const headers = {
-            "X-App-Id": vector.app_id, "X-App-Timestamp": String(vector.timestamp), "X-App-Nonce": vector.nonce, "X-App-Signature": vector.signature,
-            ...(vector.token && { Authorization: `Bearer ${vector.token}` }),
-            ...(vector.body && { "Content-Type": "application/json" }),
-            ...(vector.idempotency_key && { "Idempotency-Key": vector.idempotency_key }),
-            ...(vector.if_match && { "If-Match": vector.if_match }),
-            ...(header && { "X-Firebase-AppCheck": header }),
-          };
-          const answer = await send(worker.url, vector.method, vector.target, { body: vector.body ?? undefined, headers, signed: null });
-          // Their time is another one: the clock is looked at after a good signature.
-          assertProblem(answer, "clock_skew");
+    await scene(
+      null,
+      async ({ worker }) => {
+        for (const vector of vectors) {
+          for (const header of [null, token()]) {
+            const headers = {
+              "X-App-Id": vector.app_id,
+              "X-App-Timestamp": String(vector.timestamp),
+              "X-App-Nonce": vector.nonce,
+              "X-App-Signature": vector.signature,
+              ...(vector.token && { Authorization: `Bearer ${vector.token}` }),
+              ...(vector.body && { "Content-Type": "application/json" }),
+              ...(vector.idempotency_key && { "Idempotency-Key": vector.idempotency_key }),
+              ...(vector.if_match && { "If-Match": vector.if_match }),
+              ...(header && { "X-Firebase-AppCheck": header }),
+            };
+            const answer = await send(worker.url, vector.method, vector.target, {
+              body: vector.body ?? undefined,
+              headers,
+              signed: null,
+            });
+            // Their time is another one: the clock is looked at after a good signature.
+            assertProblem(answer, "clock_skew");
+          }
         }
-      }
-    }, {}, app(attest));
+      },
+      {},
+      app(attest),
+    );
   }
 });
 
@@ -230,47 +265,73 @@ test("keys rotate in mid-traffic without a refused request", async () => {
 
 test("a hanging endpoint on a cold isolate is 503 in enforce and a verdict in report", async () => {
   const hanging: Handler = () => {};
-  for (const [mode, status] of [["enforce", 503], ["report", 200]] as const) {
-    await scene(firebase(mode), async ({ ask, stub, logged, worker }) => {
-      stub.others[KEY_SET] = hanging;
-      const began = Date.now();
-      for (const answer of await Promise.all([ask(token()), ask(token()), ask(token())])) {
-        assert.equal(answer.status, status);
-        if (status === 503) assertProblem(answer, "dependency_unavailable");
-      }
-      assert.ok(Date.now() - began < 2000 + SLACK);
-      assert.equal((await logged())["attest"], "keys_unavailable");
-      await until("the fetch is logged", () => worker.logs.some((line) => line.includes("jwks_failed") && line.includes('"source":"app_check"')));
-    }, {}, { JWKS_TIMEOUT_MS: "1000" });
+  for (const [mode, status] of [
+    ["enforce", 503],
+    ["report", 200],
+  ] as const) {
+    await scene(
+      firebase(mode),
+      async ({ ask, stub, logged, worker }) => {
+        stub.others[KEY_SET] = hanging;
+        const began = Date.now();
+        for (const answer of await Promise.all([ask(token()), ask(token()), ask(token())])) {
+          assert.equal(answer.status, status);
+          if (status === 503) assertProblem(answer, "dependency_unavailable");
+        }
+        assert.ok(Date.now() - began < 2000 + SLACK);
+        assert.equal((await logged()).attest, "keys_unavailable");
+        await until("the fetch is logged", () =>
+          worker.logs.some((line) => line.includes("jwks_failed") && line.includes('"source":"app_check"')),
+        );
+      },
+      {},
+      { JWKS_TIMEOUT_MS: "1000" },
+    );
   }
 });
 
 test("a flood of unknown kids by an extracted key costs one fetch, then the address", async () => {
-  await scene(firebase("enforce"), async ({ ask, fetches }) => {
-    const from = (address: string) => ({ headers: { "CF-Connecting-IP": address } });
-    assertOk(await ask(token(), from("203.0.113.9")), 200);
-    const flood = Array.from({ length: 40 }, (_, n) => ask(token({}, { kid: `x${n}` }), from("203.0.113.7")));
-    const codes = (await Promise.all(flood)).map(({ body }) => JSON.parse(body).code);
-    assert.ok(codes.every((code) => /^(attestation_invalid|dependency_unavailable|rate_limited)$/.test(code)), codes.join());
-    assert.equal(fetches(), 2);
-    // An address is counted after its answer.
-    let code;
-    for (let n = 0; n < 100 && code !== "rate_limited"; n++) code = JSON.parse((await ask("x", from("203.0.113.7"))).body).code;
-    assert.equal(code, "rate_limited");
-    assertOk(await ask(token(), from("203.0.113.9")), 200);
-  }, { limits: { ip: 10, user: 100_000 } });
+  await scene(
+    firebase("enforce"),
+    async ({ ask, fetches }) => {
+      const from = (address: string) => ({ headers: { "CF-Connecting-IP": address } });
+      assertOk(await ask(token(), from("203.0.113.9")), 200);
+      const flood = Array.from({ length: 40 }, (_, n) => ask(token({}, { kid: `x${n}` }), from("203.0.113.7")));
+      const codes = (await Promise.all(flood)).map(({ body }) => JSON.parse(body).code);
+      assert.ok(
+        codes.every((code) => /^(attestation_invalid|dependency_unavailable|rate_limited)$/.test(code)),
+        codes.join(),
+      );
+      assert.equal(fetches(), 2);
+      // An address is counted after its answer.
+      let code: string | undefined;
+      for (let n = 0; n < 100 && code !== "rate_limited"; n++)
+        code = JSON.parse((await ask("x", from("203.0.113.7"))).body).code;
+      assert.equal(code, "rate_limited");
+      assertOk(await ask(token(), from("203.0.113.9")), 200);
+    },
+    { limits: { ip: 10, user: 100_000 } },
+  );
 });
 
 test("phones that fail to attest are limited together, and refuse no honest neighbour", async () => {
-  await scene(firebase("enforce"), async ({ ask, worker }) => {
-    const codes = [];
-    const expired = token({ exp: now() - 60 });
-    for (let n = 0; n < 30; n++) codes.push(JSON.parse((await ask([null, PLACEHOLDER, expired][n % 3] ?? null)).body).code);
-    assert.ok(codes.includes("attestation_missing") && codes.includes("attestation_expired"), codes.join());
-    assert.equal(codes.at(-1), "rate_limited", codes.join());
-    assertOk(await ask(token()), 200);
-    assert.equal((await send(worker.url, "GET", PUBLIC, { headers: { "X-Firebase-AppCheck": token() } })).status, 200);
-  }, { limits: { ip: 3, user: 20 } });
+  await scene(
+    firebase("enforce"),
+    async ({ ask, worker }) => {
+      const codes = [];
+      const expired = token({ exp: now() - 60 });
+      for (let n = 0; n < 30; n++)
+        codes.push(JSON.parse((await ask([null, PLACEHOLDER, expired][n % 3] ?? null)).body).code);
+      assert.ok(codes.includes("attestation_missing") && codes.includes("attestation_expired"), codes.join());
+      assert.equal(codes.at(-1), "rate_limited", codes.join());
+      assertOk(await ask(token()), 200);
+      assert.equal(
+        (await send(worker.url, "GET", PUBLIC, { headers: { "X-Firebase-AppCheck": token() } })).status,
+        200,
+      );
+    },
+    { limits: { ip: 3, user: 20 } },
+  );
 });
 
 // Modes and configuration
@@ -278,11 +339,17 @@ test("phones that fail to attest are limited together, and refuse no honest neig
 test("report answers as without attestation, and logs the verdict", async () => {
   await scene(firebase("report"), async ({ ask, logged }) => {
     for (const [attest, expected] of [
-      [null, "missing"], [PLACEHOLDER, "placeholder"], ["x", "malformed"], [token({ exp: now() - 60 }), "expired"],
-      [token({ sub: "x" }), "wrong_app"], [token({ iss: "x" }), "wrong_project"], [token({}, { kid: "x" }), "unknown_key"], [token(), "verified"],
+      [null, "missing"],
+      [PLACEHOLDER, "placeholder"],
+      ["x", "malformed"],
+      [token({ exp: now() - 60 }), "expired"],
+      [token({ sub: "x" }), "wrong_app"],
+      [token({ iss: "x" }), "wrong_project"],
+      [token({}, { kid: "x" }), "unknown_key"],
+      [token(), "verified"],
     ] as const) {
       assertOk(await ask(attest), 200);
-      assert.equal((await logged())["attest"], expected);
+      assert.equal((await logged()).attest, expected);
     }
   });
 });
@@ -290,44 +357,67 @@ test("report answers as without attestation, and logs the verdict", async () => 
 test("without attest nothing is logged or read, and off says off", async () => {
   await scene(undefined, async ({ ask, logged, fetches }) => {
     assertOk(await ask("x"), 200);
-    assert.deepEqual(Object.keys(await logged()).filter((name) => name.startsWith("attest")), []);
+    assert.deepEqual(
+      Object.keys(await logged()).filter((name) => name.startsWith("attest")),
+      [],
+    );
     assert.equal(fetches(), 0);
   });
   await scene(firebase("off"), async ({ ask, logged }) => {
     assertOk(await ask("x"), 200);
-    assert.equal((await logged())["attest"], "off");
+    assert.equal((await logged()).attest, "off");
   });
 });
 
 test("a key with an attest of its own is enforced beside an old key", async () => {
   const old = { id: "old", secret: Buffer.alloc(32, 1).toString("base64url") };
-  const app = { APP_GUARD: appGuard({ [APP.appId]: { keys: [old, { id: "new", secret: APP.secret, attest: firebase("enforce") }] } }) };
-  await scene(null, async ({ ask, worker, logged }) => {
-    assertProblem(await ask(null), "attestation_missing");
-    assertOk(await ask(token()), 200);
-    assertOk(await ask(null, { signed: { secret: old.secret } }), 200);
-    assert.equal((await logged())["guard_key"], "old");
-    assert.ok(worker.logs.some((line) => line.includes(`not for app ${APP.appId} with key old`)));
-  }, {}, app);
+  const app = {
+    APP_GUARD: appGuard({
+      [APP.appId]: { keys: [old, { id: "new", secret: APP.secret, attest: firebase("enforce") }] },
+    }),
+  };
+  await scene(
+    null,
+    async ({ ask, worker, logged }) => {
+      assertProblem(await ask(null), "attestation_missing");
+      assertOk(await ask(token()), 200);
+      assertOk(await ask(null, { signed: { secret: old.secret } }), 200);
+      assert.equal((await logged()).guard_key, "old");
+      assert.ok(worker.logs.some((line) => line.includes(`not for app ${APP.appId} with key old`)));
+    },
+    {},
+    app,
+  );
 });
 
 test("a Worker with an unclear attest serves nothing, and its log says why", async () => {
   for (const [attest, says, more] of [
     [{ mode: "enforce", firebase: { project: "my-project", app_ids: [IOS] } }, "not its number", {}],
     [{ firebase: firebase("report").firebase }, "mode is not off, report or enforce", {}],
-    [firebase("report"), "APP_CHECK_JWKS_URL may be below a loopback SUPABASE_URL only", { APP_CHECK_JWKS_URL: "https://evil.example/jwks" }],
+    [
+      firebase("report"),
+      "APP_CHECK_JWKS_URL may be below a loopback SUPABASE_URL only",
+      { APP_CHECK_JWKS_URL: "https://evil.example/jwks" },
+    ],
   ] as const) {
-    await scene(attest, async ({ ask, worker }) => {
-      assertProblem(await ask(null), "misconfigured");
-      await until("it is logged", () => worker.logs.some((line) => line.includes(says)));
-    }, {}, more);
+    await scene(
+      attest,
+      async ({ ask, worker }) => {
+        assertProblem(await ask(null), "misconfigured");
+        await until("it is logged", () => worker.logs.some((line) => line.includes(says)));
+      },
+      {},
+      more,
+    );
   }
 });
 
 // Approov
 
 const approovToken = (payload: object) => {
-  const input = [{ alg: "HS256", typ: "JWT" }, payload].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".");
+  const input = [{ alg: "HS256", typ: "JWT" }, payload]
+    .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
+    .join(".");
   return `${input}.${createHmac("sha256", Buffer.from(APPROOV, "base64url")).update(input).digest("base64url")}`;
 };
 
@@ -340,7 +430,7 @@ test("Approov's tokens are judged exactly, and bound to their session", async ()
     const bound = { exp: now() + 300, pay: pay(`Bearer ${session}`) };
     const judge = async (approov: string) => {
       const answer = await ask(null, { token: session, headers: { "Approov-Token": approov } });
-      return `${answer.status === 200 ? 200 : JSON.parse(answer.body).code} ${(await logged())["attest"]}`;
+      return `${answer.status === 200 ? 200 : JSON.parse(answer.body).code} ${(await logged()).attest}`;
     };
     for (const [approov, expected] of [
       [approovToken(bound), "200 verified"],
@@ -356,7 +446,10 @@ test("Approov's tokens are judged exactly, and bound to their session", async ()
       assert.equal(await judge(approov), expected, approov);
     }
     const other = jws(legacy, claims({ sub: SUB, email: "other@example.com" }));
-    assertProblem(await ask(null, { token: other, headers: { "Approov-Token": approovToken(bound) } }), "attestation_invalid");
+    assertProblem(
+      await ask(null, { token: other, headers: { "Approov-Token": approovToken(bound) } }),
+      "attestation_invalid",
+    );
     // App Check's header counts for nothing where it is not configured.
     assertProblem(await ask(token()), "attestation_missing");
   });
@@ -369,7 +462,10 @@ test("one good token of two vendors is enough", async () => {
     const approov = jws(es, { exp: now() + 300 });
     assertOk(await ask("x", { headers: { "Approov-Token": approov } }), 200);
     assertOk(await ask(token(), { headers: { "Approov-Token": "x" } }), 200);
-    assertProblem(await ask(null, { headers: { "Approov-Token": jws(newKey("a1"), { exp: now() + 300 }) } }), "attestation_invalid");
+    assertProblem(
+      await ask(null, { headers: { "Approov-Token": jws(newKey("a1"), { exp: now() + 300 }) } }),
+      "attestation_invalid",
+    );
     assertProblem(await ask(null), "attestation_missing");
   });
 });

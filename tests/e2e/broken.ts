@@ -5,9 +5,9 @@ import type { IncomingMessage } from "node:http";
 
 import type { Answer } from "../../client/src/index.ts";
 import { SLACK } from "../support/patience.ts";
-import { assertOk, assertProblem, begun, headersOf, logOf, open, read, send, type Code } from "./http.ts";
-import { functions, jws, legacy, ROW, startStub, type Handler, type Signer, type Stub } from "./stub.ts";
-import { startWorkerAlone, workerVars, type LoggedWorker } from "./support.ts";
+import { assertOk, assertProblem, begun, type Code, headersOf, logOf, open, read, send } from "./http.ts";
+import { functions, type Handler, jws, legacy, ROW, type Signer, type Stub, startStub } from "./stub.ts";
+import { type LoggedWorker, startWorkerAlone, workerVars } from "./support.ts";
 
 export type Request = [method: string, target: string, body?: string];
 
@@ -76,7 +76,10 @@ export async function startBroken(signer: Signer = legacy): Promise<Broken> {
   async function assertList(end: ListEnd, to: LoggedWorker): Promise<void> {
     const response = await beginList(to);
     if (response.statusCode !== 200) return assertRefused(await read(response), end as Code, to);
-    const seen = Promise.race([endOf(response), new Promise((resolve) => setTimeout(resolve, TIMEOUT + 500, "stays open"))]);
+    const seen = Promise.race([
+      endOf(response),
+      new Promise((resolve) => setTimeout(resolve, TIMEOUT + 500, "stays open")),
+    ]);
     assert.equal(await seen, end);
     response.destroy();
   }

@@ -6,8 +6,8 @@ import { after, before, test } from "node:test";
 import type { Answer } from "../../client/src/index.ts";
 import type { Vars } from "../../tools/stack/vars.ts";
 import { until } from "../support/patience.ts";
-import { assertOk, assertProblem, send, type Code, type HeaderFields, type Sent } from "./http.ts";
-import { claims, jws, legacy, ROW, startStub, type Stub } from "./stub.ts";
+import { assertOk, assertProblem, type Code, type HeaderFields, type Sent, send } from "./http.ts";
+import { claims, jws, legacy, ROW, type Stub, startStub } from "./stub.ts";
 import { APP, appGuard, withWorker, workerVars } from "./support.ts";
 
 const NOTE = `/v1/notes/${ROW.id}`;
@@ -40,7 +40,12 @@ async function untilLimited(url: string, address: string): Promise<void> {
 async function sendEight(url: string, address: (n: number) => string, sent: Sent, code: Code): Promise<void> {
   for (let n = 0; n < 8; n++) {
     const headers = { "CF-Connecting-IP": address(n), ...sent.headers };
-    const answered = await send(url, sent.body === undefined ? "GET" : "POST", sent.body === undefined ? "/v1/me" : "/v1/notes", { ...(code !== "token_missing" && { token }), ...sent, headers });
+    const answered = await send(
+      url,
+      sent.body === undefined ? "GET" : "POST",
+      sent.body === undefined ? "/v1/me" : "/v1/notes",
+      { ...(code !== "token_missing" && { token }), ...sent, headers },
+    );
     if (answered.status !== 429) assertProblem(answered, code);
   }
 }
@@ -105,7 +110,8 @@ test("an app in report counts every request against its address", async () => {
 
 test("published rows are limited by app and address", async () => {
   await withWorker(workerVars(stub.url), { limits: { ip: 1000, user: 3 } }, async ({ url }) => {
-    const read = (address: string) => send(url, "GET", `/v1/public/notes/${ROW.id}`, { headers: { "CF-Connecting-IP": address } });
+    const read = (address: string) =>
+      send(url, "GET", `/v1/public/notes/${ROW.id}`, { headers: { "CF-Connecting-IP": address } });
     const statuses: number[] = [];
     for (let n = 0; n < 8; n++) statuses.push((await read("203.0.113.7")).status);
     assert.ok(statuses[0] === 200 && statuses.includes(429), statuses.join());
@@ -116,7 +122,8 @@ test("published rows are limited by app and address", async () => {
 test("each user has a limit, from any address", async () => {
   await withWorker(workerVars(stub.url), { limits: { ip: 1000, user: 3 } }, async ({ url }) => {
     const answers: Answer[] = [];
-    for (let n = 1; n <= 8; n++) answers.push(await send(url, "GET", "/v1/me", { token, headers: { "CF-Connecting-IP": `203.0.113.${n}` } }));
+    for (let n = 1; n <= 8; n++)
+      answers.push(await send(url, "GET", "/v1/me", { token, headers: { "CF-Connecting-IP": `203.0.113.${n}` } }));
     assertOk(answers[0]!, 200);
     assertProblem(answers.findLast(({ status }) => status === 429) ?? answers[7]!, "rate_limited");
     const other = jws(legacy, claims({ sub: "b0b00000-0000-4000-8000-000000000000" }));
@@ -130,9 +137,24 @@ const keys = (secret: string) => appGuard({ a: { keys: [{ id: "k", secret }] } }
 const MISCONFIGURED: [name: string, why: string, change: Vars | string[], unspoken?: string][] = [
   ["SUPABASE_URL", "plain http to another machine", { SUPABASE_URL: "http://db.example" }, "db.example"],
   ["SUPABASE_URL", "none", { SUPABASE_URL: "" }],
-  ["SUPABASE_PUBLISHABLE_KEY", "a secret key", { SUPABASE_PUBLISHABLE_KEY: "sb_secret_abcdefgh" }, "sb_secret_abcdefgh"],
-  ["SUPABASE_PUBLISHABLE_KEY", "a service key", { SUPABASE_PUBLISHABLE_KEY: jws(legacy, { role: "service_role" }) }, "eyJ"],
-  ["SUPABASE_JWT_ISSUER", "off for a project that is not on this machine", { SUPABASE_URL: "https://db.example", SUPABASE_JWT_ISSUER: "-" }, "db.example"],
+  [
+    "SUPABASE_PUBLISHABLE_KEY",
+    "a secret key",
+    { SUPABASE_PUBLISHABLE_KEY: "sb_secret_abcdefgh" },
+    "sb_secret_abcdefgh",
+  ],
+  [
+    "SUPABASE_PUBLISHABLE_KEY",
+    "a service key",
+    { SUPABASE_PUBLISHABLE_KEY: jws(legacy, { role: "service_role" }) },
+    "eyJ",
+  ],
+  [
+    "SUPABASE_JWT_ISSUER",
+    "off for a project that is not on this machine",
+    { SUPABASE_URL: "https://db.example", SUPABASE_JWT_ISSUER: "-" },
+    "db.example",
+  ],
   ["SUPABASE_JWT_SECRET", "too short", { SUPABASE_JWT_SECRET: "a secret of 31 characters, alas" }, "alas"],
   ["EDGE_PROOF_SECRET", "too short", { EDGE_PROOF_SECRET: "a secret of 31 characters, alas" }, "alas"],
   ["APP_GUARD", "a short key", { APP_GUARD: keys(APP.secret.slice(0, 42)) }, APP.secret.slice(0, 42)],
@@ -148,7 +170,11 @@ for (const [name, why, change, unspoken] of MISCONFIGURED) {
     const vars = workerVars(stub.url, Array.isArray(change) ? {} : change);
     await withWorker(vars, Array.isArray(change) ? { without: change } : {}, async ({ url, logs }) => {
       stub.received.length = 0;
-      for (const [method, target, body] of [["GET", NOTE], ["POST", "/v1/notes", '{"title":"a"}'], ["GET", "/nothing"]] as const) {
+      for (const [method, target, body] of [
+        ["GET", NOTE],
+        ["POST", "/v1/notes", '{"title":"a"}'],
+        ["GET", "/nothing"],
+      ] as const) {
         const answered = await send(url, method, target, { token, ...(body && { body }) });
         assertProblem(answered, "misconfigured");
         assert.ok(!answered.body.includes(name));
@@ -156,7 +182,10 @@ for (const [name, why, change, unspoken] of MISCONFIGURED) {
       assert.deepEqual(stub.received, []);
       await until("all lines are written", () => logs.length >= 4);
       const lines = logs.map((line) => JSON.parse(line) as { event: string; message?: string; reason?: string });
-      assert.deepEqual(lines.map(({ event }) => event), ["misconfigured", "request", "request", "request"]);
+      assert.deepEqual(
+        lines.map(({ event }) => event),
+        ["misconfigured", "request", "request", "request"],
+      );
       for (const { message, reason } of lines) assert.ok((message ?? reason)?.startsWith(`${name} `), logs.join("\n"));
       if (unspoken) assert.ok(!logs.join().includes(unspoken), "its value is quoted");
     });
@@ -166,7 +195,10 @@ for (const [name, why, change, unspoken] of MISCONFIGURED) {
 // Warnings
 
 test("each dangerous setting is warned of once", async () => {
-  const guard = appGuard({ closed: { keys: [{ id: "k", secret: APP.secret }] }, ajar: { mode: "report" }, open: { mode: "off" } }, "report");
+  const guard = appGuard(
+    { closed: { keys: [{ id: "k", secret: APP.secret }] }, ajar: { mode: "report" }, open: { mode: "off" } },
+    "report",
+  );
   await withWorker(workerVars(stub.url, { APP_GUARD: guard }), {}, async ({ url, logs }) => {
     for (let n = 0; n < 3; n++) await send(url, "GET", "/health");
     const warnings = logs.map((line) => JSON.parse(line)).filter(({ event }) => event === "warning");
@@ -194,7 +226,11 @@ test("report or off as the default admits requests of unknown apps", async () =>
 // CORS
 
 const ORIGIN = "https://app.example.com";
-const PREFLIGHT: HeaderFields = { Origin: ORIGIN, "Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization,x-app-id" };
+const PREFLIGHT: HeaderFields = {
+  Origin: ORIGIN,
+  "Access-Control-Request-Method": "PATCH",
+  "Access-Control-Request-Headers": "authorization,x-app-id",
+};
 
 function corsHeaders({ headers }: Answer): string[] {
   return [...headers.keys()].filter((name) => name.startsWith("access-control-"));
@@ -212,12 +248,27 @@ test("CORS is off unless configured", async () => {
 test("only pages of the named origins may call", async () => {
   await withWorker(workerVars(stub.url, { CORS_ORIGINS: `${ORIGIN}, http://localhost:3000` }), {}, async ({ url }) => {
     const preflight = await send(url, "OPTIONS", NOTE, { signed: null, headers: PREFLIGHT });
-    assert.deepEqual([preflight.status, preflight.body, preflight.headers.get("access-control-allow-origin")], [204, "", ORIGIN]);
+    assert.deepEqual(
+      [preflight.status, preflight.body, preflight.headers.get("access-control-allow-origin")],
+      [204, "", ORIGIN],
+    );
     assert.equal(preflight.headers.get("access-control-allow-credentials"), null);
     const list = (answer: Answer, name: string) => (answer.headers.get(name) ?? "").toLowerCase().split(/, */);
-    for (const method of ["get", "put", "patch", "delete"]) assert.ok(list(preflight, "access-control-allow-methods").includes(method), method);
+    for (const method of ["get", "put", "patch", "delete"])
+      assert.ok(list(preflight, "access-control-allow-methods").includes(method), method);
     const conditional = ["if-match", "if-none-match", "idempotency-key"];
-    for (const name of ["authorization", "content-type", ...conditional, "x-app-id", "x-app-nonce", "x-app-signature", "x-app-timestamp", "x-client-info", "x-firebase-appcheck", "approov-token"]) {
+    for (const name of [
+      "authorization",
+      "content-type",
+      ...conditional,
+      "x-app-id",
+      "x-app-nonce",
+      "x-app-signature",
+      "x-app-timestamp",
+      "x-client-info",
+      "x-firebase-appcheck",
+      "approov-token",
+    ]) {
       assert.ok(list(preflight, "access-control-allow-headers").includes(name), name);
     }
 
@@ -227,11 +278,23 @@ test("only pages of the named origins may call", async () => {
     const refused = await send(url, "GET", NOTE, { signed: null, headers });
     assertProblem(refused, "app_guard_rejected");
     for (const answered of [read, refused]) {
-      assert.deepEqual([answered.headers.get("access-control-allow-origin"), answered.headers.get("vary")], [ORIGIN, "Origin"]);
-      for (const name of ["etag", "location", "retry-after", "x-airlock-version", "x-request-id"]) assert.ok(list(answered, "access-control-expose-headers").includes(name), name);
+      assert.deepEqual(
+        [answered.headers.get("access-control-allow-origin"), answered.headers.get("vary")],
+        [ORIGIN, "Origin"],
+      );
+      for (const name of ["etag", "location", "retry-after", "x-airlock-version", "x-request-id"])
+        assert.ok(list(answered, "access-control-expose-headers").includes(name), name);
     }
 
-    for (const origin of [`${ORIGIN}.evil.example`, "https://APP.example.com", "http://app.example.com", `${ORIGIN}/`, `${ORIGIN}:443`, "null", "https://evil.example"]) {
+    for (const origin of [
+      `${ORIGIN}.evil.example`,
+      "https://APP.example.com",
+      "http://app.example.com",
+      `${ORIGIN}/`,
+      `${ORIGIN}:443`,
+      "null",
+      "https://evil.example",
+    ]) {
       const answered = await send(url, "OPTIONS", NOTE, { signed: null, headers: { ...PREFLIGHT, Origin: origin } });
       assert.deepEqual([answered.status, corsHeaders(answered)], [405, []], origin);
       assert.deepEqual(corsHeaders(await send(url, "GET", "/health", { headers: { Origin: origin } })), []);

@@ -49,12 +49,18 @@ export function describe(document: Part): Description {
 
   function resolve(part: Part): Part {
     if (part?.$ref === undefined) return part;
-    return part.$ref.slice(2).split("/").reduce((parent: Part, name: string) => parent[name], document);
+    return part.$ref
+      .slice(2)
+      .split("/")
+      .reduce((parent: Part, name: string) => parent[name], document);
   }
 
   function validator(schema: Part, { closed = false } = {}): ValidateFunction {
     // References in it are relative to the document.
-    const rooted = JSON.stringify(closed ? { ...schema, unevaluatedProperties: false } : schema).replaceAll('"#/', '"openapi.json#/');
+    const rooted = JSON.stringify(closed ? { ...schema, unevaluatedProperties: false } : schema).replaceAll(
+      '"#/',
+      '"openapi.json#/',
+    );
     const validate = compiled.get(rooted) ?? ajv.compile(JSON.parse(rooted));
     compiled.set(rooted, validate);
     return validate;
@@ -89,7 +95,8 @@ export function describe(document: Part): Description {
     return operation.operationId;
   }
 
-  const documents = (method: string, target: string) => document.paths[pathOf(Object.keys(document.paths), target)]?.[method.toLowerCase()] !== undefined;
+  const documents = (method: string, target: string) =>
+    document.paths[pathOf(Object.keys(document.paths), target)]?.[method.toLowerCase()] !== undefined;
 
   return { document, resolve, validator, assertValid, documents, assertDocumented };
 }

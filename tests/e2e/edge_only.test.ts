@@ -10,7 +10,16 @@ import type { Vars } from "../../tools/stack/vars.ts";
 import { edgeProof } from "../support/edge_proof.ts";
 import { assertOk, assertProblem, logOf, send } from "./http.ts";
 import { functionOf, jws, legacy, ROW, withStub } from "./stub.ts";
-import { caller, startStack, startWorkerAlone, withWorker, workerVars, type LoggedWorker, type Stack, type User } from "./support.ts";
+import {
+  caller,
+  type LoggedWorker,
+  type Stack,
+  startStack,
+  startWorkerAlone,
+  type User,
+  withWorker,
+  workerVars,
+} from "./support.ts";
 
 const SECRET = "the-secret-of-edge-only-mode-tests";
 const OTHER = "another-secret-of-these-tests-here";
@@ -20,7 +29,8 @@ const PRE_REQUEST = `
   create function public.edge_only() returns void language sql set search_path = '' begin atomic select airlock.check_edge(); end;
   alter role authenticator set pgrst.db_pre_request = 'public.edge_only';
 `;
-const NO_PRE_REQUEST = "alter role authenticator reset pgrst.db_pre_request; drop function if exists public.edge_only();";
+const NO_PRE_REQUEST =
+  "alter role authenticator reset pgrst.db_pre_request; drop function if exists public.edge_only();";
 
 let stack: Stack;
 /** The Worker's requests to the REST API, in order. */
@@ -74,7 +84,10 @@ async function everyNoteRoute(as: ReturnType<typeof caller>): Promise<void> {
   assert.equal(assertOk(await as("GET", `/v1/notes/${id}`), 200).version, 3);
   assert.equal((await as("HEAD", `/v1/notes/${id}`)).status, 200);
   const page = assertOk(await as("GET", "/v1/notes?limit=2"), 200);
-  assert.deepEqual([page.data.length, assertOk(await as("GET", `/v1/notes?cursor=${page.next_cursor}`), 200).data.length], [2, 1]);
+  assert.deepEqual(
+    [page.data.length, assertOk(await as("GET", `/v1/notes?cursor=${page.next_cursor}`), 200).data.length],
+    [2, 1],
+  );
   assert.equal(assertOk(await as("GET", "/v1/notes?q=words"), 200).data.length, 1);
   assert.equal((await as("DELETE", `/v1/notes/${id}`)).status, 204);
   assert.equal(assertOk(await as("GET", "/v1/notes?state=deleted"), 200).data.length, 1);
@@ -87,18 +100,34 @@ for (const preRequest of ["", PRE_REQUEST]) {
     await everyNoteRoute(alice);
     const stored = await stack.sql("select *, xmin::text from public.notes order by id");
     assert.equal(stored.length, 3);
-    for (const [method, body] of [["GET"], ["POST", '{"title":"x"}'], ["PATCH", '{"title":"x"}'], ["DELETE"]] as const) {
+    for (const [method, body] of [
+      ["GET"],
+      ["POST", '{"title":"x"}'],
+      ["PATCH", '{"title":"x"}'],
+      ["DELETE"],
+    ] as const) {
       const path = method === "PATCH" || method === "DELETE" ? "/notes?id=not.is.null" : "/notes";
-      const answer = await stack.direct(stack.alice, path, { method, ...(body && { body }), headers: { prefer: "return=representation" } });
+      const answer = await stack.direct(stack.alice, path, {
+        method,
+        ...(body && { body }),
+        headers: { prefer: "return=representation" },
+      });
       const rows = await answer.json();
-      assert.ok(answer.status === 403 || (answer.status === 200 && rows.length === 0 && !preRequest), `${method}: ${answer.status}`);
+      assert.ok(
+        answer.status === 403 || (answer.status === 200 && rows.length === 0 && !preRequest),
+        `${method}: ${answer.status}`,
+      );
     }
     for (const [name, json] of [
       ["create", { draft: { title: "x" }, request_key: null, request_digest: null }],
       ["put", { id: randomUUID(), draft: { title: "x" }, mode: "any", if_match: null }],
     ] as const) {
       const body = JSON.stringify({ resource: "notes", org: null, ...json });
-      assert.equal((await stack.direct(stack.alice, `/rpc/airlock_${name}`, { method: "POST", body })).status, 403, name);
+      assert.equal(
+        (await stack.direct(stack.alice, `/rpc/airlock_${name}`, { method: "POST", body })).status,
+        403,
+        name,
+      );
     }
     assert.deepEqual(await stack.sql("select *, xmin::text from public.notes order by id"), stored);
   });
@@ -113,7 +142,10 @@ test("every call has its own proof, as docs/edge-only.md describes it", async ()
     assert.ok(age >= 0 && age < 60);
     assert.equal(headers["x-edge-proof"], edgeProof({ secret: SECRET, sub: stack.alice.id, method, path, age }));
   }
-  assert.deepEqual([...new Set(sent.map(({ method, path }) => `${method} ${path}`))].sort(), ["change", "create", "list", "put", "read"].map((name) => `POST /rpc/airlock_${name}`));
+  assert.deepEqual(
+    [...new Set(sent.map(({ method, path }) => `${method} ${path}`))].sort(),
+    ["change", "create", "list", "put", "read"].map((name) => `POST /rpc/airlock_${name}`),
+  );
 });
 
 test("a proof serves its user, function and minute alone", async () => {
@@ -122,7 +154,11 @@ test("a proof serves its user, function and minute alone", async () => {
   assertOk(await alice("GET", "/v1/notes"), 200);
   const caught = String(sent.at(-1)?.headers["x-edge-proof"]);
   const call = async (user: User | null, name: string, json: object, proof = caught) => {
-    const answer = await stack.direct(user, `/rpc/${name}`, { method: "POST", body: JSON.stringify(json), headers: { "x-edge-proof": proof } });
+    const answer = await stack.direct(user, `/rpc/${name}`, {
+      method: "POST",
+      body: JSON.stringify(json),
+      headers: { "x-edge-proof": proof },
+    });
     return answer.ok ? answer.json() : answer.status;
   };
   const page = { resource: "notes", org: null, state: "active", words: null, after: null, page_size: 20 };
@@ -140,7 +176,10 @@ test("a proof serves its user, function and minute alone", async () => {
 
 test("a client's own X-Edge-Proof is not passed on", async () => {
   const headers = { "X-Edge-Proof": "v1.1.of-the-client", "x-edge-proof-2": "of-the-client" };
-  for (const [vars, form] of [[{ EDGE_PROOF_SECRET: SECRET }, /^v1\.\d{10}\.[0-9a-f]{64}$/], [{}, /^absent$/]] as const) {
+  for (const [vars, form] of [
+    [{ EDGE_PROOF_SECRET: SECRET }, /^v1\.\d{10}\.[0-9a-f]{64}$/],
+    [{}, /^absent$/],
+  ] as const) {
     await withStub(async (stub) => {
       await withWorker(workerVars(stub.url, vars), {}, async ({ url }) => {
         const token = jws(legacy);
@@ -163,10 +202,15 @@ test("a Worker with another secret or none answers internal and logs why", async
     await withWorker(workerVars(stack.supabase.url, vars), {}, async (wrong) => {
       const as = caller(wrong.url, stack.alice.token);
       const id = randomUUID();
-      for (const [method, target, body] of [["GET", "/v1/notes"], ["GET", `/v1/notes/${id}`], ["POST", "/v1/notes", { title: "t" }], ["PATCH", `/v1/notes/${id}`, { title: "t" }]] as const) {
+      for (const [method, target, body] of [
+        ["GET", "/v1/notes"],
+        ["GET", `/v1/notes/${id}`],
+        ["POST", "/v1/notes", { title: "t" }],
+        ["PATCH", `/v1/notes/${id}`, { title: "t" }],
+      ] as const) {
         const answer = await as(method, target, body);
         assertProblem(answer, "internal");
-        assert.match((await logOf(wrong, answer))["reason"], /did not accept the edge proof/);
+        assert.match((await logOf(wrong, answer)).reason, /did not accept the edge proof/);
       }
     });
   }
@@ -180,7 +224,7 @@ test("without the pre-request such a Worker sees no row and cannot insert", asyn
     for (const options of [{}, { headers: { "Idempotency-Key": randomUUID() } }]) {
       const answer = await as("POST", "/v1/notes", { title: "t" }, options);
       assertProblem(answer, "internal");
-      assert.match((await logOf(wrong, answer))["reason"], /did not accept the edge proof/);
+      assert.match((await logOf(wrong, answer)).reason, /did not accept the edge proof/);
     }
   });
   assert.equal((await stack.sql("select 1 from public.notes")).length, 1);

@@ -3,9 +3,21 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { answer, assertOk, assertProblem, headersOf, open, raw, requestId, send, sendEndless, type ProblemBody, type Sent } from "./http.ts";
+import {
+  answer,
+  assertOk,
+  assertProblem,
+  headersOf,
+  open,
+  type ProblemBody,
+  raw,
+  requestId,
+  type Sent,
+  send,
+  sendEndless,
+} from "./http.ts";
 import { claims, jws, legacy } from "./stub.ts";
-import { caller, startStack, type Stack } from "./support.ts";
+import { caller, type Stack, startStack } from "./support.ts";
 
 const MISSING = "/v1/notes/00000000-0000-4000-8000-000000000000";
 
@@ -18,7 +30,10 @@ let stored: unknown;
 
 before(async () => {
   stack = await startStack();
-  ({ url, alice: { token } } = stack);
+  ({
+    url,
+    alice: { token },
+  } = stack);
   alice = caller(url, token);
   note = `/v1/notes/${assertOk(await alice("POST", "/v1/notes", { title: "the only one" }), 201).id}`;
   stored = await table();
@@ -34,7 +49,11 @@ async function refused(code: Parameters<typeof assertProblem>[1], requests: Case
   const problems: ProblemBody[] = [];
   for (const [method, target, sent] of requests) {
     const answered = await send(url, method, target, { token, ...sent });
-    assert.equal(JSON.parse(answered.body).code, code, `${method} ${target} ${JSON.stringify(sent)?.slice(0, 200)}: ${answered.body}`);
+    assert.equal(
+      JSON.parse(answered.body).code,
+      code,
+      `${method} ${target} ${JSON.stringify(sent)?.slice(0, 200)}: ${answered.body}`,
+    );
     problems.push(assertProblem(answered, code));
   }
   assert.deepEqual(await table(), stored);
@@ -45,18 +64,60 @@ async function refused(code: Parameters<typeof assertProblem>[1], requests: Case
 
 test("a body that is not JSON or not UTF-8 is malformed_json", async () => {
   const bodies: (string | Uint8Array)[] = [
-    "", " ", "{", "{}}", "{'title':'a'}", '{"title":"a",}', '{"title":"a"}x', '{"title":"a"}{"title":"b"}', '{title:"a"}', '{"title":"a\nb"}',
-    '{"title":"\\x41"}', '{"title":NaN}', '{"title":01}', '{"title":+1}', '{"title":.5}', "undefined", "nul", '"a', "[1,]", '\ufeff{"title":"a"}', '{"title":"a"}\u0000',
-    "/**/{}", '{"title":"a" "body":"b"}', '{"title"}', Buffer.from('{"title":"\xff"}', "latin1"), Buffer.from('{"title":"\xed\xa0\x80"}', "latin1"),
-    Buffer.from('{"title":"\xc0\x80"}', "latin1"), Buffer.from('{"\xfe":1,"title":"a"}', "latin1"), Buffer.from('{"title":"a"}', "utf16le"),
+    "",
+    " ",
+    "{",
+    "{}}",
+    "{'title':'a'}",
+    '{"title":"a",}',
+    '{"title":"a"}x',
+    '{"title":"a"}{"title":"b"}',
+    '{title:"a"}',
+    '{"title":"a\nb"}',
+    '{"title":"\\x41"}',
+    '{"title":NaN}',
+    '{"title":01}',
+    '{"title":+1}',
+    '{"title":.5}',
+    "undefined",
+    "nul",
+    '"a',
+    "[1,]",
+    '\ufeff{"title":"a"}',
+    '{"title":"a"}\u0000',
+    "/**/{}",
+    '{"title":"a" "body":"b"}',
+    '{"title"}',
+    Buffer.from('{"title":"\xff"}', "latin1"),
+    Buffer.from('{"title":"\xed\xa0\x80"}', "latin1"),
+    Buffer.from('{"title":"\xc0\x80"}', "latin1"),
+    Buffer.from('{"\xfe":1,"title":"a"}', "latin1"),
+    Buffer.from('{"title":"a"}', "utf16le"),
   ];
-  await refused("malformed_json", bodies.flatMap((body) => [["POST", "/v1/notes", { body }], ["PATCH", note, { body }]] as Case[]));
+  await refused(
+    "malformed_json",
+    bodies.flatMap(
+      (body) =>
+        [
+          ["POST", "/v1/notes", { body }],
+          ["PATCH", note, { body }],
+        ] as Case[],
+    ),
+  );
 });
 
 test("extreme JSON is 400 or 422, never 5xx", async () => {
   for (const body of [
-    '{"title":"\\ud800"}', '{"title":"\\udc00\\ud800"}', '{"title":"a","body":"\\ud83d"}', '{"\\ud800":1,"title":"a"}', '{"title":1e999}', '{"title":-1e400}',
-    `{"title":${"9".repeat(10_000)}}`, "[".repeat(100_000), `${"[".repeat(100_000)}${"]".repeat(100_000)}`, `{"title":${'{"a":'.repeat(40_000)}1${"}".repeat(40_000)}}`,
+    '{"title":"\\ud800"}',
+    '{"title":"\\udc00\\ud800"}',
+    '{"title":"a","body":"\\ud83d"}',
+    '{"\\ud800":1,"title":"a"}',
+    '{"title":1e999}',
+    '{"title":-1e400}',
+    `{"title":${"9".repeat(10_000)}}`,
+    "[".repeat(100_000),
+    `${"[".repeat(100_000)}${"]".repeat(100_000)}`,
+    `{"title":${'{"a":'.repeat(40_000)}1${"}".repeat(40_000)}}`,
     `{"title":"a","x":${"[".repeat(100_000)}${"]".repeat(100_000)}}`,
   ]) {
     const { status } = await send(url, "POST", "/v1/notes", { token, body });
@@ -66,8 +127,17 @@ test("extreme JSON is 400 or 422, never 5xx", async () => {
 });
 
 test("a body on a route without one is malformed_request", async () => {
-  const bodies: [string, string][] = [["GET", note], ["GET", "/v1/notes"], ["GET", "/v1/me"], ["DELETE", note], ["POST", `${note}/restore`]];
-  await refused("malformed_request", bodies.map(([method, target]) => [method, target, { body: '{"title":"a"}' }]));
+  const bodies: [string, string][] = [
+    ["GET", note],
+    ["GET", "/v1/notes"],
+    ["GET", "/v1/me"],
+    ["DELETE", note],
+    ["POST", `${note}/restore`],
+  ];
+  await refused(
+    "malformed_request",
+    bodies.map(([method, target]) => [method, target, { body: '{"title":"a"}' }]),
+  );
   assert.equal((await send(url, "HEAD", note, { token, body: "x" })).status, 400);
 });
 
@@ -79,7 +149,11 @@ test("malformed and unsupported conditions are malformed_request", async () => {
   await refused("malformed_request", [
     ...ifMatch.flatMap((value): Case[] => {
       const headers = { "If-Match": value };
-      return [["PATCH", note, { body, headers }], ["PUT", note, { body, headers }], ["DELETE", note, { headers }]];
+      return [
+        ["PATCH", note, { body, headers }],
+        ["PUT", note, { body, headers }],
+        ["DELETE", note, { headers }],
+      ];
     }),
     ...ifNoneMatch.map((value): Case => ["GET", note, { headers: { "If-None-Match": value } }]),
     ...idempotencyKey.map((value): Case => ["POST", "/v1/notes", { body, headers: { "Idempotency-Key": value } }]),
@@ -105,7 +179,11 @@ test("a header of - or beyond ASCII cannot be signed", async () => {
 });
 
 test("a query with unencoded bytes is malformed_request", async () => {
-  await refused("malformed_request", [["GET", "/v1/notes?limit=5;state=active"], ["GET", "/v1/notes?q=a:b"], ["POST", "/v1/notes?a/b", { body: '{"title":"a"}' }]]);
+  await refused("malformed_request", [
+    ["GET", "/v1/notes?limit=5;state=active"],
+    ["GET", "/v1/notes?q=a:b"],
+    ["POST", "/v1/notes?a/b", { body: '{"title":"a"}' }],
+  ]);
 });
 
 // 401
@@ -130,7 +208,11 @@ test("missing, expired and invalid tokens have their own codes", async () => {
 
 test("unknown paths are 404, other methods are 405 with Allow", async () => {
   assertProblem(await send(url, "GET", "/v2/notes", { signed: null }), "not_found");
-  await refused("not_found", [["GET", MISSING], ["DELETE", MISSING], ["POST", "/v1/notes/x/restore"]]);
+  await refused("not_found", [
+    ["GET", MISSING],
+    ["DELETE", MISSING],
+    ["POST", "/v1/notes/x/restore"],
+  ]);
   for (const [target, allow, methods] of [
     ["/health", "GET, HEAD", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"]],
     ["/openapi.json", "GET, HEAD", ["POST", "OPTIONS"]],
@@ -160,7 +242,11 @@ test("a declared size over 256 KiB is refused before the body", async () => {
 
 test("a body over 256 KiB is refused while it is read", async () => {
   const headers = { ...headersOf("POST", "/v1/notes", { token }), "Content-Type": "application/json" };
-  const lines = ["POST /v1/notes HTTP/1.1", "Host: localhost", ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`)];
+  const lines = [
+    "POST /v1/notes HTTP/1.1",
+    "Host: localhost",
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+  ];
   // A little more than fits: the answer does not wait for the end.
   const { received } = await sendEndless(url, lines, 17 * 0x4000);
   assert.match(received, /^HTTP\/1\.1 413 .*"code":"payload_too_large"/s);
@@ -182,8 +268,14 @@ test("a body of exactly 256 KiB is read", async () => {
 test("other media types and encodings are unsupported_media_type", async () => {
   const body = '{"title":"a"}';
   const types = [
-    "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx", "application/problem+json", "json",
-    "application/", "text/json",
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "application/jsonx",
+    "application/problem+json",
+    "json",
+    "application/",
+    "text/json",
   ];
   const { "Content-Type": _, ...untyped } = headersOf("POST", "/v1/notes", { token, body });
   const request = open(url, "POST", "/v1/notes", untyped);
@@ -194,11 +286,21 @@ test("other media types and encodings are unsupported_media_type", async () => {
     ["POST", "/v1/notes", { body, headers: { "Content-Type": "application/merge-patch+json" } }],
     ["PUT", note, { body, headers: { "Content-Type": "application/merge-patch+json" } }],
     ["POST", "/v1/notes", { body, headers: { "Content-Type": ["application/json", "text/plain"] } }],
-    ...["gzip", "identity", "br"].map((encoding) => ["POST", "/v1/notes", { body, headers: { "Content-Encoding": encoding } }] as Case),
+    ...["gzip", "identity", "br"].map(
+      (encoding) => ["POST", "/v1/notes", { body, headers: { "Content-Encoding": encoding } }] as Case,
+    ),
     ["POST", "/v1/notes", {}],
   ]);
-  for (const type of ["application/json; charset=utf-8", "APPLICATION/JSON", "application/json;charset=x", "application/merge-patch+json; a=b"]) {
-    assertProblem(await send(url, "PATCH", note, { token, body: "{}", headers: { "Content-Type": type } }), "validation_failed");
+  for (const type of [
+    "application/json; charset=utf-8",
+    "APPLICATION/JSON",
+    "application/json;charset=x",
+    "application/merge-patch+json; a=b",
+  ]) {
+    assertProblem(
+      await send(url, "PATCH", note, { token, body: "{}", headers: { "Content-Type": type } }),
+      "validation_failed",
+    );
   }
 });
 
@@ -217,11 +319,22 @@ test("errors of a body have pointers, in the order of the declaration", async ()
     ['{"title":"a","\\u0074itle":"b"}', "/title duplicate"],
     ['{"body":"\\u0000","title":""}', "/title length", "/body characters"],
     ['{"x":1,"body":1}', "/title required", "/body type", "/x unknown"],
-    [`{"body":"${"a".repeat(20_001)}","y":1,"title":null,"x":1}`, "/title type", "/body length", "/y unknown", "/x unknown"],
+    [
+      `{"body":"${"a".repeat(20_001)}","y":1,"title":null,"x":1}`,
+      "/title type",
+      "/body length",
+      "/y unknown",
+      "/x unknown",
+    ],
     ['{"title":"a","x":1}', "/x unknown"],
     ['{"title":"a","a/b~c":1}', "/a~1b~0c unknown"],
     ['{"title":"a","user_id":"x","id":"x","version":9}', "/user_id unknown", "/id unknown", "/version unknown"],
-    ['{"title":"a","created_at":"x","updated_at":"x","deleted_at":null}', "/created_at unknown", "/updated_at unknown", "/deleted_at unknown"],
+    [
+      '{"title":"a","created_at":"x","updated_at":"x","deleted_at":null}',
+      "/created_at unknown",
+      "/updated_at unknown",
+      "/deleted_at unknown",
+    ],
     ['{"title":"a","__proto__":{}}', "/__proto__ unknown"],
     ["[]", " type"],
     ["null", " type"],
@@ -233,21 +346,41 @@ test("errors of a body have pointers, in the order of the declaration", async ()
     const [problem] = await refused("validation_failed", [["POST", "/v1/notes", { body }]]);
     const found = (problem?.errors ?? []).map((e) => `${e.pointer} ${e.code}`);
     assert.deepEqual(found, errors, body);
-    for (const error of problem?.errors ?? []) assert.deepEqual(Object.keys(error).sort(), ["code", "message", "pointer"]);
+    for (const error of problem?.errors ?? [])
+      assert.deepEqual(Object.keys(error).sort(), ["code", "message", "pointer"]);
   }
   const [empty] = await refused("validation_failed", [["PATCH", note, { body: "{}" }]]);
-  assert.deepEqual(empty?.errors?.map(({ pointer }) => pointer), [""]);
+  assert.deepEqual(
+    empty?.errors?.map(({ pointer }) => pointer),
+    [""],
+  );
 });
 
 test("errors of a query have parameters", async () => {
   const cursor = "A".repeat(32);
   const wrong: Record<string, string[]> = {
     limit: [
-      "limit=0", "limit=101", "limit=-1", "limit=1.5", "limit=", "limit=%31%30%31", "limit=020", "limit=1e1", "limit=+5",
-      "limit=99999999999999999999", "limit=1&limit=1", "l%69mit=1&limit=1",
+      "limit=0",
+      "limit=101",
+      "limit=-1",
+      "limit=1.5",
+      "limit=",
+      "limit=%31%30%31",
+      "limit=020",
+      "limit=1e1",
+      "limit=+5",
+      "limit=99999999999999999999",
+      "limit=1&limit=1",
+      "l%69mit=1&limit=1",
     ],
     state: ["state=gone", "state=", "state=Active", "state=active&state=active"],
-    cursor: ["cursor=x", "cursor=", `cursor=${cursor.slice(1)}`, `cursor=${cursor}A`, `cursor=f_________8${"A".repeat(21)}`],
+    cursor: [
+      "cursor=x",
+      "cursor=",
+      `cursor=${cursor.slice(1)}`,
+      `cursor=${cursor}A`,
+      `cursor=f_________8${"A".repeat(21)}`,
+    ],
     "cursor limit state": ["limit=0&state=x&cursor=%2B"],
     q: ["q=", "q=%00", "q=a&q=b", `q=${"a".repeat(201)}`],
     offset: ["offset=1"],
@@ -260,7 +393,8 @@ test("errors of a query have parameters", async () => {
     for (const query of queries) {
       const [problem] = await refused("validation_failed", [["GET", `/v1/notes?${query}`]]);
       assert.deepEqual(problem?.errors?.map(({ parameter }) => parameter).sort(), parameters.split(" "), query);
-      for (const error of problem?.errors ?? []) assert.deepEqual(Object.keys(error).sort(), ["code", "message", "parameter"]);
+      for (const error of problem?.errors ?? [])
+        assert.deepEqual(Object.keys(error).sort(), ["code", "message", "parameter"]);
     }
   }
   await refused("validation_failed", [
@@ -274,7 +408,9 @@ test("errors of a query have parameters", async () => {
 
 test("errors repeat little of what a client sent", async () => {
   const long = "x".repeat(10_000);
-  const [problem] = await refused("validation_failed", [["POST", "/v1/notes", { body: JSON.stringify({ title: "a", [long]: 1 }) }]]);
+  const [problem] = await refused("validation_failed", [
+    ["POST", "/v1/notes", { body: JSON.stringify({ title: "a", [long]: 1 }) }],
+  ]);
   assert.ok(JSON.stringify(problem).length < 2000);
   const many = Object.fromEntries(Array.from({ length: 5000 }, (_, n) => [`f${n}`, n]));
   const [flood] = await refused("validation_failed", [["POST", "/v1/notes", { body: JSON.stringify(many) }]]);
@@ -301,11 +437,20 @@ test("public documents need no proof, and caches may keep one", async () => {
 
 test("requests that the platform refuses stay refused", async () => {
   const { host } = new URL(url);
-  for (const line of ["get /v1/notes HTTP/1.1", "CONNECT /v1/notes HTTP/1.1", "GET /v1/notes?a b HTTP/1.1", "GET /v1/notes HTTP/3.0", "\u0000"]) {
+  for (const line of [
+    "get /v1/notes HTTP/1.1",
+    "CONNECT /v1/notes HTTP/1.1",
+    "GET /v1/notes?a b HTTP/1.1",
+    "GET /v1/notes HTTP/3.0",
+    "\u0000",
+  ]) {
     assert.doesNotMatch(await raw(url, line, `Host: ${host}`), /^HTTP\/1\.1 [23]/, line);
   }
 });
 
 test("Accept is ignored", async () => {
-  assert.equal(assertOk(await alice("GET", note, undefined, { headers: { Accept: "text/html;q=1, */*;q=0" } }), 200).title, "the only one");
+  assert.equal(
+    assertOk(await alice("GET", note, undefined, { headers: { Accept: "text/html;q=1, */*;q=0" } }), 200).title,
+    "the only one",
+  );
 });

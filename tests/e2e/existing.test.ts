@@ -11,8 +11,8 @@ import { check, toJson } from "../../tools/declaration.ts";
 import { openapi } from "../../tools/openapi/document.ts";
 import { assertApart } from "./adopted.ts";
 import { describe as describeDocument } from "./documented.ts";
-import { assertOk, assertProblem, send, type Sent } from "./http.ts";
-import { caller, startStack, type Stack, type User } from "./support.ts";
+import { assertOk, assertProblem, type Sent, send } from "./http.ts";
+import { caller, type Stack, startStack, type User } from "./support.ts";
 
 const FILES = new URL("../resources/", import.meta.url);
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
@@ -26,20 +26,28 @@ before(async () => {
   stack = await startStack({}, { declaration });
   await stack.sql(await readFile(new URL("existing.sql", FILES), "utf8"));
   const description = describeDocument(openapi(await check(declaration)));
-  const documented = (as: ReturnType<typeof caller>): typeof as => async (method, target, ...rest) => {
-    const answered = await as(method, target, ...rest);
-    if (description.documents(method, target)) description.assertDocumented(method, target, answered);
-    return answered;
-  };
+  const documented =
+    (as: ReturnType<typeof caller>): typeof as =>
+    async (method, target, ...rest) => {
+      const answered = await as(method, target, ...rest);
+      if (description.documents(method, target)) description.assertDocumented(method, target, answered);
+      return answered;
+    };
   alice = documented(caller(stack.url, stack.alice.token));
   bob = documented(caller(stack.url, stack.bob.token));
 });
 after(() => stack?.stop());
-beforeEach(() => stack.sql('delete from public.todos; delete from public.profiles; delete from public."Order Items"; delete from public.comments; delete from public.tasks'));
+beforeEach(() =>
+  stack.sql(
+    'delete from public.todos; delete from public.profiles; delete from public."Order Items"; delete from public.comments; delete from public.tasks',
+  ),
+);
 
 /** The errors of a 422, as `pointer code` or `parameter code`. */
 function flaws(answered: Answer): string[] {
-  return (assertProblem(answered, "validation_failed").errors ?? []).map(({ pointer, parameter, code }) => `${pointer ?? parameter} ${code}`);
+  return (assertProblem(answered, "validation_failed").errors ?? []).map(
+    ({ pointer, parameter, code }) => `${pointer ?? parameter} ${code}`,
+  );
 }
 
 const header = (name: string, value: string) => ({ headers: { [name]: value } });
@@ -57,28 +65,44 @@ async function twice(method: string, target: string, body?: unknown): Promise<An
 }
 
 /** PostgREST's answer to the app as it was before: its status and JSON. */
-async function direct(user: User | null, method: string, path: string, body?: unknown, prefer = "return=representation") {
-  const response = await stack.direct(user, path, { method, headers: { prefer }, ...(body !== undefined && { body: JSON.stringify(body) }) });
+async function direct(
+  user: User | null,
+  method: string,
+  path: string,
+  body?: unknown,
+  prefer = "return=representation",
+) {
+  const response = await stack.direct(user, path, {
+    method,
+    headers: { prefer },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
   const text = await response.text();
   return { status: response.status, json: text === "" ? null : JSON.parse(text) };
 }
 
 describe("a to-do list with numbers as ids, without versions", () => {
-  const create = async (task: string | null, more: object = {}) => assertOk(await alice("POST", "/v1/todos", { task, ...more }), 201);
+  const create = async (task: string | null, more: object = {}) =>
+    assertOk(await alice("POST", "/v1/todos", { task, ...more }), 201);
 
   test("a row has the fields and the capabilities that are declared, and no tag", async () => {
     const made = await alice("POST", "/v1/todos", { task: "buy some milk" });
     const row = assertOk(made, 201);
     assert.deepEqual(Object.keys(row), ["id", "task", "is_complete", "priority", "due", "words", "created_at"]);
     assert.equal(typeof row.id, "number");
-    assert.deepEqual([row.task, row.is_complete, row.priority, row.due, row.words], ["buy some milk", false, 5, null, 3]);
+    assert.deepEqual(
+      [row.task, row.is_complete, row.priority, row.due, row.words],
+      ["buy some milk", false, 5, null, 3],
+    );
     assert.match(row.created_at, TIME);
     assert.equal(made.headers.get("etag"), null);
     assert.equal(made.headers.get("location"), `/v1/todos/${row.id}`);
     const read = await alice("GET", `/v1/todos/${row.id}`);
     assert.deepEqual(assertOk(read, 200), row);
     assert.equal(read.headers.get("etag"), null);
-    assert.deepEqual(await stack.sql(`select user_id from public.todos where id = ${row.id}`), [{ user_id: stack.alice.id }]);
+    assert.deepEqual(await stack.sql(`select user_id from public.todos where id = ${row.id}`), [
+      { user_id: stack.alice.id },
+    ]);
   });
 
   test("null, a default and the database's default are three things", async () => {
@@ -87,19 +111,31 @@ describe("a to-do list with numbers as ids, without versions", () => {
     const usual = assertOk(await alice("POST", "/v1/todos", {}), 201);
     assert.deepEqual([usual.task, usual.is_complete, usual.priority], [null, false, 5]);
     const replaced = assertOk(await alice("PUT", `/v1/todos/${nothing.id}`, { task: "replaced" }), 200);
-    assert.deepEqual([replaced.task, replaced.is_complete, replaced.priority, replaced.created_at], ["replaced", false, 5, nothing.created_at]);
+    assert.deepEqual(
+      [replaced.task, replaced.is_complete, replaced.priority, replaced.created_at],
+      ["replaced", false, 5, nothing.created_at],
+    );
     const patched = assertOk(await alice("PATCH", `/v1/todos/${nothing.id}`, { is_complete: true }), 200);
     assert.deepEqual(patched, { ...replaced, is_complete: true });
   });
 
   test("what is not a field, or is only read, is unknown in a body", async () => {
     const { id } = await create("task");
-    for (const body of [{ words: 7 }, { user_id: stack.bob.id }, { id: 7 }, { created_at: null }, { inserted_at: null }]) {
+    for (const body of [
+      { words: 7 },
+      { user_id: stack.bob.id },
+      { id: 7 },
+      { created_at: null },
+      { inserted_at: null },
+    ]) {
       const [name] = Object.keys(body);
       assert.deepEqual(flaws(await alice("PATCH", `/v1/todos/${id}`, body)), [`/${name} unknown`]);
       assert.deepEqual(flaws(await alice("POST", "/v1/todos", body)), [`/${name} unknown`]);
     }
-    assert.deepEqual(flaws(await alice("POST", "/v1/todos", { task: "abc", priority: 11 })), ["/task length", "/priority range"]);
+    assert.deepEqual(flaws(await alice("POST", "/v1/todos", { task: "abc", priority: 11 })), [
+      "/task length",
+      "/priority range",
+    ]);
   });
 
   test("routes, methods and ids are those of the declaration", async () => {
@@ -119,7 +155,11 @@ describe("a to-do list with numbers as ids, without versions", () => {
     }
     assertProblem(await alice("PUT", at, { task: "only made" }, header("If-None-Match", "*")), "malformed_request");
     assertProblem(await alice("GET", at, undefined, header("If-None-Match", '"1"')), "malformed_request");
-    const cached = await send(stack.url, "GET", at, { token: stack.alice.token, headers: { "If-None-Match": '"1"' }, signed: { ifNoneMatch: null } });
+    const cached = await send(stack.url, "GET", at, {
+      token: stack.alice.token,
+      headers: { "If-None-Match": '"1"' },
+      signed: { ifNoneMatch: null },
+    });
     assert.equal(assertOk(cached, 200).id, id);
     assert.deepEqual(flaws(await alice("GET", "/v1/todos?state=active")), ["state unknown"]);
     assert.equal((await alice("POST", at, {})).headers.get("allow"), "GET, HEAD, PUT, PATCH, DELETE");
@@ -146,7 +186,10 @@ describe("a to-do list with numbers as ids, without versions", () => {
       assertProblem(copy, "request_replayed");
     }
     for (const answered of await twice("DELETE", `/v1/todos/${id}`)) assertProblem(answered, "not_found");
-    assert.deepEqual((await stack.sql("select task from public.todos")).map(({ task }) => task), ["made once"]);
+    assert.deepEqual(
+      (await stack.sql("select task from public.todos")).map(({ task }) => task),
+      ["made once"],
+    );
   });
 
   test("an Idempotency-Key makes one row, whose id the database makes", async () => {
@@ -155,7 +198,9 @@ describe("a to-do list with numbers as ids, without versions", () => {
     const first = assertOk(await alice("POST", "/v1/todos", body, key), 201);
     assert.deepEqual(assertOk(await alice("POST", "/v1/todos", { ...body, is_complete: false }, key), 201), first);
     assertProblem(await alice("POST", "/v1/todos", { ...body, priority: 5 }, key), "idempotency_key_reused");
-    assert.deepEqual(await stack.sql("select target from airlock.idempotency_keys where target <> ''"), [{ target: String(first.id) }]);
+    assert.deepEqual(await stack.sql("select target from airlock.idempotency_keys where target <> ''"), [
+      { target: String(first.id) },
+    ]);
     assert.equal((await alice("DELETE", `/v1/todos/${first.id}`)).status, 204);
     assertProblem(await alice("POST", "/v1/todos", body, key), "conflict");
     // A request that fails keeps no key.
@@ -168,13 +213,21 @@ describe("a to-do list with numbers as ids, without versions", () => {
   test("a value that is taken names its field", async () => {
     await create("only once");
     const { errors } = assertProblem(await alice("POST", "/v1/todos", { task: "only once" }), "conflict");
-    assert.deepEqual(errors?.map(({ pointer, code }) => `${pointer} ${code}`), ["/task unique"]);
+    assert.deepEqual(
+      errors?.map(({ pointer, code }) => `${pointer} ${code}`),
+      ["/task unique"],
+    );
     assertOk(await bob("POST", "/v1/todos", { task: "only once" }), 201);
   });
 
   test("another user and nobody reach no row", async () => {
     const row = await create("task");
-    for (const [method, body] of [["GET"], ["PATCH", { task: "taken over" }], ["PUT", { task: "taken over" }], ["DELETE"]] as [string, object?][]) {
+    for (const [method, body] of [
+      ["GET"],
+      ["PATCH", { task: "taken over" }],
+      ["PUT", { task: "taken over" }],
+      ["DELETE"],
+    ] as [string, object?][]) {
       assertProblem(await bob(method, `/v1/todos/${row.id}`, body), "not_found");
       assertProblem(await caller(stack.url)(method, `/v1/todos/${row.id}`, body), "token_missing");
     }
@@ -197,7 +250,9 @@ describe("a to-do list with numbers as ids, without versions", () => {
     for (const [place, priority] of [3, 1, 2, 1, 3].entries()) {
       const { id } = await create(`task ${place}`, { priority });
       // Two rows of one time, so that the id decides.
-      await stack.sql(`update public.todos set inserted_at = timestamptz '2026-01-01' + ${Math.floor(place / 2)} * interval '1 microsecond' where id = ${id}`);
+      await stack.sql(
+        `update public.todos set inserted_at = timestamptz '2026-01-01' + ${Math.floor(place / 2)} * interval '1 microsecond' where id = ${id}`,
+      );
     }
     const of = (...places: number[]) => places.map((place) => `task ${place}`);
     assert.deepEqual(await tasks(""), of(4, 3, 2, 1, 0));
@@ -206,14 +261,20 @@ describe("a to-do list with numbers as ids, without versions", () => {
     assert.deepEqual(await tasks("sort=priority"), of(1, 3, 2, 0, 4));
     assert.deepEqual(await tasks("sort=-priority"), of(4, 0, 2, 3, 1));
     const { next_cursor: cursor } = assertOk(await alice("GET", "/v1/todos?limit=2&sort=priority"), 200);
-    for (const query of [`cursor=${cursor}`, `sort=-priority&cursor=${cursor}`, "cursor=WyJ4Il0", `sort=priority&cursor=${cursor}A`]) {
+    for (const query of [
+      `cursor=${cursor}`,
+      `sort=-priority&cursor=${cursor}`,
+      "cursor=WyJ4Il0",
+      `sort=priority&cursor=${cursor}A`,
+    ]) {
       assert.deepEqual(flaws(await alice("GET", `/v1/todos?${query}`)), ["cursor value"], query);
     }
     assert.deepEqual(flaws(await alice("GET", "/v1/todos?sort=task")), ["sort value"]);
   });
 
   test("rows without a value come last in both orders of a sort", async () => {
-    for (const [place, due] of ["2026-01-02", null, "2026-01-01", null, "2026-01-02", null, null].entries()) await create(`task ${place}`, { due });
+    for (const [place, due] of ["2026-01-02", null, "2026-01-01", null, "2026-01-02", null, null].entries())
+      await create(`task ${place}`, { due });
     const of = (...places: number[]) => places.map((place) => `task ${place}`);
     // Pages of two: one of each order has both kinds of rows, and one begins after a row without a value.
     assert.deepEqual(await tasks("sort=due"), of(2, 0, 4, 1, 3, 5, 6));
@@ -258,7 +319,12 @@ describe("a to-do list with numbers as ids, without versions", () => {
       assert.deepEqual(await tasks(query), expected, query);
     }
     assert.deepEqual(
-      flaws(await alice("GET", "/v1/todos?is_complete.eq=yes&priority.in=1%2Cx&due.gte=tomorrow&task.like=a&inserted_at.gt=a")).sort(),
+      flaws(
+        await alice(
+          "GET",
+          "/v1/todos?is_complete.eq=yes&priority.in=1%2Cx&due.gte=tomorrow&task.like=a&inserted_at.gt=a",
+        ),
+      ).sort(),
       ["due.gte value", "inserted_at.gt unknown", "is_complete.eq value", "priority.in value", "task.like unknown"],
     );
     assert.ok(other.id);
@@ -273,7 +339,9 @@ describe("a to-do list with numbers as ids, without versions", () => {
     assert.equal(page.count, 3);
     assert.equal((await counted(`&cursor=${page.next_cursor}`)).count, 3);
     assert.equal((await counted("&is_complete.eq=false")).count, 2);
-    await stack.sql(`insert into public.todos (user_id, task) select '${stack.alice.id}', 'task ' || n from generate_series(1, 10010) n`);
+    await stack.sql(
+      `insert into public.todos (user_id, task) select '${stack.alice.id}', 'task ' || n from generate_series(1, 10010) n`,
+    );
     assert.equal((await counted("")).count, 10_000);
   });
 
@@ -281,10 +349,25 @@ describe("a to-do list with numbers as ids, without versions", () => {
     const made = await direct(stack.alice, "POST", "/todos", { task: "the old way", user_id: stack.alice.id });
     assert.equal(made.status, 201);
     const [row] = made.json;
-    assert.deepEqual(Object.keys(row), ["id", "user_id", "task", "is_complete", "priority", "due", "words", "inserted_at"]);
+    assert.deepEqual(Object.keys(row), [
+      "id",
+      "user_id",
+      "task",
+      "is_complete",
+      "priority",
+      "due",
+      "words",
+      "inserted_at",
+    ]);
     assert.deepEqual((await direct(stack.alice, "GET", "/todos?select=*&order=id")).json, [row]);
-    assert.equal((await direct(stack.alice, "PATCH", `/todos?id=eq.${row.id}`, { is_complete: true })).json[0].is_complete, true);
-    assert.equal((await direct(stack.bob, "POST", "/todos", { task: "for alice", user_id: stack.alice.id })).status, 403);
+    assert.equal(
+      (await direct(stack.alice, "PATCH", `/todos?id=eq.${row.id}`, { is_complete: true })).json[0].is_complete,
+      true,
+    );
+    assert.equal(
+      (await direct(stack.bob, "POST", "/todos", { task: "for alice", user_id: stack.alice.id })).status,
+      403,
+    );
     assert.deepEqual((await direct(stack.bob, "DELETE", `/todos?id=eq.${row.id}`)).json, []);
     assert.deepEqual((await direct(null, "GET", "/todos")).json, []);
     assert.equal(assertOk(await alice("GET", `/v1/todos/${row.id}`), 200).is_complete, true);
@@ -300,17 +383,26 @@ describe("profiles, whose id is the user's", () => {
     const row = assertOk(made, 201);
     assert.deepEqual(Object.keys(row), ["id", "username", "full_name", "version", "updated_at"]);
     assert.deepEqual([row.id, row.username, row.full_name], [stack.alice.id, "alice", null]);
-    assert.equal(row.version, String(BigInt(Date.parse(row.updated_at)) * 1000n + BigInt(row.updated_at.slice(23, 26))));
+    assert.equal(
+      row.version,
+      String(BigInt(Date.parse(row.updated_at)) * 1000n + BigInt(row.updated_at.slice(23, 26))),
+    );
     assert.equal(made.headers.get("etag"), `"${row.version}"`);
     assert.equal(made.headers.get("location"), "/v1/profiles/me");
     const read = await alice("GET", "/v1/profiles/me");
     assert.deepEqual([assertOk(read, 200), read.headers.get("etag")], [row, `"${row.version}"`]);
-    assert.equal((await alice("GET", "/v1/profiles/me", undefined, header("If-None-Match", `W/"${row.version}"`))).status, 304);
+    assert.equal(
+      (await alice("GET", "/v1/profiles/me", undefined, header("If-None-Match", `W/"${row.version}"`))).status,
+      304,
+    );
 
-    const changed = assertOk(await alice("PATCH", "/v1/profiles/me", { full_name: "Alice" }, header("If-Match", `"${row.version}"`)), 200);
+    const changed = assertOk(
+      await alice("PATCH", "/v1/profiles/me", { full_name: "Alice" }, header("If-Match", `"${row.version}"`)),
+      200,
+    );
     assert.ok(BigInt(changed.version) > BigInt(row.version));
     const stale = await alice("PATCH", "/v1/profiles/me", { full_name: "A" }, header("If-Match", `"${row.version}"`));
-    assert.deepEqual(assertProblem(stale, "version_mismatch")["current"], changed);
+    assert.deepEqual(assertProblem(stale, "version_mismatch").current, changed);
     assert.equal(stale.headers.get("etag"), `"${changed.version}"`);
     assert.equal(assertOk(await alice("PUT", "/v1/profiles/me", { username: "alice" }), 200).full_name, null);
     assertProblem(await alice("PUT", "/v1/profiles/me", {}, header("If-None-Match", "*")), "version_mismatch");
@@ -319,11 +411,15 @@ describe("profiles, whose id is the user's", () => {
   test("there is no other path, and no other row behind it", async () => {
     assertOk(await bob("PUT", "/v1/profiles/me", { username: "bob" }), 201);
     assertProblem(await alice("GET", "/v1/profiles/me"), "not_found");
-    for (const path of ["/v1/profiles", `/v1/profiles/${stack.bob.id}`, `/v1/profiles/${stack.alice.id}`]) assertProblem(await alice("GET", path), "not_found");
+    for (const path of ["/v1/profiles", `/v1/profiles/${stack.bob.id}`, `/v1/profiles/${stack.alice.id}`])
+      assertProblem(await alice("GET", path), "not_found");
     assert.equal((await alice("DELETE", "/v1/profiles/me")).headers.get("allow"), "GET, HEAD, PUT, PATCH");
     assertProblem(await caller(stack.url)("GET", "/v1/profiles/me"), "token_missing");
     const { errors } = assertProblem(await alice("PUT", "/v1/profiles/me", { username: "bob" }), "conflict");
-    assert.deepEqual(errors?.map(({ pointer }) => pointer), ["/username"]);
+    assert.deepEqual(
+      errors?.map(({ pointer }) => pointer),
+      ["/username"],
+    );
   });
 
   test("copies of the PUT that made it are told so", async () => {
@@ -334,7 +430,8 @@ describe("profiles, whose id is the user's", () => {
 
   test("the app's own upsert is answered as before", async () => {
     const mine = { id: stack.alice.id, username: "alice", updated_at: "2026-01-01T00:00:00+00:00" };
-    const upsert = () => direct(stack.alice, "POST", "/profiles", mine, "resolution=merge-duplicates,return=representation");
+    const upsert = () =>
+      direct(stack.alice, "POST", "/profiles", mine, "resolution=merge-duplicates,return=representation");
     assert.equal((await upsert()).status, 201);
     assert.equal(assertOk(await alice("PATCH", "/v1/profiles/me", { full_name: "Alice" }), 200).username, "alice");
     assert.equal((await upsert()).json[0].full_name, "Alice");
@@ -344,20 +441,47 @@ describe("profiles, whose id is the user's", () => {
 
 describe("a table with capitals, spaces and quotes", () => {
   const draft = { label: 'a "label"', price: "2.5" };
-  const create = async (more: object = {}) => assertOk(await alice("POST", "/v1/order_items", { ...draft, ...more }), 201);
+  const create = async (more: object = {}) =>
+    assertOk(await alice("POST", "/v1/order_items", { ...draft, ...more }), 201);
 
   test("a row shows its columns under the names of the API", async () => {
     const made = await alice("POST", "/v1/order_items", { ...draft, order: 3 });
     const row = assertOk(made, 201);
-    assert.deepEqual(Object.keys(row), ["id", "label", "order", "price", "total", "parent", "version", "created_at", "updated_at", "deleted_at"]);
-    assert.deepEqual([row.label, row.order, row.price, row.total, row.parent, row.version, row.deleted_at], ['a "label"', 3, "2.50", "7.50", null, 0, null]);
+    assert.deepEqual(Object.keys(row), [
+      "id",
+      "label",
+      "order",
+      "price",
+      "total",
+      "parent",
+      "version",
+      "created_at",
+      "updated_at",
+      "deleted_at",
+    ]);
+    assert.deepEqual(
+      [row.label, row.order, row.price, row.total, row.parent, row.version, row.deleted_at],
+      ['a "label"', 3, "2.50", "7.50", null, 0, null],
+    );
     assert.ok(Math.abs(Date.parse(row.created_at) - Date.now()) < 600_000, row.created_at);
     assert.equal(made.headers.get("etag"), '"0"');
-    const changed = assertOk(await alice("PATCH", `/v1/order_items/${row.id}`, { order: 4 }, header("If-Match", '"0"')), 200);
+    const changed = assertOk(
+      await alice("PATCH", `/v1/order_items/${row.id}`, { order: 4 }, header("If-Match", '"0"')),
+      200,
+    );
     assert.deepEqual([changed.version, changed.total, changed.created_at], [1, "10.00", row.created_at]);
-    assertProblem(await alice("PATCH", `/v1/order_items/${row.id}`, { order: 4 }, header("If-Match", '"0"')), "version_mismatch");
-    assertProblem(await alice("PATCH", `/v1/order_items/${row.id}`, { order: 4 }, header("If-Match", '"-1"')), "version_mismatch");
-    assert.equal((await alice("GET", `/v1/order_items/${row.id}`, undefined, header("If-None-Match", '"1"'))).status, 304);
+    assertProblem(
+      await alice("PATCH", `/v1/order_items/${row.id}`, { order: 4 }, header("If-Match", '"0"')),
+      "version_mismatch",
+    );
+    assertProblem(
+      await alice("PATCH", `/v1/order_items/${row.id}`, { order: 4 }, header("If-Match", '"-1"')),
+      "version_mismatch",
+    );
+    assert.equal(
+      (await alice("GET", `/v1/order_items/${row.id}`, undefined, header("If-None-Match", '"1"'))).status,
+      304,
+    );
   });
 
   test("a PUT makes and replaces a row under an id of the client", async () => {
@@ -374,9 +498,12 @@ describe("a table with capitals, spaces and quotes", () => {
     assert.equal((await alice("DELETE", at)).status, 204);
     assert.equal((await alice("DELETE", at)).status, 204);
     assertProblem(await alice("GET", at), "not_found");
-    const listed = async (state: string) => assertOk(await alice("GET", `/v1/order_items?state=${state}`), 200).data.map((row: { id: string }) => row.id);
+    const listed = async (state: string) =>
+      assertOk(await alice("GET", `/v1/order_items?state=${state}`), 200).data.map((row: { id: string }) => row.id);
     assert.deepEqual([await listed("active"), await listed("deleted")], [[], [id]]);
-    await stack.sql(`update public."Order Items" set "deletedAt" = '2020-01-01'; select airlock.run_job('job:purge-deleted-rows', gen_random_uuid(), 1, 1000)`);
+    await stack.sql(
+      `update public."Order Items" set "deletedAt" = '2020-01-01'; select airlock.run_job('job:purge-deleted-rows', gen_random_uuid(), 1, 1000)`,
+    );
     assert.equal(assertOk(await alice("POST", `${at}/restore`), 200).deleted_at, null);
   });
 
@@ -385,7 +512,10 @@ describe("a table with capitals, spaces and quotes", () => {
     try {
       await create({ order: 77 });
       const taken = assertProblem(await alice("POST", "/v1/order_items", { ...draft, order: 77 }), "conflict");
-      assert.deepEqual(taken.errors, ["/label", "/order"].map((pointer) => ({ pointer, code: "unique", message: "is taken" })));
+      assert.deepEqual(
+        taken.errors,
+        ["/label", "/order"].map((pointer) => ({ pointer, code: "unique", message: "is taken" })),
+      );
     } finally {
       await stack.sql("drop index public.order_items_once");
     }
@@ -395,8 +525,11 @@ describe("a table with capitals, spaces and quotes", () => {
     const first = await create({ label: "zebra", order: 1 });
     const second = await create({ label: "a, b", order: 2, parent: first.id });
     assert.equal(second.parent, first.id);
-    assert.deepEqual(flaws(await alice("PATCH", `/v1/order_items/${first.id}`, { parent: randomUUID() })), ["/parent reference"]);
-    const labels = async (query: string) => assertOk(await alice("GET", `/v1/order_items?${query}`), 200).data.map((row: { label: string }) => row.label);
+    assert.deepEqual(flaws(await alice("PATCH", `/v1/order_items/${first.id}`, { parent: randomUUID() })), [
+      "/parent reference",
+    ]);
+    const labels = async (query: string) =>
+      assertOk(await alice("GET", `/v1/order_items?${query}`), 200).data.map((row: { label: string }) => row.label);
     assert.deepEqual(await labels("order.gte=2"), ["a, b"]);
     assert.deepEqual(await labels("label.in=zebra%2Ca%5C%2C+b&sort=label"), ["a, b", "zebra"]);
     assert.deepEqual(await labels("sort=-updated"), ["a, b", "zebra"]);
@@ -406,7 +539,12 @@ describe("a table with capitals, spaces and quotes", () => {
 
   test("another user reaches no row", async () => {
     const { id } = await create();
-    for (const [method, suffix, body] of [["GET", ""], ["PATCH", "", { order: 2 }], ["DELETE", ""], ["POST", "/restore"]] as [string, string, object?][]) {
+    for (const [method, suffix, body] of [
+      ["GET", ""],
+      ["PATCH", "", { order: 2 }],
+      ["DELETE", ""],
+      ["POST", "/restore"],
+    ] as [string, string, object?][]) {
       assertProblem(await bob(method, `/v1/order_items/${id}${suffix}`, body), "not_found");
     }
     assert.deepEqual((await direct(stack.bob, "GET", `/Order%20Items`)).json, []);
@@ -414,8 +552,13 @@ describe("a table with capitals, spaces and quotes", () => {
 });
 
 describe("tasks, which the members of a team see", () => {
-  beforeEach(() => stack.sql(`delete from public.members; insert into public.members values (1, '${stack.alice.id}'), (1, '${stack.bob.id}'), (2, '${stack.alice.id}')`));
-  const create = async (team_id: number, title: string) => assertOk(await alice("POST", "/v1/tasks", { team_id, title }), 201);
+  beforeEach(() =>
+    stack.sql(
+      `delete from public.members; insert into public.members values (1, '${stack.alice.id}'), (1, '${stack.bob.id}'), (2, '${stack.alice.id}')`,
+    ),
+  );
+  const create = async (team_id: number, title: string) =>
+    assertOk(await alice("POST", "/v1/tasks", { team_id, title }), 201);
 
   test("the policies alone say who sees and changes a row", async () => {
     const shared = await create(1, "shared");
@@ -426,7 +569,13 @@ describe("tasks, which the members of a team see", () => {
     assert.deepEqual(assertOk(await bob("GET", "/v1/tasks"), 200).data, [shared]);
     assert.deepEqual(assertOk(await alice("GET", "/v1/tasks"), 200).data, [own, shared]);
     assert.deepEqual(assertOk(await alice("GET", "/v1/tasks?team_id.eq=1"), 200).data, [shared]);
-    assert.equal(assertOk(await bob("PATCH", `/v1/tasks/${shared.id}`, { title: "by bob" }, header("If-Match", `"${shared.version}"`)), 200).title, "by bob");
+    assert.equal(
+      assertOk(
+        await bob("PATCH", `/v1/tasks/${shared.id}`, { title: "by bob" }, header("If-Match", `"${shared.version}"`)),
+        200,
+      ).title,
+      "by bob",
+    );
     assertProblem(await bob("PATCH", `/v1/tasks/${own.id}`, { title: "by bob" }), "not_found");
     assertProblem(await bob("POST", "/v1/tasks", { team_id: 2, title: "by bob" }), "forbidden");
     assertProblem(await bob("PATCH", `/v1/tasks/${shared.id}`, { team_id: 2 }), "forbidden");
@@ -437,11 +586,14 @@ describe("tasks, which the members of a team see", () => {
     const { id, version } = await create(1, "referred to");
     const changed = assertOk(await alice("PATCH", `/v1/tasks/${id}`, { title: "changed" }), 200);
     const stale = await alice("DELETE", `/v1/tasks/${id}`, undefined, header("If-Match", `"${version}"`));
-    assert.deepEqual(assertProblem(stale, "version_mismatch")["current"], changed);
+    assert.deepEqual(assertProblem(stale, "version_mismatch").current, changed);
     await stack.sql(`insert into public.comments (task_id) values (${id})`);
     assertProblem(await alice("DELETE", `/v1/tasks/${id}`), "conflict");
     await stack.sql("delete from public.comments");
-    const [first, copy] = [await alice("DELETE", `/v1/tasks/${id}`, undefined, header("If-Match", `"${changed.version}"`)), await alice("DELETE", `/v1/tasks/${id}`)];
+    const [first, copy] = [
+      await alice("DELETE", `/v1/tasks/${id}`, undefined, header("If-Match", `"${changed.version}"`)),
+      await alice("DELETE", `/v1/tasks/${id}`),
+    ];
     assert.equal(first.status, 204);
     assertProblem(copy, "not_found");
   });
@@ -462,7 +614,10 @@ describe("tasks, which the members of a team see", () => {
     for (const title of ["a", "b", "c"]) ids.unshift((await create(1, title)).id);
     const first = assertOk(await alice("GET", "/v1/tasks?limit=2"), 200);
     const rest = assertOk(await alice("GET", `/v1/tasks?limit=2&cursor=${first.next_cursor}`), 200);
-    assert.deepEqual([...first.data, ...rest.data].map(({ id }) => id), ids);
+    assert.deepEqual(
+      [...first.data, ...rest.data].map(({ id }) => id),
+      ids,
+    );
     assert.equal(rest.next_cursor, null);
   });
 
@@ -493,17 +648,32 @@ describe("rows that are not their reader's own", () => {
       assertProblem(await call("PATCH", "/v1/plans/1", { name: "mine" }), "method_not_allowed");
     }
     const first = assertOk(await nobody("GET", "/v1/plans?limit=1&sort=price"), 200);
-    assert.deepEqual(assertOk(await nobody("GET", `/v1/plans?limit=1&sort=price&cursor=${first.next_cursor}`), 200).data, [team]);
+    assert.deepEqual(
+      assertOk(await nobody("GET", `/v1/plans?limit=1&sort=price&cursor=${first.next_cursor}`), 200).data,
+      [team],
+    );
     assert.equal((await fetch(`${stack.url}/v1/plans`)).status, 401);
   });
 
   test("anon reaches through the functions what is meant for every app, and nothing else", async () => {
     const page = (resource: string, included?: object[]) =>
-      stack.direct(null, "/rpc/airlock_list", { method: "POST", body: JSON.stringify({ resource, org: null, state: "active", words: null, after: null, page_size: 5, included: JSON.stringify(included) }) });
+      stack.direct(null, "/rpc/airlock_list", {
+        method: "POST",
+        body: JSON.stringify({
+          resource,
+          org: null,
+          state: "active",
+          words: null,
+          after: null,
+          page_size: 5,
+          included: JSON.stringify(included),
+        }),
+      });
     assert.equal((await page("plans")).status, 200);
     for (const name of ["posts", "todos", "tasks"]) assert.equal((await page(name)).status, 404, name);
     const embedded = (resource: string) => ({ name: "x", resource, many: false, field: "name", fields: ["id"] });
-    for (const name of ["posts", "todos", "tasks"]) assert.equal((await page("plans", [embedded(name)])).status, 404, name);
+    for (const name of ["posts", "todos", "tasks"])
+      assert.equal((await page("plans", [embedded(name)])).status, 404, name);
     assert.equal((await page("plans", Array(9).fill(embedded("plans")))).status, 400);
   });
 
@@ -521,7 +691,13 @@ describe("rows that are not their reader's own", () => {
     assertOk(await alice("POST", "/v1/posts", { title: "of alice" }), 201);
     assertOk(await bob("POST", "/v1/posts", { title: "of bob" }), 201);
     for (const resource of resources.filter(({ read }) => read !== null)) {
-      await assertApart(resource, stack, { user: stack.alice, call: alice }, { user: stack.bob, call: bob }, caller(stack.url));
+      await assertApart(
+        resource,
+        stack,
+        { user: stack.alice, call: alice },
+        { user: stack.bob, call: bob },
+        caller(stack.url),
+      );
     }
   });
 });

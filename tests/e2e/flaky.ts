@@ -14,26 +14,30 @@ interface Reply {
 /** What happens to a request: `forward` sends it to Supabase and returns the answer. */
 type Fault = (response: ServerResponse, forward: () => Promise<Reply>) => unknown;
 
-const html = (status: number): Fault => (response) => response.writeHead(status, { "content-type": "text/html" }).end("<html>SECRET</html>");
+const html =
+  (status: number): Fault =>
+  (response) =>
+    response.writeHead(status, { "content-type": "text/html" }).end("<html>SECRET</html>");
 const socketOf = (response: ServerResponse) => response.socket as Socket;
 const wait = (millis: number) => new Promise((resolve) => setTimeout(resolve, millis).unref());
 
 /** The classes of faults. With "lost:" Supabase carries the request out and the answer is lost. */
 export const FAULTS: Record<string, Fault> = {
-  "refused": (response) => socketOf(response).resetAndDestroy(),
-  "closed": (response) => socketOf(response).destroy(),
-  "hanging": () => {},
+  refused: (response) => socketOf(response).resetAndDestroy(),
+  closed: (response) => socketOf(response).destroy(),
+  hanging: () => {},
   "too busy (429)": html(429),
   "failed (500)": html(500),
   "bad gateway (502)": html(502),
   "unavailable (503)": html(503),
   "timed out (504)": html(504),
-  "redirected": (response) => response.writeHead(307, { location: "http://127.0.0.1:9/rest/v1/notes" }).end(),
+  redirected: (response) => response.writeHead(307, { location: "http://127.0.0.1:9/rest/v1/notes" }).end(),
   "a page (200)": html(200),
-  "garbage (200)": (response) => response.writeHead(200, { "content-type": "application/json" }).end(Buffer.from([0xff, 0xfe, 0x00, 0x7b])),
+  "garbage (200)": (response) =>
+    response.writeHead(200, { "content-type": "application/json" }).end(Buffer.from([0xff, 0xfe, 0x00, 0x7b])),
   "another status (418)": html(418),
   "no HTTP": (response) => socketOf(response).end("\0\x01\x02 SECRET\r\n\r\n"),
-  "endless": (response) => {
+  endless: (response) => {
     response.writeHead(200, { "content-type": "application/json" });
     const chunk = Buffer.alloc(1024 * 1024, " ");
     const more = () => {
@@ -58,15 +62,21 @@ export const FAULTS: Record<string, Fault> = {
   },
   "lost: reset in mid-body": async (response, forward) => {
     const { status, headers, body } = await forward();
-    response.writeHead(status, headers).write(body.subarray(0, body.length / 2), () => socketOf(response)?.resetAndDestroy());
+    response
+      .writeHead(status, headers)
+      .write(body.subarray(0, body.length / 2), () => socketOf(response)?.resetAndDestroy());
   },
   "lost: short of its length": async (response, forward) => {
     const { body } = await forward();
-    socketOf(response).end(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${body.length + 9}\r\n\r\n${body}`);
+    socketOf(response).end(
+      `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${body.length + 9}\r\n\r\n${body}`,
+    );
   },
   "lost: broken in its chunks": async (response, forward) => {
     const { body } = await forward();
-    socketOf(response).end(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\nzz\r\n`);
+    socketOf(response).end(
+      `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\nzz\r\n`,
+    );
   },
   "lost: a page instead (200)": async (response, forward) => {
     await forward();
@@ -145,13 +155,23 @@ export async function startFlaky(upstream: string, probability: number, random: 
   }
 }
 
-function pass(upstream: string, method: string, path: string, headers: NodeJS.Dict<string | string[]>, body: Buffer): Promise<Reply> {
+function pass(
+  upstream: string,
+  method: string,
+  path: string,
+  headers: NodeJS.Dict<string | string[]>,
+  body: Buffer,
+): Promise<Reply> {
   const { host: _, connection: __, "transfer-encoding": ___, ...rest } = headers;
   return new Promise((resolve, reject) => {
-    const request = httpRequest(new URL(path, upstream), { method, headers: { ...rest, "content-length": String(body.length) } }, async (response) => {
-      const headers = { "content-type": String(response.headers["content-type"] ?? "application/json") };
-      resolve({ status: response.statusCode ?? 0, headers, body: await buffer(response) });
-    });
+    const request = httpRequest(
+      new URL(path, upstream),
+      { method, headers: { ...rest, "content-length": String(body.length) } },
+      async (response) => {
+        const headers = { "content-type": String(response.headers["content-type"] ?? "application/json") };
+        resolve({ status: response.statusCode ?? 0, headers, body: await buffer(response) });
+      },
+    );
     request.on("error", reject).end(body);
   });
 }

@@ -5,11 +5,23 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
-import { canonicalString, createAirlock, createNonce, signRequest, type SignInput } from "../../client/src/index.ts";
+import { canonicalString, createAirlock, createNonce, type SignInput, signRequest } from "../../client/src/index.ts";
 import type { Declaration } from "../../client/test/generated.ts";
-import { answer, assertOk, assertProblem, headersOf, logOf, open, raw, send, withoutId, type HeaderFields, type Sent } from "./http.ts";
-import { functionOf, jws, legacy, ROW, startStub, type Stub } from "./stub.ts";
-import { APP, app, appGuard, startWorkerAlone, workerVars, type LoggedWorker } from "./support.ts";
+import {
+  answer,
+  assertOk,
+  assertProblem,
+  type HeaderFields,
+  headersOf,
+  logOf,
+  open,
+  raw,
+  type Sent,
+  send,
+  withoutId,
+} from "./http.ts";
+import { functionOf, jws, legacy, ROW, type Stub, startStub } from "./stub.ts";
+import { APP, app, appGuard, type LoggedWorker, startWorkerAlone, workerVars } from "./support.ts";
 
 const SECOND_KEY = randomBytes(32).toString("base64url");
 const NOTE = `/v1/notes/${ROW.id}`;
@@ -28,7 +40,10 @@ before(async () => {
   token = jws(legacy);
   worker = await startWorkerAlone(workerVars(stub.url));
   url = worker.url;
-  const keys = [{ id: "old", secret: APP.secret }, { id: "new", secret: SECOND_KEY }];
+  const keys = [
+    { id: "old", secret: APP.secret },
+    { id: "new", secret: SECOND_KEY },
+  ];
   const vectors = [{ id: "vectors", secret: VECTORS[0].secret }];
   const live = { id: "new", secret: SECOND_KEY };
   const retired = { id: "old", secret: APP.secret, retired: true };
@@ -61,17 +76,35 @@ function now(offset = 0): number {
 
 for (const vector of VECTORS) {
   test(`vector: ${vector.name}`, async () => {
-    const { app_id: appId, idempotency_key: idempotencyKey, if_match: ifMatch, if_none_match: ifNoneMatch, ...rest } = vector;
+    const {
+      app_id: appId,
+      idempotency_key: idempotencyKey,
+      if_match: ifMatch,
+      if_none_match: ifNoneMatch,
+      ...rest
+    } = vector;
     const fields = { appId, idempotencyKey, ifMatch, ifNoneMatch, ...rest };
     assert.equal(canonicalString(fields), vector.canonical);
     const signature = signRequest(fields);
     assert.equal(signature["X-App-Signature"], vector.signature);
 
     // The Worker accepts the signature and refuses the time.
-    const headers: HeaderFields = { ...signature, ...(idempotencyKey && { "Idempotency-Key": idempotencyKey }), ...(ifMatch && { "If-Match": ifMatch }) };
-    const sent = { headers, signed: null, ...(vector.body && { body: vector.body }), ...(vector.token && { token: vector.token }) };
+    const headers: HeaderFields = {
+      ...signature,
+      ...(idempotencyKey && { "Idempotency-Key": idempotencyKey }),
+      ...(ifMatch && { "If-Match": ifMatch }),
+    };
+    const sent = {
+      headers,
+      signed: null,
+      ...(vector.body && { body: vector.body }),
+      ...(vector.token && { token: vector.token }),
+    };
     const inWindow = vector.token ? "token_invalid" : "token_missing";
-    assertProblem(await send(modes.url, vector.method, vector.target, sent), Math.abs(vector.timestamp - now()) > 300 ? "clock_skew" : inWindow);
+    assertProblem(
+      await send(modes.url, vector.method, vector.target, sent),
+      Math.abs(vector.timestamp - now()) > 300 ? "clock_skew" : inWindow,
+    );
     headers["X-App-Signature"] = vector.signature.replace(/.$/, (last: string) => (last === "0" ? "1" : "0"));
     assertProblem(await send(modes.url, vector.method, vector.target, sent), "app_guard_rejected");
   });
@@ -100,7 +133,10 @@ test("one changed byte of any signed part is refused", async () => {
     ["key", { secret: SECOND_KEY }],
   ];
   for (const [what, signed] of other) {
-    assert.deepEqual([what, (await send(url, "PATCH", NOTE, { ...good, signed: { nonce, ...signed } })).status], [what, 401]);
+    assert.deepEqual(
+      [what, (await send(url, "PATCH", NOTE, { ...good, signed: { nonce, ...signed } })).status],
+      [what, 401],
+    );
   }
   const signature = headersOf("PATCH", NOTE, { ...good, signed: { nonce } }) as Record<string, string>;
   const flip = (text: string) => text.slice(0, -1) + (text.endsWith("1") ? "2" : "1");
@@ -112,7 +148,10 @@ test("one changed byte of any signed part is refused", async () => {
   }
   for (const name of Object.keys(headers)) {
     const { [name]: _, ...stripped } = signature;
-    assertProblem(await send(url, "PATCH", NOTE, { token, body, signed: null, headers: stripped }), "app_guard_rejected");
+    assertProblem(
+      await send(url, "PATCH", NOTE, { token, body, signed: null, headers: stripped }),
+      "app_guard_rejected",
+    );
   }
   // The nonce is still free, and the unchanged request is accepted.
   assert.equal((await send(url, "PATCH", NOTE, { token, body, signed: { nonce } })).status, 200);
@@ -123,7 +162,11 @@ test("a signed header of another form is refused", async () => {
   const timestamps = ["-1", "0", `0${now()}`, `+${now()}`, `${now()}.0`, "1e9", "999999999999", "x", "0x60000000"];
   const nonces = ["", "A".repeat(21), "A".repeat(65), ...["=", "+", ".", " A", ",A"].map((end) => id22 + end)];
   const appIds = ["", "a b", "a/b", "a".repeat(65), `${APP.appId},${APP.appId}`];
-  const forms: Partial<SignInput>[] = [...timestamps.map((timestamp) => ({ timestamp })), ...nonces.map((nonce) => ({ nonce })), ...appIds.map((appId) => ({ appId }))];
+  const forms: Partial<SignInput>[] = [
+    ...timestamps.map((timestamp) => ({ timestamp })),
+    ...nonces.map((nonce) => ({ nonce })),
+    ...appIds.map((appId) => ({ appId })),
+  ];
   for (const signed of forms) {
     const answered = await send(url, "GET", "/v1/me", { token, signed });
     assert.equal(answered.status, 401, JSON.stringify(signed));
@@ -135,10 +178,12 @@ test("a signature has one spelling; up to four may be sent", async () => {
   const nonce = createNonce();
   const at = now();
   const wrong = `v1=${"0".repeat(64)}`;
-  const spelled = (value: string) => send(url, "GET", NOTE, { token, signed: { nonce, timestamp: at }, headers: { "X-App-Signature": value } });
+  const spelled = (value: string) =>
+    send(url, "GET", NOTE, { token, signed: { nonce, timestamp: at }, headers: { "X-App-Signature": value } });
   const good = headersOf("GET", NOTE, { token, signed: { nonce, timestamp: at } })["X-App-Signature"] as string;
   assert.match(good, /^v1=[0-9a-f]{64}$/);
-  for (const value of [good, `${wrong} ${good}`, `${good} ${wrong}`, `${wrong} ${wrong} ${wrong} ${good}`]) assertOk(await spelled(value), 200);
+  for (const value of [good, `${wrong} ${good}`, `${good} ${wrong}`, `${wrong} ${wrong} ${wrong} ${good}`])
+    assertOk(await spelled(value), 200);
   for (const value of [
     wrong,
     good.slice(3),
@@ -162,8 +207,14 @@ test("a repeated header is refused", async () => {
   const nonce = createNonce();
   const headers = headersOf("GET", NOTE, { token, signed: { nonce } }) as Record<string, string>;
   for (const name of ["X-App-Id", "X-App-Timestamp", "X-App-Nonce", "X-App-Signature", "Authorization"]) {
-    const answered = await send(url, "GET", NOTE, { signed: null, headers: { ...headers, [name]: [headers[name]!, headers[name]!] } });
-    assert.deepEqual([name, answered.status, /Guard/.test(answered.headers.get("www-authenticate") ?? "")], [name, 401, true]);
+    const answered = await send(url, "GET", NOTE, {
+      signed: null,
+      headers: { ...headers, [name]: [headers[name]!, headers[name]!] },
+    });
+    assert.deepEqual(
+      [name, answered.status, /Guard/.test(answered.headers.get("www-authenticate") ?? "")],
+      [name, 401, true],
+    );
   }
   const double = { token, headers: { "If-Match": ['"1"', '"2"'] }, body: '{"title":"c"}' };
   assertProblem(await send(url, "PATCH", NOTE, double), "malformed_request");
@@ -171,13 +222,25 @@ test("a repeated header is refused", async () => {
 
 test("the token's scheme is Bearer in any case", async () => {
   for (const scheme of ["Bearer", "bearer", "BEARER"]) {
-    assertOk(await send(url, "GET", "/v1/me", { headers: { Authorization: `${scheme} ${token}` }, signed: { token } }), 200);
+    assertOk(
+      await send(url, "GET", "/v1/me", { headers: { Authorization: `${scheme} ${token}` }, signed: { token } }),
+      200,
+    );
   }
   for (const value of [`Basic ${token}`, token, `Bearer${token}`, "Bearer", `Token ${token}`]) {
     assertProblem(await send(url, "GET", "/v1/me", { headers: { Authorization: value } }), "token_invalid");
-    assertProblem(await send(url, "GET", "/v1/me", { headers: { Authorization: value }, signed: { token } }), "app_guard_rejected");
+    assertProblem(
+      await send(url, "GET", "/v1/me", { headers: { Authorization: value }, signed: { token } }),
+      "app_guard_rejected",
+    );
   }
-  assertProblem(await send(url, "GET", "/v1/me", { headers: { Authorization: `Bearer  ${token}` }, signed: { token: ` ${token}` } }), "token_invalid");
+  assertProblem(
+    await send(url, "GET", "/v1/me", {
+      headers: { Authorization: `Bearer  ${token}` },
+      signed: { token: ` ${token}` },
+    }),
+    "token_invalid",
+  );
 });
 
 // Paths
@@ -185,10 +248,39 @@ test("the token's scheme is Bearer in any case", async () => {
 test("a path in another spelling is 404 before any check", async () => {
   const id = NOTE.slice("/v1/notes/".length);
   for (const path of [
-    "//v1/notes", "/v1//notes", "/v1/notes/", "/v1/./notes", "/v1/x/../notes", "/v1/notes/.", "/v1/notes/..", "/%761/notes", "/v1/%6eotes", "/v1/%2e/notes",
-    "/v1/x/%2e%2e/notes", "/v1%2Fnotes", "/v1%2fnotes", "/v1/notes;x=1", "/v1/notes%3Flimit=1", "/V1/notes", "/v1/notes\\", "/v1\\notes", "/v1/notes%00",
-    `/v1/notes/${id.toUpperCase()}`, `/v1/notes/${id}/`, `/v1/notes//${id}`, `/v1/notes/${id}%20`, `/v1/notes/{${id}}`, `/v1/notes/${id.replaceAll("-", "")}`,
-    `/v1/notes/${id}/restore/`, `/v1/notes/${id}/Restore`, "/v1/notes/x", "/v1/caf\u00c3\u00a9", "/", "/health/", "/v1/notes,", "*",
+    "//v1/notes",
+    "/v1//notes",
+    "/v1/notes/",
+    "/v1/./notes",
+    "/v1/x/../notes",
+    "/v1/notes/.",
+    "/v1/notes/..",
+    "/%761/notes",
+    "/v1/%6eotes",
+    "/v1/%2e/notes",
+    "/v1/x/%2e%2e/notes",
+    "/v1%2Fnotes",
+    "/v1%2fnotes",
+    "/v1/notes;x=1",
+    "/v1/notes%3Flimit=1",
+    "/V1/notes",
+    "/v1/notes\\",
+    "/v1\\notes",
+    "/v1/notes%00",
+    `/v1/notes/${id.toUpperCase()}`,
+    `/v1/notes/${id}/`,
+    `/v1/notes//${id}`,
+    `/v1/notes/${id}%20`,
+    `/v1/notes/{${id}}`,
+    `/v1/notes/${id.replaceAll("-", "")}`,
+    `/v1/notes/${id}/restore/`,
+    `/v1/notes/${id}/Restore`,
+    "/v1/notes/x",
+    "/v1/caf\u00c3\u00a9",
+    "/",
+    "/health/",
+    "/v1/notes,",
+    "*",
   ]) {
     const answered = await send(url, "GET", path, { signed: null });
     assert.deepEqual([path, answered.status], [path, 404]);
@@ -214,7 +306,20 @@ test("the target is signed as it was received", async () => {
 });
 
 test("query bytes that need percent-encoding are malformed_request", async () => {
-  for (const query of ["a'b", "a/b", "a?b", "a:b", "a;b", "a,b", "a[]=1", "a|b", "a*b", "a@b", "a!b", "caf\u00c3\u00a9"]) {
+  for (const query of [
+    "a'b",
+    "a/b",
+    "a?b",
+    "a:b",
+    "a;b",
+    "a,b",
+    "a[]=1",
+    "a|b",
+    "a*b",
+    "a@b",
+    "a!b",
+    "caf\u00c3\u00a9",
+  ]) {
     assertProblem(await send(url, "GET", `/v1/notes?${query}`, { signed: null }), "malformed_request");
   }
 });
@@ -222,7 +327,15 @@ test("query bytes that need percent-encoding are malformed_request", async () =>
 test("a target in absolute form or with a fragment is refused", async () => {
   const host = new URL(url).host;
   // The last one is not UTF-8: workerd itself refuses it.
-  for (const target of [`http://${host}/v1/notes`, "http://evil.example/v1/notes", "/v1/notes#x", "/v1/notes?#x", "v1/notes", "*", "/v1/caf\u00e9"]) {
+  for (const target of [
+    `http://${host}/v1/notes`,
+    "http://evil.example/v1/notes",
+    "/v1/notes#x",
+    "/v1/notes?#x",
+    "v1/notes",
+    "*",
+    "/v1/caf\u00e9",
+  ]) {
     const status = /^HTTP\/1\.1 (\d+)/.exec(await raw(url, `GET ${target} HTTP/1.1`, `Host: ${host}`))?.[1];
     assert.ok(["400", "401", "404"].includes(status ?? ""), `${target}: ${status}`);
   }
@@ -246,7 +359,8 @@ test("only a good signature outside 300 seconds gets the server time", async () 
     const bad = { token, signed: { timestamp: now(offset), secret: SECOND_KEY } };
     assertProblem(await send(url, "GET", NOTE, bad), "app_guard_rejected");
   }
-  for (const offset of [-297, 297]) assertOk(await send(url, "GET", NOTE, { token, signed: { timestamp: now(offset) } }), 200);
+  for (const offset of [-297, 297])
+    assertOk(await send(url, "GET", NOTE, { token, signed: { timestamp: now(offset) } }), 200);
 });
 
 test("a client whose clock is an hour off corrects itself once", async () => {
@@ -257,7 +371,13 @@ test("a client whose clock is an hour off corrects itself once", async () => {
       statuses.push(response.status);
       return response;
     };
-    const client = createAirlock<Declaration>({ url, ...APP, fetch, getToken: async () => token, now: () => Date.now() + offset });
+    const client = createAirlock<Declaration>({
+      url,
+      ...APP,
+      fetch,
+      getToken: async () => token,
+      now: () => Date.now() + offset,
+    });
     await client.me();
     await client.notes.create({ title: "off" });
     assert.deepEqual(statuses, [401, 200, 201]);
@@ -267,10 +387,13 @@ test("a client whose clock is an hour off corrects itself once", async () => {
 // Keys and modes
 
 test("both keys of a rotation are good, and the log names the key", async () => {
-  for (const [secret, id] of [[APP.secret, "old"], [SECOND_KEY, "new"]] as const) {
+  for (const [secret, id] of [
+    [APP.secret, "old"],
+    [SECOND_KEY, "new"],
+  ] as const) {
     const answered = await send(modes.url, "GET", "/v1/me", { token, signed: { secret } });
     assertOk(answered, 200);
-    assert.equal((await logOf(modes, answered))["guard_key"], id);
+    assert.equal((await logOf(modes, answered)).guard_key, id);
   }
   const third = randomBytes(32).toString("base64url");
   assertProblem(await send(modes.url, "GET", "/v1/me", { token, signed: { secret: third } }), "app_guard_rejected");
@@ -278,15 +401,30 @@ test("both keys of a rotation are good, and the log names the key", async () => 
 
 test("a retired key is upgrade_required after a good signature and clock", async () => {
   const { url } = modes;
-  for (const [keyed, message] of [["retired", undefined], ["retired-with-message", "Install version 3."]] as const) {
+  for (const [keyed, message] of [
+    ["retired", undefined],
+    ["retired-with-message", "Install version 3."],
+  ] as const) {
     const signed = { appId: keyed };
-    for (const [method, target] of [["GET", "/v1/me"], ["POST", "/v1/notes"]] as const) {
+    for (const [method, target] of [
+      ["GET", "/v1/me"],
+      ["POST", "/v1/notes"],
+    ] as const) {
       const body = method === "POST" ? '{"title":"a"}' : undefined;
-      const problem = assertProblem(await send(url, method, target, { token, signed, ...(body && { body }) }), "upgrade_required");
-      assert.equal(problem["message"], message);
+      const problem = assertProblem(
+        await send(url, method, target, { token, signed, ...(body && { body }) }),
+        "upgrade_required",
+      );
+      assert.equal(problem.message, message);
     }
-    assertProblem(await send(url, "GET", "/v1/me", { token, signed: { ...signed, timestamp: now(-9999) } }), "clock_skew");
-    assertProblem(await send(url, "GET", "/v1/me", { token, signed: { ...signed, target: "/v1/you" } }), "app_guard_rejected");
+    assertProblem(
+      await send(url, "GET", "/v1/me", { token, signed: { ...signed, timestamp: now(-9999) } }),
+      "clock_skew",
+    );
+    assertProblem(
+      await send(url, "GET", "/v1/me", { token, signed: { ...signed, target: "/v1/you" } }),
+      "app_guard_rejected",
+    );
     assertOk(await send(url, "GET", "/v1/me", { token, signed: { ...signed, secret: SECOND_KEY } }), 200);
   }
   assertOk(await send(url, "GET", "/v1/me", { token, signed: { appId: "reporting-retired" } }), 200);
@@ -314,7 +452,7 @@ test("report admits every request and logs the verdict", async () => {
   ] as const) {
     const answered = await send(modes.url, "GET", "/v1/me", { token, signed });
     assert.equal(assertOk(answered, 200).app_id, appId);
-    assert.equal((await logOf(modes, answered))["guard"], guard);
+    assert.equal((await logOf(modes, answered)).guard, guard);
   }
   for (const _ of ["first", "again"]) assertOk(await post({ signed: { appId: "reporting", nonce } }, modes.url), 201);
   assertProblem(await send(modes.url, "GET", "/v1/me", { signed: { appId: "reporting" } }), "token_missing");
@@ -324,9 +462,14 @@ test("off checks nothing, and other apps stay closed", async () => {
   for (const signed of [{ appId: "open" }, { appId: "open", nonce: "short" }]) {
     const answered = await send(modes.url, "GET", "/v1/me", { token, signed });
     assert.equal(assertOk(answered, 200).app_id, null);
-    assert.equal((await logOf(modes, answered))["guard"], "off");
+    assert.equal((await logOf(modes, answered)).guard, "off");
   }
-  for (const headers of [{}, { "X-App-Id": "open2" }, { "X-App-Id": ["open", "open"] }, { "X-App-Id": APP.appId }] as HeaderFields[]) {
+  for (const headers of [
+    {},
+    { "X-App-Id": "open2" },
+    { "X-App-Id": ["open", "open"] },
+    { "X-App-Id": APP.appId },
+  ] as HeaderFields[]) {
     assertProblem(await send(modes.url, "GET", "/v1/me", { token, signed: null, headers }), "app_guard_rejected");
   }
   assert.match(modes.logs.find((line) => line.includes('"warning"') && line.includes("APP_GUARD")) ?? "", /open/);
@@ -372,6 +515,8 @@ test("a byte order mark is part of the signed body and not JSON", async () => {
 });
 
 test("the client signs as the Worker expects", async () => {
-  await assert.rejects(createAirlock({ url, appId: APP.appId, secret: SECOND_KEY, getToken: async () => token }).me(), { code: "app_guard_rejected" });
+  await assert.rejects(createAirlock({ url, appId: APP.appId, secret: SECOND_KEY, getToken: async () => token }).me(), {
+    code: "app_guard_rejected",
+  });
   assert.equal((await app(url, token).me()).app_id, APP.appId);
 });

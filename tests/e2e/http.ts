@@ -1,11 +1,11 @@
 // Requests byte for byte, which `fetch` would change or refuse, and checks that hold for every answer.
 
 import assert from "node:assert/strict";
-import { request as httpRequest, type ClientRequest, type IncomingMessage } from "node:http";
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import { buffer } from "node:stream/consumers";
 
-import { signRequest, type Answer, type ProblemCode, type SignInput } from "../../client/src/index.ts";
+import { type Answer, type ProblemCode, type SignInput, signRequest } from "../../client/src/index.ts";
 import { until } from "../support/patience.ts";
 import { APP } from "./support.ts";
 
@@ -29,7 +29,11 @@ export async function send(url: string, method: string, target: string, sent: Se
 }
 
 /** The headers of that request. */
-export function headersOf(method: string, target: string, { token, body, headers = {}, signed = {} }: Sent): HeaderFields {
+export function headersOf(
+  method: string,
+  target: string,
+  { token, body, headers = {}, signed = {} }: Sent,
+): HeaderFields {
   const joined = (name: string) => [headers[name] ?? null].flat().join(", ") || null;
   const signature = signed && {
     ...signRequest({
@@ -47,7 +51,10 @@ export function headersOf(method: string, target: string, { token, body, headers
   return {
     ...signature,
     ...(token !== undefined && { Authorization: `Bearer ${token}` }),
-    ...(body !== undefined && { "Content-Type": "application/json", "Content-Length": String(Buffer.byteLength(body)) }),
+    ...(body !== undefined && {
+      "Content-Type": "application/json",
+      "Content-Length": String(Buffer.byteLength(body)),
+    }),
     ...headers,
   };
 }
@@ -87,7 +94,9 @@ export function raw(url: string, ...lines: string[]): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
     let received = "";
-    const socket = connect(Number(port), hostname, () => socket.write([...lines, "Connection: close", "", ""].join("\r\n"), "latin1"));
+    const socket = connect(Number(port), hostname, () =>
+      socket.write([...lines, "Connection: close", "", ""].join("\r\n"), "latin1"),
+    );
     socket.setEncoding("utf8");
     socket.on("data", (chunk) => (received += chunk));
     socket.on("close", () => resolve(received));
@@ -96,7 +105,11 @@ export function raw(url: string, ...lines: string[]): Promise<string> {
 }
 
 /** Sends a chunked body without an end, at most `most` bytes, until the connection ends. Returns the raw response and the number of bytes. */
-export function sendEndless(url: string, lines: string[], most = Infinity): Promise<{ received: string; sent: number }> {
+export function sendEndless(
+  url: string,
+  lines: string[],
+  most = Infinity,
+): Promise<{ received: string; sent: number }> {
   const { hostname, port } = new URL(url);
   const chunk = `4000\r\n${"x".repeat(0x4000)}\r\n`;
   return new Promise((resolve) => {
@@ -156,10 +169,7 @@ const PROBLEMS: Record<Code, [status: number, retryable: boolean, headers?: Reco
 };
 
 /** Members that only some problems have. */
-const EXTRAS: Partial<Record<Code, string[]>> = {
-  clock_skew: ["server_time"],
-  version_mismatch: ["current"],
-};
+const EXTRAS: Partial<Record<Code, string[]>> = { clock_skew: ["server_time"], version_mismatch: ["current"] };
 
 export interface ProblemBody {
   [member: string]: unknown;
@@ -172,16 +182,32 @@ export function assertProblem(answer: Answer, code: Code): ProblemBody {
   const [status, retryable, headers = {}] = PROBLEMS[code];
   const body = parse(answer);
   assert.equal(answer.headers.get("content-type"), "application/problem+json");
-  assert.equal(body["type"], `urn:airlock:problem:${code}`);
-  assert.equal(body["status"], status);
-  assert.equal(body["retryable"], retryable);
-  assert.equal(body["request_id"], requestId(answer));
-  for (const member of ["title", "detail"]) assert.ok(typeof body[member] === "string" && body[member].length > 0, member);
+  assert.equal(body.type, `urn:airlock:problem:${code}`);
+  assert.equal(body.status, status);
+  assert.equal(body.retryable, retryable);
+  assert.equal(body.request_id, requestId(answer));
+  for (const member of ["title", "detail"])
+    assert.ok(typeof body[member] === "string" && body[member].length > 0, member);
   for (const member of EXTRAS[code] ?? []) assert.ok(member in body, member);
   const optional = code === "upgrade_required" ? ["errors", "message"] : ["errors"];
-  const known = ["type", "title", "status", "code", "detail", "request_id", "retryable", ...optional, ...(EXTRAS[code] ?? [])];
-  assert.deepEqual(Object.keys(body).filter((member) => !known.includes(member)), [], "members beyond the contract's");
-  for (const [name, pattern] of Object.entries(headers)) assert.match(answer.headers.get(name) ?? "(absent)", pattern, name);
+  const known = [
+    "type",
+    "title",
+    "status",
+    "code",
+    "detail",
+    "request_id",
+    "retryable",
+    ...optional,
+    ...(EXTRAS[code] ?? []),
+  ];
+  assert.deepEqual(
+    Object.keys(body).filter((member) => !known.includes(member)),
+    [],
+    "members beyond the contract's",
+  );
+  for (const [name, pattern] of Object.entries(headers))
+    assert.match(answer.headers.get(name) ?? "(absent)", pattern, name);
   return body;
 }
 

@@ -8,7 +8,7 @@ import { after, before, beforeEach, test } from "node:test";
 
 import { AirlockProblem, type Answer } from "../../client/src/index.ts";
 import { assertOk, assertProblem, send } from "./http.ts";
-import { app, caller, startStack, withWorker, workerVars, type Stack, type User } from "./support.ts";
+import { app, caller, type Stack, startStack, type User, withWorker, workerVars } from "./support.ts";
 
 let stack: Stack;
 let alice: ReturnType<typeof caller>;
@@ -18,7 +18,9 @@ before(async () => {
   alice = caller(stack.url, stack.alice.token);
 });
 after(() => stack?.stop());
-beforeEach(() => stack.sql("delete from public.notes; delete from airlock.organizations; delete from airlock.idempotency_keys"));
+beforeEach(() =>
+  stack.sql("delete from public.notes; delete from airlock.organizations; delete from airlock.idempotency_keys"),
+);
 
 const BODY = '{"title":"once","body":"b"}';
 
@@ -27,7 +29,7 @@ function post(key: string, body = BODY, user: User = stack.alice, url = stack.ur
 }
 
 async function notes(): Promise<number> {
-  return Number((await stack.sql("select count(*) from public.notes"))[0]?.["count"]);
+  return Number((await stack.sql("select count(*) from public.notes"))[0]?.count);
 }
 
 test("a repeated POST is answered with the note as it is then", async () => {
@@ -57,7 +59,12 @@ test("another spelling of the same draft is the same request", async () => {
   const key = randomUUID();
   const { id } = assertOk(await post(key, '{"title":"once"}'), 201);
   for (const spelling of [
-    '{"title":"once","body":""}', '{"body":"","title":"once"}', ' { "title" : "once" } ', '{"title":"\\u006fnce"}', '{"\\u0074itle":"once"}', '{"title":"  once\\u00a0"}',
+    '{"title":"once","body":""}',
+    '{"body":"","title":"once"}',
+    ' { "title" : "once" } ',
+    '{"title":"\\u006fnce"}',
+    '{"\\u0074itle":"once"}',
+    '{"title":"  once\\u00a0"}',
   ]) {
     assert.equal(assertOk(await post(key, spelling), 201).id, id, spelling);
   }
@@ -67,7 +74,13 @@ test("another spelling of the same draft is the same request", async () => {
 test("another draft under the same key is refused", async () => {
   const key = randomUUID();
   const { id } = assertOk(await post(key), 201);
-  for (const other of ['{"title":"other","body":"b"}', '{"title":"once"}', '{"title":"once","body":" b"}', '{"title":"b","body":"once"}', '{"title":"Once","body":"b"}']) {
+  for (const other of [
+    '{"title":"other","body":"b"}',
+    '{"title":"once"}',
+    '{"title":"once","body":" b"}',
+    '{"title":"b","body":"once"}',
+    '{"title":"Once","body":"b"}',
+  ]) {
     assertProblem(await post(key, other), "idempotency_key_reused");
   }
   assert.equal(assertOk(await post(key), 201).id, id);
@@ -83,7 +96,10 @@ test("the same draft in another place is refused", async () => {
   const places = ["/v1/notes", `/v1/orgs/${other.id}/notes`];
   for (const place of places) assertProblem(await alice("POST", place, { title: "a" }, once), "idempotency_key_reused");
   assertProblem(await alice("POST", "/v1/orgs", { name: "a" }, once), "idempotency_key_reused");
-  assertProblem(await alice("POST", `/v1/orgs/${org.id}/invitations`, { role: "viewer" }, once), "idempotency_key_reused");
+  assertProblem(
+    await alice("POST", `/v1/orgs/${org.id}/invitations`, { role: "viewer" }, once),
+    "idempotency_key_reused",
+  );
   assert.equal(assertOk(await alice("POST", `/v1/orgs/${org.id}/notes`, { title: "a" }, once), 201).id, note.id);
   assert.equal(await notes(), 1);
 });
@@ -92,7 +108,8 @@ test("the same draft in another place is refused", async () => {
 
 test("a key makes one organisation, with any spelling of its name", async () => {
   const key = randomUUID();
-  const create = (body: string) => send(stack.url, "POST", "/v1/orgs", { token: stack.alice.token, body, headers: { "Idempotency-Key": key } });
+  const create = (body: string) =>
+    send(stack.url, "POST", "/v1/orgs", { token: stack.alice.token, body, headers: { "Idempotency-Key": key } });
   const first = await create('{"name":"a"}');
   const org = assertOk(first, 201);
   const many = await Promise.all(Array.from({ length: 10 }, () => create('{ "name": " \\u0061" }')));
@@ -112,7 +129,8 @@ test("a key makes one organisation, with any spelling of its name", async () => 
 async function inviting() {
   const org = assertOk(await alice("POST", "/v1/orgs", { name: "a" }), 201);
   const key = randomUUID();
-  const invite = (role = "editor") => alice("POST", `/v1/orgs/${org.id}/invitations`, { role }, { headers: { "Idempotency-Key": key } });
+  const invite = (role = "editor") =>
+    alice("POST", `/v1/orgs/${org.id}/invitations`, { role }, { headers: { "Idempotency-Key": key } });
   const join = (token: string) => caller(stack.url, stack.bob.token)("POST", "/v1/orgs/join", { token });
   return { org, invite, join };
 }
@@ -188,18 +206,32 @@ test("each user has their own keys", async () => {
 test("a caller of the REST API uses their own keys alone", async () => {
   const key = randomUUID();
   const hers = assertOk(await post(key), 201);
-  const [{ digest } = {}] = await stack.sql("select digest from airlock.idempotency_keys where user_id = $1", [stack.alice.id]);
+  const [{ digest } = {}] = await stack.sql("select digest from airlock.idempotency_keys where user_id = $1", [
+    stack.alice.id,
+  ]);
   const create = (user: User | null) =>
     stack.direct(user, "/rpc/airlock_create", {
       method: "POST",
-      body: JSON.stringify({ resource: "notes", org: null, draft: { title: "his" }, request_key: key, request_digest: digest }),
+      body: JSON.stringify({
+        resource: "notes",
+        org: null,
+        draft: { title: "his" },
+        request_key: key,
+        request_digest: digest,
+      }),
     });
-  const { outcome, row } = (await (await create(stack.bob)).json()) as { outcome: string; row: { id: string; title: string } };
+  const { outcome, row } = (await (await create(stack.bob)).json()) as {
+    outcome: string;
+    row: { id: string; title: string };
+  };
   assert.deepEqual([outcome, row.title], ["created", "his"]);
   assert.notEqual(row.id, hers.id);
   assert.equal((await create(null)).status, 401);
   for (const method of ["GET", "POST", "PATCH", "DELETE"]) {
-    const response = await stack.direct(stack.bob, "/idempotency_keys", { method, ...(method !== "GET" && { body: "{}" }) });
+    const response = await stack.direct(stack.bob, "/idempotency_keys", {
+      method,
+      ...(method !== "GET" && { body: "{}" }),
+    });
     assert.equal(response.status, 404, method);
   }
 });
@@ -222,7 +254,7 @@ test("a retry after a lost answer finds the note that was made", async (context)
     const { method, url, headers } = incoming;
     const onwards = httpRequest(new URL(url ?? "/", stack.supabase.url), { method, headers }, (reply) => {
       if (lose && url?.endsWith("airlock_create")) reply.resume().on("end", () => response.destroy());
-      else response.writeHead(reply.statusCode ?? 500, reply.headers), reply.pipe(response);
+      else reply.pipe(response.writeHead(reply.statusCode ?? 500, reply.headers));
     });
     incoming.pipe(onwards);
   });
@@ -235,7 +267,7 @@ test("a retry after a lost answer finds the note that was made", async (context)
     const made = await stack.sql("select id from public.notes");
     assert.equal(made.length, 1);
     lose = false;
-    assert.equal(assertOk(await post(key, BODY, stack.alice, worker.url), 201).id, made[0]?.["id"]);
+    assert.equal(assertOk(await post(key, BODY, stack.alice, worker.url), 201).id, made[0]?.id);
     assert.equal(await notes(), 1);
   });
 });
@@ -245,5 +277,8 @@ test("the client sends the key that it is given", async () => {
   const idempotencyKey = randomUUID();
   const note = await client.notes.create({ title: "from an app" }, { idempotencyKey });
   assert.equal((await client.notes.create({ title: "from an app" }, { idempotencyKey })).id, note.id);
-  await assert.rejects(client.notes.create({ title: "another" }, { idempotencyKey }), (error) => error instanceof AirlockProblem && error.code === "idempotency_key_reused");
+  await assert.rejects(
+    client.notes.create({ title: "another" }, { idempotencyKey }),
+    (error) => error instanceof AirlockProblem && error.code === "idempotency_key_reused",
+  );
 });

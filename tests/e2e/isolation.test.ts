@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 import { after, before, test } from "node:test";
 
 import { assertOk, assertProblem, withoutId } from "./http.ts";
-import { caller, startStack, type Stack, type User } from "./support.ts";
+import { caller, type Stack, startStack, type User } from "./support.ts";
 
 let stack: Stack;
 let alice: ReturnType<typeof caller>;
@@ -20,7 +20,8 @@ before(async () => {
   stack = await startStack();
   alice = caller(stack.url, stack.alice.token);
   bob = caller(stack.url, stack.bob.token);
-  const create = async (as: typeof alice) => assertOk(await as("POST", "/v1/notes", { title: "secret" }), 201).id as string;
+  const create = async (as: typeof alice) =>
+    assertOk(await as("POST", "/v1/notes", { title: "secret" }), 201).id as string;
   [live, deleted, bobs] = [await create(alice), await create(alice), await create(bob)];
   assert.equal((await alice("DELETE", `/v1/notes/${deleted}`)).status, 204);
   untouched = await rows(stack.alice);
@@ -79,10 +80,18 @@ test("PUT of another user's id is a conflict in any state", async () => {
 test("lists have own notes alone, even after another user's cursor", async () => {
   for (let i = 0; i < 2; i++) assertOk(await alice("PUT", `/v1/notes/${randomUUID()}`, { title: "more" }), 201);
   const { next_cursor: cursor } = assertOk(await alice("GET", "/v1/notes?limit=1"), 200);
-  const lists: [string, string[]][] = [["limit=100", [bobs]], ["state=deleted", []], [`cursor=${cursor}`, [bobs]]];
+  const lists: [string, string[]][] = [
+    ["limit=100", [bobs]],
+    ["state=deleted", []],
+    [`cursor=${cursor}`, [bobs]],
+  ];
   for (const [query, expected] of lists) {
     const { data } = assertOk(await bob("GET", `/v1/notes?${query}`), 200);
-    assert.deepEqual(data.map((note: { id: string }) => note.id), expected, query);
+    assert.deepEqual(
+      data.map((note: { id: string }) => note.id),
+      expected,
+      query,
+    );
   }
   await stack.sql("delete from public.notes where title = 'more'");
 });
@@ -121,21 +130,37 @@ test("bob's own token reads no row of alice from the REST API", async () => {
     const response = await stack.direct(stack.bob, `/notes?${query}`);
     assert.equal(response.status, 200, query);
     const ids = ((await response.json()) as { id: string }[]).map(({ id }) => id);
-    assert.deepEqual(ids.filter((id) => id !== bobs), [], query);
+    assert.deepEqual(
+      ids.filter((id) => id !== bobs),
+      [],
+      query,
+    );
   }
-  const head = await stack.direct(stack.bob, "/notes?select=id", { method: "HEAD", headers: { prefer: "count=exact" } });
+  const head = await stack.direct(stack.bob, "/notes?select=id", {
+    method: "HEAD",
+    headers: { prefer: "count=exact" },
+  });
   assert.match(head.headers.get("content-range") ?? "", /\/1$/, "bob's one note");
 });
 
 test("bob's own token changes no row of alice in the REST API", async () => {
   const body = JSON.stringify({ title: "mine now" });
-  for (const [query, mine] of [[`id=eq.${live}`, 0], [`id=eq.${deleted}`, 0], [`user_id=eq.${stack.alice.id}`, 0], ["title=eq.secret", 1]] as const) {
+  for (const [query, mine] of [
+    [`id=eq.${live}`, 0],
+    [`id=eq.${deleted}`, 0],
+    [`user_id=eq.${stack.alice.id}`, 0],
+    ["title=eq.secret", 1],
+  ] as const) {
     const response = await stack.direct(stack.bob, `/notes?${query}`, { method: "PATCH", headers: returning, body });
     const changed = (await response.json()) as { id: string }[];
     assert.deepEqual([response.status, changed.length], [200, mine], query);
   }
   for (const change of [{ deleted_at: "now" }, { deleted_at: null }]) {
-    const response = await stack.direct(stack.bob, `/notes?id=in.(${live},${deleted})`, { method: "PATCH", headers: returning, body: JSON.stringify(change) });
+    const response = await stack.direct(stack.bob, `/notes?id=in.(${live},${deleted})`, {
+      method: "PATCH",
+      headers: returning,
+      body: JSON.stringify(change),
+    });
     assert.deepEqual(await response.json(), []);
   }
   await nothingOfAlicesHasChanged();
@@ -150,13 +175,23 @@ test("bob's own token takes over no id or note of alice's", async () => {
     [[{ title: "mine" }, { title: "hers", user_id: stack.alice.id }], returning, [400, 401, 403]],
   ] as const) {
     const response = await stack.direct(stack.bob, "/notes", { method: "POST", headers, body: JSON.stringify(json) });
-    assert.ok((statuses as readonly number[]).includes(response.status), `${JSON.stringify(json)}: ${response.status} ${await response.text()}`);
+    assert.ok(
+      (statuses as readonly number[]).includes(response.status),
+      `${JSON.stringify(json)}: ${response.status} ${await response.text()}`,
+    );
   }
   for (const change of [{ user_id: stack.alice.id }, { id: live }, { version: 9 }, { created_at: "2000-01-01" }]) {
-    const response = await stack.direct(stack.bob, `/notes?id=eq.${bobs}`, { method: "PATCH", headers: returning, body: JSON.stringify(change) });
+    const response = await stack.direct(stack.bob, `/notes?id=eq.${bobs}`, {
+      method: "PATCH",
+      headers: returning,
+      body: JSON.stringify(change),
+    });
     assert.equal(response.status, 403, JSON.stringify(change));
   }
-  assert.deepEqual((await rows(stack.bob)).map(({ id }) => id), [bobs]);
+  assert.deepEqual(
+    (await rows(stack.bob)).map(({ id }) => id),
+    [bobs],
+  );
   await nothingOfAlicesHasChanged();
 });
 
@@ -177,10 +212,15 @@ test("nobody deletes a row in the REST API", async () => {
 
 test("anon, forged tokens and other schemas get nothing", async () => {
   const [header, , signature] = stack.bob.token.split(".");
-  const claims = Buffer.from(JSON.stringify({ sub: stack.alice.id, role: "authenticated", aud: "authenticated", exp: 4e9 }));
+  const claims = Buffer.from(
+    JSON.stringify({ sub: stack.alice.id, role: "authenticated", aud: "authenticated", exp: 4e9 }),
+  );
   const forged = { id: stack.alice.id, token: `${header}.${claims.toString("base64url")}.${signature}` };
   const body = JSON.stringify({ title: "a" });
-  for (const [who, user] of [["anon", null], ["forger", forged]] as const) {
+  for (const [who, user] of [
+    ["anon", null],
+    ["forger", forged],
+  ] as const) {
     for (const [method, path, init] of [
       ["GET", "/notes", {}],
       ["HEAD", "/notes", {}],

@@ -6,9 +6,22 @@ import { after, before, beforeEach, test } from "node:test";
 import { until } from "../support/patience.ts";
 import { assertOk, logOf, send } from "./http.ts";
 import { json, jws, legacy, withStub } from "./stub.ts";
-import { PUBLISHABLE_KEY, SECRET_KEY, startStack, withWorker, workerVars, type LoggedWorker, type Stack } from "./support.ts";
+import {
+  type LoggedWorker,
+  PUBLISHABLE_KEY,
+  SECRET_KEY,
+  type Stack,
+  startStack,
+  withWorker,
+  workerVars,
+} from "./support.ts";
 
-const JOBS = ["job:purge-deleted-rows", "job:purge-expired-idempotency-keys", "job:purge-deleted-organizations", "job:purge-expired-invitations"];
+const JOBS = [
+  "job:purge-deleted-rows",
+  "job:purge-expired-idempotency-keys",
+  "job:purge-deleted-organizations",
+  "job:purge-expired-invitations",
+];
 
 let stack: Stack;
 
@@ -17,7 +30,9 @@ before(async () => {
 });
 after(() => stack?.stop());
 beforeEach(() =>
-  stack.sql("truncate airlock.organizations, airlock.invitations, airlock.members, public.notes, airlock.idempotency_keys, airlock.bypass_audit"),
+  stack.sql(
+    "truncate airlock.organizations, airlock.invitations, airlock.members, public.notes, airlock.idempotency_keys, airlock.bypass_audit",
+  ),
 );
 
 interface JobLine {
@@ -89,9 +104,11 @@ test("the jobs delete exactly the rows that are due, and record it", async () =>
   await stack.sql(
     `insert into airlock.invitations (org_id, role, token_digest, created_by, expires_at)
      select $1, 'viewer', repeat(n::text, 64), $2, now() + n * interval '1 minute' from generate_series(0, 1) as n`,
-    [org?.["id"], stack.alice.id],
+    [org?.id, stack.alice.id],
   );
-  await stack.sql("insert into airlock.organizations (name, deleted_at) values ('gone', now() - interval '31 days'), ('going', now() - interval '29 days')");
+  await stack.sql(
+    "insert into airlock.organizations (name, deleted_at) values ('gone', now() - interval '31 days'), ('going', now() - interval '29 days')",
+  );
 
   const lines = await runJobs(stack.worker);
   assert.deepEqual(counted(lines), [
@@ -102,20 +119,37 @@ test("the jobs delete exactly the rows that are due, and record it", async () =>
   ]);
   assert.deepEqual(await titles(), ["29 days 23:59:00", "29 days 23:59:00", "live"]);
   assert.deepEqual(await stack.sql("select key from airlock.idempotency_keys"), [{ key: "still-good" }]);
-  assert.deepEqual(await stack.sql("select name from airlock.organizations order by name"), [{ name: "going" }, { name: "live" }]);
+  assert.deepEqual(await stack.sql("select name from airlock.organizations order by name"), [
+    { name: "going" },
+    { name: "live" },
+  ]);
   assert.equal((await stack.sql("select from airlock.invitations")).length, 1);
 
   const [first] = lines;
   assert.match(first?.run ?? "", /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-  assert.deepEqual(Object.keys(first ?? {}), ["event", "label", "run", "outcome", "code", "reason", "rows", "batches", "duration_ms"]);
-  for (const line of lines) assert.deepEqual([line.event, line.run, line.code, line.reason], ["job", first?.run, null, null]);
+  assert.deepEqual(Object.keys(first ?? {}), [
+    "event",
+    "label",
+    "run",
+    "outcome",
+    "code",
+    "reason",
+    "rows",
+    "batches",
+    "duration_ms",
+  ]);
+  for (const line of lines)
+    assert.deepEqual([line.event, line.run, line.code, line.reason], ["job", first?.run, null, null]);
   assert.deepEqual(
     await stack.sql("select label, run, rows, after_days from airlock.bypass_audit order by id"),
     lines.map(({ label, run, rows }) => ({ label, run, rows, after_days: 30 })),
   );
 
   const again = await runJobs(stack.worker);
-  assert.deepEqual(again.map(({ rows }) => rows), [0, 0, 0, 0]);
+  assert.deepEqual(
+    again.map(({ rows }) => rows),
+    [0, 0, 0, 0],
+  );
   assert.notEqual(again[0]?.run, first?.run);
 });
 
@@ -130,7 +164,11 @@ test("a run ends at its bound and the next one goes on", async () => {
   await expiredKeys(11_234);
   const [, first] = await runJobs(stack.worker);
   assert.deepEqual([first?.outcome, first?.rows, first?.batches], ["unfinished", 10_000, 10]);
-  assert.equal((await stack.sql("select from airlock.bypass_audit where run = $1 and label = $2", [first?.run, first?.label])).length, 10);
+  assert.equal(
+    (await stack.sql("select from airlock.bypass_audit where run = $1 and label = $2", [first?.run, first?.label]))
+      .length,
+    10,
+  );
   const [, second] = await runJobs(stack.worker);
   assert.deepEqual([second?.outcome, second?.rows, second?.batches], ["done", 1234, 2]);
 });
@@ -138,7 +176,10 @@ test("a run ends at its bound and the next one goes on", async () => {
 test("without a secret key the jobs are off, with one log line", async () => {
   await withStub(async (stub) => {
     const [line] = await run({ SUPABASE_SECRET_KEY: "" }, 1, stub.url);
-    assert.deepEqual(line as unknown, { event: "jobs_off", message: "SUPABASE_SECRET_KEY is not set: scheduled jobs are off." });
+    assert.deepEqual(line as unknown, {
+      event: "jobs_off",
+      message: "SUPABASE_SECRET_KEY is not set: scheduled jobs are off.",
+    });
     assert.deepEqual(stub.received, []);
   });
 });
@@ -146,8 +187,12 @@ test("without a secret key the jobs are off, with one log line", async () => {
 test("with another project's key each job fails with a log line", async () => {
   await deletedNotes("31 days");
   const lines = await run({ SUPABASE_SECRET_KEY: `${SECRET_KEY}x` });
-  assert.deepEqual(counted(lines), JOBS.map((label) => [label, "failed", 0, 0]));
-  for (const { code, reason } of lines) assert.deepEqual([code, reason], ["internal", "the gateway refused the API key"]);
+  assert.deepEqual(
+    counted(lines),
+    JOBS.map((label) => [label, "failed", 0, 0]),
+  );
+  for (const { code, reason } of lines)
+    assert.deepEqual([code, reason], ["internal", "the gateway refused the API key"]);
   assert.equal((await titles()).length, 2);
 });
 
@@ -169,8 +214,14 @@ test("a bad secret key or number of days turns the jobs off", async () => {
       const answered = await send(worker.url, "GET", "/v1/me", { token: stack.alice.token });
       assertOk(answered, 200);
       await logOf(worker, answered);
-      const lines = worker.logs.slice(1).filter((text) => text.startsWith("{")).map((text) => JSON.parse(text));
-      assert.deepEqual(lines.flatMap(({ event, message }) => (event === "misconfigured" ? [message] : [])), [line.message]);
+      const lines = worker.logs
+        .slice(1)
+        .filter((text) => text.startsWith("{"))
+        .map((text) => JSON.parse(text));
+      assert.deepEqual(
+        lines.flatMap(({ event, message }) => (event === "misconfigured" ? [message] : [])),
+        [line.message],
+      );
     });
   }
 });
@@ -204,7 +255,7 @@ test("an sb_secret_ key is sent as apikey, a legacy key as token too", async () 
     await run({}, JOBS.length, stub.url);
     await run({ SUPABASE_SECRET_KEY: serviceRole }, JOBS.length, stub.url);
     assert.deepEqual(
-      stub.received.map(({ method, target, headers }) => [method, target, headers["apikey"], headers["authorization"]]),
+      stub.received.map(({ method, target, headers }) => [method, target, headers.apikey, headers.authorization]),
       [
         ...JOBS.map(() => ["POST", "/rest/v1/rpc/airlock_run_job", SECRET_KEY, undefined]),
         ...JOBS.map(() => ["POST", "/rest/v1/rpc/airlock_run_job", serviceRole, `Bearer ${serviceRole}`]),
@@ -222,18 +273,27 @@ test("only the secret key may call airlock_run_job in the REST API", async () =>
   assert.deepEqual(await code(await stack.direct(stack.alice, "/rpc/airlock_run_job", call)), [403, "42501"]);
   const secret = { headers: { apikey: SECRET_KEY } };
   // A user's token decides the role, whichever key is sent.
-  assert.deepEqual(await code(await stack.direct(stack.alice, "/rpc/airlock_run_job", { ...call, ...secret })), [403, "42501"]);
+  assert.deepEqual(await code(await stack.direct(stack.alice, "/rpc/airlock_run_job", { ...call, ...secret })), [
+    403,
+    "42501",
+  ]);
   assert.equal((await titles()).length, 2);
 
   for (const method of ["GET", "DELETE"]) {
-    assert.deepEqual(await code(await stack.direct(null, "/notes?id=not.is.null", { ...secret, method })), [403, "42501"]);
+    assert.deepEqual(await code(await stack.direct(null, "/notes?id=not.is.null", { ...secret, method })), [
+      403,
+      "42501",
+    ]);
     for (const table of ["claims", "idempotency_keys", "organizations", "members", "invitations", "bypass_audit"]) {
       assert.equal((await stack.direct(null, `/${table}`, { ...secret, method })).status, 404, table);
     }
   }
   for (const other of [{ job_label: "job:purge-everything" }, { after_days: 0 }, { at_most: 1_000_000 }]) {
     const body = JSON.stringify({ ...JSON.parse(call.body), ...other });
-    assert.deepEqual(await code(await stack.direct(null, "/rpc/airlock_run_job", { ...call, ...secret, body })), [400, "22023"]);
+    assert.deepEqual(await code(await stack.direct(null, "/rpc/airlock_run_job", { ...call, ...secret, body })), [
+      400,
+      "22023",
+    ]);
   }
   const done = await stack.direct(null, "/rpc/airlock_run_job", { ...call, ...secret });
   assert.deepEqual([done.status, await done.json()], [200, 2]);

@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 
 import { assertOk, assertProblem, send } from "./http.ts";
 import { inParallel } from "./parallel.ts";
-import { functions, jws, legacy, ROW, startStubbed, type Stub } from "./stub.ts";
+import { functions, jws, legacy, ROW, type Stub, startStubbed } from "./stub.ts";
 
 const NOTE = `/v1/notes/${ROW.id}`;
 
@@ -66,7 +66,7 @@ async function judge(sendings: Sending[]): Promise<Record<string, number>> {
     const parsed = parse(body);
     const members = (parsed?.value ?? {}) as Record<string, unknown>;
     const names = typeof members === "object" ? Object.keys(members) : [];
-    const title = names.length === 1 && names[0] === "title" ? stored(members["title"]) : undefined;
+    const title = names.length === 1 && names[0] === "title" ? stored(members.title) : undefined;
     let outcome: string;
     if (parsed && title !== undefined) {
       assert.ok(answered.status < 300, shown);
@@ -99,7 +99,9 @@ function everywhere(text: Bytes): Sending[] {
 }
 
 test("every text of the JSON test suite is judged as JSON.parse does", async (context) => {
-  const suite: { texts: Record<string, string> } = JSON.parse(await readFile(new URL("../vectors/json.json", import.meta.url), "utf8"));
+  const suite: { texts: Record<string, string> } = JSON.parse(
+    await readFile(new URL("../vectors/json.json", import.meta.url), "utf8"),
+  );
   const texts = new Map(Object.entries(suite.texts).map(([name, text]) => [name, latin1(text)]));
   // Two more that are too long for the file.
   texts.set("n_structure_100000_opening_arrays", latin1("[".repeat(100_000)));
@@ -123,15 +125,39 @@ test("extreme texts are judged right and do not end the Worker", async () => {
     `${'{"a":'.repeat(40_000)}1${"}".repeat(40_000)}`,
     `${'{"a":'.repeat(40_000)}1${"}".repeat(39_999)}`,
     `${'[{"a":'.repeat(30_000)}[]${"}]".repeat(30_000)}`,
-    "9".repeat(200_000), `-${"9".repeat(200_000)}`, `0.${"0".repeat(200_000)}1`, `1${"0".repeat(400)}.5`, "1e999", "-1e999", "1e-999", "1e99999999999999999999",
-    "1E+0000000000000000000000000000001", "-0", "-0.0e-0", "18446744073709551616", "-9223372036854775809", "0e0", `1e${"9".repeat(100_000)}`,
-    `"${"a".repeat(200_000)}"`, `"${"\\u0041".repeat(30_000)}"`, `"${"\\ud83d\\ude00".repeat(15_000)}"`, `"${"\\ud83d".repeat(30_000)}"`, `"${"\\".repeat(100_000)}"`,
-    `"${"\\".repeat(100_001)}"`, `[${"1,".repeat(100_000)}1]`, `[${",".repeat(100_000)}]`, `{${'"a":1,'.repeat(30_000)}"a":1}`, `{"${"k".repeat(200_000)}":1}`,
-    `{${Array.from({ length: 15_000 }, (_, n) => `"k${n}":${n}`).join()}}`, `"${"\u{1f4dd}".repeat(200)}"`, `"${"\u{1f4dd}".repeat(201)}"`, " ".repeat(200_000),
+    "9".repeat(200_000),
+    `-${"9".repeat(200_000)}`,
+    `0.${"0".repeat(200_000)}1`,
+    `1${"0".repeat(400)}.5`,
+    "1e999",
+    "-1e999",
+    "1e-999",
+    "1e99999999999999999999",
+    "1E+0000000000000000000000000000001",
+    "-0",
+    "-0.0e-0",
+    "18446744073709551616",
+    "-9223372036854775809",
+    "0e0",
+    `1e${"9".repeat(100_000)}`,
+    `"${"a".repeat(200_000)}"`,
+    `"${"\\u0041".repeat(30_000)}"`,
+    `"${"\\ud83d\\ude00".repeat(15_000)}"`,
+    `"${"\\ud83d".repeat(30_000)}"`,
+    `"${"\\".repeat(100_000)}"`,
+    `"${"\\".repeat(100_001)}"`,
+    `[${"1,".repeat(100_000)}1]`,
+    `[${",".repeat(100_000)}]`,
+    `{${'"a":1,'.repeat(30_000)}"a":1}`,
+    `{"${"k".repeat(200_000)}":1}`,
+    `{${Array.from({ length: 15_000 }, (_, n) => `"k${n}":${n}`).join()}}`,
+    `"${"\u{1f4dd}".repeat(200)}"`,
+    `"${"\u{1f4dd}".repeat(201)}"`,
+    " ".repeat(200_000),
     `${" ".repeat(100_000)}"t"${"\n".repeat(100_000)}`,
   ];
   const counts = await judge(texts.flatMap(everywhere));
-  assert.equal(counts["accepted"], 2, "the title of 200, and the one with all that space around it");
+  assert.equal(counts.accepted, 2, "the title of 200, and the one with all that space around it");
   assertOk(await send(url, "GET", "/health", { signed: null }), 200);
 });
 
@@ -151,30 +177,88 @@ test("a string takes the bytes that JSON and UTF-8 allow", async () => {
 
 test("only the escapes of JSON are accepted", async () => {
   const ascii = Array.from({ length: 0x5f }, (_, n) => String.fromCharCode(0x20 + n));
-  const hex = ["u", "u0", "u00", "u004", "u00g1", "u 041", "u+041", "u-041", "U0041", "u0041", "u00E9", "u00e9", "x41", "u{41}", "u{1F600}", "ud83d", "ude00", "ud83d\\ude00", "ude00\\ud83d", "ud83d\\u0041", "u0000", "uffff"];
-  const counts = await judge(posts(...[...ascii, ...hex].map((escape) => join(`{"title":"a\\${escape}"}`))));
+  const hex = [
+    "u",
+    "u0",
+    "u00",
+    "u004",
+    "u00g1",
+    "u 041",
+    "u+041",
+    "u-041",
+    "U0041",
+    "u0041",
+    "u00E9",
+    "u00e9",
+    "x41",
+    "u{41}",
+    "u{1F600}",
+    "ud83d",
+    "ude00",
+    "ud83d\\ude00",
+    "ude00\\ud83d",
+    "ud83d\\u0041",
+    "u0000",
+    "uffff",
+  ];
+  const counts = await judge(posts(...[...ascii, ...hex].map((escaped) => join(`{"title":"a\\${escaped}"}`))));
   // Eight have one letter. Lone surrogates and NUL are invalid values; the rest is not JSON.
-  assert.deepEqual(counts, { accepted: 8 + 5, validation_failed: 5, malformed_json: ascii.length + hex.length - 8 - 5 - 5 });
+  assert.deepEqual(counts, {
+    accepted: 8 + 5,
+    validation_failed: 5,
+    malformed_json: ascii.length + hex.length - 8 - 5 - 5,
+  });
 });
 
 test("only UTF-8 without a byte order mark is accepted", async () => {
   const wrong: Record<string, string> = {
-    "overlong NUL": "\xc0\x80", "overlong slash": "\xc0\xaf", "overlong in three": "\xe0\x80\xaf", "overlong in four": "\xf0\x80\x80\xaf", "a surrogate": "\xed\xa0\x80",
-    "a pair of surrogates": "\xed\xa0\xbd\xed\xb8\x80", "beyond Unicode": "\xf4\x90\x80\x80", "five bytes": "\xf8\x88\x80\x80\x80", "six bytes": "\xfc\x84\x80\x80\x80\x80",
-    "a continuation alone": "\x80", "two of them": "\xbf\xbf", "half of two": "\xc3", "half of three": "\xe2\x82", "half of four": "\xf0\x9f\x98", "Latin 1": "caf\xe9",
-    "FE and FF": "\xfe\xff", "a start within a character": "\xe2\xc3\xa9",
+    "overlong NUL": "\xc0\x80",
+    "overlong slash": "\xc0\xaf",
+    "overlong in three": "\xe0\x80\xaf",
+    "overlong in four": "\xf0\x80\x80\xaf",
+    "a surrogate": "\xed\xa0\x80",
+    "a pair of surrogates": "\xed\xa0\xbd\xed\xb8\x80",
+    "beyond Unicode": "\xf4\x90\x80\x80",
+    "five bytes": "\xf8\x88\x80\x80\x80",
+    "six bytes": "\xfc\x84\x80\x80\x80\x80",
+    "a continuation alone": "\x80",
+    "two of them": "\xbf\xbf",
+    "half of two": "\xc3",
+    "half of three": "\xe2\x82",
+    "half of four": "\xf0\x9f\x98",
+    "Latin 1": "caf\xe9",
+    "FE and FF": "\xfe\xff",
+    "a start within a character": "\xe2\xc3\xa9",
   };
-  const right = ["\u00e9", "\u20ac", "\u{1f600}", "\ufeff", "\ufffe", "\uffff", "\u{10ffff}", "\ufffd", "\ud7ff", "\ue000"];
+  const right = [
+    "\u00e9",
+    "\u20ac",
+    "\u{1f600}",
+    "\ufeff",
+    "\ufffe",
+    "\uffff",
+    "\u{10ffff}",
+    "\ufffd",
+    "\ud7ff",
+    "\ue000",
+  ];
   const counts = await judge([
-    ...Object.values(wrong).flatMap((bytes) => posts(
-      join('{"title":"', latin1(bytes), '"}'),
-      join('{"title":"t","', latin1(bytes), '":1}'),
-      join('{"title":"t","x":["', latin1(bytes), '"]}'),
-      join('{"title":"t"}', latin1(bytes)),
-    )),
+    ...Object.values(wrong).flatMap((bytes) =>
+      posts(
+        join('{"title":"', latin1(bytes), '"}'),
+        join('{"title":"t","', latin1(bytes), '":1}'),
+        join('{"title":"t","x":["', latin1(bytes), '"]}'),
+        join('{"title":"t"}', latin1(bytes)),
+      ),
+    ),
     ...posts(...right.map((text) => join('{"title":"', text, '"}'))),
     ...["\ufeff", "\ufeff\ufeff", " \ufeff"].flatMap((mark) => everywhere(`${mark}"t"`)),
-    ...posts(Buffer.from('\ufeff{"title":"t"}'), Buffer.from('{"title":"t"}', "utf16le"), Buffer.from('\ufeff{"title":"t"}', "utf16le"), Buffer.from('{"title":"t"}', "utf16le").swap16()),
+    ...posts(
+      Buffer.from('\ufeff{"title":"t"}'),
+      Buffer.from('{"title":"t"}', "utf16le"),
+      Buffer.from('\ufeff{"title":"t"}', "utf16le"),
+      Buffer.from('{"title":"t"}', "utf16le").swap16(),
+    ),
   ]);
   assert.deepEqual(counts, { malformed_json: Object.keys(wrong).length * 4 + 3 * 3 + 4, accepted: right.length });
 });
@@ -190,7 +274,11 @@ test("a NUL is malformed_json as a byte, invalid as an escape", async () => {
     ['{"title\\u0000":"t"}', "validation_failed", "/title\0 unknown", "/title required"],
   ] as const) {
     const { errors } = assertProblem(await send(url, "POST", "/v1/notes", { token, body }), code);
-    if (code === "validation_failed") assert.ok(errors?.some((error) => `${error.pointer} ${error.code}` === at), JSON.stringify(errors));
+    if (code === "validation_failed")
+      assert.ok(
+        errors?.some((error) => `${error.pointer} ${error.code}` === at),
+        JSON.stringify(errors),
+      );
   }
 });
 
@@ -207,9 +295,17 @@ test("a repeated member is refused in every spelling", async () => {
     ['{"title":"a","x":1,"x":2}', "/x unknown"],
     ['{"title":"a","x":{"title":"b","title":"c"}}', "/x unknown"],
   ] as const) {
-    for (const [method, target] of [["POST", "/v1/notes"], ["PUT", NOTE], ["PATCH", NOTE]] as const) {
+    for (const [method, target] of [
+      ["POST", "/v1/notes"],
+      ["PUT", NOTE],
+      ["PATCH", NOTE],
+    ] as const) {
       const { errors } = assertProblem(await send(url, method, target, { token, body }), "validation_failed");
-      assert.deepEqual(errors?.map(({ pointer, code }) => `${pointer} ${code}`), expected, `${method} ${body}`);
+      assert.deepEqual(
+        errors?.map(({ pointer, code }) => `${pointer} ${code}`),
+        expected,
+        `${method} ${body}`,
+      );
     }
   }
   assert.deepEqual(stub.received, []);

@@ -10,8 +10,8 @@ import type { Vars } from "../../tools/stack/vars.ts";
 import { SLACK, until } from "../support/patience.ts";
 import { assertOk, assertProblem, headersOf, open, send } from "./http.ts";
 import { inParallel } from "./parallel.ts";
-import { bytes, claims, json, jws, legacy, newKey, withStub, type Handler, type Signer, type Stub } from "./stub.ts";
-import { JWT_SECRET, withWorker, workerVars, type LoggedWorker } from "./support.ts";
+import { bytes, claims, type Handler, json, jws, legacy, newKey, type Signer, type Stub, withStub } from "./stub.ts";
+import { JWT_SECRET, type LoggedWorker, withWorker, workerVars } from "./support.ts";
 
 const TIMEOUT = 4000;
 
@@ -50,15 +50,18 @@ async function coldly(keys: Handler, work: (cold: Cold) => Promise<void>, vars: 
 // Bad answers of the endpoint
 
 const head = (...headers: string[]) => ["HTTP/1.1 200 OK", "Content-Type: application/json", ...headers, ""];
-const said = (body: string | Buffer, headers: Record<string, string> = {}, status = 200): Handler => (_, response) => void response.writeHead(status, headers).end(body);
+const said =
+  (body: string | Buffer, headers: Record<string, string> = {}, status = 200): Handler =>
+  (_, response) =>
+    void response.writeHead(status, headers).end(body);
 const good = JSON.stringify({ keys: [first.jwk] });
 const oct = (kid: string) => ({ kty: "oct", kid, alg: "HS256", k: Buffer.from(JWT_SECRET).toString("base64url") });
 
 const BROKEN: Record<string, Handler> = {
-  "reset": (_, response) => void response.socket?.resetAndDestroy(),
-  "hanging": () => {},
+  reset: (_, response) => void response.socket?.resetAndDestroy(),
+  hanging: () => {},
   "hanging in its body": bytes([...head("Content-Length: 999"), '{"keys":['], { hang: true }),
-  "dripping": (_, response) => void setInterval(() => response.write(" "), 100).unref(),
+  dripping: (_, response) => void setInterval(() => response.write(" "), 100).unref(),
   "short of its length": bytes([...head(`Content-Length: ${good.length + 1}`), good]),
   "broken in its chunks": bytes([...head("Transfer-Encoding: chunked"), good.length.toString(16), good, "zz", "", ""]),
   "too busy (429)": json(429, {}),
@@ -67,8 +70,8 @@ const BROKEN: Record<string, Handler> = {
   "empty (204)": (_, response) => void response.writeHead(204).end(),
   "redirecting, with a set": said(good, { location: "/rest/v1/keys" }, 302),
   "a page": said("<html><body>It works!</body></html>", { "content-type": "text/html" }),
-  "nothing": said(""),
-  "null": said("null"),
+  nothing: said(""),
+  null: said("null"),
   "a list": said(JSON.stringify([first.jwk])),
   "keys in an object": said(JSON.stringify({ keys: { first: first.jwk } })),
   "keys that are texts": said(JSON.stringify({ keys: [JSON.stringify(first.jwk)] })),
@@ -78,7 +81,7 @@ const BROKEN: Record<string, Handler> = {
   "more than one": said(good + good),
   "behind a byte order mark": said(`\ufeff${good}`),
   "in UTF-16": said(Buffer.from(good, "utf16le")),
-  "nested": said(`{"keys":${"[".repeat(100_000)}${"]".repeat(100_000)}}`),
+  nested: said(`{"keys":${"[".repeat(100_000)}${"]".repeat(100_000)}}`),
   "symmetric alone": keySet(oct("first")),
   "symmetric among others": keySet(first, second, oct("oct")),
   "1 MB of good keys": keySet(...Array.from({ length: 5000 }, (_, n) => ({ ...first.jwk, kid: `k${n}` })), first),
@@ -183,45 +186,66 @@ test("a new key within the cool-down is dependency_unavailable", async () => {
 // Many at once
 
 test("made-up kids cause one fetch a cool-down; known keys go on", async () => {
-  await coldly(keySet(first), async ({ me, stub, fetches }) => {
-    assertOk(await me(jws(first)), 200);
-    let answered = 0;
-    let letGo = () => {};
-    stub.keys = (request, response) => void (letGo = () => keySet(first)(request, response));
-    const kids = [
-      ...Array.from({ length: 250 }, () => randomUUID()), "../../jwks", "/etc/passwd", "' or 1=1 --", "x".repeat(5000), "FIRST", "first ", "first\u0000", "__proto__", "constructor", "\u{1f511}",
-    ];
-    const flood = Promise.all(kids.map(async (kid) => {
-      const refused = await me(jws(impostor, claims(), { kid }));
-      answered++;
-      return refused;
-    }));
-    await until("the flood has led to a fetch", () => fetches() === 2);
-    assertOk(await me(jws(first)), 200);
-    assert.equal(answered, 0, "before the fetch is back");
-    letGo();
-    for (const refused of await flood) assertProblem(refused, "token_invalid");
-    // And again, one after another, in the cool-down.
-    for (let n = 0; n < 50; n++) assertProblem(await me(jws(impostor, claims(), { kid: randomUUID() })), "dependency_unavailable");
-    assert.equal(fetches(), 2);
-  }, { JWKS_TIMEOUT_MS: "60000" });
+  await coldly(
+    keySet(first),
+    async ({ me, stub, fetches }) => {
+      assertOk(await me(jws(first)), 200);
+      let answered = 0;
+      let letGo = () => {};
+      stub.keys = (request, response) => void (letGo = () => keySet(first)(request, response));
+      const kids = [
+        ...Array.from({ length: 250 }, () => randomUUID()),
+        "../../jwks",
+        "/etc/passwd",
+        "' or 1=1 --",
+        "x".repeat(5000),
+        "FIRST",
+        "first ",
+        "first\u0000",
+        "__proto__",
+        "constructor",
+        "\u{1f511}",
+      ];
+      const flood = Promise.all(
+        kids.map(async (kid) => {
+          const refused = await me(jws(impostor, claims(), { kid }));
+          answered++;
+          return refused;
+        }),
+      );
+      await until("the flood has led to a fetch", () => fetches() === 2);
+      assertOk(await me(jws(first)), 200);
+      assert.equal(answered, 0, "before the fetch is back");
+      letGo();
+      for (const refused of await flood) assertProblem(refused, "token_invalid");
+      // And again, one after another, in the cool-down.
+      for (let n = 0; n < 50; n++)
+        assertProblem(await me(jws(impostor, claims(), { kid: randomUUID() })), "dependency_unavailable");
+      assert.equal(fetches(), 2);
+    },
+    { JWKS_TIMEOUT_MS: "60000" },
+  );
 });
 
 test("a flood during a hanging fetch is answered in time", async () => {
-  await coldly(() => {}, async ({ me, fetches }) => {
-    const tokens = Array.from({ length: 100 }, () => jws(impostor, claims(), { kid: randomUUID() }));
-    const began = Date.now();
-    const answers = await Promise.all(tokens.map(me));
-    for (const answered of answers) assertProblem(answered, "dependency_unavailable");
-    const took = Date.now() - began;
-    assert.ok(took < TIMEOUT + SLACK, `${took} ms`);
-    // A request takes over a fetch that is half a second late, which happens only on a machine that stood still.
-    assert.ok(fetches() === 1 || (fetches() === 2 && took > TIMEOUT + 500), `${fetches()} fetches in ${took} ms`);
-  });
+  await coldly(
+    () => {},
+    async ({ me, fetches }) => {
+      const tokens = Array.from({ length: 100 }, () => jws(impostor, claims(), { kid: randomUUID() }));
+      const began = Date.now();
+      const answers = await Promise.all(tokens.map(me));
+      for (const answered of answers) assertProblem(answered, "dependency_unavailable");
+      const took = Date.now() - began;
+      assert.ok(took < TIMEOUT + SLACK, `${took} ms`);
+      // A request takes over a fetch that is half a second late, which happens only on a machine that stood still.
+      assert.ok(fetches() === 1 || (fetches() === 2 && took > TIMEOUT + 500), `${fetches()} fetches in ${took} ms`);
+    },
+  );
 });
 
 test("a fetch goes on when the client that began it disconnects", async () => {
-  const slowly: Handler = (request, response) => void setTimeout(() => keySet(first)(request, response), TIMEOUT / 10).unref();
+  const slowly: Handler = (request, response) =>
+    void setTimeout(() => keySet(first)(request, response), TIMEOUT / 10).unref();
   await coldly(slowly, async ({ worker, me, fetches }) => {
     const token = jws(first);
     const gone = open(worker.url, "GET", "/v1/me", headersOf("GET", "/v1/me", { token }));

@@ -5,12 +5,12 @@ import type { ClientRequest, IncomingMessage } from "node:http";
 import { after, before, test } from "node:test";
 
 import type { Answer } from "../../client/src/index.ts";
-import { openInspector, type Inspector } from "../../tools/stack/inspector.ts";
+import { type Inspector, openInspector } from "../../tools/stack/inspector.ts";
 import { until } from "../support/patience.ts";
 import { answer, assertOk, assertProblem, begun, headersOf, open, read, send } from "./http.ts";
 import { inParallel } from "./parallel.ts";
-import { functions, json, jws, legacy, ROW, startStub, type Stub } from "./stub.ts";
-import { startWorkerAlone, workerVars, type LoggedWorker } from "./support.ts";
+import { functions, json, jws, legacy, ROW, type Stub, startStub } from "./stub.ts";
+import { type LoggedWorker, startWorkerAlone, workerVars } from "./support.ts";
 
 const MIB = 1024 * 1024;
 const token = jws(legacy);
@@ -107,7 +107,9 @@ test("1,000 half-sent bodies stay within the isolate's memory", async (context) 
   // Requests without a body go on.
   assertOk(await send(worker.url, "GET", `/v1/notes/${ROW.id}`, { token }), 200);
   const held = waiting.size;
-  context.diagnostic(`1,000 half-sent bodies, ${refused.length} refused, ${held} held, at most ${Math.round(most / MIB)} MiB`);
+  context.diagnostic(
+    `1,000 half-sent bodies, ${refused.length} refused, ${held} held, at most ${Math.round(most / MIB)} MiB`,
+  );
   assert.ok(held >= BUDGET / SIZE / 2, `${held} are held`);
   assert.ok(most < 128e6, `${most} bytes`);
 
@@ -118,7 +120,9 @@ test("1,000 half-sent bodies stay within the isolate's memory", async (context) 
   for (const { request } of whole) request.end(BODY.slice(SIZE / 2));
   for (const { answer } of whole) assertOk(await answer, 201);
   const free = async () => {
-    const answers = await inParallel(Array(60).fill(0), 60, () => send(worker.url, "POST", "/v1/notes", { token, body: BODY }));
+    const answers = await inParallel(Array(60).fill(0), 60, () =>
+      send(worker.url, "POST", "/v1/notes", { token, body: BODY }),
+    );
     return answers.every(({ status }) => status === 201);
   };
   for (let n = 0; !(await free()); n++) assert.ok(n < 20, "the budget stays taken");

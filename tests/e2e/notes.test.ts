@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, beforeEach, test } from "node:test";
 
-import { AirlockProblem, type Row } from "../../client/src/index.ts";
+import type { AirlockProblem, Row } from "../../client/src/index.ts";
 import type { Declaration } from "../../client/test/generated.ts";
 import { assertOk, assertProblem, requestId } from "./http.ts";
-import { app, caller, startStack, type Stack } from "./support.ts";
+import { app, caller, type Stack, startStack } from "./support.ts";
 
 let stack: Stack;
 let alice: ReturnType<typeof caller>;
@@ -63,7 +63,7 @@ test("a created note has all members, Location and ETag", async () => {
   }
   assert.equal(answer.headers.get("location"), path(note));
   assert.equal(answer.headers.get("etag"), '"1"');
-  assert.equal((await stored(note))["user_id"], stack.alice.id);
+  assert.equal((await stored(note)).user_id, stack.alice.id);
 });
 
 test("an absent body is empty", async () => {
@@ -71,12 +71,14 @@ test("an absent body is empty", async () => {
 });
 
 test("a title is trimmed of Unicode White_Space alone", async () => {
-  const space = "\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000";
+  const space =
+    "\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000";
   assert.equal((await create({ title: `${space}a${space}b${space}` })).title, `a${space}b`);
   for (const kept of ["\u200b", "\ufeff", "\u180e", "\u2060", "\u001c", "\u001f"]) {
     assert.equal((await create({ title: `${kept}a${kept}` })).title, `${kept}a${kept}`, JSON.stringify(kept));
   }
-  for (const blank of ["", space]) assertProblem(await alice("POST", "/v1/notes", { title: blank }), "validation_failed");
+  for (const blank of ["", space])
+    assertProblem(await alice("POST", "/v1/notes", { title: blank }), "validation_failed");
 });
 
 test("limits count characters, not bytes or UTF-16 units", async () => {
@@ -86,7 +88,10 @@ test("limits count characters, not bytes or UTF-16 units", async () => {
     assert.deepEqual({ title: note.title, body: note.body }, longest);
     for (const field of ["title", "body"] as const) {
       const answer = await alice("PATCH", path(note), { [field]: longest[field] + character });
-      assert.deepEqual(assertProblem(answer, "validation_failed").errors?.map((e) => [e.pointer, e.code]), [[`/${field}`, "length"]]);
+      assert.deepEqual(
+        assertProblem(answer, "validation_failed").errors?.map((e) => [e.pointer, e.code]),
+        [[`/${field}`, "length"]],
+      );
     }
   }
 });
@@ -105,7 +110,8 @@ test("GET has the ETag, and HEAD the same without the body", async () => {
   assert.deepEqual(assertOk(get, 200), note);
   const head = await alice("HEAD", path(note));
   assert.deepEqual([head.status, head.body], [200, ""]);
-  for (const name of ["etag", "content-type", "cache-control"]) assert.equal(head.headers.get(name), get.headers.get(name), name);
+  for (const name of ["etag", "content-type", "cache-control"])
+    assert.equal(head.headers.get(name), get.headers.get(name), name);
   assert.equal(head.headers.get("etag"), '"1"');
 });
 
@@ -143,8 +149,8 @@ async function ties(count: number): Promise<string[]> {
     [stack.alice.id, count],
   );
   await stack.sql("alter table public.notes enable trigger user");
-  const key = (row: Record<string, unknown>) => `${row["created_at"]} ${row["id"]}`;
-  return rows.sort((a, b) => (key(a) < key(b) ? 1 : -1)).map((row) => String(row["id"]));
+  const key = (row: Record<string, unknown>) => `${row.created_at} ${row.id}`;
+  return rows.sort((a, b) => (key(a) < key(b) ? 1 : -1)).map((row) => String(row.id));
 }
 
 async function pages(query: string): Promise<string[][]> {
@@ -162,7 +168,13 @@ async function pages(query: string): Promise<string[][]> {
 
 test("pages have every note once, also with equal times", async () => {
   const order = await ties(23);
-  for (const [limit, sizes] of [[1, 23], [5, 5], [22, 2], [23, 1], [100, 1]] as const) {
+  for (const [limit, sizes] of [
+    [1, 23],
+    [5, 5],
+    [22, 2],
+    [23, 1],
+    [100, 1],
+  ] as const) {
     const seen = await pages(`limit=${limit}`);
     assert.deepEqual(seen.flat(), order, `limit=${limit}`);
     assert.equal(seen.length, sizes, `limit=${limit}`);
@@ -176,7 +188,10 @@ test("a note that is written meanwhile moves no page", async () => {
   await create();
   await alice("DELETE", `/v1/notes/${order[0]}`);
   const second = assertOk(await alice("GET", `/v1/notes?limit=3&cursor=${first.next_cursor}`), 200);
-  assert.deepEqual([...first.data, ...second.data].map((note: WireNote) => note.id), order);
+  assert.deepEqual(
+    [...first.data, ...second.data].map((note: WireNote) => note.id),
+    order,
+  );
   assert.equal(second.next_cursor, null);
 });
 
@@ -210,14 +225,19 @@ test("PUT creates under the client's id, then replaces all of it", async () => {
 
 test("PUT with If-Match replaces and never creates", async () => {
   const note = await create();
-  for (const [tag, version] of [['"1"', 2], ['W/"2"', 3], ["*", 4]] as const) {
+  for (const [tag, version] of [
+    ['"1"', 2],
+    ['W/"2"', 3],
+    ["*", 4],
+  ] as const) {
     assert.equal(assertOk(await alice("PUT", path(note), { title: "b" }, matching(tag)), 200).version, version);
   }
   const answer = await alice("PUT", path(note), { title: "c" }, matching('"3"'));
-  assert.deepEqual(assertProblem(answer, "version_mismatch")["current"], assertOk(await alice("GET", path(note)), 200));
+  assert.deepEqual(assertProblem(answer, "version_mismatch").current, assertOk(await alice("GET", path(note)), 200));
   assert.equal(answer.headers.get("etag"), '"4"');
   for (const absent of [nobodys, await deleted()]) {
-    for (const tag of ["*", '"1"']) assertProblem(await alice("PUT", path(absent), { title: "c" }, matching(tag)), "not_found");
+    for (const tag of ["*", '"1"'])
+      assertProblem(await alice("PUT", path(absent), { title: "c" }, matching(tag)), "not_found");
   }
 });
 
@@ -225,7 +245,7 @@ test("PUT with If-None-Match: * creates and never replaces", async () => {
   const only = { headers: { "If-None-Match": "*" } };
   const note = assertOk(await alice("PUT", path({ id: randomUUID() }), { title: "a" }, only), 201);
   const again = await alice("PUT", path(note), { title: "b" }, only);
-  assert.deepEqual(assertProblem(again, "version_mismatch")["current"], note);
+  assert.deepEqual(assertProblem(again, "version_mismatch").current, note);
   assert.equal(again.headers.get("etag"), '"1"');
   const refused: Record<string, string>[] = [{ "If-None-Match": '"1"' }, { "If-None-Match": "*", "If-Match": "*" }];
   for (const headers of refused) {
@@ -234,7 +254,10 @@ test("PUT with If-None-Match: * creates and never replaces", async () => {
 });
 
 test("PUT of an id that is not a live own note is a conflict", async () => {
-  for (const [whose, note] of [["bob's", await create({ title: "b" }, bob)], ["deleted", await deleted()]] as const) {
+  for (const [whose, note] of [
+    ["bob's", await create({ title: "b" }, bob)],
+    ["deleted", await deleted()],
+  ] as const) {
     const before = await stored(note);
     for (const options of [{}, { headers: { "If-None-Match": "*" } }]) {
       assertProblem(await alice("PUT", path(note), { title: "mine" }, options), "conflict");
@@ -255,7 +278,11 @@ test("PATCH changes the given fields, in both media types", async () => {
   const merge = { headers: { "Content-Type": "application/merge-patch+json" } };
   const second = assertOk(await alice("PATCH", path(note), { title: " d " }, merge), 200);
   assert.deepEqual([second.title, second.body, second.version], ["d", "c", 3]);
-  assert.equal(assertOk(await alice("PATCH", path(note), { title: "d" }), 200).version, 4, "a change that changes nothing");
+  assert.equal(
+    assertOk(await alice("PATCH", path(note), { title: "d" }), 200).version,
+    4,
+    "a change that changes nothing",
+  );
 });
 
 test("PATCH, DELETE and restore of a missing note are 404", async () => {
@@ -278,7 +305,7 @@ test("a failed If-Match changes nothing and shows the current note", async () =>
       ["DELETE", path(note), undefined],
     ] as const) {
       const answer = await alice(method, target, json, matching(tag));
-      assert.deepEqual(assertProblem(answer, "version_mismatch")["current"], current, `${method} ${tag}`);
+      assert.deepEqual(assertProblem(answer, "version_mismatch").current, current, `${method} ${tag}`);
       assert.equal(answer.headers.get("etag"), '"2"');
     }
   }
@@ -302,9 +329,9 @@ test("DELETE is soft, and 204 however often", async () => {
     requestId(answer);
   }
   const row = await stored(note);
-  assert.equal(row["version"], 2, "deleted once");
-  assert.ok(row["deleted_at"]);
-  assert.equal(row["title"], "a");
+  assert.equal(row.version, 2, "deleted once");
+  assert.ok(row.deleted_at);
+  assert.equal(row.title, "a");
 });
 
 test("restore undoes a deletion, and leaves a live note as it is", async () => {
@@ -346,7 +373,7 @@ test("of 12 changes of one version exactly one wins", async () => {
   assert.equal(won.length, 1);
   const current = assertOk(won[0]!, 200);
   for (const answer of answers.filter((a) => a !== won[0])) {
-    assert.deepEqual(assertProblem(answer, "version_mismatch")["current"], current);
+    assert.deepEqual(assertProblem(answer, "version_mismatch").current, current);
   }
   assert.deepEqual(assertOk(await alice("GET", path(note)), 200), current);
 });
@@ -356,14 +383,21 @@ test("of many PUTs of one new id one creates and the others replace", async () =
   const answers = await Promise.all(Array.from({ length: 12 }, (_, n) => alice("PUT", path(note), { title: `${n}` })));
   assert.deepEqual(answers.map(({ status }) => status).sort(), [...Array(11).fill(200), 201]);
   const versions = answers.map((answer) => Number(JSON.parse(answer.body).version));
-  assert.deepEqual(versions.sort((a, b) => a - b), Array.from({ length: 12 }, (_, n) => n + 1), "no write is lost");
+  assert.deepEqual(
+    versions.sort((a, b) => a - b),
+    Array.from({ length: 12 }, (_, n) => n + 1),
+    "no write is lost",
+  );
 });
 
 test("many DELETEs of one note all succeed and delete it once", async () => {
   const note = await create();
   const answers = await Promise.all(Array.from({ length: 8 }, () => alice("DELETE", path(note))));
-  assert.deepEqual(answers.map(({ status }) => status), Array(8).fill(204));
-  assert.equal((await stored(note))["version"], 2);
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    Array(8).fill(204),
+  );
+  assert.equal((await stored(note)).version, 2);
 });
 
 // The app's client
@@ -373,14 +407,23 @@ test("the client does all of it", async () => {
   const who = await me();
   assert.deepEqual(
     [who.sub, who.email, who.aal, who.is_anonymous, who.app_id],
-    [stack.alice.id, "alice@example.com", JSON.parse(Buffer.from(stack.alice.token.split(".")[1]!, "base64url").toString()).aal ?? null, false, "rn-test"],
+    [
+      stack.alice.id,
+      "alice@example.com",
+      JSON.parse(Buffer.from(stack.alice.token.split(".")[1]!, "base64url").toString()).aal ?? null,
+      false,
+      "rn-test",
+    ],
   );
   assert.ok(who.exp > Date.now() / 1000);
 
   const note = await notes.create({ title: "a" });
   assert.equal(await notes.get(note.id, { ifNoneMatch: note.version }), undefined);
   const changed = await notes.patch(note.id, { body: "b" }, { ifMatch: note.version });
-  await assert.rejects(notes.remove(note.id, { ifMatch: note.version }), (error: AirlockProblem) => error.current?.version === changed.version);
+  await assert.rejects(
+    notes.remove(note.id, { ifMatch: note.version }),
+    (error: AirlockProblem) => error.current?.version === changed.version,
+  );
   await notes.remove(note.id, { ifMatch: changed.version });
   await assert.rejects(notes.get(note.id), { code: "not_found" });
   assert.equal((await notes.list({ state: "deleted" })).data.length, 1);

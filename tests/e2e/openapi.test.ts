@@ -5,9 +5,9 @@ import { randomUUID } from "node:crypto";
 import { after, before, test } from "node:test";
 
 import type { RequestOptions } from "../../client/src/index.ts";
-import { readDescription, type Description, type Part } from "./documented.ts";
+import { type Description, type Part, readDescription } from "./documented.ts";
 import { claims, jws, legacy } from "./stub.ts";
-import { caller, startStack, type Stack } from "./support.ts";
+import { caller, type Stack, startStack } from "./support.ts";
 
 let stack: Stack;
 let description: Description;
@@ -31,7 +31,9 @@ function allowsBody(method: string, path: string, value: unknown): boolean {
 /** Whether the document allows this value for a parameter of an operation. */
 function allowsParameter(method: string, path: string, name: string, value: unknown): boolean {
   const item = document.paths[path];
-  const parameters: Part[] = [...(item.parameters ?? []), ...(item[method].parameters ?? [])].map((part: Part) => description.resolve(part));
+  const parameters: Part[] = [...(item.parameters ?? []), ...(item[method].parameters ?? [])].map((part: Part) =>
+    description.resolve(part),
+  );
   return description.validator(parameters.find((one) => one.name === name).schema)(value);
 }
 
@@ -98,7 +100,9 @@ test("every operation succeeds as documented", async () => {
   await alice("GET", member, undefined, header("If-None-Match", "*"));
   await alice("PATCH", member, { role: "editor" }, header("If-Match", '"1"'));
 
-  const theirs = JSON.parse((await bob("POST", `${ours}/notes`, { title: "first" }, header("Idempotency-Key", randomUUID()))).body);
+  const theirs = JSON.parse(
+    (await bob("POST", `${ours}/notes`, { title: "first" }, header("Idempotency-Key", randomUUID()))).body,
+  );
   const there = `${ours}/notes/${theirs.id}`;
   await bob("GET", `${ours}/notes?q=first`);
   await bob("GET", there);
@@ -150,7 +154,11 @@ test("refusals are as documented", async () => {
     [() => alice("GET", "/v1/notes", undefined, header("If-None-Match", "*")), 400, "malformed_request"],
     [() => alice("POST", "/v1/notes", undefined, { body: "{" }), 400, "malformed_json"],
     [() => alice("POST", "/v1/notes", { title: "t" }, header("Idempotency-Key", "a key")), 400, "malformed_request"],
-    [() => alice("POST", "/v1/notes", { title: "t" }, header("Content-Type", "text/plain")), 415, "unsupported_media_type"],
+    [
+      () => alice("POST", "/v1/notes", { title: "t" }, header("Content-Type", "text/plain")),
+      415,
+      "unsupported_media_type",
+    ],
     [() => alice("POST", "/v1/notes", { title: "t".repeat(256 * 1024) }), 413, "payload_too_large"],
     [() => alice("POST", "/v1/notes", { title: "", user_id: stack.bob.id }), 422, "validation_failed"],
     [() => alice("GET", `/v1/notes/${randomUUID()}`), 404, "not_found"],
@@ -184,7 +192,9 @@ test("refusals are as documented", async () => {
 
   const wrongMethod = await caller(stack.url)("PUT", "/v1/notes");
   const { headers, content } = document.components.responses.MethodNotAllowed;
-  description.assertValid(content["application/problem+json"].schema, JSON.parse(wrongMethod.body), "405", { closed: true });
+  description.assertValid(content["application/problem+json"].schema, JSON.parse(wrongMethod.body), "405", {
+    closed: true,
+  });
   description.assertValid(description.resolve(headers.Allow).schema, wrongMethod.headers.get("allow"), "405: Allow");
 });
 
@@ -223,17 +233,45 @@ test("bodies of organisations are accepted exactly by their schema", async () =>
   const alice = documentedCaller(stack.alice.token);
   const { id } = JSON.parse((await alice("POST", "/v1/orgs", { name: "ours" })).body);
   const member = `/v1/orgs/${id}/members/${stack.alice.id}`;
-  const names = ["", " ", "a", "a\n", "a\0", "\u{1F4DD}".repeat(200), "\u{1F4DD}".repeat(201), ...WHITE_SPACE, ...LOOKALIKES, null, 1];
+  const names = [
+    "",
+    " ",
+    "a",
+    "a\n",
+    "a\0",
+    "\u{1F4DD}".repeat(200),
+    "\u{1F4DD}".repeat(201),
+    ...WHITE_SPACE,
+    ...LOOKALIKES,
+    null,
+    1,
+  ];
   for (const body of [...names.map((name) => ({ name })), {}, { name: "a", id }, [], "a", null]) {
     const { status } = await alice("PATCH", `/v1/orgs/${id}`, body);
     assert.equal(status, allowsBody("patch", "/v1/orgs/{org_id}", body) ? 200 : 422, JSON.stringify(body));
   }
-  for (const body of [...["owner", "Owner", "admin", "", null, 1].map((role) => ({ role })), {}, { role: "owner", user_id: id }, [], null]) {
+  for (const body of [
+    ...["owner", "Owner", "admin", "", null, 1].map((role) => ({ role })),
+    {},
+    { role: "owner", user_id: id },
+    [],
+    null,
+  ]) {
     const { status } = await alice("PATCH", member, body);
-    assert.equal(status, allowsBody("patch", "/v1/orgs/{org_id}/members/{user_id}", body) ? 200 : 422, JSON.stringify(body));
+    assert.equal(
+      status,
+      allowsBody("patch", "/v1/orgs/{org_id}/members/{user_id}", body) ? 200 : 422,
+      JSON.stringify(body),
+    );
   }
   const token = "A".repeat(42);
-  for (const body of [...[`${token}A`, `${token}E`, `${token}B`, `${token}A=`, token, `${token}AA`, "", `${token}+`, 1].map((token) => ({ token })), {}, null]) {
+  for (const body of [
+    ...[`${token}A`, `${token}E`, `${token}B`, `${token}A=`, token, `${token}AA`, "", `${token}+`, 1].map((token) => ({
+      token,
+    })),
+    {},
+    null,
+  ]) {
     const { status } = await alice("POST", "/v1/orgs/join", body);
     assert.equal(status, allowsBody("post", "/v1/orgs/join", body) ? 404 : 422, JSON.stringify(body));
   }
@@ -241,7 +279,13 @@ test("bodies of organisations are accepted exactly by their schema", async () =>
 
 test("parameters are accepted exactly if their schemas say so", async () => {
   const alice = documentedCaller(stack.alice.token);
-  for (const id of [randomUUID(), randomUUID().toUpperCase(), "00000000-0000-0000-0000-000000000000", "1", randomUUID().replaceAll("-", "")]) {
+  for (const id of [
+    randomUUID(),
+    randomUUID().toUpperCase(),
+    "00000000-0000-0000-0000-000000000000",
+    "1",
+    randomUUID().replaceAll("-", ""),
+  ]) {
     const { status } = await alice("PUT", `/v1/notes/${id}`, { title: "t" });
     assert.equal(status, allowsParameter("put", "/v1/notes/{id}", "id", id) ? 201 : 404, id);
   }
@@ -256,13 +300,41 @@ test("parameters are accepted exactly if their schemas say so", async () => {
 
   const path = `/v1/notes/${randomUUID()}`;
   await alice("PUT", path, { title: "t" });
-  const tags = ["*", '"1"', 'W/"1"', '"abc"', '""', '"1", "2"', '"1" , W/"2"', "1", '"1', '1"', 'w/"1"', '"a b"', '"1" "2"', '*, "1"', '"1", *'];
+  const tags = [
+    "*",
+    '"1"',
+    'W/"1"',
+    '"abc"',
+    '""',
+    '"1", "2"',
+    '"1" , W/"2"',
+    "1",
+    '"1',
+    '1"',
+    'w/"1"',
+    '"a b"',
+    '"1" "2"',
+    '*, "1"',
+    '"1", *',
+  ];
   for (const tag of tags) {
     const ifMatch = await alice("PATCH", path, { title: "t" }, header("If-Match", tag));
-    assert.equal(ifMatch.status !== 400, allowsParameter("patch", "/v1/notes/{id}", "If-Match", tag), `If-Match: ${tag}`);
+    assert.equal(
+      ifMatch.status !== 400,
+      allowsParameter("patch", "/v1/notes/{id}", "If-Match", tag),
+      `If-Match: ${tag}`,
+    );
     const ifNoneMatch = await alice("GET", path, undefined, header("If-None-Match", tag));
-    assert.equal(ifNoneMatch.status !== 400, allowsParameter("get", "/v1/notes/{id}", "If-None-Match", tag), `If-None-Match: ${tag}`);
+    assert.equal(
+      ifNoneMatch.status !== 400,
+      allowsParameter("get", "/v1/notes/{id}", "If-None-Match", tag),
+      `If-None-Match: ${tag}`,
+    );
     const createOnly = await alice("PUT", path, { title: "t" }, header("If-None-Match", tag));
-    assert.equal(createOnly.status !== 400, allowsParameter("put", "/v1/notes/{id}", "If-None-Match", tag), `PUT, If-None-Match: ${tag}`);
+    assert.equal(
+      createOnly.status !== 400,
+      allowsParameter("put", "/v1/notes/{id}", "If-None-Match", tag),
+      `PUT, If-None-Match: ${tag}`,
+    );
   }
 });

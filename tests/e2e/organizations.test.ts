@@ -8,7 +8,7 @@ import { after, before, beforeEach, test } from "node:test";
 import type { Answer, RequestOptions } from "../../client/src/index.ts";
 import { assertOk, assertProblem, logOf, withoutId } from "./http.ts";
 import { claims, jws, legacy } from "./stub.ts";
-import { caller, startStack, type Stack } from "./support.ts";
+import { caller, type Stack, startStack } from "./support.ts";
 
 const ROLES = ["owner", "editor", "viewer"] as const;
 /** The mate is a member of the own organisation; the stranger owns the other one. */
@@ -29,7 +29,8 @@ let as: Record<Person, ReturnType<typeof caller>>;
 
 before(async () => {
   stack = await startStack();
-  for (const who of PEOPLE) await stack.sql("insert into auth.users (id, email) values ($1, $2)", [ids[who], `${who}@example.com`]);
+  for (const who of PEOPLE)
+    await stack.sql("insert into auth.users (id, email) values ($1, $2)", [ids[who], `${who}@example.com`]);
   as = Object.fromEntries(PEOPLE.map((who) => [who, person(ids[who])])) as typeof as;
 });
 after(() => stack?.stop());
@@ -62,7 +63,13 @@ async function reset(): Promise<void> {
 
 /** All rows, past all policies, with the transactions that wrote them. */
 function everything(): Promise<Record<string, unknown>[]> {
-  const tables = ["airlock.organizations", "airlock.members", "airlock.invitations", "public.notes", "airlock.idempotency_keys"];
+  const tables = [
+    "airlock.organizations",
+    "airlock.members",
+    "airlock.invitations",
+    "public.notes",
+    "airlock.idempotency_keys",
+  ];
   return stack.sql(tables.map((table) => `select *, xmin::text from ${table} order by 1, 2`).join(";"));
 }
 
@@ -85,7 +92,13 @@ const title = { title: "new" };
 const CREATE_ONLY = header("If-None-Match", "*");
 
 /** The statuses for owner, editor and viewer; an outsider and members of another organisation get 404. */
-const MATRIX: [method: string, suffix: (me: string) => string, json: object | undefined, options: RequestOptions, expected: [number, number, number]][] = [
+const MATRIX: [
+  method: string,
+  suffix: (me: string) => string,
+  json: object | undefined,
+  options: RequestOptions,
+  expected: [number, number, number],
+][] = [
   ["GET", () => "", undefined, {}, [200, 200, 200]],
   ["HEAD", () => "", undefined, {}, [200, 200, 200]],
   ["GET", () => "", undefined, CREATE_ONLY, [304, 304, 304]],
@@ -142,7 +155,10 @@ const MATRIX: [method: string, suffix: (me: string) => string, json: object | un
 ];
 
 for (const [method, suffix, json, options, expected] of MATRIX) {
-  const shown = suffix("{me}").replaceAll(/[0-9a-f-]{36}/g, (id) => Object.entries({ ...ids, ...things, foreign }).find(([, known]) => known === id)?.[0] ?? "{new}");
+  const shown = suffix("{me}").replaceAll(
+    /[0-9a-f-]{36}/g,
+    (id) => Object.entries({ ...ids, ...things, foreign }).find(([, known]) => known === id)?.[0] ?? "{new}",
+  );
   const conditions = Object.entries(options.headers ?? {}).map(([name, value]) => ` ${name}: ${value}`);
   test(`${method} /v1/orgs/{org_id}${shown} ${JSON.stringify(json) ?? ""}${conditions} follows the role`, async () => {
     let found = await everything();
@@ -157,11 +173,22 @@ for (const [method, suffix, json, options, expected] of MATRIX) {
       }
     }
     const missing = await as.outsider(method, at(randomUUID(), suffix(ids.outsider)), json, options);
-    for (const [who, org] of [["outsider", OWN], ["owner", OTHER], ["editor", OTHER], ["viewer", OTHER], ["outsider", OTHER]] as const) {
+    for (const [who, org] of [
+      ["outsider", OWN],
+      ["owner", OTHER],
+      ["editor", OTHER],
+      ["viewer", OTHER],
+      ["outsider", OTHER],
+    ] as const) {
       const answer = await as[who](method, at(org, suffix(ids[who])), json, options);
-      assert.deepEqual([answer.status, withoutId(answer)], [404, withoutId(missing)], `${who}, ${org === OWN ? "own" : "other"}`);
+      assert.deepEqual(
+        [answer.status, withoutId(answer)],
+        [404, withoutId(missing)],
+        `${who}, ${org === OWN ? "own" : "other"}`,
+      );
       if (method !== "HEAD") assertProblem(answer, "not_found");
-      for (const name of ["content-type", "etag", "cache-control", "content-length"]) assert.equal(answer.headers.get(name), missing.headers.get(name), name);
+      for (const name of ["content-type", "etag", "cache-control", "content-length"])
+        assert.equal(answer.headers.get(name), missing.headers.get(name), name);
     }
     assert.deepEqual(await everything(), found);
   });
@@ -181,7 +208,10 @@ test("no route of organisations works without a token", async () => {
 test("GET /v1/orgs lists the caller's organisations with the caller's role", async () => {
   for (const who of ROLES) {
     const { data } = assertOk(await as[who]("GET", "/v1/orgs"), 200);
-    assert.deepEqual(data.map(({ id, role }: { id: string; role: string }) => [id, role]), [[OWN, who]]);
+    assert.deepEqual(
+      data.map(({ id, role }: { id: string; role: string }) => [id, role]),
+      [[OWN, who]],
+    );
   }
   assert.deepEqual(assertOk(await as.outsider("GET", "/v1/orgs"), 200), { data: [], next_cursor: null });
 });
@@ -190,7 +220,10 @@ test("a note is served under its own place alone", async () => {
   const { id: personal } = assertOk(await as.owner("POST", "/v1/notes", title), 201);
   assert.equal(await statusOf(as.owner("GET", at(OWN, `/notes/${personal}`))), 404);
   assert.equal(await statusOf(as.owner("GET", `/v1/notes/${draft}`)), 404);
-  assert.deepEqual(assertOk(await as.owner("GET", "/v1/notes"), 200).data.map(({ id }: { id: string }) => id), [personal]);
+  assert.deepEqual(
+    assertOk(await as.owner("GET", "/v1/notes"), 200).data.map(({ id }: { id: string }) => id),
+    [personal],
+  );
   // Its id is taken all the same.
   for (const path of [`/v1/notes/${draft}`, at(OWN, `/notes/${personal}`), at(OWN, `/notes/${foreign}`)]) {
     assertProblem(await as.owner("PUT", path, title), "conflict");
@@ -204,7 +237,10 @@ test("a new organisation has its creator as the only member", async () => {
   assert.deepEqual([org.name, org.role, org.version], ["Travellers", "owner", 1]);
   assert.deepEqual([created.headers.get("location"), created.headers.get("etag")], [at(org.id), '"1"']);
   const { data } = assertOk(await as.outsider("GET", at(org.id, "/members")), 200);
-  assert.deepEqual(data.map(({ user_id, role }: { user_id: string; role: string }) => [user_id, role]), [[ids.outsider, "owner"]]);
+  assert.deepEqual(
+    data.map(({ user_id, role }: { user_id: string; role: string }) => [user_id, role]),
+    [[ids.outsider, "owner"]],
+  );
   for (const bad of [{}, { name: "" }, { name: "a".repeat(201) }, { name: "a\0" }, { name: "a", role: "owner" }]) {
     assertProblem(await as.outsider("POST", "/v1/orgs", bad), "validation_failed");
   }
@@ -279,7 +315,8 @@ test("an organisation is deleted with its last owner's account", async () => {
   await withoutAccount("owner", async () => {
     for (const who of ["editor", "viewer", "mate"] as const) {
       assert.deepEqual(assertOk(await as[who]("GET", "/v1/orgs"), 200).data, []);
-      for (const suffix of ["", "/members", "/notes", `/notes/${draft}`]) assertProblem(await as[who]("GET", at(OWN, suffix)), "not_found");
+      for (const suffix of ["", "/members", "/notes", `/notes/${draft}`])
+        assertProblem(await as[who]("GET", at(OWN, suffix)), "not_found");
     }
     assertProblem(await anybody("GET", `/v1/public/notes/${published}`), "not_found");
     assertProblem(await as.outsider("POST", "/v1/orgs/join", { token }), "not_found");
@@ -293,7 +330,9 @@ test("an organisation's notes outlive their author's account", async () => {
   await withoutAccount("editor", async () => {
     assert.deepEqual(assertOk(await as.owner("GET", at(OWN, `/notes/${published}`)), 200), before);
     assertOk(await as.mate("PATCH", at(OWN, `/notes/${published}`), { body: "more" }), 200);
-    assert.deepEqual(await stack.sql("select user_id from public.notes where id = $1", [published]), [{ user_id: null }]);
+    assert.deepEqual(await stack.sql("select user_id from public.notes where id = $1", [published]), [
+      { user_id: null },
+    ]);
     assert.deepEqual(await stack.sql("select from public.notes where id = $1", [own]), []);
   });
 });
@@ -301,7 +340,10 @@ test("an organisation's notes outlive their author's account", async () => {
 test("a write with the token of a deleted account is token_invalid", async () => {
   const key = header("Idempotency-Key", "a-key-of-one-request");
   await withoutAccount("outsider", async () => {
-    for (const [target, json] of [["/v1/notes", title], ["/v1/orgs", { name: "a" }]] as const) {
+    for (const [target, json] of [
+      ["/v1/notes", title],
+      ["/v1/orgs", { name: "a" }],
+    ] as const) {
       for (const options of [{}, key]) assertProblem(await as.outsider("POST", target, json, options), "token_invalid");
     }
     assertProblem(await as.outsider("PUT", `/v1/notes/${randomUUID()}`, title), "token_invalid");
@@ -346,9 +388,13 @@ test("of 20 users with one token at once exactly one joins", async () => {
 });
 
 test("a member's join is a conflict and leaves the token usable", async () => {
-  for (const who of ["owner", "viewer"] as const) assertProblem(await as[who]("POST", "/v1/orgs/join", { token }), "conflict");
+  for (const who of ["owner", "viewer"] as const)
+    assertProblem(await as[who]("POST", "/v1/orgs/join", { token }), "conflict");
   // As it is pasted from a message.
-  assert.equal(assertOk(await as.outsider("POST", "/v1/orgs/join", { token: `\u00a0 ${token}\r\n` }), 200).role, "editor");
+  assert.equal(
+    assertOk(await as.outsider("POST", "/v1/orgs/join", { token: `\u00a0 ${token}\r\n` }), 200).role,
+    "editor",
+  );
 });
 
 test("all unusable tokens get the same 404", async () => {
@@ -386,25 +432,29 @@ test("an invitation's token is in no list, table or log line", async () => {
   assert.equal(assertOk(list, 200).data.length, 2);
   const joined = await as.outsider("POST", "/v1/orgs/join", { token: invited.token });
   const line = await logOf(stack.worker, joined);
-  assert.deepEqual([line["route"], line["user_id"]], ["POST /v1/orgs/join", ids.outsider]);
+  assert.deepEqual([line.route, line.user_id], ["POST /v1/orgs/join", ids.outsider]);
   const hidden = createHash("sha256").update(invited.token).digest("hex");
   const rows = JSON.stringify(await everything());
   assert.ok(rows.includes(hidden));
-  for (const place of [list.body, rows, joined.body, stack.worker.logs.join("\n")]) assert.ok(!place.includes(invited.token));
+  for (const place of [list.body, rows, joined.body, stack.worker.logs.join("\n")])
+    assert.ok(!place.includes(invited.token));
   for (const place of [list.body, stack.worker.logs.join("\n")]) assert.ok(!place.includes(hidden));
 });
 
 test("a log line has the route without the ids in its path", async () => {
   const answer = await as.owner("GET", at(OWN, `/members/${ids.mate}`));
   const line = await logOf(stack.worker, answer);
-  assert.equal(line["route"], "GET /v1/orgs/{org_id}/members/{user_id}");
+  assert.equal(line.route, "GET /v1/orgs/{org_id}/members/{user_id}");
   for (const id of [OWN, ids.mate]) assert.ok(!JSON.stringify(line).includes(id));
 });
 
 // Versions and pages
 
 test("organisations and members have their version as ETag", async () => {
-  for (const [path, change] of [[at(OWN), { name: "renamed" }], [at(OWN, `/members/${ids.mate}`), { role: "viewer" }]] as const) {
+  for (const [path, change] of [
+    [at(OWN), { name: "renamed" }],
+    [at(OWN, `/members/${ids.mate}`), { role: "viewer" }],
+  ] as const) {
     const read = await as.owner("GET", path);
     const tag = read.headers.get("etag")!;
     assert.equal(tag, `"${assertOk(read, 200).version}"`);
@@ -417,7 +467,7 @@ test("organisations and members have their version as ETag", async () => {
     assertOk(await as.owner("GET", path, undefined, header("If-None-Match", '"999"')), 200);
 
     const stale = await as.owner("PATCH", path, change, header("If-Match", '"999"'));
-    assert.deepEqual(assertProblem(stale, "version_mismatch")["current"], assertOk(read, 200));
+    assert.deepEqual(assertProblem(stale, "version_mismatch").current, assertOk(read, 200));
     assert.equal(stale.headers.get("etag"), tag);
     const changed = await as.owner("PATCH", path, change, header("If-Match", tag));
     assert.equal(changed.headers.get("etag"), `"${assertOk(changed, 200).version}"`);
@@ -438,7 +488,9 @@ test("a change of a member's role changes the organisation's ETag", async () => 
 
 test("of 20 changes of one version exactly one wins", async () => {
   const tag = (await as.owner("GET", at(OWN))).headers.get("etag")!;
-  const renames = Array.from({ length: 20 }, (_, n) => as.owner("PATCH", at(OWN), { name: `name ${n}` }, header("If-Match", tag)));
+  const renames = Array.from({ length: 20 }, (_, n) =>
+    as.owner("PATCH", at(OWN), { name: `name ${n}` }, header("If-Match", tag)),
+  );
   const answers = await Promise.all(renames);
   assert.equal(answers.filter(({ status }) => status === 200).length, 1);
   for (const answer of answers) if (answer.status !== 200) assertProblem(answer, "version_mismatch");
@@ -461,7 +513,13 @@ test("a header or parameter that a route does not accept is refused", async () =
   ] as const) {
     assertProblem(await as.owner(method, path, json, options), "malformed_request");
   }
-  for (const path of ["/v1/orgs?state=active", at(OWN, "/members?q=a"), at(OWN, "?limit=1"), at(OWN, "/members?limit=0"), at(OWN, "/invitations?cursor=x")]) {
+  for (const path of [
+    "/v1/orgs?state=active",
+    at(OWN, "/members?q=a"),
+    at(OWN, "?limit=1"),
+    at(OWN, "/members?limit=0"),
+    at(OWN, "/invitations?cursor=x"),
+  ]) {
     assertProblem(await as.owner("GET", path), "validation_failed");
   }
 });
@@ -493,7 +551,10 @@ test("pages have each row once while rows are added", async () => {
 
     const walked: unknown[] = [];
     for (let cursor: string | null = ""; cursor !== null; ) {
-      const page: { data: unknown[]; next_cursor: string | null } = assertOk(await as.owner("GET", `${path}?limit=2${cursor && `&cursor=${cursor}`}`), 200);
+      const page: { data: unknown[]; next_cursor: string | null } = assertOk(
+        await as.owner("GET", `${path}?limit=2${cursor && `&cursor=${cursor}`}`),
+        200,
+      );
       if (cursor === "") await more();
       walked.push(...page.data);
       cursor = page.next_cursor;
@@ -504,7 +565,8 @@ test("pages have each row once while rows are added", async () => {
 });
 
 test("a former member's repeated Idempotency-Key is 404", async () => {
-  const once = (who: Person, path: string) => as[who]("POST", path, title, header("Idempotency-Key", "a-key-of-one-note"));
+  const once = (who: Person, path: string) =>
+    as[who]("POST", path, title, header("Idempotency-Key", "a-key-of-one-note"));
   const missing = withoutId(await as.outsider("POST", at(OWN, "/notes"), title));
   assertOk(await once("editor", at(OWN, "/notes")), 201);
   assert.equal((await as.owner("DELETE", at(OWN, `/members/${ids.editor}`))).status, 204);

@@ -6,9 +6,9 @@ import { after, before, beforeEach, test } from "node:test";
 
 import type { Answer } from "../../client/src/index.ts";
 import { SLACK } from "../support/patience.ts";
-import { assertOk, assertProblem, logOf, send, type Sent } from "./http.ts";
-import { claims, functionOf, functions, jws, legacy, ROW, startStub, type Stub } from "./stub.ts";
-import { startWorkerAlone, withWorker, workerVars, type LoggedWorker } from "./support.ts";
+import { assertOk, assertProblem, logOf, type Sent, send } from "./http.ts";
+import { claims, functionOf, functions, jws, legacy, ROW, type Stub, startStub } from "./stub.ts";
+import { type LoggedWorker, startWorkerAlone, withWorker, workerVars } from "./support.ts";
 
 const NOTE = `/v1/notes/${ROW.id}`;
 const BODY = '{"title":"t"}';
@@ -64,8 +64,17 @@ beforeEach(() => {
 });
 
 type Request = [method: string, target: string, body?: string];
-const READS: Request[] = [["GET", NOTE], ["GET", "/v1/notes"]];
-const WRITES: Request[] = [["POST", "/v1/notes", BODY], ["PUT", NOTE, BODY], ["PATCH", NOTE, BODY], ["DELETE", NOTE], ["POST", `${NOTE}/restore`]];
+const READS: Request[] = [
+  ["GET", NOTE],
+  ["GET", "/v1/notes"],
+];
+const WRITES: Request[] = [
+  ["POST", "/v1/notes", BODY],
+  ["PUT", NOTE, BODY],
+  ["PATCH", NOTE, BODY],
+  ["DELETE", NOTE],
+  ["POST", `${NOTE}/restore`],
+];
 
 interface Behaviour {
   address?: number;
@@ -73,7 +82,11 @@ interface Behaviour {
 }
 
 /** Sends one request whose limiters behave so. */
-function ask([method, target, body]: Request, { address = GOOD, user = GOOD }: Behaviour, sent: Sent = {}): Promise<Answer> {
+function ask(
+  [method, target, body]: Request,
+  { address = GOOD, user = GOOD }: Behaviour,
+  sent: Sent = {},
+): Promise<Answer> {
   return send(worker.url, method, target, {
     token: jws(legacy, claims({ sub: `00000000-0000-4000-8000-00000000000${user}` })),
     headers: { "CF-Connecting-IP": `203.0.113.${address}` },
@@ -114,7 +127,8 @@ for (const [what, behaviour] of Object.entries(LIMITER)) {
   test(`an address limiter that ${what} refuses nobody`, async () => {
     const behave = { address: behaviour };
     for (let n = 0; n < 3; n++) assertProblem(await ask(["GET", NOTE], behave, { signed: null }), "app_guard_rejected");
-    for (const request of [...READS, ...WRITES]) assert.ok((await ask(request, behave)).status < 300, request.join(" "));
+    for (const request of [...READS, ...WRITES])
+      assert.ok((await ask(request, behave)).status < 300, request.join(" "));
   });
 }
 
@@ -133,7 +147,9 @@ test("a slow limiter that answers in time is waited for", async () => {
 
 test("requests that wait for a limiter do not delay others", async () => {
   const began = Date.now();
-  const waiting = Promise.all(Array.from({ length: 100 }, () => ask(["POST", "/v1/notes", BODY], { user: LIMITER.hangs })));
+  const waiting = Promise.all(
+    Array.from({ length: 100 }, () => ask(["POST", "/v1/notes", BODY], { user: LIMITER.hangs })),
+  );
   const others = await Promise.all(Array.from({ length: 20 }, () => ask(["GET", NOTE], {})));
   for (const answered of others) assertOk(answered, 200);
   for (const answered of await waiting) assertProblem(answered, "dependency_unavailable");

@@ -6,7 +6,7 @@ import { after, before, beforeEach, test } from "node:test";
 import type { Answer, RequestOptions } from "../../client/src/index.ts";
 import { assertOk, assertProblem, logOf, send, withoutId } from "./http.ts";
 import { functionOf, functions, ROW, withStub } from "./stub.ts";
-import { caller, startStack, withWorker, workerVars, type Stack } from "./support.ts";
+import { caller, type Stack, startStack, withWorker, workerVars } from "./support.ts";
 
 let stack: Stack;
 let alice: ReturnType<typeof caller>;
@@ -60,14 +60,22 @@ test("a published note may be cached for a minute and has an ETag", async () => 
   assert.equal(get.headers.get("cache-control"), kept);
   const head = await anybody("HEAD", `/v1/public/notes/${id}`);
   assert.deepEqual([head.status, head.body], [200, ""]);
-  for (const name of ["etag", "content-type", "cache-control"]) assert.equal(head.headers.get(name), get.headers.get(name), name);
+  for (const name of ["etag", "content-type", "cache-control"])
+    assert.equal(head.headers.get(name), get.headers.get(name), name);
   for (const tags of ['"2"', 'W/"2"', '"1", "2"', "*"]) {
     const same = await read(id, header("If-None-Match", tags));
-    assert.deepEqual([same.status, same.body, same.headers.get("etag"), same.headers.get("cache-control")], [304, "", '"2"', kept], tags);
+    assert.deepEqual(
+      [same.status, same.body, same.headers.get("etag"), same.headers.get("cache-control")],
+      [304, "", '"2"', kept],
+      tags,
+    );
   }
   assertOk(await alice("PATCH", `/v1/notes/${id}`, { body: "of tomorrow" }), 200);
   const changed = await read(id, header("If-None-Match", '"2"'));
-  assert.deepEqual([changed.status, JSON.parse(changed.body).body, changed.headers.get("etag")], [200, "of tomorrow", '"3"']);
+  assert.deepEqual(
+    [changed.status, JSON.parse(changed.body).body, changed.headers.get("etag")],
+    [200, "of tomorrow", '"3"'],
+  );
 });
 
 test("draft, unpublished, deleted and missing notes are one 404", async () => {
@@ -146,7 +154,8 @@ test("state=published lists live published notes of its place", async () => {
   const { id: org } = assertOk(await alice("POST", "/v1/orgs", { name: "Press" }), 201);
   const theirs = assertOk(await alice("POST", `/v1/orgs/${org}/notes`, { title: "Theirs" }), 201).id;
   assertOk(await alice("POST", `/v1/orgs/${org}/notes/${theirs}/publish`), 200);
-  const listed = async (path: string) => assertOk(await alice("GET", `${path}?state=published`), 200).data.map(({ id }: { id: string }) => id);
+  const listed = async (path: string) =>
+    assertOk(await alice("GET", `${path}?state=published`), 200).data.map(({ id }: { id: string }) => id);
   assert.deepEqual(await listed("/v1/notes"), [open]);
   assert.deepEqual(await listed(`/v1/orgs/${org}/notes`), [theirs]);
   assert.equal((await read(theirs)).status, 200);
@@ -162,7 +171,7 @@ test("a published note needs an app and ignores the token", async () => {
     assert.equal((await send(stack.url, "GET", target, { token })).status, 200);
   }
   for (const method of ["PUT", "PATCH", "DELETE", "POST"]) {
-    assert.equal(assertProblem(await send(stack.url, method, target), "method_not_allowed")["status"], 405);
+    assert.equal(assertProblem(await send(stack.url, method, target), "method_not_allowed").status, 405);
   }
   assertProblem(await send(stack.url, "GET", "/v1/public/notes"), "not_found");
   assertProblem(await send(stack.url, "GET", `${target}?x=1`), "validation_failed");
@@ -174,7 +183,10 @@ test("no token is sent to the database for a published note", async () => {
   const [request, ...more] = await withStub(async (stub) => {
     stub.rest = functions({ ...row, published_at: ROW.updated_at });
     await withWorker(workerVars(stub.url), {}, async ({ url }) => {
-      const answer = await send(url, "GET", `/v1/public/notes/${ROW.id}`, { token: stack.alice.token, headers: { Cookie: "a=b", apikey: "mine" } });
+      const answer = await send(url, "GET", `/v1/public/notes/${ROW.id}`, {
+        token: stack.alice.token,
+        headers: { Cookie: "a=b", apikey: "mine" },
+      });
       assert.equal(answer.status, 200, answer.body);
     });
     return stub.received;
@@ -194,8 +206,18 @@ test("anon reads published notes past the Worker, without owners", async () => {
   await draft();
   const columns = "id,title,body,version,updated_at,published_at";
   const listed = await stack.direct(null, `/notes?select=${columns}`);
-  assert.deepEqual(((await listed.json()) as { id: string }[]).map(({ id }) => id), [open]);
-  for (const query of ["select=*", "select=user_id", "select=id,created_at", "select=id,org_id", `select=id&user_id=eq.${stack.alice.id}`, "select=id&order=created_at"]) {
+  assert.deepEqual(
+    ((await listed.json()) as { id: string }[]).map(({ id }) => id),
+    [open],
+  );
+  for (const query of [
+    "select=*",
+    "select=user_id",
+    "select=id,created_at",
+    "select=id,org_id",
+    `select=id&user_id=eq.${stack.alice.id}`,
+    "select=id&order=created_at",
+  ]) {
     assert.equal((await stack.direct(null, `/notes?${query}`)).status, 401, query);
   }
   for (const table of ["organizations", "members", "invitations", "idempotency_keys", "claims", "resources"]) {
@@ -207,6 +229,9 @@ test("the log line of a published note names no note or user", async () => {
   const id = await published();
   const answer = await send(stack.url, "GET", `/v1/public/notes/${id}`, { token: stack.alice.token });
   const line = await logOf(stack.worker, answer);
-  assert.deepEqual([line["route"], line["status"], line["guard"], line["user_id"]], ["GET /v1/public/notes/{id}", 200, "verified", null]);
+  assert.deepEqual(
+    [line.route, line.status, line.guard, line.user_id],
+    ["GET /v1/public/notes/{id}", 200, "verified", null],
+  );
   for (const secret of [id, stack.alice.id, "News", "today"]) assert.ok(!JSON.stringify(line).includes(secret), secret);
 });

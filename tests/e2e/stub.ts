@@ -1,6 +1,6 @@
 // A stand-in for Supabase, for what the real one cannot be made to do, and tokens that it might have signed.
 
-import { createHmac, generateKeyPairSync, sign, type JsonWebKey, type KeyObject } from "node:crypto";
+import { createHmac, generateKeyPairSync, type JsonWebKey, type KeyObject, sign } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { text } from "node:stream/consumers";
@@ -83,7 +83,8 @@ export async function withStub<T>(work: (stub: Stub) => Promise<T>): Promise<T> 
 
 /** Always this answer. */
 export function json(status: number, body: unknown): Handler {
-  return (_, response) => response.writeHead(status, { "content-type": "application/json; charset=utf-8" }).end(JSON.stringify(body));
+  return (_, response) =>
+    response.writeHead(status, { "content-type": "application/json; charset=utf-8" }).end(JSON.stringify(body));
 }
 
 /** Writes these lines to the connection and ends it, unless it shall hang. */
@@ -137,7 +138,9 @@ export interface Signer {
 /** A new key under this kid, with its public half. */
 export function newKey(kid: string, alg: "ES256" | "RS256" = "ES256", modulusLength = 2048): Signer {
   const { privateKey, publicKey } =
-    alg === "ES256" ? generateKeyPairSync("ec", { namedCurve: "P-256" }) : generateKeyPairSync("rsa", { modulusLength });
+    alg === "ES256"
+      ? generateKeyPairSync("ec", { namedCurve: "P-256" })
+      : generateKeyPairSync("rsa", { modulusLength });
   return { alg, kid, key: privateKey, jwk: { ...publicKey.export({ format: "jwk" }), kid, alg, use: "sig" } };
 }
 
@@ -148,18 +151,37 @@ export const SUB = "7efe3d84-0000-4000-8000-8ffddea7a39a";
 /** The claims of a signed-in user. */
 export function claims(changes: Record<string, unknown> = {}): Record<string, unknown> {
   const now = Math.floor(Date.now() / 1000);
-  return { sub: SUB, role: "authenticated", aud: "authenticated", iat: now - 5, exp: now + 600, email: "user@example.com", ...changes };
+  return {
+    sub: SUB,
+    role: "authenticated",
+    aud: "authenticated",
+    iat: now - 5,
+    exp: now + 600,
+    email: "user@example.com",
+    ...changes,
+  };
 }
 
 /** A compact JWS of this payload. `header` changes its header; a string is used as it is. */
-export function jws(signer: Signer, payload: unknown = claims(), header: Record<string, unknown> | string = {}): string {
-  const encode = (part: unknown) => Buffer.from(typeof part === "string" ? part : JSON.stringify(part)).toString("base64url");
-  const fields = typeof header === "string" ? header : { alg: signer.alg, ...(signer.kid && { kid: signer.kid }), typ: "JWT", ...header };
+export function jws(
+  signer: Signer,
+  payload: unknown = claims(),
+  header: Record<string, unknown> | string = {},
+): string {
+  const encode = (part: unknown) =>
+    Buffer.from(typeof part === "string" ? part : JSON.stringify(part)).toString("base64url");
+  const fields =
+    typeof header === "string"
+      ? header
+      : { alg: signer.alg, ...(signer.kid && { kid: signer.kid }), typ: "JWT", ...header };
   const input = `${encode(fields)}.${encode(payload)}`;
   return `${input}.${signatureOf(signer, input).toString("base64url")}`;
 }
 
 function signatureOf({ alg, key }: Signer, input: string): Buffer {
-  if (alg === "HS256") return createHmac("sha256", key as string).update(input).digest();
+  if (alg === "HS256")
+    return createHmac("sha256", key as string)
+      .update(input)
+      .digest();
   return sign("sha256", Buffer.from(input), { key: key as KeyObject, dsaEncoding: "ieee-p1363" });
 }

@@ -6,12 +6,12 @@ import { rm } from "node:fs/promises";
 
 import { createClient } from "@supabase/supabase-js";
 
-import { createAirlock, type Airlock, type Answer, type RequestOptions } from "../../client/src/index.ts";
+import { type Airlock, type Answer, createAirlock, type RequestOptions } from "../../client/src/index.ts";
 import type { Declaration } from "../../client/test/generated.ts";
-import { startWorker, type Worker, type WorkerOptions } from "../../tools/stack/worker.ts";
 import type { Vars } from "../../tools/stack/vars.ts";
-import { startSupabase, type Supabase } from "../../tools/supabase.ts";
+import { startWorker, type Worker, type WorkerOptions } from "../../tools/stack/worker.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
+import { type Supabase, startSupabase } from "../../tools/supabase.ts";
 import { baseline, notesDeclaration, notesMigration } from "../support/notes.ts";
 
 export const APP = { appId: "rn-test", secret: randomBytes(32).toString("base64url") };
@@ -72,7 +72,12 @@ export function appGuard(apps: Record<string, GuardedApp>, defaultMode?: Guarded
 /** A Worker alone, on a free port, in front of the Supabase that `vars` names. Its limits are high unless given. */
 export async function startWorkerAlone(
   vars: Vars,
-  { limits, ...options }: Pick<WorkerOptions, "declaration" | "inspector" | "standIns" | "wasm" | "without"> & { limits?: WorkerOptions["limits"] } = {},
+  {
+    limits,
+    ...options
+  }: Pick<WorkerOptions, "declaration" | "inspector" | "standIns" | "wasm" | "without"> & {
+    limits?: WorkerOptions["limits"];
+  } = {},
 ): Promise<LoggedWorker> {
   const logs: string[] = [];
   const worker = await startWorker({
@@ -87,7 +92,11 @@ export async function startWorkerAlone(
 }
 
 /** Runs such a Worker while `work` takes. */
-export async function withWorker<T>(vars: Vars, options: Parameters<typeof startWorkerAlone>[1], work: (worker: LoggedWorker) => Promise<T>): Promise<T> {
+export async function withWorker<T>(
+  vars: Vars,
+  options: Parameters<typeof startWorkerAlone>[1],
+  work: (worker: LoggedWorker) => Promise<T>,
+): Promise<T> {
   const worker = await startWorkerAlone(vars, options);
   try {
     return await work(worker);
@@ -97,13 +106,19 @@ export async function withWorker<T>(vars: Vars, options: Parameters<typeof start
 }
 
 /** With `declaration` (JSON) the Worker serves these resources, and the database has the project's own migrations. */
-export async function startStack(overrides: Vars = {}, { declaration }: Pick<WorkerOptions, "declaration"> = {}): Promise<Stack> {
+export async function startStack(
+  overrides: Vars = {},
+  { declaration }: Pick<WorkerOptions, "declaration"> = {},
+): Promise<Stack> {
   const migrations = declaration === undefined ? { baseline } : {};
   const dataDir = await preparedFolder("airlock-e2e-", migrations);
   const keys = { jwtSecret: JWT_SECRET, publishableKey: PUBLISHABLE_KEY, secretKey: SECRET_KEY };
   const supabase = await startSupabase({ port: 0, dataDir, ...keys, ...migrations });
   if (declaration === undefined) await supabase.sql(await notesMigration());
-  const worker = await startWorkerAlone(workerVars(supabase.url, overrides), declaration === undefined ? {} : { declaration });
+  const worker = await startWorkerAlone(
+    workerVars(supabase.url, overrides),
+    declaration === undefined ? {} : { declaration },
+  );
   const [alice, bob] = [await signIn(supabase.url, "alice"), await signIn(supabase.url, "bob")];
   return {
     url: worker.url,
@@ -143,7 +158,9 @@ export function caller(url: string, token?: string) {
 }
 
 export async function signIn(supabaseUrl: string, name: string): Promise<User> {
-  const supabase = createClient(supabaseUrl, PUBLISHABLE_KEY, { auth: { persistSession: false, autoRefreshToken: false } });
+  const supabase = createClient(supabaseUrl, PUBLISHABLE_KEY, {
+    auth: { persistSession: false, autoRefreshToken: false },
+  });
   const { data, error } = await supabase.auth.signInWithPassword({ email: `${name}@example.com`, password: PASSWORD });
   if (error) throw error;
   return { token: data.session.access_token, id: data.user.id };

@@ -1,15 +1,28 @@
 // Access tokens, with a stand-in for the project's key set: the embedded Supabase has none.
 
 import assert from "node:assert/strict";
-import { createPublicKey, randomUUID, type JsonWebKey, type KeyObject } from "node:crypto";
+import { createPublicKey, type JsonWebKey, type KeyObject, randomUUID } from "node:crypto";
 import { after, before, beforeEach, test } from "node:test";
 
 import type { Answer } from "../../client/src/index.ts";
 import type { Vars } from "../../tools/stack/vars.ts";
 import { SLACK } from "../support/patience.ts";
 import { assertOk, assertProblem, send } from "./http.ts";
-import { bytes, claims, json, jws, legacy, newKey, startStub, SUB, withStub, type Handler, type Signer, type Stub } from "./stub.ts";
-import { JWT_SECRET, startWorkerAlone, withWorker, workerVars, type LoggedWorker } from "./support.ts";
+import {
+  bytes,
+  claims,
+  type Handler,
+  json,
+  jws,
+  legacy,
+  newKey,
+  type Signer,
+  type Stub,
+  SUB,
+  startStub,
+  withStub,
+} from "./stub.ts";
+import { JWT_SECRET, type LoggedWorker, startWorkerAlone, withWorker, workerVars } from "./support.ts";
 
 const KEY_SET = "/auth/v1/.well-known/jwks.json";
 const es256 = newKey("es");
@@ -58,7 +71,11 @@ test("a token of each algorithm is accepted and its claims are shown", async () 
   for (const signer of [es256, rs256, legacy]) {
     const said = { email: "user@example.com", session_id: randomUUID(), aal: "aal2", is_anonymous: true };
     const payload = claims(said);
-    assert.deepEqual(assertOk(await me(jws(signer, payload)), 200), { sub: SUB, ...said, exp: payload["exp"], app_id: "rn-test" }, signer.alg);
+    assert.deepEqual(
+      assertOk(await me(jws(signer, payload)), 200),
+      { sub: SUB, ...said, exp: payload.exp, app_id: "rn-test" },
+      signer.alg,
+    );
   }
 });
 
@@ -80,7 +97,8 @@ test("equal spellings of claims are accepted", async () => {
   ]) {
     assert.equal(assertOk(await me(jws(es256, claims(changes))), 200).sub, SUB, JSON.stringify(changes));
   }
-  for (const header of [{ typ: undefined }, { typ: "jwt" }, { cty: "x" }]) assertOk(await me(jws(es256, claims(), header)), 200);
+  for (const header of [{ typ: undefined }, { typ: "jwt" }, { cty: "x" }])
+    assertOk(await me(jws(es256, claims(), header)), 200);
 });
 
 // Bad tokens, under a good signature
@@ -127,13 +145,18 @@ test("a token is token_expired only if all else is good", async () => {
 
 test("a token with a repeated name is invalid", async () => {
   const text = JSON.stringify(claims());
-  for (const twice of [`{"role":"anon",${text.slice(1)}`, `${text.slice(0, -1)},"sub":"${SUB}"}`, `${text.slice(0, -1)},"x":{"a":1,"a":2}}`]) {
+  for (const twice of [
+    `{"role":"anon",${text.slice(1)}`,
+    `${text.slice(0, -1)},"sub":"${SUB}"}`,
+    `${text.slice(0, -1)},"x":{"a":1,"a":2}}`,
+  ]) {
     assertProblem(await me(jws(es256, twice)), "token_invalid");
   }
   for (const header of ['{"alg":"ES256","kid":"es","alg":"ES256"}', '{"alg":"ES256","kid":"es","kid":"es"}']) {
     assertProblem(await me(jws(es256, claims(), header)), "token_invalid");
   }
-  for (const payload of ["[]", "null", '"x"', "{", "", `${text} `.repeat(2), `\ufeff${text}`]) assertProblem(await me(jws(es256, payload)), "token_invalid");
+  for (const payload of ["[]", "null", '"x"', "{", "", `${text} `.repeat(2), `\ufeff${text}`])
+    assertProblem(await me(jws(es256, payload)), "token_invalid");
 });
 
 // Bad signatures
@@ -158,9 +181,12 @@ test("only a signature of the named key and algorithm is good", async () => {
     "the other algorithm's name": jws(es256, claims(), { alg: "RS256" }),
     "RS256 under the name of ES256": jws({ ...rs256, kid: "es" }),
     "ES256 with the name of the RSA key": jws({ ...es256, kid: "rs" }),
-    "PS256": jws(rs256, claims(), { alg: "PS256" }),
-    "ES384": jws(es256, claims(), { alg: "ES384" }),
-    "another token's": `${jws(es256, claims({ exp: now + 999 })).split(".").slice(0, 2).join(".")}.${signature}`,
+    PS256: jws(rs256, claims(), { alg: "PS256" }),
+    ES384: jws(es256, claims(), { alg: "ES384" }),
+    "another token's": `${jws(es256, claims({ exp: now + 999 }))
+      .split(".")
+      .slice(0, 2)
+      .join(".")}.${signature}`,
     "one with a changed payload": `${head}.${Buffer.from(JSON.stringify(claims({ aal: "aal3" }))).toString("base64url")}.${signature}`,
     "r and s of zero": resigned(zero, zero),
     "r of zero": resigned(zero, s),
@@ -168,7 +194,7 @@ test("only a signature of the named key and algorithm is good", async () => {
     "r and s of the order": resigned(n, n),
     "63 bytes": resigned(raw.subarray(0, 63)),
     "65 bytes": resigned(raw, Buffer.from([0])),
-    "DER": resigned(Buffer.from([0x30, 0x44, 0x02, 0x20]), r, Buffer.from([0x02, 0x20]), s),
+    DER: resigned(Buffer.from([0x30, 0x44, 0x02, 0x20]), r, Buffer.from([0x02, 0x20]), s),
     "none at all": `${head}.${payload}.`,
     "HS256 with the public key in PEM": confused(pem as string, "es"),
     "HS256 with the public key in DER": confused(der as Buffer, "rs"),
@@ -179,7 +205,22 @@ test("only a signature of the named key and algorithm is good", async () => {
     "no kid": jws({ ...es256, kid: "" }),
     "no name for the key but an empty one": jws(es256, claims(), { kid: "" }),
   };
-  for (const alg of ["none", "None", "NONE", "nOnE", "", "hs256", "es256", "HS384", "HS512", "EdDSA", " ES256", null, 1, ["ES256"]]) {
+  for (const alg of [
+    "none",
+    "None",
+    "NONE",
+    "nOnE",
+    "",
+    "hs256",
+    "es256",
+    "HS384",
+    "HS512",
+    "EdDSA",
+    " ES256",
+    null,
+    1,
+    ["ES256"],
+  ]) {
     bad[`alg ${JSON.stringify(alg)}`] = jws(es256, claims(), { alg });
     bad[`alg ${JSON.stringify(alg)}, unsigned`] = bad[`alg ${JSON.stringify(alg)}`]!.replace(/[^.]*$/, "");
   }
@@ -195,9 +236,24 @@ test("a token has one spelling", async () => {
   const [head, payload, signature] = token.split(".") as [string, string, string];
   const loose = signature.slice(0, -1) + String.fromCharCode(signature.charCodeAt(85) + 1);
   for (const spelling of [
-    `${token}.`, `.${token}`, `${token}.${signature}`, `${head}.${payload}`, head, "..", "a.b.c", `${token}.x.y`, `${head}..${signature}`, `${token}=`, `${head}=.${payload}.${signature}`,
-    `${head}.${payload}.${signature}==`, `${head}.${payload}.${loose}`, `${head}.${payload} .${signature}`, `${head}. ${payload}.${signature}`, `${head}.${payload}+.${signature}`,
-    `${head}.${payload}/.${signature}`, jws(es256, claims({ pad: "x".repeat(8 * 1024) })),
+    `${token}.`,
+    `.${token}`,
+    `${token}.${signature}`,
+    `${head}.${payload}`,
+    head,
+    "..",
+    "a.b.c",
+    `${token}.x.y`,
+    `${head}..${signature}`,
+    `${token}=`,
+    `${head}=.${payload}.${signature}`,
+    `${head}.${payload}.${signature}==`,
+    `${head}.${payload}.${loose}`,
+    `${head}.${payload} .${signature}`,
+    `${head}. ${payload}.${signature}`,
+    `${head}.${payload}+.${signature}`,
+    `${head}.${payload}/.${signature}`,
+    jws(es256, claims({ pad: "x".repeat(8 * 1024) })),
   ]) {
     assertProblem(await me(spelling), "token_invalid");
   }
@@ -205,8 +261,19 @@ test("a token has one spelling", async () => {
 
 test("a token with crit, b64 or another typ is invalid", async () => {
   for (const header of [
-    { crit: ["exp"] }, { crit: [] }, { crit: ["b64"], b64: false }, { b64: false }, { b64: true }, { typ: "at+jwt" }, { typ: "logout+jwt" }, { typ: "dpop+jwt" }, { typ: 1 },
-    { kid: ["es"] }, { kid: null }, { kid: 0 }, { kid: { es: 1 } },
+    { crit: ["exp"] },
+    { crit: [] },
+    { crit: ["b64"], b64: false },
+    { b64: false },
+    { b64: true },
+    { typ: "at+jwt" },
+    { typ: "logout+jwt" },
+    { typ: "dpop+jwt" },
+    { typ: 1 },
+    { kid: ["es"] },
+    { kid: null },
+    { kid: 0 },
+    { kid: { es: 1 } },
   ]) {
     assertProblem(await me(jws(es256, claims(), header)), "token_invalid");
   }
@@ -216,7 +283,13 @@ test("keys and URLs in a token's header are ignored", async () => {
   await withStub(async (trap) => {
     trap.keys = keySet(other);
     const address = trap.url + KEY_SET;
-    for (const header of [{ jku: address }, { x5u: address }, { jwk: other.jwk }, { x5c: ["MIIB"] }, { jku: address, x5u: address, jwk: other.jwk }]) {
+    for (const header of [
+      { jku: address },
+      { x5u: address },
+      { jwk: other.jwk },
+      { x5c: ["MIIB"] },
+      { jku: address, x5u: address, jwk: other.jwk },
+    ]) {
       assertProblem(await me(jws(other, claims(), header)), "token_invalid");
       assertOk(await me(jws(es256, claims(), header)), 200);
     }
@@ -228,10 +301,22 @@ test("keys and URLs in a token's header are ignored", async () => {
 
 test("the issuer is the project's unless configured otherwise", async () => {
   const project = `${stub.url}/auth/v1`;
-  for (const [setting, right] of [["", project], ["https://auth.example.com", "https://auth.example.com"]] as const) {
+  for (const [setting, right] of [
+    ["", project],
+    ["https://auth.example.com", "https://auth.example.com"],
+  ] as const) {
     await withWorker(workerVars(stub.url, { SUPABASE_JWT_ISSUER: setting }), {}, async ({ url }) => {
       assertOk(await me(jws(es256, claims({ iss: right })), url), 200);
-      for (const iss of [undefined, "", `${right}/`, `${right}.evil.example`, right.toUpperCase(), [right], "https://evil.example/auth/v1", null]) {
+      for (const iss of [
+        undefined,
+        "",
+        `${right}/`,
+        `${right}.evil.example`,
+        right.toUpperCase(),
+        [right],
+        "https://evil.example/auth/v1",
+        null,
+      ]) {
         assertProblem(await me(jws(es256, claims({ iss })), url), "token_invalid");
       }
     });
@@ -241,7 +326,8 @@ test("the issuer is the project's unless configured otherwise", async () => {
 test("HS256 is refused where its secret is not set", async () => {
   const { SUPABASE_JWT_SECRET: _, ...vars } = workerVars(stub.url);
   await withWorker(vars, {}, async ({ url }) => {
-    for (const key of [JWT_SECRET, "", "undefined"]) assertProblem(await me(jws({ ...legacy, key }), url), "token_invalid");
+    for (const key of [JWT_SECRET, "", "undefined"])
+      assertProblem(await me(jws({ ...legacy, key }), url), "token_invalid");
     assertOk(await me(jws(es256), url), 200);
   });
 });
@@ -252,7 +338,10 @@ test("requests at once share one fetch of the key set", async () => {
   const slowly: Handler = (request, response) => void setTimeout(() => keySet(es256)(request, response), 200);
   await coldly(slowly, async (url) => {
     const answers = await Promise.all(Array.from({ length: 10 }, () => me(jws(es256), url)));
-    assert.deepEqual(answers.map(({ status }) => status), Array(10).fill(200));
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      Array(10).fill(200),
+    );
     assertOk(await me(jws(es256), url), 200);
     assert.equal(fetches(), 1);
     const [request] = stub.received;
@@ -275,7 +364,8 @@ test("a new key is found at once, a withdrawn key is gone", async () => {
 test("an unknown key is token_invalid after a fetch, 503 in the cool-down", async () => {
   await coldly(keySet(es256), async (url) => {
     assertProblem(await me(jws(other, claims(), { kid: "first" }), url), "token_invalid");
-    for (const kid of ["first", "second", "third"]) assertProblem(await me(jws(other, claims(), { kid }), url), "dependency_unavailable");
+    for (const kid of ["first", "second", "third"])
+      assertProblem(await me(jws(other, claims(), { kid }), url), "dependency_unavailable");
     assertOk(await me(jws(es256), url), 200);
     assert.equal(fetches(), 1);
   });
@@ -284,22 +374,32 @@ test("an unknown key is token_invalid after a fetch, 503 in the cool-down", asyn
 test("a flood of made-up key names costs one fetch", async () => {
   await coldly(keySet(es256), async (url) => {
     assertOk(await me(jws(es256), url), 200);
-    const kids = ["../../jwks", "' or 1=1 --", "x".repeat(4096), "ES", "es ", "\u0000", "__proto__", ...Array.from({ length: 40 }, () => randomUUID())];
-    for (const answered of await Promise.all(kids.map((kid) => me(jws(other, claims(), { kid }), url)))) assertProblem(answered, "token_invalid");
+    const kids = [
+      "../../jwks",
+      "' or 1=1 --",
+      "x".repeat(4096),
+      "ES",
+      "es ",
+      "\u0000",
+      "__proto__",
+      ...Array.from({ length: 40 }, () => randomUUID()),
+    ];
+    for (const answered of await Promise.all(kids.map((kid) => me(jws(other, claims(), { kid }), url))))
+      assertProblem(answered, "token_invalid");
     assertOk(await me(jws(es256), url), 200);
     assert.equal(fetches(), 2, "the first one and one more");
   });
 });
 
 const FAULTS: Record<string, Handler> = {
-  "down": (_, response) => void response.destroy(),
-  "failing": json(500, { message: "SECRET" }),
+  down: (_, response) => void response.destroy(),
+  failing: json(500, { message: "SECRET" }),
   "a page": (_, response) => void response.writeHead(200, { "content-type": "text/html" }).end("<html>"),
-  "cut short": bytes(["HTTP/1.1 200 OK", "Content-Length: 999", "", '{"keys":['] ),
-  "redirecting": (_, response) => void response.writeHead(302, { location: `${stub.url}/rest/v1/keys` }).end(),
-  "endless": (_, response) => void response.writeHead(200).end(`{"keys":[${" ".repeat(1024 * 1024)}]}`),
+  "cut short": bytes(["HTTP/1.1 200 OK", "Content-Length: 999", "", '{"keys":[']),
+  redirecting: (_, response) => void response.writeHead(302, { location: `${stub.url}/rest/v1/keys` }).end(),
+  endless: (_, response) => void response.writeHead(200).end(`{"keys":[${" ".repeat(1024 * 1024)}]}`),
   "without keys": json(200, {}),
-  "symmetric": keySet(es256, { kty: "oct", kid: "oct", alg: "HS256", k: Buffer.from(JWT_SECRET).toString("base64url") }),
+  symmetric: keySet(es256, { kty: "oct", kid: "oct", alg: "HS256", k: Buffer.from(JWT_SECRET).toString("base64url") }),
 };
 
 for (const [what, fault] of Object.entries(FAULTS)) {
@@ -325,15 +425,22 @@ for (const [what, fault] of Object.entries(FAULTS)) {
 }
 
 test("requests wait together for a key set that hangs", async () => {
-  for (const hang of [() => {}, bytes(["HTTP/1.1 200 OK", "Content-Length: 999", "", "{"], { hang: true })] as Handler[]) {
-    await coldly(hang, async (url) => {
-      const began = Date.now();
-      const answers = await Promise.all(Array.from({ length: 5 }, () => me(jws(es256), url)));
-      for (const answered of answers) assertProblem(answered, "dependency_unavailable");
-      const took = Date.now() - began;
-      assert.ok(took >= 290 && took < 300 + SLACK, `${took} ms`);
-      assert.equal(fetches(), 1);
-    }, { JWKS_TIMEOUT_MS: "300" });
+  for (const hang of [
+    () => {},
+    bytes(["HTTP/1.1 200 OK", "Content-Length: 999", "", "{"], { hang: true }),
+  ] as Handler[]) {
+    await coldly(
+      hang,
+      async (url) => {
+        const began = Date.now();
+        const answers = await Promise.all(Array.from({ length: 5 }, () => me(jws(es256), url)));
+        for (const answered of answers) assertProblem(answered, "dependency_unavailable");
+        const took = Date.now() - began;
+        assert.ok(took >= 290 && took < 300 + SLACK, `${took} ms`);
+        assert.equal(fetches(), 1);
+      },
+      { JWKS_TIMEOUT_MS: "300" },
+    );
   }
 });
 
@@ -345,9 +452,23 @@ test("unusable keys of a set are dropped, good ones stay", async () => {
     return { ...signer, jwk: { ...signer.jwk, ...change } };
   };
   const dropped = [
-    key({ use: "enc" }), key({ key_ops: ["sign"] }), key({ key_ops: [] }), key({ alg: "ES384" }), key({ alg: "RS256" }), key({ alg: "ES256" }, "RS256"), key({ crv: "P-384" }),
-    key({ crv: "secp256k1" }), key({ y: other.jwk.y }), key({ x: "AA" }), key({ kty: "OKP" }), key({ kid: ["dropped"] }), key({ kid: undefined }), key({ e: "AQ" }, "RS256"),
-    key({ e: "AQAA" }, "RS256"), key({}, "RS256", 1024), ...[newKey("twin"), newKey("twin")],
+    key({ use: "enc" }),
+    key({ key_ops: ["sign"] }),
+    key({ key_ops: [] }),
+    key({ alg: "ES384" }),
+    key({ alg: "RS256" }),
+    key({ alg: "ES256" }, "RS256"),
+    key({ crv: "P-384" }),
+    key({ crv: "secp256k1" }),
+    key({ y: other.jwk.y }),
+    key({ x: "AA" }),
+    key({ kty: "OKP" }),
+    key({ kid: ["dropped"] }),
+    key({ kid: undefined }),
+    key({ e: "AQ" }, "RS256"),
+    key({ e: "AQAA" }, "RS256"),
+    key({}, "RS256", 1024),
+    ...[newKey("twin"), newKey("twin")],
   ];
   await coldly(keySet(...dropped, es256), async (url) => {
     for (const [place, signer] of dropped.entries()) {

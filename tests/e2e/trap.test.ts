@@ -12,9 +12,9 @@ import type { Answer } from "../../client/src/index.ts";
 import { root } from "../../tools/setup/shell.ts";
 import { functionNames } from "../../tools/setup/worker.ts";
 import { SLACK } from "../support/patience.ts";
-import { assertOk, assertProblem, logOf, send, type Sent } from "./http.ts";
-import { claims, functions, json, jws, legacy, newKey, ROW, startStub, type Stub } from "./stub.ts";
-import { withWorker, workerVars, type LoggedWorker } from "./support.ts";
+import { assertOk, assertProblem, logOf, type Sent, send } from "./http.ts";
+import { claims, functions, json, jws, legacy, newKey, ROW, type Stub, startStub } from "./stub.ts";
+import { type LoggedWorker, withWorker, workerVars } from "./support.ts";
 
 const NOTE = `/v1/notes/${ROW.id}`;
 const BODY = '{"title":"t"}';
@@ -47,14 +47,23 @@ async function bounded(more: number): Promise<Uint8Array<ArrayBuffer>> {
     if (module[at] === 5) {
       const [pages] = number(content + 2);
       const section = [1, 1, ...encode(pages), ...encode(pages + more)];
-      return Uint8Array.from(Buffer.concat([module.subarray(0, at + 1), Buffer.from([...encode(section.length), ...section]), module.subarray(content + size)]));
+      return Uint8Array.from(
+        Buffer.concat([
+          module.subarray(0, at + 1),
+          Buffer.from([...encode(section.length), ...section]),
+          module.subarray(content + size),
+        ]),
+      );
     }
     at = content + size;
   }
   throw new Error("the module has no memory");
 }
 
-async function withBound(pages: number, work: (worker: LoggedWorker, ask: (method: string, target: string, sent?: Sent) => Promise<Answer>) => Promise<void>) {
+async function withBound(
+  pages: number,
+  work: (worker: LoggedWorker, ask: (method: string, target: string, sent?: Sent) => Promise<Answer>) => Promise<void>,
+) {
   await withWorker(workerVars(stub.url), { wasm: await bounded(pages) }, (worker) =>
     work(worker, (method, target, sent) => send(worker.url, method, target, { token, ...sent })),
   );
@@ -62,8 +71,14 @@ async function withBound(pages: number, work: (worker: LoggedWorker, ask: (metho
 
 /** The names of the module's functions in a stack, from the list that the build makes. */
 function functionsOf(stack: string): string[] {
-  const names = new Map(readFileSync(functionNames, "utf8").split("\n").map((line) => [line.split(":", 1)[0], line.slice(line.indexOf(":") + 1)]));
-  return [...stack.matchAll(/wasm-function\[(\d+)\]/g)].map(([, number]) => names.get(number) ?? assert.fail(`${number} has no name`));
+  const names = new Map(
+    readFileSync(functionNames, "utf8")
+      .split("\n")
+      .map((line) => [line.split(":", 1)[0], line.slice(line.indexOf(":") + 1)]),
+  );
+  return [...stack.matchAll(/wasm-function\[(\d+)\]/g)].map(
+    ([, number]) => names.get(number) ?? assert.fail(`${number} has no name`),
+  );
 }
 
 /** A row of 12 MB, for which there is no room. */
@@ -81,7 +96,10 @@ for (const pages of [40, 230, 300]) {
         const { request_id: _, reason, stack, ...line } = await logOf(worker, answered);
         assert.deepEqual(line, { event: "request", method: "GET", status: 500, code: "internal" });
         assert.match(reason, /^the module failed: RuntimeError: /);
-        assert.ok(functionsOf(stack).some((name) => /malloc|alloc::|airlock::/.test(name)), functionsOf(stack).join("\n"));
+        assert.ok(
+          functionsOf(stack).some((name) => /malloc|alloc::|airlock::/.test(name)),
+          functionsOf(stack).join("\n"),
+        );
         stub.rest = functions();
         for (let n = 0; n < 3; n++) assertOk(await ask("GET", NOTE), 200);
       }
@@ -119,16 +137,25 @@ test("requests in flight end with their instance, at once", async () => {
 test("a float in the place of another value is refused without a trap", async () => {
   await withWorker(workerVars(stub.url), {}, async (worker) => {
     const ask = (method: string, sent: Sent = {}) => send(worker.url, method, NOTE, { token, ...sent });
-    const assertRefused = ({ status, body }: Answer) => assert.ok(status >= 400 && JSON.parse(body).code !== "internal", body);
+    const assertRefused = ({ status, body }: Answer) =>
+      assert.ok(status >= 400 && JSON.parse(body).code !== "internal", body);
 
-    for (const body of ["1.5", "[1.5]", '{"title":1.5}', '{"title":[1.5]}', '{"title":{"a":1e300}}']) assertRefused(await ask("PATCH", { body }));
-    for (const name of ["sub", "role", "aud"]) assertRefused(await ask("GET", { token: jws(legacy, claims({ [name]: 1.5 })) }));
-    for (const header of [{ alg: 1.5 }, { kid: 1.5 }, "1.5"]) assertRefused(await ask("GET", { token: jws(newKey("k"), claims(), header) }));
+    for (const body of ["1.5", "[1.5]", '{"title":1.5}', '{"title":[1.5]}', '{"title":{"a":1e300}}'])
+      assertRefused(await ask("PATCH", { body }));
+    for (const name of ["sub", "role", "aud"])
+      assertRefused(await ask("GET", { token: jws(legacy, claims({ [name]: 1.5 })) }));
+    for (const header of [{ alg: 1.5 }, { kid: 1.5 }, "1.5"])
+      assertRefused(await ask("GET", { token: jws(newKey("k"), claims(), header) }));
     for (const keys of [1.5, { keys: 1.5 }, { keys: [1.5] }, { keys: [{ kty: 1.5, kid: 1.5 }] }]) {
       stub.keys = json(200, keys);
       assertRefused(await ask("GET", { token: jws(newKey("k")) }));
     }
-    for (const outcome of [1.5, { outcome: 1.5 }, { outcome: "done", row: 1.5 }, { outcome: "done", row: { ...ROW, version: 1.5 } }]) {
+    for (const outcome of [
+      1.5,
+      { outcome: 1.5 },
+      { outcome: "done", row: 1.5 },
+      { outcome: "done", row: { ...ROW, version: 1.5 } },
+    ]) {
       stub.rest = json(200, outcome);
       assertRefused(await ask("PATCH", { body: BODY }));
     }
@@ -136,7 +163,10 @@ test("a float in the place of another value is refused without a trap", async ()
       stub.rest = json(400, error);
       assertRefused(await ask("PATCH", { body: BODY }));
     }
-    assert.deepEqual(worker.logs.filter((line) => line.includes("RuntimeError")), []);
+    assert.deepEqual(
+      worker.logs.filter((line) => line.includes("RuntimeError")),
+      [],
+    );
   });
 });
 

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
 import { SLACK, until } from "../support/patience.ts";
-import { BODY, LIST, NOTE, startBroken, TIMEOUT, WHOLE, type Broken, type ListEnd, type Request } from "./broken.ts";
-import { assertOk, assertProblem, headersOf, open, type Code } from "./http.ts";
-import { bytes, databaseError, functionOf, functions, json, ROW, withStub, type Handler } from "./stub.ts";
+import { BODY, type Broken, LIST, type ListEnd, NOTE, type Request, startBroken, TIMEOUT, WHOLE } from "./broken.ts";
+import { assertOk, assertProblem, type Code, headersOf, open } from "./http.ts";
+import { bytes, databaseError, functionOf, functions, type Handler, json, ROW, withStub } from "./stub.ts";
 import { PUBLISHABLE_KEY, withWorker, workerVars } from "./support.ts";
 
 let broken: Broken;
@@ -43,13 +43,25 @@ test("the user's token is sent with the publishable key and no client header", a
   };
   for (const request of [...WHOLE, LIST]) await ask(request, broken.worker, smuggled);
   assert.equal(stub.received.length, WHOLE.length + 1);
-  const allowed = ["apikey", "authorization", "x-airlock-claim", "accept", "accept-encoding", "content-type", "content-length"];
+  const allowed = [
+    "apikey",
+    "authorization",
+    "x-airlock-claim",
+    "accept",
+    "accept-encoding",
+    "content-type",
+    "content-length",
+  ];
   const platforms = ["host", "connection", "transfer-encoding", "user-agent", "cf-worker"];
   for (const { target, headers } of stub.received) {
     assert.equal(headers.authorization, `Bearer ${broken.token}`);
-    assert.equal(headers["apikey"], PUBLISHABLE_KEY);
+    assert.equal(headers.apikey, PUBLISHABLE_KEY);
     assert.equal(headers.host, new URL(stub.url).host);
-    assert.deepEqual(Object.keys(headers).filter((name) => ![...allowed, ...platforms].includes(name)), [], target);
+    assert.deepEqual(
+      Object.keys(headers).filter((name) => ![...allowed, ...platforms].includes(name)),
+      [],
+      target,
+    );
     assert.doesNotMatch(Object.values(headers).join(), /stolen|rollback|count=exact|evil|smuggler|csv|99999/);
   }
 });
@@ -65,13 +77,38 @@ const key = "a-key-of-one-request";
 const CALLS: [request: Request, headers: Record<string, string>, name: string, json: object][] = [
   [["GET", NOTE], {}, "airlock_read", { ...own, id: ROW.id }],
   [LIST, {}, "airlock_list", { ...own, ...page, state: "active", words: null }],
-  [["GET", "/v1/notes?limit=5&state=deleted&q=a+b"], {}, "airlock_list", { ...own, ...page, page_size: 5, state: "deleted", words: "a b" }],
+  [
+    ["GET", "/v1/notes?limit=5&state=deleted&q=a+b"],
+    {},
+    "airlock_list",
+    { ...own, ...page, page_size: 5, state: "deleted", words: "a b" },
+  ],
   [["POST", "/v1/notes", BODY], {}, "airlock_create", { ...own, draft, request_key: null, request_digest: null }],
   [["PUT", NOTE, BODY], {}, "airlock_put", { ...own, id: ROW.id, draft, mode: "any", if_match: null }],
-  [["PUT", NOTE, BODY], { "If-Match": '"3"' }, "airlock_put", { ...own, id: ROW.id, draft, mode: "replace", if_match: 3 }],
-  [["PUT", NOTE, BODY], { "If-None-Match": "*" }, "airlock_put", { ...own, id: ROW.id, draft, mode: "create", if_match: null }],
-  [["PATCH", NOTE, '{"body":"b"}'], { "If-Match": '"3"' }, "airlock_change", { ...change, action: "patch", draft: { body: "b" }, if_match: 3 }],
-  [["PATCH", NOTE, '{"body":"b"}'], { "If-Match": '"03"' }, "airlock_change", { ...change, action: "patch", draft: { body: "b" }, if_match: -1 }],
+  [
+    ["PUT", NOTE, BODY],
+    { "If-Match": '"3"' },
+    "airlock_put",
+    { ...own, id: ROW.id, draft, mode: "replace", if_match: 3 },
+  ],
+  [
+    ["PUT", NOTE, BODY],
+    { "If-None-Match": "*" },
+    "airlock_put",
+    { ...own, id: ROW.id, draft, mode: "create", if_match: null },
+  ],
+  [
+    ["PATCH", NOTE, '{"body":"b"}'],
+    { "If-Match": '"3"' },
+    "airlock_change",
+    { ...change, action: "patch", draft: { body: "b" }, if_match: 3 },
+  ],
+  [
+    ["PATCH", NOTE, '{"body":"b"}'],
+    { "If-Match": '"03"' },
+    "airlock_change",
+    { ...change, action: "patch", draft: { body: "b" }, if_match: -1 },
+  ],
   [["DELETE", NOTE], { "If-Match": "*" }, "airlock_change", { ...change, action: "delete" }],
   [["POST", `${NOTE}/restore`], {}, "airlock_change", { ...change, action: "restore" }],
   [["POST", `${NOTE}/publish`], {}, "airlock_change", { ...change, action: "publish" }],
@@ -103,7 +140,8 @@ test("an Idempotency-Key is sent with the digest of the draft's meaning", async 
   };
   const digest = await digestOf('{"title":"a"}');
   assert.equal(await digestOf('{ "body": "", "title": " \\u0061 " }'), digest);
-  for (const other of ['{"title":"b"}', '{"title":"a","body":"b"}', '{"title":"A"}']) assert.notEqual(await digestOf(other), digest);
+  for (const other of ['{"title":"b"}', '{"title":"a","body":"b"}', '{"title":"A"}'])
+    assert.notEqual(await digestOf(other), digest);
 });
 
 test("a cursor is sent unread", async () => {
@@ -117,7 +155,10 @@ test("a cursor is sent unread", async () => {
 test("a row and a page are passed on byte for byte", async () => {
   const row = JSON.stringify({ ...ROW, title: "\u2028é😀", extra: [1.0, { a: null }] }).replace("é", "\\u00e9");
   const list = ` {"data": [${row}],\n"next_cursor":null } `;
-  stub.rest = (request, response) => void response.writeHead(200, { "content-type": "application/json" }).end(functionOf(request) === "airlock_list" ? list : row);
+  stub.rest = (request, response) =>
+    void response
+      .writeHead(200, { "content-type": "application/json" })
+      .end(functionOf(request) === "airlock_list" ? list : row);
   const read = await ask(["GET", NOTE]);
   assert.deepEqual([read.status, read.body, read.headers.get("etag")], [200, row, '"3"']);
   const listed = await ask(LIST);
@@ -255,9 +296,26 @@ test("errors of constraints name the field that the declaration knows", async ()
   const foreignKey = 'insert or update on table "notes" violates foreign key constraint "notes_SECRET_fkey"';
   for (const [rest, code, error] of [
     [databaseError(409, "23503", "airlock_reference", "title"), "validation_failed", "/title reference"],
-    [databaseError(409, "23503", foreignKey, 'Key (title)=(SECRET) is not present in table "SECRET".'), "validation_failed", "/title reference"],
-    [databaseError(409, "23503", foreignKey, 'Key (SECRET)=(SECRET) is not present in table "SECRET".'), "validation_failed", " reference"],
-    [databaseError(409, "23505", 'duplicate key value violates unique constraint "SECRET"', "Key (SECRET)=(SECRET) already exists."), "conflict", " unique"],
+    [
+      databaseError(409, "23503", foreignKey, 'Key (title)=(SECRET) is not present in table "SECRET".'),
+      "validation_failed",
+      "/title reference",
+    ],
+    [
+      databaseError(409, "23503", foreignKey, 'Key (SECRET)=(SECRET) is not present in table "SECRET".'),
+      "validation_failed",
+      " reference",
+    ],
+    [
+      databaseError(
+        409,
+        "23505",
+        'duplicate key value violates unique constraint "SECRET"',
+        "Key (SECRET)=(SECRET) already exists.",
+      ),
+      "conflict",
+      " unique",
+    ],
     [databaseError(400, "23514", 'violates check constraint "SECRET"'), "validation_failed", " rule"],
     [databaseError(400, "P0001", "SECRET"), "validation_failed", " rule"],
   ] as [Handler, Code, string][]) {
@@ -265,7 +323,10 @@ test("errors of constraints name the field that the declaration knows", async ()
     for (const request of [POST, PUT, PATCH]) {
       const answered = await ask(request);
       const { errors } = assertProblem(answered, code);
-      assert.deepEqual(errors?.map((one) => `${one.pointer} ${one.code}`), [error]);
+      assert.deepEqual(
+        errors?.map((one) => `${one.pointer} ${one.code}`),
+        [error],
+      );
       assert.doesNotMatch(answered.body, /SECRET/);
     }
   }
@@ -274,7 +335,10 @@ test("errors of constraints name the field that the declaration knows", async ()
 test("a broken key to auth.users is token_invalid", async () => {
   const message = 'insert or update on table "notes" violates foreign key constraint "notes_user_id_fkey"';
   // Postgres names the key only to callers that may read the table.
-  for (const details of [`Key (user_id)=(${ROW.id}) is not present in table "users".`, 'Key is not present in table "users".']) {
+  for (const details of [
+    `Key (user_id)=(${ROW.id}) is not present in table "users".`,
+    'Key is not present in table "users".',
+  ]) {
     stub.rest = databaseError(409, "23503", message, details);
     for (const request of [POST, PUT]) assertProblem(await ask(request), "token_invalid");
   }
@@ -282,31 +346,78 @@ test("a broken key to auth.users is token_invalid", async () => {
 
 // Broken answers
 
-const head = (status: string, ...headers: string[]) => [`HTTP/1.1 ${status}`, "Content-Type: application/json", ...headers, ""];
-const html = (status: number): Handler => (_, response) => void response.writeHead(status, { "content-type": "text/html" }).end("<html>SECRET</html>");
-const text = (body: string): Handler => (_, response) => void response.writeHead(200, { "content-type": "application/json" }).end(body);
+const head = (status: string, ...headers: string[]) => [
+  `HTTP/1.1 ${status}`,
+  "Content-Type: application/json",
+  ...headers,
+  "",
+];
+const html =
+  (status: number): Handler =>
+  (_, response) =>
+    void response.writeHead(status, { "content-type": "text/html" }).end("<html>SECRET</html>");
+const text =
+  (body: string): Handler =>
+  (_, response) =>
+    void response.writeHead(200, { "content-type": "application/json" }).end(body);
 /** The first bytes of a JSON answer. */
-const beginning: Handler = (_, response) => void response.writeHead(200, { "content-type": "application/json" }).write("[");
+const beginning: Handler = (_, response) =>
+  void response.writeHead(200, { "content-type": "application/json" }).write("[");
 
 const FAULTS: [what: string, fault: Handler, expected: Code, list?: ListEnd][] = [
   ["resets the connection", (_, response) => void response.socket?.resetAndDestroy(), "upstream_unavailable"],
   ["closes the connection", (_, response) => void response.destroy(), "upstream_unavailable"],
-  ["resets in the middle of the body", (request, response) => {
-    beginning(request, response);
-    setTimeout(() => response.socket?.resetAndDestroy(), 100);
-  }, "upstream_unavailable", "breaks off"],
-  ["sends less than it declared", bytes([...head("200 OK", "Content-Length: 999"), "[]"]), "upstream_unavailable", "breaks off"],
-  ["breaks off in its chunks", bytes([...head("200 OK", "Transfer-Encoding: chunked"), "5", "[", ""]), "upstream_unavailable", "breaks off"],
-  ["sends malformed chunks", bytes([...head("200 OK", "Transfer-Encoding: chunked"), "zz", "[]", "0", "", ""]), "upstream_unavailable", "breaks off"],
-  ["ends before its last chunk", bytes([...head("200 OK", "Transfer-Encoding: chunked"), "2", "[]", ""]), "upstream_unavailable", "breaks off"],
+  [
+    "resets in the middle of the body",
+    (request, response) => {
+      beginning(request, response);
+      setTimeout(() => response.socket?.resetAndDestroy(), 100);
+    },
+    "upstream_unavailable",
+    "breaks off",
+  ],
+  [
+    "sends less than it declared",
+    bytes([...head("200 OK", "Content-Length: 999"), "[]"]),
+    "upstream_unavailable",
+    "breaks off",
+  ],
+  [
+    "breaks off in its chunks",
+    bytes([...head("200 OK", "Transfer-Encoding: chunked"), "5", "[", ""]),
+    "upstream_unavailable",
+    "breaks off",
+  ],
+  [
+    "sends malformed chunks",
+    bytes([...head("200 OK", "Transfer-Encoding: chunked"), "zz", "[]", "0", "", ""]),
+    "upstream_unavailable",
+    "breaks off",
+  ],
+  [
+    "ends before its last chunk",
+    bytes([...head("200 OK", "Transfer-Encoding: chunked"), "2", "[]", ""]),
+    "upstream_unavailable",
+    "breaks off",
+  ],
   ["does not speak HTTP", bytes(["SSH-2.0-OpenSSH_9.9", ""]), "upstream_unavailable"],
   ["never answers", () => {}, "upstream_timeout"],
   ["hangs in its headers", bytes(["HTTP/1.1 200 OK", "Content-"], { hang: true }), "upstream_timeout"],
-  ["hangs in its body", bytes([...head("200 OK", "Content-Length: 999"), "["], { hang: true }), "upstream_timeout", "stays open"],
-  ["drips", (request, response) => {
-    beginning(request, response);
-    setInterval(() => response.write(" "), 100).unref();
-  }, "upstream_timeout", "stays open"],
+  [
+    "hangs in its body",
+    bytes([...head("200 OK", "Content-Length: 999"), "["], { hang: true }),
+    "upstream_timeout",
+    "stays open",
+  ],
+  [
+    "drips",
+    (request, response) => {
+      beginning(request, response);
+      setInterval(() => response.write(" "), 100).unref();
+    },
+    "upstream_timeout",
+    "stays open",
+  ],
   ["is too busy (429)", html(429), "upstream_unavailable"],
   ["fails (500)", html(500), "upstream_invalid"],
   ["is a bad gateway (502)", html(502), "upstream_unavailable"],
@@ -327,20 +438,32 @@ const FAULTS: [what: string, fault: Handler, expected: Code, list?: ListEnd][] =
 ];
 
 for (const [what, fault, expected, list] of FAULTS) {
-  test(`an upstream that ${what} is ${expected}${list ? `, and a list ${list}` : ""}`, () => broken.assertFault(fault, expected, list));
+  test(`an upstream that ${what} is ${expected}${list ? `, and a list ${list}` : ""}`, () =>
+    broken.assertFault(fault, expected, list));
 }
 
 test("a row that is not a row of the resource is upstream_invalid", async () => {
-  for (const row of ["{}", "[]", "true", '{"SECRET":1}', JSON.stringify({ ...ROW, version: undefined }), JSON.stringify({ ...ROW, version: -1 }), `[${JSON.stringify(ROW)}]`]) {
-    stub.rest = (request, response) => text(functionOf(request) === "airlock_read" ? row : `{"outcome":"done","row":${row}}`)(request, response);
-    for (const request of [["GET", NOTE], PUT, PATCH] as Request[]) assertProblem(await ask(request), "upstream_invalid");
+  for (const row of [
+    "{}",
+    "[]",
+    "true",
+    '{"SECRET":1}',
+    JSON.stringify({ ...ROW, version: undefined }),
+    JSON.stringify({ ...ROW, version: -1 }),
+    `[${JSON.stringify(ROW)}]`,
+  ]) {
+    stub.rest = (request, response) =>
+      text(functionOf(request) === "airlock_read" ? row : `{"outcome":"done","row":${row}}`)(request, response);
+    for (const request of [["GET", NOTE], PUT, PATCH] as Request[])
+      assertProblem(await ask(request), "upstream_invalid");
   }
 });
 
 test("an upstream that is not there is upstream_unavailable", async () => {
   const url = await withStub(async (gone) => gone.url);
   await withWorker(workerVars(url), {}, async (worker) => {
-    for (const request of [["GET", NOTE], LIST, POST] as Request[]) assertProblem(await ask(request, worker), "upstream_unavailable");
+    for (const request of [["GET", NOTE], LIST, POST] as Request[])
+      assertProblem(await ask(request, worker), "upstream_unavailable");
   });
 });
 
@@ -373,7 +496,10 @@ test("a redirect is not followed and the token is sent nowhere else", async () =
   await withStub(async (trap) => {
     for (const status of [301, 302, 303, 307, 308]) {
       for (const location of [`${trap.url}/rest/v1/rpc/airlock_list`, `${stub.url}/elsewhere`]) {
-        await broken.assertFault((_, response) => void response.writeHead(status, { location }).end(), "upstream_invalid");
+        await broken.assertFault(
+          (_, response) => void response.writeHead(status, { location }).end(),
+          "upstream_invalid",
+        );
         assert.ok(stub.received.every(({ target }) => target !== "/elsewhere"));
       }
     }
@@ -382,7 +508,8 @@ test("a redirect is not followed and the token is sent nowhere else", async () =
 });
 
 test("the calls of one request share one deadline", async () => {
-  stub.rest = (request, response) => void setTimeout(() => databaseError(500, "40001")(request, response), TIMEOUT * 0.6);
+  stub.rest = (request, response) =>
+    void setTimeout(() => databaseError(500, "40001")(request, response), TIMEOUT * 0.6);
   const began = Date.now();
   assertProblem(await ask(PATCH, broken.hasty), "upstream_timeout");
   assert.ok(Date.now() - began < TIMEOUT + SLACK, `${Date.now() - began} ms`);

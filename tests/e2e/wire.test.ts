@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
-import { createNonce, type Answer } from "../../client/src/index.ts";
-import { assertOk, assertProblem, headersOf, raw, send, type HeaderFields } from "./http.ts";
+import { type Answer, createNonce } from "../../client/src/index.ts";
+import { assertOk, assertProblem, type HeaderFields, headersOf, raw, send } from "./http.ts";
 import { inParallel } from "./parallel.ts";
-import { jws, legacy, ROW, startStubbed, type Stub } from "./stub.ts";
+import { jws, legacy, ROW, type Stub, startStubbed } from "./stub.ts";
 
 const NOTE = `/v1/notes/${ROW.id}`;
 
@@ -32,7 +32,10 @@ interface Written {
 
 /** A good request with every signed part. */
 function good(method: string, target: string, body: string, conditional: Record<string, string>): Written {
-  const headers = headersOf(method, target, { token, headers: conditional, ...(body && { body }) }) as Record<string, string>;
+  const headers = headersOf(method, target, { token, headers: conditional, ...(body && { body }) }) as Record<
+    string,
+    string
+  >;
   return { method, target, headers, body };
 }
 
@@ -49,7 +52,9 @@ function other(character: string): string {
 
 /** All texts that differ from this one in one character. */
 function changes(text: string): string[] {
-  return Array.from(text, (character, at) => text.slice(0, at) + other(character) + text.slice(at + 1)).filter((changed) => changed !== text);
+  return Array.from(text, (character, at) => text.slice(0, at) + other(character) + text.slice(at + 1)).filter(
+    (changed) => changed !== text,
+  );
 }
 
 /** The text with one character added or removed at either end. */
@@ -63,7 +68,8 @@ test("any changed byte of a signed field is refused", async (context) => {
   const read = good("GET", NOTE, "", { "If-None-Match": '"1", W/"3"' });
   const post = good("POST", "/v1/notes", '{"title":"one"}', { "Idempotency-Key": "order-0001" });
   // The signature of each unchanged request is accepted; later steps may refuse it.
-  for (const request of [patch, list, read, post]) assert.notEqual((await deliver(request)).status, 401, request.method);
+  for (const request of [patch, list, read, post])
+    assert.notEqual((await deliver(request)).status, 401, request.method);
   stub.received.length = 0;
 
   const changed: [field: string, request: Written][] = [];
@@ -73,7 +79,13 @@ test("any changed byte of a signed field is refused", async (context) => {
   for (const name of ["X-App-Id", "X-App-Timestamp", "X-App-Nonce", "X-App-Signature"]) {
     header(patch, name, [...changes(patch.headers[name]!), ...lengths(patch.headers[name]!)]);
   }
-  header(patch, "Authorization", changes(token).concat(lengths(token)).map((value) => `Bearer ${value}`));
+  header(
+    patch,
+    "Authorization",
+    changes(token)
+      .concat(lengths(token))
+      .map((value) => `Bearer ${value}`),
+  );
   header(patch, "If-Match", [...changes('"3"'), '"33"', 'W/"3"', "*"]);
   header(read, "If-None-Match", [...changes('"1", W/"3"'), '"1",W/"3"', 'W/"3", "1"', "*"]);
   header(post, "Idempotency-Key", [...changes("order-0001"), ...lengths("order-0001")]);
@@ -81,8 +93,16 @@ test("any changed byte of a signed field is refused", async (context) => {
     changed.push(["body", { ...patch, body, headers: { ...patch.headers, "Content-Length": String(body.length) } }]);
   }
   const id = NOTE.length - ROW.id.length;
-  for (const target of changes(NOTE).slice(id).filter((target) => !target.includes("Q"))) changed.push(["path", { ...patch, target }]);
-  for (const target of [...changes(list.target).slice("/v1/notes?".length), `${list.target}&`, list.target.replace("?", "?&"), "/v1/notes?state=active&limit=20"]) {
+  for (const target of changes(NOTE)
+    .slice(id)
+    .filter((target) => !target.includes("Q")))
+    changed.push(["path", { ...patch, target }]);
+  for (const target of [
+    ...changes(list.target).slice("/v1/notes?".length),
+    `${list.target}&`,
+    list.target.replace("?", "?&"),
+    "/v1/notes?state=active&limit=20",
+  ]) {
     if (!target.includes(" ")) changed.push(["query", { ...list, target }]);
   }
   for (const method of ["PUT", "DELETE", "GET", "HEAD"]) changed.push(["method", { ...patch, method }]);
@@ -112,7 +132,10 @@ test("bytes cannot move between signed fields", async () => {
     { ...headers, "X-App-Id": `${headers["X-App-Id"]}\n${headers["X-App-Timestamp"]}`.replace("\n", ".") },
   ];
   for (const fields of swapped) {
-    assertProblem(await send(url, "PATCH", NOTE, { signed: null, headers: fields, body: '{"title":"one"}' }), "app_guard_rejected");
+    assertProblem(
+      await send(url, "PATCH", NOTE, { signed: null, headers: fields, body: '{"title":"one"}' }),
+      "app_guard_rejected",
+    );
   }
   assert.deepEqual(stub.received, []);
 });
@@ -127,18 +150,79 @@ function statusOf(received: string): string {
 /** Writes a request for this target, signed for `signed`. */
 function written(target: string, signed = target, method = "GET"): Promise<string> {
   const headers = headersOf(method, signed, { token }) as Record<string, string>;
-  return raw(url, `${method} ${target} HTTP/1.1`, `Host: ${new URL(url).host}`, ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`));
+  return raw(
+    url,
+    `${method} ${target} HTTP/1.1`,
+    `Host: ${new URL(url).host}`,
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+  );
 }
 
 test("a signed path in another spelling is 404", async () => {
   // In hex, upper and lower case, wherever a parser might normalise.
   const forms = [
-    "//v1/notes", "/v1//notes", "/v1/notes//", "/v1/notes/", "/./v1/notes", "/v1/./notes", "/v1/notes/.", "/x/../v1/notes", "/v1/x/../notes", "/v1/notes/x/..", "/../v1/notes",
-    "/%2e/v1/notes", "/%2E/v1/notes", "/v1/%2e%2e/v1/notes", "/x/%2E%2e/v1/notes", "/v1/.%2e/v1/notes", "/v1%2Fnotes", "/v1%2fnotes", "/v1%252Fnotes", "/%2Fv1/notes",
-    "/v1/%6Eotes", "/v1/%6eotes", "/%76%31/notes", "/v1/note%73", "/v1/notes;", "/v1/notes;v=1", "/v1;x/notes", "/v1/notes%3B", "/v1/notes%3F", "/v1/notes%3Flimit=1", "/v1/notes%23",
-    "/v1/notes%00", "/v1/notes%0a", "/v1/notes%0d%0aX-A:b", "/v1/notes%20", "/v1/notes%", "/v1/notes%zz", "/v1/notes%u002f", "/V1/notes", "/v1/NOTES", "/v1\\notes", "/v1/notes\\",
-    "/v1/n\u00c3\u00b6tes", "/v1/n%C3%B6tes", "/v1/\u00ef\u00bd\u008eotes", "/v1/notes,", "/v1/notes+", "/v1/notes:", "/v1/notes@x", "/v1/notes*", "/v1/notes.json", "/v1/notes/index", "/v1/notes\"",
-    `${NOTE}/`, `${NOTE}/.`, `${NOTE}/../${ROW.id}`, `/v1/notes/${ROW.id.toUpperCase()}`, `${NOTE}%20`, `${NOTE};x`, `${NOTE}/restore/..`, `${NOTE}%2frestore`, `/v1/notes/%7${ROW.id.slice(1)}`,
+    "//v1/notes",
+    "/v1//notes",
+    "/v1/notes//",
+    "/v1/notes/",
+    "/./v1/notes",
+    "/v1/./notes",
+    "/v1/notes/.",
+    "/x/../v1/notes",
+    "/v1/x/../notes",
+    "/v1/notes/x/..",
+    "/../v1/notes",
+    "/%2e/v1/notes",
+    "/%2E/v1/notes",
+    "/v1/%2e%2e/v1/notes",
+    "/x/%2E%2e/v1/notes",
+    "/v1/.%2e/v1/notes",
+    "/v1%2Fnotes",
+    "/v1%2fnotes",
+    "/v1%252Fnotes",
+    "/%2Fv1/notes",
+    "/v1/%6Eotes",
+    "/v1/%6eotes",
+    "/%76%31/notes",
+    "/v1/note%73",
+    "/v1/notes;",
+    "/v1/notes;v=1",
+    "/v1;x/notes",
+    "/v1/notes%3B",
+    "/v1/notes%3F",
+    "/v1/notes%3Flimit=1",
+    "/v1/notes%23",
+    "/v1/notes%00",
+    "/v1/notes%0a",
+    "/v1/notes%0d%0aX-A:b",
+    "/v1/notes%20",
+    "/v1/notes%",
+    "/v1/notes%zz",
+    "/v1/notes%u002f",
+    "/V1/notes",
+    "/v1/NOTES",
+    "/v1\\notes",
+    "/v1/notes\\",
+    "/v1/n\u00c3\u00b6tes",
+    "/v1/n%C3%B6tes",
+    "/v1/\u00ef\u00bd\u008eotes",
+    "/v1/notes,",
+    "/v1/notes+",
+    "/v1/notes:",
+    "/v1/notes@x",
+    "/v1/notes*",
+    "/v1/notes.json",
+    "/v1/notes/index",
+    '/v1/notes"',
+    `${NOTE}/`,
+    `${NOTE}/.`,
+    `${NOTE}/../${ROW.id}`,
+    `/v1/notes/${ROW.id.toUpperCase()}`,
+    `${NOTE}%20`,
+    `${NOTE};x`,
+    `${NOTE}/restore/..`,
+    `${NOTE}%2frestore`,
+    `/v1/notes/%7${ROW.id.slice(1)}`,
   ];
   assert.equal(new Set(forms).size, forms.length);
   await inParallel(forms, 4, async (form) => {
@@ -154,31 +238,52 @@ test("a signed path in another spelling is 404", async () => {
 
 test("a query is signed as it was sent", async () => {
   const forms: [sent: string, status: string][] = [
-    ["/v1/notes", "200"], ["/v1/notes?", "200"], ["/v1/notes?&", "200"], ["/v1/notes?limit=5&state=active", "200"], ["/v1/notes?state=active&limit=5", "200"],
-    ["/v1/notes?limit=%35", "200"], ["/v1/notes?l%69mit=5", "200"], ["/v1/notes?state=%61ctive", "200"], ["/v1/notes?state=activ%65", "200"], ["/v1/notes?limit=5&limit=5", "422"],
-    ["/v1/notes?limit=5&limit=%35", "422"], ["/v1/notes?limit", "422"], ["/v1/notes?=5", "422"], ["/v1/notes?cursor=%2b", "422"], ["/v1/notes?cursor=%2B", "422"],
-    ["/v1/notes?x=%C3%B6", "422"], ["/v1/notes?x=%c3%b6", "422"],
+    ["/v1/notes", "200"],
+    ["/v1/notes?", "200"],
+    ["/v1/notes?&", "200"],
+    ["/v1/notes?limit=5&state=active", "200"],
+    ["/v1/notes?state=active&limit=5", "200"],
+    ["/v1/notes?limit=%35", "200"],
+    ["/v1/notes?l%69mit=5", "200"],
+    ["/v1/notes?state=%61ctive", "200"],
+    ["/v1/notes?state=activ%65", "200"],
+    ["/v1/notes?limit=5&limit=5", "422"],
+    ["/v1/notes?limit=5&limit=%35", "422"],
+    ["/v1/notes?limit", "422"],
+    ["/v1/notes?=5", "422"],
+    ["/v1/notes?cursor=%2b", "422"],
+    ["/v1/notes?cursor=%2B", "422"],
+    ["/v1/notes?x=%C3%B6", "422"],
+    ["/v1/notes?x=%c3%b6", "422"],
   ];
   for (const [sent, status] of forms) assert.equal(statusOf(await written(sent)), status, sent);
   const reached = stub.received.length;
   // No two of them are the same request.
   await inParallel(forms, 4, async ([sent]) => {
-    for (const [signed] of forms) if (signed !== sent) assert.equal(statusOf(await written(sent, signed)), "401", `${sent}, signed as ${signed}`);
+    for (const [signed] of forms)
+      if (signed !== sent) assert.equal(statusOf(await written(sent, signed)), "401", `${sent}, signed as ${signed}`);
   });
   assert.equal(stub.received.length, reached);
 });
 
 test("a signed query byte that needs encoding is refused", async () => {
-  for (const target of ["?limit=5;state=active", "?a=\u00c3\u00b6", "?a=\\", "??", "?a=/", "?a=[]", "?a='", "?a=\""]) {
+  for (const target of ["?limit=5;state=active", "?a=\u00c3\u00b6", "?a=\\", "??", "?a=/", "?a=[]", "?a='", '?a="']) {
     assert.equal(statusOf(await written(`/v1/notes${target}`)), "400", target);
   }
   // Half an escape is accepted as a query byte and refused as a parameter's value.
-  for (const target of ["?limit=%", "?limit=%3", "?limit=%g5", "?%=5"]) assert.equal(statusOf(await written(`/v1/notes${target}`)), "422", target);
+  for (const target of ["?limit=%", "?limit=%3", "?limit=%g5", "?%=5"])
+    assert.equal(statusOf(await written(`/v1/notes${target}`)), "422", target);
   assert.deepEqual(stub.received, []);
 });
 
 test("a fragment, which the platform removes, adds nothing", async () => {
-  for (const [bare, fragment] of [["/v1/notes", "#"], ["/v1/notes", "#/v1/me"], ["/v1/notes?", "#x"], ["/v1/notes?limit=5", "#&limit=100"], [NOTE, "#/restore"]] as const) {
+  for (const [bare, fragment] of [
+    ["/v1/notes", "#"],
+    ["/v1/notes", "#/v1/me"],
+    ["/v1/notes?", "#x"],
+    ["/v1/notes?limit=5", "#&limit=100"],
+    [NOTE, "#/restore"],
+  ] as const) {
     assert.equal(statusOf(await written(bare + fragment)), "401", "signed with it");
     stub.received.length = 0;
     for (const target of [bare, bare + fragment]) assert.equal(statusOf(await written(target, bare)), "200", target);
@@ -191,17 +296,36 @@ test("a fragment, which the platform removes, adds nothing", async () => {
 // Headers
 
 test("a repeated signed header is refused in any case", async () => {
-  const lines = Object.entries(headersOf("PATCH", NOTE, { token, body: "{}", headers: { "If-Match": '"3"' } }) as Record<string, string>);
+  const lines = Object.entries(
+    headersOf("PATCH", NOTE, { token, body: "{}", headers: { "If-Match": '"3"' } }) as Record<string, string>,
+  );
   const request = (...more: string[]) =>
-    raw(url, `PATCH ${NOTE} HTTP/1.1`, `Host: ${new URL(url).host}`, ...lines.filter(([name]) => name !== "Content-Length").map(([name, value]) => `${name}: ${value}`), "Transfer-Encoding: chunked", ...more);
+    raw(
+      url,
+      `PATCH ${NOTE} HTTP/1.1`,
+      `Host: ${new URL(url).host}`,
+      ...lines.filter(([name]) => name !== "Content-Length").map(([name, value]) => `${name}: ${value}`),
+      "Transfer-Encoding: chunked",
+      ...more,
+    );
   for (const [name, value] of lines) {
     if (!/^(X-App|Authorization|If-Match)/.test(name)) continue;
-    for (const line of [`${name}: ${value}`, `${name.toLowerCase()}: ${value}`, `${name.toUpperCase()}:`, `${name}: x`, `${name}:,`]) {
+    for (const line of [
+      `${name}: ${value}`,
+      `${name.toLowerCase()}: ${value}`,
+      `${name.toUpperCase()}:`,
+      `${name}: x`,
+      `${name}:,`,
+    ]) {
       const received = await writeChunked(request, line);
       assert.match(statusOf(received), /^40[01]$/, `${line}: ${received}`);
     }
   }
-  assert.equal(statusOf(await writeChunked(request, "X-Other: x")), "422", "but for that, the empty change is what is wrong with it");
+  assert.equal(
+    statusOf(await writeChunked(request, "X-Other: x")),
+    "422",
+    "but for that, the empty change is what is wrong with it",
+  );
   assert.deepEqual(stub.received, []);
 });
 
@@ -214,12 +338,28 @@ test("space around a header's value is removed, within it kept", async () => {
   const signed = { nonce: createNonce() };
   const headers = headersOf("GET", NOTE, { token, signed }) as Record<string, string>;
   const lines = (change: (value: string) => string, of: string) =>
-    raw(url, `GET ${NOTE} HTTP/1.1`, `Host: ${new URL(url).host}`, ...Object.entries(headers).map(([name, value]) => `${name}:${name === of ? change(value) : ` ${value}`}`));
+    raw(
+      url,
+      `GET ${NOTE} HTTP/1.1`,
+      `Host: ${new URL(url).host}`,
+      ...Object.entries(headers).map(([name, value]) => `${name}:${name === of ? change(value) : ` ${value}`}`),
+    );
   for (const name of Object.keys(headers)) {
-    for (const around of [(v: string) => v, (v: string) => `   ${v}  `, (v: string) => `\t${v}\t`]) assert.equal(statusOf(await lines(around, name)), "200", name);
+    for (const around of [(v: string) => v, (v: string) => `   ${v}  `, (v: string) => `\t${v}\t`])
+      assert.equal(statusOf(await lines(around, name)), "200", name);
     for (const within of [
-      (v: string) => ` ${v.slice(0, 5)} ${v.slice(5)}`, (v: string) => ` ${v},`, (v: string) => ` ,${v}`, (v: string) => ` ${v}, ${v}`, (v: string) => ` ${v};`, (v: string) => ` "${v}"`,
-      (v: string) => ` ${v}\u00e9`, (v: string) => ` \u00a0${v}`, (v: string) => ` ${v}\u00c2\u00a0`, (v: string) => ` ${v.slice(0, 5)}\r\n ${v.slice(5)}`, (v: string) => ` ${v}\0`, () => "",
+      (v: string) => ` ${v.slice(0, 5)} ${v.slice(5)}`,
+      (v: string) => ` ${v},`,
+      (v: string) => ` ,${v}`,
+      (v: string) => ` ${v}, ${v}`,
+      (v: string) => ` ${v};`,
+      (v: string) => ` "${v}"`,
+      (v: string) => ` ${v}\u00e9`,
+      (v: string) => ` \u00a0${v}`,
+      (v: string) => ` ${v}\u00c2\u00a0`,
+      (v: string) => ` ${v.slice(0, 5)}\r\n ${v.slice(5)}`,
+      (v: string) => ` ${v}\0`,
+      () => "",
     ]) {
       // The platform's own refusal is 400.
       assert.match(statusOf(await lines(within, name)), /^40[01]$/, `${name}:${within("value")}`);
@@ -232,8 +372,17 @@ test("space around a header's value is removed, within it kept", async () => {
 /** Writes a POST whose head says `framing`, and then `body`. */
 function posted(framing: string[], body: string, signed: string): Promise<string> {
   const headers = headersOf("POST", "/v1/notes", { token, body: signed }) as Record<string, string>;
-  const lines = Object.entries(headers).filter(([name]) => name !== "Content-Length").map(([name, value]) => `${name}: ${value}`);
-  return raw(url, "POST /v1/notes HTTP/1.1", `Host: ${new URL(url).host}`, ...lines, ...framing, `Connection: close\r\n\r\n${body}`);
+  const lines = Object.entries(headers)
+    .filter(([name]) => name !== "Content-Length")
+    .map(([name, value]) => `${name}: ${value}`);
+  return raw(
+    url,
+    "POST /v1/notes HTTP/1.1",
+    `Host: ${new URL(url).host}`,
+    ...lines,
+    ...framing,
+    `Connection: close\r\n\r\n${body}`,
+  );
 }
 
 test("a chunked body is its bytes, however they are cut", async () => {
@@ -274,7 +423,10 @@ test("ambiguous body lengths are refused", async () => {
     assert.doesNotMatch(statusOf(received), /^[23]/, `${framing}: ${received}`);
   }
   assert.deepEqual(stub.received, []);
-  for (const [framing, text] of [["Content-Length: 13", body], ["Transfer-Encoding: chunked", chunks]] as const) {
+  for (const [framing, text] of [
+    ["Content-Length: 13", body],
+    ["Transfer-Encoding: chunked", chunks],
+  ] as const) {
     assert.equal(statusOf(await posted([framing], text, body)), "201", framing);
   }
 });
@@ -283,8 +435,14 @@ test("a trailer is not read as a header", async () => {
   const body = '{"title":"a"}';
   const headers = headersOf("POST", "/v1/notes", { token, body }) as Record<string, string>;
   const { "X-App-Signature": signature, "Content-Length": _, ...rest } = headers;
-  const received = await raw(url, "POST /v1/notes HTTP/1.1", `Host: ${new URL(url).host}`, ...Object.entries(rest).map(([name, value]) => `${name}: ${value}`),
-    "Trailer: X-App-Signature", `Transfer-Encoding: chunked\r\n\r\nd\r\n${body}\r\n0\r\nX-App-Signature: ${signature}\r\n\r\nX: `);
+  const received = await raw(
+    url,
+    "POST /v1/notes HTTP/1.1",
+    `Host: ${new URL(url).host}`,
+    ...Object.entries(rest).map(([name, value]) => `${name}: ${value}`),
+    "Trailer: X-App-Signature",
+    `Transfer-Encoding: chunked\r\n\r\nd\r\n${body}\r\n0\r\nX-App-Signature: ${signature}\r\n\r\nX: `,
+  );
   assert.match(statusOf(received), /^40[01]$/, received);
   assert.deepEqual(stub.received, []);
 });

@@ -11,8 +11,8 @@ import { REACH_RULES } from "../../tools/evidence/reach.ts";
 import { RULES } from "../../tools/evidence/rules.ts";
 import { TRUST_RULES } from "../../tools/evidence/trust.ts";
 import { everything } from "../resources/everything.ts";
-import { CASES } from "./set.ts";
 import { FLAWS, GROUND } from "./flaws.ts";
+import { CASES } from "./set.ts";
 import { type Audited, beyond, key, openAudited } from "./support.ts";
 
 const accepted: Accepted[] = await readAccepted("supabase/evidence.json");
@@ -30,7 +30,7 @@ const look = (list = accepted) => audited.look(list);
 
 test("the schema has no finding", () => {
   assert.deepEqual(good.findings, []);
-  assert.ok((good.checked["tables"] ?? 0) >= 2 && (good.checked["policies"] ?? 0) >= 6);
+  assert.ok((good.checked.tables ?? 0) >= 2 && (good.checked.policies ?? 0) >= 6);
 });
 
 test("resources with every kind of field have no finding", () =>
@@ -43,13 +43,24 @@ test("there is a broken schema for every rule", () => {
   const proven = new Set([...FLAWS, ...CASES].map(({ rule }) => rule));
   // tests/evidence/foreign.test.ts has it.
   const unproven = ["queue-exposed"];
-  assert.deepEqual([...RULES, ...POLICY_RULES, ...TRUST_RULES, ...REACH_RULES].filter(({ level, id }) => level === "finding" && !unproven.includes(id)).map(({ id }) => id).filter((id) => !proven.has(id)), []);
+  assert.deepEqual(
+    [...RULES, ...POLICY_RULES, ...TRUST_RULES, ...REACH_RULES]
+      .filter(({ level, id }) => level === "finding" && !unproven.includes(id))
+      .map(({ id }) => id)
+      .filter((id) => !proven.has(id)),
+    [],
+  );
   assert.ok(FLAWS.length >= 25);
 });
 
 test("rules that rank as leaks are rules whose faults are findings", () => {
-  const findings = [...RULES, ...POLICY_RULES, ...TRUST_RULES, ...REACH_RULES].filter(({ level }) => level === "finding").map(({ id }) => id);
-  assert.deepEqual([...LEAKS].filter((id) => !findings.includes(id)), []);
+  const findings = [...RULES, ...POLICY_RULES, ...TRUST_RULES, ...REACH_RULES]
+    .filter(({ level }) => level === "finding")
+    .map(({ id }) => id);
+  assert.deepEqual(
+    [...LEAKS].filter((id) => !findings.includes(id)),
+    [],
+  );
 });
 
 test("a mend that takes something from a running app is marked", () => {
@@ -60,7 +71,8 @@ test("a mend that takes something from a running app is marked", () => {
     ["column-not-indexed", "create index on public.a (b);", false],
     ["call-per-row", "alter policy b on public.a using ((select auth.uid()) = user_id);", false],
     ["foreign-key-discloses", "-- Let a trigger refuse it.", false],
-  ] as const) assert.equal(breaks({ rule, mend }), marked, mend);
+  ] as const)
+    assert.equal(breaks({ rule, mend }), marked, mend);
 });
 
 for (const flaw of FLAWS) {
@@ -71,8 +83,17 @@ for (const flaw of FLAWS) {
       const broken = await look();
       const found = beyond(broken, good);
       const failing = flaw.note ? found : found.filter(({ level }) => level === "finding");
-      assert.deepEqual([...new Set(failing.map(({ rule }) => rule))].filter((rule) => rule !== flaw.also && (!flaw.note || rule === flaw.rule)), [flaw.rule], JSON.stringify(found, null, 2));
-      assert.ok(found.some(({ object }) => object === flaw.object), JSON.stringify(found));
+      assert.deepEqual(
+        [...new Set(failing.map(({ rule }) => rule))].filter(
+          (rule) => rule !== flaw.also && (!flaw.note || rule === flaw.rule),
+        ),
+        [flaw.rule],
+        JSON.stringify(found, null, 2),
+      );
+      assert.ok(
+        found.some(({ object }) => object === flaw.object),
+        JSON.stringify(found),
+      );
       for (const one of found.filter(({ rule }) => rule === flaw.rule)) {
         assert.equal(one.level, flaw.note ? "note" : "finding");
         assert.ok(one.why.length > 40 && one.what.length > 3 && one.mend.length > 10, key(one));
@@ -82,7 +103,10 @@ for (const flaw of FLAWS) {
       if (mends.every((mend) => mend.startsWith("--"))) return;
       for (const mend of mends) await sql(mend);
       // The mend ends the fault and opens nothing else. Dropping a policy may leave a table without one.
-      const left = beyond(await look(), good).filter(({ rule, level }) => (rule === flaw.rule || level === "finding") && (rule !== "no-policy" || flaw.rule === "no-policy"));
+      const left = beyond(await look(), good).filter(
+        ({ rule, level }) =>
+          (rule === flaw.rule || level === "finding") && (rule !== "no-policy" || flaw.rule === "no-policy"),
+      );
       assert.deepEqual(left, []);
     }));
 }
@@ -104,13 +128,18 @@ test("an accepted fault is no finding; an entry for no fault is one", () =>
     assert.deepEqual((await look(list)).findings, []);
 
     // One column more than was accepted, and a policy that is gone.
-    await sql("grant select (author) on public.news to anon; drop policy news_anon on public.news; create policy news_none on public.news for select to anon using (false)");
+    await sql(
+      "grant select (author) on public.news to anon; drop policy news_anon on public.news; create policy news_none on public.news for select to anon using (false)",
+    );
     const { findings } = await look(list);
-    assert.deepEqual(findings.map(({ rule, object }) => [rule, object]), [
-      ["anon-grant", "SELECT (author, body, title) on public.news"],
-      ["accepted-in-vain", "public.news.news_anon"],
-      ["accepted-in-vain", "SELECT (body, title) on public.news"],
-    ]);
+    assert.deepEqual(
+      findings.map(({ rule, object }) => [rule, object]),
+      [
+        ["anon-grant", "SELECT (author, body, title) on public.news"],
+        ["accepted-in-vain", "public.news.news_anon"],
+        ["accepted-in-vain", "SELECT (body, title) on public.news"],
+      ],
+    );
   }));
 
 test("rows that the registry says everybody may read are no finding; what goes beyond is one", () =>
@@ -126,16 +155,31 @@ test("rows that the registry says everybody may read are no finding; what goes b
       grant insert (id, title), update (title) on public.posts to authenticated;
       create policy posts_own on public.posts for insert to authenticated with check ((select auth.uid()) = author);
     `);
-    const serve = (name: string, readers: string, field: string) => `select airlock.serve('${name}', 'public.${name}', 'user', array['${field}'], owner_column => null, scope => 'visible',
+    const serve = (
+      name: string,
+      readers: string,
+      field: string,
+    ) => `select airlock.serve('${name}', 'public.${name}', 'user', array['${field}'], owner_column => null, scope => 'visible',
       version => null, created => null, updated => null, deleted => null, readers => ${readers});`;
-    const found = async () => beyond(await look(), good).filter(({ level }) => level === "finding").map(({ rule, object }) => `${rule} ${object}`).sort();
+    const found = async () =>
+      beyond(await look(), good)
+        .filter(({ level }) => level === "finding")
+        .map(({ rule, object }) => `${rule} ${object}`)
+        .sort();
     const closed = await found();
     assert.ok(closed.includes("policy-true public.posts.posts_shown"), closed.join("\n"));
     await sql(serve("plans", "'app'", "label") + serve("posts", "'user'", "title"));
     assert.deepEqual(await found(), []);
-    await sql("grant update (label) on public.plans to anon; alter policy posts_shown on public.posts to public; create policy plans_open on public.plans for update to authenticated using (true)");
+    await sql(
+      "grant update (label) on public.plans to anon; alter policy posts_shown on public.posts to public; create policy plans_open on public.plans for update to authenticated using (true)",
+    );
     const beyondMeant = await found();
-    for (const one of ["anon-grant UPDATE (label) on public.plans", "policy-true public.plans.plans_open", "policy-true public.posts.posts_shown"]) assert.ok(beyondMeant.includes(one), `${one}: ${beyondMeant.join("\n")}`);
+    for (const one of [
+      "anon-grant UPDATE (label) on public.plans",
+      "policy-true public.plans.plans_open",
+      "policy-true public.posts.posts_shown",
+    ])
+      assert.ok(beyondMeant.includes(one), `${one}: ${beyondMeant.join("\n")}`);
   }));
 
 test("policies with a helper in another schema, and restrictive policies, have no finding", () =>

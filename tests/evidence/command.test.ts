@@ -33,7 +33,10 @@ after(async () => {
 });
 
 async function evidence(args: string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { env: { ...process.env, DATABASE_URL: "", ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
+    env: { ...process.env, DATABASE_URL: "", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const ended = new Promise((resolve) => child.on("exit", resolve));
   const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
   return { stdout, stderr, code };
@@ -44,7 +47,8 @@ test("exit code 0 and one JSON object for the migrations", async () => {
   assert.equal(code, 0, stdout + stderr);
   const { findings, checked, tried } = JSON.parse(stdout) as Report;
   assert.deepEqual(findings, []);
-  for (const what of ["rules", "tables", "policies", "files", "objects of the history", "built files"]) assert.ok((checked[what] ?? 0) > 0, what);
+  for (const what of ["rules", "tables", "policies", "files", "objects of the history", "built files"])
+    assert.ok((checked[what] ?? 0) > 0, what);
   assert.ok(tried.length > 10 && tried.every(({ outcome }) => outcome !== "not tried" && outcome !== "reached"));
   assert.equal(stderr, "");
 });
@@ -61,7 +65,10 @@ test("exit code 1 for a database with a finding; the report names skipped tries"
     const broken = await evidence(["--db-url", url]);
     assert.equal(broken.code, 1, broken.stdout + broken.stderr);
     assert.match(broken.stdout, /^leak +public\.notes +rls-disabled +row level security is off$/m);
-    assert.match(broken.stdout, /Why: Without Row Level Security .*\n  SQL \(can refuse what a running app does\): alter table public\.notes enable row level security;/);
+    assert.match(
+      broken.stdout,
+      /Why: Without Row Level Security .*\n {2}SQL \(can refuse what a running app does\): alter table public\.notes enable row level security;/,
+    );
     assert.match(broken.stdout, /^1 finding, /m);
   } finally {
     await query(url, "alter table public.notes enable row level security");
@@ -71,14 +78,21 @@ test("exit code 1 for a database with a finding; the report names skipped tries"
 test("leaks come first, and with a baseline only new findings fail", async () => {
   const baseline = join(folder, "baseline.json");
   const look = (...more: string[]) => evidence(["--db-url", url, "--baseline", baseline, ...more]);
-  const known = { rule: "grant-whole-table", object: "public.notes", what: "UPDATE on the whole table granted to authenticated" };
+  const known = {
+    rule: "grant-whole-table",
+    object: "public.notes",
+    what: "UPDATE on the whole table granted to authenticated",
+  };
   await query(url, "grant update on public.notes to authenticated");
   try {
     const made = await look("--write-baseline");
     assert.equal(made.code, 0, made.stdout + made.stderr);
     assert.deepEqual(JSON.parse(await readFile(baseline, "utf8")), { findings: [known] });
 
-    await query(url, "create policy open on public.notes for select to authenticated using (true); grant insert on public.notes to authenticated");
+    await query(
+      url,
+      "create policy open on public.notes for select to authenticated using (true); grant insert on public.notes to authenticated",
+    );
     const worse = await look();
     assert.equal(worse.code, 1, worse.stdout + worse.stderr);
     const [heads, ...lines] = worse.stdout.split("\n\n")[1]?.split("\n") ?? [];
@@ -88,7 +102,10 @@ test("leaks come first, and with a baseline only new findings fail", async () =>
     assert.match(worse.stdout, /^The baseline has 1 finding of these that are left out above\.$/m);
     assert.match(worse.stdout, /^2 findings, /m);
 
-    await query(url, "drop policy open on public.notes; revoke insert, update on public.notes from authenticated; grant insert (id, org_id, title, body), update (title, body, deleted_at, published_at) on public.notes to authenticated");
+    await query(
+      url,
+      "drop policy open on public.notes; revoke insert, update on public.notes from authenticated; grant insert (id, org_id, title, body), update (title, body, deleted_at, published_at) on public.notes to authenticated",
+    );
     const mended = await look("--json");
     assert.equal(mended.code, 0, mended.stdout + mended.stderr);
     assert.deepEqual((JSON.parse(mended.stdout) as Report).baseline, { known: [], gone: [known] });
@@ -98,19 +115,33 @@ test("leaks come first, and with a baseline only new findings fail", async () =>
 });
 
 test("a database that is given by its connection string is only read", async () => {
-  for (const write of ["delete from public.notes", "create table public.mine ()", "select airlock.close_table('public.notes')", "set transaction read write", "select set_config('transaction_read_only', 'off', false)"]) {
-    await assert.rejects(reading(url, async (sql) => {
-      await sql("select 1");
-      await sql(write);
-    }), { code: /^(25006|25001)$/ }, write);
+  for (const write of [
+    "delete from public.notes",
+    "create table public.mine ()",
+    "select airlock.close_table('public.notes')",
+    "set transaction read write",
+    "select set_config('transaction_read_only', 'off', false)",
+  ]) {
+    await assert.rejects(
+      reading(url, async (sql) => {
+        await sql("select 1");
+        await sql(write);
+      }),
+      { code: /^(25006|25001)$/ },
+      write,
+    );
   }
-  assert.deepEqual(await reading(url, (sql) => sql("select current_setting('transaction_read_only') as only")), [{ only: "on" }]);
+  assert.deepEqual(await reading(url, (sql) => sql("select current_setting('transaction_read_only') as only")), [
+    { only: "on" },
+  ]);
 });
 
 test("no code of the audited database runs, and no body escapes from being parsed", async () => {
   const proof = join(folder, "ran");
   const program = `copy (select 1) to program 'touch ${proof}'`;
-  await query(url, `
+  await query(
+    url,
+    `
     create schema attack; create role mallory; grant usage on schema attack to authenticated;
     create table public.bait (id uuid primary key, user_id uuid not null); create index on public.bait (user_id);
     alter table public.bait enable row level security; grant select (id) on public.bait to authenticated;
@@ -118,7 +149,8 @@ test("no code of the audited database runs, and no body escapes from being parse
     create function attack.quoted() returns boolean language plpgsql set search_path = '' as $f$begin return length($$'$$) > 0); ${program}; select (length($$'$$) > 0; end$f$;
     alter function attack.ok() owner to mallory; alter function attack.quoted() owner to mallory;
     create policy bait_select on public.bait for select to authenticated using ((select attack.ok()) and (select attack.quoted()));
-  `.replace("create function attack.quoted", "set check_function_bodies = off; create function attack.quoted"));
+  `.replace("create function attack.quoted", "set check_function_bodies = off; create function attack.quoted"),
+  );
   try {
     const { stdout, code } = await evidence(["--db-url", url]);
     assert.equal(code, 1, stdout);
@@ -152,12 +184,18 @@ test("exit code 2 and a sentence on stderr if it could not check", async () => {
 test("doctor --evidence has a line for each end of the audit", async () => {
   const doctor = async (database: string) => {
     const env = { ...process.env, DATABASE_URL: database, AIRLOCK_PORT: "1", SUPABASE_PORT: "2" };
-    const child = spawn(process.execPath, [fileURLToPath(new URL("../../tools/run.mjs", import.meta.url)), "doctor", "--evidence"], { env, stdio: ["ignore", "pipe", "ignore"] });
+    const child = spawn(
+      process.execPath,
+      [fileURLToPath(new URL("../../tools/run.mjs", import.meta.url)), "doctor", "--evidence"],
+      { env, stdio: ["ignore", "pipe", "ignore"] },
+    );
     return text(child.stdout);
   };
   await postgres.create("flawed", baseline);
   await query(postgres.url("flawed"), "create table public.open (id int); grant select on public.open to anon");
-  const [sound, flawed, unread] = await Promise.all([url, `${postgres.url("flawed")}?sslmode=disable`, "postgres://postgres@127.0.0.1:1/postgres"].map(doctor));
+  const [sound, flawed, unread] = await Promise.all(
+    [url, `${postgres.url("flawed")}?sslmode=disable`, "postgres://postgres@127.0.0.1:1/postgres"].map(doctor),
+  );
   assert.match(String(sound), /^ok {5}npm run evidence +no findings$/m);
   assert.match(String(flawed), /^FAULT {2}npm run evidence +it has findings, see above\n +docs\/evidence\.md/m);
   assert.match(String(unread), /^FAULT {2}npm run evidence +it could not check, see above\n +Without DATABASE_URL/m);

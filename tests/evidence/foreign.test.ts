@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { testSet } from "./set.ts";
-import { all, type Audited, openForeign } from "./support.ts";
+import { type Audited, all, openForeign } from "./support.ts";
 
 let audited: Audited;
 before(async () => {
@@ -19,7 +19,8 @@ const found = (sql: string) =>
     return (await audited.look([])).findings.map(({ rule, object }) => `${rule}: ${object}`);
   });
 
-const MEMBER = (name: string) => `create table public.${name} (code int primary key, label text); grant select on public.${name} to anon, authenticated;`;
+const MEMBER = (name: string) =>
+  `create table public.${name} (code int primary key, label text); grant select on public.${name} to anon, authenticated;`;
 
 test("a table of an extension is not for its users to mend", async () => {
   const owned = `create extension citext with schema extensions; ${MEMBER("codes")} alter extension citext add table public.codes;`;
@@ -28,45 +29,160 @@ test("a table of an extension is not for its users to mend", async () => {
   assert.ok((await found(`${owned} ${MEMBER("zones")}`)).every((one) => one.includes("public.zones")));
 });
 
-const T = "create table public.t (id uuid primary key, user_id uuid not null, other uuid); create index on public.t (user_id); alter table public.t enable row level security;";
-const OWN = "create policy own on public.t for select to authenticated using ((select auth.uid()) = user_id); grant select (id, user_id) on public.t to authenticated;";
+const T =
+  "create table public.t (id uuid primary key, user_id uuid not null, other uuid); create index on public.t (user_id); alter table public.t enable row level security;";
+const OWN =
+  "create policy own on public.t for select to authenticated using ((select auth.uid()) = user_id); grant select (id, user_id) on public.t to authenticated;";
 const DEFINER = "language sql security definer set search_path = '' as 'select id from public.t'";
 
 /** Those that the catalogue can answer; docs/evidence.md says why 0005, 0012 and 0020 are not among them. */
 const SPLINTER: [lint: string, sql: string, rule: string, object: string][] = [
-  ["0001 unindexed foreign keys", `${T} ${OWN} alter table public.t add foreign key (other) references public.t`, "foreign-key-not-indexed", "public.t.t_other_fkey"],
-  ["0002 auth users exposed", "create view public.people as select id, email from auth.users; grant select on public.people to anon", "view-of-users", "public.people"],
-  ["0003 auth RLS initplan", `${T} create policy own on public.t for select to authenticated using (auth.uid() = user_id); grant select (id) on public.t to authenticated`, "call-per-row", "public.t.own"],
+  [
+    "0001 unindexed foreign keys",
+    `${T} ${OWN} alter table public.t add foreign key (other) references public.t`,
+    "foreign-key-not-indexed",
+    "public.t.t_other_fkey",
+  ],
+  [
+    "0002 auth users exposed",
+    "create view public.people as select id, email from auth.users; grant select on public.people to anon",
+    "view-of-users",
+    "public.people",
+  ],
+  [
+    "0003 auth RLS initplan",
+    `${T} create policy own on public.t for select to authenticated using (auth.uid() = user_id); grant select (id) on public.t to authenticated`,
+    "call-per-row",
+    "public.t.own",
+  ],
   ["0004 no primary key", "create table public.t (id uuid)", "no-primary-key", "public.t"],
-  ["0006 multiple permissive policies", `${T} ${OWN} create policy two on public.t for select to authenticated using ((select auth.uid()) = id)`, "many-policies", "public.t"],
-  ["0007 policy exists, RLS disabled", `${T} ${OWN} alter table public.t disable row level security`, "rls-disabled", "public.t"],
+  [
+    "0006 multiple permissive policies",
+    `${T} ${OWN} create policy two on public.t for select to authenticated using ((select auth.uid()) = id)`,
+    "many-policies",
+    "public.t",
+  ],
+  [
+    "0007 policy exists, RLS disabled",
+    `${T} ${OWN} alter table public.t disable row level security`,
+    "rls-disabled",
+    "public.t",
+  ],
   ["0008 RLS enabled, no policy", `${T} grant select on public.t to authenticated`, "no-policy", "public.t"],
   ["0009 duplicate index", `${T} ${OWN} create index again on public.t (user_id)`, "duplicate-index", "public.t"],
-  ["0010 security definer view", `${T} create view public.v as select id from public.t; grant select on public.v to authenticated`, "view-definer", "public.v"],
-  ["0011 function search path mutable", "create function public.f() returns int language sql as 'select 1'", "function-search-path", "public.f()"],
-  ["0013 RLS disabled in public", "create table public.t (id uuid primary key); grant select on public.t to anon", "rls-disabled", "public.t"],
+  [
+    "0010 security definer view",
+    `${T} create view public.v as select id from public.t; grant select on public.v to authenticated`,
+    "view-definer",
+    "public.v",
+  ],
+  [
+    "0011 function search path mutable",
+    "create function public.f() returns int language sql as 'select 1'",
+    "function-search-path",
+    "public.f()",
+  ],
+  [
+    "0013 RLS disabled in public",
+    "create table public.t (id uuid primary key); grant select on public.t to anon",
+    "rls-disabled",
+    "public.t",
+  ],
   ["0014 extension in public", "create extension citext with schema public", "extension-exposed", "citext"],
-  ["0015 RLS references user metadata", `${T} create policy p on public.t for select to authenticated using ((select auth.jwt()) -> 'user_metadata' ->> 'role' = 'admin'); grant select (id) on public.t to authenticated`, "user-metadata", "public.t.p"],
-  ["0016 materialized view in API", `${T} create materialized view public.m as select id from public.t; grant select on public.m to anon`, "materialized-view", "public.m"],
-  ["0017 foreign table in API", "create foreign data wrapper w; create server s foreign data wrapper w; create foreign table public.f (id int) server s; grant select on public.f to anon", "foreign-table", "public.f"],
-  ["0018 unsupported reg types", "create table public.t (id uuid primary key, kind regproc)", "unsupported-type", "public.t.kind"],
-  ["0019 insecure queue exposed", "create schema pgmq; create table pgmq.q_jobs (id int); grant usage on schema pgmq to authenticated; grant select on pgmq.q_jobs to authenticated", "queue-exposed", "pgmq.q_jobs"],
-  ["0021 foreign key to auth unique", "alter table auth.users add unique (email); create table public.t (id uuid primary key, email text references auth.users (email))", "users-key-not-unique", "public.t.t_email_fkey"],
-  ["0022 extension versions outdated", "create extension citext with schema extensions version '1.4'", "extension-outdated", "citext"],
-  ["0023 sensitive columns exposed", "create table public.t (id uuid primary key, password text); grant select on public.t to anon", "sensitive-column", "public.t.password"],
-  ["0024 permissive RLS policy", `${T} create policy p on public.t for insert to authenticated with check (true); grant insert (id) on public.t to authenticated`, "policy-true", "public.t.p"],
-  ["0025 public bucket allows listing", "create schema storage; create table storage.objects (id uuid primary key, bucket_id text); alter table storage.objects enable row level security; create policy p on storage.objects for select to anon using (bucket_id = 'avatars')", "policy-public", "storage.objects.p"],
-  ["0026 table visible to anon in GraphQL", `${T} grant select on public.t to anon`, "anon-grant", "SELECT on public.t"],
-  ["0027 table visible to authenticated in GraphQL", `${T} ${OWN} grant select on public.t to authenticated`, "grant-whole-select", "public.t"],
-  ["0028 definer function executable by anon", `${T} create function public.f() returns setof uuid ${DEFINER}`, "definer-public", "public.f()"],
-  ["0029 definer function executable by authenticated", `${T} create function public.f() returns setof uuid ${DEFINER}; revoke execute on function public.f() from public; grant execute on function public.f() to authenticated`, "definer-exposed", "public.f()"],
+  [
+    "0015 RLS references user metadata",
+    `${T} create policy p on public.t for select to authenticated using ((select auth.jwt()) -> 'user_metadata' ->> 'role' = 'admin'); grant select (id) on public.t to authenticated`,
+    "user-metadata",
+    "public.t.p",
+  ],
+  [
+    "0016 materialized view in API",
+    `${T} create materialized view public.m as select id from public.t; grant select on public.m to anon`,
+    "materialized-view",
+    "public.m",
+  ],
+  [
+    "0017 foreign table in API",
+    "create foreign data wrapper w; create server s foreign data wrapper w; create foreign table public.f (id int) server s; grant select on public.f to anon",
+    "foreign-table",
+    "public.f",
+  ],
+  [
+    "0018 unsupported reg types",
+    "create table public.t (id uuid primary key, kind regproc)",
+    "unsupported-type",
+    "public.t.kind",
+  ],
+  [
+    "0019 insecure queue exposed",
+    "create schema pgmq; create table pgmq.q_jobs (id int); grant usage on schema pgmq to authenticated; grant select on pgmq.q_jobs to authenticated",
+    "queue-exposed",
+    "pgmq.q_jobs",
+  ],
+  [
+    "0021 foreign key to auth unique",
+    "alter table auth.users add unique (email); create table public.t (id uuid primary key, email text references auth.users (email))",
+    "users-key-not-unique",
+    "public.t.t_email_fkey",
+  ],
+  [
+    "0022 extension versions outdated",
+    "create extension citext with schema extensions version '1.4'",
+    "extension-outdated",
+    "citext",
+  ],
+  [
+    "0023 sensitive columns exposed",
+    "create table public.t (id uuid primary key, password text); grant select on public.t to anon",
+    "sensitive-column",
+    "public.t.password",
+  ],
+  [
+    "0024 permissive RLS policy",
+    `${T} create policy p on public.t for insert to authenticated with check (true); grant insert (id) on public.t to authenticated`,
+    "policy-true",
+    "public.t.p",
+  ],
+  [
+    "0025 public bucket allows listing",
+    "create schema storage; create table storage.objects (id uuid primary key, bucket_id text); alter table storage.objects enable row level security; create policy p on storage.objects for select to anon using (bucket_id = 'avatars')",
+    "policy-public",
+    "storage.objects.p",
+  ],
+  [
+    "0026 table visible to anon in GraphQL",
+    `${T} grant select on public.t to anon`,
+    "anon-grant",
+    "SELECT on public.t",
+  ],
+  [
+    "0027 table visible to authenticated in GraphQL",
+    `${T} ${OWN} grant select on public.t to authenticated`,
+    "grant-whole-select",
+    "public.t",
+  ],
+  [
+    "0028 definer function executable by anon",
+    `${T} create function public.f() returns setof uuid ${DEFINER}`,
+    "definer-public",
+    "public.f()",
+  ],
+  [
+    "0029 definer function executable by authenticated",
+    `${T} create function public.f() returns setof uuid ${DEFINER}; revoke execute on function public.f() from public; grant execute on function public.f() to authenticated`,
+    "definer-exposed",
+    "public.f()",
+  ],
 ];
 for (const [lint, sql, rule, object] of SPLINTER) {
   test(`Splinter's ${lint}: ${rule}`, () =>
     audited.undone(async () => {
       await audited.sql(sql);
       const found = all(await audited.look([]));
-      assert.ok(found.some((one) => one.rule === rule && one.object === object), found.map(({ rule, object }) => `${rule}: ${object}`).join("\n"));
+      assert.ok(
+        found.some((one) => one.rule === rule && one.object === object),
+        found.map(({ rule, object }) => `${rule}: ${object}`).join("\n"),
+      );
     }));
 }
 

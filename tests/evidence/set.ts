@@ -45,7 +45,11 @@ export function testSet(nth: number, open: () => Promise<Audited> = openAudited,
         if (mends.length === 0) return;
         for (const mend of mends) await audited.sql(mend);
         // Without the policy that was dropped, nobody may get in, or too few.
-        const left = (await findings()).filter((one) => (one.rule === rule && one.object === object) || (!["no-policy", "policy-fails"].includes(one.rule) && !faults.some((other) => key(other) === key(one))));
+        const left = (await findings()).filter(
+          (one) =>
+            (one.rule === rule && one.object === object) ||
+            (!["no-policy", "policy-fails"].includes(one.rule) && !faults.some((other) => key(other) === key(one))),
+        );
         assert.deepEqual(left.map(key), []);
       }));
     if (sound !== undefined) test(`sound: ${name}`, async () => assert.deepEqual((await found(sound)).map(key), []));

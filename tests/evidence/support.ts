@@ -45,7 +45,9 @@ export async function openEmbedded(): Promise<Audited> {
   const database = await openDatabase(dataDir, false, { baseline });
   const sql: Sql = async (text, parameters, onNotice) => {
     const { driver } = database.connection;
-    const results = parameters ? [await driver.query(text, parameters, { onNotice: ({ detail }) => onNotice?.(detail ?? "") })] : await driver.exec(text);
+    const results = parameters
+      ? [await driver.query(text, parameters, { onNotice: ({ detail }) => onNotice?.(detail ?? "") })]
+      : await driver.exec(text);
     return results.flatMap(({ rows }) => rows as Record<string, unknown>[]);
   };
   await sql(await notesMigration());
@@ -60,14 +62,16 @@ export async function openEmbedded(): Promise<Audited> {
   };
 }
 
-const undoneBy = (sql: Sql): Audited["undone"] => async (work) => {
-  await sql("begin");
-  try {
-    return await work();
-  } finally {
-    await sql("rollback");
-  }
-};
+const undoneBy =
+  (sql: Sql): Audited["undone"] =>
+  async (work) => {
+    await sql("begin");
+    try {
+      return await work();
+    } finally {
+      await sql("rollback");
+    }
+  };
 
 /** A database of a project without Airlock. The auditor owns its objects and is no superuser, as on hosted Supabase. */
 export async function openForeign(): Promise<Audited> {
@@ -97,4 +101,5 @@ export const all = ({ findings, notes }: Audit): Finding[] => [...findings, ...n
 export const key = ({ rule, object, what }: Finding) => `${rule}: ${object}: ${what}`;
 
 /** Findings and notes of `now` that `before` lacks. */
-export const beyond = (now: Audit, before: Audit) => all(now).filter((one) => !all(before).some((other) => key(one) === key(other)));
+export const beyond = (now: Audit, before: Audit) =>
+  all(now).filter((one) => !all(before).some((other) => key(one) === key(other)));

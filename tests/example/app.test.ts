@@ -12,7 +12,12 @@ import { run } from "../../tools/setup/shell.ts";
 /** Lines of the app's own code. */
 const LINES_MAX = 600;
 
-const sources = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "app", "src"], { cwd: app, encoding: "utf8" }).trim().split("\n");
+const sources = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "app", "src"], {
+  cwd: app,
+  encoding: "utf8",
+})
+  .trim()
+  .split("\n");
 
 before(installApp);
 

@@ -28,7 +28,13 @@ test("example serves the app and the server that it needs, and ends both", async
   // As an older .dev.vars, which has no origins.
   const vars = join(scratch, "vars");
   await writeFile(vars, "CORS_ORIGINS=\n");
-  const environment = { ...process.env, ...PORTS, EXAMPLE_PORT: examplePort, AIRLOCK_DATA: join(scratch, "data"), AIRLOCK_VARS: vars };
+  const environment = {
+    ...process.env,
+    ...PORTS,
+    EXAMPLE_PORT: examplePort,
+    AIRLOCK_DATA: join(scratch, "data"),
+    AIRLOCK_VARS: vars,
+  };
   const example = npm(["run", "example"], environment);
   await output(example, new RegExp(`^example ready ${origin}$`, "m"));
 
@@ -45,7 +51,10 @@ test("example serves the app and the server that it needs, and ends both", async
   // Another one finds the server, which does not know its origin.
   const second = npm(["run", "example"], { ...environment, EXAMPLE_PORT: String(await freePort()) });
   assert.notEqual(await end(second), 0);
-  assert.match(second.output, /refuses pages of http:\/\/localhost:\d+\. Add CORS_ORIGINS=http:\/\/localhost:\d+ to \.dev\.vars/);
+  assert.match(
+    second.output,
+    /refuses pages of http:\/\/localhost:\d+\. Add CORS_ORIGINS=http:\/\/localhost:\d+ to \.dev\.vars/,
+  );
   const third = npm(["run", "example"], environment);
   assert.notEqual(await end(third), 0);
   assert.match(third.output, new RegExp(`Port ${examplePort} is taken: .*EXAMPLE_PORT`));

@@ -10,16 +10,16 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { createClient } from "@supabase/supabase-js";
-import { chromium as driver, type Browser, type Page, type Route } from "playwright-core";
+import { type Browser, chromium as driver, type Page, type Route } from "playwright-core";
 
-import { createAirlock, supabaseToken, type Airlock } from "../../client/src/index.ts";
+import { type Airlock, createAirlock, supabaseToken } from "../../client/src/index.ts";
 import { chromium } from "../../tools/setup/chromium.ts";
 import { bundleWeb, installApp, serveApp } from "../../tools/setup/example.ts";
-import { startSupabase, type Supabase } from "../../tools/supabase.ts";
+import type { Vars } from "../../tools/stack/vars.ts";
 import { appId, KEY_SET, projectNumber, TOKEN } from "../../tools/supabase/app-check.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
-import type { Vars } from "../../tools/stack/vars.ts";
-import { appGuard, JWT_SECRET, startWorkerAlone, workerVars, type LoggedWorker } from "../e2e/support.ts";
+import { type Supabase, startSupabase } from "../../tools/supabase.ts";
+import { appGuard, JWT_SECRET, type LoggedWorker, startWorkerAlone, workerVars } from "../e2e/support.ts";
 import { baseline, notesMigration } from "../support/notes.ts";
 
 /** Milliseconds from navigation to the answer of the first request, on warm servers. */
@@ -60,12 +60,24 @@ before(async () => {
   origin = `http://localhost:${(site.address() as AddressInfo).port}`;
 
   dataDir = await preparedFolder("airlock-example-", { baseline });
-  supabase = await startSupabase({ port: 0, dataDir, jwtSecret: JWT_SECRET, publishableKey: PUBLISHABLE_KEY, baseline });
+  supabase = await startSupabase({
+    port: 0,
+    dataDir,
+    jwtSecret: JWT_SECRET,
+    publishableKey: PUBLISHABLE_KEY,
+    baseline,
+  });
   await supabase.sql(await notesMigration());
   worker = await startWorkerAlone(vars());
 
   const host = (url: string) => new URL(url).host;
-  const mapped = [`MAP airlock.test:80 ${host(worker.url)}`, `MAP supabase.test:80 ${host(supabase.url)}`, "MAP * ~NOTFOUND", "EXCLUDE 127.0.0.1", "EXCLUDE localhost"];
+  const mapped = [
+    `MAP airlock.test:80 ${host(worker.url)}`,
+    `MAP supabase.test:80 ${host(supabase.url)}`,
+    "MAP * ~NOTFOUND",
+    "EXCLUDE 127.0.0.1",
+    "EXCLUDE localhost",
+  ];
   const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"];
   browser = await driver.launch({
     executablePath,
@@ -116,7 +128,7 @@ test("a note is written, found, edited, moved to the trash and restored", async 
 test("a user sees no note of another user", async () => {
   const { id } = await client("alice").notes.create({ title: "Diary" });
   await open(alice, `/note/${id}`);
-  assert.equal(await valueOf(alice, "Title"), "Diary");
+  assert.equal(await inputValue(alice, "Title"), "Diary");
   await open(bob, `/note/${id}`);
   await sees(bob, "It does not exist, or you may not see it.");
   await open(bob, "/");
@@ -166,7 +178,7 @@ test("an invited user shares the notes of an organisation until they leave", asy
   await sees(bob, "You: editor");
   await link(bob, "Notes");
   await link(bob, "Shopping list");
-  assert.equal(await valueOf(bob, "Text"), "bread");
+  assert.equal(await inputValue(bob, "Text"), "bread");
 
   await link(alice, "Shopping list");
   await conflict();
@@ -200,7 +212,7 @@ async function conflict(): Promise<void> {
   await press(alice, "Save");
   await alice.getByRole("group", { name: "The other version" }).getByRole("button").click();
   await press(alice, "Saved");
-  assert.equal(await valueOf(alice, "Text"), "bread, jam");
+  assert.equal(await inputValue(alice, "Text"), "bread, jam");
 }
 
 test("a published note opens without sign-in, and an unpublished one does not", async () => {
@@ -215,7 +227,13 @@ test("a published note opens without sign-in, and an unpublished one does not", 
 
   await alice.goBack();
   await press(alice, "Unpublish");
-  await until("unpublished", async () => (await client("bob").published("notes", id).catch(() => null)) === null);
+  await until(
+    "unpublished",
+    async () =>
+      (await client("bob")
+        .published("notes", id)
+        .catch(() => null)) === null,
+  );
   // Another browser, since this one may show it for a minute more.
   const other = await newPage();
   await open(other, `/published/${id}`);
@@ -289,7 +307,10 @@ test("a change that a dead server did not take is sent again by a button", async
 test("with a clock that is two hours fast everything works, without a token for each call", async () => {
   const page = await newPage(alice);
   const tokens: string[] = [];
-  page.on("request", (request) => request.url().includes("/auth/v1/token") && request.method() === "POST" && tokens.push(request.url()));
+  page.on(
+    "request",
+    (request) => request.url().includes("/auth/v1/token") && request.method() === "POST" && tokens.push(request.url()),
+  );
   await page.clock.install({ time: Date.now() + 7_200_000 });
   await open(page, "/");
   await link(page, "New note");
@@ -315,7 +336,7 @@ test("an app whose key is retired shows the operator's message", async () => {
     await fill(page, { Title: "Written too late" });
     await press(page, "Save");
     await sees(page, message);
-    assert.equal(await valueOf(page, "Title"), "Written too late");
+    assert.equal(await inputValue(page, "Title"), "Written too late");
     assert.equal(await page.getByRole("button", { name: "Try again" }).filter({ visible: true }).count(), 0);
     assert.equal(await count("Written too late"), 0);
     await page.context().close();
@@ -328,7 +349,9 @@ test(`the first request is answered within ${FIRST_REQUEST_MAX} ms of navigation
   const times: number[] = [];
   // The best of some, because other tests run at the same time.
   for (let n = 0; n < 8 && !times.some((time) => time < FIRST_REQUEST_MAX); n += 1) {
-    const first = alice.waitForResponse((response) => response.url().startsWith(AIRLOCK) && response.request().method() === "GET");
+    const first = alice.waitForResponse(
+      (response) => response.url().startsWith(AIRLOCK) && response.request().method() === "GET",
+    );
     await open(alice, "/");
     const answer = await first;
     await answer.finished();
@@ -340,7 +363,9 @@ test(`the first request is answered within ${FIRST_REQUEST_MAX} ms of navigation
 });
 
 test("every request of the app was attested", async () => {
-  const lines = worker.logs.filter((line) => line.includes(`"app_id":"${APP.appId}"`)).map((line) => JSON.parse(line).attest);
+  const lines = worker.logs
+    .filter((line) => line.includes(`"app_id":"${APP.appId}"`))
+    .map((line) => JSON.parse(line).attest);
   assert.ok(lines.length > 20, `${lines.length} requests`);
   assert.deepEqual(new Set(lines), new Set(["verified"]));
 });
@@ -367,7 +392,10 @@ function vars(key: { retired?: boolean; message?: string } = {}): Vars {
 /** A page in a browser of its own, where the user of `like` is signed in, or nobody. */
 async function newPage(like?: Page): Promise<Page> {
   const storageState = await like?.context().storageState();
-  const context = await browser.newContext({ viewport: { width: 390, height: 700 }, ...(storageState && { storageState }) });
+  const context = await browser.newContext({
+    viewport: { width: 390, height: 700 },
+    ...(storageState && { storageState }),
+  });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   page.on("pageerror", (error) => errors.push(String(error.stack)));
@@ -394,12 +422,17 @@ async function open(page: Page, path: string): Promise<void> {
 const press = (page: Page, name: string) => page.getByRole("button", { name, exact: true }).click();
 const link = (page: Page, name: string) => page.getByRole("link", { name, exact: true }).click();
 const field = (page: Page, name: string) => page.getByRole("textbox", { name, exact: true });
-const valueOf = (page: Page, name: string) => field(page, name).inputValue();
+const inputValue = (page: Page, name: string) => field(page, name).inputValue();
 
 async function sees(page: Page, text: string): Promise<void> {
-  await page.getByText(text, { exact: true }).filter({ visible: true }).first().waitFor().catch(async () => {
-    assert.fail(`"${text}" is not on the page ${page.url()}:\n${await page.locator("body").innerText()}`);
-  });
+  await page
+    .getByText(text, { exact: true })
+    .filter({ visible: true })
+    .first()
+    .waitFor()
+    .catch(async () => {
+      assert.fail(`"${text}" is not on the page ${page.url()}:\n${await page.locator("body").innerText()}`);
+    });
 }
 
 async function fill(page: Page, values: Record<string, string>): Promise<void> {
@@ -426,7 +459,9 @@ function carryOut(route: Route, { url }: LoggedWorker) {
 
 /** The user's calls from outside the browser. */
 function client(name: string): Airlock {
-  const auth = createClient(supabase.url, PUBLISHABLE_KEY, { auth: { persistSession: false, autoRefreshToken: false } });
+  const auth = createClient(supabase.url, PUBLISHABLE_KEY, {
+    auth: { persistSession: false, autoRefreshToken: false },
+  });
   const token = supabaseToken(auth);
   const signIn = auth.auth.signInWithPassword({ email: `${name}@example.com`, password: PASSWORD });
   const attest = async () => ((await (await fetch(supabase.url + TOKEN)).json()) as { token: string }).token;
@@ -453,6 +488,6 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
 }
 
 async function picture(page: Page, name: string): Promise<void> {
-  const folder = process.env["EXAMPLE_SCREENSHOTS"];
+  const folder = process.env.EXAMPLE_SCREENSHOTS;
   if (folder) await page.screenshot({ path: join(folder, `${name}.png`) });
 }

@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { query } from "../../tools/setup/postgres.ts";
 import { makeProject, type Project } from "../adopt/project.ts";
 import { ALL, testSchemas } from "../adopt/set.ts";
-import { schemaOf, type Server, startServer } from "../adopt/support.ts";
+import { type Server, schemaOf, startServer } from "../adopt/support.ts";
 
 testSchemas(ALL);
 

@@ -18,12 +18,16 @@ module.exports = config;
 test("expo export makes bytecode for iOS and Android, with and without package exports", async () => {
   const app = await installApp();
   const configuration = join(app, "metro.config.js");
-  const env = { PATH: process.env["PATH"], HOME: process.env["HOME"], CI: "1", EXPO_OFFLINE: "1", EXPO_NO_TELEMETRY: "1" };
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME, CI: "1", EXPO_OFFLINE: "1", EXPO_NO_TELEMETRY: "1" };
   try {
     for (const text of [undefined, WITHOUT_EXPORTS]) {
       if (text !== undefined) await writeFile(configuration, text);
       const platforms = ["--platform", "ios", "--platform", "android"];
-      await promisify(execFile)(process.execPath, ["node_modules/expo/bin/cli", "export", ...platforms, "--output-dir", "exported"], { cwd: app, env });
+      await promisify(execFile)(
+        process.execPath,
+        ["node_modules/expo/bin/cli", "export", ...platforms, "--output-dir", "exported"],
+        { cwd: app, env },
+      );
       for (const platform of ["ios", "android"]) {
         const files = await readdir(join(app, "exported", "_expo", "static", "js", platform));
         assert.match(files.join(), /^index-\w+\.hbc$/);

@@ -3,13 +3,17 @@
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 
-import { startConnections, type Connections } from "../database/connections.ts";
+import { type Connections, startConnections } from "../database/connections.ts";
 import { assertRanges } from "../support/plans.ts";
 
 let server: Connections;
 before(async () => {
   const settings = ["shared_buffers=256MB", "max_wal_size=4GB", "synchronous_commit=off", "jit=off"];
-  server = await startConnections(await readFile(new URL("../resources/existing.sql", import.meta.url), "utf8"), 0, settings);
+  server = await startConnections(
+    await readFile(new URL("../resources/existing.sql", import.meta.url), "utf8"),
+    0,
+    settings,
+  );
 });
 after(() => server?.stop());
 

@@ -20,13 +20,18 @@ after(() => stack.stop());
 
 /** The workerd that was started last. */
 function workerd(): number {
-  const own = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
-    try {
-      return /^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1] === String(process.pid) && /workerd/.test(readFileSync(`/proc/${pid}/comm`, "latin1")) ? [Number(pid)] : [];
-    } catch {
-      return [];
-    }
-  });
+  const own = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        return /^PPid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1] === String(process.pid) &&
+          /workerd/.test(readFileSync(`/proc/${pid}/comm`, "latin1"))
+          ? [Number(pid)]
+          : [];
+      } catch {
+        return [];
+      }
+    });
   return Math.max(...own);
 }
 
@@ -38,8 +43,14 @@ interface Sent {
 }
 
 /** Sends requests one after another, all from one address. */
-async function send(mode: "enforce" | "report", request: (url: string) => Promise<{ status: number }>, ip = LIMIT): Promise<Sent> {
-  const vars = workerVars(stack.supabase.url, { APP_GUARD: appGuard({ [APP.appId]: { mode, keys: [{ id: "test", secret: APP.secret }] } }) });
+async function send(
+  mode: "enforce" | "report",
+  request: (url: string) => Promise<{ status: number }>,
+  ip = LIMIT,
+): Promise<Sent> {
+  const vars = workerVars(stack.supabase.url, {
+    APP_GUARD: appGuard({ [APP.appId]: { mode, keys: [{ id: "test", secret: APP.secret }] } }),
+  });
   return withWorker(vars, { limits: { ip, user: 100_000 } }, async ({ url }) => {
     // Compiles what the requests touch first.
     for (let at = 0; at < 200; at++) await (await fetch(`${url}/health`)).arrayBuffer();
@@ -54,8 +65,15 @@ async function send(mode: "enforce" | "report", request: (url: string) => Promis
 }
 
 const phone = (url: string) => app(url, stack.alice.token).request("GET", "/v1/me");
-const forged = (body = "") => (url: string) =>
-  createAirlock({ url, appId: APP.appId, secret: Buffer.alloc(32).toString("base64url"), getToken: async () => stack.alice.token }).request(body ? "POST" : "GET", "/v1/notes", body ? { body } : {});
+const forged =
+  (body = "") =>
+  (url: string) =>
+    createAirlock({
+      url,
+      appId: APP.appId,
+      secret: Buffer.alloc(32).toString("base64url"),
+      getToken: async () => stack.alice.token,
+    }).request(body ? "POST" : "GET", "/v1/notes", body ? { body } : {});
 const bare = async (url: string) => {
   const answer = await fetch(`${url}/v1/notes`);
   await answer.arrayBuffer();
@@ -81,7 +99,10 @@ test("no headers: always refused as 401, without the body", async () => {
   assert.deepEqual(sent.statuses, { 401: REQUESTS });
 });
 
-for (const [what, request] of [["a forged signature", forged()], ["a forged signature over 200 KiB", forged(JSON.stringify({ title: "x", body: "y".repeat(200 * 1024) }))]] as const) {
+for (const [what, request] of [
+  ["a forged signature", forged()],
+  ["a forged signature over 200 KiB", forged(JSON.stringify({ title: "x", body: "y".repeat(200 * 1024) }))],
+] as const) {
   test(`${what}: refused as 401 up to the limit, then as 429 for less`, async () => {
     const limited = await send("enforce", request);
     print(what, limited);
@@ -89,6 +110,9 @@ for (const [what, request] of [["a forged signature", forged()], ["a forged sign
     print(`${what}, without a limit`, free);
     assert.deepEqual(free.statuses, { 401: REQUESTS });
     // The binding is told beside the answer, so a few more may pass before it says no.
-    assert.ok((limited.statuses[401] ?? 0) <= LIMIT + 5 && (limited.statuses[429] ?? 0) >= REQUESTS - LIMIT - 5, JSON.stringify(limited.statuses));
+    assert.ok(
+      (limited.statuses[401] ?? 0) <= LIMIT + 5 && (limited.statuses[429] ?? 0) >= REQUESTS - LIMIT - 5,
+      JSON.stringify(limited.statuses),
+    );
   });
 }

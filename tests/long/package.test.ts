@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { end, killAll, output } from "../support/commands.ts";
-import { command, create, link, openWorkshop, started, type Ended, type Workshop } from "../support/packages.ts";
+import { command, create, type Ended, link, openWorkshop, started, type Workshop } from "../support/packages.ts";
 
 let workshop: Workshop;
 let project: string;
@@ -44,18 +44,43 @@ async function served<T>(work: () => Promise<T>): Promise<T> {
 test("npm create, npm install and npm run dev lead to a signed request", async (context) => {
   const { tarballs, folder, env } = workshop;
   const began = Date.now();
-  await ok(command(folder, env, "npm", "exec", "--yes", `--package=${tarballs.create}`, "--", "create-airlock", "my-api"));
+  await ok(
+    command(folder, env, "npm", "exec", "--yes", `--package=${tarballs.create}`, "--", "create-airlock", "my-api"),
+  );
   const installed = await ok(npm("install", tarballs.edge));
   assert.doesNotMatch(installed, /install-scripts|deprecated/);
-  await served(async () => assert.match(await ok(npm("run", "request", "--", "POST", "/v1/notes", '{"title":"hello"}')), /^HTTP 201$/m));
+  await served(async () =>
+    assert.match(await ok(npm("run", "request", "--", "POST", "/v1/notes", '{"title":"hello"}')), /^HTTP 201$/m),
+  );
   context.diagnostic(`${Math.round((Date.now() - began) / 1000)} s from an empty folder to the first row`);
 });
 
 test("new-resource makes a table whose generic tests pass", async () => {
-  await ok(npm("run", "new-resource", "--", "records", "label:text(1..50)", "color:one_of(red,green)=red", "due:date?", "note:ref(notes)?", "--owner", "both", "--search", "label"));
+  await ok(
+    npm(
+      "run",
+      "new-resource",
+      "--",
+      "records",
+      "label:text(1..50)",
+      "color:one_of(red,green)=red",
+      "due:date?",
+      "note:ref(notes)?",
+      "--owner",
+      "both",
+      "--search",
+      "label",
+    ),
+  );
   await ok(npm("run", "check"));
   const output = await ok(npm("test"));
-  for (const suite of ["notes of a user", "notes of an organisation", "records of a user", "records of an organisation"]) assert.match(output, new RegExp(`# Subtest: ${suite}`));
+  for (const suite of [
+    "notes of a user",
+    "notes of an organisation",
+    "records of a user",
+    "records of an organisation",
+  ])
+    assert.match(output, new RegExp(`# Subtest: ${suite}`));
   assert.match(output, /^# fail 0$/m);
   assert.ok(Number(/^# pass (\d+)$/m.exec(output)?.[1]) > 60, output.slice(-500));
   assert.match(await ok(npm("run", "deploy", "--", "--dry-run", "--env", "production")), /--dry-run: exiting now/);
@@ -90,7 +115,14 @@ test("upgrade adds the core's new migrations after all others and changes none",
   const added = "20270101000000_airlock_more.sql";
   const text = "create function airlock.more() returns integer language sql as 'select 1';\n";
   await writeFile(join(project, "node_modules/airlock-edge/supabase/migrations", added), text);
-  const read = async () => new Map(await Promise.all((await readdir(migrations())).sort().map(async (name) => [name, await readFile(join(migrations(), name), "utf8")] as const)));
+  const read = async () =>
+    new Map(
+      await Promise.all(
+        (await readdir(migrations()))
+          .sort()
+          .map(async (name) => [name, await readFile(join(migrations(), name), "utf8")] as const),
+      ),
+    );
   const before = await read();
   const said = await ok(npm("run", "upgrade"));
   const upgraded = await read();
@@ -108,7 +140,10 @@ test("upgrade adds the core's new migrations after all others and changes none",
 });
 
 test("upgrade writes nothing that fails on a database with all other migrations", async () => {
-  await writeFile(join(project, "node_modules/airlock-edge/supabase/migrations/20270102000000_airlock_broken.sql"), "create table airlock.claims ();\n");
+  await writeFile(
+    join(project, "node_modules/airlock-edge/supabase/migrations/20270102000000_airlock_broken.sql"),
+    "create table airlock.claims ();\n",
+  );
   const before = await readdir(migrations());
   const { code, output } = await npm("run", "upgrade");
   assert.notEqual(code, 0);

@@ -5,7 +5,10 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
-const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { encoding: "utf8" }).trim().split("\n").filter((file) => existsSync(file));
+const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], { encoding: "utf8" })
+  .trim()
+  .split("\n")
+  .filter((file) => existsSync(file));
 
 test("each npm script is one command that every POSIX shell has, for a file in tools/", () => {
   const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
@@ -16,9 +19,14 @@ test("each npm script is one command that every POSIX shell has, for a file in t
 });
 
 test("documents and tools name no command that macOS lacks", () => {
-  const absent = /\b(?:basenc|readlink -f|sed -i |grep -P|date -d|sha256sum|nproc|xargs -r|mktemp --|stat -c|timeout \d|base64 -w)/;
-  for (const file of files.filter((name) => /^(?:docs\/|README|CONTRIBUTING|tools\/|client\/README|wrangler\.toml)/.test(name))) {
-    const line = readFileSync(file, "utf8").split("\n").findIndex((text) => absent.test(text));
+  const absent =
+    /\b(?:basenc|readlink -f|sed -i |grep -P|date -d|sha256sum|nproc|xargs -r|mktemp --|stat -c|timeout \d|base64 -w)/;
+  for (const file of files.filter((name) =>
+    /^(?:docs\/|README|CONTRIBUTING|tools\/|client\/README|wrangler\.toml)/.test(name),
+  )) {
+    const line = readFileSync(file, "utf8")
+      .split("\n")
+      .findIndex((text) => absent.test(text));
     assert.equal(line, -1, `${file}:${line + 1}`);
   }
 });

@@ -51,7 +51,10 @@ test("no file of the tree holds a secret", () => {
 test("links and submodules do not end the scan of files", async () => {
   const folder = await mkdtemp(join(tmpdir(), "airlock-tree-"));
   try {
-    const git = (...args: string[]) => execFileSync("git", ["-C", folder, "-c", "user.name=a", "-c", "user.email=a@example.com", ...args], { stdio: "ignore" });
+    const git = (...args: string[]) =>
+      execFileSync("git", ["-C", folder, "-c", "user.name=a", "-c", "user.email=a@example.com", ...args], {
+        stdio: "ignore",
+      });
     git("init");
     await writeFile(join(folder, "a.txt"), "text");
     await symlink("/nowhere", join(folder, "broken"));
@@ -77,13 +80,19 @@ test("links and submodules do not end the scan of files", async () => {
 test("no commit holds a secret", () => {
   const objects = history();
   const license = readFileSync("LICENSE", "latin1");
-  assert.ok(objects.some(({ name, text }) => name.startsWith("LICENSE (") && text === license), "the history is not complete");
+  assert.ok(
+    objects.some(({ name, text }) => name.startsWith("LICENSE (") && text === license),
+    "the history is not complete",
+  );
   for (const { name, text } of objects) assert.deepEqual(findSecrets(text), [], name);
 });
 
 test("the build holds no secret", () => {
   const files = built();
-  assert.deepEqual(files.slice(0, outputs.length).map(({ name }) => name), outputs);
+  assert.deepEqual(
+    files.slice(0, outputs.length).map(({ name }) => name),
+    outputs,
+  );
   for (const { name, text } of files) assert.deepEqual(findSecrets(text), [], name);
 });
 
@@ -101,11 +110,16 @@ test(".dev.vars and what else is local is ignored by git", () => {
 });
 
 test("no user is made in a project by the migrations, a seed or the CLI's configuration", () => {
-  const config = parse(readFileSync("supabase/config.toml", "utf8")) as { db: { seed: { enabled: boolean } }; auth: { email: { enable_confirmations: boolean } } };
+  const config = parse(readFileSync("supabase/config.toml", "utf8")) as {
+    db: { seed: { enabled: boolean } };
+    auth: { email: { enable_confirmations: boolean } };
+  };
   assert.equal(config.db.seed.enabled, false);
   assert.equal(config.auth.email.enable_confirmations, true);
   assert.ok(!existsSync("supabase/seed.sql"), "hosted Supabase runs it in each preview branch");
-  for (const { name, text } of tree().filter(({ name }) => /^supabase\/.*\.(sql|toml)$/.test(name) && !name.startsWith("supabase/tests/"))) {
+  for (const { name, text } of tree().filter(
+    ({ name }) => /^supabase\/.*\.(sql|toml)$/.test(name) && !name.startsWith("supabase/tests/"),
+  )) {
     assert.doesNotMatch(text, /insert into auth\.users|encrypted_password/i, name);
   }
 });

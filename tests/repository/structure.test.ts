@@ -39,7 +39,9 @@ const files = (...patterns: string[]) =>
     .filter((file) => existsSync(file));
 
 /** The files of the crate without those for tests and fuzzing. */
-const sources = files("src/*.rs", "src/**/*.rs").filter((file) => !/\/tests(\/|\.rs$)|\/vectors\.rs$|fuzzing\.rs$/.test(file));
+const sources = files("src/*.rs", "src/**/*.rs").filter(
+  (file) => !/\/tests(\/|\.rs$)|\/vectors\.rs$|fuzzing\.rs$/.test(file),
+);
 
 /** The text of a file without its comments and its test module. */
 function code(file: string): string {
@@ -73,7 +75,10 @@ test("files of one module do not import each other in a circle", () => {
   for (const file of sources) {
     const folder = file.slice(0, file.lastIndexOf("/"));
     const siblings = imported(file, "super::").map((name) => `${folder}/${name}.rs`);
-    imports.set(file, siblings.filter((sibling) => sibling !== file && sources.includes(sibling)));
+    imports.set(
+      file,
+      siblings.filter((sibling) => sibling !== file && sources.includes(sibling)),
+    );
   }
   const visit = (file: string, path: string[]): void => {
     assert.ok(!path.includes(file), [...path, file].join(" -> "));
@@ -84,20 +89,29 @@ test("files of one module do not import each other in a circle", () => {
 
 test("only src/worker names the platform's packages", () => {
   const naming = sources.filter((file) => /\b(?<!crate::)(worker|js_sys|web_sys|wasm_bindgen\w*)::/.test(code(file)));
-  assert.deepEqual(naming.filter((file) => !file.startsWith("src/worker/")), []);
+  assert.deepEqual(
+    naming.filter((file) => !file.startsWith("src/worker/")),
+    [],
+  );
   assert.ok(naming.length > 0);
 });
 
 test("the engine names no resource", () => {
   const naming = [...sources, ...files("src/**/*.js", "src/**/*.ts")].flatMap((file) =>
-    code(file).split("\n").filter((line) => /\bnotes?\b/i.test(line)).map((line) => `${file}: ${line.trim()}`),
+    code(file)
+      .split("\n")
+      .filter((line) => /\bnotes?\b/i.test(line))
+      .map((line) => `${file}: ${line.trim()}`),
   );
   assert.deepEqual(naming, []);
 });
 
 test("only the jobs read the secret key", () => {
   const naming = (pattern: RegExp) => sources.filter((file) => pattern.test(code(file)));
-  assert.deepEqual(naming(/SUPABASE_SECRET_KEY/).filter((file) => !file.startsWith("src/jobs/")), []);
+  assert.deepEqual(
+    naming(/SUPABASE_SECRET_KEY/).filter((file) => !file.startsWith("src/jobs/")),
+    [],
+  );
   const users = naming(/\bjobs::/).filter((file) => !file.startsWith("src/jobs/"));
   assert.deepEqual(users, ["src/pipeline.rs", "src/worker/mod.rs"]);
   // It learns whether the settings are good, and nothing else.
@@ -106,7 +120,11 @@ test("only the jobs read the secret key", () => {
 
 test("every npm package is pinned to one version", () => {
   for (const file of ["package.json", "client/package.json", "examples/expo-notes/package.json"]) {
-    const { dependencies = {}, devDependencies = {}, optionalDependencies = {} } = JSON.parse(readFileSync(file, "utf8"));
+    const {
+      dependencies = {},
+      devDependencies = {},
+      optionalDependencies = {},
+    } = JSON.parse(readFileSync(file, "utf8"));
     for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })) {
       assert.match(String(version), /^\d+\.\d+\.\d+(-[\w.]+)?$|^file:\.\.\/\.\.\/client$/, `${name} in ${file}`);
     }
@@ -121,7 +139,8 @@ test("crate, client and changelog have one version", () => {
 });
 
 test("the lock files name no host", () => {
-  for (const file of ["package-lock.json", "examples/expo-notes/package-lock.json"]) assert.doesNotMatch(readFileSync(file, "utf8"), /"resolved": "http/);
+  for (const file of ["package-lock.json", "examples/expo-notes/package-lock.json"])
+    assert.doesNotMatch(readFileSync(file, "utf8"), /"resolved": "http/);
   assert.doesNotMatch(readFileSync("tests/api/requirements.txt", "utf8"), /:\/\//);
 });
 

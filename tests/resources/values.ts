@@ -28,7 +28,11 @@ export function taken(field: Field): Taken[] {
         ...(field.min === 0 ? [{ sent: "" }, { sent: " \u2003 ", stored: "" }] : [{ sent: "c".repeat(field.min) }]),
       ];
     case "verbatim":
-      return [{ sent: "\u0301".repeat(field.max) }, { sent: " ".repeat(Math.max(field.min, 1)) }, { sent: "d".repeat(field.min) }];
+      return [
+        { sent: "\u0301".repeat(field.max) },
+        { sent: " ".repeat(Math.max(field.min, 1)) },
+        { sent: "d".repeat(field.min) },
+      ];
     case "integer":
       return [{ sent: field.min }, { sent: field.max }];
     case "number":
@@ -45,7 +49,12 @@ export function taken(field: Field): Taken[] {
     case "date":
       return [{ sent: "0001-01-01" }, { sent: "2024-02-29" }, { sent: "9999-12-31" }];
     case "time":
-      return [{ sent: "00:00:00" }, { sent: "23:59:59.999999" }, { sent: "12:30:00.500", stored: "12:30:00.5" }, { sent: "12:30:00.0", stored: "12:30:00" }];
+      return [
+        { sent: "00:00:00" },
+        { sent: "23:59:59.999999" },
+        { sent: "12:30:00.500", stored: "12:30:00.5" },
+        { sent: "12:30:00.0", stored: "12:30:00" },
+      ];
     case "timestamp":
       return [
         { sent: "2026-01-31T12:00:00+02:00", stored: "2026-01-31T10:00:00.000000Z" },
@@ -60,7 +69,12 @@ export function taken(field: Field): Taken[] {
     case "uuids":
       return [{ sent: [] }, { sent: Array(field.items).fill("7efe3d84-2d6a-4174-899e-8ffddea7a39a") }];
     case "json":
-      return [{ sent: {} }, { sent: { a: [1, null, { b: "c" }], "": true } }, { sent: nested(32, field.bytes) }, { sent: filled(field.bytes) }];
+      return [
+        { sent: {} },
+        { sent: { a: [1, null, { b: "c" }], "": true } },
+        { sent: nested(32, field.bytes) },
+        { sent: filled(field.bytes) },
+      ];
     case "ref":
       return [];
   }
@@ -73,7 +87,16 @@ export function refused(field: Field): Refused[] {
 
 function ofAnotherType(field: Field): Refused[] {
   const values: Record<string, unknown> = { string: "x", number: 1, boolean: true, list: [], object: {} };
-  const own = { integer: "number", number: "number", boolean: "boolean", texts: "list", integers: "list", uuids: "list", json: "object" }[field.kind as string] ?? "string";
+  const own =
+    {
+      integer: "number",
+      number: "number",
+      boolean: "boolean",
+      texts: "list",
+      integers: "list",
+      uuids: "list",
+      json: "object",
+    }[field.kind as string] ?? "string";
   return Object.entries(values)
     .filter(([type]) => type !== own)
     .map(([, sent]) => ({ sent, code: "type" }));
@@ -89,9 +112,17 @@ function beyond(field: Field): Refused[] {
         ...of("characters", `a\0${"b".repeat(Math.max(field.min - 2, 0))}`),
       ];
     case "integer":
-      return [...of("type", field.min + 0.5), ...of("range", field.min - 1, ...(field.max < MOST ? [field.max + 1] : [MOST + 1]), 1e300)];
+      return [
+        ...of("type", field.min + 0.5),
+        ...of("range", field.min - 1, ...(field.max < MOST ? [field.max + 1] : [MOST + 1]), 1e300),
+      ];
     case "number":
-      return of("range", ...[field.min, field.max].map((limit) => limit * 1.000001 + Math.sign(limit)).filter((value) => value < field.min || value > field.max));
+      return of(
+        "range",
+        ...[field.min, field.max]
+          .map((limit) => limit * 1.000001 + Math.sign(limit))
+          .filter((value) => value < field.min || value > field.max),
+      );
     case "decimal": {
       const [, whole = "", fraction = ""] = /^(\d+)\.?(\d*)$/.exec(nines(field)) ?? [];
       return [

@@ -1,7 +1,7 @@
 // Commands, started as a person starts them.
 
 import assert from "node:assert/strict";
-import { spawn, type ChildProcess } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -30,9 +30,15 @@ export function npm(args: string[], env: NodeJS.ProcessEnv): Run {
 
 export function watched(child: ChildProcess): Run {
   children.add(child);
-  const run: Run = { child, output: "", stdout: "", ended: once(child, "close").then(([code]) => code as number | null) };
+  const run: Run = {
+    child,
+    output: "",
+    stdout: "",
+    ended: once(child, "close").then(([code]) => code as number | null),
+  };
   child.stdout?.on("data", (chunk: Buffer) => (run.stdout += chunk.toString()));
-  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk: Buffer) => (run.output += chunk.toString()));
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on("data", (chunk: Buffer) => (run.output += chunk.toString()));
   return run;
 }
 

@@ -3,7 +3,9 @@
 import type { Field, Kind, Resource } from "../../tools/declaration.ts";
 
 /** A field as far as it differs from the usual. */
-export type FieldPart = Kind & Pick<Field, "name" | "nullable"> & Partial<Pick<Field, "default" | "database_default" | "column" | "read_only">>;
+export type FieldPart = Kind &
+  Pick<Field, "name" | "nullable"> &
+  Partial<Pick<Field, "default" | "database_default" | "column" | "read_only">>;
 
 /** A field whose column has its name. */
 export function field(part: FieldPart): Field {
@@ -11,7 +13,10 @@ export function field(part: FieldPart): Field {
 }
 
 /** A resource with the columns of a table of new-resource. */
-export function resource({ fields, ...part }: Omit<Partial<Resource>, "fields"> & Pick<Resource, "name" | "owner"> & { fields: FieldPart[] }): Resource {
+export function resource({
+  fields,
+  ...part
+}: Omit<Partial<Resource>, "fields"> & Pick<Resource, "name" | "owner"> & { fields: FieldPart[] }): Resource {
   return {
     table: { schema: "public", name: part.name },
     owner_column: { column: "user_id", set: "default" },
@@ -22,7 +27,16 @@ export function resource({ fields, ...part }: Omit<Partial<Resource>, "fields"> 
     created: "created_at",
     updated: "updated_at",
     deleted: "deleted_at",
-    routes: ["list", "read", "create", "put", "patch", "delete", "restore", ...(part.publish ? (["publish"] as const) : [])],
+    routes: [
+      "list",
+      "read",
+      "create",
+      "put",
+      "patch",
+      "delete",
+      "restore",
+      ...(part.publish ? (["publish"] as const) : []),
+    ],
     filters: {},
     sorts: [],
     count: false,

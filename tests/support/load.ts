@@ -3,14 +3,14 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { after, before, test, type TestContext } from "node:test";
+import { after, before, type TestContext, test } from "node:test";
 
-import { createNonce, type Answer } from "../../client/src/index.ts";
-import { readDescription, type Description } from "../e2e/documented.ts";
-import { FAULTS, randomly, startFlaky, type Flaky } from "../e2e/flaky.ts";
-import { answer, assertOk, assertProblem, begun, headersOf, open, read, send, type Sent } from "../e2e/http.ts";
+import { type Answer, createNonce } from "../../client/src/index.ts";
+import { type Description, readDescription } from "../e2e/documented.ts";
+import { FAULTS, type Flaky, randomly, startFlaky } from "../e2e/flaky.ts";
+import { answer, assertOk, assertProblem, begun, headersOf, open, read, type Sent, send } from "../e2e/http.ts";
 import { inParallel } from "../e2e/parallel.ts";
-import { startStack, startWorkerAlone, workerVars, type LoggedWorker, type Stack } from "../e2e/support.ts";
+import { type LoggedWorker, type Stack, startStack, startWorkerAlone, workerVars } from "../e2e/support.ts";
 
 /** Milliseconds. Without a fault an answer takes a fraction of it, on a busy machine too. */
 const UPSTREAM_TIMEOUT = 5000;
@@ -54,7 +54,11 @@ type Outcome = { answer: Answer; known: true } | { answer?: Answer; known: false
 async function ask(method: string, target: string, json?: unknown, signed: Sent["signed"] = {}): Promise<Outcome> {
   const began = Date.now();
   const body = json === undefined ? undefined : JSON.stringify(json);
-  const answered = await send(worker.url, method, target, { token: stack.alice.token, signed, ...(body !== undefined && { body }) });
+  const answered = await send(worker.url, method, target, {
+    token: stack.alice.token,
+    signed,
+    ...(body !== undefined && { body }),
+  });
   slowest = Math.max(slowest, Date.now() - began);
   return judge(method, target, answered);
 }
@@ -121,7 +125,12 @@ async function post(index: number): Promise<Posted> {
   const dice = random();
   if (dice < 0.05) {
     const body = JSON.stringify(json);
-    const request = open(worker.url, "POST", "/v1/notes", headersOf("POST", "/v1/notes", { token: stack.alice.token, body }));
+    const request = open(
+      worker.url,
+      "POST",
+      "/v1/notes",
+      headersOf("POST", "/v1/notes", { token: stack.alice.token, body }),
+    );
     request.on("error", () => {});
     request.end(body);
     const response = answer(request).catch(() => undefined);
@@ -159,7 +168,11 @@ const REFUSALS: [code: Parameters<typeof assertProblem>[1], sent: Sent][] = [
 
 async function refused(index: number): Promise<void> {
   const [code, sent] = REFUSALS[index % REFUSALS.length]!;
-  const answered = await send(worker.url, "POST", "/v1/notes", { token: stack.alice.token, body: '{"title":"refused"}', ...sent });
+  const answered = await send(worker.url, "POST", "/v1/notes", {
+    token: stack.alice.token,
+    body: '{"title":"refused"}',
+    ...sent,
+  });
   description.assertDocumented("POST", "/v1/notes", answered);
   assertProblem(answered, code);
   count(`${answered.status} ${code}`);
@@ -180,18 +193,36 @@ interface Link {
 
 function links(id: string): ((body: string) => Link)[] {
   const path = `/v1/notes/${id}`;
-  const changed = (state: NonNullable<State>, change: Partial<NonNullable<State>>) => ({ ...state, ...change, version: state.version + 1 });
+  const changed = (state: NonNullable<State>, change: Partial<NonNullable<State>>) => ({
+    ...state,
+    ...change,
+    version: state.version + 1,
+  });
   const put = (body: string): Link => ({
-    method: "PUT", path, json: { title: "chain", body },
-    does: (state) => (!state ? [201, { version: 1, body, deleted: false }] : state.deleted ? [409, state] : [200, changed(state, { body })]),
+    method: "PUT",
+    path,
+    json: { title: "chain", body },
+    does: (state) =>
+      !state
+        ? [201, { version: 1, body, deleted: false }]
+        : state.deleted
+          ? [409, state]
+          : [200, changed(state, { body })],
   });
   const patch = (body: string): Link => ({
-    method: "PATCH", path, json: { title: "chain", body },
+    method: "PATCH",
+    path,
+    json: { title: "chain", body },
     does: (state) => (!state || state.deleted ? [404, state] : [200, changed(state, { body })]),
   });
-  const remove = (): Link => ({ method: "DELETE", path, does: (state) => (!state ? [404, state] : state.deleted ? [204, state] : [204, changed(state, { deleted: true })]) });
+  const remove = (): Link => ({
+    method: "DELETE",
+    path,
+    does: (state) => (!state ? [404, state] : state.deleted ? [204, state] : [204, changed(state, { deleted: true })]),
+  });
   const restore = (): Link => ({
-    method: "POST", path: `${path}/restore`,
+    method: "POST",
+    path: `${path}/restore`,
     does: (state) => (!state ? [404, state] : state.deleted ? [200, changed(state, { deleted: false })] : [200, state]),
   });
   const get = (): Link => ({ method: "GET", path, does: (state) => [!state || state.deleted ? 404 : 200, state] });
@@ -218,7 +249,9 @@ async function chain(): Promise<Chain> {
       const note = answer.status === 200 || answer.status === 201 ? JSON.parse(answer.body) : undefined;
       next = possible.flatMap((state) => {
         const [status, after] = link.does(state);
-        const fits = status === answer.status && (!note || (after?.version === note.version && after?.body === note.body && note.deleted_at === null));
+        const fits =
+          status === answer.status &&
+          (!note || (after?.version === note.version && after?.body === note.body && note.deleted_at === null));
         return fits ? [after] : [];
       });
       const shown = `${link.method} ${link.path}: ${answer.status} ${answer.body}, in ${JSON.stringify(possible)}`;
@@ -235,13 +268,26 @@ async function chain(): Promise<Chain> {
 /** Declares the tests, with 2,000 requests times `scale`. */
 export function testLoad(scale: number): void {
   // Notes that one request makes, notes that many requests change, reads and refused requests.
-  const [posts, chains, reads, refusals] = [700, 25, 200, 400].map((count) => Math.ceil(count * scale)) as [number, number, number, number];
-  test("requests through all faults lose and repeat no write", (context) => loseAndRepeatNothing(context, posts, chains, reads, refusals));
+  const [posts, chains, reads, refusals] = [700, 25, 200, 400].map((count) => Math.ceil(count * scale)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  test("requests through all faults lose and repeat no write", (context) =>
+    loseAndRepeatNothing(context, posts, chains, reads, refusals));
   // Too few would show nothing: one in four needs a second try.
-  test("a POST repeated under its key until it is answered is one note", (context) => repeatUntilAnswered(context, Math.max(30, 60 * scale)));
+  test("a POST repeated under its key until it is answered is one note", (context) =>
+    repeatUntilAnswered(context, Math.max(30, 60 * scale)));
 }
 
-async function loseAndRepeatNothing(context: TestContext, posts: number, chained: number, lists: number, refusals: number): Promise<void> {
+async function loseAndRepeatNothing(
+  context: TestContext,
+  posts: number,
+  chained: number,
+  lists: number,
+  refusals: number,
+): Promise<void> {
   const began = Date.now();
   const reads = ["/v1/notes", "/v1/notes?limit=100", "/v1/notes?state=deleted"];
   const [chains, posted] = await Promise.all([
@@ -251,40 +297,68 @@ async function loseAndRepeatNothing(context: TestContext, posts: number, chained
     inParallel(Array(lists).fill(0), 1, (_, index) => list(reads[index % reads.length]!)),
   ]);
   const total = Object.values(outcomes).reduce((sum, count) => sum + count, 0);
-  context.diagnostic(`${total} requests in ${Math.round((Date.now() - began) / 1000)} s, the slowest ${slowest} ms: ${JSON.stringify(outcomes)}`);
+  context.diagnostic(
+    `${total} requests in ${Math.round((Date.now() - began) / 1000)} s, the slowest ${slowest} ms: ${JSON.stringify(outcomes)}`,
+  );
   context.diagnostic(`${flaky.untouched} requests untouched, faults: ${JSON.stringify(flaky.met)}`);
   assert.ok(total >= posts + chained * LINKS + lists + refusals, `${total} requests`);
-  assert.deepEqual(Object.keys(FAULTS).filter((name) => !flaky.met[name]), [], "every class was met");
+  assert.deepEqual(
+    Object.keys(FAULTS).filter((name) => !flaky.met[name]),
+    [],
+    "every class was met",
+  );
 
   // The rows in the database, read past the proxy.
-  const rows = await stack.sql("select id, user_id, title, body, version, deleted_at is not null as deleted from public.notes");
+  const rows = await stack.sql(
+    "select id, user_id, title, body, version, deleted_at is not null as deleted from public.notes",
+  );
   assert.ok(rows.every(({ user_id }) => user_id === stack.alice.id));
 
   const titled: Record<string, typeof rows> = {};
-  for (const row of rows) (titled[String(row["title"])] ??= []).push(row);
+  for (const row of rows) (titled[String(row.title)] ??= []).push(row);
   let unheard = 0;
   for (const { title, body, id } of posted) {
     const found = titled[title] ?? [];
     assert.ok(found.length <= 1, `${title} is there ${found.length} times`);
     if (id === undefined) unheard += found.length;
-    else assert.deepEqual(found, [{ id, user_id: stack.alice.id, title, body, version: 1, deleted: false }], "acknowledged");
+    else
+      assert.deepEqual(
+        found,
+        [{ id, user_id: stack.alice.id, title, body, version: 1, deleted: false }],
+        "acknowledged",
+      );
   }
   const acknowledged = posted.filter(({ id }) => id !== undefined).length;
-  context.diagnostic(`${posted.length} notes posted, ${acknowledged} acknowledged and there once each; of the others ${unheard} are there, once each`);
+  context.diagnostic(
+    `${posted.length} notes posted, ${acknowledged} acknowledged and there once each; of the others ${unheard} are there, once each`,
+  );
   // Neither may be so rare that the test shows nothing.
   assert.ok(acknowledged > posts / 4 && unheard > 0);
 
   for (const { id, possible } of chains) {
-    const row = rows.find((row) => row["id"] === id);
-    const state = row && { version: row["version"], body: row["body"], deleted: row["deleted"] };
-    assert.ok(possible.some((past) => JSON.stringify(past) === JSON.stringify(state)), `${id} is ${JSON.stringify(state)}, and may be ${JSON.stringify(possible)}`);
+    const row = rows.find((row) => row.id === id);
+    const state = row && { version: row.version, body: row.body, deleted: row.deleted };
+    assert.ok(
+      possible.some((past) => JSON.stringify(past) === JSON.stringify(state)),
+      `${id} is ${JSON.stringify(state)}, and may be ${JSON.stringify(possible)}`,
+    );
   }
-  assert.equal(rows.length, acknowledged + unheard + chains.filter(({ id }) => rows.some((row) => row["id"] === id)).length, "nothing else is there");
+  assert.equal(
+    rows.length,
+    acknowledged + unheard + chains.filter(({ id }) => rows.some((row) => row.id === id)).length,
+    "nothing else is there",
+  );
 
   // No trap in the Worker.
-  assert.deepEqual(worker.logs.filter((line) => /RuntimeError|unreachable|panicked/.test(line)), []);
+  assert.deepEqual(
+    worker.logs.filter((line) => /RuntimeError|unreachable|panicked/.test(line)),
+    [],
+  );
   const lines = worker.logs.map((line) => JSON.parse(line)).filter(({ event }) => event === "request");
-  assert.deepEqual(lines.filter(({ status }) => status === 500), []);
+  assert.deepEqual(
+    lines.filter(({ status }) => status === 500),
+    [],
+  );
   const { answer } = await ask("GET", "/v1/me");
   assert.equal(answer?.status, 200, "the Worker is alive");
 }
@@ -298,7 +372,11 @@ async function repeatUntilAnswered(context: TestContext, notes: number): Promise
       const sends = random() < 0.3 ? 2 : 1;
       const answers = await Promise.all(
         Array.from({ length: sends }, async () => {
-          const answered = await send(worker.url, "POST", "/v1/notes", { token: stack.alice.token, body, headers: { "Idempotency-Key": key } });
+          const answered = await send(worker.url, "POST", "/v1/notes", {
+            token: stack.alice.token,
+            body,
+            headers: { "Idempotency-Key": key },
+          });
           return judge("POST", "/v1/notes", answered).answer;
         }),
       );

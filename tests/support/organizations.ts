@@ -12,5 +12,10 @@ export const test = installed ? always : always.skip;
 
 /** The SQL of a resource of users and of organisations, independent of airlock.toml. */
 export const papers = migration(
-  resource({ name: "papers", owner: "both", publish: ["title"], fields: [{ name: "title", kind: "text", min: 1, max: 200, nullable: false }] }),
+  resource({
+    name: "papers",
+    owner: "both",
+    publish: ["title"],
+    fields: [{ name: "title", kind: "text", min: 1, max: 200, nullable: false }],
+  }),
 );

@@ -4,15 +4,20 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 
-import { checkedDeclaration, declarationFile, type Declaration, toJson } from "../../tools/declaration.ts";
+import { checkedDeclaration, type Declaration, declarationFile, toJson } from "../../tools/declaration.ts";
 import { isAdopted } from "../e2e/adopted.ts";
 
 /** The declaration without adopted tables. */
 export async function ownDeclaration(): Promise<Declaration> {
   const declaration = await checkedDeclaration();
-  const { resources = {} } = JSON.parse(toJson(await readFile(declarationFile, "utf8"))) as { resources?: Record<string, unknown> };
+  const { resources = {} } = JSON.parse(toJson(await readFile(declarationFile, "utf8"))) as {
+    resources?: Record<string, unknown>;
+  };
   return { ...declaration, resources: declaration.resources.filter(({ name }) => !isAdopted(resources[name])) };
 }
 
 /** SQL that leaves these tables alone in the schema public. */
-export const OWN_TABLES = await readFile(fileURLToPath(new URL("../../supabase/tests/include/own.psql", import.meta.url)), "utf8");
+export const OWN_TABLES = await readFile(
+  fileURLToPath(new URL("../../supabase/tests/include/own.psql", import.meta.url)),
+  "utf8",
+);

@@ -1,6 +1,6 @@
 // The npm packages as they would be published, and projects that use them on a machine without Rust.
 
-import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 
 import { makePackages, type Packages } from "../../tools/setup/packages.ts";
 import { root } from "../../tools/setup/shell.ts";
-import { freePort, watched, type Run } from "./commands.ts";
+import { freePort, type Run, watched } from "./commands.ts";
 
 const execute = promisify(execFile);
 
@@ -33,8 +33,9 @@ export async function openWorkshop(): Promise<Workshop> {
   const tarballs = await makePackages(join(folder, "packed"));
   const programs = join(folder, "programs");
   await mkdir(programs);
-  for (const name of ["cargo", "rustc", "rustup"]) await writeFile(join(programs, name), "#!/bin/sh\necho 'Rust is not needed here' >&2\nexit 1\n", { mode: 0o755 });
-  const path = (process.env["PATH"] ?? "").split(delimiter).filter((entry) => !entry.startsWith(root));
+  for (const name of ["cargo", "rustc", "rustup"])
+    await writeFile(join(programs, name), "#!/bin/sh\necho 'Rust is not needed here' >&2\nexit 1\n", { mode: 0o755 });
+  const path = (process.env.PATH ?? "").split(delimiter).filter((entry) => !entry.startsWith(root));
   // What npm and the runner of these tests tell the processes that they start.
   const { INIT_CWD: _, NODE_TEST_CONTEXT: __, ...inherited } = process.env;
   const ports = { AIRLOCK_PORT: String(await freePort()), SUPABASE_PORT: String(await freePort()) };
@@ -48,7 +49,10 @@ export async function filesOf(tarball: string): Promise<Map<string, Buffer>> {
   try {
     await unpack(tarball, unpacked);
     const { stdout } = await execute("tar", ["tzf", tarball]);
-    const names = stdout.trim().split("\n").map((name) => name.replace(/^package\//, ""));
+    const names = stdout
+      .trim()
+      .split("\n")
+      .map((name) => name.replace(/^package\//, ""));
     return new Map(await Promise.all(names.map(async (name) => [name, await readFile(join(unpacked, name))] as const)));
   } finally {
     await rm(unpacked, { recursive: true });
@@ -71,7 +75,9 @@ export async function link(tarball: string, project: string): Promise<void> {
     await symlink(join(root, "node_modules", name), join(packages, name));
   }
   await mkdir(join(packages, ".bin"));
-  const node = Object.keys(optionalDependencies).map((name) => join(packages, name, "bin", "node")).find(existsSync);
+  const node = Object.keys(optionalDependencies)
+    .map((name) => join(packages, name, "bin", "node"))
+    .find(existsSync);
   if (node) await symlink(node, join(packages, ".bin", "node"));
   await chmod(join(edge, "tools", "run.mjs"), 0o755);
   await symlink("../airlock-edge/tools/run.mjs", join(packages, ".bin", "airlock"));

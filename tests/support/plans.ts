@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import pg from "pg";
 
 import type { Resource } from "../../tools/declaration.ts";
-import { startPostgres, type Postgres } from "../../tools/setup/postgres.ts";
+import { type Postgres, startPostgres } from "../../tools/setup/postgres.ts";
 import { everything } from "../resources/everything.ts";
 import { taken } from "../resources/values.ts";
 import { ownDeclaration } from "./own.ts";
@@ -41,7 +41,9 @@ export async function testPlans(rows: number, only: (resource: Resource) => bool
     client = new pg.Client({ connectionString: postgres.url("plans") });
     await client.connect();
     await client.query(tests.sql);
-    await client.query("insert into auth.users (id) select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid from generate_series(1, 50) n");
+    await client.query(
+      "insert into auth.users (id) select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid from generate_series(1, 50) n",
+    );
     if (project.organizations) {
       await client.query(`
         insert into airlock.organizations (id, name) select ('00000000-0000-4000-9000-' || lpad(n::text, 12, '0'))::uuid, 'o' from generate_series(1, 10) n;
@@ -64,7 +66,10 @@ export async function testPlans(rows: number, only: (resource: Resource) => bool
           const { name, under } = resource;
           const path = under ? `${under.resource}/${await parentOf(client, under.resource)}/${name}` : name;
           const read = scans(await planOf(client, path, name, place === "org" ? ORG : null, state), resource.name);
-          assert.deepEqual(read.map((scan) => scan["Index Name"]), [`${resource.name}_${place === "org" ? "org" : ""}${state}_idx`]);
+          assert.deepEqual(
+            read.map((scan) => scan["Index Name"]),
+            [`${resource.name}_${place === "org" ? "org" : ""}${state}_idx`],
+          );
           const [scan] = read as [Plan];
           const looked = (scan["Actual Rows"] + (scan["Rows Removed by Filter"] ?? 0)) * scan["Actual Loops"];
           assert.ok(looked <= PAGE_SIZE + 1, `${looked} rows`);
@@ -78,7 +83,10 @@ export async function testPlans(rows: number, only: (resource: Resource) => bool
 async function fill(client: pg.Client, { name, owner, under, fields, publish }: Resource, rows: number): Promise<void> {
   const draft: Record<string, unknown> = {};
   for (const field of fields.filter((one) => !one.nullable && one.default === undefined)) {
-    draft[field.name] = field.kind === "ref" ? (await client.query(`select id from public.${field.resource} limit 1`)).rows[0].id : taken(field).at(-1)?.sent;
+    draft[field.name] =
+      field.kind === "ref"
+        ? (await client.query(`select id from public.${field.resource} limit 1`)).rows[0].id
+        : taken(field).at(-1)?.sent;
   }
   if (under) draft[under.column] = await parentOf(client, under.resource, "<>");
   const columns = Object.keys(draft).map((column) => `"${column}"`);
@@ -97,13 +105,22 @@ async function fill(client: pg.Client, { name, owner, under, fields, publish }: 
      cross join lateral (select timestamptz '2026-01-01' + n * interval '1 second' as at) as made`,
     [JSON.stringify(draft)],
   );
-  if (under) await client.query(`update public.${name} set ${under.column} = $1 where user_id = $2`, [await parentOf(client, under.resource), USER]);
+  if (under)
+    await client.query(`update public.${name} set ${under.column} = $1 where user_id = $2`, [
+      await parentOf(client, under.resource),
+      USER,
+    ]);
   await client.query(`alter table public.${name} enable trigger user`);
 }
 
 /** The id of a live row of USER, or of another user, that others are served below. */
 async function parentOf(client: pg.Client, name: string, whose: "=" | "<>" = "="): Promise<string> {
-  return (await client.query(`select id from public.${name} where user_id ${whose} $1 and deleted_at is null order by id limit 1`, [USER])).rows[0].id;
+  return (
+    await client.query(
+      `select id from public.${name} where user_id ${whose} $1 and deleted_at is null order by id limit 1`,
+      [USER],
+    )
+  ).rows[0].id;
 }
 
 /** From now on this session tells the plan of each statement. */
@@ -121,7 +138,13 @@ function planOf(client: pg.Client, path: string, resource: string, org: string |
 }
 
 /** The plan of the statement that a call of this user runs on a table. */
-export async function explained(client: pg.Client, table: string, user: string, call: string, values: unknown[]): Promise<Plan> {
+export async function explained(
+  client: pg.Client,
+  table: string,
+  user: string,
+  call: string,
+  values: unknown[],
+): Promise<Plan> {
   const plans: Plan[] = [];
   const listen = ({ message = "" }: { message?: string | undefined }) => {
     const at = message.indexOf("{");
@@ -131,7 +154,9 @@ export async function explained(client: pg.Client, table: string, user: string, 
   try {
     await client.query("begin read only");
     const claims = JSON.stringify({ role: "authenticated", sub: user });
-    await client.query("select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true)", [claims]);
+    await client.query("select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true)", [
+      claims,
+    ]);
     await client.query(call, values);
   } finally {
     await client.query("rollback");
@@ -159,14 +184,31 @@ export async function assertRanges(owner: pg.Client, user: string, others: strin
   await owner.query("vacuum analyze public.todos");
   await explainEach(owner);
   const call = (more: object): [statement: string, values: unknown[]] => {
-    const args = { resource: "todos", org: null, state: "active", words: null, after: null, page_size: PAGE_SIZE, ...more };
-    const named = Object.keys(args).map((argument, place) => `${argument} => $${place + 1}`).join(", ");
-    return [`select public.airlock_list(${named}) as page`, Object.values(args).map((value) => (Array.isArray(value) ? JSON.stringify(value) : value))];
+    const args = {
+      resource: "todos",
+      org: null,
+      state: "active",
+      words: null,
+      after: null,
+      page_size: PAGE_SIZE,
+      ...more,
+    };
+    const named = Object.keys(args)
+      .map((argument, place) => `${argument} => $${place + 1}`)
+      .join(", ");
+    return [
+      `select public.airlock_list(${named}) as page`,
+      Object.values(args).map((value) => (Array.isArray(value) ? JSON.stringify(value) : value)),
+    ];
   };
   const cursorOf = async (more: object): Promise<string> => {
     await owner.query("begin");
-    await owner.query("select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true)", [JSON.stringify({ role: "authenticated", sub: user })]);
-    const { rows: [row] } = await owner.query(...call(more));
+    await owner.query("select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true)", [
+      JSON.stringify({ role: "authenticated", sub: user }),
+    ]);
+    const {
+      rows: [row],
+    } = await owner.query(...call(more));
     await owner.query("rollback");
     return row.page.next_cursor;
   };
@@ -184,8 +226,15 @@ export async function assertRanges(owner: pg.Client, user: string, others: strin
     for (const after of [null, await cursorOf(more)]) {
       const read = scans(await explained(owner, "todos", user, ...call({ ...more, after })), "todos");
       // Rows without a value are a range of their own, read when the others do not fill the page.
-      assert.deepEqual([...new Set(read.map((scan) => scan["Index Name"]))], [index], JSON.stringify({ ...more, after }));
-      const looked = read.reduce((sum, scan) => sum + (scan["Actual Rows"] + (scan["Rows Removed by Filter"] ?? 0)) * scan["Actual Loops"], 0);
+      assert.deepEqual(
+        [...new Set(read.map((scan) => scan["Index Name"]))],
+        [index],
+        JSON.stringify({ ...more, after }),
+      );
+      const looked = read.reduce(
+        (sum, scan) => sum + (scan["Actual Rows"] + (scan["Rows Removed by Filter"] ?? 0)) * scan["Actual Loops"],
+        0,
+      );
       assert.ok(looked <= PAGE_SIZE + 1, `${looked} rows: ${JSON.stringify({ ...more, after })}`);
     }
   }

@@ -36,21 +36,38 @@ const guard = () => appGuardIn(readFileSync(file, "utf8"));
 test("a key is added, retired and removed", async () => {
   const first = done("add", "rn-ios");
   const secret = /secret {2}([A-Za-z0-9_-]{43})$/m.exec(first)?.[1];
-  assert.deepEqual(await guard(), { default: "enforce", apps: { "rn-ios": { mode: "enforce", keys: [{ id: month(), secret }] } } });
+  assert.deepEqual(await guard(), {
+    default: "enforce",
+    apps: { "rn-ios": { mode: "enforce", keys: [{ id: month(), secret }] } },
+  });
   assert.match(first, new RegExp(`^All secrets .* npx wrangler secret bulk ${file} --env production$`, "m"));
   assert.match(first, new RegExp(`npx wrangler versions secret bulk ${file} --env production$`, "m"));
   assert.equal(statSync(file).mode & 0o777, 0o600);
 
   done("add", "rn-ios");
   done("add", "rn-android", "--id", "spring");
-  assert.deepEqual((await guard())?.apps["rn-ios"]?.keys.map(({ id }) => id), [month(), `${month()}-2`]);
+  assert.deepEqual(
+    (await guard())?.apps["rn-ios"]?.keys.map(({ id }) => id),
+    [month(), `${month()}-2`],
+  );
   assert.notEqual((await guard())?.apps["rn-ios"]?.keys[1]?.secret, secret);
 
   done("retire", "rn-ios", month(), "--message", "It's time to update “Notes” for $HOME");
-  assert.deepEqual((await guard())?.apps["rn-ios"]?.keys[0], { id: month(), secret, retired: true, message: "It's time to update “Notes” for $HOME" });
+  assert.deepEqual((await guard())?.apps["rn-ios"]?.keys[0], {
+    id: month(),
+    secret,
+    retired: true,
+    message: "It's time to update “Notes” for $HOME",
+  });
 
   const list = done("list");
-  assert.match(list, new RegExp(`^rn-ios \\(enforce\\)\n {2}${month()} {2}retired: It's time to update “Notes” for \\$HOME\n {2}${month()}-2\nrn-android \\(enforce\\)\n {2}spring$`, "m"));
+  assert.match(
+    list,
+    new RegExp(
+      `^rn-ios \\(enforce\\)\n {2}${month()} {2}retired: It's time to update “Notes” for \\$HOME\n {2}${month()}-2\nrn-android \\(enforce\\)\n {2}spring$`,
+      "m",
+    ),
+  );
   assert.ok(!list.includes(String(secret)));
 
   done("remove", "rn-ios", month());
@@ -59,9 +76,15 @@ test("a key is added, retired and removed", async () => {
 });
 
 test("attestation stays as it is, and is listed", async () => {
-  const attest = (mode: string) => ({ mode, firebase: { project: "123456789012", app_ids: ["1:123456789012:ios:0a1b2c3d"] } });
+  const attest = (mode: string) => ({
+    mode,
+    firebase: { project: "123456789012", app_ids: ["1:123456789012:ios:0a1b2c3d"] },
+  });
   const key = { id: "one", secret: SECRET, attest: attest("enforce") };
-  writeFileSync(file, `APP_GUARD='${JSON.stringify({ apps: { "rn-ios": { attest: attest("report"), keys: [key] } } })}'\n`);
+  writeFileSync(
+    file,
+    `APP_GUARD='${JSON.stringify({ apps: { "rn-ios": { attest: attest("report"), keys: [key] } } })}'\n`,
+  );
   done("add", "rn-ios", "--id", "two");
   assert.match(done("list"), /^rn-ios \(enforce, attest report\)\n {2}one {2}attest enforce\n {2}two$/m);
   const app = (await guard())?.apps["rn-ios"];
@@ -74,7 +97,7 @@ test("the other lines of the file stay as they are", async () => {
   done("add", "rn-ios");
   const text = readFileSync(file, "utf8");
   assert.ok(text.startsWith(`${other}APP_GUARD='{`) && text.endsWith("'\nEDGE_PROOF_SECRET=y\n"), text);
-  assert.equal(parseEnv(text)["EDGE_PROOF_SECRET"], "y");
+  assert.equal(parseEnv(text).EDGE_PROOF_SECRET, "y");
   assert.equal(await withAppGuard("A=1", { apps: {} }), `A=1\nAPP_GUARD='{"apps":{}}'\n`);
 });
 
@@ -119,7 +142,10 @@ test("typographic quotes, a byte order mark and a trailing comma are refused by 
     [`APP_GUARD='{"apps":{"a":{"keys":[]}}}'`, /app a is enforced but has no key/],
     [`APP_GUARD='{"apps":{"a":{"keys":[${key},${key}]}}}'`, /app a has two keys of one id/],
     [`APP_GUARD='{"apps":{"a":{"keys":[${key}],"name":"x"}}}'`, /APP_GUARD must look like/],
-    [`APP_GUARD='{"apps":{"a":{"keys":[{"id":"k","secret":"${SECRET.slice(1)}"}]}}}'`, /app a has a key whose secret is/],
+    [
+      `APP_GUARD='{"apps":{"a":{"keys":[{"id":"k","secret":"${SECRET.slice(1)}"}]}}}'`,
+      /app a has a key whose secret is/,
+    ],
     [`APP_GUARD='{"apps":{"a":{"keys":[{"id":"k","secret":"${SECRET}="}]}}}'`, /app a has a key whose secret is/],
     [`APP_GUARD='{}'`, /APP_GUARD must look like/],
     [`{"APP_GUARD":"{\\"apps\\":{},}"}`, /has a comma/],

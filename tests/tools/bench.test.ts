@@ -15,13 +15,26 @@ test("a midmean ignores the lowest and the highest quarter", () => {
 });
 
 test("a figure has the spread of its blocks", () => {
-  const ratios = pairwise([[2, 4], [9, 9]], [[1, 2], [3, 3]], (one, other) => one / other);
+  const ratios = pairwise(
+    [
+      [2, 4],
+      [9, 9],
+    ],
+    [
+      [1, 2],
+      [3, 3],
+    ],
+    (one, other) => one / other,
+  );
   assert.deepEqual(figure("list", "times", ratios), { row: "list", unit: "times", value: 2.5, spread: [2, 3] });
 });
 
 test("a recorded table keeps the figures of the run before", async () => {
   const page = join(await mkdtemp(join(tmpdir(), "airlock-bench-test-")), "page.md");
-  await writeFile(page, "# Cost\n\n<!-- written by `npm run bench -- --record` -->\n\nNone yet.\n\n<!-- end of the table -->\n\nMore.\n");
+  await writeFile(
+    page,
+    "# Cost\n\n<!-- written by `npm run bench -- --record` -->\n\nNone yet.\n\n<!-- end of the table -->\n\nMore.\n",
+  );
   await record(page, "first", [figure("list", "times", [[1.5, 1.5]])]);
   await record(page, "second", [figure("list", "times", [[1.25, 1.25]])]);
   const text = await readFile(page, "utf8");

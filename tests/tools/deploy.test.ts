@@ -59,11 +59,20 @@ test("staging and production share nothing with another deployment", () => {
   for (const { vars, secrets, ratelimits, observability, triggers, assets } of all) {
     assert.ok("SUPABASE_URL" in vars && "SUPABASE_PUBLISHABLE_KEY" in vars);
     assert.ok(secrets.required.includes("APP_GUARD"));
-    assert.deepEqual(ratelimits.map(({ name }) => name), ["LIMIT_IP", "LIMIT_USER"]);
-    assert.deepEqual({ observability, triggers, assets }, { observability: first?.observability, triggers: first?.triggers, assets: first?.assets });
+    assert.deepEqual(
+      ratelimits.map(({ name }) => name),
+      ["LIMIT_IP", "LIMIT_USER"],
+    );
+    assert.deepEqual(
+      { observability, triggers, assets },
+      { observability: first?.observability, triggers: first?.triggers, assets: first?.assets },
+    );
   }
   for (const { workers_dev, preview_urls, routes, placement, limits } of named.map(environment)) {
-    assert.deepEqual([workers_dev, preview_urls, routes?.every(({ custom_domain }) => custom_domain)], [false, false, true]);
+    assert.deepEqual(
+      [workers_dev, preview_urls, routes?.every(({ custom_domain }) => custom_domain)],
+      [false, false, true],
+    );
     assert.ok(placement?.region && limits?.cpu_ms);
   }
 });
@@ -74,7 +83,8 @@ for (const env of ["", ...named]) {
     const { code, output } = await deploy("--dry-run", "--outdir", out, ...(env ? ["--env", env] : []));
     assert.equal(code, 0, output);
     assert.match(output, /\[custom build\] Running: node tools\/run\.mjs build/);
-    for (const binding of ["LIMIT_IP", "LIMIT_USER", "ASSETS", "SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY"]) assert.match(output, new RegExp(`env\\.${binding} `));
+    for (const binding of ["LIMIT_IP", "LIMIT_USER", "ASSETS", "SUPABASE_URL", "SUPABASE_PUBLISHABLE_KEY"])
+      assert.match(output, new RegExp(`env\\.${binding} `));
     assert.ok(existsSync(join(out, "index.js")), output);
     const missing = unset(environment(env));
     assert.equal(/airlock: warning: .*has no value for/.test(output), missing.length > 0, output);
@@ -85,10 +95,17 @@ test("a deployment with an empty variable or a placeholder is refused", async ()
   const config = join(scratch, "wrangler.toml");
   const text = `name = "scratch"\nmain = "${join(root, "build/index.js")}"\ncompatibility_date = "2026-10-01"\n[env.live]\nroutes = [{ pattern = "api.example.com", custom_domain = true }]\n[env.live.vars]\nSUPABASE_URL = ""\nSUPABASE_PUBLISHABLE_KEY = "sb_publishable_x"\n`;
   writeFileSync(config, text);
-  for (const args of [["--env", "live"], ["--env=live", "--upload-only"], ["-e", "live"]]) {
+  for (const args of [
+    ["--env", "live"],
+    ["--env=live", "--upload-only"],
+    ["-e", "live"],
+  ]) {
     const { code, output } = await deploy("--config", config, ...args);
     assert.equal(code, 1, output);
-    assert.match(output, /env\.live of wrangler\.toml has no value for SUPABASE_URL, routes \(api\.example\.com is a placeholder\)/);
+    assert.match(
+      output,
+      /env\.live of wrangler\.toml has no value for SUPABASE_URL, routes \(api\.example\.com is a placeholder\)/,
+    );
   }
 });
 
@@ -103,21 +120,32 @@ test("a secrets file whose APP_GUARD the Worker would refuse is not uploaded", a
 test("a variable that is not in wrangler.toml may be a secret, but for the URL", () => {
   assert.deepEqual(unset({ vars: {} }), ["SUPABASE_URL"]);
   assert.deepEqual(unset({ vars: { SUPABASE_URL: "https://x.supabase.co", CORS_ORIGINS: "" } }), ["CORS_ORIGINS"]);
-  assert.deepEqual(unset({ vars: { SUPABASE_URL: "https://x.supabase.co" }, routes: ["api.notexample.com/*", { pattern: "api.myapp.dev" }] }), []);
+  assert.deepEqual(
+    unset({
+      vars: { SUPABASE_URL: "https://x.supabase.co" },
+      routes: ["api.notexample.com/*", { pattern: "api.myapp.dev" }],
+    }),
+    [],
+  );
 });
 
 test("a dry run whose option npm kept is not deployed", async () => {
-  process.env["npm_config_dry_run"] = "true";
+  process.env.npm_config_dry_run = "true";
   const { code, output } = await deploy();
-  delete process.env["npm_config_dry_run"];
+  delete process.env.npm_config_dry_run;
   assert.equal(code, 1);
   assert.match(output, /npm took --dry-run for an option of its own\. Write -- after "npm run deploy"\./);
 });
 
 function deploy(...args: string[]): Promise<{ code: number; output: string }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, ["tools/run.mjs", "deploy", ...args], { cwd: root, env: { ...process.env, CLOUDFLARE_API_TOKEN: "none", CLOUDFLARE_ACCOUNT_ID: "none" } }, (error, stdout, stderr) => {
-      resolve({ code: error ? Number(error.code ?? 1) : 0, output: stdout + stderr });
-    });
+    execFile(
+      process.execPath,
+      ["tools/run.mjs", "deploy", ...args],
+      { cwd: root, env: { ...process.env, CLOUDFLARE_API_TOKEN: "none", CLOUDFLARE_ACCOUNT_ID: "none" } },
+      (error, stdout, stderr) => {
+        resolve({ code: error ? Number(error.code ?? 1) : 0, output: stdout + stderr });
+      },
+    );
   });
 }

@@ -9,7 +9,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { after, before, test, type TestContext } from "node:test";
+import { after, before, type TestContext, test } from "node:test";
 import { parseEnv } from "node:util";
 
 import { createClient } from "@supabase/supabase-js";
@@ -20,10 +20,12 @@ import { checkedDeclaration } from "../../tools/declaration.ts";
 import { root } from "../../tools/setup/shell.ts";
 import { devVars, required } from "../../tools/stack/vars.ts";
 import { taken } from "../resources/values.ts";
-import { answers, end, freePort, killAll, npm, output, watched, type Run } from "../support/commands.ts";
+import { answers, end, freePort, killAll, npm, output, type Run, watched } from "../support/commands.ts";
 
 /** A resource with rows of users. */
-const resource = (await checkedDeclaration()).resources.find(({ owner, fields }) => owner !== "org" && !fields.some(({ kind }) => kind === "ref"));
+const resource = (await checkedDeclaration()).resources.find(
+  ({ owner, fields }) => owner !== "org" && !fields.some(({ kind }) => kind === "ref"),
+);
 const list = `/v1/${resource?.name}`;
 const skip = resource === undefined && "airlock.toml has no resource of users without refs";
 
@@ -45,13 +47,16 @@ after(async () => {
   await rm(scratch, { recursive: true, force: true });
 });
 
-test("dev keeps rows over a restart and leaves nothing running; EDGE_PROOF_SECRET turns edge-only mode on, and its absence off", { skip }, async () => {
+test("dev keeps rows over a restart and leaves nothing running; EDGE_PROOF_SECRET turns edge-only mode on, and its absence off", {
+  skip,
+}, async () => {
   const vars = join(scratch, "edge-only");
   await writeFile(vars, `EDGE_PROOF_SECRET=${"s".repeat(32)}\n`);
   const first = npm(["run", "dev"], { ...environment, AIRLOCK_VARS: vars });
   await ready(first);
-  assert.match(first.stdout, new RegExp(`^airlock ready http://127.0.0.1:${environment["AIRLOCK_PORT"]}$`, "m"));
-  for (const { address } of lan()) assert.equal(await answers(environment["AIRLOCK_PORT"], address), false, "it listens on 127.0.0.1 alone");
+  assert.match(first.stdout, new RegExp(`^airlock ready http://127.0.0.1:${environment.AIRLOCK_PORT}$`, "m"));
+  for (const { address } of lan())
+    assert.equal(await answers(environment.AIRLOCK_PORT, address), false, "it listens on 127.0.0.1 alone");
 
   const id = await createRow();
   assert.match(await request("GET", list), id);
@@ -61,7 +66,11 @@ test("dev keeps rows over a restart and leaves nothing running; EDGE_PROOF_SECRE
 
   const job = npm(["run", "job", "--", "purge"], environment);
   assert.equal(await end(job), 0, job.output);
-  assert.equal(job.output.match(/^\{"event":"job","label":"job:purge-[a-z-]+",.*"outcome":"done",.*\}$/gm)?.length, 4, job.output);
+  assert.equal(
+    job.output.match(/^\{"event":"job","label":"job:purge-[a-z-]+",.*"outcome":"done",.*\}$/gm)?.length,
+    4,
+    job.output,
+  );
   await stop(first);
 
   const second = npm(["run", "dev"], environment);
@@ -83,7 +92,11 @@ test("a port that is taken is named, with the variable that sets another", async
   context.after(() => other.close());
   await once(other, "listening");
   const taken = String((other.address() as AddressInfo).port);
-  await Promise.all(["AIRLOCK_PORT", "SUPABASE_PORT"].map((name) => refused(["dev"], new RegExp(`Port ${taken} is taken: .*${name}`), { [name]: taken })));
+  await Promise.all(
+    ["AIRLOCK_PORT", "SUPABASE_PORT"].map((name) =>
+      refused(["dev"], new RegExp(`Port ${taken} is taken: .*${name}`), { [name]: taken }),
+    ),
+  );
 });
 
 test("an invalid setting is refused with its name", async () => {
@@ -94,7 +107,11 @@ test("an invalid setting is refused with its name", async () => {
     AIRLOCK_HOST: "localhost",
     AIRLOCK_VARS: join(scratch, "absent"),
   };
-  await Promise.all(Object.entries(settings).map(([name, value]) => refused(["dev"], new RegExp(name === "AIRLOCK_VARS" ? value : name), { [name]: value })));
+  await Promise.all(
+    Object.entries(settings).map(([name, value]) =>
+      refused(["dev"], new RegExp(name === "AIRLOCK_VARS" ? value : name), { [name]: value }),
+    ),
+  );
 });
 
 test("AIRLOCK_UPSTREAM replaces the embedded Supabase", async (context) => {
@@ -107,16 +124,16 @@ test("AIRLOCK_UPSTREAM replaces the embedded Supabase", async (context) => {
     AIRLOCK_LIMIT_IP: "2",
   });
   await ready(dev);
-  assert.equal((await fetch(`http://127.0.0.1:${environment["AIRLOCK_PORT"]}/health`)).status, 200, "it was ready");
+  assert.equal((await fetch(`http://127.0.0.1:${environment.AIRLOCK_PORT}/health`)).status, 200, "it was ready");
   const statuses: number[] = [];
   // Twice the limit and one more, because a new minute, which may begin now, resets the count.
   for (let i = 0; i < 5; i += 1) {
-    const { status } = await fetch(`http://127.0.0.1:${environment["AIRLOCK_PORT"]}/v1/me`);
+    const { status } = await fetch(`http://127.0.0.1:${environment.AIRLOCK_PORT}/v1/me`);
     statuses.push(status);
   }
   assert.deepEqual(statuses.slice(0, 2), [401, 401], "an app that is not checked needs a token");
   assert.ok(statuses.includes(429), `limited: ${statuses}`);
-  assert.equal(await answers(environment["SUPABASE_PORT"]), false, "no embedded Supabase");
+  assert.equal(await answers(environment.SUPABASE_PORT), false, "no embedded Supabase");
   await stop(dev);
 });
 
@@ -129,20 +146,21 @@ test("AIRLOCK_HOST opens both servers to other machines", async () => {
     await ready(dev);
     if (host === other || addresses.length > 0) {
       await output(dev, /Expo Go opens .*\n\n.*█/);
-      assert.match(dev.output, new RegExp(`^  phones    http://${other}:${environment["AIRLOCK_PORT"]}$`, "m"));
+      assert.match(dev.output, new RegExp(`^  phones    http://${other}:${environment.AIRLOCK_PORT}$`, "m"));
       // Other interfaces may come first; each setting names the same one.
-      const settings = parseEnv(/^EXPO_PUBLIC[^]*?\n\n/m.exec(dev.output)?.[0] ?? "");
-      const { hostname } = new URL(settings["EXPO_PUBLIC_AIRLOCK_URL"] ?? assert.fail(dev.output));
+      const settings = parseEnv(/^EXPO_PUBLIC[\s\S]*?\n\n/m.exec(dev.output)?.[0] ?? "");
+      const { hostname } = new URL(settings.EXPO_PUBLIC_AIRLOCK_URL ?? assert.fail(dev.output));
       assert.ok([other, ...addresses].includes(hostname), hostname);
-      assert.equal(settings["EXPO_PUBLIC_SUPABASE_URL"], `http://${hostname}:${environment["SUPABASE_PORT"]}`);
+      assert.equal(settings.EXPO_PUBLIC_SUPABASE_URL, `http://${hostname}:${environment.SUPABASE_PORT}`);
       assert.equal(await signedInAs(settings), "alice@example.com");
       assert.ok(dev.output.includes(renderUnicodeCompact(`exp://${hostname}:8081`)), "the code for Expo Go");
     }
     for (const name of ["AIRLOCK_PORT", "SUPABASE_PORT"]) {
-      for (const address of [other, "127.0.0.1"]) assert.ok(await answers(environment[name], address), `${name} on ${address} with ${host}`);
+      for (const address of [other, "127.0.0.1"])
+        assert.ok(await answers(environment[name], address), `${name} on ${address} with ${host}`);
     }
     await stop(dev);
-    assert.equal(await answers(environment["AIRLOCK_PORT"], other), false);
+    assert.equal(await answers(environment.AIRLOCK_PORT, other), false);
   }
 });
 
@@ -150,9 +168,13 @@ test("changes of airlock.toml and src/ are served; errors are shown", async (con
   const copy = await copyOfProject();
   const declaration = join(copy, "airlock.toml");
   const tags = '\n[resources.dev_tags]\nowner = "user"\n[resources.dev_tags.fields]\nlabel = "text(1..50)"\n';
-  const settings = { ...environment, PATH: [join(copy, "bin"), process.env["PATH"]].join(delimiter), AIRLOCK_UPSTREAM: await upstream(context) };
+  const settings = {
+    ...environment,
+    PATH: [join(copy, "bin"), process.env.PATH].join(delimiter),
+    AIRLOCK_UPSTREAM: await upstream(context),
+  };
   /** 404 until the route exists, then 401: the request is not signed. */
-  const status = async () => (await fetch(`http://127.0.0.1:${environment["AIRLOCK_PORT"]}/v1/dev_tags`)).status;
+  const status = async () => (await fetch(`http://127.0.0.1:${environment.AIRLOCK_PORT}/v1/dev_tags`)).status;
   const start = () => {
     const task = ["--import", new URL("tools/setup/preload.ts", `file://${copy}/`).href, join(copy, "tools", "dev.ts")];
     return watched(spawn(process.execPath, task, { cwd: copy, env: settings, stdio: ["ignore", "pipe", "pipe"] }));
@@ -193,25 +215,48 @@ test("changes of airlock.toml and src/ are served; errors are shown", async (con
 
 test("AIRLOCK_ATTEST asks for attestations, which request sends", async () => {
   for (const [mode, verdicts] of Object.entries({
-    enforce: { none: "attestation_missing", placeholder: "attestation_missing", expired: "attestation_expired", "wrong-app": "attestation_invalid", good: "200" },
+    enforce: {
+      none: "attestation_missing",
+      placeholder: "attestation_missing",
+      expired: "attestation_expired",
+      "wrong-app": "attestation_invalid",
+      good: "200",
+    },
     report: { none: "200", "wrong-app": "200", good: "200" },
   })) {
     const run = npm(["run", "dev"], { ...environment, AIRLOCK_ATTEST: mode });
     await ready(run);
     for (const [kind, verdict] of Object.entries(verdicts)) {
-      assert.match(await request("GET", "/v1/me", "--attest", kind), new RegExp(verdict === "200" ? "^HTTP 200$" : `"code": "${verdict}"`, "m"), `${mode} ${kind}`);
+      assert.match(
+        await request("GET", "/v1/me", "--attest", kind),
+        new RegExp(verdict === "200" ? "^HTTP 200$" : `"code": "${verdict}"`, "m"),
+        `${mode} ${kind}`,
+      );
     }
     assert.match(run.output, /"attest":"wrong_app","attest_by":"firebase"/);
-    assert.match(run.output, /"attest":"verified","attest_by":"firebase","attest_app":"1:123456789012:web:0a1b2c3d4e5f"/);
+    assert.match(
+      run.output,
+      /"attest":"verified","attest_by":"firebase","attest_app":"1:123456789012:web:0a1b2c3d4e5f"/,
+    );
     await stop(run);
   }
   await refused(["dev"], /AIRLOCK_ATTEST must be off, report or enforce; it is "on"/, { AIRLOCK_ATTEST: "on" });
-  await refused(["dev"], /AIRLOCK_ATTEST needs the embedded Supabase/, { AIRLOCK_ATTEST: "report", AIRLOCK_UPSTREAM: "http://127.0.0.1:9" });
-  await refused(["request", "GET", "/v1/me", "--attest", "bad"], /--attest is one of none, good, expired, wrong-app, placeholder/);
+  await refused(["dev"], /AIRLOCK_ATTEST needs the embedded Supabase/, {
+    AIRLOCK_ATTEST: "report",
+    AIRLOCK_UPSTREAM: "http://127.0.0.1:9",
+  });
+  await refused(
+    ["request", "GET", "/v1/me", "--attest", "bad"],
+    /--attest is one of none, good, expired, wrong-app, placeholder/,
+  );
 });
 
 test("without a server, request and job name the command that starts it", async () => {
-  const commands = [["request", "GET", "/health", "--no-token"], ["request", "GET", "/health", "--as", "bob"], ["job", "purge"]];
+  const commands = [
+    ["request", "GET", "/health", "--no-token"],
+    ["request", "GET", "/health", "--as", "bob"],
+    ["job", "purge"],
+  ];
   await Promise.all(commands.map((command) => refused(command, /Is `npm run dev` running\?/)));
 });
 
@@ -231,7 +276,12 @@ test("a wrong command line is refused with the reason", async () => {
 
 /** Runs a task, without npm in front of it, and expects it to fail with this message. */
 async function refused(command: string[], says: RegExp, settings: NodeJS.ProcessEnv = {}): Promise<void> {
-  const task = watched(spawn(process.execPath, [join(root, "tools", "run.mjs"), ...command], { env: { ...environment, ...settings }, stdio: ["ignore", "pipe", "pipe"] }));
+  const task = watched(
+    spawn(process.execPath, [join(root, "tools", "run.mjs"), ...command], {
+      env: { ...environment, ...settings },
+      stdio: ["ignore", "pipe", "pipe"],
+    }),
+  );
   assert.notEqual(await end(task), 0, command.join(" "));
   assert.match(task.output, says);
 }
@@ -266,17 +316,26 @@ async function request(...args: string[]): Promise<string> {
 /** The email address that the Worker answers to an app with these settings, in which alice signs in. */
 async function signedInAs(settings: NodeJS.Dict<string>): Promise<string | null> {
   const setting = (name: string) => settings[`EXPO_PUBLIC_${name}`] ?? assert.fail(name);
-  const supabase = createClient(setting("SUPABASE_URL"), setting("SUPABASE_KEY"), { auth: { persistSession: false, autoRefreshToken: false } });
+  const supabase = createClient(setting("SUPABASE_URL"), setting("SUPABASE_KEY"), {
+    auth: { persistSession: false, autoRefreshToken: false },
+  });
   await supabase.auth.signInWithPassword({ email: "alice@example.com", password: "airlock-dev-password" });
   const url = setting("AIRLOCK_URL");
-  const airlock = createAirlock({ url, appId: setting("AIRLOCK_APP_ID"), secret: setting("AIRLOCK_SECRET"), getToken: supabaseToken(supabase) });
+  const airlock = createAirlock({
+    url,
+    appId: setting("AIRLOCK_APP_ID"),
+    secret: setting("AIRLOCK_SECRET"),
+    getToken: supabaseToken(supabase),
+  });
   return (await airlock.me()).email;
 }
 
 /** The number of rows that alice gets from the embedded Supabase without the Worker. */
 async function direct(): Promise<number> {
   const { SUPABASE_PUBLISHABLE_KEY } = required(await devVars(), "SUPABASE_PUBLISHABLE_KEY");
-  const supabase = createClient(`http://127.0.0.1:${environment["SUPABASE_PORT"]}`, SUPABASE_PUBLISHABLE_KEY, { auth: { persistSession: false, autoRefreshToken: false } });
+  const supabase = createClient(`http://127.0.0.1:${environment.SUPABASE_PORT}`, SUPABASE_PUBLISHABLE_KEY, {
+    auth: { persistSession: false, autoRefreshToken: false },
+  });
   await supabase.auth.signInWithPassword({ email: "alice@example.com", password: "airlock-dev-password" });
   const { data } = await supabase.from(String(resource?.name)).select("id").throwOnError();
   return data.length;
@@ -284,7 +343,9 @@ async function direct(): Promise<number> {
 
 /** The IPv4 addresses at which other machines reach this one. */
 function lan() {
-  return Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []).filter(({ family, internal }) => family === "IPv4" && !internal);
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ family, internal }) => family === "IPv4" && !internal);
 }
 
 /** The URL of a server that answers every request with {}, until the test ends. */
@@ -302,7 +363,20 @@ async function upstream(context: TestContext): Promise<string> {
 async function copyOfProject(): Promise<string> {
   const copy = join(scratch, "project");
   await mkdir(join(copy, "bin"), { recursive: true });
-  const copied = [".airlock/built-from", ".airlock/functions.txt", ".airlock/inspect.mjs", "airlock.toml", "build", "Cargo.lock", "Cargo.toml", "package-lock.json", "src", "supabase", "tools", "wrangler.toml"];
+  const copied = [
+    ".airlock/built-from",
+    ".airlock/functions.txt",
+    ".airlock/inspect.mjs",
+    "airlock.toml",
+    "build",
+    "Cargo.lock",
+    "Cargo.toml",
+    "package-lock.json",
+    "src",
+    "supabase",
+    "tools",
+    "wrangler.toml",
+  ];
   for (const name of copied) await cp(join(root, name), join(copy, name), { recursive: true });
   await symlink(join(root, "node_modules"), join(copy, "node_modules"));
   const cargo = execFileSync("sh", ["-c", "command -v cargo"], { encoding: "utf8" }).trim();

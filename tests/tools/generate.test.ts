@@ -29,10 +29,27 @@ const DECLARATIONS: Record<string, () => Promise<Declaration>> = {
   "airlock.toml": () => checkedDeclaration(),
   "every kind and owner": () => everything(),
   "the notes of the tests": () => check(notesDeclaration),
-  "tables that were there before": () => checkedDeclaration(new URL("../resources/existing.toml", import.meta.url).pathname),
+  "tables that were there before": () =>
+    checkedDeclaration(new URL("../resources/existing.toml", import.meta.url).pathname),
   "no resources": () => check("{}"),
-  "no organisations": () => check(JSON.stringify({ organizations: false, resources: { notes: { owner: "user", publish: ["title"], fields: FIELDS } } })),
-  "names that are alike": () => check(JSON.stringify({ resources: Object.fromEntries(["a_b", "ab", "a_1", "a1", "org", "org_a_b", "member"].map((name) => [name, { owner: "both", publish: ["title"], fields: FIELDS }])) })),
+  "no organisations": () =>
+    check(
+      JSON.stringify({
+        organizations: false,
+        resources: { notes: { owner: "user", publish: ["title"], fields: FIELDS } },
+      }),
+    ),
+  "names that are alike": () =>
+    check(
+      JSON.stringify({
+        resources: Object.fromEntries(
+          ["a_b", "ab", "a_1", "a1", "org", "org_a_b", "member"].map((name) => [
+            name,
+            { owner: "both", publish: ["title"], fields: FIELDS },
+          ]),
+        ),
+      }),
+    ),
 };
 
 function visit(part: Part, seen: (part: Part) => void): void {
@@ -57,15 +74,22 @@ for (const [name, declaration] of Object.entries(DECLARATIONS)) {
       if (typeof part.operationId === "string") operations.push(part.operationId);
       if (part.schema === undefined) return;
       validator(part.schema);
-      const examples = [...Object.values<Part>(part.examples ?? {}).map((example) => resolve(example).value), ...("example" in part ? [part.example] : [])];
-      for (const example of examples.filter((value) => value !== undefined)) assertValid(part.schema, example, name, { closed: typeof example === "object" });
+      const examples = [
+        ...Object.values<Part>(part.examples ?? {}).map((example) => resolve(example).value),
+        ...("example" in part ? [part.example] : []),
+      ];
+      for (const example of examples.filter((value) => value !== undefined))
+        assertValid(part.schema, example, name, { closed: typeof example === "object" });
     });
     for (const reference of references) assert.notEqual(resolve({ $ref: reference }), undefined, reference);
-    for (const schema of Object.keys(document.components["schemas"] ?? {})) {
+    for (const schema of Object.keys(document.components.schemas ?? {})) {
       assert.ok(references.has(`#/components/schemas/${schema}`), schema);
       validator({ $ref: `#/components/schemas/${schema}` });
     }
-    assert.deepEqual(operations.filter((id, n) => operations.indexOf(id) < n), []);
+    assert.deepEqual(
+      operations.filter((id, n) => operations.indexOf(id) < n),
+      [],
+    );
   });
 }
 
@@ -79,31 +103,60 @@ test("each limit of each field is in the schemas", async () => {
   const { validator } = describe(document);
   for (const { name, fields, embed } of declaration.resources) {
     const stem = name.charAt(0).toUpperCase() + name.slice(1);
-    const { Draft, Patch, Row } = Object.fromEntries(["Draft", "Patch", "Row"].map((kind) => [kind, document.components["schemas"]?.[stem + kind]]));
-    assert.deepEqual(Object.keys(Row.properties), ["id", ...fields.map((field) => field.name), "version", "created_at", "updated_at", "deleted_at", ...(embed ? ["included"] : [])]);
-    assert.deepEqual(Draft.required, fields.filter((field) => !field.nullable && field.default === undefined).map((field) => field.name));
+    const { Draft, Patch, Row } = Object.fromEntries(
+      ["Draft", "Patch", "Row"].map((kind) => [kind, document.components.schemas?.[stem + kind]]),
+    );
+    assert.deepEqual(Object.keys(Row.properties), [
+      "id",
+      ...fields.map((field) => field.name),
+      "version",
+      "created_at",
+      "updated_at",
+      "deleted_at",
+      ...(embed ? ["included"] : []),
+    ]);
+    assert.deepEqual(
+      Draft.required,
+      fields.filter((field) => !field.nullable && field.default === undefined).map((field) => field.name),
+    );
     for (const field of fields) {
       const place = `${name}.${field.name}`;
       const validate = validator(Patch.properties[field.name]);
       const isRow = validator(Row.properties[field.name]);
       for (const { sent, stored = sent } of taken(field)) {
         assert.ok(validate(sent), `${place}: ${JSON.stringify(sent).slice(0, 80)}`);
-        if (field.kind !== "timestamp" || stored !== sent) assert.ok(isRow(stored), `${place}: ${JSON.stringify(stored).slice(0, 80)}`);
+        if (field.kind !== "timestamp" || stored !== sent)
+          assert.ok(isRow(stored), `${place}: ${JSON.stringify(stored).slice(0, 80)}`);
       }
       for (const { sent, code } of refused(field)) {
-        assert.equal(validate(sent), isBeyondSchemas(field.kind, code, sent), `${place}: ${JSON.stringify(sent).slice(0, 80)}`);
+        assert.equal(
+          validate(sent),
+          isBeyondSchemas(field.kind, code, sent),
+          `${place}: ${JSON.stringify(sent).slice(0, 80)}`,
+        );
       }
       assert.equal(validate(null), field.nullable, place);
-      if (field.kind === "json") assert.match(JSON.stringify(Patch.properties[field.name]), new RegExp(`At most ${field.bytes} bytes`));
+      if (field.kind === "json")
+        assert.match(JSON.stringify(Patch.properties[field.name]), new RegExp(`At most ${field.bytes} bytes`));
       assert.deepEqual(Draft.properties[field.name].default, field.nullable ? null : field.default, place);
     }
   }
 });
 
 test("texts shorter than their limit after trimming are refused", async () => {
-  const document = openapi(await check(JSON.stringify({ resources: { tags: { owner: "user", fields: { label: "text(3..5)" } } } })));
-  const validate = describe(document).validator(document.components["schemas"]?.["TagsPatch"].properties.label);
-  for (const [text, good] of [["abc", true], ["a c", true], [" abc\n", true], ["a  ", false], [" ab ", false], ["   ", false], ["a\0c", false]] as const) {
+  const document = openapi(
+    await check(JSON.stringify({ resources: { tags: { owner: "user", fields: { label: "text(3..5)" } } } })),
+  );
+  const validate = describe(document).validator(document.components.schemas?.TagsPatch.properties.label);
+  for (const [text, good] of [
+    ["abc", true],
+    ["a c", true],
+    [" abc\n", true],
+    ["a  ", false],
+    [" ab ", false],
+    ["   ", false],
+    ["a\0c", false],
+  ] as const) {
     assert.equal(validate(text), good, JSON.stringify(text));
   }
 });
@@ -112,7 +165,10 @@ test("without organisations nothing of them is left", async () => {
   const document = openapi(await DECLARATIONS["no organisations"]!());
   assert.ok(Object.keys(document.paths).every((path) => !path.startsWith("/v1/orgs")));
   const { parameters, schemas } = document.components;
-  assert.deepEqual(Object.keys({ ...parameters, ...schemas }).filter((name) => /Org|Member|Invitation|Role/.test(name)), []);
+  assert.deepEqual(
+    Object.keys({ ...parameters, ...schemas }).filter((name) => /Org|Member|Invitation|Role/.test(name)),
+    [],
+  );
 });
 
 test("the generated files are fresh", () => requireFresh());
@@ -122,7 +178,12 @@ const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 test("the document has exactly the routes of the Worker", async () => {
   const declared = JSON.stringify({
     resources: Object.fromEntries(
-      ["user", "org", "both"].flatMap((owner) => [true, false].map((publish) => [`${owner}_${publish}`, { owner, ...(publish && { publish: ["title"] }), fields: FIELDS }])),
+      ["user", "org", "both"].flatMap((owner) =>
+        [true, false].map((publish) => [
+          `${owner}_${publish}`,
+          { owner, ...(publish && { publish: ["title"] }), fields: FIELDS },
+        ]),
+      ),
     ),
   });
   const { paths } = openapi(await check(declared));
@@ -134,7 +195,11 @@ test("the document has exactly the routes of the Worker", async () => {
     for (const path of new Set([...possible, ...Object.keys(paths)])) {
       const answer = await send(url, "OPTIONS", path.replaceAll(/\{\w+\}/g, ID), { signed: null });
       const documented = METHODS.filter((method) => method.toLowerCase() in (paths[path] ?? {}));
-      const allowed = answer.headers.get("allow")?.split(", ").filter((method) => method !== "HEAD") ?? [];
+      const allowed =
+        answer.headers
+          .get("allow")
+          ?.split(", ")
+          .filter((method) => method !== "HEAD") ?? [];
       assert.deepEqual([answer.status, allowed.sort()], [path in paths ? 405 : 404, documented.sort()], path);
     }
     assert.deepEqual(JSON.parse((await send(url, "GET", "/openapi.json", { signed: null })).body).paths, paths);
@@ -159,10 +224,18 @@ before(async () => {
       cf: false,
       port: 0,
       compatibilityDate: compatibility_date,
-      modules: outputs.map((path) => ({ type: path.endsWith(".wasm") ? ("CompiledWasm" as const) : ("ESModule" as const), path: join(root, path) })),
+      modules: outputs.map((path) => ({
+        type: path.endsWith(".wasm") ? ("CompiledWasm" as const) : ("ESModule" as const),
+        path: join(root, path),
+      })),
       modulesRoot: join(root, "build"),
       bindings: VARS,
-      ratelimits: Object.fromEntries(["IP", "USER"].map((name, n) => [`LIMIT_${name}`, { namespace_id: String(n), simple: { limit: 1000, period: 60 } }])),
+      ratelimits: Object.fromEntries(
+        ["IP", "USER"].map((name, n) => [
+          `LIMIT_${name}`,
+          { namespace_id: String(n), simple: { limit: 1000, period: 60 } },
+        ]),
+      ),
       assets: {
         directory: join(root, assets.directory),
         binding: assets.binding,
@@ -193,5 +266,6 @@ test("the Worker answers the requests for its asset", async () => {
   const post = await get("POST", "/openapi.json");
   assertProblem(post, "method_not_allowed");
   assert.equal(post.headers.get("allow"), "GET, HEAD");
-  for (const path of ["/", "/openapi", "/openapi.json/", "/index.html", "/assets/openapi.json"]) assertProblem(await get("GET", path), "not_found");
+  for (const path of ["/", "/openapi", "/openapi.json/", "/index.html", "/assets/openapi.json"])
+    assertProblem(await get("GET", path), "not_found");
 });

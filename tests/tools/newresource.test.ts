@@ -25,14 +25,34 @@ label = "text(1..50)"
 
 test("new-resource appends a section that reads as it was written", async () => {
   const fields = [
-    "label:text(1..50)", "color:one_of(red,green,'light blue')=light blue", "done:boolean=false", "due:date?", "rank: integer(0..1000) ?",
-    "memo:verbatim(0..500)=", "motto:text(0..20)=it's", "day:date=2026-01-31", "labels:texts(3,10)=[\"a\"]", "extra:json(100)={\"a\": \"=\"}",
-    "quoted:text(0..9)='x'", "odd:one_of('a=b','c:d')='a=b'", "parent:ref(notes)?", "score:number(-1.5..1.5)=-0.5",
+    "label:text(1..50)",
+    "color:one_of(red,green,'light blue')=light blue",
+    "done:boolean=false",
+    "due:date?",
+    "rank: integer(0..1000) ?",
+    "memo:verbatim(0..500)=",
+    "motto:text(0..20)=it's",
+    "day:date=2026-01-31",
+    'labels:texts(3,10)=["a"]',
+    'extra:json(100)={"a": "="}',
+    "quoted:text(0..9)='x'",
+    "odd:one_of('a=b','c:d')='a=b'",
+    "parent:ref(notes)?",
+    "score:number(-1.5..1.5)=-0.5",
   ];
-  const { toml, migration, name } = await planResource(NOTES, ["tags", ...fields, "--owner", "both", "--search", "label, memo"]);
+  const { toml, migration, name } = await planResource(NOTES, [
+    "tags",
+    ...fields,
+    "--owner",
+    "both",
+    "--search",
+    "label, memo",
+  ]);
   assert.equal(name, "tags");
   assert.ok(migration.startsWith("-- tags: "));
-  assert.equal(toml, `${NOTES}
+  assert.equal(
+    toml,
+    `${NOTES}
 [resources.tags]
 owner = "both"
 search = ["label", "memo"]
@@ -51,7 +71,8 @@ quoted = "text(0..9) = 'x'"
 odd = "one_of('a=b','c:d') = 'a=b'"
 parent = "ref(notes)?"
 score = "number(-1.5..1.5) = -0.5"
-`);
+`,
+  );
 });
 
 test("new-resource begins an empty declaration", async () => {
@@ -60,8 +81,18 @@ test("new-resource begins an empty declaration", async () => {
 });
 
 test("new-resource makes a table of rows that have a parent", async () => {
-  const { lines, migration } = await planResource(NOTES, ["items", "label:text(1..50)", "--owner", "user", "--under", "lists.list_id"]);
-  assert.equal(lines, `[resources.items]\nowner = "user"\nunder = "lists.list_id"\n[resources.items.fields]\nlabel = "text(1..50)"`);
+  const { lines, migration } = await planResource(NOTES, [
+    "items",
+    "label:text(1..50)",
+    "--owner",
+    "user",
+    "--under",
+    "lists.list_id",
+  ]);
+  assert.equal(
+    lines,
+    `[resources.items]\nowner = "user"\nunder = "lists.list_id"\n[resources.items.fields]\nlabel = "text(1..50)"`,
+  );
   assert.match(migration, /^ {2}list_id uuid not null,$/m);
   assert.match(migration, /^ {2}insert \(id, list_id, label\),$/m);
   assert.match(migration, /^ {2}update \(label, deleted_at\)$/m);
@@ -90,7 +121,10 @@ const REFUSED: [string[], RegExp][] = [
   [["tags", "label:text(1..50)", "--colour", "red", ...OWNER], /--colour'\.\n/],
   [["tags", "label:text(1..50)", "--help"], /--help'\.\nnpm run new-resource/],
   [["notes", "label:text(1..50)", ...OWNER], /already/],
-  [["tags", "label:text(1..50)", "--under", "notes", ...OWNER], /--under notes is not a resource, a dot and a new column/],
+  [
+    ["tags", "label:text(1..50)", "--under", "notes", ...OWNER],
+    /--under notes is not a resource, a dot and a new column/,
+  ],
   [["tags", "label:text(1..50)", "--under", "things.x", ...OWNER], /there is no resource things/],
   [["tags", "label:text(1..50)", "--under", "tags.x", ...OWNER], /in a circle/],
   [["tags", "label:text(1..50)", "--under", "notes.x", "--under", "notes.y", ...OWNER], /--under is given twice/],
@@ -158,17 +192,23 @@ const REFUSED: [string[], RegExp][] = [
 ];
 for (const [args, sentence] of REFUSED) {
   test(`new-resource refuses ${args.join(" ").slice(0, 50) || "an empty command line"}`, async () => {
-    await assert.rejects(planResource(NOTES, args), (error) => error instanceof Failure && sentence.test(error.message) && /\w/.test(error.message));
+    await assert.rejects(
+      planResource(NOTES, args),
+      (error) => error instanceof Failure && sentence.test(error.message) && /\w/.test(error.message),
+    );
   });
 }
 
 test("new-resource says where the -- belongs that npm needs", async () => {
   // What npm sets for `npm run new-resource tags "label:text(1..50)" --owner user`.
-  process.env["npm_config_owner"] = "true";
+  process.env.npm_config_owner = "true";
   try {
-    await assert.rejects(planResource(NOTES, ["tags", "label:text(1..50)", "user"]), /Write -- after "npm run new-resource"/);
+    await assert.rejects(
+      planResource(NOTES, ["tags", "label:text(1..50)", "user"]),
+      /Write -- after "npm run new-resource"/,
+    );
   } finally {
-    delete process.env["npm_config_owner"];
+    delete process.env.npm_config_owner;
   }
 });
 
@@ -210,13 +250,19 @@ test("a declaration in another form is left to its author", async () => {
   await assert.rejects(planResource(inline, ["tags", "due:date?", ...OWNER]), Failure);
 });
 
-
 // The commands themselves, in a copy of the project whose checker is built.
 
 let project: string;
 before(async () => {
   project = await mkdtemp(join(tmpdir(), "airlock-new-"));
-  for (const name of ["tools", "supabase", "build", "package.json", "package-lock.json", join(".airlock", "inspect.mjs")]) {
+  for (const name of [
+    "tools",
+    "supabase",
+    "build",
+    "package.json",
+    "package-lock.json",
+    join(".airlock", "inspect.mjs"),
+  ]) {
     await cp(join(root, name), join(project, name), { recursive: true });
   }
   await symlink(join(root, "node_modules"), join(project, "node_modules"));
@@ -231,14 +277,23 @@ after(() => rm(project, { recursive: true, force: true }));
 
 /** What a command prints; its exit code is 0 or 1. */
 async function command(task: string, args: string[]): Promise<{ code: number; output: string }> {
-  const node = ["--import", join(project, "tools", "setup", "preload.ts"), join(project, "tools", `${task}.ts`), ...args];
+  const node = [
+    "--import",
+    join(project, "tools", "setup", "preload.ts"),
+    join(project, "tools", `${task}.ts`),
+    ...args,
+  ];
   return promisify(execFile)(process.execPath, node, { cwd: project }).then(
     ({ stdout }) => ({ code: 0, output: stdout }),
     ({ code, stderr }) => ({ code, output: stderr }),
   );
 }
 
-const written = async () => [await readFile(join(project, "airlock.toml"), "utf8"), (await readdir(join(project, "supabase", "migrations"))).sort()] as const;
+const written = async () =>
+  [
+    await readFile(join(project, "airlock.toml"), "utf8"),
+    (await readdir(join(project, "supabase", "migrations"))).sort(),
+  ] as const;
 
 test("the commands write a section, a line and two migrations, in order", async () => {
   await mkdir(join(project, "supabase", "migrations"), { recursive: true });
@@ -250,9 +305,15 @@ test("the commands write a section, a line and two migrations, in order", async 
   assert.equal(field.code, 0, field.output);
 
   const [toml, after] = await written();
-  assert.equal(toml, `[resources.tags]\nowner = "user"\n[resources.tags.fields]\nlabel = "text(1..50)"\ndue = "date?"\n`);
+  assert.equal(
+    toml,
+    `[resources.tags]\nowner = "user"\n[resources.tags.fields]\nlabel = "text(1..50)"\ndue = "date?"\n`,
+  );
   assert.deepEqual(after.slice(0, before.length), before);
-  assert.deepEqual(after.slice(before.length).map((file) => file.slice(14)), ["_tags.sql", "_tags_due.sql"]);
+  assert.deepEqual(
+    after.slice(before.length).map((file) => file.slice(14)),
+    ["_tags.sql", "_tags_due.sql"],
+  );
 });
 
 test("what the checker or Postgres refuses leaves nothing written", async () => {
@@ -265,10 +326,20 @@ test("what the checker or Postgres refuses leaves nothing written", async () => 
   await writeFile(join(project, "airlock.toml"), "");
   const taken = await command("new-resource", ["tags", "label:text(1..50)", "--owner", "user"]);
   assert.deepEqual([taken.code, await written()], [1, ["", before[1]]]);
-  assert.match(taken.output, /^airlock: The relation public\.tags exists already; choose another name\. Nothing was written\.$/m);
-  for (const [name, relation] of [["pg_class", "pg_catalog.pg_class"], ["claims", "airlock.claims"], ["organizations", "airlock.organizations"]] as const) {
+  assert.match(
+    taken.output,
+    /^airlock: The relation public\.tags exists already; choose another name\. Nothing was written\.$/m,
+  );
+  for (const [name, relation] of [
+    ["pg_class", "pg_catalog.pg_class"],
+    ["claims", "airlock.claims"],
+    ["organizations", "airlock.organizations"],
+  ] as const) {
     const refused = await command("new-resource", [name, "label:text(1..50)", "--owner", "user"]);
     assert.deepEqual([refused.code, await written()], [1, ["", before[1]]]);
-    assert.match(refused.output, new RegExp(`^airlock: The relation ${relation.replace(".", "\\.")} exists already; `, "m"));
+    assert.match(
+      refused.output,
+      new RegExp(`^airlock: The relation ${relation.replace(".", "\\.")} exists already; `, "m"),
+    );
   }
 });

@@ -17,7 +17,10 @@ function build(programs: Record<string, string>): string {
   for (const [name, script] of Object.entries(programs)) {
     writeFileSync(join(scratch, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   }
-  const run = spawnSync(join(scratch, "node"), ["tools/run.mjs", "build"], { encoding: "utf8", env: { PATH: scratch } });
+  const run = spawnSync(join(scratch, "node"), ["tools/run.mjs", "build"], {
+    encoding: "utf8",
+    env: { PATH: scratch },
+  });
   assert.equal(run.status, 1, run.stdout + run.stderr);
   return run.stderr;
 }
@@ -37,17 +40,24 @@ test("an unknown task is refused with a pointer to the list of tasks", () => {
   assert.match(run.stderr, /There is no task "nonsense"/);
 });
 
-const tasks = Object.values<string>(JSON.parse(readFileSync("package.json", "utf8")).scripts).map((script) => script.split(" ").at(-1) ?? "");
+const tasks = Object.values<string>(JSON.parse(readFileSync("package.json", "utf8")).scripts).map(
+  (script) => script.split(" ").at(-1) ?? "",
+);
 /** As on a fresh clone: the files of git, without packages. */
 const clone = join(scratch, "clone");
 
 test("every task answers --help on a fresh clone, and starts and installs nothing", () => {
-  const files = spawnSync("git", ["ls-files", "-z", "tools", "package.json", "package-lock.json"], { encoding: "utf8" }).stdout.split("\0").filter(Boolean);
+  const files = spawnSync("git", ["ls-files", "-z", "tools", "package.json", "package-lock.json"], { encoding: "utf8" })
+    .stdout.split("\0")
+    .filter(Boolean);
   for (const file of files) cpSync(file, join(clone, file));
   assert.ok(tasks.length > 15, tasks.join());
   for (const task of tasks) {
     for (const args of [["--help"], ["tags", "-h"]]) {
-      const run = spawnSync(join(scratch, "node"), [join(clone, "tools/run.mjs"), task, ...args], { encoding: "utf8", env: { PATH: scratch } });
+      const run = spawnSync(join(scratch, "node"), [join(clone, "tools/run.mjs"), task, ...args], {
+        encoding: "utf8",
+        env: { PATH: scratch },
+      });
       assert.deepEqual([run.status, run.stderr], [0, ""], task);
       assert.match(run.stdout, new RegExp(`^npm (run )?${task === "rlscost" ? "rls:cost" : task}\\b`), task);
       assert.doesNotMatch(run.stdout, /^\/\/|^import /m);

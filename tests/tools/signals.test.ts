@@ -1,7 +1,7 @@
 // A task ends with npm, however npm ends: tools/run.mjs in a project that has one task.
 
 import assert from "node:assert/strict";
-import { spawn, type ChildProcess } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -17,11 +17,17 @@ const children = new Set<ChildProcess>();
 before(async () => {
   project = await mkdtemp(join(tmpdir(), "airlock-signals-"));
   await mkdir(join(project, "tools"));
-  for (const path of ["package-lock.json", "tools/run.mjs", "tools/setup"]) await cp(join(root, path), join(project, path), { recursive: true });
+  for (const path of ["package-lock.json", "tools/run.mjs", "tools/setup"])
+    await cp(join(root, path), join(project, path), { recursive: true });
   await symlink(join(root, "node_modules"), join(project, "node_modules"));
   // As each script of the project is written.
-  const { scripts } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { scripts: Record<string, string> };
-  await writeFile(join(project, "package.json"), JSON.stringify({ type: "module", scripts: { task: String(scripts["dev"]).replace(/ dev$/, " task") } }));
+  const { scripts } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as {
+    scripts: Record<string, string>;
+  };
+  await writeFile(
+    join(project, "package.json"),
+    JSON.stringify({ type: "module", scripts: { task: String(scripts.dev).replace(/ dev$/, " task") } }),
+  );
   // The task and a process of its own.
   await writeFile(
     join(project, "tools", "task.ts"),
@@ -47,7 +53,8 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGKILL"] as const) {
     assert.deepEqual(pids.map(runs), [true, true]);
     npm.kill(signal);
     await ended;
-    if (signal === "SIGTERM" || signal === "SIGINT") assert.equal(runs(Number(pids[0])), false, "npm waits for the task");
+    if (signal === "SIGTERM" || signal === "SIGINT")
+      assert.equal(runs(Number(pids[0])), false, "npm waits for the task");
     for (let tries = 0; pids.some(runs); tries += 1) {
       assert.ok(tries < 200, `it runs after ${signal}: ${pids.filter(runs).join()}`);
       await new Promise((resolve) => setTimeout(resolve, 100));

@@ -11,7 +11,7 @@ import { parseEnv } from "node:util";
 
 import { root } from "../../tools/setup/shell.ts";
 import { assertOk, assertProblem } from "../e2e/http.ts";
-import { claims, json, jws, newKey, startStub, type Signer, type Stub } from "../e2e/stub.ts";
+import { claims, json, jws, newKey, type Signer, type Stub, startStub } from "../e2e/stub.ts";
 import { caller, withWorker, workerVars } from "../e2e/support.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "airlock-upstream-"));
@@ -53,9 +53,18 @@ for (const [name, keys, good, other] of [
     const { url } = await stubWith([...keys]);
     const { code, output } = await upstream(status(url));
     assert.equal(code, 0, output);
-    assert.match(output, new RegExp(`signs tokens with ${name}\\. Then:\\n\\n {4}AIRLOCK_UPSTREAM=${url} AIRLOCK_VARS=${file} npm run dev$`, "m"));
+    assert.match(
+      output,
+      new RegExp(
+        `signs tokens with ${name}\\. Then:\\n\\n {4}AIRLOCK_UPSTREAM=${url} AIRLOCK_VARS=${file} npm run dev$`,
+        "m",
+      ),
+    );
     assert.deepEqual(written(), {
-      SUPABASE_URL: url, SUPABASE_PUBLISHABLE_KEY: "sb_publishable_local", SUPABASE_SECRET_KEY: "sb_secret_local", SUPABASE_JWT_ISSUER: "",
+      SUPABASE_URL: url,
+      SUPABASE_PUBLISHABLE_KEY: "sb_publishable_local",
+      SUPABASE_SECRET_KEY: "sb_secret_local",
+      SUPABASE_JWT_ISSUER: "",
       SUPABASE_JWT_SECRET: name === "HS256" ? SECRET : "",
     });
     assert.equal(statSync(file).mode & 0o777, 0o600);
@@ -63,7 +72,8 @@ for (const [name, keys, good, other] of [
     await withWorker({ ...workerVars(url), ...(written() as Record<string, string>) }, {}, async (worker) => {
       const iss = `${url}/auth/v1`;
       assertOk(await caller(worker.url, jws(good, claims({ iss })))("GET", "/v1/notes"), 200);
-      for (const token of [jws(good, claims({ iss: `${url}/elsewhere` })), jws(other, claims({ iss }))]) assertProblem(await caller(worker.url, token)("GET", "/v1/notes"), "token_invalid");
+      for (const token of [jws(good, claims({ iss: `${url}/elsewhere` })), jws(other, claims({ iss }))])
+        assertProblem(await caller(worker.url, token)("GET", "/v1/notes"), "token_invalid");
     });
   });
 }
@@ -72,14 +82,23 @@ test("a hosted project, by its URL and key", async () => {
   const { url } = await stubWith([signer]);
   const { code, output } = await upstream("", "--url", `${url}/`, "--key", "sb_publishable_staging");
   assert.equal(code, 0, output);
-  assert.deepEqual(written(), { SUPABASE_SECRET_KEY: "", SUPABASE_URL: url, SUPABASE_PUBLISHABLE_KEY: "sb_publishable_staging", SUPABASE_JWT_ISSUER: "", SUPABASE_JWT_SECRET: "" });
+  assert.deepEqual(written(), {
+    SUPABASE_SECRET_KEY: "",
+    SUPABASE_URL: url,
+    SUPABASE_PUBLISHABLE_KEY: "sb_publishable_staging",
+    SUPABASE_JWT_ISSUER: "",
+    SUPABASE_JWT_SECRET: "",
+  });
 });
 
 test("earlier versions of the CLI know legacy keys alone", async () => {
   const { url } = await stubWith([]);
   const { code, output } = await upstream(status(url, ""));
   assert.equal(code, 0, output);
-  assert.deepEqual([written()["SUPABASE_PUBLISHABLE_KEY"], written()["SUPABASE_SECRET_KEY"]], ["legacy.anon.key", "legacy.service.key"]);
+  assert.deepEqual(
+    [written().SUPABASE_PUBLISHABLE_KEY, written().SUPABASE_SECRET_KEY],
+    ["legacy.anon.key", "legacy.service.key"],
+  );
 });
 
 test("what cannot be is refused in a sentence, and nothing is written", async () => {
@@ -89,7 +108,11 @@ test("what cannot be is refused in a sentence, and nothing is written", async ()
     ["", [], /The input has no API_URL and PUBLISHABLE_KEY or ANON_KEY/],
     ["", ["--url", url], /--url and --key come together\./],
     ["", ["--url", "here", "--key", "k"], /here is no URL\./],
-    ["", ["--url", `${url}/nowhere`, "--key", "k"], /\/nowhere\/auth\/v1\/\.well-known\/jwks\.json gives no key set: status 404\. Is Supabase running there\?/],
+    [
+      "",
+      ["--url", `${url}/nowhere`, "--key", "k"],
+      /\/nowhere\/auth\/v1\/\.well-known\/jwks\.json gives no key set: status 404\. Is Supabase running there\?/,
+    ],
     ["", ["--url", url, "--key", "k"], /signs tokens with HS256: its key set is empty\. Move it to asymmetric keys, /],
   ] as const) {
     const { code, output } = await upstream(input, ...args);

@@ -1,11 +1,28 @@
 // What the catalogue says about the tables that REST exposes. It is read with no right but CONNECT: pg_catalog alone.
 
 import { exposedSchemas } from "../evidence/audit.ts";
-import { branchesOf, type Catalogue as Policies, type Part, type Policy as ReadPolicy, readCatalogue } from "../evidence/catalogue.ts";
+import {
+  branchesOf,
+  type Part,
+  type Catalogue as Policies,
+  type Policy as ReadPolicy,
+  readCatalogue,
+} from "../evidence/catalogue.ts";
 import type { Sql } from "../evidence/finding.ts";
 import { auditPolicies } from "../evidence/policies.ts";
 import type { Condition } from "../evidence/ties.ts";
-import { bare, correlated, inside, isQuery, isTop, nodesOf, relationsOf, textOf, type Value, word } from "../evidence/tree.ts";
+import {
+  bare,
+  correlated,
+  inside,
+  isQuery,
+  isTop,
+  nodesOf,
+  relationsOf,
+  textOf,
+  type Value,
+  word,
+} from "../evidence/tree.ts";
 import { Failure } from "../setup/shell.ts";
 
 export type Verb = "SELECT" | "INSERT" | "UPDATE" | "DELETE";
@@ -20,7 +37,13 @@ export interface Type {
   /** Values of an enum, in order. */
   labels?: string[];
   /** Of a domain. */
-  domain?: { base: Type; modifier: number; notNull: boolean; default: string | null; checks: { name: string; definition: string }[] };
+  domain?: {
+    base: Type;
+    modifier: number;
+    notNull: boolean;
+    default: string | null;
+    checks: { name: string; definition: string }[];
+  };
 }
 
 export interface Column {
@@ -143,8 +166,13 @@ export interface Catalogue {
 /** Reads all tables of the exposed schemas. Must run in its own transaction, which may be read-only. */
 export async function readTables(sql: Sql): Promise<Catalogue> {
   await sql("set local search_path = ''");
-  const [database] = await sql("select to_regrole('authenticated') is not null and exists (select from pg_namespace where nspname = 'auth') as supabase, to_regnamespace('airlock') is not null as core");
-  if (database?.["supabase"] !== true) throw new Failure("The database has no role authenticated or no schema auth, so it is not a Supabase project's. Give the connection string of a Supabase project.");
+  const [database] = await sql(
+    "select to_regrole('authenticated') is not null and exists (select from pg_namespace where nspname = 'auth') as supabase, to_regnamespace('airlock') is not null as core",
+  );
+  if (database?.supabase !== true)
+    throw new Failure(
+      "The database has no role authenticated or no schema auth, so it is not a Supabase project's. Give the connection string of a Supabase project.",
+    );
   const schemas = await exposedSchemas(sql, ["public"]);
   const types = await readTypes(sql);
   const relations = await sql(
@@ -159,7 +187,8 @@ export async function readTables(sql: Sql): Promise<Catalogue> {
   const oids = relations.map(({ oid }) => oid);
   const by = async <T>(text: string, more: unknown[] = []) => {
     const groups = new Map<string, T[]>();
-    for (const { relation, ...row } of await sql(text, [oids, ...more])) groups.set(String(relation), [...(groups.get(String(relation)) ?? []), row as T]);
+    for (const { relation, ...row } of await sql(text, [oids, ...more]))
+      groups.set(String(relation), [...(groups.get(String(relation)) ?? []), row as T]);
     return (relation: unknown) => groups.get(String(relation)) ?? [];
   };
   const columns = await by<Column & { typeOid: string }>(
@@ -197,7 +226,10 @@ export async function readTables(sql: Sql): Promise<Catalogue> {
     return {
       ...table,
       columns: columns(oid).map(({ typeOid, ...column }) => ({ ...column, type: types(typeOid) })),
-      constraints: constraints(oid).map(({ references, ...constraint }) => ({ ...constraint, ...(references && { references }) })),
+      constraints: constraints(oid).map(({ references, ...constraint }) => ({
+        ...constraint,
+        ...(references && { references }),
+      })),
       indexes: indexes(oid),
       triggers: triggers.filter((trigger) => trigger.relation === oid).map(({ relation: _, ...trigger }) => trigger),
       policies: policies.get(called) ?? [],
@@ -205,7 +237,7 @@ export async function readTables(sql: Sql): Promise<Catalogue> {
       looks: { unfit: {}, open: [] },
     };
   });
-  return { schemas, tables, core: database["core"] === true };
+  return { schemas, tables, core: database.core === true };
 }
 
 interface TypeRow {
@@ -267,9 +299,17 @@ async function readPolicies(sql: Sql, schemas: string[]): Promise<Map<string, Po
   const found = new Map<string, Policy[]>();
   for (const policy of catalogue.policies.filter(({ audited }) => audited)) {
     const { schema, relname, name, permissive, command, roles } = policy;
-    const part = (clause: "using" | "with check") => partOf(policy.parts.find((one) => one.clause === clause), policy, catalogue);
+    const part = (clause: "using" | "with check") =>
+      partOf(
+        policy.parts.find((one) => one.clause === clause),
+        policy,
+        catalogue,
+      );
     const [using, check] = [part("using"), part("with check")];
-    const reached = policy.parts.flatMap(({ tree }) => catalogue.reader.reached(tree)).filter(({ foreign }) => !foreign).map(({ identity }) => identity);
+    const reached = policy.parts
+      .flatMap(({ tree }) => catalogue.reader.reached(tree))
+      .filter(({ foreign }) => !foreign)
+      .map(({ identity }) => identity);
     const one: Policy = {
       name,
       permissive,
@@ -278,7 +318,9 @@ async function readPolicies(sql: Sql, schemas: string[]): Promise<Map<string, Po
       ...(using && { using }),
       ...(check && { check }),
       functions: [...new Set(reached)],
-      faults: faults.filter(({ object }) => object === `${schema}.${relname}.${name}`).map(({ rule, what, mend }) => ({ rule, what, mend })),
+      faults: faults
+        .filter(({ object }) => object === `${schema}.${relname}.${name}`)
+        .map(({ rule, what, mend }) => ({ rule, what, mend })),
     };
     found.set(`${schema}.${relname}`, [...(found.get(`${schema}.${relname}`) ?? []), one]);
   }
@@ -293,7 +335,9 @@ function partOf(part: Part | undefined, policy: ReadPolicy, catalogue: Policies)
     text: part.text,
     branches: part.verdicts.map(({ kind, ties, open }, at) => ({
       kind: kind === "open" && !open && isNarrowed(branches[at] ?? [], part.text, catalogue) ? "public" : kind,
-      owners: ties.owners.filter((number) => compared.has(number)).map((number) => catalogue.tables.columnName(policy.relation, number)),
+      owners: ties.owners
+        .filter((number) => compared.has(number))
+        .map((number) => catalogue.tables.columnName(policy.relation, number)),
     })),
   };
 }
@@ -303,25 +347,38 @@ const PUBLIC = /publi[cs]|visib|shared|listed|everyone|anyone/i;
 /** Whether a branch names rows that are public, or rows of another table that its own policies show. The audit knows no enums. */
 function isNarrowed(branch: Condition[], text: string, { tables, equals }: Policies): boolean {
   const nodes = branch.flatMap(({ node }) => [...nodesOf(node)]);
-  const shown = nodes.some(({ node }) => isQuery(node) && correlated(node) && relationsOf(node).some((relation) => tables.secured(relation)));
-  const says = nodes.some(({ node }) => node.type === "OPEXPR" && equals.has(word(node, "opno")) && inside(node, "args").some(({ type }) => type === "VAR") && inside(node, "args").some(({ type }) => type === "CONST"));
+  const shown = nodes.some(
+    ({ node }) => isQuery(node) && correlated(node) && relationsOf(node).some((relation) => tables.secured(relation)),
+  );
+  const says = nodes.some(
+    ({ node }) =>
+      node.type === "OPEXPR" &&
+      equals.has(word(node, "opno")) &&
+      inside(node, "args").some(({ type }) => type === "VAR") &&
+      inside(node, "args").some(({ type }) => type === "CONST"),
+  );
   return shown || (says && PUBLIC.test(text));
 }
 
 /** The numbers of the row's columns that are compared with the id of the caller, and not with another claim. */
 function comparedWithId(tree: Value, { reader }: Policies): Set<string> {
-  const isId = (value: Value) => [...nodesOf(value)].some(({ node }) => {
-    const called = node.type === "FUNCEXPR" ? reader.called(node) : undefined;
-    if (called?.schema === "auth") return called.name === "uid";
-    return (called !== undefined && !called.foreign && /\bauth\.uid\(\)|'sub'/.test(called.source)) || (node.type === "CONST" && textOf(node) === "sub");
-  });
+  const isId = (value: Value) =>
+    [...nodesOf(value)].some(({ node }) => {
+      const called = node.type === "FUNCEXPR" ? reader.called(node) : undefined;
+      if (called?.schema === "auth") return called.name === "uid";
+      return (
+        (called !== undefined && !called.foreign && /\bauth\.uid\(\)|'sub'/.test(called.source)) ||
+        (node.type === "CONST" && textOf(node) === "sub")
+      );
+    });
   const found = new Set<string>();
   for (const { node, within } of nodesOf(tree)) {
     if (!["OPEXPR", "SCALARARRAYOPEXPR"].includes(node.type)) continue;
     const sides = inside(node, "args").map(bare);
     for (const [at, side] of sides.entries()) {
       const other = sides[1 - at];
-      if (side.type === "VAR" && isTop({ node: side, within: [...within, node] }) && other && isId(other)) found.add(word(side, "varattno"));
+      if (side.type === "VAR" && isTop({ node: side, within: [...within, node] }) && other && isId(other))
+        found.add(word(side, "varattno"));
     }
   }
   return found;
@@ -331,10 +388,15 @@ function comparedWithId(tree: Value, { reader }: Policies): Set<string> {
 function countedBy(sources: string[]): Map<string, string[]> {
   const found = new Map<string, string[]>();
   for (const source of sources) {
-    for (const [, table = "", assignments = ""] of source.matchAll(/\bupdate\s+(?:only\s+)?([\w".]+)(?:\s+(?:as\s+)?(?!set\b)\w+)?\s+set\s+([\s\S]*?)(?:\bwhere\b|;)/gi)) {
+    for (const [, table = "", assignments = ""] of source.matchAll(
+      /\bupdate\s+(?:only\s+)?([\w".]+)(?:\s+(?:as\s+)?(?!set\b)\w+)?\s+set\s+([\s\S]*?)(?:\bwhere\b|;)/gi,
+    )) {
       const path = table.replaceAll('"', "");
       const called = path.includes(".") ? path : `public.${path}`;
-      for (const [, column = ""] of assignments.matchAll(/"?(\w+)"?\s*=\s*(?:greatest\s*\(|coalesce\s*\(|\(\s*select\s+count\b)?[^,]*?(?:\b\1\b\s*[^,]*[-+]\s*1|count\s*\()/gi)) found.set(called, [...(found.get(called) ?? []), column]);
+      for (const [, column = ""] of assignments.matchAll(
+        /"?(\w+)"?\s*=\s*(?:greatest\s*\(|coalesce\s*\(|\(\s*select\s+count\b)?[^,]*?(?:\b\1\b\s*[^,]*[-+]\s*1|count\s*\()/gi,
+      ))
+        found.set(called, [...(found.get(called) ?? []), column]);
     }
   }
   return found;

@@ -2,7 +2,19 @@
 // Nothing is read here but the catalogue, so that the same catalogue always has the same outcome.
 
 import { identifier } from "../evidence/finding.ts";
-import { isCallers, isShown, named, type Owner, ownerOf, permits, policiesFor, type Readers, secure, type Stop, stopsOf } from "./access.ts";
+import {
+  isCallers,
+  isShown,
+  named,
+  type Owner,
+  ownerOf,
+  permits,
+  policiesFor,
+  type Readers,
+  type Stop,
+  secure,
+  stopsOf,
+} from "./access.ts";
 import type { Catalogue, Column, Table } from "./catalogue.ts";
 import { type Read, readColumn } from "./kinds.ts";
 import { isKeptResource, whyNot, wireName } from "./names.ts";
@@ -71,21 +83,36 @@ export interface Options {
   chosen?: Set<string>;
 }
 
-export const NO_OPTIONS: Options = { with: [], read: new Map(), resources: new Map(), named: new Map(), refused: new Map() };
+export const NO_OPTIONS: Options = {
+  with: [],
+  read: new Map(),
+  resources: new Map(),
+  named: new Map(),
+  refused: new Map(),
+};
 
 /** Resources that a field can refer to, by `schema.table`, with the column of their id. */
 type Targets = Map<string, { resource: string; id: string }>;
 
 /** Tables in which tools keep their own state. */
-const TOOLS = /^(_prisma_migrations|__drizzle_migrations|drizzle_migrations|knex_migrations(_lock)?|schema_migrations|ar_internal_metadata|alembic_version|flyway_schema_history|databasechangelog(lock)?|django_migrations|typeorm_metadata|sequelizemeta|goose_db_version|spatial_ref_sys)$/i;
+const TOOLS =
+  /^(_prisma_migrations|__drizzle_migrations|drizzle_migrations|knex_migrations(_lock)?|schema_migrations|ar_internal_metadata|alembic_version|flyway_schema_history|databasechangelog(lock)?|django_migrations|typeorm_metadata|sequelizemeta|goose_db_version|spatial_ref_sys)$/i;
 
 /** Decides about each table that is not one of Airlock's own. */
 export function decide(catalogue: Catalogue, options: Options = NO_OPTIONS): Decision[] {
   const tables = catalogue.tables.filter((table) => !isOwn(table) && !table.member);
   // Whether a table is served does not depend on those that it refers to.
   const alone = decideAll(tables, options, new Map());
-  const served = alone.flatMap(({ table, section }) => (section && section.id.kind !== "owner" && (options.resources.has(table) || (options.chosen?.has(table) ?? true)) ? [section] : []));
-  return decideAll(tables, options, new Map(served.map(({ schema, table, resource, id }) => [`${schema}.${table}`, { resource, id: id.column }])));
+  const served = alone.flatMap(({ table, section }) =>
+    section && section.id.kind !== "owner" && (options.resources.has(table) || (options.chosen?.has(table) ?? true))
+      ? [section]
+      : [],
+  );
+  return decideAll(
+    tables,
+    options,
+    new Map(served.map(({ schema, table, resource, id }) => [`${schema}.${table}`, { resource, id: id.column }])),
+  );
 }
 
 function decideAll(tables: Table[], options: Options, targets: Targets): Decision[] {
@@ -98,7 +125,10 @@ function decideAll(tables: Table[], options: Options, targets: Targets): Decisio
     const other = taken.get(resource);
     if (other !== undefined && other !== called) {
       const { section: _, ...rest } = decision;
-      return { ...rest, out: `its name ${resource} is the name of ${other} already; declare it by hand under another name` };
+      return {
+        ...rest,
+        out: `its name ${resource} is the name of ${other} already; declare it by hand under another name`,
+      };
     }
     taken.set(resource, called);
     return decision;
@@ -106,53 +136,113 @@ function decideAll(tables: Table[], options: Options, targets: Targets): Decisio
 }
 
 /** Made by `npm run new-resource`, or a view of the core. */
-const isOwn = ({ triggers, name }: Table) => name.startsWith("airlock_") || triggers.some(({ called }) => called === "airlock.touch_insert");
+const isOwn = ({ triggers, name }: Table) =>
+  name.startsWith("airlock_") || triggers.some(({ called }) => called === "airlock.touch_insert");
 
-function decideTable(table: Table, resource: string | undefined, called: string, options: Options, targets: Targets): Decision {
+function decideTable(
+  table: Table,
+  resource: string | undefined,
+  called: string,
+  options: Options,
+  targets: Targets,
+): Decision {
   const out = (reason: string): Decision => ({
     table: called,
     stops: [],
     out: reason,
     left: [],
-    warnings: !table.secured && ["r", "p"].includes(table.kind) && table.granted.length > 0 ? [`row level security is off: every signed-in user reaches all rows. SQL: ${secure(table)}`] : [],
+    warnings:
+      !table.secured && ["r", "p"].includes(table.kind) && table.granted.length > 0
+        ? [`row level security is off: every signed-in user reaches all rows. SQL: ${secure(table)}`]
+        : [],
   });
-  const kinds: Record<string, string> = { v: "a view", m: "a materialized view", f: "a foreign table", p: "a partitioned table" };
+  const kinds: Record<string, string> = {
+    v: "a view",
+    m: "a materialized view",
+    f: "a foreign table",
+    p: "a partitioned table",
+  };
   const kind = table.partition ? "a partition" : kinds[table.kind];
   if (kind) return out(`it is ${kind}: a write through it cannot claim its request`);
   if (TOOLS.test(table.name)) return out("it is a migration tool's own table");
-  if (resource === undefined || isKeptResource(resource)) return out(resource === undefined ? whyNot(table.name) : `the name ${resource} is Airlock's own; declare it by hand under another name`);
+  if (resource === undefined || isKeptResource(resource))
+    return out(
+      resource === undefined
+        ? whyNot(table.name)
+        : `the name ${resource} is Airlock's own; declare it by hand under another name`,
+    );
   const [key] = table.constraints.filter(({ kind }) => kind === "p");
   if (!key) return out("it has no primary key");
-  if (key.columns.length > 1) return out(`its primary key has ${key.columns.length} columns (${key.columns.join(", ")})`);
+  if (key.columns.length > 1)
+    return out(`its primary key has ${key.columns.length} columns (${key.columns.join(", ")})`);
   const id = table.columns.find(({ name }) => name === key.columns[0]);
   if (!id) return out("it has no primary key");
   const idKind = id.type.name === "uuid" ? "uuid" : /^int[248]$/.test(id.type.name) ? "bigint" : undefined;
   if (!idKind) return out(`its id ${id.name} is ${id.typeName}; ids are uuid or bigint`);
 
-  if (!table.secured) return { table: called, stops: [{ what: "row level security is off: every signed-in user reaches all rows", mend: secure(table) }], left: [], warnings: [] };
+  if (!table.secured)
+    return {
+      table: called,
+      stops: [{ what: "row level security is off: every signed-in user reaches all rows", mend: secure(table) }],
+      left: [],
+      warnings: [],
+    };
   const read = options.read.get(called);
   const owner = read ? authorOf(table, id) : ownerOf(table);
   const ownId = owner.column === id.name && owner.scope === "owner";
   const made = read === undefined && isMadeForUser(table, id);
   const { stops, warnings } = stopsOf(table, ownId || made, read);
-  if (table.looks.unfit[id.name]) stops.push({ what: `ids past 2^53-1 are in use (${id.name}): JavaScript cannot hold them`, mend: `-- renumber ${called}.${id.name}, or keep the table for callers that read 64 bits` });
+  if (table.looks.unfit[id.name])
+    stops.push({
+      what: `ids past 2^53-1 are in use (${id.name}): JavaScript cannot hold them`,
+      mend: `-- renumber ${called}.${id.name}, or keep the table for callers that read 64 bits`,
+    });
   if (stops.length > 0) return { table: called, stops, left: [], warnings };
-  if (read === "app" && !isShown(table)) return out(`no policy lets anon read it, as read = "app" needs. SQL: create policy ${identifier(`${table.name}_read`)} on ${named(table)} for select to anon, authenticated using (true);`);
+  if (read === "app" && !isShown(table))
+    return out(
+      `no policy lets anon read it, as read = "app" needs. SQL: create policy ${identifier(`${table.name}_read`)} on ${named(table)} for select to anon, authenticated using (true);`,
+    );
   for (const open of table.looks.open) warnings.push(`not looked at: ${open}`);
-  return section(table, resource, called, { id, kind: ownId || made ? "owner" : idKind, owner: made ? { column: id.name, set: "worker", scope: "owner" } : owner }, warnings, options, targets);
+  return section(
+    table,
+    resource,
+    called,
+    {
+      id,
+      kind: ownId || made ? "owner" : idKind,
+      owner: made ? { column: id.name, set: "worker", scope: "owner" } : owner,
+    },
+    warnings,
+    options,
+    targets,
+  );
 }
 
 /** Who makes the rows of a table that others read. */
 function authorOf(table: Table, id: Column): Owner {
   const owner = ownerOf(table);
-  return owner.column === id.name ? { column: undefined, set: "none", scope: "visible" } : { ...owner, scope: "visible" };
+  return owner.column === id.name
+    ? { column: undefined, set: "none", scope: "visible" }
+    : { ...owner, scope: "visible" };
 }
 
 /** A row for each user, with the user's id, such as a profile. */
 function isMadeForUser(table: Table, id: Column): boolean {
-  const key = table.constraints.some(({ kind, columns, references }) => kind === "f" && columns.length === 1 && columns[0] === id.name && references?.table === "auth.users");
-  const written = [...policiesFor(table, "INSERT").map(({ check, using }) => check ?? using), ...policiesFor(table, "UPDATE").map(({ using }) => using)];
-  return key && id.type.name === "uuid" && written.flatMap((clause) => clause?.branches ?? []).every(({ kind, owners }) => kind === "never" || owners.includes(id.name));
+  const key = table.constraints.some(
+    ({ kind, columns, references }) =>
+      kind === "f" && columns.length === 1 && columns[0] === id.name && references?.table === "auth.users",
+  );
+  const written = [
+    ...policiesFor(table, "INSERT").map(({ check, using }) => check ?? using),
+    ...policiesFor(table, "UPDATE").map(({ using }) => using),
+  ];
+  return (
+    key &&
+    id.type.name === "uuid" &&
+    written
+      .flatMap((clause) => clause?.branches ?? [])
+      .every(({ kind, owners }) => kind === "never" || owners.includes(id.name))
+  );
 }
 
 interface Identity {
@@ -161,23 +251,51 @@ interface Identity {
   owner: Owner;
 }
 
-function section(table: Table, resource: string, called: string, { id, kind, owner }: Identity, warnings: string[], options: Options, targets: Targets): Decision {
+function section(
+  table: Table,
+  resource: string,
+  called: string,
+  { id, kind, owner }: Identity,
+  warnings: string[],
+  options: Options,
+  targets: Targets,
+): Decision {
   const capabilities = capabilitiesOf(table, warnings);
   const added = wanted(table, capabilities, options.with, warnings);
   if (added.includes("version")) [capabilities.version, capabilities.timestampVersion] = ["version", false];
   if (added.includes("deleted")) capabilities.deleted = "deleted_at";
   // A user who sees rows of others sees whose they are.
-  const own = [id.name, owner.scope === "owner" ? owner.column : undefined, capabilities.version, capabilities.created, capabilities.updated, capabilities.deleted];
+  const own = [
+    id.name,
+    owner.scope === "owner" ? owner.column : undefined,
+    capabilities.version,
+    capabilities.created,
+    capabilities.updated,
+    capabilities.deleted,
+  ];
   const { fields, left, required } = fieldsOf(table, called, own, owner, warnings, options, targets);
-  const offered = offer(table, { id, kind, owner, deleted: capabilities.deleted, softly: added.includes("deleted") }, fields, required, left, warnings);
+  const offered = offer(
+    table,
+    { id, kind, owner, deleted: capabilities.deleted, softly: added.includes("deleted") },
+    fields,
+    required,
+    left,
+    warnings,
+  );
   if (offered.length === 0) {
     const role = table.granted.includes("SELECT") || table.columns.some(({ granted }) => granted.includes("SELECT"));
-    const reason = role ? "no policy lets authenticated read it" : `authenticated has no right to read it. SQL: grant select, insert, update, delete on table ${named(table)} to authenticated;`;
+    const reason = role
+      ? "no policy lets authenticated read it"
+      : `authenticated has no right to read it. SQL: grant select, insert, update, delete on table ${named(table)} to authenticated;`;
     return { table: called, stops: [], out: reason, left: [], warnings };
   }
-  if (fields.length === 0) return { table: called, stops: [], out: "none of its columns can be a field", left, warnings };
+  if (fields.length === 0)
+    return { table: called, stops: [], out: "none of its columns can be a field", left, warnings };
   const read = options.read.get(called);
-  if (owner.scope === "visible" && !read) warnings.push("scope = \"visible\": Row Level Security alone decides which rows a caller reaches; there is no second lock in the Worker");
+  if (owner.scope === "visible" && !read)
+    warnings.push(
+      'scope = "visible": Row Level Security alone decides which rows a caller reaches; there is no second lock in the Worker',
+    );
   const all = everyRoute(kind, capabilities.deleted, read);
   const routes = read ? offered.filter((route) => all.includes(route)) : offered;
   return {
@@ -204,7 +322,12 @@ function section(table: Table, resource: string, called: string, { id, kind, own
 }
 
 /** What `--with` adds: columns that are not there, and whose capability no other column has. */
-function wanted({ columns }: Table, capabilities: Capabilities, names: Options["with"], warnings: string[]): Section["added"] {
+function wanted(
+  { columns }: Table,
+  capabilities: Capabilities,
+  names: Options["with"],
+  warnings: string[],
+): Section["added"] {
   return names.filter((name) => {
     const column = name === "version" ? "version" : "deleted_at";
     if (capabilities[name] !== null) return false;
@@ -218,44 +341,83 @@ type Capabilities = Pick<Section, "version" | "timestampVersion" | "created" | "
 
 /** A column by which a SELECT policy hides deleted rows. A request that writes it fails with 42501. */
 function hiding(table: Table): string | undefined {
-  const columns = table.columns.filter(({ name, type }) => wireName(name) === "deleted_at" && /^timestamp(tz)?$/.test(type.name));
-  return columns.find(({ name }) => policiesFor(table, "SELECT").some(({ using }) => new RegExp(`\\b${name}\\b`).test(using?.text ?? "")))?.name;
+  const columns = table.columns.filter(
+    ({ name, type }) => wireName(name) === "deleted_at" && /^timestamp(tz)?$/.test(type.name),
+  );
+  return columns.find(({ name }) =>
+    policiesFor(table, "SELECT").some(({ using }) => new RegExp(`\\b${name}\\b`).test(using?.text ?? "")),
+  )?.name;
 }
 
-const NOW = /^(timezone\('utc'::text, )?\(?(now\(\)|CURRENT_TIMESTAMP|clock_timestamp\(\)|statement_timestamp\(\)|transaction_timestamp\(\))\)*$/i;
+const NOW =
+  /^(timezone\('utc'::text, )?\(?(now\(\)|CURRENT_TIMESTAMP|clock_timestamp\(\)|statement_timestamp\(\)|transaction_timestamp\(\))\)*$/i;
 
 function capabilitiesOf(table: Table, warnings: string[]): Capabilities {
   const moment = ({ type, notNull }: Column) => /^timestamp(tz)?$/.test(type.name) && notNull;
   const kept = (column: Column) => touchOf(table, column.name);
   const find = (names: RegExp, fits: (column: Column) => boolean) => {
-    const found = table.columns.filter((column) => names.test(wireName(column.name) ?? column.name) && column.granted.includes("SELECT") && fits(column));
+    const found = table.columns.filter(
+      (column) => names.test(wireName(column.name) ?? column.name) && column.granted.includes("SELECT") && fits(column),
+    );
     return (found.find(({ name }) => name.includes("_at")) ?? found[0])?.name ?? null;
   };
-  const counted = find(/^(lock_|row_)?(version|revision)$/, (column) => /^int[248]$/.test(column.type.name) && column.notNull && kept(column) === "counted");
+  const counted = find(
+    /^(lock_|row_)?(version|revision)$/,
+    (column) => /^int[248]$/.test(column.type.name) && column.notNull && kept(column) === "counted",
+  );
   const rising = counted ?? find(/updat|modif|chang|version/, (column) => moment(column) && kept(column) === "clock");
   const hidden = hiding(table);
-  if (hidden) warnings.push(`deleted = false: a SELECT policy filters by ${hidden}, so that a soft delete would fail with 42501; DELETE is a real DELETE`);
+  if (hidden)
+    warnings.push(
+      `deleted = false: a SELECT policy filters by ${hidden}, so that a soft delete would fail with 42501; DELETE is a real DELETE`,
+    );
   return {
     version: rising,
     timestampVersion: counted === null && rising !== null,
-    created: find(/^(created|inserted|added|posted|sent|date_created|created_date)(_at|_on)?$/, (column) => moment(column) && NOW.test(column.default ?? "")),
-    updated: find(/^(date_)?(updated|modified|last_modified|last_updated|changed)(_at|_on)?$/, (column) => moment(column) && NOW.test(column.default ?? "") && ["now", "clock"].includes(kept(column) ?? "")),
-    deleted: find(/^deleted_at$/, ({ name, type, notNull, granted }) => name !== hidden && /^timestamp(tz)?$/.test(type.name) && !notNull && granted.includes("UPDATE")),
+    created: find(
+      /^(created|inserted|added|posted|sent|date_created|created_date)(_at|_on)?$/,
+      (column) => moment(column) && NOW.test(column.default ?? ""),
+    ),
+    updated: find(
+      /^(date_)?(updated|modified|last_modified|last_updated|changed)(_at|_on)?$/,
+      (column) => moment(column) && NOW.test(column.default ?? "") && ["now", "clock"].includes(kept(column) ?? ""),
+    ),
+    deleted: find(
+      /^deleted_at$/,
+      ({ name, type, notNull, granted }) =>
+        name !== hidden && /^timestamp(tz)?$/.test(type.name) && !notNull && granted.includes("UPDATE"),
+    ),
   };
 }
 
 /** What a trigger does to a column at every update. */
 function touchOf({ triggers }: Table, column: string): "counted" | "clock" | "now" | undefined {
-  for (const { before, forEachRow, on, always, called, source, arguments: [first] } of triggers) {
+  for (const {
+    before,
+    forEachRow,
+    on,
+    always,
+    called,
+    source,
+    arguments: [first],
+  } of triggers) {
     if (!before || !forEachRow || !always || !on.includes("UPDATE")) continue;
     if (/\.moddatetime$/.test(called) && first === column) return "now";
     const text = source.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, " ");
     // What a branch sets is not set always.
     if (/\b(if|case|loop)\b/i.test(text.replace(/\bend\s+(if|case|loop)\b/gi, ""))) continue;
-    const value = new RegExp(`\\bnew\\s*\\.\\s*"?${column.replace(/\W/g, "\\$&")}"?\\s*:?=\\s*([^;]+);`, "i").exec(text)?.[1]?.trim() ?? "";
+    const value =
+      new RegExp(`\\bnew\\s*\\.\\s*"?${column.replace(/\W/g, "\\$&")}"?\\s*:?=\\s*([^;]+);`, "i")
+        .exec(text)?.[1]
+        ?.trim() ?? "";
     if (/^\(?(coalesce\s*\()?\s*old\s*\.\s*"?\w+"?[^+]*\+\s*1\)?$/i.test(value)) return "counted";
     if (/^clock_timestamp\(\)$/i.test(value)) return "clock";
-    if (/^(timezone\('utc'(::text)?,\s*)?(now\(\)|current_timestamp|transaction_timestamp\(\))\)?(\s+at\s+time\s+zone\s+'utc')?$/i.test(value)) return "now";
+    if (
+      /^(timezone\('utc'(::text)?,\s*)?(now\(\)|current_timestamp|transaction_timestamp\(\))\)?(\s+at\s+time\s+zone\s+'utc')?$/i.test(
+        value,
+      )
+    )
+      return "now";
   }
   return undefined;
 }
@@ -267,15 +429,32 @@ interface Fields {
   required: string[];
 }
 
-function fieldsOf(table: Table, called: string, own: (string | null | undefined)[], owner: Owner, warnings: string[], options: Options, targets: Targets): Fields {
+function fieldsOf(
+  table: Table,
+  called: string,
+  own: (string | null | undefined)[],
+  owner: Owner,
+  warnings: string[],
+  options: Options,
+  targets: Targets,
+): Fields {
   const [fields, left, required]: [Field[], Decision["left"], string[]] = [[], [], []];
-  const verbs = (["INSERT", "UPDATE"] as const).filter((verb) => table.columns.some(({ granted }) => granted.includes(verb)));
+  const verbs = (["INSERT", "UPDATE"] as const).filter((verb) =>
+    table.columns.some(({ granted }) => granted.includes(verb)),
+  );
   const taken = new Set(["id"]);
   const checks = new Set<string>();
   for (const column of table.columns.filter(({ name }) => !own.includes(name))) {
     const leave = (reason: string) => {
       left.push({ column: column.name, reason });
-      if (column.name !== owner.column && column.notNull && column.default === null && column.identity === "" && column.generated === "") required.push(column.name);
+      if (
+        column.name !== owner.column &&
+        column.notNull &&
+        column.default === null &&
+        column.identity === "" &&
+        column.generated === ""
+      )
+        required.push(column.name);
     };
     const wire = options.named.get(called)?.get(column.name) ?? wireName(column.name);
     const refused = options.refused.get(called)?.get(column.name);
@@ -287,20 +466,39 @@ function fieldsOf(table: Table, called: string, own: (string | null | undefined)
     else if ("reason" in read) leave(read.reason);
     else if (table.looks.unfit[column.name]) leave(`it holds ${table.looks.unfit[column.name]}`);
     else if (wire === undefined) leave(whyNot(column.name));
-    else if (taken.has(wire)) leave(`its name ${wire} is another field's already; declare it by hand under another name`);
+    else if (taken.has(wire))
+      leave(`its name ${wire} is another field's already; declare it by hand under another name`);
     else {
       taken.add(wire);
       const lacking = verbs.filter((verb) => !column.granted.includes(verb));
       const isOwner = column.name === owner.column;
-      const readOnly = isOwner || column.generated !== "" || column.identity !== "" || lacking.length > 0 || table.counted.includes(column.name) || isCallers(column);
-      if (readOnly && !isOwner && column.generated === "" && read.preset.is === "none" && !read.nullable) required.push(column.name);
+      const readOnly =
+        isOwner ||
+        column.generated !== "" ||
+        column.identity !== "" ||
+        lacking.length > 0 ||
+        table.counted.includes(column.name) ||
+        isCallers(column);
+      if (readOnly && !isOwner && column.generated === "" && read.preset.is === "none" && !read.nullable)
+        required.push(column.name);
       const target = referred(table, column, wire, targets);
-      const kind = target !== undefined ? { ...read, kind: { text: `ref(${target})` }, preset: constantAsDatabase(read.preset) } : read;
-      fields.push({ name: wire, column: column.name, text: readOnly ? textReadOnly(kind) : textOf(kind), ...(read.kind.comment && { comment: read.kind.comment }), unlimited: read.kind.unlimited === true, readOnly });
+      const kind =
+        target !== undefined
+          ? { ...read, kind: { text: `ref(${target})` }, preset: constantAsDatabase(read.preset) }
+          : read;
+      fields.push({
+        name: wire,
+        column: column.name,
+        text: readOnly ? textReadOnly(kind) : textOf(kind),
+        ...(read.kind.comment && { comment: read.kind.comment }),
+        unlimited: read.kind.unlimited === true,
+        readOnly,
+      });
       for (const check of read.own) checks.add(check);
     }
   }
-  if (checks.size > 0) warnings.push(`the database alone checks ${[...checks].join(", ")}: what it refuses is answered with 422 \`rule\``);
+  if (checks.size > 0)
+    warnings.push(`the database alone checks ${[...checks].join(", ")}: what it refuses is answered with 422 \`rule\``);
   return { fields, left, required };
 }
 
@@ -314,7 +512,8 @@ function referred({ constraints }: Table, { name }: Column, wire: string, target
   return name === wire ? found[0] : undefined;
 }
 
-const constantAsDatabase = (preset: Readable["preset"]): Readable["preset"] => (preset.is === "none" ? preset : { is: "database" });
+const constantAsDatabase = (preset: Readable["preset"]): Readable["preset"] =>
+  preset.is === "none" ? preset : { is: "database" };
 
 type Readable = Extract<Read, { kind: unknown }>;
 
@@ -337,13 +536,26 @@ interface Offer {
 
 /** The routes of a section that names none. */
 export const everyRoute = (kind: Section["id"]["kind"], deleted: string | null, read: Readers | undefined): string[] =>
-  read ? ["list", "read"] : kind === "owner" ? ["read", "put", "patch"] : ["list", "read", "create", "put", "patch", "delete", ...(deleted ? ["restore"] : [])];
+  read
+    ? ["list", "read"]
+    : kind === "owner"
+      ? ["read", "put", "patch"]
+      : ["list", "read", "create", "put", "patch", "delete", ...(deleted ? ["restore"] : [])];
 
 /** The routes that grants and policies allow. */
-function offer(table: Table, { id, kind, owner, deleted, softly }: Offer, fields: Field[], required: string[], left: Decision["left"], warnings: string[]): string[] {
-  const grants = (column: Column | undefined, verb: "SELECT" | "INSERT" | "UPDATE") => column?.granted.includes(verb) === true;
+function offer(
+  table: Table,
+  { id, kind, owner, deleted, softly }: Offer,
+  fields: Field[],
+  required: string[],
+  left: Decision["left"],
+  warnings: string[],
+): string[] {
+  const grants = (column: Column | undefined, verb: "SELECT" | "INSERT" | "UPDATE") =>
+    column?.granted.includes(verb) === true;
   const ownerColumn = table.columns.find(({ name }) => name === owner.column);
-  const reads = grants(id, "SELECT") && permits(table, "SELECT") && (owner.scope === "visible" || grants(ownerColumn, "SELECT"));
+  const reads =
+    grants(id, "SELECT") && permits(table, "SELECT") && (owner.scope === "visible" || grants(ownerColumn, "SELECT"));
   if (!reads) return [];
   const inserts = table.columns.some((column) => grants(column, "INSERT")) && permits(table, "INSERT");
   const namesItself = owner.set === "none" ? true : owner.set === "default" || grants(ownerColumn, "INSERT");
@@ -355,8 +567,24 @@ function offer(table: Table, { id, kind, owner, deleted, softly }: Offer, fields
     const why = (column: string) => `${column} (${left.find((one) => one.column === column)?.reason ?? "read-only"})`;
     warnings.push(`no new rows through the Worker: a row needs ${required.map(why).join(", ")}`);
   } else if (inserts && !made) warnings.push(`no new rows through the Worker: nothing gives ${id.name} a value`);
-  const patches = permits(table, "UPDATE") && fields.some(({ column, readOnly }) => !readOnly && grants(table.columns.find(({ name }) => name === column), "UPDATE"));
-  const soft = deleted !== null && permits(table, "UPDATE") && (softly || grants(table.columns.find(({ name }) => name === deleted), "UPDATE"));
+  const patches =
+    permits(table, "UPDATE") &&
+    fields.some(
+      ({ column, readOnly }) =>
+        !readOnly &&
+        grants(
+          table.columns.find(({ name }) => name === column),
+          "UPDATE",
+        ),
+    );
+  const soft =
+    deleted !== null &&
+    permits(table, "UPDATE") &&
+    (softly ||
+      grants(
+        table.columns.find(({ name }) => name === deleted),
+        "UPDATE",
+      ));
   const hard = deleted === null && table.granted.includes("DELETE") && permits(table, "DELETE");
   const routes: Record<string, boolean> = {
     list: kind !== "owner",
@@ -375,8 +603,15 @@ function offer(table: Table, { id, kind, owner, deleted, softly }: Offer, fields
 function uniqueOf({ constraints, indexes }: Table, fields: Field[]): Section["unique"] {
   const keys = constraints.filter(({ kind }) => kind === "p").map(({ name }) => name);
   const all = [
-    ...constraints.filter(({ kind }) => kind === "u" || kind === "x").map(({ name, columns }) => ({ name, columns, index: indexes.find((index) => index.name === name) })),
-    ...indexes.filter(({ unique, name }) => unique && !keys.includes(name) && !constraints.some((constraint) => constraint.name === name)).map((index) => ({ name: index.name, columns: index.columns, index })),
+    ...constraints
+      .filter(({ kind }) => kind === "u" || kind === "x")
+      .map(({ name, columns }) => ({ name, columns, index: indexes.find((index) => index.name === name) })),
+    ...indexes
+      .filter(
+        ({ unique, name }) =>
+          unique && !keys.includes(name) && !constraints.some((constraint) => constraint.name === name),
+      )
+      .map((index) => ({ name: index.name, columns: index.columns, index })),
   ];
   const found = all.flatMap(({ name, columns, index }): [string, string[]][] => {
     // An expression names its columns in the catalogue of dependencies alone, beside those of the predicate.
@@ -397,7 +632,22 @@ const ORDERED = /^(integer|number|decimal|date|time|timestamp)\b/;
 
 /** Filters of fields with which an index of the whole table begins, after the owner's column or alone. */
 function filtersOf({ indexes }: Table, owner: Owner, fields: Field[]): Section["filters"] {
-  const served = ({ column }: Field) => indexes.some(({ valid, method, predicate, columns: [first, second] }) => valid && method === "btree" && predicate === null && (first === column || (owner.scope === "owner" && first === owner.column && second === column)));
-  const filterable = fields.filter((field) => /^(text|integer|number|decimal|boolean|uuid|date|time|timestamp|one_of|ref)\b/.test(field.text) && served(field));
-  return Object.fromEntries(filterable.map(({ name, text }) => [name, ["eq", ...(ORDERED.test(text) ? ["gte", "lt"] : ["in"]), ...(/\?( =|$)/.test(text) ? ["is"] : [])]]));
+  const served = ({ column }: Field) =>
+    indexes.some(
+      ({ valid, method, predicate, columns: [first, second] }) =>
+        valid &&
+        method === "btree" &&
+        predicate === null &&
+        (first === column || (owner.scope === "owner" && first === owner.column && second === column)),
+    );
+  const filterable = fields.filter(
+    (field) =>
+      /^(text|integer|number|decimal|boolean|uuid|date|time|timestamp|one_of|ref)\b/.test(field.text) && served(field),
+  );
+  return Object.fromEntries(
+    filterable.map(({ name, text }) => [
+      name,
+      ["eq", ...(ORDERED.test(text) ? ["gte", "lt"] : ["in"]), ...(/\?( =|$)/.test(text) ? ["is"] : [])],
+    ]),
+  );
 }

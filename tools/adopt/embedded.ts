@@ -29,7 +29,9 @@ export async function readMigrations(): Promise<Catalogue> {
 /** Statements on the one connection of an embedded database. */
 export function statementsOn({ connection: { driver } }: Database): Sql {
   return async (text, parameters, onNotice) => {
-    const results = parameters ? [await driver.query(text, parameters, { onNotice: ({ detail }) => onNotice?.(detail ?? "") })] : await driver.exec(text);
+    const results = parameters
+      ? [await driver.query(text, parameters, { onNotice: ({ detail }) => onNotice?.(detail ?? "") })]
+      : await driver.exec(text);
     return results.flatMap(({ rows }) => rows as Record<string, unknown>[]);
   };
 }

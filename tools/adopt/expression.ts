@@ -17,7 +17,15 @@ export type Expression =
   | { is: "not"; of: Expression };
 
 /** Types of more than one word; the longest first. */
-const LONG_TYPES = ["timestamp without time zone", "timestamp with time zone", "time without time zone", "time with time zone", "character varying", "double precision", "bit varying"];
+const LONG_TYPES = [
+  "timestamp without time zone",
+  "timestamp with time zone",
+  "time without time zone",
+  "time with time zone",
+  "character varying",
+  "double precision",
+  "bit varying",
+];
 
 /** The expression of a text that PostgreSQL printed; undefined if it has a form that is not known here. */
 export function parseExpression(text: string): Expression | undefined {
@@ -39,7 +47,8 @@ export function checkCondition(definition: string): Expression | undefined {
 
 class Unknown extends Error {}
 
-const TOKEN = /\s*(?:(E?'(?:[^']|'')*')|("(?:[^"]|"")*"|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*)|(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)|(::|<=|>=|<>|[-+*/<>=~!@#%^&|?]+|[()[\],.]))/y;
+const TOKEN =
+  /\s*(?:(E?'(?:[^']|'')*')|("(?:[^"]|"")*"|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*)|(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)|(::|<=|>=|<>|[-+*/<>=~!@#%^&|?]+|[()[\],.]))/y;
 
 interface Token {
   kind: "text" | "name" | "number" | "symbol";
@@ -70,13 +79,13 @@ class Parser {
   disjunction(): Expression {
     const parts = [this.#conjunction()];
     while (this.#take("OR")) parts.push(this.#conjunction());
-    return parts.length > 1 ? { is: "or", parts } : parts[0] as Expression;
+    return parts.length > 1 ? { is: "or", parts } : (parts[0] as Expression);
   }
 
   #conjunction(): Expression {
     const parts = [this.#negation()];
     while (this.#take("AND")) parts.push(this.#negation());
-    return parts.length > 1 ? { is: "and", parts } : parts[0] as Expression;
+    return parts.length > 1 ? { is: "and", parts } : (parts[0] as Expression);
   }
 
   #negation(): Expression {
@@ -122,7 +131,8 @@ class Parser {
     while (this.#take(".")) name += `.${plain(this.#name())}`;
     if (!this.#take("(")) {
       // A keyword that is not a column: CASE, CURRENT_TIMESTAMP.
-      if (/^[A-Z]/.test(token.value) && token.value !== "VALUE") return { is: "call", name: name.toLowerCase(), args: [] };
+      if (/^[A-Z]/.test(token.value) && token.value !== "VALUE")
+        return { is: "call", name: name.toLowerCase(), args: [] };
       return { is: "column", name: name.split(".").at(-1) ?? "" };
     }
     if (token.value === "TRIM") {

@@ -48,9 +48,19 @@ export function readColumn(column: Column, constraints: Constraint[]): Read {
   if ("reason" in found) return found;
   const value = column.identity !== "" ? ({ is: "database" } as const) : presetOf(preset, found);
   // decimal has no least and no greatest value.
-  if (found.text.startsWith("decimal") && (limits.value.min > -Infinity || limits.value.max < Infinity)) own.push(...checks.map(({ name }) => name), ...domains);
+  if (found.text.startsWith("decimal") && (limits.value.min > -Infinity || limits.value.max < Infinity))
+    own.push(...checks.map(({ name }) => name), ...domains);
   if (value === undefined) return { reason: `its default ${preset} is no JSON object` };
-  return { kind: { text: found.text, ...(found.comment && { comment: found.comment }), ...(found.unlimited && { unlimited: true }) }, preset: value, nullable: !notNull, own };
+  return {
+    kind: {
+      text: found.text,
+      ...(found.comment && { comment: found.comment }),
+      ...(found.unlimited && { unlimited: true }),
+    },
+    preset: value,
+    nullable: !notNull,
+    own,
+  };
 }
 
 interface Known extends Kind {
@@ -64,7 +74,8 @@ const INTEGERS: Record<string, number> = { int2: 32_767, int4: 2_147_483_647, in
 
 function kindOf(type: Type, modifier: number, limits: Limits): Known | { reason: string } {
   if (type.form === "e") return oneOf((type.labels ?? []).filter((label) => limits.values?.includes(label) ?? true));
-  if (type.schema !== "pg_catalog" && type.name !== "citext") return { reason: `there is no kind for the type ${type.schema}.${type.name}` };
+  if (type.schema !== "pg_catalog" && type.name !== "citext")
+    return { reason: `there is no kind for the type ${type.schema}.${type.name}` };
   if (type.element) return listOf(type.element, modifier, limits);
   if (type.name in INTEGERS) return integer(INTEGERS[type.name] ?? 0, type.name, limits.value);
   switch (type.name) {
@@ -74,21 +85,41 @@ function kindOf(type: Type, modifier: number, limits: Limits): Known | { reason:
     case "bpchar":
       return text(type.name, modifier, limits);
     case "bool":
-      return { text: "boolean", value: (constant) => (bare(constant).is === "boolean" ? String((bare(constant) as { value: boolean }).value) : undefined) };
+      return {
+        text: "boolean",
+        value: (constant) =>
+          bare(constant).is === "boolean" ? String((bare(constant) as { value: boolean }).value) : undefined,
+      };
     case "float8":
     case "float4":
-      return double(type.name === "float4" ? 3.4028234663852886e38 : Number.MAX_VALUE, limits.value, type.name === "float4");
+      return double(
+        type.name === "float4" ? 3.4028234663852886e38 : Number.MAX_VALUE,
+        limits.value,
+        type.name === "float4",
+      );
     case "numeric":
-      return modifier < 0 ? { reason: "numeric without a precision has no kind; give it one: numeric(12, 2)" } : decimal(modifier);
+      return modifier < 0
+        ? { reason: "numeric without a precision has no kind; give it one: numeric(12, 2)" }
+        : decimal(modifier);
     case "uuid":
-      return { text: "uuid", value: (constant) => quotedIf(textOf(constant), /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/) };
+      return {
+        text: "uuid",
+        value: (constant) => quotedIf(textOf(constant), /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/),
+      };
     case "date":
       return { text: "date", value: (constant) => quotedIf(textOf(constant), /^\d{4}-\d\d-\d\d$/) };
     case "time":
-      return { text: "time", ...keptDigits(modifier), value: (constant) => quotedIf(textOf(constant), /^([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?$/) };
+      return {
+        text: "time",
+        ...keptDigits(modifier),
+        value: (constant) => quotedIf(textOf(constant), /^([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?$/),
+      };
     case "timestamptz":
     case "timestamp": {
-      const notes = [type.name === "timestamp" ? "without a time zone in the database: taken as UTC" : undefined, keptDigits(modifier)?.comment].filter((note) => note !== undefined);
+      const notes = [
+        type.name === "timestamp" ? "without a time zone in the database: taken as UTC" : undefined,
+        keptDigits(modifier)?.comment,
+      ].filter((note) => note !== undefined);
       return { text: "timestamp", ...(notes.length > 0 && { comment: notes.join("; ") }), value: () => undefined };
     }
     case "json":
@@ -100,7 +131,8 @@ function kindOf(type: Type, modifier: number, limits: Limits): Known | { reason:
 }
 
 /** What the type of a time says about fractions of a second. */
-const keptDigits = (modifier: number) => (modifier >= 0 && modifier < 6 ? { comment: `the database keeps ${modifier} digits of a second` } : undefined);
+const keptDigits = (modifier: number) =>
+  modifier >= 0 && modifier < 6 ? { comment: `the database keeps ${modifier} digits of a second` } : undefined;
 
 function text(name: string, modifier: number, limits: Limits): Known | { reason: string } {
   if (limits.values) return oneOf(limits.values);
@@ -122,7 +154,9 @@ function text(name: string, modifier: number, limits: Limits): Known | { reason:
     value(constant) {
       const value = textOf(constant);
       const length = [...(value ?? "")].length;
-      return value !== undefined && value === value.trim() && length >= min && length <= max ? quoted(value) : undefined;
+      return value !== undefined && value === value.trim() && length >= min && length <= max
+        ? quoted(value)
+        : undefined;
     },
   };
 }
@@ -132,20 +166,28 @@ function integer(most: number, name: string, range: Range): Known | { reason: st
   const min = Math.max(limit.min, name === "int8" ? -WHOLE_MAX : -most - 1);
   const max = Math.min(limit.max, most);
   if (min > max) return { reason: "no number meets its CHECKs" };
-  return { text: `integer(${min}..${max})`, value: (constant) => within(numberOf(constant), min, max, Number.isInteger) };
+  return {
+    text: `integer(${min}..${max})`,
+    value: (constant) => within(numberOf(constant), min, max, Number.isInteger),
+  };
 }
 
 function double(most: number, range: Range, single: boolean): Known | { reason: string } {
   const limit = doubles(range);
   const [min, max] = [Math.max(limit.min, -most), Math.min(limit.max, most)];
   if (min > max) return { reason: "no number meets its CHECKs" };
-  return { text: `number(${min}..${max})`, ...(single && { comment: "the database keeps about seven digits" }), value: (constant) => within(numberOf(constant), min, max) };
+  return {
+    text: `number(${min}..${max})`,
+    ...(single && { comment: "the database keeps about seven digits" }),
+    value: (constant) => within(numberOf(constant), min, max),
+  };
 }
 
 function decimal(modifier: number): Known | { reason: string } {
   // The scale is a signed number of 11 bits.
   const [precision, scale] = [((modifier - 4) >> 16) & 0xffff, ((modifier - 4) << 21) >> 21];
-  if (scale < 0 || scale > precision) return { reason: `numeric(${precision},${scale}) has no kind; its scale must be from 0 to its precision` };
+  if (scale < 0 || scale > precision)
+    return { reason: `numeric(${precision},${scale}) has no kind; its scale must be from 0 to its precision` };
   const form = new RegExp(`^-?\\d{1,${Math.max(precision - scale, 1)}}${scale > 0 ? `(\\.\\d{1,${scale}})?` : ""}$`);
   return {
     text: `decimal(${precision},${scale})`,
@@ -172,9 +214,16 @@ function listOf(element: Type, modifier: number, limits: Limits): Known | { reas
   }
   const most = INTEGERS[element.name];
   const empty = (constant: Expression) => (elementsOf(constant)?.length === 0 ? "[]" : undefined);
-  if (most !== undefined) return { text: `integers(${items},${element.name === "int8" ? -most : -most - 1}..${most})`, ...comment, value: empty };
+  if (most !== undefined)
+    return {
+      text: `integers(${items},${element.name === "int8" ? -most : -most - 1}..${most})`,
+      ...comment,
+      value: empty,
+    };
   if (element.name === "uuid") return { text: `uuids(${items})`, ...comment, value: empty };
-  return { reason: `there is no kind for a list of ${element.schema === "pg_catalog" ? element.name : `${element.schema}.${element.name}`}` };
+  return {
+    reason: `there is no kind for a list of ${element.schema === "pg_catalog" ? element.name : `${element.schema}.${element.name}`}`,
+  };
 }
 
 /** The texts of an array that is a constant. */
@@ -210,8 +259,10 @@ function jsonObject(constant: Expression): string | undefined {
 }
 
 const quoted = (value: string) => `'${value.replaceAll("'", "''")}'`;
-const quotedIf = (value: string | undefined, form: RegExp) => (value !== undefined && form.test(value) ? quoted(value) : undefined);
-const within = (value: number | undefined, min: number, max: number, also: (value: number) => boolean = () => true) => (value !== undefined && value >= min && value <= max && also(value) ? String(value) : undefined);
+const quotedIf = (value: string | undefined, form: RegExp) =>
+  value !== undefined && form.test(value) ? quoted(value) : undefined;
+const within = (value: number | undefined, min: number, max: number, also: (value: number) => boolean = () => true) =>
+  value !== undefined && value >= min && value <= max && also(value) ? String(value) : undefined;
 
 /** Undefined if the default shows that the column holds values that its kind cannot. */
 function presetOf(preset: string | null, kind: Known): Preset | undefined {

@@ -21,7 +21,11 @@ export interface Range {
 }
 
 const OPEN = (): Range => ({ min: -Infinity, max: Infinity });
-export const noLimits = (): Limits => ({ length: { min: 0, max: Infinity }, value: OPEN(), items: { min: 0, max: Infinity } });
+export const noLimits = (): Limits => ({
+  length: { min: 0, max: Infinity },
+  value: OPEN(),
+  items: { min: 0, max: Infinity },
+});
 
 /**
  * Adds the limits of a CHECK to those of a column. Returns whether all that it says is a limit of this column; otherwise the
@@ -39,7 +43,9 @@ function add(condition: Expression, column: string, limits: Limits): boolean {
       return condition.parts.map((part) => add(part, column, limits)).every(Boolean);
     case "or": {
       // A CHECK lets null pass anyway.
-      const others = condition.parts.filter((part) => !(part.is === "null test" && !part.negated && isColumn(part.of, column)));
+      const others = condition.parts.filter(
+        (part) => !(part.is === "null test" && !part.negated && isColumn(part.of, column)),
+      );
       if (others.length === 1 && others[0]) return add(others[0], column, limits);
       const values = others.map((part) => valuesOf(part, column));
       return values.every((list) => list !== undefined) && restrict(limits, values.flat());
@@ -65,7 +71,13 @@ const isColumn = (value: Expression, column: string) => {
 
 /** The texts that `column = 'a'` or `column = ANY (ARRAY['a', 'b'])` allow. */
 function valuesOf(condition: Expression, column: string): string[] | undefined {
-  if (condition.is !== "compare" || condition.operator !== "=" || condition.quantifier === "all" || !isColumn(condition.left, column)) return undefined;
+  if (
+    condition.is !== "compare" ||
+    condition.operator !== "=" ||
+    condition.quantifier === "all" ||
+    !isColumn(condition.left, column)
+  )
+    return undefined;
   const right = bare(condition.right);
   const items = condition.quantifier === "any" ? (right.is === "list" ? right.items : undefined) : [condition.right];
   const texts = items?.map((item) => (numberOf(item) === undefined ? textOf(item) : undefined));
@@ -74,12 +86,18 @@ function valuesOf(condition: Expression, column: string): string[] | undefined {
 
 const FLIPPED: Record<string, string> = { "<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>" };
 
-function compare({ operator, left, right, quantifier }: Extract<Expression, { is: "compare" }>, column: string, limits: Limits): boolean {
+function compare(
+  { operator, left, right, quantifier }: Extract<Expression, { is: "compare" }>,
+  column: string,
+  limits: Limits,
+): boolean {
   if (quantifier !== undefined) return false;
   const constant = numberOf(right);
   if (constant === undefined && numberOf(left) !== undefined) {
     const flipped = FLIPPED[operator];
-    return flipped !== undefined && compare({ is: "compare", operator: flipped, left: right, right: left }, column, limits);
+    return (
+      flipped !== undefined && compare({ is: "compare", operator: flipped, left: right, right: left }, column, limits)
+    );
   }
   // No empty text.
   if (operator === "<>" && textOf(right) === "" && isText(left, column)) return narrow(limits.length, ">=", 1);
@@ -88,15 +106,19 @@ function compare({ operator, left, right, quantifier }: Extract<Expression, { is
   const inner = bare(left);
   if (inner.is !== "call") return false;
   const [of, dimension] = inner.args;
-  if (/^(char_length|character_length|length)$/.test(inner.name) && of && isText(of, column)) return narrow(limits.length, operator, constant);
-  const counted = inner.name === "cardinality" || (inner.name === "array_length" && dimension !== undefined && numberOf(dimension) === 1);
+  if (/^(char_length|character_length|length)$/.test(inner.name) && of && isText(of, column))
+    return narrow(limits.length, operator, constant);
+  const counted =
+    inner.name === "cardinality" ||
+    (inner.name === "array_length" && dimension !== undefined && numberOf(dimension) === 1);
   return counted && of !== undefined && isColumn(of, column) && narrow(limits.items, operator, constant);
 }
 
 /** A column, or a column without the white space around it: the Worker trims a text before it counts. */
 function isText(value: Expression, column: string): boolean {
   const inner = bare(value);
-  if (inner.is === "call" && /^(trim|btrim)$/.test(inner.name) && inner.args.length === 1 && inner.args[0]) return isColumn(inner.args[0], column);
+  if (inner.is === "call" && /^(trim|btrim)$/.test(inner.name) && inner.args.length === 1 && inner.args[0])
+    return isColumn(inner.args[0], column);
   return isColumn(inner, column);
 }
 

@@ -10,16 +10,23 @@ const WHOLE = 9_007_199_254_740_991n;
 
 /** Adds to each table what its rows tell. Only functions of PostgreSQL itself run. */
 export async function lookAtRows(sql: Sql, tables: Table[]): Promise<void> {
-  for (const table of tables.filter(({ kind, partition, member }) => kind === "r" && !partition && !member)) await look(sql, table);
+  for (const table of tables.filter(({ kind, partition, member }) => kind === "r" && !partition && !member))
+    await look(sql, table);
 }
 
 async function look(sql: Sql, table: Table): Promise<void> {
   const key = table.constraints.find(({ kind }) => kind === "p")?.columns ?? [];
   const questions = table.columns.flatMap((column) => questionOf(column));
-  const [identifiers, others] = [questions.filter(({ column }) => key.length === 1 && key[0] === column), questions.filter(({ column }) => !(key.length === 1 && key[0] === column))];
+  const [identifiers, others] = [
+    questions.filter(({ column }) => key.length === 1 && key[0] === column),
+    questions.filter(({ column }) => !(key.length === 1 && key[0] === column)),
+  ];
   for (const { column } of identifiers) {
     // An index answers this one.
-    const largest = await ask(sql, `select (select max(${identifier(column)}) from ${named(table)} t) > ${WHOLE} as "0"`);
+    const largest = await ask(
+      sql,
+      `select (select max(${identifier(column)}) from ${named(table)} t) > ${WHOLE} as "0"`,
+    );
     const next = await sequenceOf(sql, table, column);
     if (largest?.["0"] === true || next === true) table.looks.unfit[column] = "ids past 2^53-1";
     else if (!largest) table.looks.open.push(`whether ids past 2^53-1 are in use (${column})`);
@@ -30,9 +37,13 @@ async function look(sql: Sql, table: Table): Promise<void> {
     table.looks.open.push(`${what} (the table has more than ${MOST_BYTES / 1024 / 1024} MB)`);
     return;
   }
-  const found = await ask(sql, `select ${others.map(({ condition }, at) => `coalesce(bool_or(${condition}), false) as "${at}"`).join(", ")} from ${named(table)} t`);
+  const found = await ask(
+    sql,
+    `select ${others.map(({ condition }, at) => `coalesce(bool_or(${condition}), false) as "${at}"`).join(", ")} from ${named(table)} t`,
+  );
   if (!found) table.looks.open.push(what);
-  else for (const [at, { column, of }] of others.entries()) if (found[String(at)] === true) table.looks.unfit[column] = of;
+  else
+    for (const [at, { column, of }] of others.entries()) if (found[String(at)] === true) table.looks.unfit[column] = of;
 }
 
 /** Whether the sequence of a column has passed the limit; undefined if there is none, or the role may not ask. */
@@ -44,7 +55,7 @@ async function sequenceOf(sql: Sql, { schema, name }: Table, column: string): Pr
      where s.relkind = 'S' and n.nspname = $1 and c.relname = $2 and attname = $3`,
     [schema, name, column],
   );
-  return typeof found?.["passed"] === "boolean" ? found["passed"] : undefined;
+  return typeof found?.passed === "boolean" ? found.passed : undefined;
 }
 
 const named = ({ schema, name }: Table) => `${identifier(schema)}.${identifier(name)}`;
@@ -53,15 +64,39 @@ const named = ({ schema, name }: Table) => `${identifier(schema)}.${identifier(n
 function questionOf({ name, type, generated }: Column): { column: string; of: string; condition: string }[] {
   const column = identifier(name);
   if (generated === "v" || type.schema !== "pg_catalog") return [];
-  if (type.name === "int8") return [{ column: name, of: "integers past 2^53-1", condition: `t.${column} not between -${WHOLE} and ${WHOLE}` }];
-  if (/^(float[48]|numeric)$/.test(type.name)) return [{ column: name, of: "NaN or infinity", condition: `t.${column}::text in ('NaN', 'Infinity', '-Infinity')` }];
+  if (type.name === "int8")
+    return [{ column: name, of: "integers past 2^53-1", condition: `t.${column} not between -${WHOLE} and ${WHOLE}` }];
+  if (/^(float[48]|numeric)$/.test(type.name))
+    return [
+      { column: name, of: "NaN or infinity", condition: `t.${column}::text in ('NaN', 'Infinity', '-Infinity')` },
+    ];
   if (type.name === "time") return [{ column: name, of: "the time 24:00:00", condition: `t.${column} = '24:00:00'` }];
-  if (/^(date|timestamptz?)$/.test(type.name)) return [{ column: name, of: "infinity, or years outside 1 to 9999", condition: `not isfinite(t.${column}) or extract(year from t.${column}) not between 1 and 9999` }];
+  if (/^(date|timestamptz?)$/.test(type.name))
+    return [
+      {
+        column: name,
+        of: "infinity, or years outside 1 to 9999",
+        condition: `not isfinite(t.${column}) or extract(year from t.${column}) not between 1 and 9999`,
+      },
+    ];
   if (type.element?.name === "int8") {
     const beyond = `exists (select from unnest(t.${column}) item where item not between -${WHOLE} and ${WHOLE})`;
-    return [{ column: name, of: "nested arrays, null elements or integers past 2^53-1", condition: `array_ndims(t.${column}) > 1 or ${beyond} or exists (select from unnest(t.${column}) item where item is null)` }];
+    return [
+      {
+        column: name,
+        of: "nested arrays, null elements or integers past 2^53-1",
+        condition: `array_ndims(t.${column}) > 1 or ${beyond} or exists (select from unnest(t.${column}) item where item is null)`,
+      },
+    ];
   }
-  if (type.element && /^(text|varchar|uuid|int[24])$/.test(type.element.name)) return [{ column: name, of: "nested arrays or null elements", condition: `array_ndims(t.${column}) > 1 or array_position(t.${column}, null) is not null` }];
+  if (type.element && /^(text|varchar|uuid|int[24])$/.test(type.element.name))
+    return [
+      {
+        column: name,
+        of: "nested arrays or null elements",
+        condition: `array_ndims(t.${column}) > 1 or array_position(t.${column}, null) is not null`,
+      },
+    ];
   return [];
 }
 

@@ -22,21 +22,39 @@ export interface Statements {
 }
 
 /** What a table needs, beside what it has. `section` is the declared one, as airlock.toml has it or will have it. */
-export function statementsOf(table: Table, resource: string, section: Raw, added: Section["added"], sections: [name: string, section: Raw][]): Statements {
+export function statementsOf(
+  table: Table,
+  resource: string,
+  section: Raw,
+  added: Section["added"],
+  sections: [name: string, section: Raw][],
+): Statements {
   const served = readServed(resource, section, table);
   // The columns that have one value in a list come first.
-  const fixed = [...(served.parent ? [served.parent] : []), ...(served.owner && served.scope === "owner" ? [served.owner] : [])];
-  const columns = [...(served.id.kind === "owner" ? [] : fixed), ...(served.created ? [served.created] : []), served.id.column];
+  const fixed = [
+    ...(served.parent ? [served.parent] : []),
+    ...(served.owner && served.scope === "owner" ? [served.owner] : []),
+  ];
+  const columns = [
+    ...(served.id.kind === "owner" ? [] : fixed),
+    ...(served.created ? [served.created] : []),
+    served.id.column,
+  ];
   const live = served.deleted;
-  const index = served.id.kind === "owner" || !served.lists || hasIndex(table, columns, fixed.length, live) ? undefined : pageIndex(table, resource, columns, fixed, live);
+  const index =
+    served.id.kind === "owner" || !served.lists || hasIndex(table, columns, fixed.length, live)
+      ? undefined
+      : pageIndex(table, resource, columns, fixed, live);
   const small = table.bytes <= SMALL_BYTES;
   return {
     resource,
     statements: [
-      ...added.flatMap((one) => COLUMNS[one](table)), ...(index && small ? [`${index.replace("{if}", "if not exists")};`] : []),
+      ...added.flatMap((one) => COLUMNS[one](table)),
+      ...(index && small ? [`${index.replace("{if}", "if not exists")};`] : []),
       ...references(table, section, new Map(sections.map(([name, raw]) => [name, tableOf(name, raw)]))),
     ],
-    ...(index && !small && { concurrent: `${index.replace("create index {if}", "create index concurrently if not exists")};` }),
+    ...(index &&
+      !small && { concurrent: `${index.replace("create index {if}", "create index concurrently if not exists")};` }),
     serve: served.call,
   };
 }
@@ -55,28 +73,36 @@ interface Served {
 
 /** What a section says, with what it leaves to the usual names. */
 function readServed(resource: string, section: Raw, table: Table): Served {
-  const id = typeof section["id"] === "object" ? (section["id"] as Raw) : { kind: section["id"] ?? "uuid" };
-  const owner = typeof section["owner"] === "object" ? (section["owner"] as Raw) : { column: "user_id", set: "default" };
-  const idColumn = String(id["column"] ?? "id");
-  const ownId = id["kind"] === "owner";
+  const id = typeof section.id === "object" ? (section.id as Raw) : { kind: section.id ?? "uuid" };
+  const owner = typeof section.owner === "object" ? (section.owner as Raw) : { column: "user_id", set: "default" };
+  const idColumn = String(id.column ?? "id");
+  const ownId = id.kind === "owner";
   const column = (name: string, usual: string) => {
     const value = section[name] ?? usual;
-    return value === false ? null : typeof value === "object" ? String((value as Raw)["column"]) : String(value);
+    return value === false ? null : typeof value === "object" ? String((value as Raw).column) : String(value);
   };
-  const fields = Object.entries((section["fields"] ?? {}) as Raw).map(([name, field]) => {
-    const { column = name, read_only = false } = (typeof field === "object" ? field : {}) as { column?: string; read_only?: boolean };
+  const fields = Object.entries((section.fields ?? {}) as Raw).map(([name, field]) => {
+    const { column = name, read_only = false } = (typeof field === "object" ? field : {}) as {
+      column?: string;
+      read_only?: boolean;
+    };
     return { name, column, readOnly: read_only };
   });
-  const readers = section["read"] as string | undefined;
-  const under = section["under"] as string | undefined;
-  const scope = String(section["scope"] ?? (readers || under ? "visible" : "owner"));
-  const ownerColumn = ownId ? idColumn : owner["column"] === undefined ? null : String(owner["column"]);
-  const [version, created, updated, deleted] = [column("version", "version"), column("created", "created_at"), column("updated", "updated_at"), column("deleted", "deleted_at")];
+  const readers = section.read as string | undefined;
+  const under = section.under as string | undefined;
+  const scope = String(section.scope ?? (readers || under ? "visible" : "owner"));
+  const ownerColumn = ownId ? idColumn : owner.column === undefined ? null : String(owner.column);
+  const [version, created, updated, deleted] = [
+    column("version", "version"),
+    column("created", "created_at"),
+    column("updated", "updated_at"),
+    column("deleted", "deleted_at"),
+  ];
   const value = (text: string | null) => (text === null ? "null" : literal(text));
   const array = (texts: string[]) => (texts.length > 0 ? `array[${texts.map(literal).join(", ")}]` : "array[]::text[]");
-  const routes = section["routes"] as string[] | undefined;
+  const routes = section.routes as string[] | undefined;
   return {
-    id: { kind: String(id["kind"]), column: idColumn },
+    id: { kind: String(id.kind), column: idColumn },
     owner: ownerColumn,
     parent: under?.slice(under.indexOf(".") + 1),
     scope,
@@ -89,7 +115,7 @@ select airlock.serve(
   ${array(fields.map(({ name }) => name))},
   columns => ${array(fields.map(({ column }) => column))},
   read_only => ${array(fields.filter(({ readOnly }) => readOnly).map(({ name }) => name))},
-  id => ${literal(idColumn)}, owner_column => ${value(ownerColumn)}, set_owner => ${ownId || owner["set"] === "worker"}, scope => ${literal(scope)},${readers ? ` readers => ${literal(readers)},` : ""}${under ? ` under => ${literal(under)},` : ""}
+  id => ${literal(idColumn)}, owner_column => ${value(ownerColumn)}, set_owner => ${ownId || owner.set === "worker"}, scope => ${literal(scope)},${readers ? ` readers => ${literal(readers)},` : ""}${under ? ` under => ${literal(under)},` : ""}
   version => ${value(version)}, created => ${value(created)}, updated => ${value(updated)}, deleted => ${value(deleted)}
 );`,
   };
@@ -98,10 +124,21 @@ select airlock.serve(
 /** Whether an index of the table has these columns in the order of pages; the first `fixed` ones have one value in a list. */
 function hasIndex({ indexes, constraints }: Table, columns: string[], fixed: number, live: string | null): boolean {
   return indexes.some(({ valid, method, predicate, columns: own, descending, unique, name }) => {
-    if (!valid || method !== "btree" || (predicate !== null && (live === null || predicate !== `(${identifier(live)} IS NULL)`))) return false;
+    if (
+      !valid ||
+      method !== "btree" ||
+      (predicate !== null && (live === null || predicate !== `(${identifier(live)} IS NULL)`))
+    )
+      return false;
     if (!columns.every((column, at) => own[at] === column)) {
       // The primary key alone.
-      return columns.length === 1 && unique && constraints.some((constraint) => constraint.kind === "p" && constraint.name === name && constraint.columns[0] === columns[0]);
+      return (
+        columns.length === 1 &&
+        unique &&
+        constraints.some(
+          (constraint) => constraint.kind === "p" && constraint.name === name && constraint.columns[0] === columns[0],
+        )
+      );
     }
     const ordered = descending.slice(fixed, columns.length);
     return ordered.every((one) => one === ordered[0]);
@@ -125,7 +162,14 @@ function references(table: Table, section: Raw, tables: Map<string, string>): st
     const call = `execute function airlock.check_reference(${literal(field)}, ${literal(named({ schema: target.slice(0, at), name: target.slice(at + 1) }))}, 'false')`;
     const trigger = (event: "insert" | "update", when: string, also: string) =>
       `create or replace trigger airlock_reference_${field}_${event} before ${event}${when} on ${named(table)}\n  for each row when (new.${identifier(column)} is not null${also} and ${OF_WORKER})\n  ${call};`;
-    return [trigger("insert", "", ""), trigger("update", ` of ${identifier(column)}`, ` and new.${identifier(column)} is distinct from old.${identifier(column)}`)];
+    return [
+      trigger("insert", "", ""),
+      trigger(
+        "update",
+        ` of ${identifier(column)}`,
+        ` and new.${identifier(column)} is distinct from old.${identifier(column)}`,
+      ),
+    ];
   });
 }
 
@@ -137,10 +181,17 @@ const COLUMNS: Record<Section["added"][number], (table: Table) => string[]> = {
     `create or replace function airlock.count_version() returns trigger\nlanguage plpgsql set search_path = '' as $$\nbegin\n  new.version := old.version + 1;\n  return new;\nend\n$$;`,
     `create or replace trigger airlock_count_version before update on ${named(table)}\n  for each row execute function airlock.count_version();`,
   ],
-  deleted: (table) => [`alter table ${named(table)} add column if not exists deleted_at timestamptz;`, ...granted(table, "SELECT", "deleted_at"), ...granted(table, "UPDATE", "deleted_at")],
+  deleted: (table) => [
+    `alter table ${named(table)} add column if not exists deleted_at timestamptz;`,
+    ...granted(table, "SELECT", "deleted_at"),
+    ...granted(table, "UPDATE", "deleted_at"),
+  ],
 };
 
-const granted = (table: Table, verb: "SELECT" | "UPDATE", column: string) => (table.granted.includes(verb) ? [] : [`grant ${verb.toLowerCase()} (${column}) on table ${named(table)} to authenticated;`]);
+const granted = (table: Table, verb: "SELECT" | "UPDATE", column: string) =>
+  table.granted.includes(verb)
+    ? []
+    : [`grant ${verb.toLowerCase()} (${column}) on table ${named(table)} to authenticated;`];
 
 /** The text of a migration. */
 export function migrationText(all: Statements[]): string {

@@ -8,7 +8,14 @@ const indent = (text: string, by = "    ") => text.replace(/^(?=.)/gm, by);
 
 /** One table: what was made, left out and stopped. */
 export function tableReport({ table, section, stops, out, left, warnings }: Decision): string {
-  const head = stops.length > 0 ? "stopped" : out !== undefined ? `left out: ${out}` : section ? `served as ${section.resource}` : "";
+  const head =
+    stops.length > 0
+      ? "stopped"
+      : out !== undefined
+        ? `left out: ${out}`
+        : section
+          ? `served as ${section.resource}`
+          : "";
   return [
     `${table}: ${head}`,
     ...stops.map(({ what, mend }) => indent(`stop: ${what}\n  SQL: ${mend}`, "  ")),
@@ -19,9 +26,13 @@ export function tableReport({ table, section, stops, out, left, warnings }: Deci
 
 /** A change of a section, as a diff of lines. */
 export function changeReport({ resource, drift, stop, what, edits }: Change): string {
-  return [`${resource}: ${stop ? "stop" : drift ? "drift" : "new"}: ${what}`, ...edits.map((edit) => indent(editReport(edit)))].join("\n");
+  return [
+    `${resource}: ${stop ? "stop" : drift ? "drift" : "new"}: ${what}`,
+    ...edits.map((edit) => indent(editReport(edit))),
+  ].join("\n");
 }
 
-const editReport = ({ section, key, value }: Edit) => `[${section}]\n${value === null ? `- ${key}` : `+ ${key} = ${value}`}`;
+const editReport = ({ section, key, value }: Edit) =>
+  `[${section}]\n${value === null ? `- ${key}` : `+ ${key} = ${value}`}`;
 
 export const indented = indent;

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 
 import type { AppGuard, AppKey, Attest } from "../stack/app-guard.ts";
 import type { Vars } from "../stack/vars.ts";
-import { fault, well, type Finding } from "./finding.ts";
+import { type Finding, fault, well } from "./finding.ts";
 
 const GOOGLE = "https://firebaseappcheck.googleapis.com/v1/jwks";
 const TIMEOUT_MS = 15_000;
@@ -22,15 +22,27 @@ interface Line {
 export async function ofKeys(vars: Vars): Promise<Finding[]> {
   const used = policies(guardOf(vars)).some(({ attest }) => attest?.firebase && attest.mode !== "off");
   if (!used) return [];
-  const url = vars["APP_CHECK_JWKS_URL"] || GOOGLE;
+  const url = vars.APP_CHECK_JWKS_URL || GOOGLE;
   const what = "App Check's key set";
   try {
-    const { keys } = (await (await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) })).json()) as { keys: Record<string, string>[] };
-    const good = keys.filter(({ kty, alg = "RS256", use = "sig", kid }) => kty === "RSA" && alg === "RS256" && use === "sig" && kid);
+    const { keys } = (await (await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) })).json()) as {
+      keys: Record<string, string>[];
+    };
+    const good = keys.filter(
+      ({ kty, alg = "RS256", use = "sig", kid }) => kty === "RSA" && alg === "RS256" && use === "sig" && kid,
+    );
     if (good.length > 0) return [well(what, `${good.length} usable ${good.length === 1 ? "key" : "keys"} at ${url}`)];
-    return [fault(what, `no usable key at ${url}`, "Apps in enforce get 503 until it has one. Set them to report meanwhile.")];
+    return [
+      fault(what, `no usable key at ${url}`, "Apps in enforce get 503 until it has one. Set them to report meanwhile."),
+    ];
   } catch (error) {
-    return [fault(what, `${url} gives no key set: ${(error as Error).message}`, "See status.firebase.google.com, or whether this machine reaches it.")];
+    return [
+      fault(
+        what,
+        `${url} gives no key set: ${(error as Error).message}`,
+        "See status.firebase.google.com, or whether this machine reaches it.",
+      ),
+    ];
   }
 }
 
@@ -41,19 +53,31 @@ export async function ofLog(file: string, vars: Vars): Promise<Finding[]> {
     const name = `${line.app} ${line.key}`;
     groups.set(name, [...(groups.get(name) ?? []), line]);
   }
-  if (groups.size === 0) return [fault("attestation", `${file} has no line with attest`, 'Set attest to report in APP_GUARD, and log again: docs/operations.md, "Attestation".')];
+  if (groups.size === 0)
+    return [
+      fault(
+        "attestation",
+        `${file} has no line with attest`,
+        'Set attest to report in APP_GUARD, and log again: docs/operations.md, "Attestation".',
+      ),
+    ];
   const all = policies(guardOf(vars));
   return [...groups].sort().map(([name, lines]) => {
     const [app = "", key = ""] = name.split(" ");
     const failed = lines.filter(({ attest }) => attest !== "verified");
     const share = failed.length / lines.length;
-    const counts = Object.entries(Object.groupBy(lines, ({ attest }) => attest)).map(([verdict, of = []]) => `${of.length} ${verdict}`);
+    const counts = Object.entries(Object.groupBy(lines, ({ attest }) => attest)).map(
+      ([verdict, of = []]) => `${of.length} ${verdict}`,
+    );
     const found = `${counts.join(", ")}; ${users(lines)} users, ${users(failed)} of them without a good token (${(share * 100).toFixed(1)} % of requests)`;
     const what = `attestation of ${app} with key ${key}`;
     const live = all.filter((one) => one.app === app && !one.key.retired);
     if (live.length > 0 && live.at(-1)?.key.id !== key) return well(what, `${found}; an older key`);
     if (live.at(-1)?.attest?.mode === "enforce") return well(what, `${found}; it is enforced`);
-    const advice = share < SHARE_MAX ? "enforce it, if the log covers 7 days" : "stay in report: 1 % is the most that enforce should shut out";
+    const advice =
+      share < SHARE_MAX
+        ? "enforce it, if the log covers 7 days"
+        : "stay in report: 1 % is the most that enforce should shut out";
     return well(what, `${found}; ${advice}`);
   });
 }
@@ -62,12 +86,14 @@ const users = (lines: Line[]) => new Set(lines.flatMap(({ user }) => user ?? [])
 
 /** Keys with what applies to each, in the order of APP_GUARD: new keys come last. */
 function policies({ apps }: AppGuard): { app: string; key: AppKey; attest: Attest | undefined }[] {
-  return Object.entries(apps).flatMap(([app, { attest, keys }]) => keys.map((key) => ({ app, key, attest: key.attest ?? attest })));
+  return Object.entries(apps).flatMap(([app, { attest, keys }]) =>
+    keys.map((key) => ({ app, key, attest: key.attest ?? attest })),
+  );
 }
 
 function guardOf(vars: Vars): AppGuard {
   try {
-    return JSON.parse(vars["APP_GUARD"] ?? "") as AppGuard;
+    return JSON.parse(vars.APP_GUARD ?? "") as AppGuard;
   } catch {
     // Another finding says that it is no JSON.
     return { apps: {} };

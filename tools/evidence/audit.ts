@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 
 import { readCatalogue } from "./catalogue.ts";
-import { type Accepted, type Fault, type Finding, type Rule, type Sql } from "./finding.ts";
+import type { Accepted, Fault, Finding, Rule, Sql } from "./finding.ts";
 import { auditPolicies, POLICY_RULES } from "./policies.ts";
 import { auditReach, REACH_RULES, storedSecrets } from "./reach.ts";
 import { CATALOGUE, EXPOSED, RULES, UNLOOKED, USABLE } from "./rules.ts";
@@ -21,8 +21,10 @@ export interface Audit {
 /** The list of accepted findings. */
 export async function readAccepted(file: string): Promise<Accepted[]> {
   const { accepted } = JSON.parse(await readFile(file, "utf8")) as { accepted?: unknown };
-  const sound = (entry: unknown) => ["rule", "object", "why"].every((name) => typeof (entry as Record<string, unknown> | null)?.[name] === "string");
-  if (!Array.isArray(accepted) || !accepted.every(sound)) throw new Error(`${file}: "accepted" has to be a list of { "rule", "object", "why" }.`);
+  const sound = (entry: unknown) =>
+    ["rule", "object", "why"].every((name) => typeof (entry as Record<string, unknown> | null)?.[name] === "string");
+  if (!Array.isArray(accepted) || !accepted.every(sound))
+    throw new Error(`${file}: "accepted" has to be a list of { "rule", "object", "why" }.`);
   return accepted as Accepted[];
 }
 
@@ -38,21 +40,24 @@ export async function withPublished(sql: Sql, accepted: Accepted[]): Promise<Acc
 
 async function published(sql: Sql): Promise<Accepted[]> {
   const [registry] = await sql("select to_regclass('airlock.resources') as name");
-  if (!registry?.["name"]) return [];
+  if (!registry?.name) return [];
   const rows = await sql(`
     select n.nspname || '.' || relname as table, relname,
       (select string_agg(name, ', ' order by name) from unnest(publish || array['id', 'published_at', 'updated_at', 'version']) as name) as columns
     from airlock.resources join pg_class c on c.oid = relation join pg_namespace n on n.oid = relnamespace where publish is not null`);
   const why = "The registry of resources says that everybody may read these columns of a published row.";
-  return [...rows.flatMap(({ table, relname, columns }) => [
-    { rule: "policy-true", object: `${table}.${relname}_select_published`, why },
-    { rule: "policy-public", object: `${table}.${relname}_select_published`, why },
-    { rule: "anon-grant", object: `SELECT (${columns}) on ${table}`, why },
-  ]), ...(await readByAll(sql)).flatMap(({ policy, open }) => {
-    const why = "The registry of resources says that everybody may read these rows.";
-    const rules = ["policy-true", "policy-public", ...(open ? ["policy-for-everybody"] : [])];
-    return rules.map((rule) => ({ rule, object: policy, why }));
-  })];
+  return [
+    ...rows.flatMap(({ table, relname, columns }) => [
+      { rule: "policy-true", object: `${table}.${relname}_select_published`, why },
+      { rule: "policy-public", object: `${table}.${relname}_select_published`, why },
+      { rule: "anon-grant", object: `SELECT (${columns}) on ${table}`, why },
+    ]),
+    ...(await readByAll(sql)).flatMap(({ policy, open }) => {
+      const why = "The registry of resources says that everybody may read these rows.";
+      const rules = ["policy-true", "policy-public", ...(open ? ["policy-for-everybody"] : [])];
+      return rules.map((rule) => ({ rule, object: policy, why }));
+    }),
+  ];
 }
 
 interface ReadByAll {
@@ -92,33 +97,58 @@ const ALL_RULES: Rule[] = [...RULES, ...POLICY_RULES, ...TRUST_RULES, ...REACH_R
 export async function audit(sql: Sql, given: string[], accepted: Accepted[]): Promise<Audit> {
   // Then Postgres writes all names with their schemas.
   await sql("set local search_path = ''");
-  const missing = await sql("select name from unnest($1::text[]) name where to_regnamespace(quote_ident(name)) is null", [given]);
+  const missing = await sql(
+    "select name from unnest($1::text[]) name where to_regnamespace(quote_ident(name)) is null",
+    [given],
+  );
   if (missing.length > 0) throw new Error(`There is no schema ${missing.map(({ name }) => name).join(", ")}.`);
   const schemas = await exposedSchemas(sql, given);
   const rules = new Map(ALL_RULES.map((rule) => [rule.id, rule]));
   const audited = [...new Set([...schemas, ...(await usableSchemas(sql))])];
   const catalogue = await readCatalogue(sql, audited);
   const ofPolicies = await auditPolicies(catalogue);
-  const named = (object: string) => catalogue.policies.find(({ schema, relname, name }) => `${schema}.${relname}.${name}` === object);
+  const named = (object: string) =>
+    catalogue.policies.find(({ schema, relname, name }) => `${schema}.${relname}.${name}` === object);
   const [registry] = await sql("select to_regclass('airlock.resources') is not null as there");
-  const open = registry?.["there"] === true ? (await readByAll(sql)).flatMap((table) => (table.open ? [table.relation] : [])) : [];
-  const shown = ofPolicies.faults.flatMap(({ rule, object }) => (rule === "policy-public" ? (named(object)?.relation ?? []) : []));
+  const open =
+    registry?.there === true ? (await readByAll(sql)).flatMap((table) => (table.open ? [table.relation] : [])) : [];
+  const shown = ofPolicies.faults.flatMap(({ rule, object }) =>
+    rule === "policy-public" ? (named(object)?.relation ?? []) : [],
+  );
   const kept = trustedColumns(catalogue).map(({ relation, column }) => `${relation}.${column}`);
   const found = (await sql(CATALOGUE, [schemas, [...shown, ...open], kept])) as unknown as Fault[];
   // What shows its caller's rows alone may have its owner's rights, and a policy may decide about the owner's column.
-  const harmless = (fault: Fault) => ((fault.rule === "view-definer" || fault.rule === "definer-exposed") && catalogue.own.has(fault.object)) || (fault.rule === "service-column" && decided(fault, catalogue));
+  const harmless = (fault: Fault) =>
+    ((fault.rule === "view-definer" || fault.rule === "definer-exposed") && catalogue.own.has(fault.object)) ||
+    (fault.rule === "service-column" && decided(fault, catalogue));
   const faults = found.map((fault) => (harmless(fault) ? { ...fault, level: "note" as const } : fault));
-  faults.push(...ofPolicies.faults, ...auditTrust(catalogue), ...(await auditReach(sql, catalogue, schemas)), ...(await storedSecrets(sql)));
+  faults.push(
+    ...ofPolicies.faults,
+    ...auditTrust(catalogue),
+    ...(await auditReach(sql, catalogue, schemas)),
+    ...(await storedSecrets(sql)),
+  );
 
   const matches = (entry: Accepted, { rule, object }: Fault) => entry.rule === rule && entry.object === object;
   for (const entry of accepted) {
     if (faults.some((fault) => matches(entry, fault))) continue;
-    faults.push({ rule: UNUSED.id, object: entry.object, what: `accepted for ${entry.rule}, which does not find it`, mend: "-- Remove the entry from the list, or correct its name." });
+    faults.push({
+      rule: UNUSED.id,
+      object: entry.object,
+      what: `accepted for ${entry.rule}, which does not find it`,
+      mend: "-- Remove the entry from the list, or correct its name.",
+    });
   }
   const meant = await withPublished(sql, accepted);
   const all = faults
     .filter((fault) => !meant.some((entry) => matches(entry, fault)))
-    .map((fault): Finding => ({ ...fault, level: fault.level ?? rules.get(fault.rule)?.level ?? "finding", why: rules.get(fault.rule)?.why ?? "" }));
+    .map(
+      (fault): Finding => ({
+        ...fault,
+        level: fault.level ?? rules.get(fault.rule)?.level ?? "finding",
+        why: rules.get(fault.rule)?.why ?? "",
+      }),
+    );
   const [counts] = await sql(
     `select count(*) filter (where relkind in ('r', 'p'))::int as tables, count(*) filter (where relkind in ('v', 'm'))::int as views,
        (select count(*)::int from pg_proc where pronamespace = any ($1::text[]::regnamespace[])) as functions
@@ -129,6 +159,11 @@ export async function audit(sql: Sql, given: string[], accepted: Accepted[]): Pr
     findings: all.filter(({ level }) => level === "finding"),
     notes: all.filter(({ level }) => level === "note"),
     left: (await sql(UNLOOKED, [audited])).map(({ schema, what }) => `schema ${schema}: ${what}`),
-    checked: { rules: rules.size, ...(counts as Record<string, number>), policies: ofPolicies.policies, accepted: accepted.length },
+    checked: {
+      rules: rules.size,
+      ...(counts as Record<string, number>),
+      policies: ofPolicies.policies,
+      accepted: accepted.length,
+    },
   };
 }

@@ -6,7 +6,8 @@ import type { Finding } from "./finding.ts";
 
 type Known = Pick<Finding, "rule" | "object" | "what">;
 
-const same = (one: Known, other: Known) => one.rule === other.rule && one.object === other.object && one.what === other.what;
+const same = (one: Known, other: Known) =>
+  one.rule === other.rule && one.object === other.object && one.what === other.what;
 
 export interface Compared {
   /** Findings that the baseline lacks. */
@@ -20,7 +21,11 @@ export interface Compared {
 export async function compare(findings: Finding[], file: string): Promise<Compared> {
   const before = await read(file);
   const isKnown = (one: Finding) => before.some((entry) => same(entry, one));
-  return { findings: findings.filter((one) => !isKnown(one)), known: findings.filter(isKnown), gone: before.filter((entry) => !findings.some((one) => same(entry, one))) };
+  return {
+    findings: findings.filter((one) => !isKnown(one)),
+    known: findings.filter(isKnown),
+    gone: before.filter((entry) => !findings.some((one) => same(entry, one))),
+  };
 }
 
 async function read(file: string): Promise<Known[]> {
@@ -28,8 +33,12 @@ async function read(file: string): Promise<Known[]> {
     throw new Error(`${error.message}. --write-baseline makes the file.`);
   });
   const { findings } = JSON.parse(text) as { findings?: unknown };
-  const sound = (entry: unknown) => ["rule", "object", "what"].every((name) => typeof (entry as Record<string, unknown> | null)?.[name] === "string");
-  if (!Array.isArray(findings) || !findings.every(sound)) throw new Error(`${file}: "findings" has to be a list of { "rule", "object", "what" }. --write-baseline writes it anew.`);
+  const sound = (entry: unknown) =>
+    ["rule", "object", "what"].every((name) => typeof (entry as Record<string, unknown> | null)?.[name] === "string");
+  if (!Array.isArray(findings) || !findings.every(sound))
+    throw new Error(
+      `${file}: "findings" has to be a list of { "rule", "object", "what" }. --write-baseline writes it anew.`,
+    );
   return findings as Known[];
 }
 

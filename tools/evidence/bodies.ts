@@ -58,7 +58,12 @@ export async function readFunctions(sql: Sql): Promise<Map<string, Called>> {
 }
 
 /** Parses the bodies of these functions and of those that they call; adds what was found. */
-export async function readBodies(sql: Sql, functions: Map<string, Called>, first: Iterable<string>, callsOf: (tree: Value) => string[]): Promise<void> {
+export async function readBodies(
+  sql: Sql,
+  functions: Map<string, Called>,
+  first: Iterable<string>,
+  callsOf: (tree: Value) => string[],
+): Promise<void> {
   const waiting = [...first];
   const seen = new Set<string>();
   for (let oid = waiting.pop(); oid !== undefined; oid = waiting.pop()) {
@@ -82,12 +87,17 @@ async function treeOf(sql: Sql, called: Called, body: string): Promise<Node | un
     return argument ? `${identifier(called.name)}.${identifier(argument.name || all)}` : all;
   });
   // A body of several columns is not a value.
-  return (await parsed(sql, called.searchPath, `select (${numbered})${around}`)) ?? (await parsed(sql, called.searchPath, `select exists (${numbered})${around}`));
+  return (
+    (await parsed(sql, called.searchPath, `select (${numbered})${around}`)) ??
+    (await parsed(sql, called.searchPath, `select exists (${numbered})${around}`))
+  );
 }
 
 async function parsed(sql: Sql, searchPath: string, query: string): Promise<Node | undefined> {
   const trees: string[] = [];
-  await sql("savepoint body; set local client_min_messages = log; set local debug_pretty_print = off; set local debug_print_parse = on");
+  await sql(
+    "savepoint body; set local client_min_messages = log; set local debug_pretty_print = off; set local debug_print_parse = on",
+  );
   try {
     await sql("select pg_catalog.set_config('search_path', $1, true)", [searchPath]);
     // With parameters, be they none, the server takes one statement alone: a body cannot end the PREPARE and begin another.
@@ -132,7 +142,11 @@ const LOOP_END = /^end\s+loop\b/i;
 /** Statements that assign, decide and return, as one expression. What a loop returns is left out. */
 function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
   const values = new Map<string, string>();
-  const put = (text: string) => [...values].reduce((done, [name, value]) => done.replace(new RegExp(`(?<![.\\w$"'])${name}(?![\\w$"'(])`, "gi"), () => value), text);
+  const put = (text: string) =>
+    [...values].reduce(
+      (done, [name, value]) => done.replace(new RegExp(`(?<![.\\w$"'])${name}(?![\\w$"'(])`, "gi"), () => value),
+      text,
+    );
   for (const line of split(declared)) {
     const [, name = "", value] = /^(\w+)\s+[\s\S]*?(?::=|\bdefault\b)([\s\S]+)$/i.exec(line) ?? [];
     if (name && value) values.set(name, `(${put(value)})`);
@@ -165,7 +179,8 @@ function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
       const done = ifs.pop();
       if (!done) return undefined;
       // What follows is reached if none of its conditions held.
-      if (done.ends && ended && ifs.length === 0 && done.conditions.at(-1) !== "true") passed.push(...done.conditions.slice(0, -1), `(not ${done.conditions.at(-1)})`);
+      if (done.ends && ended && ifs.length === 0 && done.conditions.at(-1) !== "true")
+        passed.push(...done.conditions.slice(0, -1), `(not ${done.conditions.at(-1)})`);
       ended &&= done.ends;
       continue;
     }
@@ -182,11 +197,16 @@ function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
     else if (/^(raise\b|null$|perform\b)/i.test(statement)) continue;
     else return undefined;
   }
-  return branches.length > 0 ? { query: `select ${branches.map((branch) => `(${branch})`).join(" or ")}`, partly } : undefined;
+  return branches.length > 0
+    ? { query: `select ${branches.map((branch) => `(${branch})`).join(" or ")}`, partly }
+    : undefined;
 }
 
 export function withoutComments(text: string): string {
-  return text.replace(/('(?:[^']|'')*')|--[^\n]*|\/\*[\s\S]*?\*\//g, (_all, quoted: string | undefined) => quoted ?? " ");
+  return text.replace(
+    /('(?:[^']|'')*')|--[^\n]*|\/\*[\s\S]*?\*\//g,
+    (_all, quoted: string | undefined) => quoted ?? " ",
+  );
 }
 
 /** Splits at semicolons outside of quotes. */

@@ -3,8 +3,8 @@
 import { type Called, readBodies, readFunctions } from "./bodies.ts";
 import type { Sql } from "./finding.ts";
 import { SUPABASE_TABLES, Tables } from "./tables.ts";
-import { CALLER, type Condition, type Facts, Reader, targetsOf, Ties } from "./ties.ts";
-import { entries, isQuery, type Node, nodesOf, parseTree, type Placed, relationsOf, type Value, word } from "./tree.ts";
+import { CALLER, type Condition, type Facts, Reader, Ties, targetsOf } from "./ties.ts";
+import { entries, isQuery, type Node, nodesOf, type Placed, parseTree, relationsOf, type Value, word } from "./tree.ts";
 import { type Verdict, verdictOf } from "./verdict.ts";
 
 export interface Policy {
@@ -73,18 +73,27 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
   const policies = found.map((row) => {
     const parts = (["using", "with check"] as const).flatMap((clause): Part[] => {
       const [tree, text] = [row[`${clause} tree`], row[clause]];
-      return typeof tree === "string" && typeof text === "string" ? [{ clause, tree: parseTree(tree), text, verdicts: [] }] : [];
+      return typeof tree === "string" && typeof text === "string"
+        ? [{ clause, tree: parseTree(tree), text, verdicts: [] }]
+        : [];
     });
     return { ...row, parts } as unknown as Policy;
   });
-  const operators = new Map((await sql("select oid::text, oprname::text as name from pg_operator")).map(({ oid, name }) => [String(oid), String(name)]));
-  const views = (await sql(
-    `select ev_class::text as oid, ev_action::text as tree, n.nspname || '.' || relname as name,
+  const operators = new Map(
+    (await sql("select oid::text, oprname::text as name from pg_operator")).map(({ oid, name }) => [
+      String(oid),
+      String(name),
+    ]),
+  );
+  const views = (
+    await sql(
+      `select ev_class::text as oid, ev_action::text as tree, n.nspname || '.' || relname as name,
        exists (select from pg_options_to_table(reloptions) where option_name = 'security_invoker' and option_value in ('true', 'on', 'yes', '1')) as invoker,
        rolsuper or rolbypassrls as bypasses
      from pg_rewrite join pg_class c on c.oid = ev_class join pg_namespace n on n.oid = relnamespace join pg_roles o on o.oid = relowner
      where c.relkind = 'v' and nspname <> all (array['pg_catalog', 'information_schema'])`,
-  )).map(({ tree, ...view }) => ({ ...view, tree: parseTree(String(tree)) })) as unknown as View[];
+    )
+  ).map(({ tree, ...view }) => ({ ...view, tree: parseTree(String(tree)) })) as unknown as View[];
   const indexed = await sql(
     `select indrelid::text || '.' || indkey[0] as key from pg_index
      where indisvalid and (
@@ -94,9 +103,21 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
      )`,
   );
   const functions = await readFunctions(sql);
-  const offered = [...functions.values()].filter(({ definer, foreign, callers }) => definer && !foreign && callers.length > 0);
-  await readBodies(sql, functions, offered.map(({ oid }) => oid), callsOf);
-  await readBodies(sql, functions, [...policies.flatMap(({ parts }) => parts), ...views].flatMap(({ tree }) => callsOf(tree)), callsOf);
+  const offered = [...functions.values()].filter(
+    ({ definer, foreign, callers }) => definer && !foreign && callers.length > 0,
+  );
+  await readBodies(
+    sql,
+    functions,
+    offered.map(({ oid }) => oid),
+    callsOf,
+  );
+  await readBodies(
+    sql,
+    functions,
+    [...policies.flatMap(({ parts }) => parts), ...views].flatMap(({ tree }) => callsOf(tree)),
+    callsOf,
+  );
   const tables = await Tables.read(sql);
   const catalogue: Catalogue = {
     policies,
@@ -104,7 +125,11 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
     tables,
     reader: new Reader({ functions, operators, views, rowsOf: (relation) => rowsOf(relation) }),
     equals: new Set([...operators].flatMap(([oid, name]) => (name === "=" ? [oid] : []))),
-    views: new Map(views.filter(({ invoker, bypasses }) => invoker || !bypasses).map(({ oid, tree }) => [oid, relationsOf(tree).filter((read) => read !== oid)])),
+    views: new Map(
+      views
+        .filter(({ invoker, bypasses }) => invoker || !bypasses)
+        .map(({ oid, tree }) => [oid, relationsOf(tree).filter((read) => read !== oid)]),
+    ),
     own: new Set(),
     indexed: new Set(indexed.map(({ key }) => String(key))),
   };
@@ -114,7 +139,8 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
   // First those that make rows: they say which tables everybody has a row in.
   for (const first of [true, false]) {
     for (const policy of policies) {
-      for (const part of policy.parts) if ((part.clause === "with check") === first) part.verdicts = verdicts(policy, part, catalogue);
+      for (const part of policy.parts)
+        if ((part.clause === "with check") === first) part.verdicts = verdicts(policy, part, catalogue);
     }
     tables.insertable = first ? insertable(catalogue) : tables.insertable;
   }
@@ -126,18 +152,31 @@ export function branchesOf({ relation }: Policy, { tree }: Part, { reader }: Cat
   return reader.branches(tree as Node, { kind: "row", relation });
 }
 
-const verdicts = (policy: Policy, part: Part, catalogue: Catalogue) => branchesOf(policy, part, catalogue).map((branch) => verdictOf(branch, policy.relation, catalogue.reader, catalogue.tables));
+const verdicts = (policy: Policy, part: Part, catalogue: Catalogue) =>
+  branchesOf(policy, part, catalogue).map((branch) =>
+    verdictOf(branch, policy.relation, catalogue.reader, catalogue.tables),
+  );
 
 /** Tables in which a client may make a row of its own. */
 function insertable({ policies, tables }: Catalogue): Set<string> {
-  const open = policies.filter(({ permissive, command, parts }) => permissive && ["a", "*"].includes(command) && parts.some(({ clause, verdicts }) => clause === "with check" && verdicts.some(({ kind, ties }) => kind === "open" || ties.owners.length > 0)));
-  const granted = (relation: string) => tables.columns(relation).some((column) => column.granted.some((one) => one.endsWith("INSERT")));
+  const open = policies.filter(
+    ({ permissive, command, parts }) =>
+      permissive &&
+      ["a", "*"].includes(command) &&
+      parts.some(
+        ({ clause, verdicts }) =>
+          clause === "with check" && verdicts.some(({ kind, ties }) => kind === "open" || ties.owners.length > 0),
+      ),
+  );
+  const granted = (relation: string) =>
+    tables.columns(relation).some((column) => column.granted.some((one) => one.endsWith("INSERT")));
   return new Set(open.map(({ relation }) => relation).filter(granted));
 }
 
 /** Whether a function only reads, and each row that it reads is tied to its caller. */
 function readsOwn({ tree, partly }: Called, reader: Reader): boolean {
-  if (!tree || partly || [...nodesOf(tree)].some(({ node }) => isQuery(node) && word(node, "commandType") !== "1")) return false;
+  if (!tree || partly || [...nodesOf(tree)].some(({ node }) => isQuery(node) && word(node, "commandType") !== "1"))
+    return false;
   const ties = new Ties();
   for (const target of targetsOf(tree)) reader.sources(target, { kind: "call", values: [], definer: true }, ties);
   const read = ties.all().filter((source) => source !== CALLER);
@@ -153,8 +192,12 @@ function rowsOfTables({ policies, tables, reader }: Catalogue, views: Map<string
     if (!query) return false;
     const ties = new Ties();
     const { scope } = reader.read(query.node, { kind: "call", values: [], definer: !invoker }, ties);
-    const sources = entries(query.node).flatMap((entry, at) => (word(entry, "rtekind") === "0" && word(entry, "relid") !== oid ? [at + 1] : []));
-    return scope.kind === "query" && sources.length > 0 && sources.every((at) => ties.tied(`${scope.id}.${at}`, CALLER));
+    const sources = entries(query.node).flatMap((entry, at) =>
+      word(entry, "rtekind") === "0" && word(entry, "relid") !== oid ? [at + 1] : [],
+    );
+    return (
+      scope.kind === "query" && sources.length > 0 && sources.every((at) => ties.tied(`${scope.id}.${at}`, CALLER))
+    );
   };
   const find: Facts["rowsOf"] = (relation) => {
     const before = known.get(relation);
@@ -165,8 +208,18 @@ function rowsOfTables({ policies, tables, reader }: Catalogue, views: Map<string
     let rows: ReturnType<Facts["rowsOf"]> = "any";
     if (view) rows = ownView(view) ? "own" : "any";
     else if (tables.secured(relation)) {
-      const applying = policies.filter((policy) => policy.relation === relation && policy.permissive && ["r", "*"].includes(policy.command) && holds(policy, "authenticated"));
-      const using = applying.flatMap((policy) => policy.parts.flatMap((part) => (part.clause === "using" ? branchesOf(policy, part, { reader } as Catalogue) : [])));
+      const applying = policies.filter(
+        (policy) =>
+          policy.relation === relation &&
+          policy.permissive &&
+          ["r", "*"].includes(policy.command) &&
+          holds(policy, "authenticated"),
+      );
+      const using = applying.flatMap((policy) =>
+        policy.parts.flatMap((part) =>
+          part.clause === "using" ? branchesOf(policy, part, { reader } as Catalogue) : [],
+        ),
+      );
       const kinds = using.map((branch) => verdictOf(branch, relation, reader, tables).kind);
       rows = kinds.includes("open") ? "any" : kinds.includes("public") ? "public" : "own";
     }

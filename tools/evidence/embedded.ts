@@ -4,10 +4,9 @@ import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
 
 import { createClient } from "@supabase/supabase-js";
-
-import { startSupabase, type Supabase } from "../supabase.ts";
 import type { MigrationOptions } from "../supabase/database.ts";
 import { preparedFolder } from "../supabase/prepared.ts";
+import { type Supabase, startSupabase } from "../supabase.ts";
 import type { Caller, Rest } from "./tries.ts";
 
 export interface Embedded {
@@ -19,7 +18,13 @@ export interface Embedded {
 export async function startEmbedded(migrations: MigrationOptions = {}): Promise<Embedded> {
   const dataDir = await preparedFolder("airlock-evidence-", migrations);
   const publishableKey = `sb_publishable_${randomBytes(16).toString("base64url")}`;
-  const supabase = await startSupabase({ port: 0, dataDir, publishableKey, jwtSecret: randomBytes(32).toString("base64url"), ...migrations });
+  const supabase = await startSupabase({
+    port: 0,
+    dataDir,
+    publishableKey,
+    jwtSecret: randomBytes(32).toString("base64url"),
+    ...migrations,
+  });
   return {
     supabase,
     rest: { url: supabase.url, publishableKey },
@@ -31,7 +36,11 @@ export async function startEmbedded(migrations: MigrationOptions = {}): Promise<
 }
 
 /** Signs in where `rest` leads. */
-export async function signIn({ url, publishableKey }: Rest, email: string, password: string): Promise<Caller & { id: string }> {
+export async function signIn(
+  { url, publishableKey }: Rest,
+  email: string,
+  password: string,
+): Promise<Caller & { id: string }> {
   const client = createClient(url, publishableKey, { auth: { persistSession: false, autoRefreshToken: false } });
   const { data, error } = await client.auth.signInWithPassword({ email, password });
   if (error) throw new Error(`${email} can't sign in at ${url}: ${error.message}`);

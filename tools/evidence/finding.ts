@@ -1,7 +1,11 @@
 // The rules and the findings of an audit.
 
 /** Rows of one statement. `onNotice` gets the detail of each message that the server sends meanwhile. */
-export type Sql = (text: string, parameters?: unknown[], onNotice?: (detail: string) => void) => Promise<Record<string, unknown>[]>;
+export type Sql = (
+  text: string,
+  parameters?: unknown[],
+  onNotice?: (detail: string) => void,
+) => Promise<Record<string, unknown>[]>;
 
 export interface Rule {
   id: string;
@@ -45,7 +49,10 @@ export const RESERVED = new Set(
   current_catalog current_date current_role current_schema current_time current_timestamp current_user default deferrable desc distinct do else end except false
   fetch for foreign freeze from full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit localtime
   localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references returning right select session_user similar some
-  symmetric system_user table tablesample then to trailing true union unique user using variadic verbose when where window with`.split(/\s+/),
+  symmetric system_user table tablesample then to trailing true union unique user using variadic verbose when where window with`.split(
+    /\s+/,
+  ),
 );
 
-export const identifier = (name: string) => (/^[a-z_][a-z0-9_]*$/.test(name) && !RESERVED.has(name) ? name : `"${name.replaceAll('"', '""')}"`);
+export const identifier = (name: string) =>
+  /^[a-z_][a-z0-9_]*$/.test(name) && !RESERVED.has(name) ? name : `"${name.replaceAll('"', '""')}"`;

@@ -8,22 +8,29 @@ import pg from "pg";
 import type { Sql } from "./finding.ts";
 
 /** The extended protocol, which takes one statement alone, wherever there is a list of parameters. The types lack it. */
-const config = (text: string, values?: unknown[]): pg.QueryConfig => (values ? ({ text, values, queryMode: "extended" } as pg.QueryConfig) : { text });
+const config = (text: string, values?: unknown[]): pg.QueryConfig =>
+  values ? ({ text, values, queryMode: "extended" } as pg.QueryConfig) : { text };
 
 /** Runs statements on a connection. */
-export const statements = (client: pg.Client): Sql => async (text, parameters, onNotice) => {
-  const heard = ({ detail }: { detail?: string | undefined }) => onNotice?.(detail ?? "");
-  client.on("notice", heard);
-  try {
-    return [await client.query(config(text, parameters))].flat().flatMap(({ rows }) => rows);
-  } finally {
-    client.off("notice", heard);
-  }
-};
+export const statements =
+  (client: pg.Client): Sql =>
+  async (text, parameters, onNotice) => {
+    const heard = ({ detail }: { detail?: string | undefined }) => onNotice?.(detail ?? "");
+    client.on("notice", heard);
+    try {
+      return [await client.query(config(text, parameters))].flat().flatMap(({ rows }) => rows);
+    } finally {
+      client.off("notice", heard);
+    }
+  };
 
 /** Runs `work` in a read-only transaction and rolls it back. */
 export async function reading<T>(url: string, work: (sql: Sql) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 15_000, application_name: "airlock evidence" });
+  const client = new pg.Client({
+    connectionString: url,
+    connectionTimeoutMillis: 15_000,
+    application_name: "airlock evidence",
+  });
   // The statement that waits for a lost connection fails by itself.
   client.on("error", () => undefined);
   await client.connect();

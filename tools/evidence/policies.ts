@@ -4,8 +4,8 @@
 // the auditor's rights.
 
 import type { Called } from "./bodies.ts";
-import { calls, type Catalogue, holds, type Part, type Policy } from "./catalogue.ts";
-import { type Fault, identifier, type Rule, ROLES } from "./finding.ts";
+import { type Catalogue, calls, holds, type Part, type Policy } from "./catalogue.ts";
+import { type Fault, identifier, ROLES, type Rule } from "./finding.ts";
 import { ofSupabase } from "./tables.ts";
 import type { Use } from "./ties.ts";
 import { bare, entries, inside, isQuery, type Node, nodesOf, once, relationsOf, type Value, word } from "./tree.ts";
@@ -103,17 +103,33 @@ export async function auditPolicies(catalogue: Catalogue): Promise<{ faults: Fau
     // Rows that are public are for anon, too.
     if (!open.some(({ rule }) => rule === "policy-public")) faults.push(...forEverybody(policy));
     faults.push(...metadata(policy, catalogue));
-    faults.push(...open, ...perRow(policy, catalogue), ...unindexed(policy, catalogue), ...fails(policy, catalogue), ...helpers(policy, catalogue));
+    faults.push(
+      ...open,
+      ...perRow(policy, catalogue),
+      ...unindexed(policy, catalogue),
+      ...fails(policy, catalogue),
+      ...helpers(policy, catalogue),
+    );
     if (open.length === 0 && policy.permissive) faults.push(...check(policy, catalogue));
   }
   faults.push(...recursion(catalogue));
   return { faults: unique(faults), policies: policies.length };
 }
 
-const unique = (faults: Fault[]) => faults.filter(({ rule, object, mend }, at) => faults.findIndex((other) => other.rule === rule && other.object === object && other.mend === mend) === at);
+const unique = (faults: Fault[]) =>
+  faults.filter(
+    ({ rule, object, mend }, at) =>
+      faults.findIndex((other) => other.rule === rule && other.object === object && other.mend === mend) === at,
+  );
 
-const fault = (rule: string, { schema, relname, name }: Policy, what: string, mend: string): Fault => ({ rule, object: `${schema}.${relname}.${name}`, what, mend });
-const on = ({ schema, relname, name }: Policy) => `policy ${identifier(name)} on ${identifier(schema)}.${identifier(relname)}`;
+const fault = (rule: string, { schema, relname, name }: Policy, what: string, mend: string): Fault => ({
+  rule,
+  object: `${schema}.${relname}.${name}`,
+  what,
+  mend,
+});
+const on = ({ schema, relname, name }: Policy) =>
+  `policy ${identifier(name)} on ${identifier(schema)}.${identifier(relname)}`;
 const writes = ({ command }: Policy) => command === "w" || command === "*";
 
 function forEverybody(policy: Policy): Fault[] {
@@ -129,50 +145,104 @@ function openTo(policy: Policy, { tables }: Catalogue): Fault[] {
     const drop = `drop ${on(policy)}; -- or let it name the row's owner: (select auth.uid()) = user_id`;
     const admits = verdicts.filter(({ kind }) => kind !== "never");
     const vain = admits.filter(({ kind }) => kind !== "tied").flatMap(({ ties }) => ties.vain);
-    for (const use of vain) faults.push(fault("policy-compares-itself", policy, `${clause} compares ${columnOf(use, tables)} with its own table`, `drop ${on(policy)}; -- and name the table of each column`));
+    for (const use of vain)
+      faults.push(
+        fault(
+          "policy-compares-itself",
+          policy,
+          `${clause} compares ${columnOf(use, tables)} with its own table`,
+          `drop ${on(policy)}; -- and name the table of each column`,
+        ),
+      );
     for (const { open } of vain.length > 0 ? [] : admits) {
       if (!open) continue;
-      const what = open.rule === "any-tenant" ? `${clause} asks for a row of ${tables.name(open.relation)}, of any ${open.column}` : `${clause} asks for a row of ${tables.name(open.relation)}, which everybody has`;
+      const what =
+        open.rule === "any-tenant"
+          ? `${clause} asks for a row of ${tables.name(open.relation)}, of any ${open.column}`
+          : `${clause} asks for a row of ${tables.name(open.relation)}, which everybody has`;
       faults.push(fault(`policy-${open.rule}`, policy, what, drop));
     }
     const reference = policy.command === "r" && tables.isReference(policy.relation);
     const plain = reference ? [] : admits.filter(({ kind, open }) => kind === "open" && !open);
-    if (plain.length > 0 && vain.length === 0) faults.push(fault("policy-true", policy, `${clause} ${text} holds for anybody`, drop));
+    if (plain.length > 0 && vain.length === 0)
+      faults.push(fault("policy-true", policy, `${clause} ${text} holds for anybody`, drop));
     const shown = admits.filter(({ kind, open }) => kind === "public" || (reference && kind === "open" && !open));
     const reads = policy.command === "r";
-    if (shown.length > 0 && plain.length === 0) faults.push(fault(reads ? "policy-public" : "policy-true", policy, `${clause} ${text} holds for anybody, of rows that are public`, drop));
+    if (shown.length > 0 && plain.length === 0)
+      faults.push(
+        fault(
+          reads ? "policy-public" : "policy-true",
+          policy,
+          `${clause} ${text} holds for anybody, of rows that are public`,
+          drop,
+        ),
+      );
   }
   // WITH CHECK adds nothing where USING is open already.
   return faults.slice(0, 1);
 }
 
-const columnOf = ({ relation, column }: Use, tables: Catalogue["tables"]) => `${tables.name(relation)}.${tables.columnName(relation, column)}`;
+const columnOf = ({ relation, column }: Use, tables: Catalogue["tables"]) =>
+  `${tables.name(relation)}.${tables.columnName(relation, column)}`;
 
 const CALLERS_OWN = /request\.(headers|cookies|path|method)/;
 
 function headers(policy: Policy, { reader }: Catalogue): Fault[] {
   return policy.parts.flatMap(({ clause, tree, text }) => {
-    const by = CALLERS_OWN.test(text) ? "" : reader.reached(tree).find((called) => !called.foreign && CALLERS_OWN.test(called.source))?.identity;
+    const by = CALLERS_OWN.test(text)
+      ? ""
+      : reader.reached(tree).find((called) => !called.foreign && CALLERS_OWN.test(called.source))?.identity;
     if (by === undefined) return [];
-    return [fault("request-header", policy, `${clause} trusts a request header${by && `, in ${by}`}`, `drop ${on(policy)}; -- and ask for a claim of the token: auth.uid(), auth.jwt()`)];
+    return [
+      fault(
+        "request-header",
+        policy,
+        `${clause} trusts a request header${by && `, in ${by}`}`,
+        `drop ${on(policy)}; -- and ask for a claim of the token: auth.uid(), auth.jwt()`,
+      ),
+    ];
   });
 }
 
 /** What a role lacks that its policy needs. Functions that run as their owner need less. */
 function fails(policy: Policy, { functions, tables }: Catalogue): Fault[] {
-  const roles = ROLES.filter((role) => policy.roles.includes(role) || (policy.roles.includes("public") && role === "authenticated"));
+  const roles = ROLES.filter(
+    (role) => policy.roles.includes(role) || (policy.roles.includes("public") && role === "authenticated"),
+  );
   return policy.parts.flatMap(({ clause, tree }) =>
     roles.flatMap((role) => {
-      const used = calls(tree).flatMap(({ node }) => functions.get(word(node, "funcid")) ?? []).find((called) => !called.foreign && !called.callers.includes(role));
-      const read = relationsOf(tree).find((relation) => tables.name(relation) !== "" && !tables.readable(relation, role));
+      const used = calls(tree)
+        .flatMap(({ node }) => functions.get(word(node, "funcid")) ?? [])
+        .find((called) => !called.foreign && !called.callers.includes(role));
+      const read = relationsOf(tree).find(
+        (relation) => tables.name(relation) !== "" && !tables.readable(relation, role),
+      );
       const drop = `drop ${on(policy)};`;
-      if (used) return [fault("policy-fails", policy, `${clause}: ${role} may not execute ${used.identity}`, `${drop} -- or grant execute on the function to ${role}`)];
-      return read ? [fault("policy-fails", policy, `${clause}: ${role} may not read ${tables.name(read)}`, `${drop} -- or read the table in a helper: security definer, stable, set search_path = ''`)] : [];
+      if (used)
+        return [
+          fault(
+            "policy-fails",
+            policy,
+            `${clause}: ${role} may not execute ${used.identity}`,
+            `${drop} -- or grant execute on the function to ${role}`,
+          ),
+        ];
+      return read
+        ? [
+            fault(
+              "policy-fails",
+              policy,
+              `${clause}: ${role} may not read ${tables.name(read)}`,
+              `${drop} -- or read the table in a helper: security definer, stable, set search_path = ''`,
+            ),
+          ]
+        : [];
     }),
   );
 }
 
-const ESCAPES = /\b(reset\s+(role|all|session)|set\s+(local\s+|session\s+)?(role|session\s+authorization)|set_config\s*\(\s*'(role|session_authorization)'|execute\s+(?!function|procedure)|to\s+program|from\s+program|dblink|pg_read_|lo_(im|ex)port|pg_ls_dir)/i;
+const ESCAPES =
+  /\b(reset\s+(role|all|session)|set\s+(local\s+|session\s+)?(role|session\s+authorization)|set_config\s*\(\s*'(role|session_authorization)'|execute\s+(?!function|procedure)|to\s+program|from\s+program|dblink|pg_read_|lo_(im|ex)port|pg_ls_dir)/i;
 
 /** Functions that policies call and that were not read as an expression. */
 function helpers(policy: Policy, { reader }: Catalogue): Fault[] {
@@ -181,10 +251,26 @@ function helpers(policy: Policy, { reader }: Catalogue): Fault[] {
       if (called.foreign) return [];
       const object = called.identity;
       const mend = `-- Read ${object}; as a helper, one expression in language sql is enough.`;
-      if (["sql", "plpgsql"].includes(called.language) && ESCAPES.test(called.source)) return [{ rule: "helper-escapes", object, what: `policy ${policy.name} on ${policy.schema}.${policy.relname} calls it`, mend }];
+      if (["sql", "plpgsql"].includes(called.language) && ESCAPES.test(called.source))
+        return [
+          {
+            rule: "helper-escapes",
+            object,
+            what: `policy ${policy.name} on ${policy.schema}.${policy.relname} calls it`,
+            mend,
+          },
+        ];
       if (!unread(called)) return [];
       const level = ["sql", "plpgsql"].includes(called.language) ? null : ("finding" as const);
-      return [{ rule: "helper-unread", object, what: `in ${called.language}; policy ${policy.name} on ${policy.schema}.${policy.relname} calls it`, mend, level }];
+      return [
+        {
+          rule: "helper-unread",
+          object,
+          what: `in ${called.language}; policy ${policy.name} on ${policy.schema}.${policy.relname} calls it`,
+          mend,
+          level,
+        },
+      ];
     }),
   );
 }
@@ -199,7 +285,9 @@ function perRow(policy: Policy, { functions }: Catalogue): Fault[] {
       if (!called?.stable || (called.schema === "pg_catalog" && called.name !== "current_setting")) return false;
       return ![...nodesOf(inside(node, "args"))].some((arg) => arg.node.type === "VAR") && !once({ node, within });
     });
-    const names = [...new Set(bareCalls.map(({ node }) => functions.get(word(node, "funcid"))))].flatMap((called) => (called ? [called] : []));
+    const names = [...new Set(bareCalls.map(({ node }) => functions.get(word(node, "funcid"))))].flatMap((called) =>
+      called ? [called] : [],
+    );
     if (names.length === 0) continue;
     const what = `${clause} calls ${names.map(({ schema, name }) => `${schema}.${name}()`).join(", ")} for each row`;
     faults.push(fault("call-per-row", policy, what, `alter ${on(policy)} ${clause} (${names.reduce(wrapped, text)});`));
@@ -214,7 +302,8 @@ function wrapped(text: string, { schema, name }: Called): string {
   let rest = text;
   for (let at = rest.indexOf(call); at >= 0; at = rest.indexOf(call)) {
     let end = at + call.length;
-    for (let depth = 1; depth > 0 && end < rest.length; end++) depth += rest[end] === "(" ? 1 : rest[end] === ")" ? -1 : 0;
+    for (let depth = 1; depth > 0 && end < rest.length; end++)
+      depth += rest[end] === "(" ? 1 : rest[end] === ")" ? -1 : 0;
     const before = rest.slice(0, at);
     const found = rest.slice(at, end);
     done += before + (/select\s+$/i.test(before) ? found : `(select ${found})`);
@@ -230,7 +319,8 @@ interface Compared {
   arm: Node | undefined;
 }
 
-const constant = (value: Node) => ![...nodesOf(value)].some(({ node }) => ["VAR", "FUNCEXPR", "SUBLINK", "PARAM"].includes(node.type));
+const constant = (value: Node) =>
+  ![...nodesOf(value)].some(({ node }) => ["VAR", "FUNCEXPR", "SUBLINK", "PARAM"].includes(node.type));
 
 /** Columns that are compared with something that is neither a constant nor of the same table. */
 function compared({ relation }: Policy, tree: Value, { equals }: Catalogue): Compared[] {
@@ -243,12 +333,20 @@ function compared({ relation }: Policy, tree: Value, { equals }: Catalogue): Com
       const other = sides[1 - at];
       // No index serves a search in an array of the row's.
       if (node.type === "SCALARARRAYOPEXPR" && at === 1) return [];
-      if (!own(side) || !other || constant(other) || [...nodesOf(other)].some(({ node, within }) => own(node) && !within.some(isQuery))) return [];
+      if (
+        !own(side) ||
+        !other ||
+        constant(other) ||
+        [...nodesOf(other)].some(({ node, within }) => own(node) && !within.some(isQuery))
+      )
+        return [];
       const entry = query && entries(query)[Number(word(side, "varno")) - 1];
       const around = query ? within.slice(within.indexOf(query)) : within;
       const either = around.findLastIndex((outer) => outer.type === "BOOLEXPR" && word(outer, "boolop") === "or");
       const arm = either >= 0 ? (around[either + 1] ?? node) : query;
-      return [{ relation: query ? (entry ? word(entry, "relid") : "") : relation, column: word(side, "varattno"), arm }];
+      return [
+        { relation: query ? (entry ? word(entry, "relid") : "") : relation, column: word(side, "varattno"), arm },
+      ];
     });
   });
 }
@@ -259,44 +357,94 @@ function unindexed(policy: Policy, catalogue: Catalogue): Fault[] {
   const all = using.flatMap(({ tree }) => compared(policy, tree, catalogue));
   return all.flatMap(({ relation, column, arm }) => {
     // Of conditions that all have to hold, one index is enough.
-    if (all.some((other) => other.relation === relation && other.arm === arm && indexed.has(`${relation}.${other.column}`))) return [];
+    if (
+      all.some(
+        (other) => other.relation === relation && other.arm === arm && indexed.has(`${relation}.${other.column}`),
+      )
+    )
+      return [];
     const [table, name] = [tables.name(relation), tables.columnName(relation, column)];
     if (!name || !tables.isTable(relation) || ofSupabase(table)) return [];
-    return [{ rule: "column-not-indexed", object: `${table}.${name}`, what: `${policy.name} compares it, and no index begins with it`, mend: `create index on ${tables.sql(relation)} (${identifier(name)});` }];
+    return [
+      {
+        rule: "column-not-indexed",
+        object: `${table}.${name}`,
+        what: `${policy.name} compares it, and no index begins with it`,
+        mend: `create index on ${tables.sql(relation)} (${identifier(name)});`,
+      },
+    ];
   });
 }
 
 function check(policy: Policy, catalogue: Catalogue): Fault[] {
-  const [using, withCheck] = (["using", "with check"] as const).map((clause) => policy.parts.find((part) => part.clause === clause));
+  const [using, withCheck] = (["using", "with check"] as const).map((clause) =>
+    policy.parts.find((part) => part.clause === clause),
+  );
   if (!writes(policy) || !using) return [];
-  if (!withCheck) return [fault("update-without-check", policy, "no WITH CHECK of its own", `alter ${on(policy)} with check (${using.text});`)];
-  const columns = ({ tree }: Part) => compared(policy, tree, catalogue).filter(({ relation }) => relation === policy.relation).map(({ column }) => column);
+  if (!withCheck)
+    return [
+      fault(
+        "update-without-check",
+        policy,
+        "no WITH CHECK of its own",
+        `alter ${on(policy)} with check (${using.text});`,
+      ),
+    ];
+  const columns = ({ tree }: Part) =>
+    compared(policy, tree, catalogue)
+      .filter(({ relation }) => relation === policy.relation)
+      .map(({ column }) => column);
   // A check that names the owner keeps the row with its people, with any USING.
-  if (withCheck.verdicts.every(({ kind, ties }) => kind === "never" || kind === "role" || ties.owners.length > 0)) return [];
+  if (withCheck.verdicts.every(({ kind, ties }) => kind === "never" || kind === "role" || ties.owners.length > 0))
+    return [];
   const kept = columns(withCheck);
-  const writable = (column: string) => catalogue.tables.column(policy.relation, column)?.granted.some((one) => one.endsWith("UPDATE"));
+  const writable = (column: string) =>
+    catalogue.tables.column(policy.relation, column)?.granted.some((one) => one.endsWith("UPDATE"));
   const tied = withCheck.verdicts.every(({ kind }) => kind === "tied" || kind === "never");
   // Storage itself writes owner_id.
   if (tied && ofSupabase(`${policy.schema}.${policy.relname}`)) return [];
-  const lost = columns(using).filter((column) => !kept.includes(column) && (!tied || writable(column))).map((column) => catalogue.tables.columnName(policy.relation, column));
+  const lost = columns(using)
+    .filter((column) => !kept.includes(column) && (!tied || writable(column)))
+    .map((column) => catalogue.tables.columnName(policy.relation, column));
   if (lost.length === 0) return [];
-  return [fault("check-looser", policy, `WITH CHECK leaves ${lost.join(", ")} open`, `alter ${on(policy)} with check (${using.text});`)];
+  return [
+    fault(
+      "check-looser",
+      policy,
+      `WITH CHECK leaves ${lost.join(", ")} open`,
+      `alter ${on(policy)} with check (${using.text});`,
+    ),
+  ];
 }
 
 const USERS_OWN = /user_metadata|raw_user_meta_data/;
 
 function metadata(policy: Policy, { functions }: Catalogue): Fault[] {
   return policy.parts.flatMap(({ clause, tree, text }) => {
-    const trusting = calls(tree).map(({ node }) => functions.get(word(node, "funcid"))).find((called) => called && USERS_OWN.test(called.source));
+    const trusting = calls(tree)
+      .map(({ node }) => functions.get(word(node, "funcid")))
+      .find((called) => called && USERS_OWN.test(called.source));
     if (USERS_OWN.test(text)) {
-      const trusted = text.replaceAll("raw_user_meta_data", "raw_app_meta_data").replaceAll("user_metadata", "app_metadata");
+      const trusted = text
+        .replaceAll("raw_user_meta_data", "raw_app_meta_data")
+        .replaceAll("user_metadata", "app_metadata");
       return [fault("user-metadata", policy, `${clause} trusts it`, `alter ${on(policy)} ${clause} (${trusted});`)];
     }
-    return trusting ? [fault("user-metadata", policy, `${clause} calls ${trusting.schema}.${trusting.name}(), which trusts it`, `drop ${on(policy)}; -- and let the function read app_metadata`)] : [];
+    return trusting
+      ? [
+          fault(
+            "user-metadata",
+            policy,
+            `${clause} calls ${trusting.schema}.${trusting.name}(), which trusts it`,
+            `drop ${on(policy)}; -- and let the function read app_metadata`,
+          ),
+        ]
+      : [];
   });
 }
 
-const HELPER = "-- then read the table in a helper: security definer, stable, set search_path = '', in a schema that is not exposed";
+const HELPER =
+  "-- then read the table in a helper: security definer, stable, set search_path = '', in a schema that is not exposed";
 
 /** Finds policies whose evaluation reads their own table again, as Postgres does. */
 export function recursion({ policies, functions, views, tables }: Catalogue): Fault[] {
@@ -304,27 +452,54 @@ export function recursion({ policies, functions, views, tables }: Catalogue): Fa
   const tablesOf = (oid: string): string[] => views.get(oid)?.flatMap(tablesOf) ?? [oid];
   // The policies apply to a function that runs as its caller. Only its text tells which tables it reads.
   const readBy = ({ definer, source, tree }: Called) =>
-    definer ? [] : tree ? relationsOf(tree) : tables.all().filter((oid) => new RegExp(`\\b(?:from|join)\\s+(?:\\w+\\.)?${tables.name(oid).split(".")[1]}\\b`, "i").test(source));
+    definer
+      ? []
+      : tree
+        ? relationsOf(tree)
+        : tables
+            .all()
+            .filter((oid) =>
+              new RegExp(`\\b(?:from|join)\\s+(?:\\w+\\.)?${tables.name(oid).split(".")[1]}\\b`, "i").test(source),
+            );
   const readOf = new Map(
     secured.map((policy) => [
       policy,
       policy.parts.flatMap(({ tree }) => {
         const called = calls(tree).flatMap(({ node }) => functions.get(word(node, "funcid")) ?? []);
-        return [...relationsOf(tree).flatMap(tablesOf), ...called.filter(({ schema }) => schema !== "pg_catalog" && schema !== "auth").flatMap(readBy)];
+        return [
+          ...relationsOf(tree).flatMap(tablesOf),
+          ...called.filter(({ schema }) => schema !== "pg_catalog" && schema !== "auth").flatMap(readBy),
+        ];
       }),
     ]),
   );
   const reads = (policy: Policy) => readOf.get(policy) ?? [];
-  const hasSelect = (policy: Policy) => reads(policy).length > 0 || policy.parts.some(({ tree }) => [...nodesOf(tree)].some(({ node }) => node.type === "SUBLINK"));
+  const hasSelect = (policy: Policy) =>
+    reads(policy).length > 0 ||
+    policy.parts.some(({ tree }) => [...nodesOf(tree)].some(({ node }) => node.type === "SUBLINK"));
   const meetsAgain = (relation: string, active: string[], role: string): boolean => {
-    const applying = secured.filter((one) => one.relation === relation && ["r", "*"].includes(one.command) && holds(one, role));
+    const applying = secured.filter(
+      (one) => one.relation === relation && ["r", "*"].includes(one.command) && holds(one, role),
+    );
     if (!applying.some(hasSelect)) return false;
     if (active.includes(relation)) return relation === active[0];
     return applying.flatMap(reads).some((next) => meetsAgain(next, [...active, relation], role));
   };
-  return secured.filter(({ audited }) => audited).flatMap((policy) => {
-    const role = ROLES.find((role) => holds(policy, role) && reads(policy).some((next) => meetsAgain(next, [policy.relation], role)));
-    return role ? [fault("policy-recursion", policy, "it reads its own table, by itself or through another policy", `drop ${on(policy)}; ${HELPER}`)] : [];
-  });
+  return secured
+    .filter(({ audited }) => audited)
+    .flatMap((policy) => {
+      const role = ROLES.find(
+        (role) => holds(policy, role) && reads(policy).some((next) => meetsAgain(next, [policy.relation], role)),
+      );
+      return role
+        ? [
+            fault(
+              "policy-recursion",
+              policy,
+              "it reads its own table, by itself or through another policy",
+              `drop ${on(policy)}; ${HELPER}`,
+            ),
+          ]
+        : [];
+    });
 }
-

@@ -3,7 +3,7 @@
 
 import { findSecrets } from "../secrets.ts";
 import type { Called } from "./bodies.ts";
-import { type Catalogue } from "./catalogue.ts";
+import type { Catalogue } from "./catalogue.ts";
 import type { Fault, Rule, Sql } from "./finding.ts";
 
 export const REACH_RULES: Rule[] = [
@@ -22,15 +22,27 @@ export const REACH_RULES: Rule[] = [
 /** Definer functions below what REST exposes. */
 export async function auditReach(sql: Sql, { functions, reader }: Catalogue, exposed: string[]): Promise<Fault[]> {
   const faults: Fault[] = [];
-  const wrappers = [...functions.values()].filter((called) => exposed.includes(called.schema) && !called.foreign && !called.definer && called.callers.length > 0);
+  const wrappers = [...functions.values()].filter(
+    (called) => exposed.includes(called.schema) && !called.foreign && !called.definer && called.callers.length > 0,
+  );
   const visit = (wrapper: string, source: string, found: Called[], seen: Set<string>) => {
     for (const next of found) {
       if (seen.has(next.oid) || next.callers.length === 0) continue;
       seen.add(next.oid);
       if (!next.definer) visit(wrapper, next.source, reader.calledBy(next), seen);
-      else if (!exposed.includes(next.schema) && READS.test(next.source) && !reader.asks(next) && !passesCaller(source, next)) {
+      else if (
+        !exposed.includes(next.schema) &&
+        READS.test(next.source) &&
+        !reader.asks(next) &&
+        !passesCaller(source, next)
+      ) {
         const mend = `revoke execute on function ${next.identity} from public, anon, authenticated; -- or let it ask for auth.uid()`;
-        faults.push({ rule: "definer-below", object: next.identity, what: `security definer; ${wrapper} calls it for every caller`, mend });
+        faults.push({
+          rule: "definer-below",
+          object: next.identity,
+          what: `security definer; ${wrapper} calls it for every caller`,
+          mend,
+        });
       }
     }
   };
@@ -41,7 +53,8 @@ export async function auditReach(sql: Sql, { functions, reader }: Catalogue, exp
        and exists (select from pg_roles where rolname in ('anon', 'authenticated') and has_any_column_privilege(pg_roles.oid, c.oid, 'SELECT'))`,
     [exposed],
   );
-  for (const { name, text } of views) visit(String(name), String(text), reader.calledBy({ source: String(text), oid: "" } as Called), new Set());
+  for (const { name, text } of views)
+    visit(String(name), String(text), reader.calledBy({ source: String(text), oid: "" } as Called), new Set());
   return faults.filter(({ object }, at) => faults.findIndex((other) => other.object === object) === at);
 }
 
@@ -51,13 +64,16 @@ const READS = /\b(from|join|update|insert\s+into|delete)\b/i;
 function passesCaller(source: string, { name }: Called): boolean {
   const begin = source.indexOf(`${name}(`) + name.length + 1;
   let end = begin;
-  for (let depth = 1; depth > 0 && end < source.length; end++) depth += source[end] === "(" ? 1 : source[end] === ")" ? -1 : 0;
+  for (let depth = 1; depth > 0 && end < source.length; end++)
+    depth += source[end] === "(" ? 1 : source[end] === ")" ? -1 : 0;
   return /auth\.(uid|jwt|email)|request\.jwt/.test(source.slice(begin, end));
 }
 
 /** Keys in what the catalogue stores as text. */
 export async function storedSecrets(sql: Sql): Promise<Fault[]> {
-  const [cron] = await sql("select to_regclass('cron.job') is not null and has_table_privilege('cron.job', 'SELECT') as readable where to_regclass('cron.job') is not null");
+  const [cron] = await sql(
+    "select to_regclass('cron.job') is not null and has_table_privilege('cron.job', 'SELECT') as readable where to_regclass('cron.job') is not null",
+  );
   const texts = await sql(`
     select format('%s.%s(%s)', nspname, proname, pg_get_function_identity_arguments(p.oid)) as object, coalesce(nullif(prosrc, ''), pg_get_function_sqlbody(p.oid), '') || coalesce(array_to_string(proconfig, ' '), '') as text
     from pg_proc p join pg_namespace n on n.oid = pronamespace join pg_language on pg_language.oid = prolang where lanname not in ('internal', 'c')
@@ -71,8 +87,16 @@ export async function storedSecrets(sql: Sql): Promise<Fault[]> {
     select format('%s.%s.%s', nspname, relname, polname), concat_ws(' ', pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) from pg_policy join pg_class c on c.oid = polrelid join pg_namespace n on n.oid = relnamespace
     union all
     select format('server %s', srvname), array_to_string(srvoptions, ' ') from pg_foreign_server
-    ${cron?.["readable"] === true ? "union all select format('cron.job %s', jobid), command from cron.job" : ""}
+    ${cron?.readable === true ? "union all select format('cron.job %s', jobid), command from cron.job" : ""}
   `);
-  const why = "-- Revoke the key where it was made, then keep the new one in Vault (vault.decrypted_secrets) and read it there.";
-  return texts.flatMap(({ object, text }) => findSecrets(String(text ?? "")).map(({ kind, begins }) => ({ rule: "stored-secret", object: String(object), what: `${kind}: ${begins}`, mend: why })));
+  const why =
+    "-- Revoke the key where it was made, then keep the new one in Vault (vault.decrypted_secrets) and read it there.";
+  return texts.flatMap(({ object, text }) =>
+    findSecrets(String(text ?? "")).map(({ kind, begins }) => ({
+      rule: "stored-secret",
+      object: String(object),
+      what: `${kind}: ${begins}`,
+      mend: why,
+    })),
+  );
 }

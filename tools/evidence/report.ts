@@ -25,7 +25,14 @@ export interface Report {
 /** Lines with aligned columns. */
 function table(rows: string[][]): string {
   const widths = rows[0]?.map((_, at) => Math.max(...rows.map((row) => (row[at] ?? "").length))) ?? [];
-  return rows.map((row) => row.map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0))).join("  ").trimEnd()).join("\n");
+  return rows
+    .map((row) =>
+      row
+        .map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0)))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
 }
 
 /** Without control characters, which the terminal would obey. */
@@ -35,20 +42,45 @@ const short = (text: string) => (text.length > 100 ? `${text.slice(0, 97)}...` :
 const rankOf = (one: Finding) => (one.level === "note" ? "note" : leaks(one) ? "leak" : "hygiene");
 
 export function readable({ database, findings, notes, baseline, checked, tried, left, unread }: Report): string {
-  const blocks = [`Evidence of ${database}: ${Object.entries(checked).map(([what, count]) => `${count} ${what}`).join(", ")}.`];
+  const blocks = [
+    `Evidence of ${database}: ${Object.entries(checked)
+      .map(([what, count]) => `${count} ${what}`)
+      .join(", ")}.`,
+  ];
   const all = ranked([...findings, ...notes]);
   if (all.length > 0) {
-    blocks.push(table([["RANK", "OBJECT", "RULE", "WHAT"], ...all.map((one) => [rankOf(one), plain(one.object), one.rule, short(plain(one.what))])]));
-    blocks.push(...all.map((one) => `${one.rule}: ${plain(one.object)}\n  ${plain(one.what)}\n  Why: ${one.why}\n  SQL${breaks(one) ? " (can refuse what a running app does)" : ""}: ${plain(one.mend)}`));
+    blocks.push(
+      table([
+        ["RANK", "OBJECT", "RULE", "WHAT"],
+        ...all.map((one) => [rankOf(one), plain(one.object), one.rule, short(plain(one.what))]),
+      ]),
+    );
+    blocks.push(
+      ...all.map(
+        (one) =>
+          `${one.rule}: ${plain(one.object)}\n  ${plain(one.what)}\n  Why: ${one.why}\n  SQL${breaks(one) ? " (can refuse what a running app does)" : ""}: ${plain(one.mend)}`,
+      ),
+    );
   }
-  if (tried.length > 0) blocks.push(`By trying, over REST (${tried.reduce((sum, { requests }) => sum + requests, 0)} requests):\n${matrix(tried)}`);
+  if (tried.length > 0)
+    blocks.push(
+      `By trying, over REST (${tried.reduce((sum, { requests }) => sum + requests, 0)} requests):\n${matrix(tried)}`,
+    );
   if (left.length > 0) blocks.push(left.map((line) => `Not checked: ${line}`).join("\n"));
   if (unread.length > 0) blocks.push(unread.map((line) => `Could not be read: ${line}`).join("\n"));
   if (baseline) {
     const count = (number: number) => `${number} ${number === 1 ? "finding" : "findings"}`;
-    blocks.push([`The baseline has ${count(baseline.known.length)} of these that are left out above.`, ...baseline.gone.map(({ rule, object, what }) => `Gone: ${rule}: ${plain(object)}: ${plain(what)}`), ...(baseline.gone.length > 0 ? ["--write-baseline takes them out."] : [])].join("\n"));
+    blocks.push(
+      [
+        `The baseline has ${count(baseline.known.length)} of these that are left out above.`,
+        ...baseline.gone.map(({ rule, object, what }) => `Gone: ${rule}: ${plain(object)}: ${plain(what)}`),
+        ...(baseline.gone.length > 0 ? ["--write-baseline takes them out."] : []),
+      ].join("\n"),
+    );
   }
-  blocks.push(`${findings.length} ${findings.length === 1 ? "finding" : "findings"}, ${notes.length} ${notes.length === 1 ? "note" : "notes"}.`);
+  blocks.push(
+    `${findings.length} ${findings.length === 1 ? "finding" : "findings"}, ${notes.length} ${notes.length === 1 ? "note" : "notes"}.`,
+  );
   return blocks.join("\n\n");
 }
 

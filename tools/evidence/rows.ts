@@ -105,7 +105,8 @@ const OWNERS = ["user_id", "owner_id", "created_by"];
 
 /** Whether a column names the row's owner. */
 export const namesOwner = ({ references }: Table, column: Column) =>
-  references.some((one) => one.column === column.name && one.table === "auth.users") || (OWNERS.includes(column.name) && column.type === "uuid");
+  references.some((one) => one.column === column.name && one.table === "auth.users") ||
+  (OWNERS.includes(column.name) && column.type === "uuid");
 
 /** Values that a column might accept, the likeliest first. */
 function candidates({ type, category, words }: Column): string[] {
@@ -113,7 +114,19 @@ function candidates({ type, category, words }: Column): string[] {
   if (/^jsonb?$/.test(type)) return ["{}", "[]"];
   if (type === "bytea") return [`\\x${randomBytes(32).toString("hex")}`];
   const any: Record<string, string[]> = {
-    S: [...words, `evidence ${randomUUID()}`, randomBytes(32).toString("hex"), randomBytes(32).toString("base64url"), randomUUID(), "evidence", "evidence@example.com", "https://example.com/", "2026-01-01", "1", "EN"],
+    S: [
+      ...words,
+      `evidence ${randomUUID()}`,
+      randomBytes(32).toString("hex"),
+      randomBytes(32).toString("base64url"),
+      randomUUID(),
+      "evidence",
+      "evidence@example.com",
+      "https://example.com/",
+      "2026-01-01",
+      "1",
+      "EN",
+    ],
     N: [...words.filter((word) => /^-?\d+$/.test(word)), "1", "0", "100"],
     B: ["true", "false"],
     D: [...words.filter((word) => /^\d{4}-/.test(word)), "2026-01-01T00:00:00Z", "2100-01-01T00:00:00Z"],
@@ -135,14 +148,22 @@ export async function seed(sql: Sql, tables: Table[], owner: string): Promise<Ma
   const seeded = new Map<string, Row[]>();
   for (const table of tables.filter(({ isView }) => !isView)) {
     const lean = await insert(sql, table, owner, seeded, false);
-    const optional = table.references.some(({ column, table: target }) => target !== "auth.users" && !table.columns.find(({ name }) => name === column)?.required);
+    const optional = table.references.some(
+      ({ column, table: target }) =>
+        target !== "auth.users" && !table.columns.find(({ name }) => name === column)?.required,
+    );
     const full = optional ? await insert(sql, table, owner, seeded, true) : undefined;
     const later: (Row | undefined)[] = [];
-    for (const { name } of table.columns.filter(({ category, required, generated }) => category === "D" && !required && !generated)) {
+    for (const { name } of table.columns.filter(
+      ({ category, required, generated }) => category === "D" && !required && !generated,
+    )) {
       const row = lean && (lean[name] ?? null) === null ? await insert(sql, table, owner, seeded, false) : undefined;
       if (row) later.push(await pass(sql, table, row, name));
     }
-    seeded.set(table.name, [lean, full, ...later].flatMap((row) => (row ? [row] : [])));
+    seeded.set(
+      table.name,
+      [lean, full, ...later].flatMap((row) => (row ? [row] : [])),
+    );
   }
   return seeded;
 }
@@ -151,11 +172,20 @@ export async function seed(sql: Sql, tables: Table[], owner: string): Promise<Ma
 async function pass(sql: Sql, { sql: table, key }: Table, row: Row, column: string): Promise<Row> {
   const whose = key.map((name, at) => `made.${identifier(name)}::text = $${at + 1}`).join(" and ");
   if (!whose) return row;
-  const passed = await sql(`update ${table} as made set ${identifier(column)} = now() where ${whose} returning to_jsonb(made) as row`, key.map((name) => String(row[name]))).catch(() => []);
-  return (passed[0]?.["row"] as Row | undefined) ?? row;
+  const passed = await sql(
+    `update ${table} as made set ${identifier(column)} = now() where ${whose} returning to_jsonb(made) as row`,
+    key.map((name) => String(row[name])),
+  ).catch(() => []);
+  return (passed[0]?.row as Row | undefined) ?? row;
 }
 
-async function insert(sql: Sql, table: Table, owner: string, seeded: Map<string, Row[]>, full: boolean): Promise<Row | undefined> {
+async function insert(
+  sql: Sql,
+  table: Table,
+  owner: string,
+  seeded: Map<string, Row[]>,
+  full: boolean,
+): Promise<Row | undefined> {
   const values = new Map<string, string[]>();
   for (const column of table.columns) {
     if (column.generated) continue;
@@ -168,11 +198,17 @@ async function insert(sql: Sql, table: Table, owner: string, seeded: Map<string,
   // The column that a CHECK refuses gets its next candidate, and so does a reference to a row of another organisation.
   for (let attempts = 0; attempts < 100; attempts++) {
     const names = [...values.keys()];
-    const typed = names.map((name, at) => `$${at + 1}::text::${table.columns.find((column) => column.name === name)?.type}`);
+    const typed = names.map(
+      (name, at) => `$${at + 1}::text::${table.columns.find((column) => column.name === name)?.type}`,
+    );
     try {
-      const into = names.length > 0 ? `(${names.map(identifier).join(", ")}) values (${typed.join(", ")})` : "default values";
-      const [row] = await sql(`insert into ${table.sql} as made ${into} returning to_jsonb(made) as row`, names.map((name) => values.get(name)?.[0]));
-      return row?.["row"] as Row;
+      const into =
+        names.length > 0 ? `(${names.map(identifier).join(", ")}) values (${typed.join(", ")})` : "default values";
+      const [row] = await sql(
+        `insert into ${table.sql} as made ${into} returning to_jsonb(made) as row`,
+        names.map((name) => values.get(name)?.[0]),
+      );
+      return row?.row as Row;
     } catch (error) {
       const { code, constraint, detail } = error as { code?: string; constraint?: string; detail?: string };
       // A trigger of sign-up may have made it.
@@ -184,7 +220,9 @@ async function insert(sql: Sql, table: Table, owner: string, seeded: Map<string,
       );
       // airlock.check_reference() names the field.
       const refused = code === "23503" ? [detail] : about.map(({ attname }) => attname);
-      const next = names.find((name) => (values.get(name)?.length ?? 0) > 1 && (refused.length === 0 || refused.includes(name)));
+      const next = names.find(
+        (name) => (values.get(name)?.length ?? 0) > 1 && (refused.length === 0 || refused.includes(name)),
+      );
       if (next === undefined) return undefined;
       values.get(next)?.shift();
     }
@@ -195,8 +233,11 @@ async function insert(sql: Sql, table: Table, owner: string, seeded: Map<string,
 /** A row that the owner has already. */
 async function existing(sql: Sql, table: Table, owner: string): Promise<Row | undefined> {
   for (const column of table.columns.filter((one) => namesOwner(table, one))) {
-    const [row] = await sql(`select to_jsonb(made) as row from ${table.sql} as made where ${identifier(column.name)}::text = $1 limit 1`, [owner]);
-    if (row) return row["row"] as Row;
+    const [row] = await sql(
+      `select to_jsonb(made) as row from ${table.sql} as made where ${identifier(column.name)}::text = $1 limit 1`,
+      [owner],
+    );
+    if (row) return row.row as Row;
   }
   return undefined;
 }
@@ -214,7 +255,12 @@ export function another(value: unknown): unknown {
 export type State = Map<string, string[]>;
 
 export async function state(sql: Sql, tables: Table[]): Promise<State> {
-  const each = tables.filter(({ isView }) => !isView).map(({ name, only: table }, at) => `select ${at} as at, '${name.replaceAll("'", "''")}' as name, to_jsonb(t)::text as row from ${table} t`);
+  const each = tables
+    .filter(({ isView }) => !isView)
+    .map(
+      ({ name, only: table }, at) =>
+        `select ${at} as at, '${name.replaceAll("'", "''")}' as name, to_jsonb(t)::text as row from ${table} t`,
+    );
   const rows = each.length > 0 ? await sql(each.join(" union all ")) : [];
   const all: State = new Map();
   for (const { name, row } of rows) all.set(String(name), [...(all.get(String(name)) ?? []), String(row)]);
@@ -223,7 +269,9 @@ export async function state(sql: Sql, tables: Table[]): Promise<State> {
 
 /** Rows of `one` that `other` lacks. */
 export function beyond(one: State, other: State): { table: string; row: string }[] {
-  return [...one].flatMap(([table, rows]) => rows.filter((row) => !other.get(table)?.includes(row)).map((row) => ({ table, row })));
+  return [...one].flatMap(([table, rows]) =>
+    rows.filter((row) => !other.get(table)?.includes(row)).map((row) => ({ table, row })),
+  );
 }
 
 /** Restores all tables, without triggers and policies. */
@@ -233,9 +281,19 @@ export async function restore(sql: Sql, tables: Table[], before: State): Promise
     for (const { name, sql: table, only, columns } of tables.filter(({ isView }) => !isView).toReversed()) {
       await sql(`delete from ${only}`);
       // Identity values are restored; generated columns are computed again.
-      const names = await sql("select attname from pg_attribute where attrelid = $1::regclass and attnum > 0 and not attisdropped and attgenerated = ''", [table]);
-      const list = columns.map(({ name }) => name).filter((column) => names.some(({ attname }) => attname === column)).map(identifier).join(", ");
-      await sql(`insert into ${table} (${list}) overriding system value select ${list} from jsonb_populate_recordset(null::${table}, $1::text::jsonb)`, [`[${(before.get(name) ?? []).join(",")}]`]);
+      const names = await sql(
+        "select attname from pg_attribute where attrelid = $1::regclass and attnum > 0 and not attisdropped and attgenerated = ''",
+        [table],
+      );
+      const list = columns
+        .map(({ name }) => name)
+        .filter((column) => names.some(({ attname }) => attname === column))
+        .map(identifier)
+        .join(", ");
+      await sql(
+        `insert into ${table} (${list}) overriding system value select ${list} from jsonb_populate_recordset(null::${table}, $1::text::jsonb)`,
+        [`[${(before.get(name) ?? []).join(",")}]`],
+      );
     }
   } finally {
     await sql("set session_replication_role = default");

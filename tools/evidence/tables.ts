@@ -1,7 +1,7 @@
 // What the catalogue says about tables: columns, keys, who may write what, and which triggers fill or guard them.
 
-import { identifier, type Sql } from "./finding.ts";
 import { withoutComments } from "./bodies.ts";
+import { identifier, type Sql } from "./finding.ts";
 
 interface Column {
   relation: string;
@@ -50,9 +50,11 @@ export interface Filled {
 export const SUPABASE_TABLES = ["storage.objects", "storage.buckets", "realtime.messages"];
 export const ofSupabase = (table: string) => SUPABASE_TABLES.includes(table);
 
-const TENANT = /^(team|org|organi[sz]ation|tenant|workspace|company|group|project|account|club|school|household|family|room|channel|board|shop|store|business|agency|clinic|site|property)s?_?id$/i;
+const TENANT =
+  /^(team|org|organi[sz]ation|tenant|workspace|company|group|project|account|club|school|household|family|room|channel|board|shop|store|business|agency|clinic|site|property)s?_?id$/i;
 
-const PERSONAL = /(^|_)(users?|owners?|authors?|creators?|created_by|members?|accounts?|customers?|clients?|persons?|people|employees?|patients?|students?|actors?|senders?|recipients?|e?mails?|phone|address|ip|secrets?|tokens?|keys?|passwords?|hash|body|messages?|content|text|notes?|comments?|payload|data|records?|value|amount|salary|balance)(_|$)/i;
+const PERSONAL =
+  /(^|_)(users?|owners?|authors?|creators?|created_by|members?|accounts?|customers?|clients?|persons?|people|employees?|patients?|students?|actors?|senders?|recipients?|e?mails?|phone|address|ip|secrets?|tokens?|keys?|passwords?|hash|body|messages?|content|text|notes?|comments?|payload|data|records?|value|amount|salary|balance)(_|$)/i;
 
 export class Tables {
   readonly #tables: Map<string, TableRow>;
@@ -67,7 +69,9 @@ export class Tables {
     this.#columns = new Map(tables.map(({ oid }) => [oid, []]));
     for (const column of columns) this.#columns.get(column.relation)?.push(column);
     this.triggers = triggers;
-    this.filled = triggers.filter(({ relation }) => this.name(relation) === "auth.users").flatMap((trigger) => this.#fills(trigger));
+    this.filled = triggers
+      .filter(({ relation }) => this.name(relation) === "auth.users")
+      .flatMap((trigger) => this.#fills(trigger));
   }
 
   static async read(sql: Sql): Promise<Tables> {
@@ -115,7 +119,9 @@ export class Tables {
 
   /** Columns that say which tenant a row belongs to. */
   tenantColumns(relation: string): string[] {
-    const tenants = this.columns(relation).filter(({ name, references }) => (references ? !/^(auth\.users|.*\.(profiles?|users?))$/.test(this.name(references)) : TENANT.test(name)));
+    const tenants = this.columns(relation).filter(({ name, references }) =>
+      references ? !/^(auth\.users|.*\.(profiles?|users?))$/.test(this.name(references)) : TENANT.test(name),
+    );
     return tenants.map(({ name }) => name);
   }
 
@@ -136,8 +142,15 @@ export class Tables {
     return (
       columns.some(({ key, shared }) => key || shared) &&
       !TENANT.test(`${name}_id`) &&
-      columns.every(({ name, references, type, granted }) =>
-        !PERSONAL.test(name) && !TENANT.test(name) && type !== "uuid" && !granted.some((one) => /INSERT|UPDATE/.test(one)) && (references === null || [...above, relation].includes(references) || this.isReference(references, [...above, relation])),
+      columns.every(
+        ({ name, references, type, granted }) =>
+          !PERSONAL.test(name) &&
+          !TENANT.test(name) &&
+          type !== "uuid" &&
+          !granted.some((one) => /INSERT|UPDATE/.test(one)) &&
+          (references === null ||
+            [...above, relation].includes(references) ||
+            this.isReference(references, [...above, relation])),
       )
     );
   }
@@ -145,30 +158,52 @@ export class Tables {
   all = () => [...this.#tables.keys()];
 
   /** Whether a role may read some column. */
-  readable = (relation: string, role: string) => this.columns(relation).some(({ granted }) => granted.includes(`${role} SELECT`));
+  readable = (relation: string, role: string) =>
+    this.columns(relation).some(({ granted }) => granted.includes(`${role} SELECT`));
 
   /** Whether everybody has a row in this table, or can make one. */
-  anybodyHasRow = (relation: string) => this.insertable.has(relation) || this.filled.some((one) => one.relation === relation && one.inserts);
+  anybodyHasRow = (relation: string) =>
+    this.insertable.has(relation) || this.filled.some((one) => one.relation === relation && one.inserts);
 
   /** Whether a trigger decides about a column before the row is written. */
   guarded(relation: string, column: string, command: "INSERT" | "UPDATE"): boolean {
     const guards = new RegExp(`\\bnew\\s*\\.\\s*"?${column}"?(?!\\w)`, "i");
-    return this.triggers.some((trigger) => trigger.relation === relation && trigger.before && (command === "INSERT" ? trigger.onInsert : trigger.onUpdate) && guards.test(withoutComments(trigger.source)));
+    return this.triggers.some(
+      (trigger) =>
+        trigger.relation === relation &&
+        trigger.before &&
+        (command === "INSERT" ? trigger.onInsert : trigger.onUpdate) &&
+        guards.test(withoutComments(trigger.source)),
+    );
   }
 
   #fills({ called, source }: Trigger): Filled[] {
     const text = assigned(withoutComments(source));
-    const updates = [...text.matchAll(/update\s+(?:only\s+)?([\w".]+)(?:\s+(?:as\s+)?\w+)?\s+set\s+([\s\S]*?)(?:\bwhere\b|;|$)/gi)].flatMap((match) => {
+    const updates = [
+      ...text.matchAll(/update\s+(?:only\s+)?([\w".]+)(?:\s+(?:as\s+)?\w+)?\s+set\s+([\s\S]*?)(?:\bwhere\b|;|$)/gi),
+    ].flatMap((match) => {
       const relation = this.#named(match[1] ?? "");
-      const pairs = list(match[2] ?? "").map((one) => one.split(/=([\s\S]*)/)).map(([name = "", value = ""]): [string, string] => [name.trim().replaceAll('"', ""), value.trim()]);
+      const pairs = list(match[2] ?? "")
+        .map((one) => one.split(/=([\s\S]*)/))
+        .map(([name = "", value = ""]): [string, string] => [name.trim().replaceAll('"', ""), value.trim()]);
       return relation ? [{ relation, by: called, values: new Map(pairs), source: text, inserts: false }] : [];
     });
-    const inserts = [...text.matchAll(/insert\s+into\s+([\w".]+)(?:\s+as\s+\w+)?\s*\(([^)]*)\)\s*(?:values\s*\(|select\b)/gi)].flatMap((match) => {
+    const inserts = [
+      ...text.matchAll(/insert\s+into\s+([\w".]+)(?:\s+as\s+\w+)?\s*\(([^)]*)\)\s*(?:values\s*\(|select\b)/gi),
+    ].flatMap((match) => {
       const relation = this.#named(match[1] ?? "");
       if (!relation) return [];
       const names = (match[2] ?? "").split(",").map((one) => one.trim().replaceAll('"', ""));
       const values = list(text.slice(match.index + match[0].length));
-      return [{ relation, by: called, values: new Map(names.map((one, at) => [one, values[at] ?? ""])), source: text, inserts: true }];
+      return [
+        {
+          relation,
+          by: called,
+          values: new Map(names.map((one, at) => [one, values[at] ?? ""])),
+          source: text,
+          inserts: true,
+        },
+      ];
     });
     return [...inserts, ...updates];
   }
@@ -183,10 +218,16 @@ export class Tables {
 
 /** A function's text with the values of its variables in their place. */
 function assigned(text: string): string {
-  const values = [...text.matchAll(/(?:^|;|\bdeclare\b|\bbegin\b)\s*(\w+)\s+(?:[\w.\[\]]+\s*)?:=\s*([^;]+);/gi), ...text.matchAll(/(?:^|;|\bbegin\b|\bthen\b)\s*(\w+)\s*:=\s*([^;]+);/gi)];
+  const values = [
+    ...text.matchAll(/(?:^|;|\bdeclare\b|\bbegin\b)\s*(\w+)\s+(?:[\w.[\]]+\s*)?:=\s*([^;]+);/gi),
+    ...text.matchAll(/(?:^|;|\bbegin\b|\bthen\b)\s*(\w+)\s*:=\s*([^;]+);/gi),
+  ];
   return values.reduce((done, [whole = "", name = "", value = ""]) => {
     const at = done.indexOf(whole) + whole.length;
-    return done.slice(0, at) + done.slice(at).replace(new RegExp(`(?<![.\\w"'])${name}(?![\\w"'(])(?!\\s*:=)`, "gi"), () => `(${value.trim()})`);
+    return (
+      done.slice(0, at) +
+      done.slice(at).replace(new RegExp(`(?<![.\\w"'])${name}(?![\\w"'(])(?!\\s*:=)`, "gi"), () => `(${value.trim()})`)
+    );
   }, text);
 }
 

@@ -5,7 +5,19 @@
 // its two sides. Functions are read as if their bodies stood in their place.
 
 import type { Called } from "./bodies.ts";
-import { bare, conditionsOf, entries, inside, neverHolds, type Node, nodesOf, relationsOf, textOf, type Value, word } from "./tree.ts";
+import {
+  bare,
+  conditionsOf,
+  entries,
+  inside,
+  type Node,
+  neverHolds,
+  nodesOf,
+  relationsOf,
+  textOf,
+  type Value,
+  word,
+} from "./tree.ts";
 
 export const ROW = "row";
 export const CALLER = "caller";
@@ -64,11 +76,14 @@ export class Ties {
   tie(sources: Iterable<string>): void {
     const [first, ...others] = sources;
     if (others.length > 0 && first !== undefined) this.#groups.push([first, ...others]);
-    if (first !== undefined) for (const other of [first, ...others]) this.#parents.set(this.#root(other), this.#root(first));
+    if (first !== undefined)
+      for (const other of [first, ...others]) this.#parents.set(this.#root(other), this.#root(first));
   }
 
   tied(one: string, other: string): boolean {
-    return one === other || (this.#parents.has(one) && this.#parents.has(other) && this.#root(one) === this.#root(other));
+    return (
+      one === other || (this.#parents.has(one) && this.#parents.has(other) && this.#root(one) === this.#root(other))
+    );
   }
 
   with(source: string): string[] {
@@ -82,7 +97,8 @@ export class Ties {
     const found = new Set([CALLER]);
     for (let size = 0; size < found.size; ) {
       size = found.size;
-      for (const group of this.#groups) if (group.some((one) => found.has(one))) for (const one of group) if (one !== ROW) found.add(one);
+      for (const group of this.#groups)
+        if (group.some((one) => found.has(one))) for (const one of group) if (one !== ROW) found.add(one);
     }
     return found;
   }
@@ -124,19 +140,32 @@ export class Reader {
     const known = this.#asking.get(called.oid);
     if (known !== undefined) return known;
     this.#asking.set(called.oid, false);
-    const asks = /auth\.(uid|jwt|email)\b|request\.jwt/.test(called.source) || this.calledBy(called).some((next) => this.asks(next)) || this.#readsAsking(called.source);
+    const asks =
+      /auth\.(uid|jwt|email)\b|request\.jwt/.test(called.source) ||
+      this.calledBy(called).some((next) => this.asks(next)) ||
+      this.#readsAsking(called.source);
     this.#asking.set(called.oid, asks);
     return asks;
   }
 
   /** Whether a text reads a view that asks who the caller is. */
   #readsAsking(source: string): boolean {
-    return this.#facts.views.some(({ name, tree }) => source.includes(name) && [...nodesOf(tree)].some(({ node }) => node.type === "FUNCEXPR" && this.called(node)?.schema === "auth"));
+    return this.#facts.views.some(
+      ({ name, tree }) =>
+        source.includes(name) &&
+        [...nodesOf(tree)].some(({ node }) => node.type === "FUNCEXPR" && this.called(node)?.schema === "auth"),
+    );
   }
 
   /** Functions of the project that a function's text calls. */
   calledBy({ source, oid }: Called): Called[] {
-    return [...this.#facts.functions.values()].filter((next) => !next.foreign && next.oid !== oid && source.includes(`${next.name}(`) && new RegExp(`\\b${next.schema}\\s*\\.\\s*"?${next.name}"?\\(`).test(source));
+    return [...this.#facts.functions.values()].filter(
+      (next) =>
+        !next.foreign &&
+        next.oid !== oid &&
+        source.includes(`${next.name}(`) &&
+        new RegExp(`\\b${next.schema}\\s*\\.\\s*"?${next.name}"?\\(`).test(source),
+    );
   }
 
   /** The functions that a tree calls, with those that their bodies call. */
@@ -146,7 +175,8 @@ export class Reader {
       if (!called || found.has(called.oid) || called.schema === "pg_catalog") return;
       found.set(called.oid, called);
       if (called.foreign) return;
-      if (called.tree) for (const { node } of nodesOf(called.tree)) if (node.type === "FUNCEXPR") visit(this.called(node));
+      if (called.tree)
+        for (const { node } of nodesOf(called.tree)) if (node.type === "FUNCEXPR") visit(this.called(node));
       for (const next of this.calledBy(called)) visit(next);
     };
     for (const { node } of nodesOf(tree)) if (node.type === "FUNCEXPR") visit(this.called(node));
@@ -163,25 +193,34 @@ export class Reader {
       const op = word(node, "boolop");
       if (op === "or") return args.flatMap((arg) => again(arg));
       if (op === "and") {
-        return args.reduce<Condition[][]>((all, arg) => {
-          const further = again(arg);
-          return all.length * further.length > MOST_BRANCHES ? all.map((branch) => [...branch, { node: arg, scope }]) : all.flatMap((branch) => further.map((one) => [...branch, ...one]));
-        }, [[]]);
+        return args.reduce<Condition[][]>(
+          (all, arg) => {
+            const further = again(arg);
+            return all.length * further.length > MOST_BRANCHES
+              ? all.map((branch) => [...branch, { node: arg, scope }])
+              : all.flatMap((branch) => further.map((one) => [...branch, ...one]));
+          },
+          [[]],
+        );
       }
       const [arg] = args;
-      if (arg?.type === "BOOLEXPR" && word(arg, "boolop") === "not") return inside(arg, "args").flatMap((inner) => again(inner));
+      if (arg?.type === "BOOLEXPR" && word(arg, "boolop") === "not")
+        return inside(arg, "args").flatMap((inner) => again(inner));
     }
     if (node.type === "COALESCEEXPR" || node.type === "COALESCE") {
       // With false for null, the first value decides.
       const [first, ...others] = args;
       if (first && others.every((other) => neverHolds(other))) return again(first);
     }
-    if (node.type === "BOOLEANTEST" && word(node, "booltesttype") === "0") return inside(node, "arg").flatMap((arg) => again(arg));
+    if (node.type === "BOOLEANTEST" && word(node, "booltesttype") === "0")
+      return inside(node, "arg").flatMap((arg) => again(arg));
     if (["RELABELTYPE", "COERCEVIAIO"].includes(node.type)) return inside(node, "arg").flatMap((arg) => again(arg));
     if (node.type === "CASEEXPR" || node.type === "CASE") {
       const whens = args.flatMap((when) => {
         const results = inside(when, "result").flatMap((result) => again(result));
-        return inside(when, "expr").flatMap((expr) => again(expr)).flatMap((left) => results.map((right) => [...left, ...right]));
+        return inside(when, "expr")
+          .flatMap((expr) => again(expr))
+          .flatMap((left) => results.map((right) => [...left, ...right]));
       });
       return [...whens, ...inside(node, "defresult").flatMap((otherwise) => again(otherwise))];
     }
@@ -190,7 +229,10 @@ export class Reader {
       const target = query && targetsOf(query)[0];
       if (query && target && entries(query).length === 0 && inside(query, "setOperations").length === 0) {
         const inner = this.enter(query, scope);
-        return conditionsOf(query).reduce((all, condition) => all.flatMap((branch) => again(condition, inner).map((one) => [...branch, ...one])), again(target, inner));
+        return conditionsOf(query).reduce(
+          (all, condition) => all.flatMap((branch) => again(condition, inner).map((one) => [...branch, ...one])),
+          again(target, inner),
+        );
       }
     }
     if (node.type === "FUNCEXPR") {
@@ -221,7 +263,13 @@ export class Reader {
 
   /** The scope of a query in `above`. */
   enter(query: Node, above: Scope): Scope {
-    return this.#once(query, above, () => ({ kind: "query", id: `q${++this.#queries}`, query, definer: above.kind !== "row" && above.definer, above }));
+    return this.#once(query, above, () => ({
+      kind: "query",
+      id: `q${++this.#queries}`,
+      query,
+      definer: above.kind !== "row" && above.definer,
+      above,
+    }));
   }
 
   /** What a value is made of: the row, the caller, tables of queries around it. Ties what its sub-queries tie. */
@@ -250,7 +298,8 @@ export class Reader {
       add(targets.flatMap((sources) => [...sources]));
       if (found.size === 0 || word(value, "subLinkType") === "0") {
         // EXISTS, or an aggregate: all that its conditions name.
-        for (const { node } of nodesOf(inside(query, "jointree"))) if (node.type === "FUNCEXPR" && this.called(node) && this.#isClaim(this.called(node)!, node)) add([CALLER]);
+        for (const { node } of nodesOf(inside(query, "jointree")))
+          if (node.type === "FUNCEXPR" && this.called(node) && this.#isClaim(this.called(node)!, node)) add([CALLER]);
       }
       add(this.sources(inside(value, "testexpr"), scope, ties));
       return found;
@@ -261,7 +310,11 @@ export class Reader {
 
   #isClaim(called: Called, node: Node): boolean {
     if (called.schema === "auth") return this.asks(called);
-    return called.schema === "pg_catalog" && called.name === "current_setting" && [...nodesOf(inside(node, "args"))].some((arg) => CLAIM.test(textOf(arg.node) ?? ""));
+    return (
+      called.schema === "pg_catalog" &&
+      called.name === "current_setting" &&
+      [...nodesOf(inside(node, "args"))].some((arg) => CLAIM.test(textOf(arg.node) ?? ""))
+    );
   }
 
   /** Where a variable comes from. */
@@ -299,18 +352,32 @@ export class Reader {
       const rows = kind === "0" && !scope.definer ? this.#facts.rowsOf(relation) : "any";
       if (rows === "own") ties.tie([source, CALLER]);
       if (rows === "public") ties.shown.add(source);
-      if (kind === "1" && !arms.includes(at + 1)) for (const sub of inside(entry, "subquery")) this.#join(source, sub, scope, ties);
+      if (kind === "1" && !arms.includes(at + 1))
+        for (const sub of inside(entry, "subquery")) this.#join(source, sub, scope, ties);
       if (kind === "3") ties.tie([source, ...this.sources(inside(entry, "functions"), scope, ties)]);
       if (kind === "6") {
         let named: Scope = scope;
         for (let up = Number(word(entry, "ctelevelsup")); up > 0 && named.kind === "query"; up--) named = named.above;
-        const table = named.kind === "query" ? inside(named.query, "cteList").find((one) => word(one, "ctename") === word(entry, "ctename")) : undefined;
-        if (table && word(table, "cterecursive") !== "true") for (const sub of inside(table, "ctequery")) this.#join(source, sub, named, ties);
+        const table =
+          named.kind === "query"
+            ? inside(named.query, "cteList").find((one) => word(one, "ctename") === word(entry, "ctename"))
+            : undefined;
+        if (table && word(table, "cterecursive") !== "true")
+          for (const sub of inside(table, "ctequery")) this.#join(source, sub, named, ties);
       }
     }
     for (const condition of conditionsOf(query)) this.tie({ node: condition, scope }, ties);
     const own = targetsOf(query);
-    if (arms.length > 0) return { targets: this.#united(arms.map((at) => inside(entries(query)[at - 1] ?? query, "subquery")), own.length, scope, ties), scope };
+    if (arms.length > 0)
+      return {
+        targets: this.#united(
+          arms.map((at) => inside(entries(query)[at - 1] ?? query, "subquery")),
+          own.length,
+          scope,
+          ties,
+        ),
+        scope,
+      };
     return { targets: own.map((target) => this.sources(target, scope, ties)), scope };
   }
 
@@ -319,17 +386,23 @@ export class Reader {
     const names = Array.from({ length: width }, (_, at) => `${scope.id}.union${at}`);
     const each = arms.map((arm) => {
       const copy = ties.copy();
-      for (const sub of arm) for (const [at, target] of this.read(sub, scope, copy).targets.entries()) copy.tie([names[at] ?? "", ...target]);
+      for (const sub of arm)
+        for (const [at, target] of this.read(sub, scope, copy).targets.entries())
+          copy.tie([names[at] ?? "", ...target]);
       ties.uses.push(...copy.uses);
       ties.vain.push(...copy.vain);
       return copy;
     });
     for (const name of names) {
       ties.tie([name]);
-      for (const other of [ROW, CALLER, ...ties.with(ROW)]) if (each.every((copy) => copy.tied(name, other))) ties.tie([name, other]);
+      for (const other of [ROW, CALLER, ...ties.with(ROW)])
+        if (each.every((copy) => copy.tied(name, other))) ties.tie([name, other]);
     }
     // Then the tables of all arms are read for the caller.
-    if (names.some((name) => ties.tied(name, CALLER))) for (const copy of each) for (const source of copy.with(CALLER)) if (source !== ROW && !copy.tied(source, ROW)) ties.tie([source, CALLER]);
+    if (names.some((name) => ties.tied(name, CALLER)))
+      for (const copy of each)
+        for (const source of copy.with(CALLER))
+          if (source !== ROW && !copy.tied(source, ROW)) ties.tie([source, CALLER]);
     return names.map((name) => new Set([name]));
   }
 
@@ -347,33 +420,44 @@ export class Reader {
       return;
     }
     // What all branches tie is tied.
-    const each = branches.filter((branch) => !branch.some((one) => neverHolds(one.node))).map((branch) => {
-      const copy = ties.copy();
-      for (const one of branch) this.#atom(one, copy);
-      ties.uses.push(...copy.uses);
-      ties.vain.push(...copy.vain);
-      ties.owners.push(...copy.owners);
-      ties.links.push(...copy.links);
-      for (const source of copy.shown) ties.shown.add(source);
-      return copy;
-    });
+    const each = branches
+      .filter((branch) => !branch.some((one) => neverHolds(one.node)))
+      .map((branch) => {
+        const copy = ties.copy();
+        for (const one of branch) this.#atom(one, copy);
+        ties.uses.push(...copy.uses);
+        ties.vain.push(...copy.vain);
+        ties.owners.push(...copy.owners);
+        ties.links.push(...copy.links);
+        for (const source of copy.shown) ties.shown.add(source);
+        return copy;
+      });
     const [first, ...others] = each;
     if (!first) return;
     const sources = [ROW, CALLER, ...first.with(ROW), ...first.with(CALLER)];
-    for (const one of sources) for (const other of sources) if (first.tied(one, other) && others.every((ties) => ties.tied(one, other))) ties.tie([one, other]);
+    for (const one of sources)
+      for (const other of sources)
+        if (first.tied(one, other) && others.every((ties) => ties.tied(one, other))) ties.tie([one, other]);
   }
 
   #atom({ node, scope }: Condition, ties: Ties): void {
     const args = inside(node, "args");
-    if (node.type === "OPEXPR" || node.type === "SCALARARRAYOPEXPR") return this.#compare(node, args, scope, scope, ties);
+    if (node.type === "OPEXPR" || node.type === "SCALARARRAYOPEXPR") {
+      this.#compare(node, args, scope, scope, ties);
+      return;
+    }
     if (node.type === "BOOLEXPR" && word(node, "boolop") === "not") {
       const [arg] = args;
-      if (arg?.type === "DISTINCTEXPR" || (arg?.type === "OPEXPR" && /^(<>|!=)$/.test(this.operator(arg)))) this.#equal(inside(arg, "args"), scope, scope, ties);
+      if (arg?.type === "DISTINCTEXPR" || (arg?.type === "OPEXPR" && /^(<>|!=)$/.test(this.operator(arg))))
+        this.#equal(inside(arg, "args"), scope, scope, ties);
       // Not null: there is such a row.
       if (arg?.type === "NULLTEST" && word(arg, "nulltesttype") === "0") this.sources(arg, scope, ties);
       return;
     }
-    if (node.type === "SUBLINK") return this.#sublink(node, scope, ties);
+    if (node.type === "SUBLINK") {
+      this.#sublink(node, scope, ties);
+      return;
+    }
     if (node.type === "FUNCEXPR") {
       const sources = this.sources(node, scope, ties);
       ties.tie(sources);
@@ -381,7 +465,14 @@ export class Reader {
     }
     if (node.type === "VAR") {
       const { scope: found, at, column, entry } = this.place(node, scope);
-      if (found.kind === "query" && entry) ties.uses.push({ relation: word(entry, "relid"), column, source: `${found.id}.${at}`, against: "constant", value: "true" });
+      if (found.kind === "query" && entry)
+        ties.uses.push({
+          relation: word(entry, "relid"),
+          column,
+          source: `${found.id}.${at}`,
+          against: "constant",
+          value: "true",
+        });
       if (found.kind === "call") {
         const value = found.values[Number(column) - 1];
         if (value) this.tie(value, ties);
@@ -393,7 +484,8 @@ export class Reader {
     if (node.type === "NULLTEST") {
       for (const { node: arg, in: in_ } of inside(node, "arg").flatMap((arg) => this.#columns(arg, scope))) {
         const { scope: found, at, column, entry } = this.place(arg, in_);
-        if (found.kind === "query" && entry) ties.uses.push({ relation: word(entry, "relid"), column, source: `${found.id}.${at}`, against: "present" });
+        if (found.kind === "query" && entry)
+          ties.uses.push({ relation: word(entry, "relid"), column, source: `${found.id}.${at}`, against: "present" });
       }
     }
     // An expression of another kind ties nothing, but its sub-queries may.
@@ -412,7 +504,9 @@ export class Reader {
       if (target) this.tie({ node: target, scope: inner }, ties);
     } else if (kind === "2") {
       const { targets, scope: inner } = this.read(query, scope, ties);
-      for (const test of inside(node, "testexpr").flatMap((test) => (test.type === "BOOLEXPR" ? inside(test, "args") : [test]))) {
+      for (const test of inside(node, "testexpr").flatMap((test) =>
+        test.type === "BOOLEXPR" ? inside(test, "args") : [test],
+      )) {
         if (LOOSE.test(this.operator(test))) continue;
         const [left, right] = inside(test, "args").map(bare);
         const at = Number(right ? word(right, "paramid") || "1" : "1") - 1;
@@ -445,11 +539,15 @@ export class Reader {
 
   /** Remembers which columns of which tables are compared, and with what. */
   #note(one: Node, oneScope: Scope, other: Node, otherScope: Scope, ties: Ties): void {
-    const sides: [Node, Scope, Node, Scope][] = [[one, oneScope, other, otherScope], [other, otherScope, one, oneScope]];
+    const sides: [Node, Scope, Node, Scope][] = [
+      [one, oneScope, other, otherScope],
+      [other, otherScope, one, oneScope],
+    ];
     for (const [side, scope, against, againstScope] of sides) {
       for (const { node, in: in_ } of this.#columns(side, scope)) {
         const { scope: found, at, column, entry } = this.place(node, in_);
-        const direct = (sources: Set<string>) => sources.size === 1 && sources.has(CALLER) && relationsOf([against]).length === 0;
+        const direct = (sources: Set<string>) =>
+          sources.size === 1 && sources.has(CALLER) && relationsOf([against]).length === 0;
         if (found.kind === "row") {
           const sources = this.sources(against, againstScope, ties.copy());
           if (direct(sources)) ties.owners.push(column);
@@ -463,7 +561,13 @@ export class Reader {
         if (sources.size === 0) ties.uses.push({ ...use, against: "constant", value: constant && textOf(constant) });
         else if (direct(sources)) ties.uses.push({ ...use, against: "caller" });
         else ties.uses.push({ ...use, against: "other" });
-        if (bare(side) === node && [...nodesOf(against)].some((placed) => placed.node.type === "VAR") && sources.size === 1 && sources.has(source)) ties.vain.push({ ...use, against: "other" });
+        if (
+          bare(side) === node &&
+          [...nodesOf(against)].some((placed) => placed.node.type === "VAR") &&
+          sources.size === 1 &&
+          sources.has(source)
+        )
+          ties.vain.push({ ...use, against: "other" });
       }
     }
   }
@@ -476,7 +580,10 @@ export class Reader {
       const passed = found.kind === "call" ? found.values[Number(column) - 1] : undefined;
       if (passed) return this.#columns(passed.node, passed.scope);
       // FROM unnest(p.teams): the columns that the function is given.
-      if (entry && word(entry, "rtekind") === "3") return inside(entry, "functions").flatMap((one) => inside(one, "funcexpr")).flatMap((call) => this.#columns(call, found));
+      if (entry && word(entry, "rtekind") === "3")
+        return inside(entry, "functions")
+          .flatMap((one) => inside(one, "funcexpr"))
+          .flatMap((call) => this.#columns(call, found));
       return [{ node, in: scope }];
     }
     if (node.type === "SUBLINK") {
@@ -489,7 +596,8 @@ export class Reader {
       if (body) return this.#columns(body.node, body.scope);
     }
     // lower(p.role), p.claims ->> 'role', coalesce(p.role, ''), unnest(p.teams)
-    if (["FUNCEXPR", "OPEXPR", "COALESCEEXPR", "COALESCE"].includes(node.type)) return inside(node, "args").flatMap((arg) => this.#columns(arg, scope));
+    if (["FUNCEXPR", "OPEXPR", "COALESCEEXPR", "COALESCE"].includes(node.type))
+      return inside(node, "args").flatMap((arg) => this.#columns(arg, scope));
     return [];
   }
 }
@@ -502,7 +610,19 @@ function armsOf(node: Node): number[] {
 
 /** Whether a comparison says that there is no row: `count(*) = 0`. */
 const saysNone = (operator: string, args: Node[]) =>
-  [...nodesOf(args)].some(({ node }) => node.type === "AGGREF") && (/^<=?$/.test(operator) || (operator === "=" && args.some((arg) => arg.type === "CONST" && !(arg.fields.get("constvalue") ?? []).some((byte) => typeof byte === "string" && /^-?[1-9]/.test(byte) && byte !== word(arg, "constlen")))));
+  [...nodesOf(args)].some(({ node }) => node.type === "AGGREF") &&
+  (/^<=?$/.test(operator) ||
+    (operator === "=" &&
+      args.some(
+        (arg) =>
+          arg.type === "CONST" &&
+          !(arg.fields.get("constvalue") ?? []).some(
+            (byte) => typeof byte === "string" && /^-?[1-9]/.test(byte) && byte !== word(arg, "constlen"),
+          ),
+      )));
 
 /** The values that a query selects. */
-export const targetsOf = (query: Node): Node[] => inside(query, "targetList").filter((target) => word(target, "resjunk") !== "true").flatMap((target) => inside(target, "expr"));
+export const targetsOf = (query: Node): Node[] =>
+  inside(query, "targetList")
+    .filter((target) => word(target, "resjunk") !== "true")
+    .flatMap((target) => inside(target, "expr"));

@@ -100,7 +100,8 @@ export function once({ within }: Placed): boolean {
 }
 
 /** Whether a node is a variable of the row that the whole expression is about. */
-export const isTop = ({ node, within }: Placed) => node.type === "VAR" && Number(word(node, "varlevelsup")) === within.filter(isQuery).length;
+export const isTop = ({ node, within }: Placed) =>
+  node.type === "VAR" && Number(word(node, "varlevelsup")) === within.filter(isQuery).length;
 
 /** The text of a constant; undefined if it is null or of another kind. */
 export function textOf(node: Node): string | undefined {
@@ -115,7 +116,9 @@ export function textOf(node: Node): string | undefined {
 
 /** Whether a constant is null or false, so that the condition never holds. */
 export const neverHolds = (node: Node) =>
-  node.type === "CONST" && (word(node, "constisnull") === "true" || (word(node, "consttype") === "16" && (node.fields.get("constvalue") ?? []).join(" ").includes("[ 0 ")));
+  node.type === "CONST" &&
+  (word(node, "constisnull") === "true" ||
+    (word(node, "consttype") === "16" && (node.fields.get("constvalue") ?? []).join(" ").includes("[ 0 ")));
 
 /** The conditions that a query's FROM and WHERE ask of each row. */
 export function conditionsOf(query: Node): Node[] {
@@ -128,12 +131,19 @@ export function conditionsOf(query: Node): Node[] {
     if (!missing) return [...inside(node, "quals"), ...sides.flatMap(within)];
     for (const at of missing) {
       const side = sides[at];
-      if (side) optional.push({ tables: new Set([...nodesOf(side)].map(({ node }) => word(node, "rtindex"))), conditions: [...inside(node, "quals"), ...within(side)] });
+      if (side)
+        optional.push({
+          tables: new Set([...nodesOf(side)].map(({ node }) => word(node, "rtindex"))),
+          conditions: [...inside(node, "quals"), ...within(side)],
+        });
     }
     return sides.filter((_, at) => !missing.includes(at)).flatMap(within);
   };
   const all = (node: Node): Node[] => (operation(node) === "and" ? inside(node, "args").flatMap(all) : [node]);
-  return optional.reduce((asked, { tables, conditions }) => withJoin(asked, tables, conditions), inside(query, "jointree").flatMap(within).flatMap(all));
+  return optional.reduce(
+    (asked, { tables, conditions }) => withJoin(asked, tables, conditions),
+    inside(query, "jointree").flatMap(within).flatMap(all),
+  );
 }
 
 /** `and`, `or` or `not`; "" of a node of another kind. */
@@ -142,10 +152,32 @@ const operation = (node: Node) => (node.type === "BOOLEXPR" ? word(node, "boolop
 /** The conditions with those of an outer join, where one of them needs a row of its tables. */
 function withJoin(asked: Node[], tables: Set<string>, join: Node[]): Node[] {
   const needs = (node: Node): boolean => {
-    if (operation(node) !== "") return operation(node) === "and" ? inside(node, "args").some(needs) : operation(node) === "or" && inside(node, "args").every(needs);
-    return ["OPEXPR", "SCALARARRAYOPEXPR"].includes(node.type) && [...nodesOf(node)].some((placed) => placed.node.type === "VAR" && tables.has(word(placed.node, "varno")));
+    if (operation(node) !== "")
+      return operation(node) === "and"
+        ? inside(node, "args").some(needs)
+        : operation(node) === "or" && inside(node, "args").every(needs);
+    return (
+      ["OPEXPR", "SCALARARRAYOPEXPR"].includes(node.type) &&
+      [...nodesOf(node)].some((placed) => placed.node.type === "VAR" && tables.has(word(placed.node, "varno")))
+    );
   };
-  const both = (node: Node): Node => ({ type: "BOOLEXPR", fields: new Map<string, Value[]>([["boolop", ["and"]], ["args", [node, ...join]]]) });
+  const both = (node: Node): Node => ({
+    type: "BOOLEXPR",
+    fields: new Map<string, Value[]>([
+      ["boolop", ["and"]],
+      ["args", [node, ...join]],
+    ]),
+  });
   if (asked.some(needs)) return [...asked, ...join];
-  return asked.map((node) => (operation(node) === "or" ? { type: node.type, fields: new Map(node.fields).set("args", inside(node, "args").map((arm) => (needs(arm) ? both(arm) : arm))) } : node));
+  return asked.map((node) =>
+    operation(node) === "or"
+      ? {
+          type: node.type,
+          fields: new Map(node.fields).set(
+            "args",
+            inside(node, "args").map((arm) => (needs(arm) ? both(arm) : arm)),
+          ),
+        }
+      : node,
+  );
 }

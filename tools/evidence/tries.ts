@@ -6,7 +6,18 @@
 import { argumentsFor, type Signature } from "./arguments.ts";
 import { usableSchemas, withPublished } from "./audit.ts";
 import type { Accepted, Finding, Sql } from "./finding.ts";
-import { another, beyond, namesOwner, readTables, restore, type Row, seed, type State, state, type Table } from "./rows.ts";
+import {
+  another,
+  beyond,
+  namesOwner,
+  type Row,
+  readTables,
+  restore,
+  type State,
+  seed,
+  state,
+  type Table,
+} from "./rows.ts";
 
 export const VERBS = ["select", "insert", "upsert", "update", "delete", "call"] as const;
 export type Verb = (typeof VERBS)[number];
@@ -46,7 +57,15 @@ export interface Reply {
   total: number;
 }
 
-export async function ask({ url, publishableKey }: Rest, { token }: Caller, schema: string, method: string, path: string, json?: unknown, prefer = "return=minimal"): Promise<Reply> {
+export async function ask(
+  { url, publishableKey }: Rest,
+  { token }: Caller,
+  schema: string,
+  method: string,
+  path: string,
+  json?: unknown,
+  prefer = "return=minimal",
+): Promise<Reply> {
   const response = await fetch(`${url}/rest/v1/${path}`, {
     method,
     headers: {
@@ -101,7 +120,15 @@ interface Ground {
 }
 
 /** Tries everything and restores the tables. `only` is the name of one table, or of one function: `public.f()`. */
-export async function tryAll(sql: Sql, rest: Rest, schemas: string[], owner: string, callers: Caller[], accepted: Accepted[], only?: string): Promise<Tried[]> {
+export async function tryAll(
+  sql: Sql,
+  rest: Rest,
+  schemas: string[],
+  owner: string,
+  callers: Caller[],
+  accepted: Accepted[],
+  only?: string,
+): Promise<Tried[]> {
   const tables = await tablesWithin(sql, schemas);
   const found = await state(sql, tables);
   const rows = await seed(sql, tables, owner);
@@ -124,7 +151,9 @@ async function tablesWithin(sql: Sql, schemas: string[]): Promise<Table[]> {
   const all = await readTables(sql, [...schemas, ...hidden]);
   const ofUsers = (table: Table) => table.columns.some((column) => namesOwner(table, column));
   const referred = new Set(all.filter(ofUsers).flatMap(({ references }) => references.map(({ table }) => table)));
-  return all.filter((table) => schemas.includes(table.schema) || (!table.isView && (ofUsers(table) || referred.has(table.name))));
+  return all.filter(
+    (table) => schemas.includes(table.schema) || (!table.isView && (ofUsers(table) || referred.has(table.name))),
+  );
 }
 
 async function tryTable(ground: Ground, table: Table, caller: Caller): Promise<Tried[]> {
@@ -133,44 +162,109 @@ async function tryTable(ground: Ground, table: Table, caller: Caller): Promise<T
   const tried = [await trySelect(ground, table, caller)];
   if (!table.isView && seeded.length === 0) {
     const how = "no row of the first user's could be made";
-    return [...tried, ...VERBS.filter((verb) => verb !== "select" && verb !== "call").map((verb): Tried => ({ ...one, verb, outcome: "not tried", how, requests: 0 }))];
+    return [
+      ...tried,
+      ...VERBS.filter((verb) => verb !== "select" && verb !== "call").map(
+        (verb): Tried => ({ ...one, verb, outcome: "not tried", how, requests: 0 }),
+      ),
+    ];
   }
   const column = table.columns[0]?.name ?? "";
   const rows = seeded.length > 0 ? seeded : [{ [column]: null }];
   const granted = (privilege: string) => table.granted[`${caller.role} ${privilege}`] ?? [];
-  const pick = (row: Row, names: string[]) => Object.fromEntries(Object.entries(row).filter(([name]) => names.includes(name)));
+  const pick = (row: Row, names: string[]) =>
+    Object.fromEntries(Object.entries(row).filter(([name]) => names.includes(name)));
   const writable = table.columns.filter(({ generated }) => !generated).map(({ name }) => name);
   const theirs = table.columns.filter((column) => namesOwner(table, column)).map(({ name }) => name);
   const fresh = (row: Row) =>
-    Object.fromEntries(Object.entries(row).map(([name, value]) => {
-      const column = table.columns.find((one) => one.name === name);
-      const refers = table.references.some((one) => one.column === name) || theirs.includes(name);
-      return [name, column?.unique && !refers ? another(value) : value];
-    }));
-  const asCaller = (row: Row) => ({ ...row, ...Object.fromEntries(caller.id ? theirs.map((name) => [name, caller.id]) : []) });
+    Object.fromEntries(
+      Object.entries(row).map(([name, value]) => {
+        const column = table.columns.find((one) => one.name === name);
+        const refers = table.references.some((one) => one.column === name) || theirs.includes(name);
+        return [name, column?.unique && !refers ? another(value) : value];
+      }),
+    );
+  const asCaller = (row: Row) => ({
+    ...row,
+    ...Object.fromEntries(caller.id ? theirs.map((name) => [name, caller.id]) : []),
+  });
   const whole = (row: Row) => pick(row, writable);
-  const changed = (row: Row, names: string[]) => Object.fromEntries(names.filter((name) => name in row).map((name) => [name, another(row[name])]));
+  const changed = (row: Row, names: string[]) =>
+    Object.fromEntries(names.filter((name) => name in row).map((name) => [name, another(row[name])]));
   const filter = (row: Row) => table.key.map((name) => `${name}=eq.${encodeURIComponent(String(row[name]))}`).join("&");
   const to = encodeURIComponent(table.relname);
   // One row by its key, and all at once.
   const targets = rows.flatMap((row) => (table.key.length > 0 ? [`${to}?${filter(row)}`] : [])).concat(to);
 
-  const inserts = rows.flatMap((row) => [whole(fresh(row)), whole(asCaller(fresh(row))), pick(fresh(row), granted("INSERT")), pick(asCaller(fresh(row)), granted("INSERT"))]);
+  const inserts = rows.flatMap((row) => [
+    whole(fresh(row)),
+    whole(asCaller(fresh(row))),
+    pick(fresh(row), granted("INSERT")),
+    pick(asCaller(fresh(row)), granted("INSERT")),
+  ]);
   // Each changes a value: an upsert of an equal row would go unnoticed.
-  const altered = (row: Row) => ({ ...row, ...changed(row, writable.filter((name) => !table.key.includes(name) && !table.references.some(({ column }) => column === name) && !theirs.includes(name))) });
-  const upserts = rows.flatMap((row) => [whole(altered(row)), whole(asCaller(row)), pick(altered(row), [...granted("INSERT"), ...table.key])]);
+  const altered = (row: Row) => ({
+    ...row,
+    ...changed(
+      row,
+      writable.filter(
+        (name) =>
+          !table.key.includes(name) &&
+          !table.references.some(({ column }) => column === name) &&
+          !theirs.includes(name),
+      ),
+    ),
+  });
+  const upserts = rows.flatMap((row) => [
+    whole(altered(row)),
+    whole(asCaller(row)),
+    pick(altered(row), [...granted("INSERT"), ...table.key]),
+  ]);
   const updates = rows.flatMap((row) => [
     changed(row, granted("UPDATE")),
     ...granted("UPDATE").map((name) => changed(row, [name])),
     pick(asCaller(row), theirs),
     whole(asCaller(row)),
   ]);
-  const bodies = (list: Row[]) => [...new Map(list.filter((body) => Object.keys(body).length > 0).map((body) => [JSON.stringify(body), body])).values()];
+  const bodies = (list: Row[]) => [
+    ...new Map(
+      list.filter((body) => Object.keys(body).length > 0).map((body) => [JSON.stringify(body), body]),
+    ).values(),
+  ];
   tried.push(
-    await write(ground, table, caller, "insert", bodies(inserts).map((json) => ({ method: "POST", path: to, json }))),
-    await write(ground, table, caller, "upsert", bodies(upserts).map((json) => ({ method: "POST", path: to, json, prefer: "return=minimal, resolution=merge-duplicates" }))),
-    await write(ground, table, caller, "update", targets.flatMap((path) => bodies(updates).map((json) => ({ method: "PATCH", path, json })))),
-    await write(ground, table, caller, "delete", targets.map((path) => ({ method: "DELETE", path }))),
+    await write(
+      ground,
+      table,
+      caller,
+      "insert",
+      bodies(inserts).map((json) => ({ method: "POST", path: to, json })),
+    ),
+    await write(
+      ground,
+      table,
+      caller,
+      "upsert",
+      bodies(upserts).map((json) => ({
+        method: "POST",
+        path: to,
+        json,
+        prefer: "return=minimal, resolution=merge-duplicates",
+      })),
+    ),
+    await write(
+      ground,
+      table,
+      caller,
+      "update",
+      targets.flatMap((path) => bodies(updates).map((json) => ({ method: "PATCH", path, json }))),
+    ),
+    await write(
+      ground,
+      table,
+      caller,
+      "delete",
+      targets.map((path) => ({ method: "DELETE", path })),
+    ),
   );
   return tried;
 }
@@ -183,15 +277,41 @@ async function trySelect({ rest, accepted, ...ground }: Ground, table: Table, ca
   const granted = table.granted[`${caller.role} SELECT`] ?? [];
   const replies = await Promise.all(
     ["*", ...(granted.length > 0 ? [granted.map(encodeURIComponent).join(",")] : [])].map((columns) =>
-      ask(rest, caller, table.schema, "GET", `${encodeURIComponent(table.relname)}?select=${columns}`, undefined, "count=exact"),
+      ask(
+        rest,
+        caller,
+        table.schema,
+        "GET",
+        `${encodeURIComponent(table.relname)}?select=${columns}`,
+        undefined,
+        "count=exact",
+      ),
     ),
   );
   const lost = replies.find((reply) => !answered(reply));
-  if (lost) return { object: table.name, as: caller.name, verb: "select", outcome: "not tried", how: `GET: ${lost.status} ${lost.code}`, requests: replies.length };
+  if (lost)
+    return {
+      object: table.name,
+      as: caller.name,
+      verb: "select",
+      outcome: "not tried",
+      how: `GET: ${lost.status} ${lost.code}`,
+      requests: replies.length,
+    };
   // A second user may see rows of their own.
-  const seen = ({ rows, total }: Reply) => (caller.role === "anon" ? Math.max(rows.length, total) : rows.filter((row) => isFirsts(ground, table.name, row as Row)).length);
+  const seen = ({ rows, total }: Reply) =>
+    caller.role === "anon"
+      ? Math.max(rows.length, total)
+      : rows.filter((row) => isFirsts(ground, table.name, row as Row)).length;
   const most = Math.max(...replies.map(seen));
-  const outcome = most > 0 ? (openOnPurpose(accepted, table, caller.role) ? "open on purpose" : "reached") : replies.every(denied) ? "denied" : "nothing";
+  const outcome =
+    most > 0
+      ? openOnPurpose(accepted, table, caller.role)
+        ? "open on purpose"
+        : "reached"
+      : replies.every(denied)
+        ? "denied"
+        : "nothing";
   const how = `GET of all columns and of those that are granted: ${replies.map(({ status }) => status).join(", ")}; ${most} rows`;
   return { object: table.name, as: caller.name, verb: "select", outcome, how, requests: replies.length };
 }
@@ -204,7 +324,13 @@ interface Sent {
 }
 
 /** Sends writes one after another and compares all tables after each. */
-async function write(ground: Ground, table: Pick<Table, "schema" | "name">, caller: Caller, verb: Verb, requests: Sent[]): Promise<Tried> {
+async function write(
+  ground: Ground,
+  table: Pick<Table, "schema" | "name">,
+  caller: Caller,
+  verb: Verb,
+  requests: Sent[],
+): Promise<Tried> {
   const statuses: string[] = [];
   let outcome: Tried["outcome"] = "denied";
   const reached: string[] = [];
@@ -213,12 +339,17 @@ async function write(ground: Ground, table: Pick<Table, "schema" | "name">, call
   const lookAfter = async ({ method, path, json }: Sent, { status, body }: Reply) => {
     const now = await state(ground.sql, ground.tables);
     const [gone, gained] = [beyond(ground.before, now), beyond(now, ground.before)];
-    const lost = gone.filter(({ table, row }) => caller.role === "anon" || isFirsts(ground, table, JSON.parse(row) as Row));
-    const foreign = gained.filter(({ table, row }) => caller.role === "anon" || refersToOwner(ground, table, row, caller.role));
+    const lost = gone.filter(
+      ({ table, row }) => caller.role === "anon" || isFirsts(ground, table, JSON.parse(row) as Row),
+    );
+    const foreign = gained.filter(
+      ({ table, row }) => caller.role === "anon" || refersToOwner(ground, table, row, caller.role),
+    );
     const shown = verb === "call" && status < 300 ? ids(ground).filter((id) => body.includes(id)) : [];
     if (shown.length > 0 && outcome !== "own row") outcome = "open on purpose";
     const hidden = shown.filter((id) => !open.has(id));
-    if (lost.length > 0 || foreign.length > 0 || hidden.length > 0) reached.push(`${method} ${path}${json === undefined ? "" : ` ${JSON.stringify(json)}`}: ${status}`);
+    if (lost.length > 0 || foreign.length > 0 || hidden.length > 0)
+      reached.push(`${method} ${path}${json === undefined ? "" : ` ${JSON.stringify(json)}`}: ${status}`);
     else if (gained.length > 0) outcome = "own row";
     if (gone.length > 0 || gained.length > 0) await restore(ground.sql, ground.tables, ground.before);
   };
@@ -230,9 +361,19 @@ async function write(ground: Ground, table: Pick<Table, "schema" | "name">, call
     // Denied requests are rolled back, so one comparison is enough for them.
     if (!denied(reply) || at === requests.length - 1) await lookAfter(sent, reply);
   }
-  if (unheard && reached.length === 0) return { object: table.name, as: caller.name, verb, outcome: "not tried", how: unheard, requests: requests.length };
-  const counts = [...new Set(statuses)].map((status) => `${statuses.filter((one) => one === status).length} × ${status}`).join(", ");
-  return { object: table.name, as: caller.name, verb, outcome: reached.length > 0 ? "reached" : outcome, how: reached[0] ?? counts, requests: requests.length };
+  if (unheard && reached.length === 0)
+    return { object: table.name, as: caller.name, verb, outcome: "not tried", how: unheard, requests: requests.length };
+  const counts = [...new Set(statuses)]
+    .map((status) => `${statuses.filter((one) => one === status).length} × ${status}`)
+    .join(", ");
+  return {
+    object: table.name,
+    as: caller.name,
+    verb,
+    outcome: reached.length > 0 ? "reached" : outcome,
+    how: reached[0] ?? counts,
+    requests: requests.length,
+  };
 }
 
 /** Whether a row, or the columns that are shown of it, is one that the first user has. */
@@ -240,7 +381,10 @@ function isFirsts({ tables, rows, owner }: Pick<Ground, "tables" | "rows" | "own
   const table = tables.find((one) => one.name === name);
   if (table?.columns.some((column) => namesOwner(table, column) && row[column.name] === owner)) return true;
   const seeded = rows.get(name) ?? [];
-  const by = table && table.key.length > 0 && table.key.every((key) => key in row) ? table.key : Object.keys(row).filter((column) => typeof row[column] !== "object");
+  const by =
+    table && table.key.length > 0 && table.key.every((key) => key in row)
+      ? table.key
+      : Object.keys(row).filter((column) => typeof row[column] !== "object");
   // A view has no seeded rows: those of the first user are told by what they show.
   const all = table?.isView ? [...rows.values()].flat() : seeded;
   const shared = by.filter((column) => all.some((one) => column in one));
@@ -248,7 +392,12 @@ function isFirsts({ tables, rows, owner }: Pick<Ground, "tables" | "rows" | "own
 }
 
 /** Whether a new row is in the first user's name, or belongs to one of that user's rows. */
-function refersToOwner({ tables, rows, owner, accepted }: Ground, name: string, text: string, role: Caller["role"]): boolean {
+function refersToOwner(
+  { tables, rows, owner, accepted }: Ground,
+  name: string,
+  text: string,
+  role: Caller["role"],
+): boolean {
   const table = tables.find((one) => one.name === name);
   const row = JSON.parse(text) as Row;
   if (!table) return false;
@@ -262,8 +411,12 @@ function refersToOwner({ tables, rows, owner, accepted }: Ground, name: string, 
 
 /** An answer that contains one of these shows a row of the first user: that user's id, and the keys of the rows. */
 function ids({ tables, rows, owner }: Ground): string[] {
-  const keys = tables.flatMap(({ name, key }) => (rows.get(name) ?? []).flatMap((row) => key.map((column) => row[column])));
-  return [...new Set([owner, ...keys.filter((value): value is string => typeof value === "string" && UUID.test(value))])];
+  const keys = tables.flatMap(({ name, key }) =>
+    (rows.get(name) ?? []).flatMap((row) => key.map((column) => row[column])),
+  );
+  return [
+    ...new Set([owner, ...keys.filter((value): value is string => typeof value === "string" && UUID.test(value))]),
+  ];
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -272,7 +425,13 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 async function openIds({ rest, tables, accepted }: Ground, caller: Caller): Promise<Set<string>> {
   const open = new Set<string>();
   for (const table of tables.filter((table) => openOnPurpose(accepted, table, caller.role))) {
-    const reply = await ask(rest, caller, table.schema, "GET", `${encodeURIComponent(table.relname)}?select=${table.key.map(encodeURIComponent).join(",")}`);
+    const reply = await ask(
+      rest,
+      caller,
+      table.schema,
+      "GET",
+      `${encodeURIComponent(table.relname)}?select=${table.key.map(encodeURIComponent).join(",")}`,
+    );
     for (const row of reply.rows) for (const value of Object.values(row as Row)) open.add(String(value));
   }
   return open;
@@ -295,8 +454,11 @@ async function tryFunctions(ground: Ground, schemas: string[], callers: Caller[]
   for (const signature of functions) {
     const called = `${signature.schema}.${signature.name}()`;
     if (only && only !== called) continue;
-    const calls = argumentsFor(signature, ground, resources).map((json): Sent => ({ method: "POST", path: `rpc/${signature.name}`, json }));
-    for (const caller of callers) tried.push(await write(ground, { schema: signature.schema, name: called }, caller, "call", calls));
+    const calls = argumentsFor(signature, ground, resources).map(
+      (json): Sent => ({ method: "POST", path: `rpc/${signature.name}`, json }),
+    );
+    for (const caller of callers)
+      tried.push(await write(ground, { schema: signature.schema, name: called }, caller, "call", calls));
   }
   return tried;
 }
@@ -304,12 +466,14 @@ async function tryFunctions(ground: Ground, schemas: string[], callers: Caller[]
 /** The resources of Airlock's registry, with their fields; none in a database without it. */
 async function registered(sql: Sql): Promise<Map<string, { table: string; fields: string[] }>> {
   const [registry] = await sql("select to_regclass('airlock.resources') as name");
-  if (!registry?.["name"]) return new Map();
+  if (!registry?.name) return new Map();
   const rows = await sql(
     `select name, nspname || '.' || relname as table, to_jsonb(fields) as fields
      from airlock.resources join pg_class c on c.oid = relation join pg_namespace n on n.oid = relnamespace`,
   );
-  return new Map(rows.map(({ name, table, fields }) => [String(name), { table: String(table), fields: fields as string[] }]));
+  return new Map(
+    rows.map(({ name, table, fields }) => [String(name), { table: String(table), fields: fields as string[] }]),
+  );
 }
 
 const WHY: Record<Verb, string> = {
@@ -332,7 +496,18 @@ export function findingsOf(tried: Tried[]): Finding[] {
 
 /** Findings for tables that could not be tried, on a database that was made for the tries. */
 export function notTried(tried: Tried[]): Finding[] {
-  const why = "What is not tried is not shown: the table takes no row that was made up for it, or the API does not answer for it.";
-  const first = tried.filter(({ outcome, object }, at) => outcome === "not tried" && tried.findIndex((one) => one.outcome === "not tried" && one.object === object) === at);
-  return first.map(({ object, how }) => ({ rule: "not-tried", level: "finding", object, what: how, why, mend: "-- Add a value that the table takes to candidates() in tools/evidence/rows.ts, or see why the API does not know it." }));
+  const why =
+    "What is not tried is not shown: the table takes no row that was made up for it, or the API does not answer for it.";
+  const first = tried.filter(
+    ({ outcome, object }, at) =>
+      outcome === "not tried" && tried.findIndex((one) => one.outcome === "not tried" && one.object === object) === at,
+  );
+  return first.map(({ object, how }) => ({
+    rule: "not-tried",
+    level: "finding",
+    object,
+    what: how,
+    why,
+    mend: "-- Add a value that the table takes to candidates() in tools/evidence/rows.ts, or see why the API does not know it.",
+  }));
 }

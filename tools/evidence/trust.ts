@@ -43,7 +43,9 @@ export function auditTrust(catalogue: Catalogue): Fault[] {
   for (const one of all) {
     const { relation } = one;
     faults.push(...byTrigger(one, catalogue));
-    const pinned = all.some((other) => other.relation === relation && other.linksRow && writes(other, "INSERT", catalogue) === undefined);
+    const pinned = all.some(
+      (other) => other.relation === relation && other.linksRow && writes(other, "INSERT", catalogue) === undefined,
+    );
     const insert = writes(one, "INSERT", catalogue);
     const update = writes(one, "UPDATE", catalogue);
     const filled = catalogue.tables.filled.some((filled) => filled.relation === relation && filled.inserts);
@@ -53,40 +55,82 @@ export function auditTrust(catalogue: Catalogue): Fault[] {
     else if (by && commands.length > 0) faults.push(column(one, by, commands, catalogue));
   }
   faults.push(...unchecked(catalogue));
-  return faults.filter((fault, at) => faults.findIndex((other) => other.rule === fault.rule && other.object === fault.object) === at);
+  return faults.filter(
+    (fault, at) => faults.findIndex((other) => other.rule === fault.rule && other.object === fault.object) === at,
+  );
 }
 
 /** Columns by which members read a row, and which its writer chooses freely. */
 function unchecked({ policies, tables }: Catalogue): Fault[] {
-  return policies.filter(({ permissive, audited, command }) => permissive && audited && ["a", "w", "*"].includes(command)).flatMap((policy) => {
-    const { relation } = policy;
-    const check = policy.parts.find(({ clause }) => clause === "with check") ?? policy.parts[0];
-    if (!check || !tables.secured(relation) || ofSupabase(tables.name(relation))) return [];
-    const readers = policies.filter((one) => one.relation === relation && one.permissive && ["r", "*"].includes(one.command)).flatMap(({ parts }) => parts.find(({ clause }) => clause === "using")?.verdicts ?? []);
-    const links = [...new Set(readers.filter(({ kind, ties }) => kind === "tied" && ties.owners.length === 0).flatMap(({ ties }) => ties.links))];
-    const commands = policy.command === "*" ? (["INSERT", "UPDATE"] as const) : policy.command === "a" ? (["INSERT"] as const) : (["UPDATE"] as const);
-    return links.flatMap((number): Fault[] => {
-      const column = tables.column(relation, number);
-      if (!column || column.key || decides(check.tree, number) || !check.verdicts.some(({ ties }) => ties.owners.length > 0)) return [];
-      const command = commands.find((one) => ROLES.some((role) => holds(policy, role) && column.granted.includes(`${role} ${one}`)) && !tables.guarded(relation, column.name, one));
-      if (!command) return [];
-      const mend = `${revoked(tables, relation, column.name, command)} -- or let WITH CHECK ask for the membership, as the policy for SELECT does`;
-      return [{ rule: "tenant-unchecked", object: `${policy.schema}.${policy.relname}.${policy.name}`, what: `with check leaves ${column.name} to the caller`, mend }];
+  return policies
+    .filter(({ permissive, audited, command }) => permissive && audited && ["a", "w", "*"].includes(command))
+    .flatMap((policy) => {
+      const { relation } = policy;
+      const check = policy.parts.find(({ clause }) => clause === "with check") ?? policy.parts[0];
+      if (!check || !tables.secured(relation) || ofSupabase(tables.name(relation))) return [];
+      const readers = policies
+        .filter((one) => one.relation === relation && one.permissive && ["r", "*"].includes(one.command))
+        .flatMap(({ parts }) => parts.find(({ clause }) => clause === "using")?.verdicts ?? []);
+      const links = [
+        ...new Set(
+          readers
+            .filter(({ kind, ties }) => kind === "tied" && ties.owners.length === 0)
+            .flatMap(({ ties }) => ties.links),
+        ),
+      ];
+      const commands =
+        policy.command === "*"
+          ? (["INSERT", "UPDATE"] as const)
+          : policy.command === "a"
+            ? (["INSERT"] as const)
+            : (["UPDATE"] as const);
+      return links.flatMap((number): Fault[] => {
+        const column = tables.column(relation, number);
+        if (
+          !column ||
+          column.key ||
+          decides(check.tree, number) ||
+          !check.verdicts.some(({ ties }) => ties.owners.length > 0)
+        )
+          return [];
+        const command = commands.find(
+          (one) =>
+            ROLES.some((role) => holds(policy, role) && column.granted.includes(`${role} ${one}`)) &&
+            !tables.guarded(relation, column.name, one),
+        );
+        if (!command) return [];
+        const mend = `${revoked(tables, relation, column.name, command)} -- or let WITH CHECK ask for the membership, as the policy for SELECT does`;
+        return [
+          {
+            rule: "tenant-unchecked",
+            object: `${policy.schema}.${policy.relname}.${policy.name}`,
+            what: `with check leaves ${column.name} to the caller`,
+            mend,
+          },
+        ];
+      });
     });
-  });
 }
 
 /** The columns that policies trust, each once. */
 export function trustedColumns({ policies, tables }: Catalogue): Trusted[] {
   const found = new Map<string, Trusted>();
   for (const policy of policies.filter(({ permissive, audited }) => permissive && audited)) {
-    for (const verdict of policy.parts.flatMap(({ verdicts }) => verdicts).filter(({ kind }) => kind === "tied" || kind === "role" || kind === "open")) {
+    for (const verdict of policy.parts
+      .flatMap(({ verdicts }) => verdicts)
+      .filter(({ kind }) => kind === "tied" || kind === "role" || kind === "open")) {
       for (const { relation, column, linksRow } of trusted(verdict)) {
         const known = tables.column(relation, column);
         if (!known || known.key || !tables.isTable(relation) || tables.name(relation).startsWith("auth.")) continue;
         const key = `${relation}.${column}`;
         const before = found.get(key);
-        found.set(key, { relation, column, name: known.name, linksRow: linksRow || before?.linksRow === true, by: before?.by ?? `${policy.schema}.${policy.relname}.${policy.name}` });
+        found.set(key, {
+          relation,
+          column,
+          name: known.name,
+          linksRow: linksRow || before?.linksRow === true,
+          by: before?.by ?? `${policy.schema}.${policy.relname}.${policy.name}`,
+        });
       }
     }
   }
@@ -94,17 +138,29 @@ export function trustedColumns({ policies, tables }: Catalogue): Trusted[] {
 }
 
 /** The policy by which a client may write a column of its own row as it likes. */
-function writes({ relation, column, name }: Trusted, command: "INSERT" | "UPDATE", { policies, tables }: Catalogue): Policy | "row level security is off" | undefined {
+function writes(
+  { relation, column, name }: Trusted,
+  command: "INSERT" | "UPDATE",
+  { policies, tables }: Catalogue,
+): Policy | "row level security is off" | undefined {
   const roles = ROLES.filter((role) => tables.column(relation, column)?.granted.includes(`${role} ${command}`));
   if (roles.length === 0 || tables.guarded(relation, name, command)) return undefined;
   if (!tables.secured(relation)) return "row level security is off";
   const code = command === "INSERT" ? "a" : "w";
   return policies.find((policy) => {
-    if (policy.relation !== relation || !policy.permissive || ![code, "*"].includes(policy.command) || !roles.some((role) => holds(policy, role))) return false;
+    if (
+      policy.relation !== relation ||
+      !policy.permissive ||
+      ![code, "*"].includes(policy.command) ||
+      !roles.some((role) => holds(policy, role))
+    )
+      return false;
     const part = (clause: Part["clause"]) => policy.parts.find((one) => one.clause === clause);
     const check = part("with check") ?? part("using");
     const meets = command === "INSERT" ? check : part("using");
-    const own = meets?.verdicts.some(({ kind, ties }) => kind === "open" || kind === "public" || ties.owners.length > 0);
+    const own = meets?.verdicts.some(
+      ({ kind, ties }) => kind === "open" || kind === "public" || ties.owners.length > 0,
+    );
     return own && check && !decides(check.tree, column);
   });
 }
@@ -114,7 +170,12 @@ function decides(tree: Value, column: string): boolean {
   return [...nodesOf(tree)].some(({ node, within }) => {
     if (!isTop({ node, within }) || word(node, "varattno") !== column) return false;
     const comparison = within.at(-1);
-    const same = comparison?.type === "OPEXPR" && [...nodesOf(comparison)].filter((placed) => placed.node.type === "VAR").every((placed) => word(placed.node, "varattno") === column && isTop(placed)) && ![...nodesOf(comparison)].some((placed) => placed.node.type === "CONST");
+    const same =
+      comparison?.type === "OPEXPR" &&
+      [...nodesOf(comparison)]
+        .filter((placed) => placed.node.type === "VAR")
+        .every((placed) => word(placed.node, "varattno") === column && isTop(placed)) &&
+      ![...nodesOf(comparison)].some((placed) => placed.node.type === "CONST");
     return !same || [...nodesOf(comparison)].filter((placed) => placed.node.type === "VAR").length < 2;
   });
 }
@@ -125,41 +186,90 @@ function decides(tree: Value, column: string): boolean {
  */
 export function decided({ object, what }: Fault, { policies, tables }: Catalogue): boolean {
   const command = /may (INSERT|UPDATE)/.exec(what)?.[1] as "INSERT" | "UPDATE" | undefined;
-  const relation = tables.all().find((one) => object.startsWith(`${tables.name(one)}.`) && tables.columns(one).some(({ name }) => object === `${tables.name(one)}.${name}`));
+  const relation = tables
+    .all()
+    .find(
+      (one) =>
+        object.startsWith(`${tables.name(one)}.`) &&
+        tables.columns(one).some(({ name }) => object === `${tables.name(one)}.${name}`),
+    );
   const column = tables.columns(relation ?? "").find(({ name }) => object === `${tables.name(relation ?? "")}.${name}`);
   // Clients do not send what a trigger writes.
-  if (!command || !relation || !column || !tables.secured(relation) || tables.guarded(relation, column.name, command)) return false;
-  const applying = policies.filter((policy) => policy.relation === relation && policy.permissive && [command === "INSERT" ? "a" : "w", "*"].includes(policy.command) && ROLES.some((role) => holds(policy, role)));
-  const verdicts = applying.flatMap(({ parts }) => (parts.find(({ clause }) => clause === "with check") ?? parts[0])?.verdicts ?? []).filter(({ kind }) => kind !== "never");
+  if (!command || !relation || !column || !tables.secured(relation) || tables.guarded(relation, column.name, command))
+    return false;
+  const applying = policies.filter(
+    (policy) =>
+      policy.relation === relation &&
+      policy.permissive &&
+      [command === "INSERT" ? "a" : "w", "*"].includes(policy.command) &&
+      ROLES.some((role) => holds(policy, role)),
+  );
+  const verdicts = applying
+    .flatMap(({ parts }) => (parts.find(({ clause }) => clause === "with check") ?? parts[0])?.verdicts ?? [])
+    .filter(({ kind }) => kind !== "never");
   if (verdicts.every(({ ties }) => ties.owners.includes(column.number))) return true;
   return command === "INSERT" && column.shared && verdicts.every(({ kind }) => kind === "tied");
 }
 
 function byTrigger({ relation, name, by }: Trusted, { tables }: Catalogue): Fault[] {
   const copies = new RegExp(`raw_user_meta_data\\s*->>?\\s*'${name}'`, "i");
-  const filled = tables.filled.find((one) => one.relation === relation && one.values.has(name) && (/raw_user_meta_data/.test(one.values.get(name) ?? "") || (/^\w+$/.test(one.values.get(name) ?? "") && copies.test(one.source))));
+  const filled = tables.filled.find(
+    (one) =>
+      one.relation === relation &&
+      one.values.has(name) &&
+      (/raw_user_meta_data/.test(one.values.get(name) ?? "") ||
+        (/^\w+$/.test(one.values.get(name) ?? "") && copies.test(one.source))),
+  );
   if (!filled) return [];
   const mend = `-- Let ${filled.by} leave the column to its default, or read raw_app_meta_data.`;
-  return [{ rule: "signup-metadata", object: `${tables.name(relation)}.${name}`, what: `${filled.by} copies it from raw_user_meta_data; ${by} trusts it`, mend }];
+  return [
+    {
+      rule: "signup-metadata",
+      object: `${tables.name(relation)}.${name}`,
+      what: `${filled.by} copies it from raw_user_meta_data; ${by} trusts it`,
+      mend,
+    },
+  ];
 }
 
 const policyOf = (policy: Policy | string) => (typeof policy === "string" ? policy : `policy ${policy.name}`);
 
-function column({ relation, name, by }: Trusted, policy: Policy | string, commands: string[], { tables }: Catalogue): Fault {
+function column(
+  { relation, name, by }: Trusted,
+  policy: Policy | string,
+  commands: string[],
+  { tables }: Catalogue,
+): Fault {
   const mend = commands.map((command) => revoked(tables, relation, name, command)).join(" ");
-  return { rule: "trusted-column", object: `${tables.name(relation)}.${name}`, what: `its user may ${commands.join(" and ")} it (${policyOf(policy)}); ${by} trusts it`, mend };
+  return {
+    rule: "trusted-column",
+    object: `${tables.name(relation)}.${name}`,
+    what: `its user may ${commands.join(" and ")} it (${policyOf(policy)}); ${by} trusts it`,
+    mend,
+  };
 }
 
 /** Takes the right to write a column. A grant on the whole table has to go, too; the other columns keep theirs. */
 function revoked(tables: Catalogue["tables"], relation: string, name: string, command: string): string {
   const table = tables.sql(relation);
-  const others = tables.columns(relation).filter((one) => one.name !== name && one.granted.includes(`authenticated ${command}`)).map((one) => identifier(one.name));
+  const others = tables
+    .columns(relation)
+    .filter((one) => one.name !== name && one.granted.includes(`authenticated ${command}`))
+    .map((one) => identifier(one.name));
   const again = others.length > 0 ? ` grant ${command} (${others.join(", ")}) on table ${table} to authenticated;` : "";
   return `revoke ${command} on table ${table} from anon, authenticated; revoke ${command} (${identifier(name)}) on table ${table} from anon, authenticated;${again}`;
 }
 
 function membership({ relation, name, by }: Trusted, policy: Policy | string, { tables }: Catalogue): Fault {
-  const object = typeof policy === "string" ? `${tables.name(relation)}.${name}` : `${policy.schema}.${policy.relname}.${policy.name}`;
+  const object =
+    typeof policy === "string"
+      ? `${tables.name(relation)}.${name}`
+      : `${policy.schema}.${policy.relname}.${policy.name}`;
   const mend = `${revoked(tables, relation, name, "INSERT")} -- and let a function of the tenant's owner, or an invitation, add members`;
-  return { rule: "self-made-membership", object, what: `${policyOf(policy)} leaves ${name} to the caller; ${by} trusts it`, mend };
+  return {
+    rule: "self-made-membership",
+    object,
+    what: `${policyOf(policy)} leaves ${name} to the caller; ${by} trusts it`,
+    mend,
+  };
 }

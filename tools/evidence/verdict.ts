@@ -2,8 +2,8 @@
 
 import type { Called } from "./bodies.ts";
 import { ofSupabase, type Tables } from "./tables.ts";
-import { CALLER, type Condition, type Reader, ROW, targetsOf, Ties, type Use } from "./ties.ts";
-import { bare, inside, neverHolds, nodesOf, textOf, type Node } from "./tree.ts";
+import { CALLER, type Condition, type Reader, ROW, Ties, targetsOf, type Use } from "./ties.ts";
+import { bare, inside, type Node, neverHolds, nodesOf, textOf } from "./tree.ts";
 
 export interface Verdict {
   /** `tied` to the caller; `role`: callers of a kind; `public`: rows that say so; `open`: anybody, signed in or not. */
@@ -20,7 +20,8 @@ const PUBLIC_VALUE = /^(public|published|everyone|anyone)$/i;
 const ORDINARY_CLAIMS = new Set(["aal", "amr", "aud", "exp", "iat", "is_anonymous", "iss", "session_id", "sub"]);
 /** Roles that are above all tenants. */
 const ABOVE_TENANTS = /super|platform|staff|global|root|system|support/i;
-const PUBLIC_BUCKET = /public|avatar|profile|logo|icon|banner|cover|thumb|image|photo|picture|gallery|media|asset|product|post|blog/i;
+const PUBLIC_BUCKET =
+  /public|avatar|profile|logo|icon|banner|cover|thumb|image|photo|picture|gallery|media|asset|product|post|blog/i;
 const BUCKETS = /^storage\.(objects|buckets)$/;
 /** Columns by which rows of the project's tables name a file's path or a channel's topic. */
 const PLACE = /(^|_)(topic|room|channel|folder|bucket|path)(_(id|name|topic|key))?$/i;
@@ -39,7 +40,8 @@ export function verdictOf(branch: Condition[], relation: string, reader: Reader,
   if (open?.kind === "open") return { kind: "open", ties, open: open.open };
   // Files for every signed-in user are not meant for everybody.
   const private_ = BUCKETS.test(tables.name(relation)) && meanings.some(({ kind }) => kind === "nothing");
-  const isPublic = !private_ && (branch.some((condition) => saysPublic(condition, relation, tables)) || ofPublic(ties, tables));
+  const isPublic =
+    !private_ && (branch.some((condition) => saysPublic(condition, relation, tables)) || ofPublic(ties, tables));
   return { kind: isPublic ? "public" : "open", ties };
 }
 
@@ -47,15 +49,22 @@ export function verdictOf(branch: Condition[], relation: string, reader: Reader,
 function ofPublic(ties: Ties, tables: Tables): boolean {
   const parents = ties.with(ROW);
   const says = ({ relation, column, against, value }: Use) =>
-    (PUBLIC_COLUMN.test(tables.columnName(relation, column)) && (against === "present" || value === "true")) || (against === "constant" && PUBLIC_VALUE.test(value ?? ""));
-  return parents.some((parent) => ties.shown.has(parent)) || ties.uses.some((use) => parents.includes(use.source) && says(use));
+    (PUBLIC_COLUMN.test(tables.columnName(relation, column)) && (against === "present" || value === "true")) ||
+    (against === "constant" && PUBLIC_VALUE.test(value ?? ""));
+  return (
+    parents.some((parent) => ties.shown.has(parent)) ||
+    ties.uses.some((use) => parents.includes(use.source) && says(use))
+  );
 }
 
 /** What a condition says about its caller, if it does not tie the row to them. */
 function meaningOf(condition: Condition, relation: string, reader: Reader, tables: Tables): Meaning {
   const { node, scope } = condition;
   const all = [...nodesOf(node)].map((placed) => placed.node);
-  const constants = all.filter(({ type }) => type === "CONST").map(textOf).filter((text) => text !== undefined);
+  const constants = all
+    .filter(({ type }) => type === "CONST")
+    .map(textOf)
+    .filter((text) => text !== undefined);
   const calls = all.flatMap((one) => (one.type === "FUNCEXPR" ? (reader.called(one) ?? []) : []));
 
   const ties = new Ties();
@@ -63,7 +72,10 @@ function meaningOf(condition: Condition, relation: string, reader: Reader, table
   const read = ties.with(CALLER).filter((source) => source !== ROW);
   if (read.length > 0) return ofTables(read, ties, relation, tables);
 
-  const asksRole = all.some(({ type }) => type === "SQLVALUEFUNCTION") || calls.some((called) => called.schema === "auth" && called.name === "role") || constants.includes("role");
+  const asksRole =
+    all.some(({ type }) => type === "SQLVALUEFUNCTION") ||
+    calls.some((called) => called.schema === "auth" && called.name === "role") ||
+    constants.includes("role");
   if (asksRole && isEquality(node, reader)) {
     if (constants.some((text) => text === "authenticated" || text === "anon")) return { kind: "nothing" };
     // Clients have no other role, unless a claim of the project's own is meant.
@@ -73,11 +85,21 @@ function meaningOf(condition: Condition, relation: string, reader: Reader, table
   if (!asks) return { kind: "row" };
   if (isUnread(node, reader)) return { kind: "role" };
   if (!isEquality(node, reader)) return { kind: "nothing" };
-  if (constants.some((text) => ORDINARY_CLAIMS.has(text) || text === "user_metadata" || text === "authenticated")) return { kind: "nothing" };
+  if (constants.some((text) => ORDINARY_CLAIMS.has(text) || text === "user_metadata" || text === "authenticated"))
+    return { kind: "nothing" };
   // Every user's id matches some pattern.
-  if (calls.some(({ schema, name }) => schema === "auth" && name === "uid") && node.type === "OPEXPR" && reader.operator(node) !== "=") return { kind: "nothing" };
+  if (
+    calls.some(({ schema, name }) => schema === "auth" && name === "uid") &&
+    node.type === "OPEXPR" &&
+    reader.operator(node) !== "="
+  )
+    return { kind: "nothing" };
   // Of the caller's id itself, not of its length or a part of it.
-  if (calls.some(({ schema, name }) => schema === "auth" && name === "uid") && !inside(node, "args").some((arg) => isUid(arg, reader))) return { kind: "nothing" };
+  if (
+    calls.some(({ schema, name }) => schema === "auth" && name === "uid") &&
+    !inside(node, "args").some((arg) => isUid(arg, reader))
+  )
+    return { kind: "nothing" };
   // A constant on the other side: a user by name, or a claim with a value.
   const sides = inside(node, "args").map((arg) => reader.sources(arg, scope, new Ties()));
   return { kind: sides.some((side) => !side.has(CALLER)) || node.type === "FUNCEXPR" ? "role" : "nothing" };
@@ -86,14 +108,19 @@ function meaningOf(condition: Condition, relation: string, reader: Reader, table
 /** `auth.uid()`, cast or in a sub-select. */
 function isUid(node: Node, reader: Reader): boolean {
   const value = bare(node);
-  if (value.type === "SUBLINK") return inside(value, "subselect").flatMap(targetsOf).some((target) => isUid(target, reader));
+  if (value.type === "SUBLINK")
+    return inside(value, "subselect")
+      .flatMap(targetsOf)
+      .some((target) => isUid(target, reader));
   const called = value.type === "FUNCEXPR" ? reader.called(value) : undefined;
   return called?.schema === "auth" && called.name === "uid";
 }
 
 /** A condition about rows of the caller's own: which say what the caller may do, or which anybody has. */
 function ofTables(read: string[], ties: Ties, relation: string, tables: Tables): Meaning {
-  const used = new Map(ties.uses.filter(({ source }) => read.includes(source)).map(({ source, relation }) => [source, relation]));
+  const used = new Map(
+    ties.uses.filter(({ source }) => read.includes(source)).map(({ source, relation }) => [source, relation]),
+  );
   const decides = ties.uses.filter(({ source, against }) => against === "constant" && read.includes(source));
   for (const [, own] of used) {
     const tenant = ofSupabase(tables.name(relation))
@@ -105,31 +132,45 @@ function ofTables(read: string[], ties: Ties, relation: string, tables: Tables):
   }
   if (decides.length > 0) return { kind: "role" };
   const [own] = used.values();
-  if (own !== undefined && tables.anybodyHasRow(own)) return { kind: "open", open: { rule: "any-account", relation: own } };
+  if (own !== undefined && tables.anybodyHasRow(own))
+    return { kind: "open", open: { rule: "any-account", relation: own } };
   return { kind: "role" };
 }
 
 const isEquality = (node: Node, reader: Reader) =>
-  node.type === "FUNCEXPR" || ((node.type === "OPEXPR" || node.type === "SCALARARRAYOPEXPR") && !/^(<>|!=|<|>|<=|>=|!~~?\*?|!~)$/.test(reader.operator(node)));
+  node.type === "FUNCEXPR" ||
+  ((node.type === "OPEXPR" || node.type === "SCALARARRAYOPEXPR") &&
+    !/^(<>|!=|<|>|<=|>=|!~~?\*?|!~)$/.test(reader.operator(node)));
 
 /** A function of the project whose body is more than one expression. */
 export function isUnread(node: Node, reader: Reader): boolean {
   return [...nodesOf(node)].some(({ node }) => node.type === "FUNCEXPR" && unread(reader.called(node)));
 }
-export const unread = (called: Called | undefined) => called !== undefined && !called.foreign && (!called.tree || called.partly === true);
+export const unread = (called: Called | undefined) =>
+  called !== undefined && !called.foreign && (!called.tree || called.partly === true);
 
 function saysPublic({ node, scope }: Condition, relation: string, tables: Tables): boolean {
-  if (scope.kind !== "row" || (node.type === "BOOLEXPR" && JSON.stringify(node.fields.get("boolop")) === '["not"]')) return false;
-  const names = [...nodesOf(node)].flatMap(({ node }) => (node.type === "VAR" ? [tables.columnName(relation, String(node.fields.get("varattno")?.[0]))] : []));
+  if (scope.kind !== "row" || (node.type === "BOOLEXPR" && JSON.stringify(node.fields.get("boolop")) === '["not"]'))
+    return false;
+  const names = [...nodesOf(node)].flatMap(({ node }) =>
+    node.type === "VAR" ? [tables.columnName(relation, String(node.fields.get("varattno")?.[0]))] : [],
+  );
   const texts = [...nodesOf(node)].flatMap(({ node }) => (node.type === "CONST" ? [textOf(node) ?? ""] : []));
-  if (BUCKETS.test(tables.name(relation)) && names.includes("bucket_id")) return texts.some((text) => PUBLIC_BUCKET.test(text));
+  if (BUCKETS.test(tables.name(relation)) && names.includes("bucket_id"))
+    return texts.some((text) => PUBLIC_BUCKET.test(text));
   const isNull = node.type === "NULLTEST" && String(node.fields.get("nulltesttype")?.[0]) === "0";
-  return !isNull && (names.some((name) => PUBLIC_COLUMN.test(name)) || (names.length > 0 && texts.some((text) => PUBLIC_VALUE.test(text))));
+  return (
+    !isNull &&
+    (names.some((name) => PUBLIC_COLUMN.test(name)) ||
+      (names.length > 0 && texts.some((text) => PUBLIC_VALUE.test(text))))
+  );
 }
 
 /** Columns of the caller's own rows that decide what the caller may do: not the one that says whose row it is. */
 export function trusted({ ties }: Verdict): (Use & { linksRow: boolean })[] {
   // A row that the caller's own row names, such as the post of a comment, says nothing about the caller.
   const caller = ties.besidesRow();
-  return ties.uses.filter(({ source, against }) => (against === "constant" || against === "other") && caller.has(source)).map((use) => ({ ...use, linksRow: use.against === "other" && ties.tied(use.source, ROW) }));
+  return ties.uses
+    .filter(({ source, against }) => (against === "constant" || against === "other") && caller.has(source))
+    .map((use) => ({ ...use, linksRow: use.against === "other" && ties.tied(use.source, ROW) }));
 }

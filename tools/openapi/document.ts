@@ -3,7 +3,15 @@
 
 import { readFileSync } from "node:fs";
 
-import { isRequired, type Declaration, type Embed, type Field, type Operator, type Resource, type Verb } from "../declaration.ts";
+import {
+  type Declaration,
+  type Embed,
+  type Field,
+  isRequired,
+  type Operator,
+  type Resource,
+  type Verb,
+} from "../declaration.ts";
 
 /** Any part of a document. */
 type Part = any;
@@ -25,14 +33,17 @@ export function projectDocument(declaration: Declaration): Document {
 }
 
 /** The document of a checked declaration. Operations and components of `own` are added. */
-export function openapi({ organizations, resources, functions = [] }: Declaration, own: Pick<Document, "paths" | "components"> = { paths: {}, components: {} }): Document {
+export function openapi(
+  { organizations, resources, functions = [] }: Declaration,
+  own: Pick<Document, "paths" | "components"> = { paths: {}, components: {} },
+): Document {
   const document: Document = read("base.json");
   if (!organizations) {
     document.tags = document.tags.filter(({ name }) => name !== "Organisations");
     for (const path of Object.keys(document.paths)) if (path.startsWith("/v1/orgs")) delete document.paths[path];
   }
   // Rows that a problem can show.
-  const { current } = document.components["schemas"]?.["VersionMismatchProblem"].allOf[1].properties;
+  const { current } = document.components.schemas!.VersionMismatchProblem.allOf[1].properties;
   if (!organizations) current.anyOf = [];
   const tags: Document["tags"] = [];
   for (const resource of resources) {
@@ -43,10 +54,19 @@ export function openapi({ organizations, resources, functions = [] }: Declaratio
       current.anyOf.push(ref("schemas", `${name}Row`));
       showAsCurrent(document, name);
     }
-    addPaths(document, resource, name, resources.find((one) => one.name === resource.under?.resource));
+    addPaths(
+      document,
+      resource,
+      name,
+      resources.find((one) => one.name === resource.under?.resource),
+    );
   }
   document.tags.unshift(...tags);
-  if (functions.length > 0) document.tags.push({ name: "Functions", description: "Functions of the database. They run with the user's rights." });
+  if (functions.length > 0)
+    document.tags.push({
+      name: "Functions",
+      description: "Functions of the database. They run with the user's rights.",
+    });
   for (const { name, arguments: fields } of functions) {
     const shown = fieldsOf({ fields }, resources);
     document.paths[`/v1/functions/${name}`] = {
@@ -54,10 +74,20 @@ export function openapi({ organizations, resources, functions = [] }: Declaratio
         operationId: `function_${name}`,
         tags: ["Functions"],
         summary: `Call ${name}`,
-        requestBody: { required: true, content: json(draftSchema("An absent argument has its default, or is null.", shown), Object.fromEntries(shown.map((field) => [field.name, example(field)]))) },
+        requestBody: {
+          required: true,
+          content: json(
+            draftSchema("An absent argument has its default, or is null.", shown),
+            Object.fromEntries(shown.map((field) => [field.name, example(field)])),
+          ),
+        },
         responses: {
           ...responses({ ...OF_BODIES, 204: "Done", 404: "NotFound", 409: "Conflict" }),
-          200: answer("What the function returns; 204 if that is nothing.", [], json({ description: "Any JSON.", additionalProperties: true }, null)),
+          200: answer(
+            "What the function returns; 204 if that is nothing.",
+            [],
+            json({ description: "Any JSON.", additionalProperties: true }, null),
+          ),
         },
       },
     };
@@ -73,9 +103,14 @@ const ref = (kind: string, name: string) => ({ $ref: `#/components/${kind}/${nam
 
 /** `shopping_lists` is ShoppingLists in the names of schemas and operations, or ShoppingLists_ if one of those names is taken. */
 function freeName({ components, paths }: Document, resource: string): string {
-  const operations = Object.values(paths).flatMap((path) => Object.values(path)).map(({ operationId }) => operationId);
-  const taken = new Set([...Object.keys(components["schemas"] ?? {}), ...operations]);
-  const isTaken = (name: string) => [...SCHEMAS.map((kind) => name + kind), ...VERBS.flatMap((verb) => [verb + name, `${verb}Org${name}`])].some((one) => taken.has(one));
+  const operations = Object.values(paths)
+    .flatMap((path) => Object.values(path))
+    .map(({ operationId }) => operationId);
+  const taken = new Set([...Object.keys(components.schemas ?? {}), ...operations]);
+  const isTaken = (name: string) =>
+    [...SCHEMAS.map((kind) => name + kind), ...VERBS.flatMap((verb) => [verb + name, `${verb}Org${name}`])].some(
+      (one) => taken.has(one),
+    );
   let name = resource.replace(/(?:^|_)([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
   while (isTaken(name)) name += "_";
   return name;
@@ -90,16 +125,31 @@ const OWNERS = {
 function description({ owner, scope, under, read, id, search, publish }: Resource): string {
   const searched = search.length > 0 ? [`\`q\` searches ${list(search)}.`] : [];
   const published = publish ? [`A published row shows ${list(publish)} to every user of the app.`] : [];
-  const whose = read !== null ? read === "user" ? "Rows that every user reads." : "Rows that the app reads without a user; a token makes no difference." : under ? `Rows of one row of \`${under.resource}\`, which must be live and one that the user may see.` : scope === "visible" ? "Rows that the user may see." : id.kind === "owner" ? "One row of the user." : OWNERS[owner];
+  const whose =
+    read !== null
+      ? read === "user"
+        ? "Rows that every user reads."
+        : "Rows that the app reads without a user; a token makes no difference."
+      : under
+        ? `Rows of one row of \`${under.resource}\`, which must be live and one that the user may see.`
+        : scope === "visible"
+          ? "Rows that the user may see."
+          : id.kind === "owner"
+            ? "One row of the user."
+            : OWNERS[owner];
   if (read !== null) return [whose, ...searched].join(" ");
-  return [whose, "A row that the user may not see gets the same answer as a missing one.", ...searched, ...published].join(" ");
+  return [
+    whose,
+    "A row that the user may not see gets the same answer as a missing one.",
+    ...searched,
+    ...published,
+  ].join(" ");
 }
 
 /** In English: `a`, `b` and `c`. */
 function list(names: string[]): string {
   return new Intl.ListFormat("en-GB").format(names.map((name) => `\`${name}\``));
 }
-
 
 // Schemas
 
@@ -120,7 +170,9 @@ function fieldsOf({ fields }: Pick<Resource, "fields">, resources: Resource[]): 
 }
 
 const idSchemaOf = ({ id }: Resource): Part =>
-  id.kind === "bigint" ? { description: "The database makes it.", type: "integer", minimum: NUMBERS.min, maximum: NUMBERS.max } : ref("schemas", "Id");
+  id.kind === "bigint"
+    ? { description: "The database makes it.", type: "integer", minimum: NUMBERS.min, maximum: NUMBERS.max }
+    : ref("schemas", "Id");
 
 /** What `include` adds to a row. */
 function includedSchema(embeds: Embed[], resources: Resource[]): Part {
@@ -132,12 +184,19 @@ function includedSchema(embeds: Embed[], resources: Resource[]): Part {
   return {
     description: "What `include` names.",
     type: "object",
-    properties: Object.fromEntries(embeds.map((embed) => [
-      embed.name,
-      embed.many
-        ? { ...row({ data: { type: "array", maxItems: 100, items: one(embed) }, more: { description: "Whether there are more than these.", type: "boolean" } }) }
-        : { oneOf: [one(embed), { type: "null" }] },
-    ])),
+    properties: Object.fromEntries(
+      embeds.map((embed) => [
+        embed.name,
+        embed.many
+          ? {
+              ...row({
+                data: { type: "array", maxItems: 100, items: one(embed) },
+                more: { description: "Whether there are more than these.", type: "boolean" },
+              }),
+            }
+          : { oneOf: [one(embed), { type: "null" }] },
+      ]),
+    ),
   };
 }
 
@@ -153,9 +212,9 @@ function addComponents({ components }: Document, resource: Resource, name: strin
   const { publish, embed } = resource;
   const fields = fieldsOf(resource, resources);
   const writable = fields.filter((field) => !field.read_only);
-  const schemas = (components["schemas"] ??= {});
-  const bodies = (components["requestBodies"] ??= {});
-  const responses = (components["responses"] ??= {});
+  const schemas = (components.schemas ??= {});
+  const bodies = (components.requestBodies ??= {});
+  const responses = (components.responses ??= {});
   const answered = (field: Field) => [field.name, fieldSchema(field, "Timestamp")];
   const schema = (name: string) => ref("schemas", name);
 
@@ -175,7 +234,9 @@ function addComponents({ components }: Document, resource: Resource, name: strin
     ...version,
     ...(resource.created && { created_at: schema("Timestamp") }),
     ...(resource.updated && { updated_at: schema("Timestamp") }),
-    ...(resource.deleted && { deleted_at: { description: "Null while the row is live.", oneOf: [schema("Timestamp"), { type: "null" }] } }),
+    ...(resource.deleted && {
+      deleted_at: { description: "Null while the row is live.", oneOf: [schema("Timestamp"), { type: "null" }] },
+    }),
   });
   if (embed) schemas[`${name}Row`].properties.included = includedSchema(embed, resources);
   schemas[`${name}Draft`] = draftSchema("A whole row. An absent field has its default, or is null.", writable);
@@ -186,7 +247,12 @@ function addComponents({ components }: Document, resource: Resource, name: strin
     minProperties: 1,
     properties: Object.fromEntries(writable.map((field) => [field.name, fieldSchema(field, "Time")])),
   };
-  const count = { description: "How many rows the list has in all its pages; 10000 stands for that many or more.", type: "integer", minimum: 0, maximum: 10000 };
+  const count = {
+    description: "How many rows the list has in all its pages; 10000 stands for that many or more.",
+    type: "integer",
+    minimum: 0,
+    maximum: 10000,
+  };
   schemas[`${name}Page`] = {
     type: "object",
     required: ["data", "next_cursor"],
@@ -202,21 +268,31 @@ function addComponents({ components }: Document, resource: Resource, name: strin
   const { created_at, updated_at } = EXAMPLE;
   const id = bigint ? 7 : EXAMPLE.id;
   const times = (at: string) => ({
-    ...(resource.created && { created_at }), ...(resource.updated && { updated_at: at }), ...(resource.deleted && { deleted_at: null }),
+    ...(resource.created && { created_at }),
+    ...(resource.updated && { updated_at: at }),
+    ...(resource.deleted && { deleted_at: null }),
   });
-  const shownVersion = (number: number, time: string) => resource.version && { version: resource.version.kind === "integer" ? number : time };
+  const shownVersion = (number: number, time: string) =>
+    resource.version && { version: resource.version.kind === "integer" ? number : time };
   const changed = { id, ...valuesOf(fields), ...shownVersion(3, "1795349740760000"), ...times(updated_at) };
   const created = { ...changed, ...shownVersion(1, "1795349740760000"), ...times(created_at) };
   bodies[`${name}Draft`] = { required: true, content: json(schema(`${name}Draft`), values) };
   const [patch] = Object.entries(values);
   const patched = json(schema(`${name}Patch`), patch ? { [patch[0]]: patch[1] } : {});
-  bodies[`${name}Patch`] = { required: true, content: { ...patched, "application/merge-patch+json": patched["application/json"] } };
+  bodies[`${name}Patch`] = {
+    required: true,
+    content: { ...patched, "application/merge-patch+json": patched["application/json"] },
+  };
   const tag = resource.version ? ["ETag"] : [];
   responses[`${name}Row`] = answer("The row as it is now.", tag, json(schema(`${name}Row`), changed));
   // With \`include\` there is no tag.
   responses[`${name}RowWith`] = answer("The row as it is now.", [], json(schema(`${name}Row`), changed));
   responses[`${name}Created`] = answer("The new row.", ["Location", ...tag], json(schema(`${name}Row`), created));
-  const page = { data: [changed], next_cursor: "WyJub3RlcyIsICIyMDI2LTExLTIyVDEyOjE1OjQwLjc2KzAwOjAwIiwgIjdlZmUzZDg0LTJkNmEtNDE3NC04OTllLThmZmRkZWE3YTM5YSJd" };
+  const page = {
+    data: [changed],
+    next_cursor:
+      "WyJub3RlcyIsICIyMDI2LTExLTIyVDEyOjE1OjQwLjc2KzAwOjAwIiwgIjdlZmUzZDg0LTJkNmEtNDE3NC04OTllLThmZmRkZWE3YTM5YSJd",
+  };
   responses[`${name}Page`] = answer("One page.", [], json(schema(`${name}Page`), page));
 
   if (!publish) return;
@@ -244,7 +320,7 @@ function addComponents({ components }: Document, resource: Resource, name: strin
 
 /** The example of a failed precondition shows a row of this resource. */
 function showAsCurrent({ components: { responses = {} } }: Document, name: string): void {
-  const { version_mismatch } = responses["VersionMismatch"].content["application/problem+json"].examples;
+  const { version_mismatch } = responses.VersionMismatch.content["application/problem+json"].examples;
   version_mismatch.value.current = responses[`${name}Row`].content["application/json"].example;
 }
 
@@ -252,7 +328,11 @@ const row = (properties: Record<string, Part>) => ({ type: "object", required: O
 const json = (schema: Part, example: Part) => ({ "application/json": { schema, example } });
 
 function answer(description: string, headers: string[], content: Part): Part {
-  return { description, headers: Object.fromEntries(["X-Request-Id", ...headers].map((name) => [name, ref("headers", name)])), content };
+  return {
+    description,
+    headers: Object.fromEntries(["X-Request-Id", ...headers].map((name) => [name, ref("headers", name)])),
+    content,
+  };
 }
 
 /** Ids that a database makes. */
@@ -305,13 +385,24 @@ function kindSchema(field: Field, time: "Time" | "Timestamp"): Part {
     case "one_of":
       return { type: "string", enum: field.values };
     case "texts":
-      return { type: "array", maxItems: field.items, items: { ...schema("VerbatimText"), minLength: 1, maxLength: field.length } };
+      return {
+        type: "array",
+        maxItems: field.items,
+        items: { ...schema("VerbatimText"), minLength: 1, maxLength: field.length },
+      };
     case "integers":
-      return { type: "array", maxItems: field.items, items: { type: "integer", minimum: field.min, maximum: field.max } };
+      return {
+        type: "array",
+        maxItems: field.items,
+        items: { type: "integer", minimum: field.min, maximum: field.max },
+      };
     case "uuids":
       return { type: "array", maxItems: field.items, items: schema("Id") };
     case "json":
-      return { ...schema("Object"), description: `At most ${field.bytes} bytes as sent, and 32 levels deep. Numbers are doubles.` };
+      return {
+        ...schema("Object"),
+        description: `At most ${field.bytes} bytes as sent, and 32 levels deep. Numbers are doubles.`,
+      };
     case "ref":
       return { ...schema("Id"), description: `The id of a live row of \`${field.resource}\` that the user may see.` };
   }
@@ -353,7 +444,6 @@ function example(field: Field): unknown {
   }
 }
 
-
 // Routes
 
 const VERBS = ["list", "create", "get", "put", "patch", "delete", "restore", "publish", "unpublish", "getPublished"];
@@ -384,15 +474,30 @@ function addPaths(document: Document, resource: Resource, name: string, parent?:
     const parentId = parameterOf(resource);
     Object.assign(document.paths, collection(resource, name, pathOf(resource), [rowId(parent, parentId)]));
   } else if (owner !== "org") Object.assign(document.paths, collection(resource, name, pathOf(resource), []));
-  if (owner !== "user") Object.assign(document.paths, collection(resource, `Org${name}`, ofOrganization, [ref("parameters", "OrgId")], name));
+  if (owner !== "user")
+    Object.assign(
+      document.paths,
+      collection(resource, `Org${name}`, ofOrganization, [ref("parameters", "OrgId")], name),
+    );
   if (!publish) return;
   const conditions = resource.version ? ["IfNoneMatch"] : [];
   document.paths[`/v1/public/${resource.name}/{id}`] = {
     parameters: [rowId(resource)],
     get: {
-      ...operation(resource, `getPublished${name}`, "Read a published row", "Needs no user; a token makes no difference.", conditions),
+      ...operation(
+        resource,
+        `getPublished${name}`,
+        "Read a published row",
+        "Needs no user; a token makes no difference.",
+        conditions,
+      ),
       security: OF_APP,
-      responses: responses({ 200: `${name}Published`, ...(resource.version && { 304: "PublishedNotModified" }), 401: "AppRejected", 404: "NotFound" }),
+      responses: responses({
+        200: `${name}Published`,
+        ...(resource.version && { 304: "PublishedNotModified" }),
+        401: "AppRejected",
+        404: "NotFound",
+      }),
     },
   };
 }
@@ -411,7 +516,8 @@ function pathOf(resource: Resource): string {
 function rowId({ id, name: resource }: Resource, name = "id"): Part {
   if (id.kind !== "bigint" && name === "id") return ref("parameters", "RowId");
   const description = `The ${name === "id" ? "row's id" : `id of a row of \`${resource}\``}${id.kind === "bigint" ? ", in digits" : ""}.`;
-  if (id.kind !== "bigint") return { name, in: "path", required: true, description, schema: ref("schemas", "Id"), example: EXAMPLE.id };
+  if (id.kind !== "bigint")
+    return { name, in: "path", required: true, description, schema: ref("schemas", "Id"), example: EXAMPLE.id };
   const schema = { type: "integer", minimum: NUMBERS.min, maximum: NUMBERS.max };
   return { name, in: "path", required: true, description, schema, example: 7 };
 }
@@ -433,7 +539,13 @@ const parameter = (name: string, description: string, schema: Part) => ({ name, 
 function includeParameters({ embed }: Resource): Part[] {
   if (!embed) return [];
   const names = embed.map(({ name }) => name);
-  return [parameter("include", `Adds \`included\` to each row, with ${list(names)}, as far as it is named; commas between the names. The answer has no \`ETag\`.`, { type: "string", pattern: `^(${names.join("|")})(,(${names.join("|")}))*$` })];
+  return [
+    parameter(
+      "include",
+      `Adds \`included\` to each row, with ${list(names)}, as far as it is named; commas between the names. The answer has no \`ETag\`.`,
+      { type: "string", pattern: `^(${names.join("|")})(,(${names.join("|")}))*$` },
+    ),
+  ];
 }
 
 /** The parameters of a list that its declaration adds. */
@@ -443,14 +555,25 @@ function listParameters(resource: Resource): Part[] {
     operators.map((operator) => {
       const field = fields.find((one) => one.name === name) as Field;
       const one = field.kind === "ref" ? { type: "string" } : kindSchema(field, "Time");
-      const schema = operator === "in" ? { type: "string" } : operator === "is" ? { type: "string", enum: ["null", "not_null"] } : one;
+      const schema =
+        operator === "in"
+          ? { type: "string" }
+          : operator === "is"
+            ? { type: "string", enum: ["null", "not_null"] }
+            : one;
       return parameter(`${name}.${operator}`, COMPARED[operator], schema);
     }),
   );
   const order = sorts.flatMap((sort) => [sort, `-${sort}`]);
   return [
     ...(order.length > 0
-      ? [parameter("sort", `The order, descending after \`-\`. Without it the newest ${created ? "row" : "id"} comes first. Rows without a value come last, in both orders. A cursor is of one order.`, { type: "string", enum: order })]
+      ? [
+          parameter(
+            "sort",
+            `The order, descending after \`-\`. Without it the newest ${created ? "row" : "id"} comes first. Rows without a value come last, in both orders. A cursor is of one order.`,
+            { type: "string", enum: order },
+          ),
+        ]
       : []),
     ...(count ? [parameter("count", "Adds `count` to the page.", { type: "string", const: "exact" })] : []),
     ...filtered,
@@ -467,7 +590,8 @@ function collection(resource: Resource, id: string, path: string, parents: Part[
   const change = { 404: "NotFound", ...(version && { 412: "VersionMismatch" }) };
   const ifMatch = version ? ["IfMatch"] : [];
   const body = (kind: string) => ({ requestBody: ref("requestBodies", `${name}${kind}`) });
-  const of = (verb: string, summary: string, description: string, ...names: string[]) => operation(resource, verb + id, summary, description, names);
+  const of = (verb: string, summary: string, description: string, ...names: string[]) =>
+    operation(resource, verb + id, summary, description, names);
   const own = resource.id.kind === "owner";
   const at = own ? `${path}/me` : `${path}/{id}`;
   const parameters = (...rest: Part[]) => {
@@ -478,36 +602,63 @@ function collection(resource: Resource, id: string, path: string, parents: Part[
   const action = (verb: string, summary: string, description: string) => ({
     [`${at}/${verb}`]: {
       ...parameters(...idParameter),
-      post: { ...of(verb, summary, description, ...ifMatch), responses: responses({ ...change, 200: `${name}Row`, 409: "Conflict" }) },
+      post: {
+        ...of(verb, summary, description, ...ifMatch),
+        responses: responses({ ...change, 200: `${name}Row`, 409: "Conflict" }),
+      },
     },
   });
   const searched = search.length > 0 ? ` \`q\` searches ${list(search)}.` : "";
   const states = deleted && resource.read === null ? [publish ? "PublishableState" : "State"] : [];
   const ids = resource.id.kind === "bigint" ? "" : ", or use `PUT` with a UUID of your own";
   const many = of(
-    "list", "List rows, newest first",
+    "list",
+    "List rows, newest first",
     `By ${created ? "`created_at`, then `id`, descending" : "`id`, descending"}. Pass \`next_cursor\` as \`cursor\` until it is null; rows that are written meanwhile do not move others.${searched}`,
-    "Limit", "Cursor", ...(search.length > 0 ? ["Words"] : []), ...states,
+    "Limit",
+    "Cursor",
+    ...(search.length > 0 ? ["Words"] : []),
+    ...states,
   );
-  const read = of("get", "Read a row", deleted ? "Deleted rows are 404 here; only the list with `state=deleted` shows them." : "", ...(version ? ["IfNoneMatch"] : []));
+  const read = of(
+    "get",
+    "Read a row",
+    deleted ? "Deleted rows are 404 here; only the list with `state=deleted` shows them." : "",
+    ...(version ? ["IfNoneMatch"] : []),
+  );
   const putParameters = [...ifMatch, ...(resource.id.kind === "bigint" ? [] : ["CreateOnly"])];
   const has = (verb: Verb, operation: Part) => (routes.includes(verb) ? operation : {});
-  const putWhole = "Repeating it makes no second row, so it suits offline writes. `If-None-Match: *` only creates, `If-Match` only replaces; not both. An absent field has its default here too.";
+  const putWhole =
+    "Repeating it makes no second row, so it suits offline writes. `If-None-Match: *` only creates, `If-Match` only replaces; not both. An absent field has its default here too.";
   const putOther = `${resource.id.kind === "bigint" ? "It makes no row." : "Repeating it makes no second row."} An absent field has its default here too.`;
 
   const found: Document["paths"] = {
     [path]: {
       ...parameters(),
-      ...has("list", { get: { ...many, ...security, parameters: [...many.parameters, ...listParameters(resource)], responses: responses({ ...missing, 200: `${name}Page` }) } }),
+      ...has("list", {
+        get: {
+          ...many,
+          ...security,
+          parameters: [...many.parameters, ...listParameters(resource)],
+          responses: responses({ ...missing, 200: `${name}Page` }),
+        },
+      }),
       ...has("create", {
         post: {
           ...of(
-            "create", "Create a row",
+            "create",
+            "Create a row",
             `The database makes the id. To repeat a request of unknown outcome, send an \`Idempotency-Key\`${ids}. A repeated request with the same key within 24 hours is answered with the row as it is then.`,
             "IdempotencyKey",
           ),
           ...body("Draft"),
-          responses: responses({ ...OF_BODIES, ...missing, 201: `${name}Created`, 409: "Conflict", 422: "InvalidOrReused" }),
+          responses: responses({
+            ...OF_BODIES,
+            ...missing,
+            201: `${name}Created`,
+            409: "Conflict",
+            422: "InvalidOrReused",
+          }),
         },
       }),
     },
@@ -518,14 +669,35 @@ function collection(resource: Resource, id: string, path: string, parents: Part[
           ...read,
           ...security,
           parameters: [...read.parameters, ...includeParameters(resource)],
-          responses: responses({ ...missing, 200: resource.embed ? `${name}RowWith` : `${name}Row`, ...(version && { 304: "NotModified" }), 404: "NotFound" }),
+          responses: responses({
+            ...missing,
+            200: resource.embed ? `${name}RowWith` : `${name}Row`,
+            ...(version && { 304: "NotModified" }),
+            404: "NotFound",
+          }),
         },
       }),
       ...has("put", {
         put: {
-          ...of("put", resource.id.kind === "uuid" ? "Create or replace a row under your own UUID" : own ? "Create or replace the row" : "Replace a row", version && resource.id.kind !== "bigint" ? putWhole : putOther, ...putParameters),
+          ...of(
+            "put",
+            resource.id.kind === "uuid"
+              ? "Create or replace a row under your own UUID"
+              : own
+                ? "Create or replace the row"
+                : "Replace a row",
+            version && resource.id.kind !== "bigint" ? putWhole : putOther,
+            ...putParameters,
+          ),
           ...body("Draft"),
-          responses: responses({ ...OF_BODIES, ...change, ...(putParameters.length > 0 && { 412: "VersionMismatch" }), 200: `${name}Row`, ...(resource.id.kind === "bigint" ? {} : { 201: `${name}Created` }), 409: "Conflict" }),
+          responses: responses({
+            ...OF_BODIES,
+            ...change,
+            ...(putParameters.length > 0 && { 412: "VersionMismatch" }),
+            200: `${name}Row`,
+            ...(resource.id.kind === "bigint" ? {} : { 201: `${name}Created` }),
+            409: "Conflict",
+          }),
         },
       }),
       ...has("patch", {
@@ -538,22 +710,50 @@ function collection(resource: Resource, id: string, path: string, parents: Part[
       ...has("delete", {
         delete: {
           ...(deleted
-            ? of("delete", "Delete a row, until it is restored", "Sets `deleted_at`. A row that is deleted already is 204 again, for any `If-Match`.", ...ifMatch)
+            ? of(
+                "delete",
+                "Delete a row, until it is restored",
+                "Sets `deleted_at`. A row that is deleted already is 204 again, for any `If-Match`.",
+                ...ifMatch,
+              )
             : of("delete", "Delete a row for good", "A second request is 404.", ...ifMatch)),
           responses: responses({ ...change, 204: "Done", 409: deleted ? "Replayed" : "Conflict" }),
         },
       }),
     },
-    ...has("restore", action("restore", "Undo the deletion of a row", "A live row is answered as it is, with its version unchanged, for any `If-Match`.")),
+    ...has(
+      "restore",
+      action(
+        "restore",
+        "Undo the deletion of a row",
+        "A live row is answered as it is, with its version unchanged, for any `If-Match`.",
+      ),
+    ),
     ...has("publish", {
-      ...action("publish", "Let everybody read a row", "Everybody who has its id can read it from then on. A published row is answered as it is, for any `If-Match`."),
-      ...action("unpublish", "Stop publishing a row", "Caches may show it for one more minute. A row that is not published is answered as it is."),
+      ...action(
+        "publish",
+        "Let everybody read a row",
+        "Everybody who has its id can read it from then on. A published row is answered as it is, for any `If-Match`.",
+      ),
+      ...action(
+        "unpublish",
+        "Stop publishing a row",
+        "Caches may show it for one more minute. A row that is not published is answered as it is.",
+      ),
     }),
   };
-  return Object.fromEntries(Object.entries(found).filter(([, operations]) => Object.keys(operations).some((key) => key !== "parameters")));
+  return Object.fromEntries(
+    Object.entries(found).filter(([, operations]) => Object.keys(operations).some((key) => key !== "parameters")),
+  );
 }
 
-function operation(resource: Resource, operationId: string, summary: string, description: string, parameters: string[]): Part {
+function operation(
+  resource: Resource,
+  operationId: string,
+  summary: string,
+  description: string,
+  parameters: string[],
+): Part {
   return {
     operationId,
     tags: [resource.name],
@@ -565,9 +765,10 @@ function operation(resource: Resource, operationId: string, summary: string, des
 
 /** All responses of a route with rows, with these in place of the common ones or beside them. */
 function responses(own: Record<number, string | undefined>): Part {
-  return Object.fromEntries(Object.entries({ ...COMMON, ...own }).map(([status, name]) => [status, ref("responses", name)]));
+  return Object.fromEntries(
+    Object.entries({ ...COMMON, ...own }).map(([status, name]) => [status, ref("responses", name)]),
+  );
 }
-
 
 // Text
 
@@ -606,5 +807,7 @@ export function formatted(value: Part, indent = ""): string {
   const plain = parts("");
   const line = isList || plain.length === 0 ? `${open}${plain.join(", ")}${close}` : `{ ${plain.join(", ")} }`;
   if (!line.includes("\n") && indent.length + line.length <= WIDTH) return line;
-  return `${open}\n${parts(inner).map((part) => inner + part).join(",\n")}\n${indent}${close}`;
+  return `${open}\n${parts(inner)
+    .map((part) => inner + part)
+    .join(",\n")}\n${indent}${close}`;
 }

@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { named } from "../adopt/access.ts";
 import { isAdopted, resourcesOf } from "../adopt/toml.ts";
 import { check, declarationFile, type Resource, toJson } from "../declaration.ts";
-import { Failure, refuseKept, project } from "../setup/shell.ts";
+import { Failure, project, refuseKept } from "../setup/shell.ts";
 import { buildModule } from "../setup/worker.ts";
 import { literal } from "./sql.ts";
 import { nextVersion } from "./write.ts";
@@ -48,7 +48,8 @@ export async function writeClosing(command: "close" | "open"): Promise<void> {
   const table = literal(named(resource.table));
   const adopted = resourcesOf(toml).some(([one, section]) => one === resource.name && isAdopted(section));
   const migrations = await readMigrations();
-  if (adopted && !migrations.includes(`airlock.serve(\n  ${literal(resource.name)},`)) throw new Failure(`No migration registers ${resource.name}. \`npm run adopt\` writes it.`);
+  if (adopted && !migrations.includes(`airlock.serve(\n  ${literal(resource.name)},`))
+    throw new Failure(`No migration registers ${resource.name}. \`npm run adopt\` writes it.`);
   if (task === "open" && !isClosed(migrations, table)) throw new Failure(`No migration closes ${name}, so it is open.`);
 
   const migration = `-- ${resource.name}: ${COMMENTS[task]}\n${STATEMENTS[task](table, adopted).join("\n")}\n`;
@@ -77,10 +78,14 @@ The way back: npm run open -- ${name}`,
 function parsed(command: "close" | "open"): { name: string; report: boolean } {
   refuseKept(command, "report");
   try {
-    const { values, positionals } = parseArgs({ allowPositionals: true, options: command === "close" ? { report: { type: "boolean" } } : {} });
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: command === "close" ? { report: { type: "boolean" } } : {},
+    });
     const [name = "", ...others] = positionals;
     if (name === "") throw new Error("Which table?");
-    if (others.length > 0) throw new Error(`The command takes one table, not ${positionals.length}. A name with spaces needs quotes.`);
+    if (others.length > 0)
+      throw new Error(`The command takes one table, not ${positionals.length}. A name with spaces needs quotes.`);
     return { name, report: "report" in values };
   } catch (error) {
     throw new Failure(`${(error as Error).message}\n${USAGE[command]}`);
@@ -89,15 +94,25 @@ function parsed(command: "close" | "open"): { name: string; report: boolean } {
 
 /** The resource of this name, or the one of this table: `Order Items`, `api.todos`, `api."Order Items"`. */
 function find(resources: Resource[], name: string): Resource {
-  const namesOf = ({ table }: Resource) => [`${table.schema}.${table.name}`, named(table), ...(table.schema === "public" ? [table.name, named(table).slice("public.".length)] : [])];
-  const found = resources.find((resource) => resource.name === name) ?? resources.find((resource) => namesOf(resource).includes(name));
+  const namesOf = ({ table }: Resource) => [
+    `${table.schema}.${table.name}`,
+    named(table),
+    ...(table.schema === "public" ? [table.name, named(table).slice("public.".length)] : []),
+  ];
+  const found =
+    resources.find((resource) => resource.name === name) ??
+    resources.find((resource) => namesOf(resource).includes(name));
   if (found) return found;
-  throw new Failure(`airlock.toml has no resource ${name}, and no table of that name. It has: ${resources.map((resource) => resource.name).join(", ") || "none"}. A table that the Worker does not serve has no other way to its rows, so it is not closed.`);
+  throw new Failure(
+    `airlock.toml has no resource ${name}, and no table of that name. It has: ${resources.map((resource) => resource.name).join(", ") || "none"}. A table that the Worker does not serve has no other way to its rows, so it is not closed.`,
+  );
 }
 
 /** The text of all migrations, in order. */
 async function readMigrations(): Promise<string> {
-  const files = readdirSync(MIGRATIONS).filter((file) => file.endsWith(".sql")).sort();
+  const files = readdirSync(MIGRATIONS)
+    .filter((file) => file.endsWith(".sql"))
+    .sort();
   return (await Promise.all(files.map((file) => readFile(join(MIGRATIONS, file), "utf8")))).join("\n");
 }
 

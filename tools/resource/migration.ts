@@ -50,7 +50,6 @@ function header({ name, owner }: Resource): string {
 -- because a caller can talk to PostgREST without the Worker.`;
 }
 
-
 // Table
 
 const OWNER_COLUMNS: Record<Owner, string> = {
@@ -70,7 +69,15 @@ const OWNER_COLUMNS: Record<Owner, string> = {
 function fieldsOf({ fields, under }: Resource): Field[] {
   if (!under) return fields;
   const { resource, column } = under;
-  const parent: Field = { name: column, column, kind: "ref", resource, nullable: false, database_default: false, read_only: true };
+  const parent: Field = {
+    name: column,
+    column,
+    kind: "ref",
+    resource,
+    nullable: false,
+    database_default: false,
+    read_only: true,
+  };
   return [parent, ...fields.filter((field) => field.column !== column)];
 }
 
@@ -122,7 +129,8 @@ const TYPES: Record<Exclude<Field["kind"], "decimal">, string> = {
 
 function columnDefinition(field: Field): string {
   const required = field.nullable ? "" : " not null";
-  const preset = field.default === undefined || field.default === null ? "" : ` default ${expression(field, field.default)}`;
+  const preset =
+    field.default === undefined || field.default === null ? "" : ` default ${expression(field, field.default)}`;
   const type = field.kind === "decimal" ? `numeric(${field.precision}, ${field.scale})` : TYPES[field.kind];
   return `${identifier(field.name)} ${type}${required}${preset}`;
 }
@@ -166,13 +174,17 @@ const TOO_LARGE = `strict $.** ? (@.type() == "number" && (@ > 1.797693134862315
 /** The limits of a field. None of them refuses null, which is for NOT NULL to do. */
 function checks(table: string, field: Field): string[] {
   const column = identifier(field.name);
-  const check = (what: string, condition: string) => `constraint ${constraintName(table, field.name, what)} check (${condition})`;
+  const check = (what: string, condition: string) =>
+    `constraint ${constraintName(table, field.name, what)} check (${condition})`;
   switch (field.kind) {
     case "text":
     case "verbatim": {
       const length = `char_length(${column})`;
       const range = field.min > 0 ? `${length} between ${field.min} and ${field.max}` : `${length} <= ${field.max}`;
-      return [check("length", range), ...(field.kind === "text" ? [check("trimmed", `airlock.is_trimmed(${column})`)] : [])];
+      return [
+        check("length", range),
+        ...(field.kind === "text" ? [check("trimmed", `airlock.is_trimmed(${column})`)] : []),
+      ];
     }
     // NaN is more than any number in Postgres, so a range refuses it as well as infinity.
     case "integer":
@@ -193,7 +205,12 @@ function checks(table: string, field: Field): string[] {
       return [check("items", `airlock.are_texts(${column}, ${field.items}, ${field.length})`)];
     case "integers": {
       const { min, max, items } = field;
-      return [check("items", `airlock.are_items(${column}, ${items}) and ${number(min)} <= all (${column}) and ${number(max)} >= all (${column})`)];
+      return [
+        check(
+          "items",
+          `airlock.are_items(${column}, ${items}) and ${number(min)} <= all (${column}) and ${number(max)} >= all (${column})`,
+        ),
+      ];
     }
     case "uuids":
       return [check("items", `airlock.are_items(${column}, ${field.items})`)];
@@ -219,26 +236,39 @@ function foreignKey(table: string, field: Field): string[] {
   if (field.kind !== "ref") return [];
   const action = field.nullable ? "on delete set null" : "deferrable initially deferred";
   const name = constraintName(table, field.name, "fkey");
-  return [`constraint ${name} foreign key (${identifier(field.name)}) references public.${field.resource} (id) ${action}`];
+  return [
+    `constraint ${name} foreign key (${identifier(field.name)}) references public.${field.resource} (id) ${action}`,
+  ];
 }
-
 
 // Indexes and statistics
 
 function indexes(resource: Resource): string {
   const { name, owner, under, publish } = resource;
-  const create = (word: Parameters<typeof indexName>[1], rest: string) => `create index ${indexName(name, word)} on public.${name} ${rest};`;
+  const create = (word: Parameters<typeof indexName>[1], rest: string) =>
+    `create index ${indexName(name, word)} on public.${name} ${rest};`;
   const keys = [create("user", "(user_id)")];
   const pages: string[] = [];
-  const states = { active: "deleted_at is null", deleted: "deleted_at is not null", ...(publish && { published: "deleted_at is null and published_at is not null" }) };
+  const states = {
+    active: "deleted_at is null",
+    deleted: "deleted_at is not null",
+    ...(publish && { published: "deleted_at is null and published_at is not null" }),
+  };
   if (owner !== "org") {
     const own = owner === "both" ? "org_id is null and " : "";
-    for (const [state, condition] of entries(states)) pages.push(create(state, `(${under ? `${identifier(under.column)}, ` : ""}user_id, created_at desc, id desc)\n  where ${own}${condition}`));
+    for (const [state, condition] of entries(states))
+      pages.push(
+        create(
+          state,
+          `(${under ? `${identifier(under.column)}, ` : ""}user_id, created_at desc, id desc)\n  where ${own}${condition}`,
+        ),
+      );
   }
   if (owner !== "user") {
     keys.push(create("org", owner === "both" ? "(org_id) where org_id is not null" : "(org_id)"));
     const shared = owner === "both" ? "org_id is not null and " : "";
-    for (const [state, condition] of entries(states)) pages.push(create(`org${state}`, `(org_id, created_at desc, id desc)\n  where ${shared}${condition}`));
+    for (const [state, condition] of entries(states))
+      pages.push(create(`org${state}`, `(org_id, created_at desc, id desc)\n  where ${shared}${condition}`));
   }
   return `\
 -- For the foreign keys.
@@ -270,25 +300,29 @@ alter table public.${name}
 ${columns.map((column) => `  alter column ${column} set statistics 0`).join(",\n")};`;
 }
 
-
 // Triggers
 
 function triggers(resource: Resource): string[] {
   const { name, owner } = resource;
-  const create = (trigger: string, event: string, call: string) => `create trigger ${trigger} ${event} on public.${name}\n  for each row ${call};`;
+  const create = (trigger: string, event: string, call: string) =>
+    `create trigger ${trigger} ${event} on public.${name}\n  for each row ${call};`;
   return [
     `-- Columns that callers read and never choose. Triggers run in the order of their names: these come first.
 ${create("airlock_touch_insert", "before insert", "execute function airlock.touch_insert()")}
 ${create("airlock_touch_update", "before update", "execute function airlock.touch_update()")}`,
     ...(owner === "both"
-      ? [`-- An author's own rows go with the account.
+      ? [
+          `-- An author's own rows go with the account.
 create trigger airlock_ownerless after update of user_id on public.${name}
-  for each statement execute function airlock.delete_ownerless();`]
+  for each statement execute function airlock.delete_ownerless();`,
+        ]
       : []),
     ...(owner === "user"
       ? []
-      : [`-- Asked once more after a write that had to wait: its caller may have lost the role meanwhile.
-${create("airlock_role", "after insert or update", `${owner === "both" ? "when (new.org_id is not null) " : ""}execute function airlock.require_editor()`)}`]),
+      : [
+          `-- Asked once more after a write that had to wait: its caller may have lost the role meanwhile.
+${create("airlock_role", "after insert or update", `${owner === "both" ? "when (new.org_id is not null) " : ""}execute function airlock.require_editor()`)}`,
+        ]),
     ...fieldsOf(resource).flatMap((field) => referenceTriggers(resource, field)),
   ];
 }
@@ -299,16 +333,17 @@ function referenceTriggers({ name, owner }: Resource, field: Field): string[] {
   const column = identifier(field.name);
   const sameOrg = owner !== "user";
   const call = `execute function airlock.check_reference('${field.name}', 'public.${field.resource}', '${sameOrg}')`;
-  return [`\
+  return [
+    `\
 -- ${field.name} is a live row of ${field.resource} that the caller sees${sameOrg ? ", for a row of an organisation one of the same organisation" : ""}.
 create trigger reference_${field.name}_insert before insert on public.${name}
   for each row when (new.${column} is not null)
   ${call};
 create trigger reference_${field.name}_update before update of ${column} on public.${name}
   for each row when (new.${column} is not null and new.${column} is distinct from old.${column})
-  ${call};`];
+  ${call};`,
+  ];
 }
-
 
 // Row Level Security
 
@@ -332,10 +367,18 @@ function policies({ name, owner, publish }: Resource): string {
     org: `${OWN} and ${inOrgs("editor")}`,
     both: `${OWN} and (org_id is null or ${inOrgs("editor")})`,
   };
-  const why = owner !== "both" ? "" : `
+  const why =
+    owner !== "both"
+      ? ""
+      : `
 -- One policy with a CASE, not two. Two are combined with OR, which the planner expects to hold for next to no row of a query
 -- that names its user: it then reads and sorts all rows of that user for a page of 20.`;
-  const live = owner === "user" ? "" : owner === "org" ? " and airlock.org_is_live(org_id)" : " and (org_id is null or airlock.org_is_live(org_id))";
+  const live =
+    owner === "user"
+      ? ""
+      : owner === "org"
+        ? " and airlock.org_is_live(org_id)"
+        : " and (org_id is null or airlock.org_is_live(org_id))";
   return `\
 alter table public.${name} enable row level security;
 -- The table's owner too, unless that role has BYPASSRLS, as hosted Supabase's postgres has.
@@ -363,16 +406,19 @@ create policy ${name}_update on public.${name}
   with check (
     ${rowsOf(owner, "editor")}
   );
-${publish ? `
+${
+  publish
+    ? `
 -- For anon alone: in the lists of signed-in users are their own rows. Published rows are public: through PostgREST anon can
 -- list all of them.
 create policy ${name}_select_published on public.${name}
   for select to anon
   using (published_at is not null and deleted_at is null${live});
-` : ""}
+`
+    : ""
+}
 -- No policy and no grant for DELETE: to delete is to write deleted_at.`;
 }
-
 
 // Grants
 
@@ -382,7 +428,19 @@ function grants({ name, owner, under, fields, search, publish }: Resource): stri
   const declared = fields.map((field) => identifier(field.name));
   const published = publish ? ["published_at"] : [];
   const searched = search.length > 0 ? ["airlock_search"] : [];
-  const all = ["id", "user_id", ...org, ...parent, ...declared, "version", "created_at", "updated_at", "deleted_at", ...published, ...searched];
+  const all = [
+    "id",
+    "user_id",
+    ...org,
+    ...parent,
+    ...declared,
+    "version",
+    "created_at",
+    "updated_at",
+    "deleted_at",
+    ...published,
+    ...searched,
+  ];
   const text = `\
 -- Column by column, so that a new column is closed until it is granted. The revoke is for projects whose default privileges
 -- grant everything.

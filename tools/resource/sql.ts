@@ -35,7 +35,9 @@ export function literal(text: string): string {
   const escaped = quoted.replaceAll("\\", "\\\\").replace(/[\p{C}\p{Z}]/gu, (character) => {
     const code = character.codePointAt(0) ?? 0;
     if (code === 0x20) return character;
-    return code > 0xffff ? `\\+${code.toString(16).toUpperCase().padStart(6, "0")}` : `\\${code.toString(16).toUpperCase().padStart(4, "0")}`;
+    return code > 0xffff
+      ? `\\+${code.toString(16).toUpperCase().padStart(6, "0")}`
+      : `\\${code.toString(16).toUpperCase().padStart(4, "0")}`;
   });
   return `U&'${escaped}'`;
 }
@@ -59,7 +61,17 @@ export function constraintName(table: string, field: string, what: string): stri
 }
 
 /** Words of the indexes that every table has; a field of this name gets a hash. */
-const INDEX_WORDS = ["user", "org", "active", "deleted", "published", "orgactive", "orgdeleted", "orgpublished", "due"] as const;
+const INDEX_WORDS = [
+  "user",
+  "org",
+  "active",
+  "deleted",
+  "published",
+  "orgactive",
+  "orgdeleted",
+  "orgpublished",
+  "due",
+] as const;
 
 /** Name of an index that every table has. */
 export function indexName(table: string, word: (typeof INDEX_WORDS)[number]): string {
@@ -72,7 +84,11 @@ export function indexName(table: string, word: (typeof INDEX_WORDS)[number]): st
  */
 export function fieldIndexName(table: string, field: string): string {
   const plain = !field.includes("_") && !INDEX_WORDS.some((word) => word === field);
-  return fit(plain ? `${table}_${field}` : `${table}_${field}_${hash(`${table}.${field}`)}`, "_idx", `${table}.${field}`);
+  return fit(
+    plain ? `${table}_${field}` : `${table}_${field}_${hash(`${table}.${field}`)}`,
+    "_idx",
+    `${table}.${field}`,
+  );
 }
 
 function fit(start: string, end: string, whole = start): string {

@@ -16,8 +16,12 @@ const PLACES = [
 /** The path of Chromium; on Debian it is installed as root, otherwise the command is named. */
 export async function chromium(): Promise<string> {
   const find = () => PLACES.find(existsSync);
-  if (find() === undefined && process.platform === "linux") await aptInstall(["chromium"], "The tests of examples/expo-notes need Chromium.");
+  if (find() === undefined && process.platform === "linux")
+    await aptInstall(["chromium"], "The tests of examples/expo-notes need Chromium.");
   const found = find();
-  if (found === undefined) throw new Failure("The tests of examples/expo-notes need Chromium or Google Chrome. Install one of them, then try again.");
+  if (found === undefined)
+    throw new Failure(
+      "The tests of examples/expo-notes need Chromium or Google Chrome. Install one of them, then try again.",
+    );
   return found;
 }

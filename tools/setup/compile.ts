@@ -5,14 +5,16 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
-import { build as esbuild, type BuildOptions, type Plugin } from "esbuild";
+import { type BuildOptions, build as esbuild, type Plugin } from "esbuild";
 
 import { forgetInspector, inspector } from "../declaration.ts";
 import { Failure, root, run } from "./shell.ts";
 import { toolchain, wasmTarget } from "./toolchain.ts";
 
 /** What it makes: the script, the module, its functions' names and the checker. */
-const made = ["build/index.js", "build/index_bg.wasm", ".airlock/functions.txt"].map((path) => join(root, path)).concat(inspector);
+const made = ["build/index.js", "build/index_bg.wasm", ".airlock/functions.txt"]
+  .map((path) => join(root, path))
+  .concat(inspector);
 
 /** Installs missing tools. Takes a second or two when nothing has changed. */
 export async function compile(): Promise<void> {
@@ -20,10 +22,20 @@ export async function compile(): Promise<void> {
 
   // `worker` requires wasm-bindgen to use js-sys.
   const args = ["build", "--release", "--lib", "--target", wasmTarget, "--message-format=json-render-diagnostics"];
-  const messages = await run("cargo", args, { cwd: root, env: { ...env, WASM_BINDGEN_USE_JS_SYS: "1" }, stdio: ["ignore", "pipe", 2] });
+  const messages = await run("cargo", args, {
+    cwd: root,
+    env: { ...env, WASM_BINDGEN_USE_JS_SYS: "1" },
+    stdio: ["ignore", "pipe", 2],
+  });
   const module = wasmModule(messages);
 
-  const inputs = ["src/worker/worker.js", "src/worker/exchange.js", "tools/setup/compile.ts", "Cargo.lock", "package-lock.json"];
+  const inputs = [
+    "src/worker/worker.js",
+    "src/worker/exchange.js",
+    "tools/setup/compile.ts",
+    "Cargo.lock",
+    "package-lock.json",
+  ];
   const wanted = await digest([module, ...inputs.map((file) => join(root, file))]);
   const stamp = join(root, ".airlock", "built-from");
   // The outputs are in the stamp as well: when two builds of different sources end at once, there can be outputs of both.
@@ -36,10 +48,22 @@ export async function compile(): Promise<void> {
   try {
     // With these a module that trapped can be replaced by a new instance.
     const recovery = ["--experimental-reset-state-function", "--force-enable-abort-handler"];
-    await run(wasmBindgen, [module, "--target", "module", "--no-typescript", "--out-dir", folder, "--out-name", "index", ...recovery]);
+    await run(wasmBindgen, [
+      module,
+      "--target",
+      "module",
+      "--no-typescript",
+      "--out-dir",
+      folder,
+      "--out-name",
+      "index",
+      ...recovery,
+    ]);
     await trapUnused(join(folder, "index_bg.wasm"));
     const worker = await trim(folder, "worker", { entryPoints: [join(root, "src", "worker", "worker.js")] });
-    const checker = await trim(folder, "inspector", { stdin: { contents: 'export { diagnose, inspect } from "airlock:bindings";', resolveDir: root } });
+    const checker = await trim(folder, "inspector", {
+      stdin: { contents: 'export { diagnose, inspect } from "airlock:bindings";', resolveDir: root },
+    });
     const files = [worker.script, ...(await optimise(worker.module)), await embed(checker)];
     const state = `${wanted} ${await digest(files)}`;
     await mkdir(join(root, "build"), { recursive: true });
@@ -67,7 +91,11 @@ interface Program {
  * A script in one file, with what it uses of the bindings, and the module without what that script does not use. Some
  * imports of the module have no user then, and the script is made again without them.
  */
-async function trim(bindings: string, name: string, entry: Pick<BuildOptions, "entryPoints" | "stdin">): Promise<Program> {
+async function trim(
+  bindings: string,
+  name: string,
+  entry: Pick<BuildOptions, "entryPoints" | "stdin">,
+): Promise<Program> {
   const [script, module] = [join(bindings, name, "index.js"), join(bindings, name, "index_bg.wasm")];
   await bundle(bindings, entry, script);
   await removeUnused(bindings, script, module);
@@ -78,13 +106,20 @@ async function trim(bindings: string, name: string, entry: Pick<BuildOptions, "e
 }
 
 /** Bundles `entry`. With `used`, functions that the module could import but does not are left out. */
-async function bundle(bindings: string, entry: Pick<BuildOptions, "entryPoints" | "stdin">, outfile: string, used?: string[]): Promise<void> {
+async function bundle(
+  bindings: string,
+  entry: Pick<BuildOptions, "entryPoints" | "stdin">,
+  outfile: string,
+  used?: string[],
+): Promise<void> {
   const snippets = await readdir(join(bindings, "snippets"));
   const ours = snippets.find((name) => name.startsWith("airlock-")) ?? "";
   const generated: Plugin = {
     name: "bindings",
     setup({ onLoad }) {
-      onLoad({ filter: /\/index\.js$/ }, async ({ path }) => ({ contents: reduced(await readFile(path, "utf8"), used) }));
+      onLoad({ filter: /\/index\.js$/ }, async ({ path }) => ({
+        contents: reduced(await readFile(path, "utf8"), used),
+      }));
     },
   };
   await esbuild({
@@ -113,7 +148,9 @@ function reduced(text: string, used: string[] | undefined): string {
       // The bindings have classes of `worker` that nothing uses here. These statements would keep them in the bundle.
       .replace(/^if \(Symbol\.dispose\) .*$/gm, "")
       .replaceAll(": new FinalizationRegistry(", ": /* @__PURE__ */ new FinalizationRegistry(")
-      .replace(/^ {8}(__wb\w+): function\((?:.*\},|[^]*?^ {8}\},)$/gm, (all, name: string) => (used && !used.includes(name) ? "" : all))
+      .replace(/^ {8}(__wb\w+): function\((?:.*\},|[\s\S]*?^ {8}\},)$/gm, (all, name: string) =>
+        used && !used.includes(name) ? "" : all,
+      )
   );
 }
 
@@ -130,14 +167,21 @@ async function embed({ script, module }: Program): Promise<string> {
   const outfile = join(dirname(script), basename(inspector));
   const base64 = (await readFile(module)).toString("base64");
   const text = await readFile(script, "utf8");
-  await writeFile(outfile, text.replace(/import (\w+) from"\.\/index_bg\.wasm";/, `var $1=new WebAssembly.Module(Buffer.from("${base64}","base64"));`));
+  await writeFile(
+    outfile,
+    text.replace(
+      /import (\w+) from"\.\/index_bg\.wasm";/,
+      `var $1=new WebAssembly.Module(Buffer.from("${base64}","base64"));`,
+    ),
+  );
   return outfile;
 }
 
 /** Functions that become a trap, by their names without hashes. They would keep code in the module that nothing runs. */
 const TRAPS = {
   // A panic ends the instance. Its message would take more code than the stack of a trap, which names the function.
-  panics: /^(core|alloc)::[\w:]*(panicking|::panic_\w+|_fail|_failed|handle_(alloc_)?error|capacity_overflow)\b|^<?std::panicking::(default_hook|panic_handler)/,
+  panics:
+    /^(core|alloc)::[\w:]*(panicking|::panic_\w+|_fail|_failed|handle_(alloc_)?error|capacity_overflow)\b|^<?std::panicking::(default_hook|panic_handler)/,
   // Streams and promises of `worker`. Their exports are removed, but the module's table of functions has what they call.
   streams: /\b(wasm_streams|js_sys::futures|futures_\w+)::/,
   // Only the error messages of serde refer to it, where serde_json writes a float by code of its own.
@@ -157,7 +201,9 @@ async function trapUnused(file: string): Promise<void> {
     // Names have hashes of their crates or of their own, as the standard library was compiled.
     return { info, name: info.name.replace(/\[[0-9a-f]+\]|::h[0-9a-f]{16}$/g, "") };
   });
-  const unused = functions.filter(({ info, name }) => !info.base && Object.values(TRAPS).some((names) => names.test(name)));
+  const unused = functions.filter(
+    ({ info, name }) => !info.base && Object.values(TRAPS).some((names) => names.test(name)),
+  );
   for (const { info } of unused) {
     module.removeFunction(info.name);
     module.addFunction(info.name, info.params, info.results, [], module.unreachable());
@@ -167,9 +213,16 @@ async function trapUnused(file: string): Promise<void> {
 }
 
 /** The features that rustc and wasm-bindgen use; wasm-opt must not add others, which workerd may not support yet. */
-const FEATURES = ["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling", "simd"].map(
-  (name) => `--enable-${name}`,
-);
+const FEATURES = [
+  "mutable-globals",
+  "sign-ext",
+  "nontrapping-float-to-int",
+  "bulk-memory",
+  "multivalue",
+  "reference-types",
+  "exception-handling",
+  "simd",
+].map((name) => `--enable-${name}`);
 
 /** Removes from the module all that this script does not use. Names of functions stay. */
 async function removeUnused(bindings: string, script: string, to: string): Promise<void> {
@@ -178,8 +231,13 @@ async function removeUnused(bindings: string, script: string, to: string): Promi
   const names = WebAssembly.Module.exports(new WebAssembly.Module(await readFile(from))).map(({ name }) => name);
   const used = names.filter((name) => new RegExp(`\\.${name}\\b`).test(text));
   const graph = `${to}.json`;
-  await writeFile(graph, JSON.stringify([{ name: "used", reaches: used, root: true }, ...used.map((name) => ({ name, export: name }))]));
-  await run("wasm-metadce", [...FEATURES, "--debuginfo", `--graph-file=${graph}`, from, "-o", to], { stdio: ["ignore", "ignore", 2] });
+  await writeFile(
+    graph,
+    JSON.stringify([{ name: "used", reaches: used, root: true }, ...used.map((name) => ({ name, export: name }))]),
+  );
+  await run("wasm-metadce", [...FEATURES, "--debuginfo", `--graph-file=${graph}`, from, "-o", to], {
+    stdio: ["ignore", "ignore", 2],
+  });
 }
 
 /**
@@ -189,7 +247,14 @@ async function removeUnused(bindings: string, script: string, to: string): Promi
  */
 async function optimise(module: string): Promise<[module: string, names: string]> {
   const [names, to] = [join(dirname(module), "functions.txt"), join(dirname(module), "optimised.wasm")];
-  const smaller = ["-O", "--one-caller-inline-max-function-size=0", "--reorder-functions-by-name", `--symbolmap=${names}`, "--strip-debug", "--strip-producers"];
+  const smaller = [
+    "-O",
+    "--one-caller-inline-max-function-size=0",
+    "--reorder-functions-by-name",
+    `--symbolmap=${names}`,
+    "--strip-debug",
+    "--strip-producers",
+  ];
   await run("wasm-opt", [...smaller, ...FEATURES, module, "-o", to]);
   return [to, names];
 }

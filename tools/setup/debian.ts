@@ -25,7 +25,10 @@ export async function findDebianRust(folder: string): Promise<NodeJS.ProcessEnv 
 /** Installs what is missing, builds the sysroot below `folder` and returns its environment. */
 export async function buildDebianRust(folder: string): Promise<NodeJS.ProcessEnv> {
   if (![rustc, cargo, join(rustlib, "src/rust/library"), linker].every(existsSync)) {
-    await aptInstall(packages, `This Rust cannot compile for wasm: it lacks its target ${target}, which \`rustup target add ${target}\` adds. Without rustup's server, Debian 12 has packages that do.`);
+    await aptInstall(
+      packages,
+      `This Rust cannot compile for wasm: it lacks its target ${target}, which \`rustup target add ${target}\` adds. Without rustup's server, Debian 12 has packages that do.`,
+    );
   }
   const sysroot = await sysrootBelow(folder);
   if (!sysroot) throw new Failure(`${rustc} does not run.`);
@@ -36,10 +39,13 @@ export async function buildDebianRust(folder: string): Promise<NodeJS.ProcessEnv
 /** Installs Debian packages, or says how to. `reason` says what is missing without them. */
 export async function aptInstall(names: string[], reason: string): Promise<void> {
   const list = names.join(" ");
-  if ((await ask("apt-get", ["--version"])) === undefined) throw new Failure(`${reason} (Debian's packages for that: ${list})`);
-  if (process.getuid?.() !== 0) throw new Failure(`${reason} Run \`sudo apt-get install --no-remove ${list}\`, then try again.`);
+  if ((await ask("apt-get", ["--version"])) === undefined)
+    throw new Failure(`${reason} (Debian's packages for that: ${list})`);
+  if (process.getuid?.() !== 0)
+    throw new Failure(`${reason} Run \`sudo apt-get install --no-remove ${list}\`, then try again.`);
 
-  const apt = (...args: string[]) => run("apt-get", args, { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
+  const apt = (...args: string[]) =>
+    run("apt-get", args, { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
   // Never at the price of a package that is there: Debian's own rustup, for one, excludes these.
   const install = () => apt("install", "--yes", "--no-remove", "--no-install-recommends", ...names);
   await step(`installing the Debian packages ${list}`, "about a minute", () =>
@@ -85,14 +91,17 @@ async function buildSysroot(sysroot: string): Promise<void> {
   await mkdir(library, { recursive: true });
   const compiled = join(crate, "target", target, "release/deps");
   for (const file of await readdir(compiled)) {
-    if (file.endsWith(".rlib") && !file.startsWith("libempty-")) await copyFile(join(compiled, file), join(library, file));
+    if (file.endsWith(".rlib") && !file.startsWith("libempty-"))
+      await copyFile(join(compiled, file), join(library, file));
   }
   const host = /^host: (.+)$/m.exec((await ask(rustc, ["-vV"])) ?? "")?.[1] ?? "";
   await symlink(join(rustlib, host), join(sysroot, "lib/rustlib", host));
 
   await mkdir(join(sysroot, "bin"));
   await symlink(cargo, join(sysroot, "bin/cargo"));
-  await writeFile(join(sysroot, "bin/rustc"), `#!/bin/sh\nexec ${rustc} --sysroot "\${0%/bin/rustc}" "$@"\n`, { mode: 0o755 });
+  await writeFile(join(sysroot, "bin/rustc"), `#!/bin/sh\nexec ${rustc} --sysroot "\${0%/bin/rustc}" "$@"\n`, {
+    mode: 0o755,
+  });
 
   await rm(crate, { recursive: true });
 }

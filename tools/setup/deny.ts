@@ -8,7 +8,11 @@ import { run } from "./shell.ts";
 import { cargoDeny } from "./toolchain.ts";
 
 /** Where cargo-deny keeps the database of RustSec, once it has been told to fetch it. */
-const DATABASE = join(process.env["CARGO_HOME"] ?? join(homedir(), ".cargo"), "advisory-dbs", "advisory-db-3157b0e258782691");
+const DATABASE = join(
+  process.env.CARGO_HOME ?? join(homedir(), ".cargo"),
+  "advisory-dbs",
+  "advisory-db-3157b0e258782691",
+);
 
 /**
  * Fails on anything that deny.toml does not allow, and on an exception in it that nothing needs any more. Without a

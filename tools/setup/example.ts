@@ -57,7 +57,13 @@ export async function bundleWeb(settings: Vars): Promise<string> {
     for await (const file of glob("**/*.{js,html,json}", { cwd: unfinished })) {
       const path = join(unfinished, file);
       const text = await readFile(path, "utf8");
-      await writeFile(path, Object.entries(STAND_INS).reduce((changed, [name, standIn]) => changed.replaceAll(standIn, settings[name] ?? ""), text));
+      await writeFile(
+        path,
+        Object.entries(STAND_INS).reduce(
+          (changed, [name, standIn]) => changed.replaceAll(standIn, settings[name] ?? ""),
+          text,
+        ),
+      );
     }
   });
 }
@@ -75,7 +81,15 @@ export async function bundleApp(platforms: ("web" | "ios" | "android")[], settin
         cwd: app,
         stdio: ["ignore", "ignore", 2],
         // A file .env of the app must not win over these settings.
-        env: { ...process.env, ...settings, TMPDIR: cache, CI: "1", EXPO_OFFLINE: "1", EXPO_NO_TELEMETRY: "1", EXPO_NO_DOTENV: "1" },
+        env: {
+          ...process.env,
+          ...settings,
+          TMPDIR: cache,
+          CI: "1",
+          EXPO_OFFLINE: "1",
+          EXPO_NO_TELEMETRY: "1",
+          EXPO_NO_DOTENV: "1",
+        },
       });
     }),
   );

@@ -6,7 +6,7 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 
 /** In the user's cache folder; each thing has a folder in it that names its version. */
-export const tools = join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "airlock", "tools");
+export const tools = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "airlock", "tools");
 
 /** Makes such a folder completely or not at all: two clones may make it at the same time. */
 export async function keep(folder: string, make: (unfinished: string) => Promise<void>): Promise<void> {

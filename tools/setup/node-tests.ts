@@ -38,7 +38,12 @@ const shared = given.filter((file) => pattern === "" && SHARED.test(file));
 const alone = given.filter((file) => !slow.includes(file) && !shared.includes(file));
 const files = [...slow, ...together(shared), ...alone].map((file) => resolve(root, file));
 // One more than there are cores: files wait for servers to start, and for deadlines.
-const events = run({ files, concurrency: availableParallelism() + 1, timeout: FILE_TIMEOUT, ...(pattern && { testNamePatterns: [pattern] }) });
+const events = run({
+  files,
+  concurrency: availableParallelism() + 1,
+  timeout: FILE_TIMEOUT,
+  ...(pattern && { testNamePatterns: [pattern] }),
+});
 events.on("test:fail", () => (process.exitCode = 1));
 events.compose(process.stdout.isTTY ? new spec() : tap).pipe(process.stdout);
 
@@ -46,7 +51,9 @@ events.compose(process.stdout.isTTY ? new spec() : tap).pipe(process.stdout);
 function together(shared: string[]): string[] {
   const groups: string[] = [];
   for (let at = 0; at < shared.length; at += TOGETHER) {
-    const suites = shared.slice(at, at + TOGETHER).map((file) => `await suite(${JSON.stringify(file)}, () => import(${JSON.stringify(join(root, file))}));\n`);
+    const suites = shared
+      .slice(at, at + TOGETHER)
+      .map((file) => `await suite(${JSON.stringify(file)}, () => import(${JSON.stringify(join(root, file))}));\n`);
     const group = join(folder, `${groups.length + 1}.test.mjs`);
     writeFileSync(group, `import { suite } from "node:test";\n${suites.join("")}`);
     groups.push(group);

@@ -102,7 +102,12 @@ async function reached(entryPoints: string[]): Promise<{ sources: string[]; pack
   });
   const imports = Object.values(metafile.inputs).flatMap((input) => input.imports.filter(({ external }) => external));
   const named = imports.map(({ path }) => path).filter((path) => !path.startsWith(".") && !path.startsWith("node:"));
-  const packages = named.map((path) => path.split("/").slice(0, path.startsWith("@") ? 2 : 1).join("/"));
+  const packages = named.map((path) =>
+    path
+      .split("/")
+      .slice(0, path.startsWith("@") ? 2 : 1)
+      .join("/"),
+  );
   return { sources: Object.keys(metafile.inputs), packages: [...new Set(packages)].sort() };
 }
 

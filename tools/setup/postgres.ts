@@ -5,7 +5,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 
@@ -32,7 +32,9 @@ export async function startPostgres(settings: string[] = []): Promise<Postgres> 
   // Node's own cp takes a second for these thousand files.
   await run("cp", ["-R", join(source, "native"), native]);
   // npm's archives hold no links; its own script, which makes them, may have been left out.
-  const links: { source: string; target: string }[] = JSON.parse(await readFile(join(native, "pg-symlinks.json"), "utf8"));
+  const links: { source: string; target: string }[] = JSON.parse(
+    await readFile(join(native, "pg-symlinks.json"), "utf8"),
+  );
   for (const link of links) {
     const target = join(folder, link.target);
     if (!existsSync(target)) await symlink(relative(dirname(target), join(folder, link.source)), target);
@@ -45,12 +47,32 @@ export async function startPostgres(settings: string[] = []): Promise<Postgres> 
   const as = await ordinaryUser(folder);
   const bin = (name: string) => join(native, "bin", name);
   const data = join(folder, "data");
-  const init = ["-D", data, "--username=postgres", "--auth=scram-sha-256", `--pwfile=${passwordFile}`, "--no-sync", "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"];
+  const init = [
+    "-D",
+    data,
+    "--username=postgres",
+    "--auth=scram-sha-256",
+    `--pwfile=${passwordFile}`,
+    "--no-sync",
+    "--encoding=UTF8",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--locale=C",
+  ];
   await run(bin("initdb"), init, { ...as, stdio: "ignore" });
 
   const port = await freePort();
-  const options = ["listen_addresses=127.0.0.1", `port=${port}`, `unix_socket_directories=${folder}`, "fsync=off", ...settings];
-  const server = spawn(bin("postgres"), ["-D", data, ...options.flatMap((option) => ["-c", option])], { ...as, stdio: "ignore" });
+  const options = [
+    "listen_addresses=127.0.0.1",
+    `port=${port}`,
+    `unix_socket_directories=${folder}`,
+    "fsync=off",
+    ...settings,
+  ];
+  const server = spawn(bin("postgres"), ["-D", data, ...options.flatMap((option) => ["-c", option])], {
+    ...as,
+    stdio: "ignore",
+  });
   const ended = new Promise<void>((resolve) => server.once("exit", () => resolve()));
   const url = (database: string) => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`;
   const stop = async () => {
@@ -90,7 +112,9 @@ export async function query(url: string, text: string): Promise<void> {
 /** Postgres does not run as root: `nobody` does it, and owns the folder. */
 async function ordinaryUser(folder: string): Promise<{ uid?: number; gid?: number }> {
   if (process.getuid?.() !== 0) return {};
-  const [uid = NaN, gid = NaN] = ["-u", "-g"].map((flag) => Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" })));
+  const [uid = NaN, gid = NaN] = ["-u", "-g"].map((flag) =>
+    Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" })),
+  );
   await run("chown", ["-R", `${uid}:${gid}`, folder]);
   return { uid, gid };
 }

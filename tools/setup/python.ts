@@ -12,7 +12,9 @@ import { ask, Failure, root, run, step } from "./shell.ts";
 /** The folder of the commands that these requirements install, each with its hash. */
 export async function pythonTools(requirements: string): Promise<string> {
   const python = await requirePython();
-  const made = createHash("sha256").update(python).update(await readFile(join(root, requirements)));
+  const made = createHash("sha256")
+    .update(python)
+    .update(await readFile(join(root, requirements)));
   const folder = join(root, ".airlock", "tools", `python-${made.digest("hex").slice(0, 12)}`);
   const bin = join(folder, "bin");
   const stamp = join(folder, "complete");
@@ -23,7 +25,15 @@ export async function pythonTools(requirements: string): Promise<string> {
     await run("python3", ["-m", "venv", folder]);
     const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
     // A wheel runs no code while it is installed, and --no-deps leaves out packages that the file does not name.
-    await run(join(bin, "python"), [...pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "--requirement", requirements]);
+    await run(join(bin, "python"), [
+      ...pip,
+      "--require-hashes",
+      "--no-deps",
+      "--only-binary",
+      ":all:",
+      "--requirement",
+      requirements,
+    ]);
     await writeFile(stamp, "");
   });
   return bin;
@@ -35,10 +45,14 @@ async function requirePython(): Promise<string> {
   const find = () => ask("python3", ["-c", "import ensurepip, sys; print('%d.%d.%d' % sys.version_info[:3])"]);
   let version = await find();
   if (version === undefined) {
-    await aptInstall(["python3", "python3-venv"], "This needs Python 3.11 or newer with its modules venv and ensurepip.");
+    await aptInstall(
+      ["python3", "python3-venv"],
+      "This needs Python 3.11 or newer with its modules venv and ensurepip.",
+    );
     version = await find();
   }
   const [major = 0, minor = 0] = (version ?? "").split(".").map(Number);
-  if (major !== 3 || minor < 11) throw new Failure(`This needs Python 3.11 or newer; \`python3\` is ${version ?? "none that works"}.`);
+  if (major !== 3 || minor < 11)
+    throw new Failure(`This needs Python 3.11 or newer; \`python3\` is ${version ?? "none that works"}.`);
   return version ?? "";
 }

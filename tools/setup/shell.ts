@@ -1,6 +1,6 @@
 // Runs commands and reports progress.
 
-import { spawn, type SpawnOptions } from "node:child_process";
+import { type SpawnOptions, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { extname, join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -52,7 +52,10 @@ export function ask(command: string, args: string[], env = process.env): Promise
 /** Refuses options that npm kept: without a -- in front of them it passes on at most their values. */
 export function refuseKept(task: string, ...options: string[]): void {
   const kept = options.find((option) => process.env[`npm_config_${option}`] !== undefined);
-  if (kept) throw new Failure(`npm took --${kept.replaceAll("_", "-")} for an option of its own. Write -- after "npm run ${task}".`);
+  if (kept)
+    throw new Failure(
+      `npm took --${kept.replaceAll("_", "-")} for an option of its own. Write -- after "npm run ${task}".`,
+    );
 }
 
 /** Announces a step that takes long, runs it, says how long it took. */

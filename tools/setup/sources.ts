@@ -17,6 +17,7 @@ export async function checkSources(fetchAdvisories: boolean): Promise<string | u
     // The crate's page is a map of its private modules.
     env: { ...process.env, RUSTDOCFLAGS: "--deny warnings --allow rustdoc::private_intra_doc_links" },
   });
+  await run("biome", ["check", "--error-on-warnings"]);
   await run("tsc", []);
   await run("tsc", ["--project", "client", "--noEmit"]);
   return deny(fetchAdvisories);
@@ -26,5 +27,5 @@ export async function checkSources(fetchAdvisories: boolean): Promise<string | u
 export function checkSize(): void {
   const size = outputs.reduce((sum, file) => sum + gzipSync(readFileSync(join(root, file))).length, 0);
   console.log(`airlock: the Worker is ${size} bytes gzipped, of ${SIZE_MAX} at most`);
-  if (size > SIZE_MAX) throw new Failure("The Worker has become too large: see docs/performance.md, \"Size\".");
+  if (size > SIZE_MAX) throw new Failure('The Worker has become too large: see docs/performance.md, "Size".');
 }

@@ -30,14 +30,18 @@ const HEAD = `<!-- Written by \`npm run generate\` from the first comment of eac
 
 /** The text of tests/README.md. */
 export async function testIndex(): Promise<string> {
-  const sections = await Promise.all(FOLDERS.map(async ({ pattern, title }) => `\n## ${title}\n\n${(await rows(pattern)).join("\n")}\n`));
+  const sections = await Promise.all(
+    FOLDERS.map(async ({ pattern, title }) => `\n## ${title}\n\n${(await rows(pattern)).join("\n")}\n`),
+  );
   return HEAD + sections.join("");
 }
 
 async function rows(pattern: string): Promise<string[]> {
   const files: string[] = [];
   for await (const file of glob(pattern, { cwd: root })) files.push(file);
-  return files.sort().map((file) => `- [${file.slice(file.lastIndexOf("/") + 1)}](${fromTests(file)}): ${firstComment(file)}`);
+  return files
+    .sort()
+    .map((file) => `- [${file.slice(file.lastIndexOf("/") + 1)}](${fromTests(file)}): ${firstComment(file)}`);
 }
 
 function fromTests(file: string): string {

@@ -25,7 +25,9 @@ export async function toolchain(): Promise<Toolchain> {
   await requireRust();
   const env = await rustForWasm();
   // The tool reads the output of exactly its own version of the library.
-  const wasmBindgen = await cargoTool("wasm-bindgen-cli", locked("wasm-bindgen"), "wasm-bindgen", ["--no-default-features"]);
+  const wasmBindgen = await cargoTool("wasm-bindgen-cli", locked("wasm-bindgen"), "wasm-bindgen", [
+    "--no-default-features",
+  ]);
   return { env, wasmBindgen };
 }
 
@@ -39,11 +41,15 @@ async function requireRust(): Promise<void> {
   if (version === undefined || (await ask("cargo", ["--version"])) === undefined) {
     // When rustup is there but has no usable toolchain, it explains that better than we could.
     if (await ask("rustup", ["--version"])) await run("cargo", ["--version"]).catch(() => {});
-    throw new Failure("`cargo` and `rustc` do not run. Install Rust with rustup (https://rustup.rs), open a new shell and try again.");
+    throw new Failure(
+      "`cargo` and `rustc` do not run. Install Rust with rustup (https://rustup.rs), open a new shell and try again.",
+    );
   }
   const minimum = /^rust-version = "(.+)"/m.exec(read("Cargo.toml"))?.[1] ?? "1.0";
   if (!isAtLeast(version, minimum)) {
-    throw new Failure(`Airlock needs Rust ${minimum} or newer; this is ${version}. With rustup, run \`rustup update stable\`.`);
+    throw new Failure(
+      `Airlock needs Rust ${minimum} or newer; this is ${version}. With rustup, run \`rustup update stable\`.`,
+    );
   }
 }
 
@@ -87,7 +93,8 @@ export async function cargoTool(crate: string, version: string, binary: string, 
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "16",
     CARGO_TARGET_DIR: target,
   };
-  const install = async (into: string) => void (await run("cargo", ["install", `${crate}@${version}`, "--bin", binary, "--root", into, ...options], { env }));
+  const install = async (into: string) =>
+    void (await run("cargo", ["install", `${crate}@${version}`, "--bin", binary, "--root", into, ...options], { env }));
   await step(`building ${crate} ${version}`, "one to three minutes", () => keep(folder, install));
   await rm(target, { recursive: true, force: true, maxRetries: 5 });
   return path;

@@ -23,5 +23,6 @@ export async function build(): Promise<void> {
 export async function buildModule(): Promise<void> {
   if (isClone) return (await import("./compile.ts")).compile();
   await requireCore();
-  for (const path of [...outputs.slice(0, 2), ".airlock/functions.txt"]) await update(join(project, path), await readFile(join(root, path)));
+  for (const path of [...outputs.slice(0, 2), ".airlock/functions.txt"])
+    await update(join(project, path), await readFile(join(root, path)));
 }

@@ -31,7 +31,12 @@ export interface Attest {
 }
 
 /** With these the Worker has nothing to say but about APP_GUARD. */
-const REST = { SUPABASE_URL: "https://x.supabase.co", SUPABASE_PUBLISHABLE_KEY: "sb_publishable_x", LIMIT_IP: {}, LIMIT_USER: {} };
+const REST = {
+  SUPABASE_URL: "https://x.supabase.co",
+  SUPABASE_PUBLISHABLE_KEY: "sb_publishable_x",
+  LIMIT_IP: {},
+  LIMIT_USER: {},
+};
 
 const STRING = /"(?:[^"\\]|\\.)*"/g;
 
@@ -47,7 +52,9 @@ export async function parseAppGuard(text: string): Promise<AppGuard> {
   const error = notices.find(({ event }) => event === "misconfigured");
   if (error) throw new Failure(`${error.message}.`);
   if (Buffer.byteLength(text) > SIZE_MAX) {
-    throw refuse(`has ${Buffer.byteLength(text)} bytes, and at most ${SIZE_MAX} fit into a secret. Remove old keys or shorten messages.`);
+    throw refuse(
+      `has ${Buffer.byteLength(text)} bytes, and at most ${SIZE_MAX} fit into a secret. Remove old keys or shorten messages.`,
+    );
   }
   const guard = JSON.parse(text) as AppGuard;
   for (const app of Object.values(guard.apps)) app.keys ??= [];
@@ -65,10 +72,14 @@ const LINE = /^[ \t]*(?:export[ \t]+)?APP_GUARD[ \t]*=[ \t]*(?:'[^']*'|"[^"]*"|`
 
 /** The secret in the text of a file like .dev.vars, or of JSON `{"APP_GUARD": "..."}`; `undefined` if there is none. */
 export async function appGuardIn(text: string): Promise<AppGuard | undefined> {
-  if (text.startsWith("\ufeff")) throw new Failure("The file begins with a byte order mark. Save it as UTF-8 without one.");
+  if (text.startsWith("\ufeff"))
+    throw new Failure("The file begins with a byte order mark. Save it as UTF-8 without one.");
   const quoted = /^[ \t]*APP_GUARD[ \t]*=[ \t]*[\u2018-\u201f]/m.test(text);
-  if (quoted) throw new Failure("APP_GUARD is between typographic quotes. Replace them by straight ones: APP_GUARD='...'.");
-  const value = text.trimStart().startsWith("{") ? (JSON.parse(text) as Record<string, string>)["APP_GUARD"] : parseEnv(text)["APP_GUARD"];
+  if (quoted)
+    throw new Failure("APP_GUARD is between typographic quotes. Replace them by straight ones: APP_GUARD='...'.");
+  const value = text.trimStart().startsWith("{")
+    ? (JSON.parse(text) as Record<string, string>).APP_GUARD
+    : parseEnv(text).APP_GUARD;
   return value === undefined ? undefined : await parseAppGuard(value);
 }
 

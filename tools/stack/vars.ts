@@ -32,13 +32,14 @@ export function places(): Places {
     port: port("AIRLOCK_PORT", 8787),
     supabasePort: port("SUPABASE_PORT", 54321),
     host: address("AIRLOCK_HOST", "127.0.0.1"),
-    dataDir: process.env["AIRLOCK_DATA"] || join(project, ".airlock", "data"),
+    dataDir: process.env.AIRLOCK_DATA || join(project, ".airlock", "data"),
   };
 }
 
 function address(name: string, fallback: string): string {
   const text = process.env[name] || fallback;
-  if (!isIP(text)) throw new Failure(`${name} must be an IP address of this machine, or 0.0.0.0 for all of them; it is "${text}".`);
+  if (!isIP(text))
+    throw new Failure(`${name} must be an IP address of this machine, or 0.0.0.0 for all of them; it is "${text}".`);
   return text;
 }
 
@@ -47,7 +48,8 @@ export function number(name: string, fallback: number, max = Number.MAX_SAFE_INT
   const text = process.env[name];
   if (!text) return fallback;
   const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1 || value > max) throw new Failure(`${name} must be a whole number from 1 to ${max}; it is "${text}".`);
+  if (!/^\d+$/.test(text) || value < 1 || value > max)
+    throw new Failure(`${name} must be a whole number from 1 to ${max}; it is "${text}".`);
   return value;
 }
 
@@ -66,14 +68,15 @@ export async function devVars(): Promise<Vars> {
 
 /** Reads the file `AIRLOCK_VARS`; its lines override those of the same name in .dev.vars. */
 export async function overrides(): Promise<Vars> {
-  const file = process.env["AIRLOCK_VARS"];
+  const file = process.env.AIRLOCK_VARS;
   return file ? read(file) : {};
 }
 
 /** Fails if one of the named values is missing. */
 export function required<Name extends string>(vars: Vars, ...names: Name[]): Record<Name, string> {
   for (const name of names) {
-    if (!vars[name]) throw new Failure(`.dev.vars has no ${name}. Delete the file; \`npm run dev\` generates it again.`);
+    if (!vars[name])
+      throw new Failure(`.dev.vars has no ${name}. Delete the file; \`npm run dev\` generates it again.`);
   }
   return vars as Record<Name, string>;
 }
@@ -81,18 +84,19 @@ export function required<Name extends string>(vars: Vars, ...names: Name[]): Rec
 /** The first key of the development app, for signing requests. */
 export function devApp(vars: Vars): { appId: string; secret: string } {
   const secret = devSecret(vars);
-  if (!secret) throw new Failure("APP_GUARD has no key for the app rn-dev. Delete .dev.vars; `npm run dev` generates it again.");
+  if (!secret)
+    throw new Failure("APP_GUARD has no key for the app rn-dev. Delete .dev.vars; `npm run dev` generates it again.");
   return { appId: "rn-dev", secret };
 }
 
 function devSecret(vars: Vars): string | undefined {
-  const guard: { apps?: Record<string, { keys?: { secret: string }[] }> } = JSON.parse(vars["APP_GUARD"] ?? "{}");
+  const guard: { apps?: Record<string, { keys?: { secret: string }[] }> } = JSON.parse(vars.APP_GUARD ?? "{}");
   return guard.apps?.["rn-dev"]?.keys?.[0]?.secret;
 }
 
 /** How the development server treats attestation: `AIRLOCK_ATTEST`. */
 export function attestMode(): "off" | "report" | "enforce" {
-  const mode = process.env["AIRLOCK_ATTEST"] || "off";
+  const mode = process.env.AIRLOCK_ATTEST || "off";
   if (mode !== "off" && mode !== "report" && mode !== "enforce") {
     throw new Failure(`AIRLOCK_ATTEST must be off, report or enforce; it is "${mode}".`);
   }
@@ -115,7 +119,7 @@ export function appSettings(vars: Vars, airlock: string, supabase: string): Vars
     EXPO_PUBLIC_AIRLOCK_APP_ID: "rn-dev",
     EXPO_PUBLIC_AIRLOCK_SECRET: devSecret(vars) ?? "",
     EXPO_PUBLIC_SUPABASE_URL: supabase,
-    EXPO_PUBLIC_SUPABASE_KEY: vars["SUPABASE_PUBLISHABLE_KEY"] ?? "",
+    EXPO_PUBLIC_SUPABASE_KEY: vars.SUPABASE_PUBLISHABLE_KEY ?? "",
     ...(attestMode() !== "off" && { EXPO_PUBLIC_AIRLOCK_ATTEST_URL: supabase + TOKEN }),
   };
 }

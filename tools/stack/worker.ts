@@ -73,11 +73,15 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
   });
   const replaced: Record<string, string | Uint8Array<ArrayBuffer> | undefined> = {
     "build/index_bg.wasm": options.wasm,
-    "build/declaration.js": options.declaration === undefined ? undefined : `export default ${JSON.stringify(options.declaration)};`,
+    "build/declaration.js":
+      options.declaration === undefined ? undefined : `export default ${JSON.stringify(options.declaration)};`,
   };
 
   // Not Miniflare's own assets, in front of which is a router that rewrites the request's target.
-  const assets = options.declaration === undefined ? await readFile(documentAsset) : JSON.stringify(openapi(await check(options.declaration)));
+  const assets =
+    options.declaration === undefined
+      ? await readFile(documentAsset)
+      : JSON.stringify(openapi(await check(options.declaration)));
   const services = {
     [config.assets.binding]: (request: { url: string }) =>
       new URL(request.url).pathname === "/openapi.json" ? new Response(assets) : new Response(null, { status: 404 }),
@@ -116,7 +120,8 @@ export async function startWorker(options: WorkerOptions): Promise<Worker> {
           ...(standIns === undefined ? { ratelimits: Object.fromEntries(ratelimits) } : {}),
           serviceBindings: {
             ...services,
-            ...(standIns !== undefined && Object.fromEntries(ratelimits.map(([name]) => [name, { name: platform.name, entrypoint: "Limiter" }]))),
+            ...(standIns !== undefined &&
+              Object.fromEntries(ratelimits.map(([name]) => [name, { name: platform.name, entrypoint: "Limiter" }]))),
           },
           // Miniflare's own entry normalises the request's target (`..`, `%2e`, `\`) before the Worker sees it.
           // Cloudflare does not, and neither does this socket of workerd itself.

@@ -1,7 +1,7 @@
 // A stand-in for Firebase App Check in development: a key set, and tokens for whoever asks. Its key lives as long as the
 // process.
 
-import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
+import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 
 /** The project that the development server configures for `AIRLOCK_ATTEST`, and its app. */
 export const projectNumber = "123456789012";
@@ -23,7 +23,9 @@ const keys = () => (pair ??= generateKeyPairSync("rsa", { modulusLength: 2048 })
 export function appCheck({ url }: Request): Response | undefined {
   const { pathname, searchParams } = new URL(url);
   if (pathname === KEY_SET) {
-    return Response.json({ keys: [{ ...keys().publicKey.export({ format: "jwk" }), kid: KID, alg: "RS256", use: "sig" }] });
+    return Response.json({
+      keys: [{ ...keys().publicKey.export({ format: "jwk" }), kid: KID, alg: "RS256", use: "sig" }],
+    });
   }
   if (pathname !== TOKEN) return undefined;
   const kind = searchParams.get("kind") ?? "good";
@@ -42,6 +44,8 @@ function tokenOf(kind: Kind): string {
     iat,
     exp: iat + 3600,
   };
-  const parts = [{ alg: "RS256", kid: KID, typ: "JWT" }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"));
+  const parts = [{ alg: "RS256", kid: KID, typ: "JWT" }, claims].map((part) =>
+    Buffer.from(JSON.stringify(part)).toString("base64url"),
+  );
   return [...parts, sign("sha256", Buffer.from(parts.join(".")), keys().privateKey).toString("base64url")].join(".");
 }

@@ -6,7 +6,8 @@ const DRIFT_MAX = 50;
 /** Runs `load`. Each WASM module that it instantiates gets a clock with microseconds. */
 export async function withMicroseconds<T>(load: () => Promise<T>): Promise<T> {
   const { instantiate } = WebAssembly;
-  const changed = (source: WebAssembly.Module, imports: WebAssembly.Imports = {}) => instantiate(source, withClock(imports));
+  const changed = (source: WebAssembly.Module, imports: WebAssembly.Imports = {}) =>
+    instantiate(source, withClock(imports));
   WebAssembly.instantiate = changed as typeof instantiate;
   try {
     return await load();

@@ -63,7 +63,12 @@ const CORE = /^\d{14}_airlock\.sql$/;
  * migrations grant what they need.
  */
 export const granting = (verb: "grant" | "revoke") =>
-  ["tables", "sequences"].map((what) => `alter default privileges in schema public ${verb} all on ${what} ${verb === "grant" ? "to" : "from"} anon, authenticated, service_role;`).join(" ");
+  ["tables", "sequences"]
+    .map(
+      (what) =>
+        `alter default privileges in schema public ${verb} all on ${what} ${verb === "grant" ? "to" : "from"} anon, authenticated, service_role;`,
+    )
+    .join(" ");
 
 export interface Database {
   connection: PgliteConnection;
@@ -157,7 +162,9 @@ async function copyEmpty(cluster: string): Promise<void> {
 }
 
 async function connect(cluster: string, migrations: string): Promise<PgliteConnection> {
-  const named = Object.entries(EXTENSIONS).filter(([name]) => new RegExp(`\\bcreate\\s+extension\\b[^;]*\\b${name}\\b`, "i").test(migrations));
+  const named = Object.entries(EXTENSIONS).filter(([name]) =>
+    new RegExp(`\\bcreate\\s+extension\\b[^;]*\\b${name}\\b`, "i").test(migrations),
+  );
   const connection = await withMicroseconds(async () => {
     const made = await createPgliteConnection({
       url: cluster,
@@ -171,6 +178,7 @@ async function connect(cluster: string, migrations: string): Promise<PgliteConne
     return made;
   });
   // As if lite had set up its roles already: its way grants everything on every table to all.
+  // biome-ignore lint/complexity/useLiteralKeys: it is private.
   connection["rlsState"] = "active";
   return connection;
 }
@@ -185,19 +193,25 @@ async function prepare(connection: PgliteConnection, migrations: string[], texts
 }
 
 /** The line in which this text fails with this error. */
-async function failingLine({ driver: postgres }: Pick<PgliteConnection, "driver">, text: string, error: Error): Promise<number> {
+async function failingLine(
+  { driver: postgres }: Pick<PgliteConnection, "driver">,
+  text: string,
+  error: Error,
+): Promise<number> {
   // PostgreSQL tells the place of what it cannot parse or name, and none for an error at run time.
   const position = Number((error as { position?: string }).position);
   if (position > 0) return text.slice(0, position).split("\n").length;
   let line = 1;
   const undo = new Error();
-  await postgres.transaction(async (transaction) => {
-    for (const statement of statements(text)) {
-      line = statement.line;
-      await transaction.exec(statement.text);
-    }
-    throw undo;
-  }).catch(() => undefined);
+  await postgres
+    .transaction(async (transaction) => {
+      for (const statement of statements(text)) {
+        line = statement.line;
+        await transaction.exec(statement.text);
+      }
+      throw undo;
+    })
+    .catch(() => undefined);
   return line;
 }
 
@@ -230,7 +244,9 @@ async function migrate({ driver: postgres }: PgliteConnection, files: string[]):
       );
     });
     await apply.catch(async (error: Error) => {
-      throw new SetupError(`supabase/migrations/${basename(file)}, line ${await failingLine({ driver: postgres }, text, error)}: ${error.message}`);
+      throw new SetupError(
+        `supabase/migrations/${basename(file)}, line ${await failingLine({ driver: postgres }, text, error)}: ${error.message}`,
+      );
     });
   }
 

@@ -36,7 +36,11 @@ export interface Keys {
 }
 
 const LEEWAY_SECONDS = 30;
-const NUL: Failure = { code: "22P05", message: "unsupported Unicode escape sequence", detail: "\\u0000 cannot be converted to text." };
+const NUL: Failure = {
+  code: "22P05",
+  message: "unsupported Unicode escape sequence",
+  detail: "\\u0000 cannot be converted to text.",
+};
 
 const calls = new AsyncLocalStorage<Call>();
 
@@ -46,7 +50,10 @@ export function caller(): Claims {
 }
 
 /** Which of the project's keys this is, if any. */
-export function typeOfKey(key: string | null, { publishableKey, secretKey }: Keys): "publishable" | "secret" | undefined {
+export function typeOfKey(
+  key: string | null,
+  { publishableKey, secretKey }: Keys,
+): "publishable" | "secret" | undefined {
   if (key === publishableKey) return "publishable";
   return secretKey && key === secretKey ? "secret" : undefined;
 }
@@ -64,7 +71,10 @@ export async function rest(
     // What hosted Supabase makes of a key that comes alone.
     claims: { role: typeOfKey(apikey, keys) === "secret" ? "service_role" : "anon" },
   };
-  const token = /^Bearer(?:\s+(.*))?$/i.exec(request.headers.get("authorization") ?? "")?.slice(1).join("");
+  const token = /^Bearer(?:\s+(.*))?$/i
+    .exec(request.headers.get("authorization") ?? "")
+    ?.slice(1)
+    .join("");
   if (token !== undefined && token !== apikey) {
     const claims = verify(token, jwtSecret);
     if (claims instanceof Response) return claims;
@@ -77,7 +87,8 @@ export async function rest(
   const read = await readable(request, call);
   if (read instanceof Response) return read;
   const response = await calls.run(call, () => fetch(read));
-  if (response.status === 200 && call.json !== undefined && call.path.startsWith("/rpc/")) return inOwnBytes(response, call.json);
+  if (response.status === 200 && call.json !== undefined && call.path.startsWith("/rpc/"))
+    return inOwnBytes(response, call.json);
   if (!call.failure || (response.status !== 500 && !/^2[123]/.test(call.failure.code))) return response;
   const { code, message, detail, hint } = call.failure;
   return refusal(statusOf(call.failure), code, message, detail, hint);
@@ -92,12 +103,14 @@ async function readable(request: Request, { method, path }: Call): Promise<Reque
   if (!json || !["POST", "PATCH", "PUT"].includes(method)) return request;
   const bytes = await request.arrayBuffer();
   const again = (body: BodyInit) => new Request(request.url, { method, headers: request.headers, body });
-  if (bytes.byteLength === 0) return path.startsWith("/rpc/") ? again("{}") : refusal(400, "PGRST102", "Empty or invalid json");
+  if (bytes.byteLength === 0)
+    return path.startsWith("/rpc/") ? again("{}") : refusal(400, "PGRST102", "Empty or invalid json");
   let rows: unknown;
   try {
     const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     rows = JSON.parse(text, (name: string, value: unknown) => {
-      if (!name.isWellFormed() || (typeof value === "string" && !value.isWellFormed())) throw new SyntaxError("a lone surrogate");
+      if (!name.isWellFormed() || (typeof value === "string" && !value.isWellFormed()))
+        throw new SyntaxError("a lone surrogate");
       return value;
     });
   } catch {
@@ -119,7 +132,10 @@ async function inOwnBytes(response: Response, json: string): Promise<Response> {
   const written = await response.text();
   const headers = new Headers(response.headers);
   headers.delete("content-length");
-  return new Response(written === JSON.stringify(JSON.parse(json)) ? json : written, { status: response.status, headers });
+  return new Response(written === JSON.stringify(JSON.parse(json)) ? json : written, {
+    status: response.status,
+    headers,
+  });
 }
 
 /** lite gives every error that it does not expect a 500 without its SQLSTATE, a CHECK's too. */
@@ -145,7 +161,7 @@ function verify(token: string, secret: string): Claims | Response {
   const given = Buffer.from(signature, "base64url");
   const genuine = given.length === expected.length && timingSafeEqual(given, expected);
   const claims = parse(payload);
-  if (!genuine || !claims || parse(header)?.["alg"] !== "HS256") {
+  if (!genuine || !claims || parse(header)?.alg !== "HS256") {
     return refusal(401, "PGRST301", "No suitable key or wrong key type");
   }
 
@@ -205,12 +221,18 @@ export function answerAsPostgrest(connection: PgliteConnection): void {
   const postgres = connection.driver;
   let changeable: Set<string> | undefined;
 
+  // biome-ignore lint/complexity/useLiteralKeys: it is private.
   const applyClaims = connection["applyJwtSessionContext"].bind(connection);
+  // biome-ignore lint/complexity/useLiteralKeys: it is private.
   connection["applyJwtSessionContext"] = async (transaction: unknown, ...rest: unknown[]) => {
     const call = calls.getStore();
     if (!call) return applyClaims(transaction, ...rest);
-    const { rows } = await postgres.query<Setting>(SETTINGS, [call.claims["role"]]);
-    changeable ??= new Set((await postgres.query<{ name: string }>("select name from pg_settings where context = 'user'")).rows.map(({ name }) => name));
+    const { rows } = await postgres.query<Setting>(SETTINGS, [call.claims.role]);
+    changeable ??= new Set(
+      (await postgres.query<{ name: string }>("select name from pg_settings where context = 'user'")).rows.map(
+        ({ name }) => name,
+      ),
+    );
     // PGlite's one user is a superuser, who could become any role.
     const settings = [["session_authorization", "authenticator"]];
     for (const { name, value } of rows) if (changeable.has(name)) settings.push([name, value]);
@@ -218,6 +240,7 @@ export function answerAsPostgrest(connection: PgliteConnection): void {
     await postgres.query(`select ${each.join()}`, settings.flat());
     await applyClaims(transaction, ...rest);
     // lite sets request.headers, .method and .path for functions only, PostgREST for tables as well.
+    // biome-ignore lint/complexity/useLiteralKeys: it is private.
     await connection["applyRpcRequestGucs"](transaction, call);
     const preRequest = rows.find(({ name }) => name === "pgrst.db_pre_request");
     if (preRequest) await postgres.exec(`select ${preRequest.value}()`);
@@ -231,7 +254,8 @@ export function answerAsPostgrest(connection: PgliteConnection): void {
     const began = performance.now();
     const result = await query<Row>(asPostgrest(text), ...rest);
     // Nothing can interrupt PGlite, so the statement ends first. Then it is rolled back.
-    if (timeout > 0 && performance.now() - began > timeout) throw failure("57014", "canceling statement due to statement timeout");
+    if (timeout > 0 && performance.now() - began > timeout)
+      throw failure("57014", "canceling statement due to statement timeout");
     return result;
   };
 
@@ -259,9 +283,12 @@ function asPostgrest(text: string): string {
   const verb = /^(update|delete)\b(?!.* where )/s.exec(text.replaceAll(/"[^"]*"/g, '""'))?.[1];
   if (verb) throw failure("21000", `${verb.toUpperCase()} requires a WHERE clause`);
   // Rows of defaults.
-  return text.replace(/^(insert into "[^"]*"(?:\."[^"]*")?) \(\) values (\(\)(?:, \(\))*)/, (_, into: string, rows: string) => {
-    return `${into} select from generate_series(1, ${rows.split(",").length})`;
-  });
+  return text.replace(
+    /^(insert into "[^"]*"(?:\."[^"]*")?) \(\) values (\(\)(?:, \(\))*)/,
+    (_, into: string, rows: string) => {
+      return `${into} select from generate_series(1, ${rows.split(",").length})`;
+    },
+  );
 }
 
 function failure(code: string, message: string): Error & Failure {

@@ -8,13 +8,20 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
 import { project, root, run, tool } from "../setup/shell.ts";
-import { migrationFiles, openDatabase, type MigrationOptions } from "./database.ts";
+import { type MigrationOptions, migrationFiles, openDatabase } from "./database.ts";
 
 const KEPT = join(project, ".airlock", "clusters");
 /** How long a kept cluster may be unused, in milliseconds. */
 const UNUSED_MAX = 86_400_000;
 /** What a cluster is made from, in addition to the migrations. */
-const SOURCES = ["tools/supabase/demo_users.sql", "tools/supabase/embedded.sql", "tools/supabase/storage.sql", "package.json"].map((name) => join(root, name)).concat(tool("supabase/database"));
+const SOURCES = [
+  "tools/supabase/demo_users.sql",
+  "tools/supabase/embedded.sql",
+  "tools/supabase/storage.sql",
+  "package.json",
+]
+  .map((name) => join(root, name))
+  .concat(tool("supabase/database"));
 
 /**
  * A new temporary folder, whose database has the migrations and the users of demo_users.sql. Open it with the same
@@ -51,7 +58,10 @@ async function make(kept: string, options: MigrationOptions): Promise<void> {
 async function removeUnused(): Promise<void> {
   for (const name of await readdir(KEPT)) {
     const folder = join(KEPT, name);
-    const used = await stat(folder).then(({ mtimeMs }) => mtimeMs, () => Infinity);
+    const used = await stat(folder).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => Infinity,
+    );
     if (Date.now() - used > UNUSED_MAX) await rm(folder, { recursive: true, force: true });
   }
 }
@@ -59,7 +69,10 @@ async function removeUnused(): Promise<void> {
 async function digest(options: MigrationOptions): Promise<string> {
   const hash = createHash("sha256");
   for (const file of [...SOURCES, ...(await migrationFiles(options))]) {
-    hash.update(`${basename(file)}\0`).update(await readFile(file)).update("\0");
+    hash
+      .update(`${basename(file)}\0`)
+      .update(await readFile(file))
+      .update("\0");
   }
   return hash.digest("hex").slice(0, 16);
 }

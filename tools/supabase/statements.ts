@@ -7,7 +7,8 @@ export interface Statement {
 }
 
 /** What may hold a semicolon that ends nothing: quotes, dollar quotes, comments, BEGIN ATOMIC bodies. */
-const PART = /'(?:[^'\\]|''|\\[\s\S])*'|"(?:[^"]|"")*"|\$(\w*)\$[\s\S]*?\$\1\$|--[^\n]*|\/\*[\s\S]*?\*\/|\bbegin\s+atomic\b[\s\S]*?\bend\b(?=\s*;)|;/gi;
+const PART =
+  /'(?:[^'\\]|''|\\[\s\S])*'|"(?:[^"]|"")*"|\$(\w*)\$[\s\S]*?\$\1\$|--[^\n]*|\/\*[\s\S]*?\*\/|\bbegin\s+atomic\b[\s\S]*?\bend\b(?=\s*;)|;/gi;
 
 export function statements(text: string): Statement[] {
   const found: Statement[] = [];

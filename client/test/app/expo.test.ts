@@ -26,7 +26,10 @@ test("hmac is HMAC-SHA256 for keys of any length", async () => {
 });
 
 test("expoOptions takes the key of the platform, else the default", () => {
-  const [ios, other] = [{ appId: "rn-ios", secret: SECRET }, { appId: "rn", secret: SECRET }];
+  const [ios, other] = [
+    { appId: "rn-ios", secret: SECRET },
+    { appId: "rn", secret: SECRET },
+  ];
   expect(expoOptions(extra({ ios, default: other }))).toEqual({ url: "https://api.example.com", ...ios, random });
   expect(expoOptions(extra({ android: ios, default: other })).appId).toBe("rn");
   createAirlock({ ...expoOptions(extra({ ios })), getToken: async () => null });
@@ -34,7 +37,13 @@ test("expoOptions takes the key of the platform, else the default", () => {
 });
 
 test("expoOptions says what was not set", () => {
-  for (const config of [Constants.expoConfig, null, {}, extra({}), extra({ android: { appId: "a", secret: SECRET } })]) {
+  for (const config of [
+    Constants.expoConfig,
+    null,
+    {},
+    extra({}),
+    extra({ android: { appId: "a", secret: SECRET } }),
+  ]) {
     expect(() => expoOptions(config)).toThrow(/EXPO_PUBLIC_AIRLOCK_URL, _APP_ID or _SECRET was not set/);
   }
 });
@@ -49,8 +58,12 @@ test("followPhone takes jest-expo's own mock of expo-network", async () => {
 
 test("followPhone tells TanStack Query about the app's state and the network", async () => {
   const listeners: Record<string, (value: any) => void> = {};
-  jest.spyOn(AppState, "addEventListener").mockImplementation((_type, listener) => ((listeners.app = listener), { remove() {} }));
-  jest.spyOn(Network, "addNetworkStateListener").mockImplementation((listener) => ((listeners.network = listener), { remove() {} }));
+  jest
+    .spyOn(AppState, "addEventListener")
+    .mockImplementation((_type, listener) => ((listeners.app = listener), { remove() {} }));
+  jest
+    .spyOn(Network, "addNetworkStateListener")
+    .mockImplementation((listener) => ((listeners.network = listener), { remove() {} }));
   jest.spyOn(Network, "getNetworkStateAsync").mockResolvedValue({ isConnected: false });
   followPhone({ focusManager, onlineManager });
   const stop = [focusManager.subscribe(() => {}), onlineManager.subscribe(() => {})];

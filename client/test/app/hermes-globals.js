@@ -24,4 +24,14 @@ function setTimeout(callback, milliseconds = 0) {
 }
 const clearTimeout = (timer) => void ended.add(timer);
 
-Object.assign(globalThis, { AbortController, AbortSignal, Headers, Request, Response, TextEncoder, clearTimeout, console, setTimeout });
+Object.assign(globalThis, {
+  AbortController,
+  AbortSignal,
+  Headers,
+  Request,
+  Response,
+  TextEncoder,
+  clearTimeout,
+  console,
+  setTimeout,
+});

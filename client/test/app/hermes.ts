@@ -3,8 +3,8 @@
 import "./hermes-globals";
 import {
   AirlockNetworkError,
-  AirlockProblem,
   type AirlockOptions,
+  AirlockProblem,
   canonicalString,
   createAirlock,
   createId,
@@ -23,12 +23,21 @@ async function main(): Promise<void> {
 
   for (const vector of vectors) {
     const fields = {
-      ...{ appId: vector.app_id, timestamp: vector.timestamp, nonce: vector.nonce, method: vector.method, target: vector.target },
+      ...{
+        appId: vector.app_id,
+        timestamp: vector.timestamp,
+        nonce: vector.nonce,
+        method: vector.method,
+        target: vector.target,
+      },
       ...{ token: vector.token, body: vector.body, idempotencyKey: vector.idempotency_key },
       ...{ ifMatch: vector.if_match, ifNoneMatch: vector.if_none_match },
     };
     check(`canonical: ${vector.name}`, canonicalString(fields) === vector.canonical);
-    check(`signature: ${vector.name}`, signRequest({ ...fields, secret: vector.secret })["X-App-Signature"] === vector.signature);
+    check(
+      `signature: ${vector.name}`,
+      signRequest({ ...fields, secret: vector.secret })["X-App-Signature"] === vector.signature,
+    );
   }
 
   const random = (bytes: number) => new Uint8Array(bytes).map(() => Math.floor(Math.random() * 256));
@@ -76,20 +85,33 @@ async function main(): Promise<void> {
   check("problem", mismatch instanceof AirlockProblem && mismatch.current?.version === 2);
   const listed: string[] = [];
   for await (const row of airlock.notes.all({ q: "it's \u{1F9F3}" })) listed.push(row.id);
-  check("all", listed.length === 2 && urls[urls.length - 1] === "https://api.example.com/v1/notes?q=it%27s%20%F0%9F%A7%B3&cursor=more");
+  check(
+    "all",
+    listed.length === 2 &&
+      urls[urls.length - 1] === "https://api.example.com/v1/notes?q=it%27s%20%F0%9F%A7%B3&cursor=more",
+  );
   const half = await airlock.notes.list({ q: "caf\ud83d" }).catch((error: unknown) => error);
   check("half an emoji", half instanceof AirlockProblem && half.errors[0]?.parameter === "q");
   const response = await createSignedFetch(options)("/v1/notes?q=a\ud83d&x=\udc00");
-  check("signed fetch", response.status === 404 && urls[urls.length - 1] === "https://api.example.com/v1/notes?q=a%EF%BF%BD&x=%EF%BF%BD");
+  check(
+    "signed fetch",
+    response.status === 404 && urls[urls.length - 1] === "https://api.example.com/v1/notes?q=a%EF%BF%BD&x=%EF%BF%BD",
+  );
   await airlock.notes.create({ title: "caf\ud83d" }).catch(() => {});
   check("half an emoji in a body", bodies[bodies.length - 1] === '{"title":"caf\\ud83d"}');
-  const lost = await createAirlock({ ...options, fetch: () => Promise.reject(mismatch) }).me().catch((error: unknown) => error);
+  const lost = await createAirlock({ ...options, fetch: () => Promise.reject(mismatch) })
+    .me()
+    .catch((error: unknown) => error);
   check("cause", lost instanceof AirlockNetworkError && lost.cause === mismatch);
   const controller = new AbortController();
   controller.abort();
   const aborted = await airlock.notes.list({ signal: controller.signal }).catch((error: Error) => error);
   check("abort", aborted instanceof Error && aborted.name === "AbortError");
-  const dead = createAirlock({ ...{ url: "https://api.example.com", appId: "a", secret: "A".repeat(43), random }, getToken: () => new Promise(() => {}), timeoutMs: 10 });
+  const dead = createAirlock({
+    ...{ url: "https://api.example.com", appId: "a", secret: "A".repeat(43), random },
+    getToken: () => new Promise(() => {}),
+    timeoutMs: 10,
+  });
   check("timeout", (await dead.me().catch((error: unknown) => error)) instanceof AirlockNetworkError);
 
   print(failed.length === 0 ? `good: ${vectors.length} vectors` : failed.join("\n"));

@@ -1,11 +1,10 @@
 import { keepPreviousData, useInfiniteQuery, useMutation } from "@tanstack/react-query";
-import { Link } from "expo-router";
-import { useState, type ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import { FlatList, View } from "react-native";
 
 import { Problem } from "./problem";
 import { useNotes } from "./queries";
-import { Button, Field, Line, Row, styles, TextLink } from "./ui";
+import { Button, CardLink, Field, Line, Row, styles, TextLink } from "./ui";
 
 /** Notes page by page, with search; or the deleted ones, to restore. */
 export function NoteList({ org, state = "active", children }: { org?: string; state?: "active" | "deleted"; children?: ReactNode }) {
@@ -40,7 +39,7 @@ export function NoteList({ org, state = "active", children }: { org?: string; st
         ListEmptyComponent={list.isSuccess ? <Line>{q ? "No note has these words." : "No notes."}</Line> : undefined}
         renderItem={({ item: { id, title } }) =>
           state === "active" ? (
-            <Link href={{ pathname: "/note/[id]", params: { id, ...params } }} style={styles.card}>{title}</Link>
+            <CardLink href={{ pathname: "/note/[id]", params: { id, ...params } }}>{title}</CardLink>
           ) : (
             <Row>
               <Line>{title}</Line>

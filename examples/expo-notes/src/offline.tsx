@@ -1,17 +1,18 @@
-import { onlineManager, useMutationState, useQueryClient } from "@tanstack/react-query";
+import { focusManager, onlineManager, useMutationState, useQueryClient } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
 import { View } from "react-native";
 import { AirlockError } from "react-native-airlock";
+import { followPhone } from "react-native-airlock/expo";
 
 import { Button, Line, styles } from "./ui";
+
+followPhone({ focusManager, onlineManager });
 
 /** Says that the network is gone and how many changes wait for it; sends again those that failed for it. */
 export function OfflineBanner() {
   const client = useQueryClient();
-  const online = useSyncExternalStore((changed) => onlineManager.subscribe(changed), () => onlineManager.isOnline());
-  const waiting = useMutationState({
-    filters: { status: "pending", predicate: ({ state }) => state.isPaused || state.failureCount > 0 },
-  });
+  const online = useSyncExternalStore(onlineManager.subscribe, () => onlineManager.isOnline());
+  const waiting = useMutationState({ filters: { status: "pending", predicate: ({ state }) => state.isPaused || state.failureCount > 0 } });
   const failed = useMutationState({
     filters: { status: "error", predicate: ({ state }) => state.error instanceof AirlockError && state.error.retryable },
     select: (mutation) => mutation,

@@ -1,7 +1,7 @@
 // What a person reads when a call failed, and what they can do.
 
-import { AirlockNetworkError, AirlockProblem, AirlockUpgradeRequired, type ProblemCode } from "react-native-airlock";
 import { View } from "react-native";
+import { AirlockNetworkError, AirlockProblem, AirlockUpgradeRequired, type ProblemCode } from "react-native-airlock";
 
 import { Button, Line, styles } from "./ui";
 

@@ -1,14 +1,11 @@
 // TanStack Query: what is cached under which key, and when something is tried again.
 
-import { focusManager, MutationCache, onlineManager, QueryCache, QueryClient, useMutation, useQueryClient } from "@tanstack/react-query";
+import { MutationCache, QueryCache, QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { AirlockProblem } from "react-native-airlock";
-import { followPhone } from "react-native-airlock/expo";
 import { publishOptions, retry, retryDelay, rowOptions } from "react-native-airlock/react-query";
 
 import { airlock, supabase } from "./airlock";
 import { useUserId } from "./session";
-
-followPhone({ focusManager, onlineManager });
 
 /** A token that the server refuses, and that cannot be refreshed, needs a new sign-in. */
 const onError = (error: Error) => {
@@ -30,6 +27,10 @@ export function useNotes(org?: string) {
   const rows = org ? airlock.org(org).resource("notes") : airlock.notes;
   return { ...rowOptions(rows, key), ...publishOptions(rows, key) };
 }
+
+/** What is read of organisations. */
+export const useOrgQuery = <Result>(key: string[], queryFn: (context: { signal: AbortSignal }) => Promise<Result>) =>
+  useQuery({ queryKey: ["orgs", useUserId(), ...key], queryFn });
 
 /** A call that changes an organisation; all that is shown of organisations is read again. */
 export function useOrgChange<Variables, Result>(mutationFn: (variables: Variables) => Promise<Result>) {

@@ -17,7 +17,8 @@ function follow(update: () => void) {
   return () => void screens.delete(update);
 }
 
-export const useSession = () => useSyncExternalStore(follow, () => session, () => session);
+const read = () => session;
+export const useSession = () => useSyncExternalStore(follow, read, read);
 
 /** The id of the user, for screens that open only when somebody is signed in. */
 export const useUserId = () => useSession()?.user.id ?? "";

@@ -2,16 +2,18 @@
 
 import { Link, type LinkProps } from "expo-router";
 import type { ReactNode } from "react";
-import { Pressable, ScrollView, StyleSheet, Text, TextInput, View, type TextInputProps } from "react-native";
+import type { ScrollViewProps, TextInputProps, TextProps } from "react-native";
+import { Pressable, ScrollView, StyleSheet, Text, TextInput, View } from "react-native";
 
-export function Screen({ children }: { children: ReactNode }) {
-  return <ScrollView contentContainerStyle={styles.screen} keyboardShouldPersistTaps="handled">{children}</ScrollView>;
-}
-
+export const Screen = (props: ScrollViewProps) => (
+  <ScrollView contentContainerStyle={styles.screen} keyboardShouldPersistTaps="handled" {...props} />
+);
 export const Row = ({ children }: { children: ReactNode }) => <View style={styles.row}>{children}</View>;
 export const Heading = ({ children }: { children: ReactNode }) => <Text style={styles.heading}>{children}</Text>;
 export const Line = ({ children }: { children: ReactNode }) => <Text style={styles.line}>{children}</Text>;
+export const Copyable = (props: TextProps) => <Text selectable style={styles.line} {...props} />;
 export const TextLink = (props: LinkProps) => <Link {...props} style={styles.link} />;
+export const CardLink = (props: LinkProps) => <Link {...props} style={styles.card} />;
 
 export function Button({ title, onPress, busy = false }: { title: string; onPress: () => unknown; busy?: boolean }) {
   return (

@@ -4,9 +4,10 @@ import { useState } from "react";
 import { AirlockProblem, type Row as RowOf } from "react-native-airlock";
 
 import { Conflict } from "../../src/Conflict";
-import { fieldError, Problem } from "../../src/problem";
+import { type Draft, DraftFields } from "../../src/DraftFields";
+import { Problem } from "../../src/problem";
 import { useNotes } from "../../src/queries";
-import { Button, Field, Line, Row, Screen, TextLink } from "../../src/ui";
+import { Button, Line, Row, Screen, TextLink } from "../../src/ui";
 
 type Note = RowOf<"notes">;
 
@@ -21,7 +22,7 @@ export default function NoteScreen() {
 function Editor({ note, org }: { note: Note; org?: string }) {
   const notes = useNotes(org);
   const [base, setBase] = useState(note);
-  const [{ title, body }, setDraft] = useState<{ title: string; body: string }>(note);
+  const [{ title, body }, setDraft] = useState<Draft>(note);
   const patch = useMutation(notes.patch());
   const remove = useMutation(notes.remove());
   const publish = useMutation(notes.publish());
@@ -42,6 +43,7 @@ function Editor({ note, org }: { note: Note; org?: string }) {
     patch.mutate({ id, changes: { title, body }, ifMatch: version }, { onSuccess: take, onError });
   };
 
+  const saved = title === base.title && body === base.body;
   const current = currentOf(patch.error);
   if (current) {
     const mine = { note: { title, body }, onKeep: () => save(current.version) };
@@ -49,10 +51,9 @@ function Editor({ note, org }: { note: Note; org?: string }) {
   }
   return (
     <Screen>
-      <Field label="Title" value={title} onChangeText={(title) => setDraft({ title, body })} error={fieldError(patch.error, "title")} />
-      <Field label="Text" value={body} onChangeText={(body) => setDraft({ title, body })} error={fieldError(patch.error, "body")} multiline />
+      <DraftFields draft={{ title, body }} onChange={setDraft} error={patch.error} />
       <Problem error={patch.error ?? remove.error ?? publish.error ?? unpublish.error} />
-      <Button title={title === base.title && body === base.body ? "Saved" : "Save"} busy={patch.isPending} onPress={() => save(base.version)} />
+      <Button title={saved ? "Saved" : "Save"} busy={patch.isPending} onPress={() => save(base.version)} />
       <Row>
         <Button title="Move to trash" onPress={() => remove.mutate({ id }, { onSuccess: () => router.back() })} />
         <Button title="Publish" onPress={() => publish.mutate({ id }, { onSuccess: setBase })} />

@@ -3,9 +3,10 @@ import { router, useLocalSearchParams } from "expo-router";
 import { useMemo, useState } from "react";
 
 import { newKey } from "../../src/airlock";
-import { fieldError, Problem } from "../../src/problem";
+import { DraftFields } from "../../src/DraftFields";
+import { Problem } from "../../src/problem";
 import { useNotes } from "../../src/queries";
-import { Button, Field, Screen } from "../../src/ui";
+import { Button, Screen } from "../../src/ui";
 
 export default function NewNote() {
   const { org } = useLocalSearchParams<{ org?: string }>();
@@ -16,8 +17,7 @@ export default function NewNote() {
   const save = () => create.mutate({ draft, idempotencyKey }, { onSuccess: () => router.back() });
   return (
     <Screen>
-      <Field label="Title" value={draft.title} onChangeText={(title) => setDraft({ ...draft, title })} error={fieldError(create.error, "title")} />
-      <Field label="Text" value={draft.body} onChangeText={(body) => setDraft({ ...draft, body })} error={fieldError(create.error, "body")} multiline />
+      <DraftFields draft={draft} onChange={setDraft} error={create.error} />
       <Problem error={create.error} retry={save} />
       <Button title="Save" busy={create.isPending} onPress={save} />
     </Screen>

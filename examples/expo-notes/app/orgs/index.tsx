@@ -1,18 +1,13 @@
-import { useQuery } from "@tanstack/react-query";
 import { router } from "expo-router";
 import { useMemo, useState } from "react";
 
 import { airlock, newKey } from "../../src/airlock";
 import { fieldError, Problem } from "../../src/problem";
-import { useOrgChange } from "../../src/queries";
-import { useUserId } from "../../src/session";
+import { useOrgChange, useOrgQuery } from "../../src/queries";
 import { Button, Field, Heading, Screen, TextLink } from "../../src/ui";
 
 export default function Orgs() {
-  const { data, error, refetch } = useQuery({
-    queryKey: ["orgs", useUserId()],
-    queryFn: ({ signal }) => airlock.orgs.list({ limit: 100, signal }),
-  });
+  const { data, error, refetch } = useOrgQuery([], ({ signal }) => airlock.orgs.list({ limit: 100, signal }));
   const [name, setName] = useState("");
   const idempotencyKey = useMemo(newKey, [name]);
   const create = useOrgChange(() => airlock.orgs.create(name, { idempotencyKey }));

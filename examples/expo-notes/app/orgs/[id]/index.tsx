@@ -1,22 +1,18 @@
-import { useQuery } from "@tanstack/react-query";
 import { router, useLocalSearchParams } from "expo-router";
 
 import { airlock } from "../../../src/airlock";
 import { Problem } from "../../../src/problem";
-import { useOrgChange } from "../../../src/queries";
+import { useOrgChange, useOrgQuery } from "../../../src/queries";
 import { useUserId } from "../../../src/session";
 import { Button, Heading, Line, Row, Screen, TextLink } from "../../../src/ui";
 
 export default function OrgScreen() {
   const { id } = useLocalSearchParams<{ id: string }>();
   const me = useUserId();
-  const { data, error, refetch } = useQuery({
-    queryKey: ["orgs", me, id],
-    queryFn: async ({ signal }) => ({
-      org: await airlock.orgs.get(id, { signal }),
-      members: (await airlock.orgs.members(id).list({ limit: 100, signal })).data,
-    }),
-  });
+  const { data, error, refetch } = useOrgQuery([id], async ({ signal }) => ({
+    org: await airlock.orgs.get(id, { signal }),
+    members: (await airlock.orgs.members(id).list({ limit: 100, signal })).data,
+  }));
   const remove = useOrgChange((userId: string) => airlock.orgs.members(id).remove(userId));
   if (!data) return <Screen>{error ? <Problem error={error} retry={refetch} /> : <Line>Loading…</Line>}</Screen>;
 

@@ -1,22 +1,16 @@
-import { useQuery } from "@tanstack/react-query";
 import { useLocalSearchParams } from "expo-router";
-import { Text } from "react-native";
 import type { Role } from "react-native-airlock";
 
 import { airlock, newKey } from "../../../src/airlock";
 import { Problem } from "../../../src/problem";
-import { useOrgChange } from "../../../src/queries";
-import { useUserId } from "../../../src/session";
-import { Button, Heading, Line, Row, Screen } from "../../../src/ui";
+import { useOrgChange, useOrgQuery } from "../../../src/queries";
+import { Button, Copyable, Heading, Line, Row, Screen } from "../../../src/ui";
 
 /** For owners: invites, and revokes invitations that nobody has used. */
 export default function Invitations() {
   const { id } = useLocalSearchParams<{ id: string }>();
   const invitations = airlock.orgs.invitations(id);
-  const { data, error, refetch } = useQuery({
-    queryKey: ["orgs", useUserId(), id, "invitations"],
-    queryFn: ({ signal }) => invitations.list({ limit: 100, signal }),
-  });
+  const { data, error, refetch } = useOrgQuery([id, "invitations"], ({ signal }) => invitations.list({ limit: 100, signal }));
   const invite = useOrgChange((options: { role: Role; idempotencyKey: string }) => invitations.create(options.role, options));
   const revoke = useOrgChange((invitation: string) => invitations.remove(invitation));
   const inviteAs = (role: Role) => invite.mutate({ role, idempotencyKey: newKey() });
@@ -29,7 +23,7 @@ export default function Invitations() {
       </Row>
       <Problem error={invite.error ?? revoke.error} />
       {invite.data && <Line>Send this to one person, who can join with it. It is shown only now.</Line>}
-      {invite.data && <Text selectable aria-label="New invitation">{invite.data.token}</Text>}
+      {invite.data && <Copyable aria-label="New invitation">{invite.data.token}</Copyable>}
       <Heading>{pending?.length === 0 ? "No invitation is pending." : "Pending"}</Heading>
       <Problem error={error} retry={refetch} />
       {pending?.map(({ id, role, expires_at }) => (
