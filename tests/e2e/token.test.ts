@@ -259,6 +259,21 @@ test("a token has one spelling", async () => {
   }
 });
 
+test("a token over 8 KiB is refused with a detail that says so", async () => {
+  const sized = (pad: number) => jws(es256, claims({ pad: "x".repeat(pad) }));
+  const room = 8192 - sized(0).length;
+  // Base64url has no length of 4n + 1, so the last sizes below the limit may be two bytes apart.
+  const fits = sized(Math.floor((room * 3) / 4) - 2);
+  assert.ok(fits.length > 8180 && fits.length <= 8192, `${fits.length}`);
+  assertOk(await me(fits), 200);
+  const long = sized(Math.ceil((room * 3) / 4) + 2);
+  assert.ok(long.length > 8192 && long.length < 8200, `${long.length}`);
+  const { status, detail } = assertProblem(await me(long), "token_invalid");
+  assert.equal(status, 401);
+  assert.equal(detail, "The access token is longer than 8 KiB (8192 bytes). Keep its metadata small.");
+  assert.notEqual(assertProblem(await me(`${fits}A`), "token_invalid").detail, detail);
+});
+
 test("a token with crit, b64 or another typ is invalid", async () => {
   for (const header of [
     { crit: ["exp"] },
