@@ -91,6 +91,29 @@ test("draft, unpublished, deleted and missing notes are one 404", async () => {
   }
 });
 
+test("a policy for anon that is too wide shows no unpublished note through the Worker", async () => {
+  const missing = await read(MISSING);
+  const [hidden, back, gone, shown] = [await draft(), await published(), await published(), await published()];
+  assertOk(await alice("POST", `/v1/notes/${back}/unpublish`), 200);
+  assert.equal((await alice("DELETE", `/v1/notes/${gone}`)).status, 204);
+  const { id: org } = assertOk(await alice("POST", "/v1/orgs", { name: "Press" }), 201);
+  const theirs = assertOk(await alice("POST", `/v1/orgs/${org}/notes`, { title: "Theirs" }), 201).id;
+  assertOk(await alice("POST", `/v1/orgs/${org}/notes/${theirs}/publish`), 200);
+  assert.equal((await alice("DELETE", `/v1/orgs/${org}`)).status, 204);
+  await stack.sql("create policy too_wide on public.notes for select to anon using (true)");
+  try {
+    for (const id of [hidden, back, gone, theirs]) {
+      const direct = await stack.direct(null, `/notes?select=id&id=eq.${id}`);
+      assert.deepEqual(await direct.json(), [{ id }], "the policy alone would show it");
+      assert.equal(withoutId(await read(id)), withoutId(missing));
+      assert.equal((await anybody("HEAD", `/v1/public/notes/${id}`)).status, 404);
+    }
+    assert.equal((await read(shown)).status, 200);
+  } finally {
+    await stack.sql("drop policy too_wide on public.notes");
+  }
+});
+
 test("a deleted note that is restored is published as it was", async () => {
   const id = await published();
   await alice("DELETE", `/v1/notes/${id}`);
