@@ -93,6 +93,25 @@ test("no search text is an error or finds others' notes", async () => {
   assert.deepEqual(await found("bob's"), []);
 });
 
+test("composed and decomposed characters find each other", async () => {
+  const word = "cr\u00e8me br\u00fbl\u00e9e \ud55c\uae00 \u1ec7";
+  const forms = ["NFC", "NFD"] as const;
+  assert.notEqual(word.normalize("NFC"), word.normalize("NFD"));
+  for (const form of forms)
+    assertOk(await alice("POST", "/v1/notes", { title: `Dessert ${form}`, body: word.normalize(form) }), 201);
+  for (const form of forms) {
+    for (const one of word.split(" "))
+      assert.deepEqual(await found(one.normalize(form)), ["Dessert NFD", "Dessert NFC"], `${one} ${form}`);
+    assert.deepEqual(await found(`"${word.normalize(form)}"`), ["Dessert NFD", "Dessert NFC"], form);
+  }
+  // What was stored is not changed.
+  const { data } = assertOk(await alice("GET", "/v1/notes?q=dessert"), 200);
+  assert.deepEqual(
+    data.map(({ body }: Row<"notes", Declaration>) => body),
+    [word.normalize("NFD"), word.normalize("NFC")],
+  );
+});
+
 test("a search has pages and honours state", async () => {
   const client = app(stack.url, stack.alice.token);
   const titles: string[] = [];
