@@ -276,12 +276,15 @@ fn body_of_256_kib_is_read_and_one_byte_more_is_not() {
     let mut faulty = signed(100);
     faulty.fault = Some(BodyError::Broken);
     assert_eq!(problem_of(faulty.clone()), "400 malformed_request");
-    for fault in [BodyError::Slow, BodyError::Busy] {
+    for (fault, reason) in
+        [(BodyError::Slow, "the request body was slow"), (BodyError::Busy, "the isolate holds too many request bodies")]
+    {
         faulty.fault = Some(fault);
         let world = World::new();
         let answer = faulty.send(&world.pipeline(), &world);
         assert_eq!(answer.problem(), "503 dependency_unavailable");
         assert_eq!(answer.head("retry-after"), "5");
+        assert_eq!(world.last_log()["reason"], reason);
     }
 }
 
