@@ -151,6 +151,23 @@ test("an overload is reached by no call, and neither is the function then", asyn
   assert.deepEqual(await send(call, newNonce()), { outcome: "done", row: 1 });
 });
 
+test("airlock_ready is false while a declared function has an overload", async () => {
+  const ready = async (names = ["projects", "functions/visit", "functions/nothing"]) => {
+    await owner.query("begin; set local role anon");
+    const { rows } = await owner.query("select public.airlock_ready(1, true, $1) as ready", [names]);
+    await owner.query("commit");
+    return rows[0].ready;
+  };
+  assert.equal(await ready(), true);
+  await owner.query(
+    "create function public.visit(place text, again boolean) returns text language sql as $$ select 'overload' $$",
+  );
+  assert.equal(await ready(), false);
+  assert.equal(await ready(["projects", "functions/nothing"]), true, "this Worker does not declare it");
+  await owner.query("drop function public.visit(text, boolean)");
+  assert.equal(await ready(), true);
+});
+
 test("a page below a parent, and what its rows are answered with, are read from ranges of indexes", async () => {
   await owner.query(
     `with made as (
