@@ -58,6 +58,11 @@ test("exit code 1 for a database with a finding; the report names skipped tries"
   assert.equal(sound.code, 0, sound.stdout + sound.stderr);
   assert.match(sound.stdout, /^Evidence of 127\.0\.0\.1:\d+\/airlock: /);
   assert.match(sound.stdout, /^Not checked: \d+ tries: no --rest-url and --publishable-key \(as anon\)$/m);
+  // Supabase's own auth.uid() and its like.
+  assert.match(
+    sound.stdout,
+    /^Not checked: schema auth: open to clients and not audited \(relations: 0, functions: \d+\)$/m,
+  );
   assert.match(sound.stdout, /^0 findings, /m);
 
   await query(url, "alter table public.notes disable row level security");

@@ -19,6 +19,36 @@ const found = (sql: string) =>
     return (await audited.look([])).findings.map(({ rule, object }) => `${rule}: ${object}`);
   });
 
+test("each schema with grants that is not audited is named, and no other", () =>
+  audited.undone(async () => {
+    const left = async () => (await audited.look([])).left;
+    const before = await left();
+    const table = (name: string, grant: string) =>
+      `create schema ${name.split(".")[0]}; create table ${name} (id int); ${grant}`;
+    await audited.sql(`
+      ${table("vault.secrets", "grant usage on schema vault to anon; grant delete on vault.secrets to anon;")}
+      create table vault.closed (id int);
+      ${table("supabase_functions.hooks", "grant usage on schema supabase_functions to authenticated; grant select (id) on supabase_functions.hooks to authenticated;")}
+      ${table("net.unreachable", "grant select on net.unreachable to anon;")}
+      ${table("realtime.messages", "grant usage on schema realtime to anon; grant select on realtime.messages to anon;")}
+      ${table("shop.orders", "grant usage on schema shop to anon; grant select on shop.orders to anon;")}
+      create schema graphql_public; grant usage on schema graphql_public to anon;
+      create function graphql_public.ask() returns int language sql as 'select 1';
+      create function graphql_public.closed() returns int language sql as 'select 1';
+      revoke execute on function graphql_public.closed() from public;
+      create function graphql_public.touch() returns trigger language plpgsql as 'begin return new; end';
+    `);
+    const open = "open to clients and not audited";
+    assert.deepEqual(
+      (await left()).filter((line) => !before.includes(line)),
+      [
+        `schema graphql_public: ${open} (relations: 0, functions: 1)`,
+        `schema supabase_functions: ${open} (relations: 1, functions: 0)`,
+        `schema vault: ${open} (relations: 1, functions: 0)`,
+      ],
+    );
+  }));
+
 const MEMBER = (name: string) =>
   `create table public.${name} (code int primary key, label text); grant select on public.${name} to anon, authenticated;`;
 

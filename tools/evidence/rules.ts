@@ -37,13 +37,32 @@ export const EXPOSED = `
 
 /** Schemas with grants for clients that are not among $1. Of storage and realtime the tables with policies are audited. */
 export const UNLOOKED = `
-  select n.nspname as schema, format('%s relations with grants for clients, not audited', count(*)) as what
-  from pg_class c join pg_namespace n on n.oid = relnamespace
-  where relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and n.nspname <> all ($1::text[])
-    and n.nspname || '.' || relname <> all (array['storage.objects', 'storage.buckets', 'realtime.messages'])
-    and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')
-    and exists (select from pg_roles where rolname in ${CLIENTS} and has_schema_privilege(pg_roles.oid, n.oid, 'USAGE') and has_any_column_privilege(pg_roles.oid, c.oid, 'SELECT, INSERT, UPDATE'))
-  group by n.nspname order by 1
+  with clients as (
+    select oid from pg_roles where rolname in ${CLIENTS}
+  ), granted as (
+    select relnamespace as namespace, 'relation' as kind, 'pg_class'::regclass as class, c.oid from pg_class c
+    where relkind in ('r', 'p', 'v', 'm', 'f') and exists (
+      select from clients where has_schema_privilege(clients.oid, relnamespace, 'USAGE') and (
+        has_any_column_privilege(clients.oid, c.oid, 'SELECT, INSERT, UPDATE') or has_table_privilege(clients.oid, c.oid, 'DELETE, TRUNCATE')
+      )
+    )
+    union all
+    select pronamespace, 'function', 'pg_proc'::regclass, p.oid from pg_proc p
+    where prorettype not in ('trigger'::regtype, 'event_trigger'::regtype) and exists (
+      select from clients where has_schema_privilege(clients.oid, pronamespace, 'USAGE') and has_function_privilege(clients.oid, p.oid, 'EXECUTE')
+    )
+  )
+  select nspname as schema, format(
+    'open to clients and not audited (relations: %s, functions: %s)',
+    count(*) filter (where kind = 'relation'), count(*) filter (where kind = 'function')
+  ) as what
+  from granted join pg_namespace on pg_namespace.oid = namespace
+  where nspname !~ '^pg_' and nspname <> 'information_schema' and nspname <> all ($1::text[])
+    and granted.oid <> all (array_remove(array[
+      to_regclass('storage.objects')::oid, to_regclass('storage.buckets'), to_regclass('realtime.messages')
+    ], null))
+    and not exists (select from pg_depend where classid = class and objid = granted.oid and deptype = 'e')
+  group by nspname order by 1
 `;
 
 const COMMON = `
