@@ -1,7 +1,7 @@
 -- Organisations, with grants and triggers in place. roles.test.sql tests the policies by themselves.
 begin;
 create extension if not exists pgtap with schema extensions;
-select plan(146);
+select plan(151);
 
 -- As the owner of the tables, who has no auth.uid(). People: 1 and 5 own organisation a, 2 edits, 3 views, 4 is in none,
 -- 6 owns organisation b.
@@ -238,6 +238,66 @@ select is(
   '42501 row-level security: the caller does not have this role in the organisation', 'an editor lists no invitations'
 );
 select is(pg_temp.asked(4, $$ public.airlock_invitations(pg_temp.org('a'), null, 20) $$), 'PT404 airlock_not_found', 'an outsider lists no invitations');
+
+
+-- Embedded rows: of users, and of organisations, whose editors alone see them
+
+create table public.jottings (id uuid primary key, user_id uuid not null, paper uuid not null);
+create table public.remarks (id uuid primary key, user_id uuid not null, org_id uuid, paper uuid not null);
+alter table public.jottings enable row level security;
+alter table public.remarks enable row level security;
+create policy jottings_select on public.jottings for select to authenticated using ((select auth.uid()) = user_id);
+create policy remarks_select on public.remarks for select to authenticated using (
+  case when org_id is null then (select auth.uid()) = user_id else org_id = any (array(select id from airlock.org_ids('editor') as id)) end
+);
+grant select on public.jottings, public.remarks to authenticated;
+do $$
+begin
+  perform airlock.serve(
+    name, format('public.%I', name)::regclass, owner, array['paper'], version => null, created => null, updated => null, deleted => null
+  ) from (values ('jottings', 'user'), ('remarks', 'both')) as made (name, owner);
+end
+$$;
+insert into public.jottings
+  select pg_temp.person(number), pg_temp.person(number), 'a1000000-0000-4000-8000-000000000000' from generate_series(2, 5) as number;
+insert into public.remarks
+  select id, user_id, null, paper from public.jottings
+  union all
+  select pg_temp.org(letter), pg_temp.person(5), pg_temp.org(letter), 'a1000000-0000-4000-8000-000000000000' from unnest(array['a', 'b']) as letter;
+create function pg_temp.embedded(who integer, call text) returns text language sql as $$
+  select pg_temp.asked(who, format(call, '[
+    {"name": "jottings", "resource": "jottings", "many": true, "field": "paper", "fields": ["id"]},
+    {"name": "remarks", "resource": "remarks", "many": true, "field": "paper", "fields": ["id"]}
+  ]'))
+$$;
+select is(pg_temp.embedded(who, call), expected, name) from (values
+  (
+    3, $$ public.airlock_read('papers', pg_temp.org('a'), 'a1000000-0000-4000-8000-000000000000', %L) ->> 'included' $$,
+    '{"jottings":{"data":[],"more":false},"remarks":{"data":[],"more":false}}', 'a viewer reads no embedded row that a policy hides'
+  ),
+  (
+    2, $$ public.airlock_read('papers', pg_temp.org('a'), 'a1000000-0000-4000-8000-000000000000', %L) ->> 'included' $$,
+    format('{"jottings":{"data":[],"more":false},"remarks":{"data":[{"id":"%s"}],"more":false}}', pg_temp.org('a')),
+    'an editor reads embedded rows of this organisation, and none of users'
+  ),
+  (
+    2, $$ public.airlock_list('papers', pg_temp.org('a'), 'active', null, null, 20, included => %L) #>> '{data,0,included,remarks,data}' $$,
+    format('[{"id":"%s"}]', pg_temp.org('a')), 'a list embeds the same rows'
+  ),
+  (
+    4, $$ public.airlock_read('papers', pg_temp.org('a'), 'a1000000-0000-4000-8000-000000000000', %L) ->> 'included' $$,
+    'PT404 airlock_not_found', 'an outsider reads no embedded row'
+  )
+) as embedding (who, call, expected, name);
+select is(
+  pg_temp.asked(4, format(
+    $$ public.airlock_read('jottings', null, %L, '[{"name": "paper", "resource": "papers", "many": false, "field": "paper", "fields": ["title"]}]') ->> 'included' $$,
+    pg_temp.person(4)
+  )),
+  '{"paper":null}', 'a row of a user embeds no row of an organisation of others'
+);
+delete from airlock.resources where name in ('jottings', 'remarks');
+drop table public.jottings, public.remarks;
 
 
 -- Invitations: 4 is invited by 1
