@@ -110,7 +110,9 @@ impl Database {
         if self.calls(platform, None).read(READY, &arguments).await? {
             Ok(())
         } else {
-            Err(Code::Internal.because("the database lacks a migration of this Worker or of a declared resource"))
+            let reason = "the database lacks a migration of this Worker or of a declared resource, \
+                or a declared function has an overload";
+            Err(Code::Internal.because(reason))
         }
     }
 

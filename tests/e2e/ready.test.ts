@@ -37,7 +37,10 @@ test("a declared resource without its migration is not ready", async () => {
     assertProblem(answer, "dependency_unavailable");
     assert.equal(answer.headers.get("retry-after"), "15");
     const line = await logOf(stack.worker, answer);
-    assert.equal(line.reason, "the database lacks a migration of this Worker or of a declared resource");
+    assert.equal(
+      line.reason,
+      "the database lacks a migration of this Worker or of a declared resource, or a declared function has an overload",
+    );
   } finally {
     await stack.stop();
   }
