@@ -352,14 +352,14 @@ test("a Host header does not change the path", async () => {
 // The clock
 
 test("only a good signature outside 300 seconds gets the server time", async () => {
-  for (const offset of [-3600, -303, 303, 3600, -1e9]) {
+  for (const offset of [-3600, -303, -301, 303, 3600, -1e9]) {
     const answered = await send(url, "GET", NOTE, { token, signed: { timestamp: now(offset) } });
     const { server_time: time } = assertProblem(answered, "clock_skew") as { server_time: number };
     assert.ok(Number.isInteger(time) && Math.abs(time - now()) <= 2, String(time));
     const bad = { token, signed: { timestamp: now(offset), secret: SECOND_KEY } };
     assertProblem(await send(url, "GET", NOTE, bad), "app_guard_rejected");
   }
-  for (const offset of [-297, 297])
+  for (const offset of [-297, 297, 300])
     assertOk(await send(url, "GET", NOTE, { token, signed: { timestamp: now(offset) } }), 200);
 });
 
@@ -473,6 +473,44 @@ test("off checks nothing, and other apps stay closed", async () => {
     assertProblem(await send(modes.url, "GET", "/v1/me", { token, signed: null, headers }), "app_guard_rejected");
   }
   assert.match(modes.logs.find((line) => line.includes('"warning"') && line.includes("APP_GUARD")) ?? "", /open/);
+});
+
+// Headers that were added
+
+test("only an If-None-Match of GET and HEAD may be added after signing", async () => {
+  const added = (method: string, target: string, name: string, value: string, body?: string) =>
+    send(url, method, target, {
+      token,
+      headers: { [name]: value },
+      signed: { ifNoneMatch: null, ifMatch: null, idempotencyKey: null },
+      ...(body && { body }),
+    });
+  for (const method of ["GET", "HEAD"]) {
+    for (const [value, status] of [
+      [`"${ROW.version}"`, 304],
+      ["*", 304],
+      ['"1"', 200],
+      ["-", 200],
+      ["no tag", 200],
+    ] as const)
+      assert.equal((await added(method, NOTE, "If-None-Match", value)).status, status, `${method} ${value}`);
+    // A list has no tag.
+    assert.equal((await added(method, "/v1/notes", "If-None-Match", "*")).status, 200);
+    // A tag that was signed is not to be changed or removed.
+    for (const headers of [{}, { "If-None-Match": '"1"' }] as HeaderFields[])
+      assert.equal((await send(url, method, NOTE, { token, headers, signed: { ifNoneMatch: '"2"' } })).status, 401);
+  }
+  stub.received.length = 0;
+  for (const [method, target, name, value, body] of [
+    ["GET", NOTE, "If-Match", '"1"'],
+    ["POST", "/v1/notes", "Idempotency-Key", "order-0001", '{"title":"a"}'],
+    ["PUT", NOTE, "If-None-Match", "*", '{"title":"a"}'],
+    ["PATCH", NOTE, "If-None-Match", "*", '{"title":"a"}'],
+    ["PATCH", NOTE, "If-Match", "*", '{"title":"a"}'],
+    ["DELETE", NOTE, "If-None-Match", "*"],
+  ] as const)
+    assertProblem(await added(method, target, name, value, body), "app_guard_rejected");
+  assert.deepEqual(stub.received, []);
 });
 
 // Methods and bodies
