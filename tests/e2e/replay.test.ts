@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { createServer, request as httpRequest } from "node:http";
+import { createServer, request as httpRequest, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, beforeEach, test } from "node:test";
 
@@ -19,7 +19,16 @@ import {
   ROW,
   withStub,
 } from "./stub.ts";
-import { APP, appGuard, type Stack, startStack, type User, withWorker, workerVars } from "./support.ts";
+import {
+  APP,
+  appGuard,
+  type Stack,
+  startStack,
+  startWorkerAlone,
+  type User,
+  withWorker,
+  workerVars,
+} from "./support.ts";
 
 const keys = [{ id: "test", secret: APP.secret }];
 const MODES = {
@@ -393,12 +402,15 @@ test("an app in report or off claims nothing", async () => {
 // Lost answers
 
 /** Has a way to Supabase on which every answer to a call of `lost` is lost after the call was carried out. */
-async function losing<T>(lost: string, work: (url: string) => Promise<T>): Promise<T> {
+async function losing<T>(
+  lost: string,
+  work: (url: string) => Promise<T>,
+  lose = (response: ServerResponse): unknown => response.destroy(),
+): Promise<T> {
   const proxy = createServer((incoming, response) => {
     const { method, url, headers } = incoming;
     const onwards = httpRequest(new URL(url ?? "/", stack.supabase.url), { method, headers }, (upstream) => {
-      if (functionOf({ method, target: url } as Received) === lost)
-        upstream.resume().on("end", () => response.destroy());
+      if (functionOf({ method, target: url } as Received) === lost) upstream.resume().on("end", () => lose(response));
       else upstream.pipe(response.writeHead(upstream.statusCode ?? 500, upstream.headers));
     });
     incoming.pipe(onwards);
@@ -433,6 +445,32 @@ test("a copy of a write whose answer was lost is request_replayed", async () => 
     (await stack.sql("select version from public.notes where id = $1", [create.target.split("/")[3]]))[0]?.version,
     1,
   );
+});
+
+test("a Worker that dies between commit and answer loses no write and doubles none", async () => {
+  const create = {
+    method: "POST",
+    target: "/v1/notes",
+    json: { title: "once" },
+    headers: { "Idempotency-Key": randomUUID() },
+  };
+  const signed = fixed();
+  let carriedOut = () => {};
+  const commit = new Promise<void>((resolve) => (carriedOut = resolve));
+  await losing(
+    "airlock_create",
+    async (supabase) => {
+      const worker = await startWorkerAlone(workerVars(supabase));
+      const unanswered = assert.rejects(ask(create, signed, worker.url));
+      await commit;
+      await worker.stop();
+      await unanswered;
+    },
+    carriedOut,
+  );
+  assertProblem(await ask(create, signed), "request_replayed");
+  const { id } = assertOk(await ask(create), 201);
+  assert.deepEqual(await stack.sql("select id, version from public.notes where title = 'once'"), [{ id, version: 1 }]);
 });
 
 // What the Worker sends
