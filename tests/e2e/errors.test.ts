@@ -3,11 +3,14 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
+import type { Answer } from "../../client/src/index.ts";
 import {
   answer,
   assertOk,
   assertProblem,
+  type Code,
   headersOf,
+  logOf,
   open,
   type ProblemBody,
   raw,
@@ -17,7 +20,7 @@ import {
   sendEndless,
 } from "./http.ts";
 import { claims, jws, legacy } from "./stub.ts";
-import { caller, type Stack, startStack } from "./support.ts";
+import { caller, type Stack, startStack, withWorker, workerVars } from "./support.ts";
 
 const MISSING = "/v1/notes/00000000-0000-4000-8000-000000000000";
 
@@ -27,6 +30,8 @@ let token: string;
 let alice: ReturnType<typeof caller>;
 let note: string;
 let stored: unknown;
+/** The answer to a request whose body does not come to its end. */
+let slow: Promise<Answer>;
 
 before(async () => {
   stack = await startStack();
@@ -37,6 +42,11 @@ before(async () => {
   alice = caller(url, token);
   note = `/v1/notes/${assertOk(await alice("POST", "/v1/notes", { title: "the only one" }), 201).id}`;
   stored = await table();
+  const body = '{"title":"slow"}';
+  const request = open(url, "POST", "/v1/notes", headersOf("POST", "/v1/notes", { token, body }));
+  request.write(body.slice(0, 5));
+  slow = answer(request).finally(() => request.destroy());
+  slow.catch(() => {});
 });
 after(() => stack?.stop());
 
@@ -419,6 +429,165 @@ test("errors repeat little of what a client sent", async () => {
   const query = Array.from({ length: 500 }, (_, n) => `f${n}=1`).join("&");
   const [parameters] = await refused("validation_failed", [["GET", `/v1/notes?${query}`]]);
   assert.ok((parameters?.errors?.length ?? 99) <= 16, `${parameters?.errors?.length} errors`);
+});
+
+// Errors of the database, which Postgres itself raises
+
+const TITLE = "the only one";
+const trigger = (body: string): [sql: string, undo: string] => [
+  `create function public.broken() returns trigger language plpgsql as $$ begin ${body} return new; end $$;
+   create trigger zz_broken before insert on public.notes for each row execute function public.broken()`,
+  "drop trigger zz_broken on public.notes; drop function public.broken()",
+];
+const constraint = (text: string): [sql: string, undo: string] => [
+  `alter table public.notes add constraint broken ${text}`,
+  "alter table public.notes drop constraint broken",
+];
+const raised = (code: string) => trigger(`raise sqlstate '${code}' using message = 'SECRET';`);
+const renamed = (kind: string, name: string, short: string): [sql: string, undo: string] => [
+  `alter ${kind} ${name} rename to gone`,
+  `alter ${kind} ${name.replace(short, "gone")} rename to ${short}`,
+];
+const CREATE = "function public.airlock_create(text, uuid, json, text, text)";
+
+const DATABASE: [what: string, code: Code, error: string | undefined, change: [sql: string, undo: string]][] = [
+  ["23505", "conflict", " unique", ["create unique index broken on public.notes (title)", "drop index public.broken"]],
+  ["23P01", "conflict", " unique", constraint("exclude using btree (title with =)")],
+  [
+    "23503",
+    "validation_failed",
+    " reference",
+    [
+      `create table public.known (name text primary key); ${constraint("foreign key (title) references public.known not valid")[0]}`,
+      `${constraint("")[1]}; drop table public.known`,
+    ],
+  ],
+  [
+    "23502",
+    "validation_failed",
+    " rule",
+    [
+      "alter table public.notes add column needed text not null default 'x'; alter table public.notes alter column needed drop default",
+      "alter table public.notes drop column needed",
+    ],
+  ],
+  ["23514", "validation_failed", " rule", constraint("check (title = 'SECRET') not valid")],
+  ["22012", "validation_failed", " rule", trigger("perform 1 / 0;")],
+  ["22P02", "validation_failed", " rule", trigger("perform 'SECRET'::integer;")],
+  ["P0001", "validation_failed", " rule", trigger("raise exception 'SECRET';")],
+  ["PT418", "validation_failed", " rule", raised("PT418")],
+  [
+    "42501 by a policy",
+    "forbidden",
+    undefined,
+    [
+      "create policy broken on public.notes as restrictive for insert to authenticated with check (false)",
+      "drop policy broken on public.notes",
+    ],
+  ],
+  [
+    "42501 by a grant",
+    "internal",
+    undefined,
+    [
+      "revoke insert (title) on public.notes from authenticated",
+      "grant insert (title) on public.notes to authenticated",
+    ],
+  ],
+  [
+    "42P17",
+    "internal",
+    undefined,
+    [
+      "create policy broken on public.notes for select to authenticated using (exists (select from public.notes))",
+      "drop policy broken on public.notes",
+    ],
+  ],
+  ["42883, of the claim", "internal", undefined, renamed("function", "airlock.claim()", "claim")],
+  ["42P01, of the claims", "internal", undefined, renamed("table", "airlock.claims", "claims")],
+  [
+    "42883, of the called function",
+    "internal",
+    undefined,
+    renamed(CREATE.split(" ")[0]!, CREATE.slice(9), "airlock_create"),
+  ],
+  ["40001", "upstream_unavailable", undefined, raised("40001")],
+  ["40P01", "upstream_unavailable", undefined, raised("40P01")],
+  [
+    "25006",
+    "upstream_unavailable",
+    undefined,
+    trigger("set local transaction_read_only = on; delete from public.notes;"),
+  ],
+  ["0A000", "upstream_unavailable", undefined, raised("0A000")],
+  ["55P03", "upstream_timeout", undefined, raised("55P03")],
+  ["57014", "upstream_timeout", undefined, raised("57014")],
+  ["XX001", "upstream_invalid", undefined, raised("XX001")],
+];
+
+for (const [what, code, error, [sql, undo]] of DATABASE) {
+  test(`${what} of Postgres is ${code} and writes nothing`, async () => {
+    const columns = (rows: Record<string, unknown>[]) => rows.map(({ needed: _, ...row }) => row);
+    const claimed = () => stack.sql("select user_id, nonce from airlock.claims order by 1, 2");
+    const before = await claimed();
+    await stack.sql(sql);
+    try {
+      const answered = await send(url, "POST", "/v1/notes", { token, body: JSON.stringify({ title: TITLE }) });
+      const { errors } = assertProblem(answered, code);
+      assert.deepEqual(
+        errors?.map((one) => `${one.pointer} ${one.code}`),
+        error === undefined ? undefined : [error],
+      );
+      assert.doesNotMatch(answered.body, /SECRET/);
+    } finally {
+      await stack.sql(undo);
+    }
+    assert.deepEqual(columns(await table()), stored);
+    assert.deepEqual(await claimed(), before);
+  });
+}
+
+test("a function that PostgREST does not find, or finds twice, is internal", async () => {
+  // PostgREST reads the schema once, here at the first request.
+  const other = await startStack();
+  try {
+    await other.sql(`
+      alter function public.airlock_read(text, uuid, text, text) rename to gone;
+      create function public.airlock_create(
+        resource text, org uuid, draft json, request_key text, request_digest text, more text default null
+      ) returns json language sql return null::json`);
+    for (const [method, target, body, upstream] of [
+      ["GET", note, undefined, "PGRST202"],
+      ["POST", "/v1/notes", '{"title":"a"}', "PGRST203"],
+    ] as const) {
+      const answered = await send(other.url, method, target, { token: other.alice.token, ...(body && { body }) });
+      assertProblem(answered, "internal");
+      assert.equal((await logOf(other.worker, answered)).upstream_code, upstream);
+    }
+  } finally {
+    await other.stop();
+  }
+});
+
+test("a token that the database refuses is token_invalid", async () => {
+  const other = "another secret of at least 32 bytes";
+  await withWorker(workerVars(stack.supabase.url, { SUPABASE_JWT_SECRET: other }), {}, async (worker) => {
+    const forged = jws({ ...legacy, key: other }, claims({ sub: stack.alice.id }));
+    assertOk(await send(worker.url, "GET", "/v1/me", { token: forged }), 200);
+    const answered = await send(worker.url, "GET", note, { token: forged });
+    assertProblem(answered, "token_invalid");
+    assert.equal((await logOf(worker, answered)).upstream_code, "PGRST301");
+  });
+});
+
+// 503
+
+test("a body that takes over 30 seconds is 503, with its reason in the log", async () => {
+  const answered = await slow;
+  const { detail } = assertProblem(answered, "dependency_unavailable");
+  assert.equal(detail, "The body took longer than 30 seconds to arrive.");
+  assert.equal((await logOf(stack.worker, answered)).reason, "the request body was slow");
+  assert.deepEqual(await table(), stored);
 });
 
 // Public documents, and rules of every answer
