@@ -104,6 +104,14 @@ select is_empty(
   'every function has an empty search_path, or nothing left to look up'
 );
 select is_empty(
+  $$
+    select distinct refobjid::regprocedure from pg_depend join pg_proc on pg_proc.oid = refobjid
+    where classid = 'pg_policy'::regclass and refclassid = 'pg_proc'::regclass
+      and (provolatile = 'v' or pronamespace = 'public'::regnamespace)
+  $$,
+  'policies call no volatile function, and none of the exposed schema'
+);
+select is_empty(
   $$ select role from callers where has_schema_privilege(role, 'airlock', 'create') $$,
   'nobody adds anything to the schema airlock'
 );
