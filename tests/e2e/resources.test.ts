@@ -139,6 +139,15 @@ function suite(resource: Resource, path: () => string): void {
         assert.deepEqual(flaws(await alice("POST", path(), await draft({ [field.name]: sent }))), expected);
       }
     });
+
+    if (field.kind === "json")
+      test(`${field.name} refuses an object that repeats a name at any depth`, async () => {
+        const at = `${path()}/${(await create()).id}`;
+        for (const object of ['{"a":1,"a":1}', '{"a":1,"\\u0061":2}', '{"x":[{"b":1,"c":{},"b":2}]}']) {
+          const body: string = `{"${field.name}":${object}}`;
+          assert.deepEqual(flaws(await alice("PATCH", at, undefined, { body })), [`/${field.name} duplicate`], body);
+        }
+      });
   }
 
   test("all errors come at once, in the order of the declaration", async () => {
