@@ -12,6 +12,7 @@ import {
   PUBLISHABLE_KEY,
   SECRET_KEY,
   startWorkerAlone,
+  withWorker,
   workerVars,
 } from "./support.ts";
 
@@ -90,9 +91,23 @@ for (const [method, target, sent, expected] of REQUESTS) {
     const line = await logOf(worker, answered);
     assert.deepEqual([line.event, line.method, line.status], ["request", method, answered.status]);
     assert.ok(Number.isInteger(line.duration_ms) && line.duration_ms >= 0);
+    if (answered.status < 300) assert.equal(Number.isInteger(line.upstream_ms), line.user_id !== null);
     for (const [name, value] of Object.entries(expected)) assert.deepEqual([name, line[name]], [name, value]);
   });
 }
+
+test("of so many good reads one has a line; writes and refusals always have one", async () => {
+  await withWorker(workerVars(stub.url, { LOG_READS_ONE_IN: "10000" }), {}, async (sampled) => {
+    for (let n = 0; n < 30; n++) assertOk(await send(sampled.url, "GET", NOTE, { token }), 200);
+    const [written, refused] = [
+      await send(sampled.url, "POST", "/v1/notes", { token, body }),
+      await send(sampled.url, "GET", NOTE),
+    ];
+    for (const answered of [written, refused]) assert.equal((await logOf(sampled, answered)).one_in, undefined);
+    const lines = sampled.logs.map((line) => JSON.parse(line)).filter(({ event }) => event === "request");
+    assert.ok(lines.length <= 4, `${lines.length} lines`);
+  });
+});
 
 test("no log line has secrets, addresses or texts of users", async () => {
   const nonce = "nonce-that-is-not-logged-";
