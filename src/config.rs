@@ -317,6 +317,17 @@ mod tests {
         Config::load(&Changed(changes), DECLARATION)
     }
 
+    #[test]
+    fn debug_of_the_verifier_shows_no_secret() {
+        let secret = "a secret of at least 32 characters";
+        let (config, _) = load(&[("SUPABASE_JWT_SECRET", Some(secret))]).unwrap();
+        let shown = format!("{:?}", config.verifier);
+        assert!(shown.contains("[redacted]"), "{shown}");
+        for hidden in [secret, &format!("{:?}", secret.as_bytes())] {
+            assert!(!shown.contains(hidden.trim_matches(['[', ']'])), "{shown}");
+        }
+    }
+
     fn refused(name: &'static str, value: Option<&str>) -> String {
         let error = load(&[(name, value)]).err().unwrap_or_else(|| panic!("accepted: {name}={value:?}"));
         assert_eq!(error.name, name);
