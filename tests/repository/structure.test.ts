@@ -118,6 +118,52 @@ test("only the jobs read the secret key", () => {
   assert.deepEqual(code("src/pipeline.rs").match(/\bjobs::\w+/g), ["jobs::check"]);
 });
 
+test("types that hold a secret, a token or a body derive no Debug", () => {
+  for (const [file, names] of Object.entries({
+    "src/config.rs": ["Config"],
+    "src/app_guard/keys.rs": ["Apps", "App", "AppKeys"],
+    "src/app_guard/mod.rs": ["Head", "GuardedRequest"],
+    "src/auth/mod.rs": ["Token"],
+    "src/jobs/secret_key.rs": ["ServiceRole"],
+    "src/postgrest/edge_proof.rs": ["Signer"],
+    "src/postgrest/mod.rs": ["Database"],
+    "src/platform.rs": ["UpstreamRequest", "UpstreamResponse"],
+  })) {
+    const text = code(file);
+    for (const name of names) {
+      assert.match(text, new RegExp(`struct ${name}\\b`), `${name} in ${file}`);
+      assert.doesNotMatch(
+        text,
+        new RegExp(`derive\\([^)]*\\bDebug\\b[^)]*\\)\\]\\n(#.*\\n)*(pub(\\(\\w+\\))? )?struct ${name}\\b`),
+        `${name} in ${file}`,
+      );
+    }
+  }
+});
+
+// Its time cannot be measured from outside: a request takes a thousand times longer and varies by more.
+test("app signatures are compared in constant time alone", () => {
+  const text = code("src/app_guard/mod.rs");
+  assert.match(text, /any \|= expected\.ct_eq\(signature\);/);
+  assert.doesNotMatch(
+    text,
+    /\b(expected|signatures?|mac)\b(\[\w+\]|\.\w+\(\))? ?[!=]= |[!=]= ?&?(expected|signature|mac)\b/,
+  );
+});
+
+test("docs/security.md says what the design cannot stop", () => {
+  const text = readFileSync("docs/security.md", "utf8").replaceAll(/[*`]/g, "").replaceAll(/\s+/g, " ");
+  for (const limit of [
+    /App keys in a shipped app can be extracted/i,
+    /signature raises the price/i,
+    /the third is the boundary|Row Level Security is the boundary/i,
+    /Tokens outlive sign-out\b.{0,60}\bexp\b/i,
+    /HS256 mode gives the Worker a secret that can mint service_role/i,
+    /host is not signed\b.{0,80}\btwo environments/i,
+  ])
+    assert.match(text, limit);
+});
+
 test("every npm package is pinned to one version", () => {
   for (const file of ["package.json", "client/package.json", "examples/expo-notes/package.json"]) {
     const {
