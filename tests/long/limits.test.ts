@@ -66,11 +66,11 @@ async function send(
 
 const phone = (url: string) => app(url, stack.alice.token).request("GET", "/v1/me");
 const forged =
-  (body = "") =>
+  (body = "", appId = APP.appId) =>
   (url: string) =>
     createAirlock({
       url,
-      appId: APP.appId,
+      appId,
       secret: Buffer.alloc(32).toString("base64url"),
       getToken: async () => stack.alice.token,
     }).request(body ? "POST" : "GET", "/v1/notes", body ? { body } : {});
@@ -116,3 +116,13 @@ for (const [what, request] of [
     );
   });
 }
+
+test("a request of an unknown app costs as much as one with a forged signature", async () => {
+  for (const body of ["", JSON.stringify({ title: "x", body: "y".repeat(200 * 1024) })]) {
+    const known = await send("enforce", forged(body), 1_000_000);
+    const unknown = await send("enforce", forged(body, "rn-unknown"), 1_000_000);
+    print("an unknown app", unknown);
+    assert.deepEqual(unknown.statuses, { 401: REQUESTS });
+    assert.ok(Math.abs(unknown.cpu / known.cpu - 1) < 0.25, `${unknown.cpu} ms and ${known.cpu} ms`);
+  }
+});
