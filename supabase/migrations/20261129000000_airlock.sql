@@ -422,7 +422,7 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- Registers a table as a resource, or what has changed about it. The last word of its migration but for close_table().
--- From `columns` on, the parameters are for tables that were there before; docs/resources.md describes them. Nothing of
+-- From `columns` on, the parameters are for tables that were there before; docs/adopting.md describes them. Nothing of
 -- the table is changed.
 create function airlock.serve(
   name text, relation regclass, owner text, fields text[], publish text[] default null, searchable boolean default false,
