@@ -562,6 +562,9 @@ impl Resource {
         if self.publish.as_ref().is_some_and(Vec::is_empty) {
             return Err(format!("{place}.publish: names no field; name at least one, or leave publish out."));
         }
+        if self.publish.is_some() && self.id.kind == IdKind::Owner {
+            return Err(format!("{place}.publish: is not for id = \"owner\", which is served as /me; leave it out."));
+        }
         if self.owner.is_orgs() && (self.id.kind != IdKind::Uuid || self.scope == Scope::Visible) {
             return Err(format!(
                 "{place}.owner: an organisation's rows have a UUID as id and scope = \"owner\"; write owner = \"user\", \
@@ -685,7 +688,9 @@ impl Resource {
         let owner = self.id.kind == IdKind::Owner;
         let reads = |verb: &Verb| matches!(verb, Verb::List | Verb::Read);
         let lacks = |verb: &Verb| match verb {
-            Verb::List | Verb::Create if owner => Some("is not for id = \"owner\", where a user has one row"),
+            Verb::List | Verb::Create | Verb::Restore | Verb::Publish if owner => {
+                Some("is not for id = \"owner\", which has read, put, patch and delete")
+            }
             verb if self.read == Some(Readers::App) && !reads(verb) => {
                 Some("is not for read = \"app\", where nobody is signed in")
             }

@@ -328,8 +328,8 @@ fn integer(raw: &str, min: i64, max: i64) -> Result<i64, Errors> {
     if !is_number(raw) || has_fraction(raw) {
         return Err(error("type", "must be a whole number").into());
     }
-    // Exact: whole numbers to 2^53 are doubles, and greater ones are out of every range.
-    let spelled = spelled(&finite(raw)?);
+    // Exact: whole numbers to 2^53 are doubles, and greater ones are out of every range, as is infinity, which is spelled null.
+    let spelled = spelled(&nearest_double(raw));
     let digits = spelled.strip_suffix(".0").unwrap_or_default();
     let value = digits.parse::<i64>().ok();
     value

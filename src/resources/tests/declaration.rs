@@ -595,7 +595,9 @@ fn absent_routes_are_all_that_there_can_be() {
     let all = [Verb::List, Verb::Read, Verb::Create, Verb::Put, Verb::Patch, Verb::Delete, Verb::Restore];
     assert_eq!(routes(r#""owner":"user""#), all);
     assert_eq!(routes(r#""owner":"user","deleted":false"#), all[..6]);
-    assert_eq!(routes(r#""owner":"user","id":"owner""#), [Verb::Read, Verb::Put, Verb::Patch, Verb::Restore]);
+    assert_eq!(routes(r#""owner":"user","id":"owner""#), [Verb::Read, Verb::Put, Verb::Patch]);
+    let listed = routes(r#""owner":"user","id":"owner","routes":["read","delete"]"#);
+    assert_eq!(listed, [Verb::Read, Verb::Delete]);
     let json = resource(r#""owner":"user","fields":{"a":{"kind":"date","read_only":true}}"#);
     let reading = [Verb::List, Verb::Read, Verb::Create, Verb::Delete, Verb::Restore];
     assert_eq!(Declaration::parse(&json).unwrap().resources[0].routes, reading);
@@ -710,7 +712,15 @@ fn keys_that_contradict_each_other_are_refused_with_a_sentence() {
         ),
         (
             r#""owner":"user","id":"owner","routes":["list"]"#,
-            "routes: list is not for id = \"owner\", where a user has one row; leave it out.",
+            "routes: list is not for id = \"owner\", which has read, put, patch and delete; leave it out.",
+        ),
+        (
+            r#""owner":"user","id":"owner","routes":["read","restore"]"#,
+            "routes: restore is not for id = \"owner\", which has read, put, patch and delete; leave it out.",
+        ),
+        (
+            r#""owner":"user","id":"owner","publish":["n"]"#,
+            "publish: is not for id = \"owner\", which is served as /me; leave it out.",
         ),
         (r#""owner":"user","id":"owner","count":true"#, "count: the resource has no list; leave it out."),
         (r#""owner":"user","routes":["read"],"sorts":["n"]"#, "sorts: the resource has no list; leave it out."),

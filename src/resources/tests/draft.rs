@@ -198,7 +198,7 @@ fn extremes_are_refused_without_a_crash() {
     }
     assert_eq!(
         errors(whole(&every_kind(), r#"{"a":"\ud800","c":1e400,"d":-1e400,"\udc00":1}"#)),
-        ["/a value", "/c value", "/d value", " value"]
+        ["/a value", "/c range", "/d value", " value"]
     );
     assert_eq!(errors(whole(&note(), r#"{"title":1e999}"#)), ["/title type"]);
 }
