@@ -439,8 +439,9 @@ declare
   id_type text;
   unfit text;
 begin
-  if not (select relkind in ('r', 'p') and relrowsecurity from pg_catalog.pg_class where oid = relation) then
-    raise invalid_parameter_value using message = format('%s is no table with Row Level Security', relation);
+  -- Named directly, a partition is under its own policies and not those of its table.
+  if not (select relkind in ('r', 'p') and not relispartition and relrowsecurity from pg_catalog.pg_class where oid = relation) then
+    raise invalid_parameter_value using message = format('%s is a partition, or no table with Row Level Security', relation);
   elsif cardinality(columns) <> cardinality(fields) or not read_only <@ fields
     or exists (select from unnest(fields) as field where field !~ '^[a-z][a-z0-9_]*$')
   then
@@ -596,7 +597,9 @@ begin
   return schema_version = 1
     and (not organizations or to_regclass('airlock.organizations') is not null)
     and resources <@ array(
-      select name from airlock.resources
+      -- A table can become a partition, and it can be dropped.
+      select name from airlock.resources join pg_catalog.pg_class on pg_class.oid = relation
+        where relkind in ('r', 'p') and not relispartition
       -- Of several functions of one name none can be called. to_regproc() would ask for rights in the schema.
       union all select 'functions/' || name from airlock.functions where 1 = (
         select count(*) from pg_catalog.pg_proc join pg_catalog.pg_namespace on pg_namespace.oid = pronamespace

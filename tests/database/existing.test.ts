@@ -156,6 +156,61 @@ test("a DELETE that is rolled back leaves its nonce to a copy", async () => {
   assert.ok(replayed(await send(change(row?.id, "delete"), nonce)));
 });
 
+const SOURCE = "(id uuid primary key, user_id uuid not null)";
+const SECURED = "alter table public.source enable row level security;";
+const PARTED = `create table public.parted (id uuid, user_id uuid not null, primary key (id)) partition by hash (id);
+  alter table public.parted enable row level security;
+  create table public.part partition of public.parted for values with (modulus 1, remainder 0);
+  alter table public.part enable row level security;`;
+const NOT_SERVED: [what: string, sql: string, relation: string][] = [
+  ["a partition that is named directly", PARTED, "public.part"],
+  [
+    "a view with an INSTEAD OF trigger",
+    `create table public.source ${SOURCE}; ${SECURED} create view public.shown with (security_invoker) as select * from public.source;
+     create function public.write_through() returns trigger language plpgsql as $$ begin insert into public.source select new.*; return new; end $$;
+     create trigger write_through instead of insert on public.shown for each row execute function public.write_through();`,
+    "public.shown",
+  ],
+  [
+    "a foreign table",
+    "create foreign data wrapper nothing; create server nowhere foreign data wrapper nothing; create foreign table public.remote (id uuid, user_id uuid not null) server nowhere;",
+    "public.remote",
+  ],
+  ["a table without Row Level Security", `create table public.source ${SOURCE};`, "public.source"],
+];
+const serve = (relation: string) =>
+  `select airlock.serve('unfit', '${relation}', 'user', array[]::text[], version => null, created => null, updated => null, deleted => null)`;
+for (const [what, sql, relation] of NOT_SERVED) {
+  test(`not served: ${what}`, async () => {
+    await owner.query("begin");
+    try {
+      await owner.query(sql);
+      await assert.rejects(owner.query(serve(relation)), /is a partition, or no table with Row Level Security$/);
+    } finally {
+      await owner.query("rollback");
+    }
+  });
+}
+
+test("the database is not ready when a resource's table becomes a partition, or is dropped", async () => {
+  const ready = async () =>
+    (await owner.query("select public.airlock_ready(1, false, array['unfit']) as ready")).rows[0].ready;
+  await owner.query("begin");
+  try {
+    await owner.query(`${PARTED} alter table public.parted detach partition public.part;`);
+    await owner.query(serve("public.part"));
+    assert.equal(await ready(), true);
+    await owner.query(
+      "alter table public.parted attach partition public.part for values with (modulus 1, remainder 0)",
+    );
+    assert.equal(await ready(), false);
+    await owner.query("drop table public.part");
+    assert.equal(await ready(), false);
+  } finally {
+    await owner.query("rollback");
+  }
+});
+
 test("a page of any sort and filter is read from a range of its index", async () => {
   await assertRanges(owner, user, await server.account(), ROWS);
 });

@@ -49,6 +49,15 @@ before(async () => {
 });
 after(() => stack?.stop());
 
+test("the database has a table that can be served for each resource", async () => {
+  const names = [...resources, ...adopted].map(({ name }) => name);
+  const [{ ready } = { ready: false }] = await stack.sql("select public.airlock_ready(1, $1, $2) as ready", [
+    project.organizations,
+    names,
+  ]);
+  assert.equal(ready, true);
+});
+
 for (const resource of adopted) {
   test(`${resource.name}: users see what the policies show and reach nothing else`, () =>
     assertApart(

@@ -68,6 +68,19 @@ export const FLAWS: Flaw[] = [
     "rls-disabled",
     "public.events_0",
   ),
+  onGood(
+    "a resource's table becomes a partition",
+    `
+    select airlock.serve('things', 'public.things', 'user', array['title'], version => null, created => null, updated => null);
+    create table public.all_things (like public.things) partition by list (title);
+    alter table public.all_things enable row level security;
+    alter table public.all_things force row level security;
+    revoke all on public.all_things from public, anon, authenticated, service_role;
+    alter table public.all_things attach partition public.things default;
+  `,
+    "resource-unfit",
+    "public.things",
+  ),
   { name: "a table has row level security and no policy", sql: TABLE, rule: "no-policy", object: "public.things" },
   {
     name: "a table has only a policy that takes away",

@@ -202,7 +202,12 @@ function ofMigrations({ status, body, code }: Reply): Finding {
   const mend = "Apply them: `npx supabase db push --remote`, then `npx supabase migration list --remote`.";
   if (status === 200 && body === true)
     return well("migrations", "the database has what the Worker and its resources need");
-  if (status === 200) return fault("migrations", "a resource of airlock.toml or a part of the core is missing", mend);
+  if (status === 200)
+    return fault(
+      "migrations",
+      "a resource of airlock.toml or a part of the core is missing, or a resource's table has become a partition",
+      mend,
+    );
   if (code === "PT403") return well("migrations", "edge-only mode keeps the answer back; GET /ready has it");
   return fault(
     "migrations",

@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { readCatalogue } from "./catalogue.ts";
 import type { Accepted, Fault, Finding, Rule, Sql } from "./finding.ts";
 import { auditPolicies, POLICY_RULES } from "./policies.ts";
-import { auditReach, REACH_RULES, storedSecrets } from "./reach.ts";
+import { auditReach, REACH_RULES, storedSecrets, unfitResources } from "./reach.ts";
 import { CATALOGUE, EXPOSED, RULES, UNLOOKED, USABLE } from "./rules.ts";
 import { auditTrust, decided, TRUST_RULES, trustedColumns } from "./trust.ts";
 
@@ -127,6 +127,7 @@ export async function audit(sql: Sql, given: string[], accepted: Accepted[]): Pr
     ...auditTrust(catalogue),
     ...(await auditReach(sql, catalogue, schemas)),
     ...(await storedSecrets(sql)),
+    ...(await unfitResources(sql)),
   );
 
   const matches = (entry: Accepted, { rule, object }: Fault) => entry.rule === rule && entry.object === object;

@@ -1,6 +1,7 @@
 // Rules about what lies below the API: views that other views read, functions that other functions call, and keys that
 // functions, triggers and scheduled jobs hold.
 
+import { literal } from "../resource/sql.ts";
 import { findSecrets } from "../secrets.ts";
 import type { Called } from "./bodies.ts";
 import type { Catalogue } from "./catalogue.ts";
@@ -17,7 +18,29 @@ export const REACH_RULES: Rule[] = [
     level: "finding",
     why: "Every reader of the catalogue reads the key: function bodies, triggers and defaults are open to every role, and are in every dump.",
   },
+  {
+    id: "resource-unfit",
+    level: "finding",
+    why: "The Worker serves tables. Named directly, a partition is under its own policies and not those of its table, and a view or a foreign table has none.",
+  },
 ];
+
+/** Resources of Airlock's registry that are not, or no longer, what it serves. */
+export async function unfitResources(sql: Sql): Promise<Fault[]> {
+  const [registry] = await sql("select to_regclass('airlock.resources') is not null as there");
+  if (registry?.there !== true) return [];
+  const rows = await sql(
+    `select coalesce(format('%s.%s', nspname, relname), relation::text) as object, name, relispartition as partition
+     from airlock.resources left join pg_class c on c.oid = relation left join pg_namespace n on n.oid = relnamespace
+     where c.oid is null or relispartition or relkind not in ('r', 'p')`,
+  );
+  return rows.map(({ object, name, partition }) => ({
+    rule: "resource-unfit",
+    object: String(object),
+    what: `resource ${String(name)}: ${partition === true ? "a partition that is named directly" : "no table"}`,
+    mend: `delete from airlock.resources where name = ${literal(String(name))}; -- and remove its section of airlock.toml`,
+  }));
+}
 
 /** Definer functions below what REST exposes. */
 export async function auditReach(sql: Sql, { functions, reader }: Catalogue, exposed: string[]): Promise<Fault[]> {
