@@ -69,6 +69,52 @@ test("Storage, extensions and the grants of hosted Supabase are there", async ()
   });
 });
 
+/** What `supabase db dump` writes before and after the tables of a project. */
+const DUMP = `
+SET statement_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET client_min_messages = warning;
+SET row_security = off;
+COMMENT ON SCHEMA "public" IS 'standard public schema';
+CREATE EXTENSION IF NOT EXISTS "pg_graphql" WITH SCHEMA "graphql";
+CREATE EXTENSION IF NOT EXISTS "pg_stat_statements" WITH SCHEMA "extensions";
+CREATE EXTENSION IF NOT EXISTS "moddatetime" WITH SCHEMA "extensions";
+CREATE EXTENSION IF NOT EXISTS "pgcrypto" WITH SCHEMA "extensions";
+CREATE EXTENSION IF NOT EXISTS "supabase_vault" WITH SCHEMA "vault";
+CREATE EXTENSION IF NOT EXISTS "uuid-ossp" WITH SCHEMA "extensions";
+SET default_tablespace = '';
+SET default_table_access_method = "heap";
+CREATE TABLE IF NOT EXISTS "public"."dumped" ("id" "uuid" DEFAULT "extensions"."uuid_generate_v4"() NOT NULL, "changed" timestamp with time zone);
+ALTER TABLE "public"."dumped" OWNER TO "postgres";
+ALTER TABLE ONLY "public"."dumped" ADD CONSTRAINT "dumped_pkey" PRIMARY KEY ("id");
+CREATE OR REPLACE TRIGGER "touch" BEFORE UPDATE ON "public"."dumped" FOR EACH ROW EXECUTE FUNCTION "extensions"."moddatetime"('changed');
+ALTER TABLE "public"."dumped" ENABLE ROW LEVEL SECURITY;
+ALTER PUBLICATION "supabase_realtime" OWNER TO "postgres";
+ALTER PUBLICATION "supabase_realtime" ADD TABLE ONLY "public"."dumped";
+GRANT USAGE ON SCHEMA "public" TO "postgres";
+GRANT USAGE ON SCHEMA "public" TO "anon";
+GRANT ALL ON TABLE "public"."dumped" TO "service_role";
+ALTER DEFAULT PRIVILEGES FOR ROLE "postgres" IN SCHEMA "public" GRANT ALL ON TABLES  TO "postgres";
+`;
+test("a dump of a hosted project is a migration, and leaves the session as it was", async () => {
+  const later = "create table later (id uuid primary key default uuid_generate_v4());";
+  for (const dump of [DUMP, `${DUMP}RESET ALL;`])
+    await withMigrations([dump], [later], async (rows) => {
+      await rows("insert into public.dumped values (default, null)");
+      await rows("update public.dumped set changed = null");
+      assert.deepEqual(await rows("select count(*)::int as rows from public.dumped where changed is not null"), [
+        { rows: 1 },
+      ]);
+      assert.deepEqual(
+        await rows("select current_setting('row_security') as rls, current_setting('check_function_bodies') as bodies"),
+        [{ rls: "on", bodies: "on" }],
+      );
+    });
+});
+
 const FAILING: [string, string, RegExp][] = [
   [
     "an error of syntax",

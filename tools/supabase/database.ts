@@ -55,6 +55,27 @@ export async function migrationFiles({ migrations = [], baseline }: MigrationOpt
 const MIGRATION = /^(\d{14})_(\w+)\.sql$/;
 /** Extensions that a migration may create. Each takes time to load, so only those that are named are. */
 const EXTENSIONS = { btree_gist, citext, hstore, ltree, pg_trgm, unaccent, "uuid-ossp": uuid_ossp };
+/** Extensions of hosted Supabase that no table needs, and that a dump of a project names all the same. */
+const UNNEEDED = [
+  "hypopg",
+  "index_advisor",
+  "pg_graphql",
+  "pg_net",
+  "pg_stat_statements",
+  "pgsodium",
+  "supabase_vault",
+];
+/** The function of the extension moddatetime, which PGlite lacks. */
+const MODDATETIME = `create or replace function extensions.moddatetime() returns trigger language plpgsql set search_path = '' as
+  $$ begin return jsonb_populate_record(new, jsonb_build_object(tg_argv[0], now())); end $$;`;
+/** The settings of a session. PGlite has one, and a dump changes them. */
+const SESSION = `
+  reset all;
+  -- PGlite sets no session user by name, and without one a transaction that changes it would not give it back.
+  select set_config('session_authorization', session_user, false);
+  set timezone to 'UTC';
+  set search_path to "$user", public, extensions;
+`;
 /** The first migration of Airlock. */
 const CORE = /^\d{14}_airlock\.sql$/;
 
@@ -186,7 +207,9 @@ async function connect(cluster: string, migrations: string): Promise<PgliteConne
 async function prepare(connection: PgliteConnection, migrations: string[], texts: string): Promise<void> {
   const postgres = connection.driver;
   await new App({ connection, auth: { enabled: true } }).ensureSystemSchema();
+  await postgres.exec(SESSION);
   await postgres.exec(await readFile(EMBEDDED_SQL, "utf8"));
+  if (/\bmoddatetime\b/i.test(texts)) await postgres.exec(MODDATETIME);
   if (/\bstorage\s*\./i.test(texts)) await postgres.exec(await readFile(STORAGE_SQL, "utf8"));
   await migrate(connection, migrations);
   await postgres.exec(await readFile(DEMO_USERS_SQL, "utf8"));
@@ -215,6 +238,12 @@ async function failingLine(
   return line;
 }
 
+/** A migration without the extensions that PGlite lacks; each line stays in its place. */
+const runnable = (text: string) =>
+  text.replace(/\bcreate\s+extension\s+(?:if\s+not\s+exists\s+)?"?(\w+)"?[^;]*;/gi, (statement, name: string) =>
+    name === "moddatetime" || UNNEEDED.includes(name) ? statement.replace(/[^\n]/g, " ") : statement,
+  );
+
 /** Applies each migration once, in a transaction, and records it where the Supabase CLI does. */
 async function migrate({ driver: postgres }: PgliteConnection, files: string[]): Promise<void> {
   const { rows } = await postgres.query<{ version: string; statements: string[] }>(
@@ -237,17 +266,19 @@ async function migrate({ driver: postgres }: PgliteConnection, files: string[]):
       );
     }
     const apply = postgres.transaction(async (transaction) => {
-      await transaction.exec(text);
+      await transaction.exec(runnable(text));
       await transaction.query(
         "insert into supabase_migrations.schema_migrations (version, name, statements) values ($1, $2, $3)",
         [version, name, [text]],
       );
     });
     await apply.catch(async (error: Error) => {
+      await postgres.exec(SESSION);
       throw new SetupError(
-        `supabase/migrations/${basename(file)}, line ${await failingLine({ driver: postgres }, text, error)}: ${error.message}`,
+        `supabase/migrations/${basename(file)}, line ${await failingLine({ driver: postgres }, runnable(text), error)}: ${error.message}`,
       );
     });
+    await postgres.exec(SESSION);
   }
 
   if (applied.size > 0) {

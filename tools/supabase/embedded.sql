@@ -1,17 +1,21 @@
 -- What hosted Supabase has before the first migration and the embedded one lacks. Run at every
 -- start, so each statement must be repeatable.
 
--- PGlite sets no session user by name, and without one a transaction that changes it would not give it back.
-select set_config('session_authorization', session_user, false);
-set timezone to 'UTC';
-set search_path to "$user", public, extensions;
-
 do $$
 begin
   if to_regrole('anon') is null then
     create role anon nologin;
     create role authenticated nologin;
     create role service_role nologin bypassrls;
+  end if;
+end
+$$;
+
+-- Supabase Auth's own role, to which migrations grant its hooks.
+do $$
+begin
+  if to_regrole('supabase_auth_admin') is null then
+    create role supabase_auth_admin nologin;
   end if;
 end
 $$;
@@ -29,6 +33,15 @@ begin
 end
 $$;
 grant anon, authenticated, service_role to authenticator;
+
+-- What Realtime listens to. Migrations add tables to it.
+do $$
+begin
+  if not exists (select from pg_publication where pubname = 'supabase_realtime') then
+    create publication supabase_realtime;
+  end if;
+end
+$$;
 
 create schema if not exists extensions;
 create extension if not exists pgcrypto with schema extensions;
