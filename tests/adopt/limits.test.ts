@@ -93,6 +93,7 @@ const column = (type: Type, more: Partial<Column> = {}): Column => ({
   dimensions: 0,
   granted: [],
   open: false,
+  numbered: true,
   ...more,
 });
 const checks = (...definitions: string[]): Constraint[] =>

@@ -236,6 +236,19 @@ for (const [name, sql, what] of DRIFTS) {
   });
 }
 
+test("routes that are refused go, and those that a person left out stay out", async () => {
+  const narrowed = adopted(todos).replace(
+    "[resources.todos.fields]",
+    'routes = ["list", "read", "delete"]\n[resources.todos.fields]',
+  );
+  const after = await embedded.catalogueOf(`${await schemaOf("todos")}; drop policy "delete own" on todos;`);
+  const taken = edited(
+    narrowed,
+    changes(narrowed, after).flatMap(({ edits }) => edits),
+  );
+  assert.equal(taken, narrowed.replace(', "delete"', ""));
+});
+
 test("drift: a declared filter or sort without an index", () => {
   const toml = adopted(todos).replace(
     "[resources.todos.fields]",

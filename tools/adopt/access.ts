@@ -25,10 +25,13 @@ const VERBS = { r: "SELECT", a: "INSERT", w: "UPDATE", d: "DELETE" } as const;
 const CODES = { SELECT: "r", INSERT: "a", UPDATE: "w", DELETE: "d" } as const;
 type Command = keyof typeof CODES;
 
-/** Permissive policies for users that are signed in. */
-export function policiesFor({ policies }: Table, command: Command): Policy[] {
+/** Policies for users that are signed in: those that let rows through, or those that keep some back. */
+export function policiesFor({ policies }: Table, command: Command, permissive = true): Policy[] {
   return policies.filter(
-    (policy) => policy.permissive && holds(policy, "authenticated") && [CODES[command], "*"].includes(policy.command),
+    (policy) =>
+      policy.permissive === permissive &&
+      holds(policy, "authenticated") &&
+      [CODES[command], "*"].includes(policy.command),
   );
 }
 
@@ -54,10 +57,11 @@ export const isShown = ({ policies }: Table) =>
 
 /** Whether policies let through some row. */
 export function permits(table: Table, command: Command): boolean {
-  return policiesFor(table, command).some(({ using, check }) => {
-    const clause = command === "INSERT" ? (check ?? using) : using;
-    return clause?.branches.some(({ kind }) => kind !== "never") === true;
-  });
+  const admits = ({ using, check }: Policy) =>
+    (command === "INSERT" ? [check ?? using] : command === "UPDATE" ? [using, check] : [using]).every(
+      (clause) => clause === undefined || clause.branches.some(({ kind }) => kind !== "never"),
+    );
+  return policiesFor(table, command).some(admits) && policiesFor(table, command, false).every(admits);
 }
 
 /** Columns that each way through these clauses compares with the caller. */

@@ -62,6 +62,8 @@ export interface Column {
   generated: string;
   /** Of an array. */
   dimensions: number;
+  /** Whether authenticated may use the sequences of its default. */
+  numbered: boolean;
   /** What authenticated may do with it. */
   granted: Verb[];
   /** Whether anon may read it. */
@@ -133,6 +135,8 @@ export interface Table {
   kind: string;
   partition: boolean;
   secured: boolean;
+  /** Of a view: it reads with the rights of its caller. */
+  invoker: boolean;
   /** Of an extension. */
   member: boolean;
   bytes: number;
@@ -177,6 +181,7 @@ export async function readTables(sql: Sql): Promise<Catalogue> {
   const types = await readTypes(sql);
   const relations = await sql(
     `select c.oid::text, n.nspname as schema, relname as name, relkind::text as kind, relispartition as partition, relrowsecurity as secured,
+       exists (select from pg_options_to_table(reloptions) where option_name = 'security_invoker' and option_value in ('true', 'on', 'yes', '1')) as invoker,
        exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e') as member,
        case when relkind in ('r', 'm') then pg_relation_size(c.oid) else 0 end::float8 as bytes,
        array(select verb from unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) verb where has_table_privilege('authenticated', c.oid, verb)) as granted
@@ -194,6 +199,11 @@ export async function readTables(sql: Sql): Promise<Catalogue> {
   const columns = await by<Column & { typeOid: string }>(
     `select attrelid::text as relation, attnum::int as number, attname as name, atttypid::text as "typeOid", format_type(atttypid, atttypmod) as "typeName",
        atttypmod as modifier, attnotnull as "notNull", pg_get_expr(adbin, adrelid) as default, attidentity::text as identity, attgenerated::text as generated, attndims::int as dimensions,
+       not exists (
+         select from pg_depend d join pg_class s on s.oid = d.refobjid
+         where d.classid = 'pg_attrdef'::regclass and d.objid = pg_attrdef.oid and d.refclassid = 'pg_class'::regclass
+           and case s.relkind when 'S' then not has_sequence_privilege('authenticated', s.oid, 'USAGE, UPDATE') end
+       ) as numbered,
        array(select verb from unnest(array['SELECT', 'INSERT', 'UPDATE']) verb where has_column_privilege('authenticated', attrelid, attnum, verb)) as granted,
        has_column_privilege('anon', attrelid, attnum, 'SELECT') as open
      from pg_attribute left join pg_attrdef on adrelid = attrelid and adnum = attnum

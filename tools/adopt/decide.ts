@@ -139,6 +139,23 @@ function decideAll(tables: Table[], options: Options, targets: Targets): Decisio
 const isOwn = ({ triggers, name }: Table) =>
   name.startsWith("airlock_") || triggers.some(({ called }) => called === "airlock.touch_insert");
 
+/** The warning about a table that is left out, of which a grant shows all rows. */
+function unsecured(table: Table): string[] {
+  const { kind, secured, invoker, granted, columns } = table;
+  if (granted.length === 0 && columns.every((column) => column.granted.length === 0 && !column.open)) return [];
+  const all = "every signed-in user reaches all rows";
+  if (kind === "r" || kind === "p") return secured ? [] : [`row level security is off: ${all}. SQL: ${secure(table)}`];
+  if (kind === "v")
+    return invoker
+      ? []
+      : [
+          `row level security is off: it reads with its owner's rights. SQL: alter view ${named(table)} set (security_invoker = true);`,
+        ];
+  return [
+    `row level security is off, and it can have none: ${all}. SQL: revoke all on ${named(table)} from anon, authenticated;`,
+  ];
+}
+
 function decideTable(
   table: Table,
   resource: string | undefined,
@@ -151,10 +168,7 @@ function decideTable(
     stops: [],
     out: reason,
     left: [],
-    warnings:
-      !table.secured && ["r", "p"].includes(table.kind) && table.granted.length > 0
-        ? [`row level security is off: every signed-in user reaches all rows. SQL: ${secure(table)}`]
-        : [],
+    warnings: unsecured(table),
   });
   const kinds: Record<string, string> = {
     v: "a view",
@@ -406,10 +420,7 @@ function touchOf({ triggers }: Table, column: string): "counted" | "clock" | "no
     const text = source.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, " ");
     // What a branch sets is not set always.
     if (/\b(if|case|loop)\b/i.test(text.replace(/\bend\s+(if|case|loop)\b/gi, ""))) continue;
-    const value =
-      new RegExp(`\\bnew\\s*\\.\\s*"?${column.replace(/\W/g, "\\$&")}"?\\s*:?=\\s*([^;]+);`, "i")
-        .exec(text)?.[1]
-        ?.trim() ?? "";
+    const value = assignment(column).exec(text)?.[1]?.trim() ?? "";
     if (/^\(?(coalesce\s*\()?\s*old\s*\.\s*"?\w+"?[^+]*\+\s*1\)?$/i.test(value)) return "counted";
     if (/^clock_timestamp\(\)$/i.test(value)) return "clock";
     if (
@@ -421,6 +432,16 @@ function touchOf({ triggers }: Table, column: string): "counted" | "clock" | "no
   }
   return undefined;
 }
+
+/** Whether a trigger gives a column its value in a new row. */
+const isSetAtInsert = ({ triggers }: Table, column: string) =>
+  triggers.some(
+    ({ before, forEachRow, on, source }) =>
+      before && forEachRow && on.includes("INSERT") && assignment(column).test(source),
+  );
+
+const assignment = (column: string) =>
+  new RegExp(`\\bnew\\s*\\.\\s*"?${column.replace(/\W/g, "\\$&")}"?\\s*:?=\\s*([^;]+);`, "i");
 
 interface Fields {
   fields: Field[];
@@ -444,17 +465,15 @@ function fieldsOf(
   );
   const taken = new Set(["id"]);
   const checks = new Set<string>();
+  const needed = ({ name, notNull, identity, generated, ...column }: Column) =>
+    name !== owner.column && notNull && column.default === null && identity === "" && generated === "";
+  // A version that a trigger counts, and that nothing begins.
+  for (const column of table.columns.filter(({ name }) => own.slice(1).includes(name)))
+    if (needed(column) && !isSetAtInsert(table, column.name)) required.push(column.name);
   for (const column of table.columns.filter(({ name }) => !own.includes(name))) {
     const leave = (reason: string) => {
       left.push({ column: column.name, reason });
-      if (
-        column.name !== owner.column &&
-        column.notNull &&
-        column.default === null &&
-        column.identity === "" &&
-        column.generated === ""
-      )
-        required.push(column.name);
+      if (needed(column)) required.push(column.name);
     };
     const wire = options.named.get(called)?.get(column.name) ?? wireName(column.name);
     const refused = options.refused.get(called)?.get(column.name);
@@ -559,14 +578,21 @@ function offer(
   if (!reads) return [];
   const inserts = table.columns.some((column) => grants(column, "INSERT")) && permits(table, "INSERT");
   const namesItself = owner.set === "none" ? true : owner.set === "default" || grants(ownerColumn, "INSERT");
-  const numbered = kind !== "bigint" || id.identity !== "" || id.default !== null;
-  const named = grants(id, "INSERT");
-  const made = kind === "bigint" ? numbered : named || id.default !== null;
+  // The Worker's functions give each row its uuid; a bigint is the database's to make.
+  const named = grants(id, "INSERT") && id.generated === "";
+  const made = kind === "bigint" ? id.numbered && (id.identity !== "" || id.default !== null) : named;
   const creates = inserts && namesItself && made && required.length === 0;
   if (inserts && required.length > 0) {
     const why = (column: string) => `${column} (${left.find((one) => one.column === column)?.reason ?? "read-only"})`;
     warnings.push(`no new rows through the Worker: a row needs ${required.map(why).join(", ")}`);
-  } else if (inserts && !made) warnings.push(`no new rows through the Worker: nothing gives ${id.name} a value`);
+  } else if (inserts && !made) {
+    const why =
+      !named && kind !== "bigint" ? `authenticated may not insert ${id.name}` : `nothing gives ${id.name} a value`;
+    warnings.push(`no new rows through the Worker: ${why}`);
+  } else if (inserts && !namesItself)
+    warnings.push(
+      `no new rows through the Worker: authenticated may not insert ${owner.column}, which names the owner`,
+    );
   const patches =
     permits(table, "UPDATE") &&
     fields.some(
@@ -591,7 +617,7 @@ function offer(
     read: true,
     create: kind !== "owner" && creates,
     // Of a bigint it only replaces.
-    put: patches && (kind === "bigint" || (creates && named)),
+    put: patches && (kind === "bigint" || creates),
     patch: patches,
     delete: hard || soft,
     restore: kind !== "owner" && soft,

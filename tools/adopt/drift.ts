@@ -74,6 +74,9 @@ function ofSettings(name: string, raw: Raw, section: Section): Change[] {
   }
   const routes = (raw.routes as string[] | undefined) ?? everyRoute(section.id.kind, section.deleted, section.read);
   const refused = routes.filter((route) => !section.offered.includes(route));
+  const kept = routes.filter((route) => !refused.includes(route));
+  // What a person left out stays out.
+  if (kept.length > 0) wanted.set("routes", list(kept));
   if (refused.length > 0) drift("routes", `grants or policies refuse ${refused.join(", ")}`);
   const unique: Section["unique"] = Object.fromEntries(
     Object.entries((raw.unique ?? {}) as Record<string, string | string[]>).map(([constraint, fields]) => [
