@@ -4,7 +4,10 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { type Decision, decide } from "../../tools/adopt/decide.ts";
-import { type Embedded, openEmbedded } from "./support.ts";
+import { decideDeclarable } from "../../tools/adopt/grammar.ts";
+import { sectionText } from "../../tools/adopt/toml.ts";
+import { check, toJson } from "../../tools/declaration.ts";
+import { type Embedded, openEmbedded, schemaOf } from "./support.ts";
 
 let embedded: Embedded;
 before(async () => {
@@ -161,4 +164,24 @@ test("a table with grants of columns alone stops while Row Level Security is off
     `${table(UUID, "label text", granted("label"))} alter table things disable row level security;`,
   );
   assert.match(stops[0]?.what ?? "", /^row level security is off/);
+});
+
+test("each line that adopt proposes in a comment can be uncommented", async () => {
+  for (const name of ["teams", "blog", "fitness"]) {
+    const decisions = await decideDeclarable(
+      await embedded.catalogueOf(await schemaOf(name)),
+      { with: [], read: new Map(), resources: new Map(), named: new Map(), refused: new Map() },
+      [],
+    );
+    const toml = decisions.flatMap(({ section }) => (section ? [sectionText(section)] : [])).join("\n\n");
+    const proposed = [...toml.matchAll(/^# (?:under|embed) = .*$/gm)].map(([line]) => line);
+    assert.ok(proposed.length > 1, name);
+    for (const line of proposed) {
+      const [, field = ""] = /; then (\w+ = .*)$/.exec(line) ?? [];
+      const [name = ""] = field.split(" ");
+      const [before = "", after = ""] = toml.split(line);
+      const taken = name === "" ? after : after.replace(new RegExp(`^${name} = .*$`, "m"), field);
+      await check(toJson(before + line.slice(2) + taken));
+    }
+  }
 });

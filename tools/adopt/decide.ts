@@ -54,6 +54,10 @@ export interface Section {
   fields: Field[];
   /** Columns that `--with` adds. */
   added: ("version" | "deleted")[];
+  /** Below whose rows these could be served, by a field that the policies ask for. */
+  under?: { resource: string; field: Field };
+  /** What rows could be answered with: names with fields of their resources. */
+  embed?: Record<string, string[]>;
 }
 
 export interface Decision {
@@ -108,11 +112,65 @@ export function decide(catalogue: Catalogue, options: Options = NO_OPTIONS): Dec
       ? [section]
       : [],
   );
-  return decideAll(
+  const decisions = decideAll(
     tables,
     options,
     new Map(served.map(({ schema, table, resource, id }) => [`${schema}.${table}`, { resource, id: id.column }])),
   );
+  const names = new Set(served.map(({ resource }) => resource));
+  const sections = decisions.flatMap(({ section }) => (section && names.has(section.resource) ? [section] : []));
+  for (const { table: called, section } of decisions) {
+    const table = tables.find(({ schema, name }) => `${schema}.${name}` === called);
+    if (!section || !table) continue;
+    const under = underOf(section, table, sections);
+    const embed = embedOf(section, sections, tables);
+    Object.assign(section, { ...(under && { under }), ...(embed && { embed }) });
+  }
+  return decisions;
+}
+
+/** The resource that a field refers to. */
+const targetOf = ({ text }: Field) => /^ref\((\w+)\)/.exec(text)?.[1];
+
+/** The one parent whose rows decide who sees these: all policies name its column, which is never null. */
+function underOf(section: Section, table: Table, sections: Section[]): Section["under"] {
+  if (section.owner.scope !== "visible" || section.read || section.id.kind === "owner") return undefined;
+  const policies = policiesFor(table, "SELECT");
+  const found = section.fields.flatMap((field) => {
+    const parent = sections.find(({ resource }) => resource === targetOf(field));
+    const asked = policies.every(({ using }) => new RegExp(`\\b${field.column}\\b`).test(using?.text ?? ""));
+    const whole = !field.text.includes("?") && !field.readOnly && field.column !== section.owner.column;
+    return parent && parent !== section && !parent.read && asked && whole ? [{ resource: parent.resource, field }] : [];
+  });
+  return found.length === 1 ? found[0] : undefined;
+}
+
+/** The rows that fields of this resource refer to, and those whose one field refers to this resource, by an index. */
+function embedOf(section: Section, sections: Section[], tables: Table[]): Section["embed"] {
+  if (section.fields.some(({ name }) => name === "included")) return undefined;
+  const shown = ({ fields }: Section) => {
+    const first =
+      fields.find((field) => /^(text|one_of)\b/.test(field.text)) ?? fields.find((field) => !targetOf(field));
+    return ["id", ...(first ? [first.name] : [])];
+  };
+  const seen = ({ read }: Section) => section.read !== "app" || read === "app";
+  const one = section.fields.flatMap((field): [string, string[]][] => {
+    const target = sections.find(({ resource }) => resource === targetOf(field));
+    return target && target !== section && seen(target) ? [[field.name, shown(target)]] : [];
+  });
+  const many = sections.flatMap((other): [string, string[]][] => {
+    const refers = other.fields.filter((field) => targetOf(field) === section.resource);
+    const indexes = tables.find(({ schema, name }) => schema === other.schema && name === other.table)?.indexes ?? [];
+    const indexed = indexes.some(
+      ({ valid, predicate, columns }) => valid && predicate === null && columns[0] === refers[0]?.column,
+    );
+    const free = section.fields.every(({ name }) => name !== other.resource);
+    return refers.length === 1 && other !== section && other.id.kind !== "owner" && indexed && free && seen(other)
+      ? [[other.resource, shown(other)]]
+      : [];
+  });
+  const all = [...one, ...many];
+  return all.length > 0 ? Object.fromEntries(all) : undefined;
 }
 
 function decideAll(tables: Table[], options: Options, targets: Targets): Decision[] {

@@ -105,11 +105,27 @@ export function fieldValue({ name, column, text: kind, readOnly }: Field): strin
 const line = (name: string, value: string, comment?: string) =>
   `${key(name)} = ${value}${comment ? `  # ${comment}` : ""}`;
 
+/** Lines that a person can uncomment. */
+function proposals({ resource, under, embed }: Section): string[] {
+  const { field } = under ?? {};
+  return [
+    ...(under && field
+      ? [
+          `# under = ${text(`${under.resource}.${field.column}`)}  # serves /v1/${under.resource}/{${field.column}}/${resource} alone; then ${line(field.name, fieldValue({ ...field, readOnly: true }))}`,
+        ]
+      : []),
+    ...(embed
+      ? [`# ${line("embed", inline(Object.entries(embed).map(([name, fields]) => [name, list(fields)])))}`]
+      : []),
+  ];
+}
+
 /** A section as text. */
 export function sectionText(section: Section): string {
   return [
     `[resources.${section.resource}]`,
     ...settings(section).map(([name, value]) => line(name, value)),
+    ...proposals(section),
     `[resources.${section.resource}.fields]`,
     ...section.fields.map((field) => line(field.name, fieldValue(field), field.comment)),
   ].join("\n");
