@@ -46,7 +46,7 @@ async function withMigrations<T>(
 test("Storage, extensions and the grants of hosted Supabase are there", async () => {
   const older = [
     await schemaOf("profiles"),
-    `create extension if not exists "uuid-ossp" with schema extensions; create extension if not exists citext; create table old (id uuid primary key default extensions.uuid_generate_v4(), name citext);`,
+    `create extension if not exists "uuid-ossp" with schema extensions; create extension if not exists citext; create extension if not exists vector with schema extensions; create table old (id uuid primary key default extensions.uuid_generate_v4(), name citext, meaning extensions.vector(3));`,
   ];
   await withMigrations(older, ["create table new (id uuid primary key);"], async (rows) => {
     const granted = (table: string) =>

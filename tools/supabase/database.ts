@@ -14,6 +14,7 @@ import { pg_trgm } from "@electric-sql/pglite/contrib/pg_trgm";
 import { unaccent } from "@electric-sql/pglite/contrib/unaccent";
 import { uuid_ossp } from "@electric-sql/pglite/contrib/uuid_ossp";
 import { pgtap } from "@electric-sql/pglite/pgtap";
+import { vector } from "@electric-sql/pglite/vector";
 import { App } from "@supabase/lite";
 import { createPgliteConnection, type PgliteConnection } from "@supabase/lite/pglite";
 
@@ -54,7 +55,7 @@ export async function migrationFiles({ migrations = [], baseline }: MigrationOpt
 
 const MIGRATION = /^(\d{14})_(\w+)\.sql$/;
 /** Extensions that a migration may create. Each takes time to load, so only those that are named are. */
-const EXTENSIONS = { btree_gist, citext, hstore, ltree, pg_trgm, unaccent, "uuid-ossp": uuid_ossp };
+const EXTENSIONS = { btree_gist, citext, hstore, ltree, pg_trgm, unaccent, "uuid-ossp": uuid_ossp, vector };
 /** Extensions of hosted Supabase that no table needs, and that a dump of a project names all the same. */
 const UNNEEDED = [
   "hypopg",
