@@ -428,14 +428,21 @@ function metadata(policy: Policy, { functions }: Catalogue): Fault[] {
       const trusted = text
         .replaceAll("raw_user_meta_data", "raw_app_meta_data")
         .replaceAll("user_metadata", "app_metadata");
-      return [fault("user-metadata", policy, `${clause} trusts it`, `alter ${on(policy)} ${clause} (${trusted});`)];
+      return [
+        fault(
+          "user-metadata",
+          policy,
+          `${clause} trusts user_metadata, which its user can write`,
+          `alter ${on(policy)} ${clause} (${trusted});`,
+        ),
+      ];
     }
     return trusting
       ? [
           fault(
             "user-metadata",
             policy,
-            `${clause} calls ${trusting.schema}.${trusting.name}(), which trusts it`,
+            `${clause} calls ${trusting.schema}.${trusting.name}(), which trusts user_metadata, which its user can write`,
             `drop ${on(policy)}; -- and let the function read app_metadata`,
           ),
         ]
