@@ -283,6 +283,33 @@ test("a right deployment in front of a hosted project has no fault", async () =>
   }
 });
 
+test("a table that was there before is asked for by its own names, without fields that a body cannot have", async () => {
+  const [resource, ...others] = deployment.declaration.resources;
+  assert.ok(resource);
+  const author = {
+    name: "author",
+    kind: "uuid",
+    nullable: false,
+    database_default: false,
+    column: "author",
+    read_only: true,
+  };
+  const adopted = {
+    ...resource,
+    table: { schema: "api", name: "Old Notes" },
+    id: { ...resource.id, column: "note_id" },
+    fields: [...resource.fields, author as (typeof resource.fields)[number]],
+  };
+  deployment.declaration = { ...deployment.declaration, resources: [adopted, ...others] };
+  stub.rest = project({ Old: json(200, [{ note_id: ROW.id }]) });
+  const findings = await examine(deployment);
+  assert.deepEqual(faultsOf(findings), []);
+  const asked = stub.received.find(({ target }) => target.startsWith("/rest/v1/Old%20Notes?"));
+  assert.equal(asked?.target, `/rest/v1/Old%20Notes?select=note_id&note_id=eq.${ROW.id}`);
+  assert.equal(asked?.headers["accept-profile"], "api");
+  assert.ok(findings.some(({ what, found }) => what === "edge-only mode" && found === "off on both sides"));
+});
+
 const REQUESTS: [fault: string, plant: () => unknown, says: RegExp][] = [
   ["a Worker that is not there", () => (deployment.url = "http://127.0.0.1:1"), /^the Worker: nothing answers/],
   ["another version", () => (deployment.version = "0.1.0+def"), /^version: 0\.1\.0\+abc is deployed/],

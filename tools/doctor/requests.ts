@@ -1,7 +1,7 @@
 // What requests tell about a Worker that runs and about the Supabase project behind it.
 
 import { signRequest } from "../../client/src/index.ts";
-import type { Declaration, Field } from "../declaration.ts";
+import { type Declaration, type Field, isRequired } from "../declaration.ts";
 import type { Vars } from "../stack/vars.ts";
 import { type Finding, fault, well } from "./finding.ts";
 
@@ -307,9 +307,11 @@ async function ofUser({ url, vars, declaration, token }: Deployment): Promise<Fi
     const row = `${target}/${made.body.id}`;
     const through = await signed("GET", row);
     const apikey = vars.SUPABASE_PUBLISHABLE_KEY ?? "";
+    const { table, id } = resource;
+    const [relation, column] = [table.name, id.column].map(encodeURIComponent);
     const past = await ask(
-      `${vars.SUPABASE_URL?.replace(/\/$/, "")}/rest/v1/${resource.name}?select=id&id=eq.${made.body.id}`,
-      { headers: { apikey, authorization: `Bearer ${token}` } },
+      `${vars.SUPABASE_URL?.replace(/\/$/, "")}/rest/v1/${relation}?select=${column}&${column}=eq.${made.body.id}`,
+      { headers: { apikey, authorization: `Bearer ${token}`, "accept-profile": table.schema } },
     ).catch(() => undefined);
     findings.push(ofEdge(through, past?.status === 200 && past.body?.length > 0, Boolean(vars.EDGE_PROOF_SECRET)));
   } finally {
@@ -332,10 +334,6 @@ function ofEdge(through: Reply, isOpen: boolean, hasSecret: boolean): Finding {
       "Set mode = 'enforce' in airlock.edge_settings, or remove EDGE_PROOF_SECRET: docs/edge-only.md.",
     );
   return well("edge-only mode", isOpen ? "off on both sides" : "on at both sides");
-}
-
-function isRequired(field: Field): boolean {
-  return !field.nullable && field.default === undefined;
 }
 
 /** A value that the field accepts. */
