@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { type Decision, decide } from "../../tools/adopt/decide.ts";
+import { type Decision, decide, NO_OPTIONS } from "../../tools/adopt/decide.ts";
 import { decideDeclarable } from "../../tools/adopt/grammar.ts";
 import { sectionText } from "../../tools/adopt/toml.ts";
 import { check, toJson } from "../../tools/declaration.ts";
@@ -121,6 +121,18 @@ test("an owner's column that may not be inserted is named", async () => {
   );
 });
 
+test("rows that every app reads show what anon may read", async () => {
+  const feed = (grant: string) =>
+    `create table things (id uuid primary key, label text, created_at timestamptz not null default now()); alter table things enable row level security;
+     create policy feed on things for select to anon, authenticated using (true); revoke all on things from anon; grant select (${grant}) on things to anon;`;
+  const options = { ...NO_OPTIONS, read: new Map([["public.things", "app" as const]]) };
+  const served = async (grant: string) =>
+    decide(await embedded.catalogueOf(feed(grant)), options).find(({ table }) => table === "public.things");
+  assert.equal((await served("id, label, created_at"))?.section?.created, "created_at");
+  assert.equal((await served("id, label"))?.section?.created, null);
+  assert.match((await served("label, created_at"))?.out ?? "", /^anon may not read id\. SQL: grant select /);
+});
+
 const LEFT_OUT: [what: string, sql: string, warning: RegExp | undefined][] = [
   [
     "a table without a key and with grants of columns alone",
@@ -168,11 +180,7 @@ test("a table with grants of columns alone stops while Row Level Security is off
 
 test("each line that adopt proposes in a comment can be uncommented", async () => {
   for (const name of ["teams", "blog", "fitness"]) {
-    const decisions = await decideDeclarable(
-      await embedded.catalogueOf(await schemaOf(name)),
-      { with: [], read: new Map(), resources: new Map(), named: new Map(), refused: new Map() },
-      [],
-    );
+    const decisions = await decideDeclarable(await embedded.catalogueOf(await schemaOf(name)), NO_OPTIONS, []);
     const toml = decisions.flatMap(({ section }) => (section ? [sectionText(section)] : [])).join("\n\n");
     const proposed = [...toml.matchAll(/^# (?:under|embed) = .*$/gm)].map(([line]) => line);
     assert.ok(proposed.length > 1, name);

@@ -270,6 +270,8 @@ function decideTable(
       mend: `-- renumber ${called}.${id.name}, or keep the table for callers that read 64 bits`,
     });
   if (stops.length > 0) return { table: called, stops, left: [], warnings };
+  if (read === "app" && !id.open)
+    return out(`anon may not read ${id.name}. SQL: grant select on table ${named(table)} to anon;`);
   if (read === "app" && !isShown(table))
     return out(
       `no policy lets anon read it, as read = "app" needs. SQL: create policy ${identifier(`${table.name}_read`)} on ${named(table)} for select to anon, authenticated using (true);`,
@@ -332,7 +334,7 @@ function section(
   options: Options,
   targets: Targets,
 ): Decision {
-  const capabilities = capabilitiesOf(table, warnings);
+  const capabilities = capabilitiesOf(table, options.read.get(called), warnings);
   const added = wanted(table, capabilities, options.with, warnings);
   if (added.includes("version")) [capabilities.version, capabilities.timestampVersion] = ["version", false];
   if (added.includes("deleted")) capabilities.deleted = "deleted_at";
@@ -424,12 +426,16 @@ function hiding(table: Table): string | undefined {
 const NOW =
   /^(timezone\('utc'::text, )?\(?(now\(\)|CURRENT_TIMESTAMP|clock_timestamp\(\)|statement_timestamp\(\)|transaction_timestamp\(\))\)*$/i;
 
-function capabilitiesOf(table: Table, warnings: string[]): Capabilities {
+function capabilitiesOf(table: Table, read: Readers | undefined, warnings: string[]): Capabilities {
   const moment = ({ type, notNull }: Column) => /^timestamp(tz)?$/.test(type.name) && notNull;
   const kept = (column: Column) => touchOf(table, column.name);
   const find = (names: RegExp, fits: (column: Column) => boolean) => {
     const found = table.columns.filter(
-      (column) => names.test(wireName(column.name) ?? column.name) && column.granted.includes("SELECT") && fits(column),
+      (column) =>
+        names.test(wireName(column.name) ?? column.name) &&
+        column.granted.includes("SELECT") &&
+        (read !== "app" || column.open) &&
+        fits(column),
     );
     return (found.find(({ name }) => name.includes("_at")) ?? found[0])?.name ?? null;
   };
