@@ -12,14 +12,21 @@ import { decodeBase64url } from "./bytes.ts";
  */
 export type Attest = (options: { refresh: boolean }) => Promise<string | null>;
 
-/** The part of `@react-native-firebase/app-check` that is used. */
-export interface AppCheck {
-  getToken(forceRefresh?: boolean): Promise<{ token: string }>;
-}
-
-/** An `attest` of Firebase App Check, with an instance of `@react-native-firebase/app-check`. */
-export function firebaseAttest(appCheck: AppCheck): Attest {
-  return async ({ refresh }) => (await appCheck.getToken(refresh)).token;
+/**
+ * An `attest` of Firebase App Check: `firebaseAttest(appCheck, getToken)`, with what `initializeAppCheck` returned and
+ * `getToken` of `@react-native-firebase/app-check` or `firebase/app-check`.
+ */
+export function firebaseAttest<AppCheck>(
+  appCheck: AppCheck,
+  getToken: (appCheck: AppCheck, forceRefresh: boolean) => Promise<{ token: string }>,
+): Attest;
+/** With an instance that has `getToken` itself, as in React Native Firebase before version 26. */
+export function firebaseAttest(appCheck: { getToken(forceRefresh: boolean): Promise<{ token: string }> }): Attest;
+export function firebaseAttest(
+  appCheck: any,
+  getToken = (_: unknown, forceRefresh: boolean) => appCheck.getToken(forceRefresh),
+): Attest {
+  return async ({ refresh }) => (await getToken(appCheck, refresh)).token;
 }
 
 /** The longest wait for a token. */

@@ -1,6 +1,6 @@
 /** Signed requests to an Airlock. Start at {@link createAirlock}. */
 
-export { type AppCheck, type Attest, firebaseAttest } from "./attest.ts";
+export { type Attest, firebaseAttest } from "./attest.ts";
 export type {
   Airlock,
   AirlockCalls,

@@ -185,9 +185,17 @@ test("attestHeader names another header, and createSignedFetch sends it too", as
 });
 
 test("firebaseAttest asks App Check, and forces a refresh only when told", async () => {
-  const forced: unknown[] = [];
-  const attest = firebaseAttest({ getToken: async (force) => (forced.push(force), { token: token(3600) }) });
+  const asked: unknown[] = [];
+  const instance = { app: {} };
+  const getToken = async (...given: unknown[]) => (asked.push(given), { token: token(3600) });
+  const attest = firebaseAttest(instance, getToken);
   assert.equal(await attest({ refresh: false }), token(3600));
   assert.equal(await attest({ refresh: true }), token(3600));
-  assert.deepEqual(forced, [false, true]);
+  assert.deepEqual(asked.splice(0), [
+    [instance, false],
+    [instance, true],
+  ]);
+
+  assert.equal(await firebaseAttest({ getToken })({ refresh: true }), token(3600));
+  assert.deepEqual(asked, [[true]], "an instance of before version 26 has getToken itself");
 });

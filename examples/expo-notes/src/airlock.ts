@@ -11,7 +11,7 @@ export const supabase = createClient(process.env.EXPO_PUBLIC_SUPABASE_URL!, proc
   auth: { storage: AsyncStorage, autoRefreshToken: false, detectSessionInUrl: false },
 });
 
-// A stand-in, with `AIRLOCK_ATTEST=enforce npm run example`. Your own app has `attest: firebaseAttest(appCheck)`.
+// A stand-in, with `AIRLOCK_ATTEST=enforce npm run example`. Your own app has `firebaseAttest(appCheck, getToken)`.
 const attestUrl = process.env.EXPO_PUBLIC_AIRLOCK_ATTEST_URL ?? "";
 const attest = async () => (attestUrl.startsWith("http") ? (await (await fetch(attestUrl)).json()).token : null);
 export const airlock = createAirlock({ ...expoOptions(Constants.expoConfig), getToken: supabaseToken(supabase), attest });
