@@ -20,7 +20,7 @@ export function within<T>(
     if (caller?.aborted) return abort();
 
     const timer = setTimeout(
-      () => end(new AirlockNetworkError(undefined, `No answer from Airlock within ${timeoutMs} ms.`)),
+      () => end(new AirlockNetworkError(undefined, `No answer from Airlock within ${timeoutMs} ms.`, "timeout")),
       timeoutMs,
     );
     caller?.addEventListener("abort", abort);

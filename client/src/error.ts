@@ -74,9 +74,16 @@ export interface CurrentRow {
 
 /** Either an {@link AirlockProblem} or an {@link AirlockNetworkError}. */
 export abstract class AirlockError extends Error {
+  /** Stable: the member to branch on. */
+  abstract readonly code: ProblemCode | NetworkErrorCode;
   /** The same call may succeed later. Every call is signed afresh, so nothing else is needed. */
   abstract readonly retryable: boolean;
+  /** Seconds to wait before the same call is made again; `null` when the server asked for no delay. */
+  abstract readonly retryAfter: number | null;
 }
+
+/** `timeout`: the call's `timeoutMs` was up. `network_error`: there is no connection, or it broke. */
+export type NetworkErrorCode = "network_error" | "timeout";
 
 /**
  * No answer arrived: no connection, it broke, or the time was up. Whether the request was carried out is unknown.
@@ -84,10 +91,17 @@ export abstract class AirlockError extends Error {
  */
 export class AirlockNetworkError extends AirlockError {
   override readonly name = "AirlockNetworkError";
+  readonly code: NetworkErrorCode;
   readonly retryable = true;
+  readonly retryAfter = null;
 
-  constructor(cause?: unknown, message = "No answer from Airlock: there is no connection, or it broke.") {
+  constructor(
+    cause?: unknown,
+    message = "No answer from Airlock: there is no connection, or it broke.",
+    code: NetworkErrorCode = "network_error",
+  ) {
     super(message, { cause });
+    this.code = code;
   }
 }
 
@@ -112,7 +126,7 @@ export class AirlockProblem extends AirlockError {
   declare readonly current: CurrentRow | null;
   /** With `clock_skew`: the server's Unix time in seconds. */
   declare readonly server_time: number | null;
-  /** Seconds to wait, from the `Retry-After` header. */
+  /** From the `Retry-After` header. */
   declare readonly retryAfter: number | null;
 
   constructor(

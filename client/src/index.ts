@@ -33,6 +33,7 @@ export {
   type CurrentRow,
   type FieldError,
   type FieldErrorCode,
+  type NetworkErrorCode,
   type ProblemCode,
 } from "./error.ts";
 export type { Declaration } from "./generated.ts";

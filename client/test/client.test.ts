@@ -724,7 +724,7 @@ test("a broken connection is a retryable error with its cause", async () => {
   for (let round = 0; round < 2; round++) {
     const error = await thrownBy(airlock.notes.get(ID));
     assert.ok(error instanceof AirlockNetworkError && error instanceof AirlockError);
-    assert.equal(error.retryable, true);
+    assert.deepEqual([error.code, error.retryable, error.retryAfter], ["network_error", true, null]);
     assert.equal(error.cause, cause);
   }
 });

@@ -30,7 +30,8 @@ test("a call on a dead socket ends after timeoutMs with a retryable error", asyn
   const { fetch, signals } = deadSocket();
   const error = await thrownBy(airlockWith([], { fetch, timeoutMs: 20 }).airlock.notes.get(ID));
   assert.ok(error instanceof AirlockNetworkError && error instanceof AirlockError);
-  assert.deepEqual([error.retryable, error.message], [true, "No answer from Airlock within 20 ms."]);
+  assert.deepEqual([error.code, error.retryable, error.retryAfter], ["timeout", true, null]);
+  assert.equal(error.message, "No answer from Airlock within 20 ms.");
   assert.ok(signals[0]!.aborted, "the socket is given up");
 });
 

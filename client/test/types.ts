@@ -2,12 +2,15 @@
 
 import {
   type Airlock,
+  type AirlockError,
   type AirlockOptions,
   AirlockProblem,
   createAirlock,
   type Draft,
   type LooseDeclaration,
+  type NetworkErrorCode,
   type Patch,
+  type ProblemCode,
   type PublishedRow,
   type Row,
 } from "../src/index.ts";
@@ -275,4 +278,10 @@ export function currentIsARow(error: unknown): Row<"things", Declaration> | null
   if (!(error instanceof AirlockProblem)) return null;
   error.current?.version.toFixed();
   return error.current as Row<"things", Declaration>;
+}
+
+export function everyErrorHasACodeAndADelay(error: AirlockError): void {
+  same<typeof error.code, ProblemCode | NetworkErrorCode>(true);
+  same<typeof error.retryable, boolean>(true);
+  same<typeof error.retryAfter, number | null>(true);
 }
