@@ -15,7 +15,7 @@ export function createSignedFetch(options: AirlockOptions): typeof globalThis.fe
   const transport = createTransport(options);
 
   function targetOf(url: string): string {
-    const { origin, rest } = url.startsWith("/") ? { origin: transport.origin, rest: url } : splitUrl(url);
+    const { origin, rest } = /^\/(?!\/)/.test(url) ? { origin: transport.origin, rest: url } : splitUrl(url);
     if (origin !== transport.origin) throw new TypeError(`This fetch signs requests to ${transport.origin} alone.`);
     const [path = "", search] = rest.replace(/#.*/s, "").split(/\?(.*)/s);
     // The platform would send another path than the signed one.
@@ -29,7 +29,7 @@ export function createSignedFetch(options: AirlockOptions): typeof globalThis.fe
     const target = targetOf(request?.url ?? String(input));
     return transport.call(init.signal ?? request?.signal, async (signal) => {
       // `text`, since React Native cannot read a Request's bytes.
-      const text = init.body === undefined && request !== null ? await request.text() : undefined;
+      const text = init.body == null && request !== null ? await request.text() : undefined;
       const body = bytesOf(bodyOf(init.body) ?? (text || undefined));
       const answer = await transport.send({ method, target, headers: init.headers ?? request?.headers, body }, signal);
       const empty = [204, 205, 304].includes(answer.status);

@@ -74,7 +74,10 @@ export interface Transport {
   random: Random;
   /** Runs a call, which ends when its time is up or `signal` is aborted. */
   call<T>(signal: AbortSignal | null | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
-  /** @throws AirlockNetworkError when there is no answer */
+  /**
+   * @throws AirlockNetworkError when there is no answer
+   * @throws TypeError for a method or a token that cannot be sent, and for a GET or HEAD with a body
+   */
   send(request: UnsignedRequest, signal: AbortSignal): Promise<Answer>;
 }
 
@@ -84,6 +87,7 @@ export function createTransport(options: AirlockOptions): Transport {
   const { origin, rest } = splitUrl(options.url);
   if (!origin || !/^\/?$/.test(rest)) throw new TypeError("url must be an origin, such as https://api.example.com");
   if (!/^[A-Za-z0-9._-]{1,64}$/.test(appId)) throw new TypeError("appId must be 1 to 64 of A-Z a-z 0-9 . _ -");
+  if (typeof options.getToken !== "function") throw new TypeError("getToken must be a function");
   // A timer of more than 31 bits ends at once.
   if (!(timeoutMs > 0 && timeoutMs < 2 ** 31)) throw new TypeError("timeoutMs must be more than 0 and less than 2^31");
   const key = decodeSecret(options.secret);
@@ -174,6 +178,9 @@ export function createTransport(options: AirlockOptions): Transport {
   }
 
   async function send(request: UnsignedRequest, signal: AbortSignal): Promise<Answer> {
+    // Checked here because what fetch throws would look like a broken connection.
+    if (!/^[A-Z]+$/.test(request.method)) throw new TypeError(`No method is called ${JSON.stringify(request.method)}.`);
+    if (request.body && /^(GET|HEAD)$/.test(request.method)) throw new TypeError("GET and HEAD have no body.");
     let [token, attested] = await Promise.all([
       request.token === undefined ? getToken(false) : request.token,
       attest?.(false) ?? null,

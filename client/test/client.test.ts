@@ -773,6 +773,7 @@ test("options that cannot be right are refused at once", () => {
     assert.throws(() => createAirlock({ ...options, appId }), /appId must be/);
   }
   assert.throws(() => createAirlock({ ...options, secret: "c2hvcnQ" }), /5 bytes, at least 32/);
+  assert.throws(() => createAirlock({ ...options, getToken: undefined as never }), /getToken must be a function/);
   createAirlock({ ...options, url: "http://127.0.0.1:8787/" });
 });
 
@@ -803,6 +804,14 @@ test("request goes to no other host with any target", async () => {
     await assert.rejects(airlock.request("GET", target), TypeError, target);
     assert.equal(sent.length, 0);
   }
+});
+
+test("request refuses a method that fetch refuses, and a GET with a body", async () => {
+  const { airlock, sent } = airlockWith([]);
+  for (const method of ["", "NO WAY", "GET\n"]) await assert.rejects(airlock.request(method, "/v1/me"), TypeError);
+  for (const method of ["get", "HEAD"])
+    await assert.rejects(airlock.request(method, "/v1/me", { body: "{}" }), TypeError);
+  assert.equal(sent.length, 0);
 });
 
 test("request sends and signs exactly its arguments and returns any answer", async () => {

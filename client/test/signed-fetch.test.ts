@@ -32,7 +32,7 @@ function fetchWith(answers: (Response | Error)[], options: Partial<AirlockOption
   return { signedFetch, sent };
 }
 
-test("another origin, a path with dots and an unknown body are TypeErrors, and nothing is sent", async () => {
+test("another origin, a path with dots and a body that cannot be are TypeErrors, and nothing is sent", async () => {
   const { signedFetch, sent } = fetchWith([]);
   for (const url of [
     "https://evil.example/v1/notes",
@@ -40,7 +40,7 @@ test("another origin, a path with dots and an unknown body are TypeErrors, and n
     "https://api.example.com@evil.example/",
     "https://api.example.com:8443/",
     "http://api.example.com/v1/notes",
-    "//evil.example/v1/notes/..",
+    "//evil.example/v1/notes",
     "v1/notes",
     "",
     "https://api.example.com/v1/../openapi.json",
@@ -50,6 +50,8 @@ test("another origin, a path with dots and an unknown body are TypeErrors, and n
   }
   await assert.rejects(signedFetch(new Request("https://evil.example/v1/notes")), TypeError);
   await assert.rejects(signedFetch("/v1/notes", { method: "POST", body: new FormData() }), TypeError);
+  await assert.rejects(signedFetch("/v1/notes", { body: "{}" }), TypeError);
+  await assert.rejects(signedFetch("/v1/notes", { method: "NO WAY" }), TypeError);
   assert.equal(sent.length, 0);
 });
 
@@ -71,7 +73,7 @@ test("the target that is signed is the one that is sent, in the server's charact
 });
 
 test("a request's method, headers and body are sent, and init wins", async () => {
-  const { signedFetch, sent } = fetchWith([json(200, {}), json(200, {}), json(200, {})]);
+  const { signedFetch, sent } = fetchWith([json(200, {}), json(200, {}), json(200, {}), json(200, {})]);
   const request = () =>
     new Request("https://api.example.com/v1/x", {
       method: "POST",
@@ -79,6 +81,8 @@ test("a request's method, headers and body are sent, and init wins", async () =>
       headers: { "Content-Type": "text/plain" },
     });
   await signedFetch(request());
+  // As with fetch, null is no other body.
+  await signedFetch(request(), { body: null });
   await signedFetch(request(), { method: "patch", body: new Uint8Array([1, 2]).buffer, headers: {} });
   await signedFetch("/v1/x", { method: "put", body: new Uint8Array([3]) });
   assert.deepEqual(
@@ -88,6 +92,7 @@ test("a request's method, headers and body are sent, and init wins", async () =>
       headers.get("Content-Type"),
     ]),
     [
+      ["POST", "\u00c3\u00a9", "text/plain"],
       ["POST", "\u00c3\u00a9", "text/plain"],
       ["PATCH", "\u0001\u0002", "application/json"],
       ["PUT", "\u0003", "application/json"],
