@@ -97,7 +97,7 @@ function forPhones(addresses: string[]): string[] {
   const metro = `exp://${inUrl(address)}:8081`;
   return [
     ...addresses.map((one) => `  phones    http://${inUrl(one)}:${port}`),
-    "\nFor the app's .env:\n",
+    "\nFor the app's .env.local:\n",
     ...Object.entries(settings).map(([name, value]) => `${name}=${value}`),
     `\nWhile \`npx expo start\` runs for the app, Expo Go opens ${metro}:\n`,
     renderUnicodeCompact(metro),
