@@ -9,7 +9,6 @@ import { before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import { readmeBlocks } from "./blocks.ts";
 import { installApp } from "./install-app.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -45,7 +44,7 @@ test("jest-expo's preset runs the README's tests and Expo's entry without config
   const { jest } = JSON.parse(await readFile(join(app, "package.json"), "utf8"));
   assert.deepEqual(jest, { preset: "jest-expo" });
   const output = await good("node_modules/jest/bin/jest.js", ["--cacheDirectory", ".jest", "--maxWorkers", "1"]);
-  assert.match(output, /Tests: +7 passed, 7 total/);
+  assert.match(output, /Tests: +8 passed, 8 total/);
 });
 
 test("the app's types compile, with the types of Expo", async () => {
@@ -217,9 +216,4 @@ test("Node.js 20 imports and requires it, and runs what Vite bundles", async () 
 
 test("msw hands the app's requests to the stub server", async () => {
   assert.equal(await good("msw.mjs", []), "Milk 1 not_found\n");
-});
-
-test("the fixture has every file that the README names", async () => {
-  const named = (await readmeBlocks()).flatMap(({ file }) => file ?? []);
-  assert.deepEqual(named.sort(), ["airlock.test.ts", "airlock.ts", "notes.test.ts", "notes.ts"]);
 });

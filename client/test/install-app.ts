@@ -13,6 +13,9 @@ const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const source = join(root, "client", "test", "app");
 
+/** The README's files that need packages which the app does not have. readme.test.ts compiles them. */
+const OTHERS = ["api.ts", "attest.ts"];
+
 /**
  * Its folder, with the README's code in it. Its packages are installed again when its lock file has changed, which takes a minute.
  */
@@ -28,7 +31,8 @@ export async function installApp(): Promise<string> {
   }
   await cp(source, app, { recursive: true });
   await cp(join(root, "tests", "vectors", "app-guard.json"), join(app, "app-guard.json"));
-  for (const { file, code } of await readmeBlocks()) if (file) await writeFile(join(app, file), code);
+  await cp(join(root, "client", "test", "generated.ts"), join(app, "airlock-types.ts"));
+  for (const { file, code } of await readmeBlocks()) if (!OTHERS.includes(file)) await writeFile(join(app, file), code);
 
   const packed = join(root, ".airlock", "expo-package");
   await rm(packed, { recursive: true, force: true });

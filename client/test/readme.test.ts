@@ -11,27 +11,60 @@ import { readmeBlocks } from "./blocks.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** What the recipes take for granted. Each block may declare the same names again. */
-const AROUND = `
-import type { Airlock, AirlockError, AirlockOptions, CurrentRow, Row } from "react-native-airlock";
-declare global {
-  const process: { env: Record<string, string | undefined> };
-  const options: AirlockOptions;
-  const airlock: Airlock;
-  const note: Row<"notes">;
-  const orgId: string;
-  function show(text: string): void;
-  function later(error: AirlockError): void;
-  function merge(current: CurrentRow | null): void;
-  function signIn(): void;
-  const jest: { mock(module: string, factory: () => object): void; requireActual<T = any>(module: string): T };
-  function test(name: string, run: () => Promise<void>): void;
-  function expect(value: unknown): { toHaveLength(length: number): void; rejects: { toMatchObject(members: object): Promise<void> } };
-  interface paths {
-    "/v1/notes": { get: { responses: { 200: { content: { "application/json": { data: unknown[] } } } } } };
-  }
+/** What a new app has by its other packages and commands. */
+const AROUND: Record<string, string> = {
+  "globals.d.ts": `
+declare const process: { env: Record<string, string | undefined> };
+declare const __DEV__: boolean;
+declare const jest: { mock(module: string, factory: () => object): void; requireActual<T = any>(module: string): T };
+declare function test(name: string, run: () => Promise<void>): void;
+declare function expect(value: unknown): { toHaveLength(length: number): void; rejects: { toMatchObject(members: object): Promise<void> } };
+`,
+  // What openapi-typescript writes.
+  "paths.ts": `
+export interface paths {
+  "/v1/notes": {
+    get: {
+      responses: {
+        200: { content: { "application/json": { data: { title: string }[] } } };
+        401: { content: { "application/problem+json": { detail: string } } };
+      };
+    };
+  };
 }
-`;
+`,
+  "expo-constants.d.ts": `
+declare const Constants: { expoConfig: { extra?: Record<string, any> } | null };
+export default Constants;
+`,
+  "async-storage.d.ts": `
+declare module "@react-native-async-storage/async-storage" {
+  const AsyncStorage: {
+    getItem(key: string): Promise<string | null>;
+    setItem(key: string, value: string): Promise<void>;
+    removeItem(key: string): Promise<void>;
+  };
+  export default AsyncStorage;
+}
+`,
+  // As in version 26.
+  "firebase.d.ts": `
+declare module "@react-native-firebase/app" {
+  export interface FirebaseApp { name: string }
+  export function getApp(name?: string): FirebaseApp;
+}
+declare module "@react-native-firebase/app-check" {
+  import type { FirebaseApp } from "@react-native-firebase/app";
+  export interface AppCheck { app: FirebaseApp }
+  interface Options {
+    android?: { provider?: "debug" | "playIntegrity" };
+    apple?: { provider?: "debug" | "deviceCheck" | "appAttest" | "appAttestWithDeviceCheckFallback" };
+  }
+  export function initializeAppCheck(app?: FirebaseApp, options?: { provider: { providerOptions: Options } }): AppCheck;
+  export function getToken(appCheck: AppCheck, forceRefresh?: boolean): Promise<{ readonly token: string }>;
+}
+`,
+};
 
 test("the README's code compiles", async () => {
   const blocks = await readmeBlocks();
@@ -40,15 +73,11 @@ test("the README's code compiles", async () => {
   const folder = await mkdtemp(`${root}.airlock/client-readme-`);
   try {
     await copyFile(`${root}client/test/generated.ts`, `${folder}/airlock-types.ts`);
-    await writeFile(`${folder}/around.ts`, AROUND);
     // client/test/app.test.ts compiles with the real types of Expo.
     await copyFile(`${root}client/src/platform.d.ts`, `${folder}/platform.d.ts`);
-    await writeFile(
-      `${folder}/expo-constants.d.ts`,
-      "declare const Constants: { expoConfig: { extra?: Record<string, any> } | null };\nexport default Constants;\n",
-    );
-    for (const [n, { file = `block${n}.tsx`, code }] of blocks.entries())
-      await writeFile(`${folder}/${file}`, `${code}\nexport {};\n`);
+    for (const [file, code] of Object.entries(AROUND)) await writeFile(`${folder}/${file}`, code);
+    for (const [n, { file, replaced, code }] of blocks.entries())
+      await writeFile(`${folder}/${replaced ? `block${n}.ts` : file}`, code);
     const options = {
       ...{
         target: "ES2022",

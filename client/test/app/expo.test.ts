@@ -8,6 +8,7 @@ import * as Network from "expo-network";
 import { AppState } from "react-native";
 import { createAirlock, createId } from "react-native-airlock";
 import { expoOptions, followPhone, hmac, random } from "react-native-airlock/expo";
+import { createStubServer } from "react-native-airlock/testing";
 
 jest.mock("expo-crypto", () => ({
   ...jest.requireActual("expo-crypto"),
@@ -74,4 +75,11 @@ test("followPhone tells TanStack Query about the app's state and the network", a
   listeners.network!({ isConnected: true });
   expect([focusManager.isFocused(), onlineManager.isOnline()]).toEqual([true, true]);
   for (const end of stop) end();
+});
+
+test("the stub server takes the place of the global fetch", async () => {
+  const server = createStubServer();
+  jest.spyOn(globalThis, "fetch").mockImplementation(server.fetch);
+  const airlock = createAirlock({ ...server.options, fetch: undefined });
+  expect((await airlock.notes.create({ title: "Milk" })).version).toBe(1);
 });
