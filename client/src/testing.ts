@@ -21,8 +21,11 @@ export interface StoredRow {
 export interface StubServer {
   /** Options of a client for this server, of a user who is signed in. `random` is good for tests alone. */
   options: AirlockOptions;
-  /** As the option `fetch`, or in a handler of msw: `http.all("https://api.example.com/*", ({ request }) => server.fetch(request))`. */
-  fetch(input: string | Request, init?: RequestInit): Promise<Response>;
+  /**
+   * As the option `fetch`, in place of the global one, or in a handler of msw:
+   * `http.all("https://api.example.com/*", ({ request }) => server.fetch(request))`.
+   */
+  fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
   /** The rows of a place, such as "notes" or `orgs/${id}/notes`, oldest first. Change them as another device would. */
   rows(place: string): StoredRow[];
   /** Answers the next request with this problem. Several are answered in order. */
