@@ -30,7 +30,8 @@ export interface AirlockOptions {
   getToken: (options: { refresh: boolean }) => Promise<string | null | undefined>;
   /**
    * A token that vouches for this installation of the app, such as `firebaseAttest(appCheck, getToken)`. Asked beside
-   * the option `getToken`, for 5 seconds at most. What it throws counts as no token. (Approov's own layer adds its header by itself.)
+   * the option `getToken`, for 5 seconds at most. What it throws counts as no token. (Approov's own layer adds its
+   * header by itself.)
    */
   attest?: Attest;
   /** The header for that token. Default: `X-Firebase-AppCheck`. */
