@@ -8,6 +8,7 @@ pub(crate) mod me;
 pub(crate) mod orgs;
 pub(crate) mod resources;
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 use crate::auth::Session;
 use crate::error::{Code, Problem};
-use crate::postgrest::{AppDatabase, UserDatabase};
+use crate::postgrest::{Reader, UserDatabase};
 use crate::request::Input;
 use crate::resources::{DeclaredFunction, Resource};
 use crate::response::Response;
@@ -27,7 +28,7 @@ pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = Result<Response, Proble
 pub(crate) struct AppCall<'a, P> {
     pub(crate) input: Input<'a>,
     /// The database, as the role `anon`.
-    pub(crate) database: AppDatabase<'a, P>,
+    pub(crate) database: Reader<'a, P>,
     pub(crate) path: PathMatch<'a>,
 }
 
@@ -65,11 +66,11 @@ pub(crate) struct Scope<'a> {
 
 impl Scope<'_> {
     /// The name of the collection for the database: that of the resource, after its parent's place if it has one.
-    pub(crate) fn collection(&self) -> String {
+    pub(crate) fn collection(&self) -> Cow<'_, str> {
         let Resource { name, under, .. } = self.resource;
         match under.as_ref().zip(self.parent.as_ref()) {
-            None => name.clone(),
-            Some((under, parent)) => format!("{}/{parent}/{name}", under.resource),
+            None => name.into(),
+            Some((under, parent)) => format!("{}/{parent}/{name}", under.resource).into(),
         }
     }
 

@@ -3,15 +3,17 @@
 //! A write is one call of one function, which decides and changes the row in one transaction. What is
 //! already as the client wants it is success.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{AppCall, Scope, UserCall};
+use super::{AppCall, PathMatch, Scope, UserCall};
 use crate::error::{Code, Problem};
 use crate::platform::Platform;
-use crate::postgrest::{Function, NO_VERSION, Outcome, Row, State};
+use crate::postgrest::{Function, NO_VERSION, Outcome, Reader, Row, State};
 use crate::request::Input;
 use crate::request::conditional::IfMatch;
 use crate::request::page::{self, ListQuery};
@@ -27,15 +29,15 @@ const PUBLISHED: Function = Function::new("airlock_published");
 
 /// The arguments of a function: which rows a call is about, and what else it takes.
 #[derive(Serialize)]
-struct Arguments<T> {
-    resource: String,
+struct Arguments<'a, T> {
+    resource: Cow<'a, str>,
     org: Option<Uuid>,
     #[serde(flatten)]
     rest: T,
 }
 
-impl<T> Arguments<T> {
-    fn of(scope: &Scope<'_>, rest: T) -> Self {
+impl<'a, T> Arguments<'a, T> {
+    fn of(scope: &'a Scope<'_>, rest: T) -> Self {
         Self { resource: scope.collection(), org: scope.org, rest }
     }
 }
@@ -50,10 +52,12 @@ struct Write<'a> {
 
 /// `GET` of a collection.
 pub(crate) async fn list<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
-    let scope = call.path.scope()?;
-    let query = ListQuery::parse(call.input.query, scope.resource)?;
-    call.database.stream(LIST, &Arguments::of(scope, query)).await?;
-    Ok(streamed())
+    rows(&call.database, &call.path, &call.input).await
+}
+
+/// `GET` of a collection that every app reads.
+pub(crate) async fn open_list<P: Platform>(call: AppCall<'_, P>) -> Result<Response, Problem> {
+    rows(&call.database, &call.path, &call.input).await
 }
 
 /// `POST` to a collection.
@@ -67,10 +71,12 @@ pub(crate) async fn create<P: Platform>(call: UserCall<'_, P>) -> Result<Respons
 
 /// `GET` of a row.
 pub(crate) async fn read<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
-    let scope = call.path.scope()?;
-    let included = page::included(call.input.query, scope.resource)?;
-    let row = call.database.read(READ, &reading(scope, &row_id(&call)?, included.as_ref())).await?;
-    shown_with(row, included.is_some(), &call.input)
+    row(&call.database, &call.path, &call.input, &row_id(&call)?).await
+}
+
+/// `GET` of a row that every app reads.
+pub(crate) async fn open_read<P: Platform>(call: AppCall<'_, P>) -> Result<Response, Problem> {
+    row(&call.database, &call.path, &call.input, call.path.id("id")?).await
 }
 
 /// `PUT` of a row.
@@ -128,33 +134,33 @@ pub(crate) async fn published<P: Platform>(call: AppCall<'_, P>) -> Result<Respo
     Ok(found(row, &call.input)?.with("cache-control", "public, max-age=60"))
 }
 
-/// `GET` of a collection that every app reads.
-pub(crate) async fn open_list<P: Platform>(call: AppCall<'_, P>) -> Result<Response, Problem> {
-    let scope = call.path.scope()?;
-    let query = ListQuery::parse(call.input.query, scope.resource)?;
-    call.database.stream(LIST, &Arguments::of(scope, query)).await?;
+/// A page of the rows that the caller may see.
+async fn rows<P: Platform>(
+    database: &Reader<'_, P>,
+    path: &PathMatch<'_>,
+    input: &Input<'_>,
+) -> Result<Response, Problem> {
+    let scope = path.scope()?;
+    let query = ListQuery::parse(input.query, scope.resource)?;
+    database.stream(LIST, &Arguments::of(scope, query)).await?;
     Ok(streamed())
 }
 
-/// `GET` of a row that every app reads.
-pub(crate) async fn open_read<P: Platform>(call: AppCall<'_, P>) -> Result<Response, Problem> {
-    let scope = call.path.scope()?;
-    let included = page::included(call.input.query, scope.resource)?;
-    let row = call.database.read(READ, &reading(scope, call.path.id("id")?, included.as_ref())).await?;
-    shown_with(row, included.is_some(), &call.input)
-}
-
-/// The arguments of `airlock_read`.
-fn reading(scope: &Scope<'_>, id: &str, included: Option<&String>) -> Arguments<Value> {
-    Arguments::of(scope, included.map_or_else(|| json!({ "id": id }), |all| json!({ "id": id, "included": all })))
-}
-
-/// A row. With embedded rows, which change without it, it has no tag.
-fn shown_with(row: Option<Row>, embedded: bool, input: &Input<'_>) -> Result<Response, Problem> {
-    if !embedded {
-        return found(row, input);
+/// A row that the caller may see. With embedded rows, which change without it, it has no tag.
+async fn row<P: Platform>(
+    database: &Reader<'_, P>,
+    path: &PathMatch<'_>,
+    input: &Input<'_>,
+    id: &str,
+) -> Result<Response, Problem> {
+    let scope = path.scope()?;
+    let included = page::included(input.query, scope.resource)?;
+    let rest = included.as_ref().map_or_else(|| json!({ "id": id }), |all| json!({ "id": id, "included": all }));
+    let row: Option<Row> = database.read(READ, &Arguments::of(scope, rest)).await?;
+    match included {
+        None => found(row, input),
+        Some(_) => Ok(document(200, "application/json", row.ok_or(Code::NotFound)?.json().as_bytes().to_vec())),
     }
-    Ok(document(200, "application/json", row.ok_or(Code::NotFound)?.json().as_bytes().to_vec()))
 }
 
 async fn change<P: Platform>(call: &UserCall<'_, P>, action: &str, draft: Option<&Draft>) -> Result<Outcome, Problem> {

@@ -1,7 +1,7 @@
 //! The database: calls of `public.airlock_*` through PostgREST.
 //!
 //! Every call of a user carries that user's own token, so Row Level Security decides. A
-//! [`UserDatabase`] is made from a [`Session`] and a [`GuardedRequest`], an [`AppDatabase`] from a
+//! [`UserDatabase`] is made from a [`Session`] and a [`GuardedRequest`], a [`Reader`] without a user from a
 //! [`GuardedRequest`] alone; there is no other way to the database from a route.
 
 pub(crate) mod edge_proof;
@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::future::Future;
+use std::ops::Deref;
 
 use postgrest::{Builder, Postgrest};
 use serde::Serialize;
@@ -91,12 +92,12 @@ impl Database {
         platform: &'a P,
     ) -> UserDatabase<'a, P> {
         let claim = request.nonce().map(|nonce| claim_header(nonce, platform.now().div_euclid(1000)));
-        UserDatabase { calls: self.calls(platform, Some(session)), claim }
+        UserDatabase { reader: self.reader(platform, Some(session)), claim }
     }
 
-    /// The database as nobody sees it, for one request of a known app.
-    pub(crate) fn as_app<'a, P: Platform>(&'a self, _: &GuardedRequest, platform: &'a P) -> AppDatabase<'a, P> {
-        AppDatabase { calls: self.calls(platform, None) }
+    /// What the role `anon` sees of the database, for one request of a known app.
+    pub(crate) fn as_app<'a, P: Platform>(&'a self, _: &GuardedRequest, platform: &'a P) -> Reader<'a, P> {
+        self.reader(platform, None)
     }
 
     /// Whether the database has the migrations that this Worker and its declaration need.
@@ -107,7 +108,7 @@ impl Database {
         let arguments = json!({
             "schema_version": SCHEMA_VERSION, "organizations": declaration.organizations, "resources": names
         });
-        if self.calls(platform, None).read(READY, &arguments).await? {
+        if self.reader(platform, None).read(READY, &arguments).await? {
             Ok(())
         } else {
             let reason = "the database lacks a migration of this Worker or of a declared resource, \
@@ -116,8 +117,8 @@ impl Database {
         }
     }
 
-    fn calls<'a, P: Platform>(&'a self, platform: &'a P, session: Option<&'a Session>) -> Calls<'a, P> {
-        Calls { database: self, platform, session, deadline: platform.now().saturating_add(self.timeout) }
+    fn reader<'a, P: Platform>(&'a self, platform: &'a P, session: Option<&'a Session>) -> Reader<'a, P> {
+        Reader { database: self, platform, session, deadline: platform.now().saturating_add(self.timeout) }
     }
 
     fn head(&self, Function(name): Function) -> Result<String, Problem> {
@@ -130,16 +131,16 @@ impl Database {
     }
 }
 
-/// The calls of one request.
-struct Calls<'a, P> {
+/// Calls that change nothing, for one request.
+pub(crate) struct Reader<'a, P> {
     database: &'a Database,
     platform: &'a P,
-    /// The user; nobody is the role `anon`.
+    /// Whose token the calls carry. Without one Postgres sees the role `anon`.
     session: Option<&'a Session>,
     deadline: Millis,
 }
 
-impl<P: Platform> Calls<'_, P> {
+impl<P: Platform> Reader<'_, P> {
     /// Calls a function with arguments that are a JSON object.
     async fn send(
         &self,
@@ -162,13 +163,18 @@ impl<P: Platform> Calls<'_, P> {
     }
 
     /// Calls a function that changes nothing, and reads its answer.
-    async fn read<T: DeserializeOwned>(&self, function: Function, arguments: &impl Serialize) -> Result<T, Problem> {
+    pub(crate) async fn read<T: DeserializeOwned>(
+        &self,
+        function: Function,
+        arguments: &impl Serialize,
+    ) -> Result<T, Problem> {
         let response = self.send(function, to_json(arguments)?, None, WHOLE).await?;
         parse(&answer(response, None)?)
     }
 
-    /// Calls a function whose answer is the body of our response.
-    async fn stream(&self, function: Function, arguments: &impl Serialize) -> Result<(), Problem> {
+    /// Calls a function whose answer is the body of our response. `Ok` means that the platform holds
+    /// that body.
+    pub(crate) async fn stream(&self, function: Function, arguments: &impl Serialize) -> Result<(), Problem> {
         let accept = Accept::Stream { max_error: ANSWER_MAX };
         streamable(self.send(function, to_json(arguments)?, None, accept).await?)
     }
@@ -176,27 +182,20 @@ impl<P: Platform> Calls<'_, P> {
 
 /// What one user may see and change.
 pub(crate) struct UserDatabase<'a, P> {
-    calls: Calls<'a, P>,
+    reader: Reader<'a, P>,
     /// The nonce of the request, for the transaction that changes a row.
     claim: Option<String>,
 }
 
+impl<'a, P> Deref for UserDatabase<'a, P> {
+    type Target = Reader<'a, P>;
+
+    fn deref(&self) -> &Reader<'a, P> {
+        &self.reader
+    }
+}
+
 impl<'a, P: Platform> UserDatabase<'a, P> {
-    /// Calls a function that changes nothing, and reads its answer.
-    pub(crate) async fn read<T: DeserializeOwned>(
-        &self,
-        function: Function,
-        arguments: &impl Serialize,
-    ) -> Result<T, Problem> {
-        self.calls.read(function, arguments).await
-    }
-
-    /// Calls a function whose answer is the body of our response. `Ok` means that the platform holds
-    /// that body.
-    pub(crate) async fn stream(&self, function: Function, arguments: &impl Serialize) -> Result<(), Problem> {
-        self.calls.stream(function, arguments).await
-    }
-
     /// Calls a function that changes rows. The nonce is claimed in its transaction. A write that the
     /// database rolled back for another transaction's sake is sent again; after a lost answer it is not.
     pub(crate) fn write<'b, T: Serialize>(
@@ -218,7 +217,7 @@ impl<'a, P: Platform> UserDatabase<'a, P> {
         let arguments = arguments?;
         let mut attempt = 1;
         loop {
-            let response = self.calls.send(function, arguments.clone(), self.claim.as_deref(), WHOLE).await?;
+            let response = self.send(function, arguments.clone(), self.claim.as_deref(), WHOLE).await?;
             match answer(response, resource) {
                 Err(problem) if attempt < ATTEMPTS && error::was_rolled_back(&problem) => {
                     attempt = attempt.saturating_add(1);
@@ -226,27 +225,6 @@ impl<'a, P: Platform> UserDatabase<'a, P> {
                 answer => return parse(&answer?),
             }
         }
-    }
-}
-
-/// What everybody may see, for a request whose app is known: calls without a token, so as the role `anon`.
-pub(crate) struct AppDatabase<'a, P> {
-    calls: Calls<'a, P>,
-}
-
-impl<P: Platform> AppDatabase<'_, P> {
-    /// Calls a function that changes nothing, and reads its answer.
-    pub(crate) async fn read<T: DeserializeOwned>(
-        &self,
-        function: Function,
-        arguments: &impl Serialize,
-    ) -> Result<T, Problem> {
-        self.calls.read(function, arguments).await
-    }
-
-    /// As [`UserDatabase::stream`].
-    pub(crate) async fn stream(&self, function: Function, arguments: &impl Serialize) -> Result<(), Problem> {
-        self.calls.stream(function, arguments).await
     }
 }
 

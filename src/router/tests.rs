@@ -305,7 +305,7 @@ fn rows_with_a_parent_are_below_it_alone() {
     assert_eq!(matched.name(), "POST /v1/teams/{teamId}/projects/{id}/restore");
     assert_eq!(matched.path.ids, [("id", ID.to_owned())]);
     let scope = matched.path.scope.unwrap();
-    assert_eq!((scope.path().as_str(), scope.collection().as_str()), ("/v1/teams/7/projects", "teams/7/projects"));
+    assert_eq!((&*scope.path(), &*scope.collection()), ("/v1/teams/7/projects", "teams/7/projects"));
     for (method, target, name) in [
         ("GET", "/v1/teams/7/projects".to_owned(), "GET /v1/teams/{teamId}/projects"),
         ("HEAD", "/v1/teams/7/projects".to_owned(), "GET /v1/teams/{teamId}/projects"),
