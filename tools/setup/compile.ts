@@ -8,6 +8,7 @@ import { basename, dirname, join } from "node:path";
 import { type BuildOptions, build as esbuild, type Plugin } from "esbuild";
 
 import { forgetInspector, inspector } from "../declaration.ts";
+import { type Replacement, removeDead } from "./dead-code.ts";
 import { Failure, root, run } from "./shell.ts";
 import { toolchain, wasmTarget } from "./toolchain.ts";
 
@@ -21,7 +22,8 @@ export async function compile(): Promise<void> {
   const { env, wasmBindgen } = await toolchain();
 
   // `worker` requires wasm-bindgen to use js-sys.
-  const args = ["build", "--release", "--lib", "--target", wasmTarget, "--message-format=json-render-diagnostics"];
+  const options = ["--release", "--lib", "--target", wasmTarget, "--message-format=json-render-diagnostics"];
+  const args = ["rustc", ...options, "--", "-C", "link-arg=--emit-relocs"];
   const messages = await run("cargo", args, {
     cwd: root,
     env: { ...env, WASM_BINDGEN_USE_JS_SYS: "1" },
@@ -33,6 +35,7 @@ export async function compile(): Promise<void> {
     "src/worker/worker.js",
     "src/worker/exchange.js",
     "tools/setup/compile.ts",
+    "tools/setup/dead-code.ts",
     "Cargo.lock",
     "package-lock.json",
   ];
@@ -49,7 +52,7 @@ export async function compile(): Promise<void> {
     // With these a module that trapped can be replaced by a new instance.
     const recovery = ["--experimental-reset-state-function", "--force-enable-abort-handler"];
     await run(wasmBindgen, [
-      module,
+      await withoutDead(module, join(folder, "airlock.wasm")),
       "--target",
       "module",
       "--no-typescript",
@@ -59,7 +62,6 @@ export async function compile(): Promise<void> {
       "index",
       ...recovery,
     ]);
-    await trapUnused(join(folder, "index_bg.wasm"));
     const worker = await trim(folder, "worker", { entryPoints: [join(root, "src", "worker", "worker.js")] });
     const checker = await trim(folder, "inspector", {
       stdin: { contents: 'export { diagnose, inspect } from "airlock:bindings";', resolveDir: root },
@@ -177,39 +179,32 @@ async function embed({ script, module }: Program): Promise<string> {
   return outfile;
 }
 
-/** Functions that become a trap, by their names without hashes. They would keep code in the module that nothing runs. */
-const TRAPS = {
-  // A panic ends the instance. Its message would take more code than the stack of a trap, which names the function.
-  panics:
-    /^(core|alloc)::[\w:]*(panicking|::panic_\w+|_fail|_failed|handle_(alloc_)?error|capacity_overflow)\b|^<?std::panicking::(default_hook|panic_handler)/,
-  // Streams and promises of `worker`. Their exports are removed, but the module's table of functions has what they call.
-  streams: /\b(wasm_streams|js_sys::futures|futures_\w+)::/,
-  // Only the error messages of serde refer to it, where serde_json writes a float by code of its own.
-  floats: /^(<f64 as core::fmt::Display>|core::fmt::float::<impl core::fmt::Display for f64>)::fmt$/,
-};
-
 /**
- * Replaces the bodies of the functions that `TRAPS` names. Names of functions stay. Another version of Rust may have other
- * functions: then the module is larger, which `npm run check` finds.
+ * Functions that are replaced, by their mangled names. They would keep code and data in the module that nothing uses. Another
+ * version of Rust may have other names: then the module is larger, which `npm run check` finds.
  */
-async function trapUnused(file: string): Promise<void> {
-  const { default: binaryen } = await import("binaryen");
-  binaryen.setDebugInfo(true);
-  const module = binaryen.readBinary(await readFile(file));
-  const functions = Array.from({ length: module.getNumFunctions() }, (_, n) => {
-    const info = binaryen.getFunctionInfo(module.getFunctionByIndex(n));
-    // Names have hashes of their crates or of their own, as the standard library was compiled.
-    return { info, name: info.name.replace(/\[[0-9a-f]+\]|::h[0-9a-f]{16}$/g, "") };
-  });
-  const unused = functions.filter(
-    ({ info, name }) => !info.base && Object.values(TRAPS).some((names) => names.test(name)),
-  );
-  for (const { info } of unused) {
-    module.removeFunction(info.name);
-    module.addFunction(info.name, info.params, info.results, [], module.unreachable());
-  }
-  await writeFile(file, module.emitBinary());
-  module.dispose();
+const REPLACED: [by: Replacement, names: RegExp][] = [
+  // A panic ends the instance. Its message would take more code than the stack of a trap, which names the function.
+  [
+    "trap",
+    /^_(?:ZN|RI?(?:N[vt]|Ms\d*_)*C\w+?_)(?:4core|5alloc)\w*?(?:\dpanicking|\dpanic_|_fail|handle_(?:alloc_)?error|capacity_overflow)/,
+  ],
+  ["trap", /^_(?:ZN|RNvNtC\w+_)3std9panicking1[23](?:default_hook|panic_handler)/],
+  // Streams and promises of `worker`. The Worker has none of their exports. wasm-bindgen runs their descriptions.
+  ["trap", /^(?!.*describe).*(?:wasm_streams|js_sys(?:7|\.\.)futures|futures_)/],
+  // Only messages of panics and of serde's errors have these texts, and nothing reads them. Other functions of `Debug` may
+  // be one with a function of `Display`, since equal functions are merged.
+  ["zero", /^_(?:RNvX\w+4core3fmt[ec]NtB\w+5Debug|ZN\d+_\$LT\$(?:str|char)\$\S+Debug\$GT\$)3fmt/],
+  ["zero", /serde\w+\.\.\w+\.\.(?:JsonUnexpected|Unexpected|OneOf)\$\S+Display\$GT\$3fmt/],
+  // Only the error messages of serde refer to it, where serde_json writes a float by code of its own.
+  ["trap", /^_(?:RNvX\w+5floatd|ZN\w+float\S+f64)\w+Display\S*3fmt/],
+];
+
+/** A copy of the crate's module without these functions, and without the code and data that only they refer to. */
+async function withoutDead(module: string, to: string): Promise<string> {
+  const replacement = (name: string) => REPLACED.find(([, names]) => names.test(name))?.[0];
+  await writeFile(to, removeDead(await readFile(module), replacement));
+  return to;
 }
 
 /** The features that rustc and wasm-bindgen use; wasm-opt must not add others, which workerd may not support yet. */
