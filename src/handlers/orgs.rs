@@ -5,19 +5,17 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
-use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::UserCall;
-use super::resources::{changed, created, found};
+use super::resources::{changed, created, found, if_match, request_key};
 use crate::error::{Code, Problem};
 use crate::platform::Platform;
 use crate::postgrest::{Function, Outcome, State};
-use crate::request::conditional::IfMatch;
 use crate::request::page::PageQuery;
 use crate::resources::{Draft, Field, Kind};
 use crate::response::{Response, document, empty, streamed};
+use crate::types::Arguments;
 
 const LIST: Function = Function::new("airlock_orgs");
 const READ: Function = Function::new("airlock_org");
@@ -34,28 +32,18 @@ const JOIN: Function = Function::new("airlock_join");
 /// Random bytes of an invitation's token.
 const TOKEN_BYTES: usize = 32;
 
-/// The arguments of a page function within an organisation.
-#[derive(Serialize)]
-struct OrgPage<'a> {
-    org: &'a str,
-    #[serde(flatten)]
-    page: PageQuery,
-}
-
 /// `GET /v1/orgs`
 pub(crate) async fn list<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
     let page = PageQuery::parse(call.input.query)?;
-    call.database.stream(LIST, &page).await?;
+    call.database.stream(LIST, page.add_to(Arguments::new())).await?;
     Ok(streamed())
 }
 
 /// `POST /v1/orgs`
 pub(crate) async fn create<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
     let draft = Draft::whole(&[name_field()], call.input.body)?;
-    let key = call.input.idempotency_key;
-    let digest = key.map(|_| draft.digest());
-    let arguments = json!({ "org_name": draft.text("name"), "request_key": key, "request_digest": digest });
-    created(call.database.write(CREATE, &arguments, None).await?, "/v1/orgs", None)
+    let arguments = request_key(Arguments::new().text("org_name", draft.text("name")), &call.input, &draft);
+    created(call.database.write(CREATE, arguments, None).await?, "/v1/orgs", None)
 }
 
 /// `POST /v1/orgs/join`
@@ -66,8 +54,7 @@ pub(crate) async fn join<P: Platform>(call: UserCall<'_, P>) -> Result<Response,
     if !decoded.is_ok_and(|bytes| bytes.len() == TOKEN_BYTES) {
         return Err(Problem::invalid("/token", "value", "must be the token of an invitation"));
     }
-    let arguments = json!({ "invitation_token": token });
-    let outcome = call.database.write(JOIN, &arguments, None).await?;
+    let outcome = call.database.write(JOIN, Arguments::new().text("invitation_token", token), None).await?;
     if outcome.outcome == State::Missing {
         return Err(Problem::new(Code::NotFound, "Invitation not found, used, revoked or expired."));
     }
@@ -76,9 +63,7 @@ pub(crate) async fn join<P: Platform>(call: UserCall<'_, P>) -> Result<Response,
 
 /// `GET /v1/orgs/{org_id}`
 pub(crate) async fn read<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
-    let org = call.path.id("org_id")?;
-    let row = call.database.read(READ, &json!({ "org": org })).await?;
-    found(row, &call.input)
+    found(call.database.read(READ, of_org(&call)?).await?, &call.input)
 }
 
 /// `PATCH /v1/orgs/{org_id}`
@@ -99,9 +84,8 @@ pub(crate) async fn members<P: Platform>(call: UserCall<'_, P>) -> Result<Respon
 
 /// `GET /v1/orgs/{org_id}/members/{user_id}`
 pub(crate) async fn member<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
-    let arguments = json!({ "org": call.path.id("org_id")?, "member": call.path.id("user_id")? });
-    let row = call.database.read(MEMBER, &arguments).await?;
-    found(row, &call.input)
+    let arguments = of_org(&call)?.text("member", call.path.id("user_id")?);
+    found(call.database.read(MEMBER, arguments).await?, &call.input)
 }
 
 /// `PATCH /v1/orgs/{org_id}/members/{user_id}`
@@ -124,14 +108,9 @@ pub(crate) async fn invitations<P: Platform>(call: UserCall<'_, P>) -> Result<Re
 pub(crate) async fn invite<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
     let draft = Draft::whole(&[role_field()], call.input.body)?;
     let token = random_token()?;
-    let arguments = json!({
-        "org": call.path.id("org_id")?,
-        "member_role": draft.text("role"),
-        "token_digest": base16ct::lower::encode_string(&Sha256::digest(token.as_bytes())),
-        "request_key": call.input.idempotency_key,
-        "request_digest": call.input.idempotency_key.map(|_| draft.digest()),
-    });
-    let outcome = call.database.write(INVITE, &arguments, None).await?;
+    let digest = base16ct::lower::encode_string(&Sha256::digest(token.as_bytes()));
+    let arguments = of_org(&call)?.text("member_role", draft.text("role")).text("token_digest", &*digest);
+    let outcome = call.database.write(INVITE, request_key(arguments, &call.input, &draft), None).await?;
     if outcome.outcome != State::Created {
         return changed(outcome);
     }
@@ -144,13 +123,13 @@ pub(crate) async fn invite<P: Platform>(call: UserCall<'_, P>) -> Result<Respons
 
 /// `DELETE /v1/orgs/{org_id}/invitations/{id}`
 pub(crate) async fn revoke<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
-    let arguments = json!({ "org": call.path.id("org_id")?, "invitation": call.path.id("id")? });
-    gone(call.database.write(REVOKE, &arguments, None).await?)
+    let arguments = of_org(&call)?.text("invitation", call.path.id("id")?);
+    gone(call.database.write(REVOKE, arguments, None).await?)
 }
 
 async fn page<P: Platform>(call: &UserCall<'_, P>, function: Function) -> Result<Response, Problem> {
-    let arguments = OrgPage { org: call.path.id("org_id")?, page: PageQuery::parse(call.input.query)? };
-    call.database.stream(function, &arguments).await?;
+    let page = PageQuery::parse(call.input.query)?;
+    call.database.stream(function, page.add_to(of_org(call)?)).await?;
     Ok(streamed())
 }
 
@@ -159,13 +138,8 @@ async fn change<P: Platform>(
     action: &'static str,
     org_name: Option<&str>,
 ) -> Result<Outcome, Problem> {
-    let arguments = json!({
-        "org": call.path.id("org_id")?,
-        "action": action,
-        "org_name": org_name,
-        "if_match": IfMatch::version(call.input.if_match),
-    });
-    call.database.write(CHANGE, &arguments, None).await
+    let arguments = of_org(call)?.text("action", action).text("org_name", org_name);
+    call.database.write(CHANGE, if_match(arguments, &call.input), None).await
 }
 
 async fn change_member<P: Platform>(
@@ -173,14 +147,14 @@ async fn change_member<P: Platform>(
     action: &'static str,
     member_role: Option<&str>,
 ) -> Result<Outcome, Problem> {
-    let arguments = json!({
-        "org": call.path.id("org_id")?,
-        "member": call.path.id("user_id")?,
-        "action": action,
-        "member_role": member_role,
-        "if_match": IfMatch::version(call.input.if_match),
-    });
-    call.database.write(CHANGE_MEMBER, &arguments, None).await
+    let member = of_org(call)?.text("member", call.path.id("user_id")?);
+    let arguments = member.text("action", action).text("member_role", member_role);
+    call.database.write(CHANGE_MEMBER, if_match(arguments, &call.input), None).await
+}
+
+/// The arguments of a call about the path's organisation.
+fn of_org<P: Platform>(call: &UserCall<'_, P>) -> Result<Arguments, Problem> {
+    Ok(Arguments::new().text("org", call.path.id("org_id")?))
 }
 
 /// 204 for what is gone, or the problem of another outcome.

@@ -3,13 +3,6 @@
 //! A write is one call of one function, which decides and changes the row in one transaction. What is
 //! already as the client wants it is success.
 
-use std::borrow::Cow;
-
-use serde::Serialize;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
-use uuid::Uuid;
-
 use super::{AppCall, PathMatch, Scope, UserCall};
 use crate::error::{Code, Problem};
 use crate::platform::Platform;
@@ -19,6 +12,7 @@ use crate::request::conditional::IfMatch;
 use crate::request::page::{self, ListQuery};
 use crate::resources::{Draft, IdKind};
 use crate::response::{Response, document, empty, streamed};
+use crate::types::Arguments;
 
 const LIST: Function = Function::new("airlock_list");
 const READ: Function = Function::new("airlock_read");
@@ -26,29 +20,6 @@ const CREATE: Function = Function::new("airlock_create");
 const PUT: Function = Function::new("airlock_put");
 const CHANGE: Function = Function::new("airlock_change");
 const PUBLISHED: Function = Function::new("airlock_published");
-
-/// The arguments of a function: which rows a call is about, and what else it takes.
-#[derive(Serialize)]
-struct Arguments<'a, T> {
-    resource: Cow<'a, str>,
-    org: Option<Uuid>,
-    #[serde(flatten)]
-    rest: T,
-}
-
-impl<'a, T> Arguments<'a, T> {
-    fn of(scope: &'a Scope<'_>, rest: T) -> Self {
-        Self { resource: scope.collection(), org: scope.org, rest }
-    }
-}
-
-/// The parameters of a write beside its rows. The draft is part of it byte for byte, which a [`Value`] is not.
-#[derive(Serialize)]
-struct Write<'a> {
-    draft: Option<&'a RawValue>,
-    #[serde(flatten)]
-    rest: Value,
-}
 
 /// `GET` of a collection.
 pub(crate) async fn list<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
@@ -64,9 +35,8 @@ pub(crate) async fn open_list<P: Platform>(call: AppCall<'_, P>) -> Result<Respo
 pub(crate) async fn create<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
     let scope = call.path.scope()?;
     let draft = Draft::whole(&scope.resource.fields, call.input.body)?;
-    let key = call.input.idempotency_key;
-    let rest = json!({ "request_key": key, "request_digest": key.map(|_| draft.digest()) });
-    created(write(&call, CREATE, Some(&draft), rest).await?, &scope.path(), None)
+    let arguments = request_key(of_scope(scope).json("draft", draft.json()), &call.input, &draft);
+    created(write(&call, CREATE, arguments).await?, &scope.path(), None)
 }
 
 /// `GET` of a row.
@@ -90,9 +60,8 @@ pub(crate) async fn put<P: Platform>(call: UserCall<'_, P>) -> Result<Response, 
         (None, None) if scope.resource.id.kind == IdKind::Bigint => "replace",
         (None, None) => "any",
     };
-    let if_match = IfMatch::version(call.input.if_match);
-    let rest = json!({ "id": row_id(&call)?, "mode": mode, "if_match": if_match });
-    created(write(&call, PUT, Some(&draft), rest).await?, &scope.path(), Some(call.path.id("id")?))
+    let arguments = of_scope(scope).text("id", &*row_id(&call)?).text("mode", mode).json("draft", draft.json());
+    created(write(&call, PUT, if_match(arguments, &call.input)).await?, &scope.path(), Some(call.path.id("id")?))
 }
 
 /// `PATCH` of a row.
@@ -128,8 +97,8 @@ pub(crate) async fn unpublish<P: Platform>(call: UserCall<'_, P>) -> Result<Resp
 
 /// `GET` of a published row, for every user of a known app.
 pub(crate) async fn published<P: Platform>(call: AppCall<'_, P>) -> Result<Response, Problem> {
-    let arguments = json!({ "resource": call.path.scope()?.resource.name, "id": call.path.id("id")? });
-    let row = call.database.read(PUBLISHED, &arguments).await?;
+    let arguments = Arguments::new().text("resource", &*call.path.scope()?.resource.name);
+    let row = call.database.read(PUBLISHED, arguments.text("id", call.path.id("id")?)).await?;
     // A row may be shown for this long after it was unpublished.
     Ok(found(row, &call.input)?.with("cache-control", "public, max-age=60"))
 }
@@ -142,7 +111,7 @@ async fn rows<P: Platform>(
 ) -> Result<Response, Problem> {
     let scope = path.scope()?;
     let query = ListQuery::parse(input.query, scope.resource)?;
-    database.stream(LIST, &Arguments::of(scope, query)).await?;
+    database.stream(LIST, query.add_to(of_scope(scope))).await?;
     Ok(streamed())
 }
 
@@ -155,8 +124,11 @@ async fn row<P: Platform>(
 ) -> Result<Response, Problem> {
     let scope = path.scope()?;
     let included = page::included(input.query, scope.resource)?;
-    let rest = included.as_ref().map_or_else(|| json!({ "id": id }), |all| json!({ "id": id, "included": all }));
-    let row: Option<Row> = database.read(READ, &Arguments::of(scope, rest)).await?;
+    let mut arguments = of_scope(scope).text("id", id);
+    if let Some(included) = &included {
+        arguments = arguments.text("included", &**included);
+    }
+    let row: Option<Row> = database.read(READ, arguments).await?;
     match included {
         None => found(row, input),
         Some(_) => Ok(document(200, "application/json", row.ok_or(Code::NotFound)?.json().as_bytes().to_vec())),
@@ -164,8 +136,26 @@ async fn row<P: Platform>(
 }
 
 async fn change<P: Platform>(call: &UserCall<'_, P>, action: &str, draft: Option<&Draft>) -> Result<Outcome, Problem> {
-    let if_match = IfMatch::version(call.input.if_match);
-    write(call, CHANGE, draft, json!({ "id": row_id(call)?, "action": action, "if_match": if_match })).await
+    let arguments = of_scope(call.path.scope()?).text("id", &*row_id(call)?).text("action", action);
+    let arguments = arguments.json("draft", draft.map_or("null", Draft::json));
+    write(call, CHANGE, if_match(arguments, &call.input)).await
+}
+
+/// The arguments that say which rows a call is about.
+fn of_scope(scope: &Scope<'_>) -> Arguments {
+    let org = scope.org.map(|org| org.to_string());
+    Arguments::new().text("resource", &*scope.collection()).text("org", org.as_deref())
+}
+
+/// Adds the precondition of a write.
+pub(crate) fn if_match(arguments: Arguments, input: &Input<'_>) -> Arguments {
+    arguments.number("if_match", IfMatch::version(input.if_match))
+}
+
+/// Adds the `Idempotency-Key`, and what the request with this key means.
+pub(crate) fn request_key(arguments: Arguments, input: &Input<'_>, draft: &Draft) -> Arguments {
+    let digest = input.idempotency_key.map(|_| draft.digest());
+    arguments.text("request_key", input.idempotency_key).text("request_digest", digest.as_deref())
 }
 
 /// The id of the row that a path names; of `me` the user's.
@@ -179,15 +169,11 @@ fn row_id<P: Platform>(call: &UserCall<'_, P>) -> Result<String, Problem> {
 async fn write<P: Platform>(
     call: &UserCall<'_, P>,
     function: Function,
-    draft: Option<&Draft>,
-    rest: Value,
+    arguments: Arguments,
 ) -> Result<Outcome, Problem> {
-    let scope = call.path.scope()?;
-    let draft = draft.map(|draft| serde_json::from_str(draft.json())).transpose();
-    let draft = draft.map_err(|_| Code::Internal.because("a draft that is not JSON"))?;
-    let arguments = Arguments::of(scope, Write { draft, rest });
-    let mut outcome = call.database.write(function, &arguments, Some(scope.resource)).await?;
-    outcome.versionless = scope.resource.version.is_none();
+    let resource = call.path.scope()?.resource;
+    let mut outcome = call.database.write(function, arguments, Some(resource)).await?;
+    outcome.versionless = resource.version.is_none();
     Ok(outcome)
 }
 

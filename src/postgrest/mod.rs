@@ -11,7 +11,6 @@ mod outcome;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::future::Future;
 use std::ops::Deref;
 
 use postgrest::{Builder, Postgrest};
@@ -25,7 +24,7 @@ use crate::error::{Code, Problem};
 use crate::json;
 use crate::platform::{Accept, Content, Millis, Platform, SendError, UpstreamRequest, UpstreamResponse};
 use crate::resources::{Declaration, Resource};
-use crate::types::random_uuid;
+use crate::types::{Arguments, random_uuid};
 use edge_proof::Signer;
 pub(crate) use outcome::{NO_VERSION, Outcome, Row, State};
 
@@ -141,15 +140,14 @@ pub(crate) struct Reader<'a, P> {
 }
 
 impl<P: Platform> Reader<'_, P> {
-    /// Calls a function with arguments that are a JSON object.
     async fn send(
         &self,
         function: Function,
-        arguments: Vec<u8>,
+        arguments: String,
         claim: Option<&str>,
         accept: Accept,
     ) -> Result<UpstreamResponse, Problem> {
-        let mut request = UpstreamRequest { head: self.database.head(function)?, body: Some(arguments) };
+        let mut request = UpstreamRequest { head: self.database.head(function)?, body: Some(arguments.into_bytes()) };
         if let Some(session) = self.session {
             add_header(&mut request, "authorization", &format!("Bearer {}", session.token()));
         }
@@ -166,17 +164,17 @@ impl<P: Platform> Reader<'_, P> {
     pub(crate) async fn read<T: DeserializeOwned>(
         &self,
         function: Function,
-        arguments: &impl Serialize,
+        arguments: impl Into<Arguments>,
     ) -> Result<T, Problem> {
-        let response = self.send(function, to_json(arguments)?, None, WHOLE).await?;
+        let response = self.send(function, arguments.into().finish(), None, WHOLE).await?;
         parse(&answer(response, None)?)
     }
 
     /// Calls a function whose answer is the body of our response. `Ok` means that the platform holds
     /// that body.
-    pub(crate) async fn stream(&self, function: Function, arguments: &impl Serialize) -> Result<(), Problem> {
+    pub(crate) async fn stream(&self, function: Function, arguments: impl Into<Arguments>) -> Result<(), Problem> {
         let accept = Accept::Stream { max_error: ANSWER_MAX };
-        streamable(self.send(function, to_json(arguments)?, None, accept).await?)
+        streamable(self.send(function, arguments.into().finish(), None, accept).await?)
     }
 }
 
@@ -195,26 +193,16 @@ impl<'a, P> Deref for UserDatabase<'a, P> {
     }
 }
 
-impl<'a, P: Platform> UserDatabase<'a, P> {
+impl<P: Platform> UserDatabase<'_, P> {
     /// Calls a function that changes rows. The nonce is claimed in its transaction. A write that the
     /// database rolled back for another transaction's sake is sent again; after a lost answer it is not.
-    pub(crate) fn write<'b, T: Serialize>(
-        &'b self,
-        function: Function,
-        arguments: &T,
-        resource: Option<&'b Resource>,
-    ) -> impl Future<Output = Result<Outcome, Problem>> + use<'a, 'b, P, T> {
-        // One future for all types of arguments.
-        self.write_json(function, to_json(arguments), resource)
-    }
-
-    async fn write_json(
+    pub(crate) async fn write(
         &self,
         function: Function,
-        arguments: Result<Vec<u8>, Problem>,
+        arguments: impl Into<Arguments>,
         resource: Option<&Resource>,
     ) -> Result<Outcome, Problem> {
-        let arguments = arguments?;
+        let arguments = arguments.into().finish();
         let mut attempt = 1;
         loop {
             let response = self.send(function, arguments.clone(), self.claim.as_deref(), WHOLE).await?;

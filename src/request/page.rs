@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::query::Parameters;
 use crate::error::Problem;
-use crate::resources::{Field, Operator, Resource};
+use crate::resources::{Field, Operator, Resource, spelled};
+use crate::types::Arguments;
 
 const LIMIT_MAX: u8 = 100;
 const LIMIT_DEFAULT: u8 = 20;
@@ -27,8 +28,8 @@ const VALUES_MAX: usize = 100;
 /// What a cursor is. The database says the same of one that it cannot read.
 pub(crate) const CURSOR: &str = "must be a next_cursor of an earlier page, unchanged";
 
-/// Which page of a list is wanted. It serialises as the arguments of a page function.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Which page of a list is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PageQuery {
     /// 1 to 100.
     page_size: u8,
@@ -36,22 +37,17 @@ pub(crate) struct PageQuery {
     after: Option<String>,
 }
 
-/// Which page of a resource is wanted. It serialises as arguments of `airlock_list`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Which page of a resource is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListQuery<'a> {
-    #[serde(flatten)]
     page: PageQuery,
     state: &'static str,
     /// 1 to 200 characters in the syntax of `websearch_to_tsquery`, in which nothing is an error.
     words: Option<String>,
     /// A field, `created` or `updated`, after `-` for descending order.
-    #[serde(skip_serializing_if = "Option::is_none")]
     sort: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     filters: Vec<(&'a str, &'static str, Filter)>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     counted: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
     included: Option<String>,
 }
 
@@ -70,6 +66,11 @@ impl PageQuery {
         let page = Self::take(&mut parameters);
         parameters.finish()?;
         Ok(page)
+    }
+
+    /// Adds the arguments of a page function.
+    pub(crate) fn add_to(&self, arguments: Arguments) -> Arguments {
+        arguments.number("page_size", Some(self.page_size.into())).text("after", self.after.as_deref())
     }
 
     fn take(parameters: &mut Parameters) -> Self {
@@ -136,6 +137,23 @@ impl<'a> ListQuery<'a> {
         }
         parameters.finish()?;
         Ok(list)
+    }
+}
+
+impl ListQuery<'_> {
+    /// Adds the arguments of `airlock_list`.
+    pub(crate) fn add_to(&self, arguments: Arguments) -> Arguments {
+        let mut arguments = self.page.add_to(arguments).text("state", self.state).text("words", self.words.as_deref());
+        // Most lists have none of these, which then have their defaults.
+        for (name, text) in [("sort", &self.sort), ("included", &self.included)] {
+            if let Some(text) = text {
+                arguments = arguments.text(name, &**text);
+            }
+        }
+        if !self.filters.is_empty() {
+            arguments = arguments.json("filters", &spelled(&self.filters));
+        }
+        if self.counted { arguments.json("counted", "true") } else { arguments }
     }
 }
 

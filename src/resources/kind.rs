@@ -194,7 +194,7 @@ fn as_written<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Erro
 }
 
 /// `value` as JSON.
-pub(super) fn spelled<T: Serialize + ?Sized>(value: &T) -> String {
+pub(crate) fn spelled<T: Serialize + ?Sized>(value: &T) -> String {
     // Nothing here can fail: no map with odd keys, no number that is not finite.
     serde_json::to_string(value).unwrap_or_default()
 }

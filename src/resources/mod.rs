@@ -12,12 +12,12 @@ mod relation;
 
 pub(crate) use declaration::{Declaration, DeclaredFunction, Field, IdKind, Operator, Readers, Resource, Verb};
 pub(crate) use draft::Draft;
-pub(crate) use kind::Kind;
+pub(crate) use kind::{Kind, spelled};
 
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
-use kind::{Value, spelled};
+use kind::Value;
 
 impl Field {
     /// A field that the engine itself declares, for bodies that are not of a resource.

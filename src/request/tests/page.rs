@@ -29,7 +29,9 @@ fn refused(query: &str) -> bool {
 }
 
 fn arguments(query: &str) -> Value {
-    serde_json::to_value(ListQuery::parse(query, &everything()).unwrap()).unwrap()
+    let resource = everything();
+    let query = ListQuery::parse(query, &resource).unwrap();
+    serde_json::from_str(&query.add_to(Arguments::new()).finish()).unwrap()
 }
 
 #[test]
