@@ -1771,47 +1771,7 @@ grant execute
   to anon, authenticated;
 grant execute on function airlock.check_edge() to anon, authenticated, service_role;
 
-grant execute
-  on function
-    public.airlock_list(text, uuid, text, text, text, integer, text, json, boolean, text),
-    public.airlock_read(text, uuid, text, text),
-    public.airlock_create(text, uuid, json, text, text),
-    public.airlock_put(text, uuid, text, json, text, bigint),
-    public.airlock_change(text, uuid, text, text, json, bigint),
-    public.airlock_call(text, json),
-    airlock.call_of(text, json),
-    airlock.run(text, json, text),
-    airlock.cursor(json),
-    airlock.read_cursor(text, text, text, text),
-    airlock.require_member(uuid),
-    airlock.require_role(uuid, text),
-    airlock.refuse_copy(),
-    airlock.claim(),
-    airlock.use_key(text, text, text, text),
-    airlock.keep_target(text, text),
-    airlock.find_resource(text, uuid),
-    airlock.require_parent(text, text),
-    airlock.type_of(regclass, text),
-    airlock.place(airlock.resources, uuid),
-    airlock.is_row(airlock.resources, uuid),
-    airlock.passes(airlock.resources, json),
-    airlock.beyond(airlock.resources, text, text, boolean),
-    airlock.wire_with(airlock.resources, uuid, text),
-    airlock.wire_of(regclass, text[], text[]),
-    airlock.version_of(regclass, text),
-    airlock.base_type(regtype),
-    airlock.columns_of(airlock.resources, json, text, boolean),
-    airlock.draft_of(airlock.resources, json),
-    airlock.still_member(uuid),
-    airlock.insert_row(airlock.resources, uuid, text, json),
-    airlock.update_row(airlock.resources, uuid, text, text, json),
-    airlock.state_of(airlock.resources, uuid),
-    airlock.lock_row(airlock.resources, uuid, text),
-    airlock.delete_row(airlock.resources, uuid, text, bigint),
-    airlock.row_of(airlock.resources, uuid, text, text),
-    airlock.outcome(text, json)
-  to authenticated;
--- For resources that apps read without a user.
+-- Reading, of rows of a user and of rows that apps read without one.
 grant execute
   on function
     public.airlock_list(text, uuid, text, text, text, integer, text, json, boolean, text),
@@ -1829,7 +1789,33 @@ grant execute
     airlock.version_of(regclass, text),
     airlock.base_type(regtype),
     airlock.row_of(airlock.resources, uuid, text, text)
-  to anon;
+  to anon, authenticated;
+-- For users alone: rows of organisations and under parents, and writing.
+grant execute
+  on function
+    public.airlock_create(text, uuid, json, text, text),
+    public.airlock_put(text, uuid, text, json, text, bigint),
+    public.airlock_change(text, uuid, text, text, json, bigint),
+    public.airlock_call(text, json),
+    airlock.call_of(text, json),
+    airlock.run(text, json, text),
+    airlock.require_member(uuid),
+    airlock.require_role(uuid, text),
+    airlock.refuse_copy(),
+    airlock.claim(),
+    airlock.use_key(text, text, text, text),
+    airlock.keep_target(text, text),
+    airlock.require_parent(text, text),
+    airlock.columns_of(airlock.resources, json, text, boolean),
+    airlock.draft_of(airlock.resources, json),
+    airlock.still_member(uuid),
+    airlock.insert_row(airlock.resources, uuid, text, json),
+    airlock.update_row(airlock.resources, uuid, text, text, json),
+    airlock.state_of(airlock.resources, uuid),
+    airlock.lock_row(airlock.resources, uuid, text),
+    airlock.delete_row(airlock.resources, uuid, text, bigint),
+    airlock.outcome(text, json)
+  to authenticated;
 grant execute
   on function public.airlock_ready(integer, boolean, text[]), public.airlock_published(text, text), airlock.is_published(text, text)
   to anon;
