@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use crate::error::{Code, Problem};
 use crate::platform::{Limiter, Millis, Platform};
@@ -79,8 +79,8 @@ pub(crate) fn address_key(header: Option<&str>) -> String {
         Some(IpAddr::V6(ip)) => match ip.to_ipv4_mapped() {
             Some(ip) => ip.to_string(),
             None => {
-                let prefix = u128::from(ip) & (u128::MAX << 64);
-                format!("{}/64", Ipv6Addr::from(prefix))
+                let [a, b, c, d, ..] = ip.segments();
+                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
             }
         },
     }

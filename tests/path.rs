@@ -182,7 +182,7 @@ fn only_refusals_that_an_attacker_causes_count_against_the_address() {
         (get("/health"), false),
     ] {
         let request = request.header("cf-connecting-ip", "2001:db8::7");
-        let expected = if counts { vec!["2001:db8::/64"] } else { vec![] };
+        let expected = if counts { vec!["2001:db8:0:0::/64"] } else { vec![] };
         let world = World::new();
         assert_eq!(counted(&world, &request), expected, "{} {}", request.method, request.target);
     }

@@ -192,6 +192,11 @@ const REPLACED: [by: Replacement, names: RegExp][] = [
   ["trap", /^_(?:ZN|RNvNtC\w+_)3std9panicking1[23](?:default_hook|panic_handler)/],
   // Streams and promises of `worker`. The Worker has none of their exports. wasm-bindgen runs their descriptions.
   ["trap", /^(?!.*describe).*(?:wasm_streams|js_sys(?:7|\.\.)futures|futures_)/],
+  // The URLs that the Worker reads begin with https:// or http://: `web_url` in src/config.rs.
+  [
+    "trap",
+    /^_ZN3url6parser6Parser\d+(?:parse_file|file_host|parse_relative|fragment_only|parse_cannot_be_a_base_path)17h/,
+  ],
   // Only messages of panics and of serde's errors have these texts, and nothing reads them. Other functions of `Debug` may
   // be one with a function of `Display`, since equal functions are merged.
   ["zero", /^_(?:RNvX\w+4core3fmt[ec]NtB\w+5Debug|ZN\d+_\$LT\$(?:str|char)\$\S+Debug\$GT\$)3fmt/],
