@@ -49,6 +49,7 @@ const imported = new Map();
 const IMPORTED_MAX = 64;
 
 const NOTHING = new Uint8Array(0);
+const encoder = new TextEncoder();
 
 /**
  * The entry points of the Worker.
@@ -216,8 +217,6 @@ export class Exchange {
     this.bodies = bodies;
     this.held = 0;
     this.released = false;
-    /** @type {Headers | undefined} */
-    this.upstreamHeaders = undefined;
     /**
      * The body of an upstream response that is to be streamed; undefined if none is open.
      * @type {ReadableStream | null | undefined}
@@ -340,7 +339,7 @@ export class Exchange {
 
   /**
    * Sends a request. The outcome is the status of the response, and its body. With `stream` the body of a 200 is left
-   * unread for `respond`.
+   * unread for `respond`; in its place are Content-Type and Content-Length, a line each, empty if absent.
    * @param {string} head method, URL, then names and values of headers in alternation, a line each
    * @param {Bytes | undefined} body
    * @param {boolean} stream
@@ -355,22 +354,17 @@ export class Exchange {
     const begin = async () => {
       // Following a redirect would carry the user's token to another place.
       const response = await fetch(url, { method, headers: record(lines, 2), body: copy, redirect: "manual" });
-      if (stream && response.status === 200) return { response, bytes: NOTHING, unread: response.body };
-      return { response, bytes: await drain(response, max) };
+      const { status, headers } = response;
+      if (!stream || status !== 200) return { status, bytes: await drain(response, max) };
+      const [type, length] = [headers.get("content-type") ?? "", headers.get("content-length") ?? ""];
+      return { status, bytes: encoder.encode(`${type}\n${length}`), unread: response.body };
     };
-    /** @type {(value: { response: Response, bytes: Bytes, unread?: ReadableStream | null }) => Outcome} */
-    const outcomeOf = ({ response, bytes, unread }) => {
-      this.upstreamHeaders = response.headers;
+    /** @type {(value: { status: number, bytes: Bytes, unread?: ReadableStream | null }) => Outcome} */
+    const outcomeOf = ({ status, bytes, unread }) => {
       this.unread = unread;
-      return [response.status, bytes];
+      return [status, bytes];
     };
     this.await(begin, outcomeOf, millis);
-  }
-
-  /** Content-Type and Content-Length of the response to the latest `send`, a line each, empty if absent. */
-  upstreamHead() {
-    const headers = this.upstreamHeaders;
-    return `${headers?.get("content-type") ?? ""}\n${headers?.get("content-length") ?? ""}`;
   }
 
   /** Cancels an upstream response that is open and not passed on. */

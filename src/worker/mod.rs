@@ -49,8 +49,6 @@ extern "C" {
     fn asset(this: &Exchange, path: &str, millis: u32);
     #[wasm_bindgen(method)]
     fn send(this: &Exchange, head: &str, body: Option<&[u8]>, stream: bool, max: usize, millis: u32);
-    #[wasm_bindgen(method, js_name = upstreamHead)]
-    fn upstream_head(this: &Exchange) -> String;
     #[wasm_bindgen(method)]
     fn sleep(this: &Exchange, millis: u32);
     #[wasm_bindgen(method)]
@@ -320,7 +318,7 @@ impl Platform for Workerd<'_> {
         if !(stream && status == 200) {
             return Ok(UpstreamResponse { status, content_type: String::new(), content: Content::Whole(body) });
         }
-        let head = self.0.upstream_head();
+        let head = String::from_utf8(body).unwrap_or_default();
         let (content_type, length) = head.split_once('\n').unwrap_or_default();
         Ok(UpstreamResponse {
             status,

@@ -173,7 +173,7 @@ test("a float in the place of another value is refused without a trap", async ()
 // workerd has no limit of CPU time on this machine. V8 ends a script of `node:vm` in the same way: no `finally` runs.
 test("an instance that the platform ended in the middle of a call is replaced before the next one", () => {
   const source = readFileSync(join(root, "src", "worker", "exchange.js"), "utf8").replaceAll(/^export /gm, "");
-  const context = createContext({ replaced: 0, reportError: () => {}, WebAssembly });
+  const context = createContext({ replaced: 0, reportError: () => {}, TextEncoder, WebAssembly });
   const run = (script: string): unknown => runInContext(script, context, { timeout: 200 });
   run(`${source}; entry("", { __wbg_reset_state: () => replaced++ });`);
   assert.equal(run("guarded(() => 1 + 2 + 3)"), 6);
