@@ -11,7 +11,7 @@
 
 import { parseArgs } from "node:util";
 
-import { type Audit, audit, exposedSchemas, readAccepted, withPublished } from "./evidence/audit.ts";
+import { type Audit, audit, exposedSchemas, hasRegistry, readAccepted, withPublished } from "./evidence/audit.ts";
 import { compare, writeBaseline } from "./evidence/baseline.ts";
 import { signIn, startEmbedded } from "./evidence/embedded.ts";
 import type { Accepted, Finding } from "./evidence/finding.ts";
@@ -116,8 +116,7 @@ const publicOnPurpose = ({ notes }: Audit): Accepted[] =>
 async function ofUrl(url: string, { schemas, accepted, named, rest, users }: Options): Promise<Looked> {
   const { tables, meant, ...found } = await reading(url, async (sql) => {
     // The project's own list is about the project's own core.
-    const [core] = await sql("select to_regclass('airlock.resources') is not null as there");
-    const list = named || core?.there === true ? accepted : [];
+    const list = named || (await hasRegistry(sql)) ? accepted : [];
     const found = await audit(sql, schemas, list);
     return {
       ...found,

@@ -80,6 +80,29 @@ test("a role that policies concern runs none of them, and says what it left", as
   });
 });
 
+test("functions that indexes and statistics call are not run", async () => {
+  const schema = `
+    set test.quiet = on;
+    create schema private;
+    create function private.told() returns bigint language plpgsql as $body$begin
+      if current_setting('test.quiet', true) is null then raise exception 'the function ran'; end if;
+      return 1;
+    end$body$;
+    create function private.hidden() returns bigint language plpgsql immutable as $body$begin return private.told(); end$body$;
+    ${table("partial", "n bigint")} create index on partial (n) where private.hidden() = 1;
+    ${table("counted", "n bigint")} create statistics on (n + private.hidden()), id from counted;
+    ${table("parent", "n bigint")} create table child () inherits (parent); create index on child ((n + private.hidden()));
+    ${table("plain", "n bigint")} create index on plain (abs(n));
+  `;
+  await server.create("called", schema);
+  const catalogue = await readUrl(server.postgres.url("called"));
+  const open = [
+    "id: integers past 2^53-1; n: integers past 2^53-1 (an index or statistics would run private.hidden())",
+  ];
+  for (const name of ["partial", "counted", "parent"]) assert.deepEqual(looks(catalogue, name), { unfit: {}, open });
+  assert.deepEqual(looks(catalogue, "plain"), { unfit: {}, open: [] });
+});
+
 test("50 tables take less than 10 seconds", async () => {
   const many = Array.from(
     { length: 50 },

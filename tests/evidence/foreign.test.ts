@@ -59,6 +59,39 @@ test("a table of an extension is not for its users to mend", async () => {
   assert.ok((await found(`${owned} ${MEMBER("zones")}`)).every((one) => one.includes("public.zones")));
 });
 
+/** A function that may run anything, as an index, a domain and a view of its database call it. */
+const RUNS = `
+  create function public.runs() returns text language plpgsql as $$begin perform pg_advisory_lock(1); return 'a'; end$$;
+  create function public.hidden() returns text language plpgsql immutable as $$begin return public.runs(); end$$;`;
+const ran = async () => (await audited.sql("select from pg_locks where locktype = 'advisory'")).length > 0;
+
+for (const [where, sql] of [
+  [
+    "a domain in the body of a helper",
+    `create domain public.checked as text check (public.runs() is not null);
+     create function public.mine() returns boolean language sql stable as 'select auth.uid() is not null and ''{a}''::public.checked[] is not null';
+     create table public.t (id int primary key); alter table public.t enable row level security; create policy p on public.t for select to authenticated using (public.mine());`,
+  ],
+  [
+    "a view in the place of the registry",
+    "create schema airlock; create view airlock.resources as select public.runs() as name, 1259::regclass as relation, array['a'] as publish",
+  ],
+  [
+    "an index of a table in the place of the registry",
+    "create schema airlock; create table airlock.resources (name text, relation regclass, publish text[]); create index on airlock.resources (name) where public.hidden() = 'a'",
+  ],
+  [
+    "a view in the place of the list of jobs",
+    "create schema cron; create view cron.job as select 1 as jobid, public.runs() as command",
+  ],
+] as const)
+  test(`the audit does not run ${where}`, () =>
+    audited.undone(async () => {
+      await audited.sql(`${RUNS} ${sql}; select pg_advisory_unlock_all()`);
+      await audited.look([]);
+      assert.equal(await ran(), false);
+    }));
+
 const T =
   "create table public.t (id uuid primary key, user_id uuid not null, other uuid); create index on public.t (user_id); alter table public.t enable row level security;";
 const OWN =

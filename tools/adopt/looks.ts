@@ -2,6 +2,7 @@
 // and named as not looked at elsewhere.
 
 import { identifier, type Sql } from "../evidence/finding.ts";
+import { running } from "../evidence/foreign.ts";
 import type { Column, Table } from "./catalogue.ts";
 
 /** Larger tables are not read as a whole. */
@@ -10,17 +11,25 @@ const WHOLE = 9_007_199_254_740_991n;
 
 /** Adds to each table what its rows tell. Only functions of PostgreSQL itself run. */
 export async function lookAtRows(sql: Sql, tables: Table[]): Promise<void> {
+  const called = await running(sql);
   for (const table of tables.filter(({ kind, partition, member }) => kind === "r" && !partition && !member))
-    await look(sql, table);
+    await look(sql, table, called.get(`${table.schema}.${table.name}`));
 }
 
-async function look(sql: Sql, table: Table): Promise<void> {
+async function look(sql: Sql, table: Table, called: string | undefined): Promise<void> {
   const key = table.constraints.find(({ kind }) => kind === "p")?.columns ?? [];
   const questions = table.columns.flatMap((column) => questionOf(column));
   const [identifiers, others] = [
     questions.filter(({ column }) => key.length === 1 && key[0] === column),
     questions.filter(({ column }) => !(key.length === 1 && key[0] === column)),
   ];
+  if (called !== undefined) {
+    if (questions.length > 0)
+      table.looks.open.push(
+        `${questions.map(({ column, of }) => `${column}: ${of}`).join("; ")} (an index or statistics would run ${called})`,
+      );
+    return;
+  }
   for (const { column } of identifiers) {
     // An index answers this one.
     const largest = await ask(

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 
 import { readCatalogue } from "./catalogue.ts";
 import type { Accepted, Fault, Finding, Rule, Sql } from "./finding.ts";
+import { isReadable } from "./foreign.ts";
 import { auditPolicies, POLICY_RULES } from "./policies.ts";
 import { auditReach, REACH_RULES, storedSecrets, unfitResources } from "./reach.ts";
 import { CATALOGUE, EXPOSED, RULES, UNLOOKED, USABLE } from "./rules.ts";
@@ -38,9 +39,11 @@ export async function withPublished(sql: Sql, accepted: Accepted[]): Promise<Acc
   return [...accepted, ...(await published(sql))];
 }
 
+/** Whether the registry of resources is there and can be read. */
+export const hasRegistry = (sql: Sql): Promise<boolean> => isReadable(sql, "airlock", "resources");
+
 async function published(sql: Sql): Promise<Accepted[]> {
-  const [registry] = await sql("select to_regclass('airlock.resources') as name");
-  if (!registry?.name) return [];
+  if (!(await hasRegistry(sql))) return [];
   const rows = await sql(`
     select n.nspname || '.' || relname as table, relname,
       (select string_agg(name, ', ' order by name) from unnest(publish || array['id', 'published_at', 'updated_at', 'version']) as name) as columns
@@ -109,9 +112,9 @@ export async function audit(sql: Sql, given: string[], accepted: Accepted[]): Pr
   const ofPolicies = await auditPolicies(catalogue);
   const named = (object: string) =>
     catalogue.policies.find(({ schema, relname, name }) => `${schema}.${relname}.${name}` === object);
-  const [registry] = await sql("select to_regclass('airlock.resources') is not null as there");
-  const open =
-    registry?.there === true ? (await readByAll(sql)).flatMap((table) => (table.open ? [table.relation] : [])) : [];
+  const open = (await hasRegistry(sql))
+    ? (await readByAll(sql)).flatMap((table) => (table.open ? [table.relation] : []))
+    : [];
   const shown = ofPolicies.faults.flatMap(({ rule, object }) =>
     rule === "policy-public" ? (named(object)?.relation ?? []) : [],
   );
@@ -159,7 +162,10 @@ export async function audit(sql: Sql, given: string[], accepted: Accepted[]): Pr
   return {
     findings: all.filter(({ level }) => level === "finding"),
     notes: all.filter(({ level }) => level === "note"),
-    left: (await sql(UNLOOKED, [audited])).map(({ schema, what }) => `schema ${schema}: ${what}`),
+    left: [
+      ...(await sql(UNLOOKED, [audited])).map(({ schema, what }) => `schema ${schema}: ${what}`),
+      ...catalogue.unread.map((what) => `bodies of functions with texts: ${what}`),
+    ],
     checked: {
       rules: rules.size,
       ...(counts as Record<string, number>),

@@ -39,12 +39,72 @@ export async function reading<T>(url: string, work: (sql: Sql) => Promise<T>): P
     await sql("begin transaction isolation level repeatable read, read only");
     // First: with the search_path of the database, a name could lead to a function that somebody made.
     await sql("set local search_path = ''");
+    // Else the planner evaluates the CHECKs of inherited tables.
+    await sql("set local constraint_exclusion = off");
     await sql("set local statement_timeout = '30s'; set local lock_timeout = '5s'");
     return await work(sql);
   } finally {
     await client.query("rollback").catch(() => undefined);
     await client.end();
   }
+}
+
+/**
+ * Functions that the database defines, with the objects whose expressions call them. In `pg_catalog` and in C or `internal`
+ * only a superuser makes one.
+ */
+const CALLS = `
+  defined (oid, identity) as (
+    select p.oid, p.oid::regprocedure::text from pg_proc p join pg_language l on l.oid = prolang
+      where pronamespace <> 'pg_catalog'::regnamespace and lanname not in ('internal', 'c')
+  ), calls (classid, objid, function) as (
+    select d.classid, d.objid, identity from pg_depend d
+      left join pg_operator o on d.refclassid = 'pg_operator'::regclass and o.oid = d.refobjid
+      join defined on defined.oid = case d.refclassid when 'pg_proc'::regclass then d.refobjid when 'pg_operator'::regclass then oprcode end
+  )`;
+
+/**
+ * Tables whose rows cannot be read without running a function that the database defines, as `schema.table`, with the function:
+ * the planner evaluates constant parts of the expressions of their indexes and statistics.
+ */
+export async function running(sql: Sql): Promise<Map<string, string>> {
+  const rows = await sql(`
+    with recursive ${CALLS}, family (root, oid) as (
+      select oid, oid from pg_class where relkind = 'r'
+      union select root, inhrelid from family join pg_inherits on inhparent = family.oid
+    ), planned (relation, classid, objid) as (
+      select indrelid, 'pg_class'::regclass, indexrelid from pg_index
+      union all select stxrelid, 'pg_statistic_ext'::regclass, oid from pg_statistic_ext
+    )
+    select n.nspname || '.' || c.relname as name, min(coalesce(function, 'what a foreign table calls')) as function
+      from family join pg_class c on c.oid = root join pg_namespace n on n.oid = c.relnamespace
+        join pg_class own on own.oid = family.oid
+        left join (planned join calls using (classid, objid)) on planned.relation = family.oid
+      where function is not null or own.relkind <> 'r' group by 1`);
+  return new Map(rows.map(({ name, function: called }) => [String(name), String(called)]));
+}
+
+/** Whether this role can read the rows of a table of another project, and runs nothing that the database defines by that. */
+export async function isReadable(sql: Sql, schema: string, name: string): Promise<boolean> {
+  // A policy, or a cast of a type of the database, would run.
+  const [table] = await sql(
+    `select c.oid from pg_class c join pg_namespace n on n.oid = relnamespace
+       where nspname = $1 and relname = $2 and relkind = 'r' and has_table_privilege(c.oid, 'SELECT') and not row_security_active(c.oid)
+         and not exists (
+           select from pg_attribute join pg_type t on t.oid = atttypid
+             where attrelid = c.oid and attnum > 0 and not attisdropped and (typnamespace <> 'pg_catalog'::regnamespace or attgenerated = 'v')
+         )`,
+    [schema, name],
+  );
+  return table !== undefined && !(await running(sql)).has(`${schema}.${name}`);
+}
+
+/** A function that the database defines and that runs when a text becomes a value of a domain; undefined if there is none. */
+export async function domainFunction(sql: Sql): Promise<string | undefined> {
+  const [found] = await sql(
+    `with ${CALLS} select function from pg_constraint join calls on classid = 'pg_constraint'::regclass and objid = oid where contypid <> 0 order by 1 limit 1`,
+  );
+  return found && String(found.function);
 }
 
 /** Host and database of a connection string. */

@@ -6,6 +6,7 @@ import { findSecrets } from "../secrets.ts";
 import type { Called } from "./bodies.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { Fault, Rule, Sql } from "./finding.ts";
+import { isReadable } from "./foreign.ts";
 
 export const REACH_RULES: Rule[] = [
   {
@@ -94,9 +95,7 @@ function passesCaller(source: string, { name }: Called): boolean {
 
 /** Keys in what the catalogue stores as text. */
 export async function storedSecrets(sql: Sql): Promise<Fault[]> {
-  const [cron] = await sql(
-    "select to_regclass('cron.job') is not null and has_table_privilege('cron.job', 'SELECT') as readable where to_regclass('cron.job') is not null",
-  );
+  const cron = await isReadable(sql, "cron", "job");
   const texts = await sql(`
     select format('%s.%s(%s)', nspname, proname, pg_get_function_identity_arguments(p.oid)) as object, coalesce(nullif(prosrc, ''), pg_get_function_sqlbody(p.oid), '') || coalesce(array_to_string(proconfig, ' '), '') as text
     from pg_proc p join pg_namespace n on n.oid = pronamespace join pg_language on pg_language.oid = prolang where lanname not in ('internal', 'c')
@@ -110,7 +109,7 @@ export async function storedSecrets(sql: Sql): Promise<Fault[]> {
     select format('%s.%s.%s', nspname, relname, polname), concat_ws(' ', pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) from pg_policy join pg_class c on c.oid = polrelid join pg_namespace n on n.oid = relnamespace
     union all
     select format('server %s', srvname), array_to_string(srvoptions, ' ') from pg_foreign_server
-    ${cron?.readable === true ? "union all select format('cron.job %s', jobid), command from cron.job" : ""}
+    ${cron ? "union all select format('cron.job %s', jobid), command from cron.job" : ""}
   `);
   const why =
     "-- Revoke the key where it was made, then keep the new one in Vault (vault.decrypted_secrets) and read it there.";
