@@ -194,6 +194,17 @@ export const FLAWS: Flaw[] = [
     "(select coalesce(auth.uid() is not null, false)) and true",
     "policy-true",
   ),
+  onGood(
+    "a policy compares by an operator that the database defines",
+    `
+    create function private.same(a uuid, b uuid) returns boolean language sql immutable set search_path = '' as 'select true';
+    revoke execute on function private.same(uuid, uuid) from public; grant execute on function private.same(uuid, uuid) to authenticated;
+    create operator private.= (leftarg = uuid, rightarg = uuid, function = private.same);
+    alter policy things_select on public.things using (user_id operator(private.=) (select auth.uid()));
+  `,
+    "policy-true",
+    "public.things.things_select",
+  ),
   policy("a policy asks what the row says and not whose it is", "deleted_at is null", "policy-true"),
   onGood(
     "a policy opens drafts to anon",

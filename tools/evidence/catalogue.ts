@@ -83,10 +83,12 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
     return { ...row, parts } as unknown as Policy;
   });
   const operators = new Map(
-    (await sql("select oid::text, oprname::text as name from pg_operator")).map(({ oid, name }) => [
-      String(oid),
-      String(name),
-    ]),
+    (
+      await sql(
+        `select o.oid::text, case when pronamespace <> 'pg_catalog'::regnamespace and lanname not in ('internal', 'c') then n.nspname || '.' else '' end || oprname as name
+         from pg_operator o join pg_namespace n on n.oid = oprnamespace join pg_proc p on p.oid = oprcode join pg_language l on l.oid = prolang`,
+      )
+    ).map(({ oid, name }) => [String(oid), String(name)]),
   );
   const views = (
     await sql(

@@ -112,8 +112,8 @@ export class Ties {
   }
 }
 
-/** Operators that do not tie: true of nearly everything. */
-const LOOSE = /^(<>|!=|<|>|<=|>=|!~~?\*?|!~)$/;
+/** Operators that do not tie: true of nearly everything, or with a schema before them because the database defines them. */
+export const LOOSE = /^(<>|!=|<|>|<=|>=|!~~?\*?|!~)$|\./;
 const CLAIM = /^request\.jwt/;
 const MOST_BRANCHES = 200;
 
@@ -448,7 +448,10 @@ export class Reader {
     }
     if (node.type === "BOOLEXPR" && word(node, "boolop") === "not") {
       const [arg] = args;
-      if (arg?.type === "DISTINCTEXPR" || (arg?.type === "OPEXPR" && /^(<>|!=)$/.test(this.operator(arg))))
+      if (
+        (arg?.type === "DISTINCTEXPR" && !LOOSE.test(this.operator(arg))) ||
+        (arg?.type === "OPEXPR" && /^(<>|!=)$/.test(this.operator(arg)))
+      )
         this.#equal(inside(arg, "args"), scope, scope, ties);
       // Not null: there is such a row.
       if (arg?.type === "NULLTEST" && word(arg, "nulltesttype") === "0") this.sources(arg, scope, ties);

@@ -2,7 +2,7 @@
 
 import type { Called } from "./bodies.ts";
 import { ofSupabase, type Tables } from "./tables.ts";
-import { CALLER, type Condition, type Reader, ROW, Ties, targetsOf, type Use } from "./ties.ts";
+import { CALLER, type Condition, LOOSE, type Reader, ROW, Ties, targetsOf, type Use } from "./ties.ts";
 import { bare, inside, type Node, neverHolds, nodesOf, textOf } from "./tree.ts";
 
 export interface Verdict {
@@ -139,8 +139,7 @@ function ofTables(read: string[], ties: Ties, relation: string, tables: Tables):
 
 const isEquality = (node: Node, reader: Reader) =>
   node.type === "FUNCEXPR" ||
-  ((node.type === "OPEXPR" || node.type === "SCALARARRAYOPEXPR") &&
-    !/^(<>|!=|<|>|<=|>=|!~~?\*?|!~)$/.test(reader.operator(node)));
+  ((node.type === "OPEXPR" || node.type === "SCALARARRAYOPEXPR") && !LOOSE.test(reader.operator(node)));
 
 /** A function of the project whose body is more than one expression. */
 export function isUnread(node: Node, reader: Reader): boolean {
