@@ -205,6 +205,16 @@ export const FLAWS: Flaw[] = [
     "policy-true",
     "public.things.things_select",
   ),
+  ...["left", "right", "full"].map((kind) => {
+    const [notes, row] = ["public.notes n", "(values (things.id)) as row (id)"];
+    const [one, other] = kind === "right" ? [notes, row] : [row, notes];
+    return onGood(
+      `a policy asks for the caller's rows by a ${kind} join that needs none`,
+      `alter policy things_select on public.things using (exists (select from ${one} ${kind} join ${other} on n.id = row.id and n.user_id = (select auth.uid()) where row.id = things.id))`,
+      "policy-true",
+      "public.things.things_select",
+    );
+  }),
   policy("a policy asks what the row says and not whose it is", "deleted_at is null", "policy-true"),
   onGood(
     "a policy opens drafts to anon",

@@ -6,6 +6,7 @@
 
 import type { Called } from "./bodies.ts";
 import {
+  absentOf,
   bare,
   conditionsOf,
   entries,
@@ -344,7 +345,9 @@ export class Reader {
   read(query: Node, above: Scope, ties: Ties): { targets: Set<string>[]; scope: Scope } {
     const scope = this.enter(query, above) as Extract<Scope, { kind: "query" }>;
     const arms = inside(query, "setOperations").flatMap(armsOf);
+    const absent = absentOf(query);
     for (const [at, entry] of entries(query).entries()) {
+      if (absent.has(String(at + 1))) continue;
       const source = `${scope.id}.${at + 1}`;
       ties.tie([source]);
       const kind = word(entry, "rtekind");

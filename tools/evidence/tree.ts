@@ -121,7 +121,12 @@ export const neverHolds = (node: Node) =>
     (word(node, "consttype") === "16" && (node.fields.get("constvalue") ?? []).join(" ").includes("[ 0 ")));
 
 /** The conditions that a query's FROM and WHERE ask of each row. */
-export function conditionsOf(query: Node): Node[] {
+export const conditionsOf = (query: Node): Node[] => askedOf(query).conditions;
+
+/** Numbers of the tables of outer joins that may be without a row, because no condition and no column needs one. */
+export const absentOf = (query: Node): Set<string> => askedOf(query).absent;
+
+function askedOf(query: Node): { conditions: Node[]; absent: Set<string> } {
   const optional: { tables: Set<string>; conditions: Node[] }[] = [];
   const within = (node: Node): Node[] => {
     const sides = ["fromlist", "larg", "rarg"].flatMap((field) => inside(node, field));
@@ -134,33 +139,50 @@ export function conditionsOf(query: Node): Node[] {
       if (side)
         optional.push({
           tables: new Set([...nodesOf(side)].map(({ node }) => word(node, "rtindex"))),
-          conditions: [...inside(node, "quals"), ...within(side)],
+          // A row of a FULL join need not meet its condition.
+          conditions: [...(kind === "2" ? [] : inside(node, "quals")), ...within(side)],
         });
     }
     return sides.filter((_, at) => !missing.includes(at)).flatMap(within);
   };
   const all = (node: Node): Node[] => (operation(node) === "and" ? inside(node, "args").flatMap(all) : [node]);
-  return optional.reduce(
-    (asked, { tables, conditions }) => withJoin(asked, tables, conditions),
-    inside(query, "jointree").flatMap(within).flatMap(all),
-  );
+  let conditions = inside(query, "jointree").flatMap(within).flatMap(all);
+  const absent = new Set<string>();
+  const shown = new Set([...nodesOf(inside(query, "targetList"))].map(({ node }) => word(node, "varno")));
+  for (const { tables, conditions: join } of optional) {
+    const needed = conditions.some((condition) => needs(condition, tables));
+    const perhaps = conditions.some(
+      (condition) => operation(condition) === "or" && inside(condition, "args").some((arm) => needs(arm, tables)),
+    );
+    conditions = withJoin(conditions, tables, join);
+    if (!needed && !perhaps && ![...tables].some((table) => shown.has(table)))
+      for (const table of tables) absent.add(table);
+  }
+  return { conditions, absent };
 }
 
 /** `and`, `or` or `not`; "" of a node of another kind. */
 const operation = (node: Node) => (node.type === "BOOLEXPR" ? word(node, "boolop") : "");
 
+/** Whether a condition holds of no row without a row of these tables. */
+function needs(node: Node, tables: Set<string>): boolean {
+  if (operation(node) !== "")
+    return operation(node) === "and"
+      ? inside(node, "args").some((arg) => needs(arg, tables))
+      : operation(node) === "or" && inside(node, "args").every((arg) => needs(arg, tables));
+  return (
+    ["OPEXPR", "SCALARARRAYOPEXPR"].includes(node.type) &&
+    [...nodesOf(node)].some(
+      ({ node, within }) =>
+        node.type === "VAR" &&
+        tables.has(word(node, "varno")) &&
+        Number(word(node, "varlevelsup")) === within.filter(isQuery).length,
+    )
+  );
+}
+
 /** The conditions with those of an outer join, where one of them needs a row of its tables. */
 function withJoin(asked: Node[], tables: Set<string>, join: Node[]): Node[] {
-  const needs = (node: Node): boolean => {
-    if (operation(node) !== "")
-      return operation(node) === "and"
-        ? inside(node, "args").some(needs)
-        : operation(node) === "or" && inside(node, "args").every(needs);
-    return (
-      ["OPEXPR", "SCALARARRAYOPEXPR"].includes(node.type) &&
-      [...nodesOf(node)].some((placed) => placed.node.type === "VAR" && tables.has(word(placed.node, "varno")))
-    );
-  };
   const both = (node: Node): Node => ({
     type: "BOOLEXPR",
     fields: new Map<string, Value[]>([
@@ -168,14 +190,14 @@ function withJoin(asked: Node[], tables: Set<string>, join: Node[]): Node[] {
       ["args", [node, ...join]],
     ]),
   });
-  if (asked.some(needs)) return [...asked, ...join];
+  if (asked.some((node) => needs(node, tables))) return [...asked, ...join];
   return asked.map((node) =>
     operation(node) === "or"
       ? {
           type: node.type,
           fields: new Map(node.fields).set(
             "args",
-            inside(node, "args").map((arm) => (needs(arm) ? both(arm) : arm)),
+            inside(node, "args").map((arm) => (needs(arm, tables) ? both(arm) : arm)),
           ),
         }
       : node,
