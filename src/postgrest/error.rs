@@ -158,8 +158,11 @@ fn of_database(error: &PostgrestError, status: u16, resource: Option<&Resource>)
             Problem::new(Code::Conflict, "A value that must be unique is taken.").with_errors(taken(error, resource))
         }
         "42501" if message.contains("_edge_only\"") => Code::Internal.because(NO_PROOF),
-        "42501" if message.contains("row-level security") => Code::Forbidden.into(),
-        "42501" => Code::Internal.because("permission denied: a grant is missing"),
+        "42501" if message.starts_with("permission denied") || message.starts_with("must be ") => {
+            Code::Internal.because("permission denied: a grant is missing")
+        }
+        // A policy, or a trigger that raises this code itself.
+        "42501" => Code::Forbidden.into(),
         "42P17" => Code::Internal.because("a policy recurses"),
         "42P01" | "42703" | "42883" | "PGRST106" | "PGRST202" | "PGRST203" | "PGRST204" | "PGRST205" => {
             Code::Internal.because("the schema lacks what the Worker expects: are the migrations applied?")

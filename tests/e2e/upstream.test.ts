@@ -229,6 +229,8 @@ const POSTGREST: [status: number, code: string, message: string, expected: Code]
   [403, "42501", "row-level security: the caller does not have this role in the organisation", "forbidden"],
   [403, "42501", 'new row violates row-level security policy "notes_edge_only" for table "notes"', "internal"],
   [403, "PT403", "airlock_edge_only", "internal"],
+  [403, "42501", "SECRET of a trigger", "forbidden"],
+  [403, "42501", "must be owner of table SECRET", "internal"],
   [403, "42501", "permission denied for table public.notes", "internal"],
   [403, "42501", "permission denied for column SECRET of public.notes", "internal"],
   [500, "42P17", 'infinite recursion detected in policy for relation "public.notes"', "internal"],
