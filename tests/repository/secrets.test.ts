@@ -109,13 +109,22 @@ test(".dev.vars and what else is local is ignored by git", () => {
   assert.deepEqual(ignored.trim().split("\n"), local);
 });
 
+const supabase = structuredClone(parse(readFileSync("supabase/config.toml", "utf8"))) as {
+  api: Record<string, unknown>;
+  auth: Record<string, unknown>;
+  db: { seed: { enabled: boolean } };
+};
+
+test("`supabase config push` sets no more than what must hold in every project", () => {
+  const { port, ...api } = supabase.api;
+  assert.deepEqual(
+    { api, auth: supabase.auth },
+    { api: { schemas: ["public"] }, auth: { email: { enable_confirmations: true } } },
+  );
+});
+
 test("no user is made in a project by the migrations, a seed or the CLI's configuration", () => {
-  const config = parse(readFileSync("supabase/config.toml", "utf8")) as {
-    db: { seed: { enabled: boolean } };
-    auth: { email: { enable_confirmations: boolean } };
-  };
-  assert.equal(config.db.seed.enabled, false);
-  assert.equal(config.auth.email.enable_confirmations, true);
+  assert.equal(supabase.db.seed.enabled, false);
   assert.ok(!existsSync("supabase/seed.sql"), "hosted Supabase runs it in each preview branch");
   for (const { name, text } of tree().filter(
     ({ name }) => /^supabase\/.*\.(sql|toml)$/.test(name) && !name.startsWith("supabase/tests/"),
