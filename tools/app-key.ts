@@ -10,13 +10,13 @@
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readFile, rename, writeFile } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { rename, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { inspector } from "./declaration.ts";
 import { helpOf } from "./setup/help.mjs";
-import { Failure, project, refuseKept } from "./setup/shell.ts";
+import { callers, Failure, project, read, refuseKept } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 import { type AppGuard, appGuardIn, withAppGuard } from "./stack/app-guard.ts";
 import { devVars } from "./stack/vars.ts";
@@ -27,9 +27,8 @@ type Key = App["keys"][number];
 const { command, app, id, message, file } = parse();
 
 if (file === undefined) await devVars();
-// npm changes the working folder; the file is where the caller is.
-const path = file === undefined ? join(project, ".dev.vars") : resolve(process.env.INIT_CWD ?? project, file);
-const text = existsSync(path) ? await readFile(path, "utf8") : "";
+const path = file === undefined ? join(project, ".dev.vars") : callers(file);
+const text = command === "add" && !existsSync(path) ? "" : await read(path);
 if (!existsSync(inspector)) await buildModule();
 const found = await appGuardIn(text);
 if (!found && command !== "add")

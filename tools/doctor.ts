@@ -12,21 +12,21 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
-import { parseArgs, parseEnv } from "node:util";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
 
 import { createClient } from "@supabase/supabase-js";
-import { unstable_readConfig } from "wrangler";
 
 import { check, declarationFile, toJson } from "./declaration.ts";
 import { ofKeys, ofLog } from "./doctor/attestation.ts";
 import type { Finding } from "./doctor/finding.ts";
 import { examine } from "./doctor/requests.ts";
 import { bindings, type Environments, type Settings, startOf, values } from "./doctor/settings.ts";
-import { commit } from "./setup/deployment.ts";
+import { commit, configuration } from "./setup/deployment.ts";
 import { helpOf } from "./setup/help.mjs";
-import { Failure, project, refuseKept, root, tool } from "./setup/shell.ts";
+import { callers, Failure, project, read, refuseKept, root, tool } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
+import { secretsIn } from "./stack/app-guard.ts";
 import { devVars, overrides, places, type Vars } from "./stack/vars.ts";
 import { KEY_SET } from "./supabase/app-check.ts";
 
@@ -71,9 +71,8 @@ async function deployed(url: string, env: string): Promise<Finding[]> {
   const environments = readAll();
   const settings = environments[env];
   if (!settings) return bindings(env, environments);
-  const path = resolve(process.env.INIT_CWD ?? project, file ?? `.dev.vars.${env}`);
-  if (file !== undefined && !existsSync(path)) throw new Failure(`${path} does not exist.`);
-  const secrets = existsSync(path) ? (parseEnv(await readFile(path, "utf8")) as Vars) : undefined;
+  const path = callers(file ?? `.dev.vars.${env}`);
+  const secrets = file === undefined && !existsSync(path) ? undefined : secretsIn(await read(path));
   const vars: Vars = { ...(settings.vars as Vars), ...secrets };
   const { version }: { version: string } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
   const { AIRLOCK_EMAIL: email, AIRLOCK_PASSWORD: password } = process.env;
@@ -101,9 +100,8 @@ async function declared() {
 
 function readAll(): Environments {
   const config = join(project, "wrangler.toml");
-  const read = (env: string): Settings => unstable_readConfig({ config, env });
-  const { definedEnvironments: names = [] } = unstable_readConfig({ config }) as { definedEnvironments?: string[] };
-  return Object.fromEntries(["", ...names].map((name) => [name, read(name)]));
+  const names = configuration(config).definedEnvironments ?? [];
+  return Object.fromEntries(["", ...names].map((name) => [name, configuration(config, name) as Settings]));
 }
 
 /** The token of a user; undefined if the sign-in fails, which later lines explain. */
@@ -148,8 +146,8 @@ function report(findings: Finding[]): number {
 }
 
 function parse() {
-  refuseKept("doctor", "url", "env", "log");
   try {
+    refuseKept("doctor", "url", "env", "secrets_file", "log");
     const { values } = parseArgs({
       options: {
         url: { type: "string" },
@@ -162,8 +160,9 @@ function parse() {
     const url = values.url?.replace(/\/$/, "");
     if (url !== undefined && !/^https?:\/\/[^/]+$/.test(url))
       throw new Error("--url is the Worker's address, such as https://api.example.com.");
-    if (url === undefined && values.env !== undefined) throw new Error("--env goes with --url.");
-    const log = values.log === undefined ? undefined : resolve(process.env.INIT_CWD ?? root, values.log);
+    for (const name of ["env", "secrets-file"] as const)
+      if (url === undefined && values[name] !== undefined) throw new Error(`--${name} goes with --url.`);
+    const log = values.log === undefined ? undefined : callers(values.log);
     if (log !== undefined && !existsSync(log)) throw new Error(`${log} does not exist.`);
     return { url, env: values.env ?? "", file: values["secrets-file"], evidence: values.evidence, log };
   } catch (error) {

@@ -99,6 +99,8 @@ test("the other lines of the file stay as they are", async () => {
   assert.ok(text.startsWith(`${other}APP_GUARD='{`) && text.endsWith("'\nEDGE_PROOF_SECRET=y\n"), text);
   assert.equal(parseEnv(text).EDGE_PROOF_SECRET, "y");
   assert.equal(await withAppGuard("A=1", { apps: {} }), `A=1\nAPP_GUARD='{"apps":{}}'\n`);
+  const json = JSON.parse(await withAppGuard('{"A":"1"}', { apps: {} }));
+  assert.deepEqual(json, { A: "1", APP_GUARD: '{"apps":{}}' });
 });
 
 test("a wrong command line is refused and changes nothing", () => {
@@ -149,6 +151,9 @@ test("typographic quotes, a byte order mark and a trailing comma are refused by 
     [`APP_GUARD='{"apps":{"a":{"keys":[{"id":"k","secret":"${SECRET}="}]}}}'`, /app a has a key whose secret is/],
     [`APP_GUARD='{}'`, /APP_GUARD must look like/],
     [`{"APP_GUARD":"{\\"apps\\":{},}"}`, /has a comma/],
+    [`{"APP_GUARD":${SECRET}}`, /The file is no JSON object of texts/],
+    ['{"APP_GUARD":{"apps":{}}}', /The file is no JSON object of texts/],
+    ["EDGE_PROOF_SECRET='a\\$b'", /EDGE_PROOF_SECRET has \\\$/],
   ] as const) {
     await assert.rejects(appGuardIn(text), says, text);
     writeFileSync(file, text);

@@ -2,9 +2,13 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { after, test } from "node:test";
 
 import { Ajv } from "ajv";
@@ -93,8 +97,8 @@ for (const env of ["", ...named]) {
 
 test("a deployment with an empty variable or a placeholder is refused", async () => {
   const config = join(scratch, "wrangler.toml");
-  const text = `name = "scratch"\nmain = "${join(root, "build/index.js")}"\ncompatibility_date = "2026-10-01"\n[env.live]\nroutes = [{ pattern = "api.example.com", custom_domain = true }]\n[env.live.vars]\nSUPABASE_URL = ""\nSUPABASE_PUBLISHABLE_KEY = "sb_publishable_x"\n`;
-  writeFileSync(config, text);
+  const toml = `name = "scratch"\nmain = "${join(root, "build/index.js")}"\ncompatibility_date = "2026-10-01"\n[env.live]\nroutes = [{ pattern = "api.example.com", custom_domain = true }]\n[env.live.vars]\nSUPABASE_URL = ""\nSUPABASE_PUBLISHABLE_KEY = "sb_publishable_x"\n`;
+  writeFileSync(config, toml);
   for (const args of [
     ["--env", "live"],
     ["--env=live", "--upload-only"],
@@ -115,6 +119,53 @@ test("a secrets file whose APP_GUARD the Worker would refuse is not uploaded", a
   const { code, output } = await deploy("--dry-run", "--env", "staging", "--secrets-file", secrets);
   assert.equal(code, 1, output);
   assert.match(output, /APP_GUARD has a comma in front of a closing bracket/);
+});
+
+test("the secrets of a file are uploaded as they are written", async () => {
+  let uploaded = "";
+  const cloudflare = createServer(async (request, response) => {
+    const body = await text(request);
+    if (request.method === "PUT") uploaded = body;
+    // There is no such Worker yet.
+    const isNew = request.url?.includes("/services/");
+    const result = request.url?.endsWith("/secrets") ? [] : { deployments: [], subdomain: {} };
+    response.writeHead(isNew ? 404 : 200, { "content-type": "application/json" });
+    response.end(JSON.stringify({ success: !isNew, errors: isNew ? [{ code: 10090 }] : [], messages: [], result }));
+  });
+  await once(cloudflare.listen(0, "127.0.0.1"), "listening");
+  const { port } = cloudflare.address() as AddressInfo;
+  Object.assign(process.env, {
+    CLOUDFLARE_API_BASE_URL: `http://127.0.0.1:${port}`,
+    EDGE_PROOF_SECRET: "of the environment",
+  });
+  try {
+    const config = join(scratch, "secrets.toml");
+    writeFileSync(join(scratch, "worker.js"), "export default { fetch: () => new Response() };");
+    const vars = `SUPABASE_URL = "https://x.supabase.co"\nSUPABASE_PUBLISHABLE_KEY = "sb_publishable_x"\n`;
+    writeFileSync(
+      config,
+      `name = "scratch"\nmain = "worker.js"\ncompatibility_date = "2026-10-01"\nworkers_dev = false\n[vars]\n${vars}`,
+    );
+    const secrets = join(scratch, ".dev.vars.scratch");
+    writeFileSync(secrets, `APP_GUARD='{"apps":{}}'\nEDGE_PROOF_SECRET='a$HOME\${PATH}b'\n`);
+    const { output } = await deploy("--config", config, `--secrets-file=${secrets}`);
+    const { bindings } = JSON.parse(/^\{"main_module".*$/m.exec(uploaded)?.[0] ?? assert.fail(output)) as {
+      bindings: { name: string; type: string; text: string }[];
+    };
+    assert.deepEqual(
+      bindings.flatMap(({ name, type, text }) => (type === "secret_text" ? [[name, text]] : [])),
+      [
+        ["APP_GUARD", '{"apps":{}}'],
+        ["EDGE_PROOF_SECRET", "a$HOME${PATH}b"],
+      ],
+    );
+    const path = /--secrets-file (\S+secrets\.json)/.exec(output)?.[1];
+    assert.ok(path === undefined || !existsSync(path), "the copy is removed");
+  } finally {
+    delete process.env.CLOUDFLARE_API_BASE_URL;
+    delete process.env.EDGE_PROOF_SECRET;
+    cloudflare.close();
+  }
 });
 
 test("a variable that is not in wrangler.toml may be a secret, but for the URL", () => {

@@ -1,6 +1,8 @@
-// What a deployment lacks, as wrangler.toml describes it.
+// What wrangler.toml says of a deployment, and what it lacks.
 
-import { ask } from "./shell.ts";
+import { unstable_readConfig } from "wrangler";
+
+import { ask, Failure } from "./shell.ts";
 
 /** The commit of this clone, as a deployment names it; undefined without git. */
 export function commit(): Promise<string | undefined> {
@@ -11,6 +13,20 @@ export function commit(): Promise<string | undefined> {
 export interface DeploymentConfig {
   vars: Record<string, unknown>;
   routes?: (string | { pattern: string })[] | undefined;
+}
+
+/** wrangler's configuration in a file, of one environment; `""` is the deployment without one. */
+export function configuration(file: string, env = ""): DeploymentConfig & { definedEnvironments?: string[] } {
+  try {
+    const top = unstable_readConfig({ config: file }, { hideWarnings: env !== "" });
+    if (env === "") return top;
+    const { definedEnvironments: names = [] } = top as { definedEnvironments?: string[] };
+    if (!names.includes(env))
+      throw new Failure(`${file} has no environment "${env}". It has: ${names.join(", ") || "none"}.`);
+    return unstable_readConfig({ config: file, env });
+  } catch (error) {
+    throw error instanceof Failure ? error : new Failure(`wrangler refuses ${file}: ${(error as Error).message}`);
+  }
 }
 
 /** What has to be filled in before a deployment can serve a request. */

@@ -2,7 +2,8 @@
 
 import { type SpawnOptions, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { extname, join } from "node:path";
+import { readFile } from "node:fs/promises";
+import { extname, join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 
@@ -23,6 +24,16 @@ export const tool = (name: string): string => join(root, "tools", `${name}${extn
 
 /** A failure whose message needs no stack trace. */
 export class Failure extends Error {}
+
+/** The path of a file that the caller names. npm changes the working folder; the file is where the caller is. */
+export const callers = (file: string): string => resolve(process.env.INIT_CWD ?? project, file);
+
+/** The text of a file that must be there. */
+export function read(path: string): Promise<string> {
+  return readFile(path, "utf8").catch(({ code, message }: NodeJS.ErrnoException) => {
+    throw new Failure(code === "ENOENT" ? `${path} does not exist.` : `${path} cannot be read: ${message}.`);
+  });
+}
 
 /**
  * Runs a command in the team's folder and returns what it prints on stdout, if `options` pipes that.

@@ -4,6 +4,7 @@ import { parseEnv } from "node:util";
 
 import { diagnose } from "../declaration.ts";
 import { Failure } from "../setup/shell.ts";
+import type { Vars } from "./vars.ts";
 
 /** Bytes. Cloudflare's limit for a variable is 5 KB. */
 const SIZE_MAX = 5_000;
@@ -61,7 +62,7 @@ export async function parseAppGuard(text: string): Promise<AppGuard> {
   return guard;
 }
 
-/** One line of JSON without a single quote, so that it fits between two in a file, and without $, which wrangler expands. */
+/** One line of JSON without a single quote, so that it fits between two in a file, and without $, which `wrangler deploy` expands. */
 async function formatAppGuard(guard: AppGuard): Promise<string> {
   const text = JSON.stringify(guard).replaceAll("'", "\\u0027").replaceAll("$", "\\u0024");
   await parseAppGuard(text);
@@ -70,22 +71,43 @@ async function formatAppGuard(guard: AppGuard): Promise<string> {
 
 const LINE = /^[ \t]*(?:export[ \t]+)?APP_GUARD[ \t]*=[ \t]*(?:'[^']*'|"[^"]*"|`[^`]*`|.*)$/m;
 
-/** The secret in the text of a file like .dev.vars, or of JSON `{"APP_GUARD": "..."}`; `undefined` if there is none. */
-export async function appGuardIn(text: string): Promise<AppGuard | undefined> {
+/** The secrets in the text of a file like .dev.vars, or of JSON `{"NAME": "value"}`: the two forms that wrangler reads. */
+export function secretsIn(text: string): Vars {
   if (text.startsWith("\ufeff"))
     throw new Failure("The file begins with a byte order mark. Save it as UTF-8 without one.");
+  const secrets = isJson(text) ? parseJson(text) : (parseEnv(text) as Vars);
+  const escaped = Object.keys(secrets).find((name) => secrets[name]?.includes("\\$"));
+  if (escaped !== undefined)
+    throw new Failure(`${escaped} has \\$, which is uploaded as it stands. Write $ alone: nothing replaces it.`);
+  return secrets;
+}
+
+/** The secret in the text of such a file; `undefined` if there is none. */
+export async function appGuardIn(text: string): Promise<AppGuard | undefined> {
   const quoted = /^[ \t]*APP_GUARD[ \t]*=[ \t]*[\u2018-\u201f]/m.test(text);
   if (quoted)
     throw new Failure("APP_GUARD is between typographic quotes. Replace them by straight ones: APP_GUARD='...'.");
-  const value = text.trimStart().startsWith("{")
-    ? (JSON.parse(text) as Record<string, string>).APP_GUARD
-    : parseEnv(text).APP_GUARD;
+  const value = secretsIn(text).APP_GUARD;
   return value === undefined ? undefined : await parseAppGuard(value);
 }
 
 /** The text of the file with this secret in place of the one that it has. */
 export async function withAppGuard(text: string, guard: AppGuard): Promise<string> {
-  const line = `APP_GUARD='${await formatAppGuard(guard)}'`;
+  const value = await formatAppGuard(guard);
+  if (isJson(text)) return `${JSON.stringify({ ...parseJson(text), APP_GUARD: value }, null, 2)}\n`;
+  const line = `APP_GUARD='${value}'`;
   if (LINE.test(text)) return text.replace(LINE, () => line);
   return `${text}${text === "" || text.endsWith("\n") ? "" : "\n"}${line}\n`;
+}
+
+const isJson = (text: string) => text.trimStart().startsWith("{");
+
+function parseJson(text: string): Vars {
+  try {
+    const parsed = JSON.parse(text) as Record<string, unknown>;
+    if (Object.values(parsed).every((value) => typeof value === "string")) return parsed as Vars;
+  } catch {
+    // The parser's own message quotes the text.
+  }
+  throw new Failure('The file is no JSON object of texts. Write {"NAME": "value"}, or lines NAME=value.');
 }
