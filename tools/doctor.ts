@@ -71,8 +71,8 @@ async function deployed(url: string, env: string): Promise<Finding[]> {
   const environments = readAll();
   const settings = environments[env];
   if (!settings) return bindings(env, environments);
-  const path = callers(file ?? `.dev.vars.${env}`);
-  const secrets = file === undefined && !existsSync(path) ? undefined : secretsIn(await read(path));
+  const path = secretsPath();
+  const secrets = path === undefined ? undefined : secretsIn(await read(path));
   const vars: Vars = { ...(settings.vars as Vars), ...secrets };
   const { version }: { version: string } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
   const { AIRLOCK_EMAIL: email, AIRLOCK_PASSWORD: password } = process.env;
@@ -91,6 +91,12 @@ async function deployed(url: string, env: string): Promise<Finding[]> {
     ...(await attestation(vars)),
     ...audit(),
   ];
+}
+
+/** The file of a deployment's secrets, if there is one. */
+function secretsPath(): string | undefined {
+  const path = callers(file ?? `.dev.vars.${env}`);
+  return file === undefined && !existsSync(path) ? undefined : path;
 }
 
 async function declared() {
@@ -118,7 +124,9 @@ async function signIn(vars: Vars, email: string, password: string): Promise<stri
 function audit(): Finding[] {
   if (!evidence) return [];
   const what = "npm run evidence";
-  const { status } = spawnSync(process.execPath, ["--import", tool("setup/preload"), tool("evidence")], {
+  const path = url === undefined ? undefined : secretsPath();
+  const secrets = path === undefined ? [] : ["--secrets-file", path];
+  const { status } = spawnSync(process.execPath, ["--import", tool("setup/preload"), tool("evidence"), ...secrets], {
     cwd: project,
     stdio: ["ignore", 2, 2],
   });

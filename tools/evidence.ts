@@ -6,11 +6,13 @@
 //         [--rest-url https://... --publishable-key sb_publishable_... [--user email:password --user email:password]]
 //     [--schemas public,other] [--accepted FILE] [--json]
 //     [--baseline FILE [--write-baseline]]    findings that are known; with the second one the file is written
+//     [--secrets-file FILE]                   the secrets of a deployment: notes the apps that are not attested
 //
 // Ends with 0 when there is no finding beyond the baseline, 1 when there is one, 2 when something could not be read.
 
 import { parseArgs } from "node:util";
 
+import { unattested } from "./evidence/apps.ts";
 import { type Audit, audit, exposedSchemas, hasRegistry, readAccepted, withPublished } from "./evidence/audit.ts";
 import { compare, writeBaseline } from "./evidence/baseline.ts";
 import { signIn, startEmbedded } from "./evidence/embedded.ts";
@@ -36,6 +38,7 @@ interface Options {
   users: [email: string, password: string][];
   baseline: string | undefined;
   writes: boolean;
+  secretsFile: string | undefined;
   json: boolean;
 }
 
@@ -52,6 +55,7 @@ async function options(): Promise<Options> {
       accepted: { type: "string" },
       baseline: { type: "string" },
       "write-baseline": { type: "boolean", default: false },
+      "secrets-file": { type: "string" },
       json: { type: "boolean", default: false },
     },
   });
@@ -80,6 +84,7 @@ async function options(): Promise<Options> {
     users,
     baseline: values.baseline,
     writes: values["write-baseline"],
+    secretsFile: values["secrets-file"],
     json: values.json,
   };
 }
@@ -170,6 +175,7 @@ async function main(): Promise<void> {
   const chosen = await options();
   // The embedded Supabase logs each request that it refuses; the report has them already.
   console.log = console.warn = console.error = () => undefined;
+  const apps = chosen.secretsFile === undefined ? [] : await unattested(chosen.secretsFile);
   const looked = chosen.dbUrl ? await ofUrl(chosen.dbUrl, chosen) : await ofMigrations(chosen);
   const scan = secrets();
   const found: Finding[] = [...looked.findings, ...scan.findings];
@@ -182,10 +188,14 @@ async function main(): Promise<void> {
   const report: Report = {
     ...looked,
     findings: marked(findings),
-    notes: marked(looked.notes),
+    notes: marked([...looked.notes, ...apps]),
     ...("known" in baseline && { baseline }),
     checked: { ...looked.checked, ...scan.checked },
-    left: [...looked.left, ...scan.left],
+    left: [
+      ...looked.left,
+      ...scan.left,
+      ...(chosen.secretsFile === undefined ? ["attestation of the apps: no --secrets-file"] : []),
+    ],
     unread: scan.unread,
   };
   process.stdout.write(`${chosen.json ? JSON.stringify(report, null, 2) : readable(report)}\n`);

@@ -53,6 +53,33 @@ test("exit code 0 and one JSON object for the migrations", async () => {
   assert.equal(stderr, "");
 });
 
+test("apps that are not attested are notes", async () => {
+  const file = join(folder, ".dev.vars.production");
+  const key = (id: string, attest?: string) => ({
+    id,
+    secret: "A".repeat(43),
+    ...(attest && { attest: { mode: attest, approov: { secret: "A".repeat(43) } } }),
+  });
+  const notes = async (apps: object) => {
+    await writeFile(file, `APP_GUARD='${JSON.stringify({ apps })}'\n`);
+    const { stdout, stderr, code } = await evidence(["--db-url", url, "--secrets-file", file, "--json"]);
+    assert.equal(code, 0, stderr);
+    const { notes } = JSON.parse(stdout) as Report;
+    return notes.flatMap(({ rule, object, what }) => (rule === "app-not-attested" ? [`${object}: ${what}`] : []));
+  };
+  assert.deepEqual(await notes({ ios: { keys: [key("one")] }, android: { keys: [key("one", "report")] } }), [
+    "APP_GUARD: no app enforces attestation",
+  ]);
+  assert.deepEqual(
+    await notes({
+      ios: { keys: [{ ...key("old"), retired: true }, key("two"), key("three", "enforce")] },
+      android: { keys: [key("one", "report")] },
+    }),
+    ["ios two: needs no attestation", "android one: attestation is reported, not enforced"],
+  );
+  assert.deepEqual(await notes({ ios: { keys: [key("one", "enforce")] } }), []);
+});
+
 test("exit code 1 for a database with a finding; the report names skipped tries", async () => {
   const sound = await evidence([], { DATABASE_URL: url });
   assert.equal(sound.code, 0, sound.stdout + sound.stderr);

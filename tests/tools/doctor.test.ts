@@ -553,6 +553,9 @@ test("verdicts of a log are counted by app, key and user, and advise the next st
     for (const text of [JSON.stringify(tail), JSON.stringify(tail, null, 2)])
       assert.match((await log([text], report)).join(), /: 1 verified; 1 users/);
     assert.match((await log([line(undefined, "new", "x")], report)).join(), /has no line with attest/);
+    const begun = Date.now();
+    assert.match((await log(many(60_000, "verified", "new"), report)).join(), /: 60000 verified; 100 users/);
+    assert.ok(Date.now() - begun < 30_000, "the time grows with the lines alone");
   } finally {
     await rm(folder, { recursive: true });
   }

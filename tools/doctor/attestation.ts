@@ -18,6 +18,17 @@ interface Line {
   user: string | null;
 }
 
+/** The lines of one key. */
+interface Count {
+  app: string;
+  key: string;
+  lines: number;
+  verdicts: Map<string, number>;
+  users: Set<string>;
+  /** Users with a request without a good token. */
+  without: Set<string>;
+}
+
 /** Whether App Check's key set has a key that a Worker can use; nothing is asked where no app uses it. */
 export async function ofKeys(vars: Vars): Promise<Finding[]> {
   const used = policies(guardOf(vars)).some(({ attest }) => attest?.firebase && attest.mode !== "off");
@@ -48,12 +59,18 @@ export async function ofKeys(vars: Vars): Promise<Finding[]> {
 
 /** Verdicts of a log by app and key, with the next step for each app's newest key. */
 export async function ofLog(file: string, vars: Vars): Promise<Finding[]> {
-  const groups = new Map<string, Line[]>();
-  for (const line of linesOf(await readFile(file, "utf8"))) {
-    const name = `${line.app} ${line.key}`;
-    groups.set(name, [...(groups.get(name) ?? []), line]);
+  const counts = new Map<string, Count>();
+  for (const { attest, app, key, user } of linesOf(await readFile(file, "utf8"))) {
+    const name = `${app} ${key}`;
+    const count = counts.get(name) ?? { app, key, lines: 0, verdicts: new Map(), users: new Set(), without: new Set() };
+    counts.set(name, count);
+    count.lines += 1;
+    count.verdicts.set(attest, (count.verdicts.get(attest) ?? 0) + 1);
+    if (user === null) continue;
+    count.users.add(user);
+    if (attest !== "verified") count.without.add(user);
   }
-  if (groups.size === 0)
+  if (counts.size === 0)
     return [
       fault(
         "attestation",
@@ -62,14 +79,9 @@ export async function ofLog(file: string, vars: Vars): Promise<Finding[]> {
       ),
     ];
   const all = policies(guardOf(vars));
-  return [...groups].sort().map(([name, lines]) => {
-    const [app = "", key = ""] = name.split(" ");
-    const failed = lines.filter(({ attest }) => attest !== "verified");
-    const share = failed.length / lines.length;
-    const counts = Object.entries(Object.groupBy(lines, ({ attest }) => attest)).map(
-      ([verdict, of = []]) => `${of.length} ${verdict}`,
-    );
-    const found = `${counts.join(", ")}; ${users(lines)} users, ${users(failed)} of them without a good token (${(share * 100).toFixed(1)} % of requests)`;
+  return [...counts].sort().map(([, { app, key, lines, verdicts, users, without }]) => {
+    const share = 1 - (verdicts.get("verified") ?? 0) / lines;
+    const found = `${[...verdicts].map(([verdict, count]) => `${count} ${verdict}`).join(", ")}; ${users.size} users, ${without.size} of them without a good token (${(share * 100).toFixed(1)} % of requests)`;
     const what = `attestation of ${app} with key ${key}`;
     const live = all.filter((one) => one.app === app && !one.key.retired);
     if (live.length > 0 && live.at(-1)?.key.id !== key) return well(what, `${found}; an older key`);
@@ -82,10 +94,8 @@ export async function ofLog(file: string, vars: Vars): Promise<Finding[]> {
   });
 }
 
-const users = (lines: Line[]) => new Set(lines.flatMap(({ user }) => user ?? [])).size;
-
 /** Keys with what applies to each, in the order of APP_GUARD: new keys come last. */
-function policies({ apps }: AppGuard): { app: string; key: AppKey; attest: Attest | undefined }[] {
+export function policies({ apps }: AppGuard): { app: string; key: AppKey; attest: Attest | undefined }[] {
   return Object.entries(apps).flatMap(([app, { attest, keys }]) =>
     keys.map((key) => ({ app, key, attest: key.attest ?? attest })),
   );
