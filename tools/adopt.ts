@@ -23,7 +23,7 @@ import { readUrl } from "./adopt/source.ts";
 import { type Edit, edited, optionsOf, resourcesOf, sectionText, tableOf, withSections } from "./adopt/toml.ts";
 import { check, declarationFile, toJson } from "./declaration.ts";
 import { nextVersion } from "./resource/write.ts";
-import { Failure, project, refuseKept, runTool, tool } from "./setup/shell.ts";
+import { Failure, project, refuseKept, runTool, tool, wrongUsage } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 
 const USAGE =
@@ -86,7 +86,7 @@ function parsed(): Arguments {
       read: { user: names(values["read-user"]), app: names(values["read-app"]) },
     };
   } catch (error) {
-    throw new Failure(`${(error as Error).message}\n${USAGE}`);
+    throw wrongUsage(error, USAGE);
   }
 }
 

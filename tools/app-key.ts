@@ -10,13 +10,13 @@
 import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { rename, writeFile } from "node:fs/promises";
+import { rename } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { inspector } from "./declaration.ts";
 import { helpOf } from "./setup/help.mjs";
-import { callers, Failure, project, read, refuseKept } from "./setup/shell.ts";
+import { callers, Failure, project, read, refuseKept, writeSecret, wrongUsage } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 import { type AppGuard, appGuardIn, withAppGuard } from "./stack/app-guard.ts";
 import { devVars } from "./stack/vars.ts";
@@ -86,7 +86,7 @@ function list(): void {
 
 async function save(said: string): Promise<void> {
   const changed = await withAppGuard(text, guard);
-  await writeFile(`${path}.new`, changed, { mode: 0o600 });
+  await writeSecret(`${path}.new`, changed);
   await rename(`${path}.new`, path);
   console.log(said);
   if (file === undefined) {
@@ -126,6 +126,6 @@ function parse(): {
     if (values.message !== undefined && command !== "retire") throw new Error("--message goes with retire.");
     return { command, app, id: command === "add" ? values.id : key, message: values.message, file: values.file };
   } catch (error) {
-    throw new Failure(`${(error as Error).message}\n${helpOf(import.meta.filename)}`);
+    throw wrongUsage(error, helpOf(import.meta.filename));
   }
 }

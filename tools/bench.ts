@@ -7,10 +7,10 @@
 //     npm run bench -- --against FOLDER   build/ over the build in FOLDER; may be given more than once
 //     npm run bench -- --record           writes the figures into docs/performance.md
 
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { mkdtemp, readFile } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 
@@ -26,7 +26,7 @@ import { sameAnswers, sameRefusals, sameSecondPage } from "../bench/sameness.ts"
 import { startDatabase, startStatic } from "../bench/upstreams.ts";
 import { type Bundle, declaration, bundles as makeBundles, start } from "../bench/workers.ts";
 import { workloads as makeWorkloads, type Workload, workerVars } from "../bench/workloads.ts";
-import { Failure, root } from "./setup/shell.ts";
+import { callers, Failure, root } from "./setup/shell.ts";
 import { build, outputs } from "./setup/worker.ts";
 import type { Vars } from "./stack/vars.ts";
 
@@ -38,11 +38,16 @@ const { values: options } = parseArgs({
     record: { type: "boolean", default: false },
   },
 });
-const { quick, only, against } = options;
+const { quick, only } = options;
+const against = options.against.map(callers);
 /** All rows, not only those of some workloads. */
 const whole = !quick && !only && against.length === 0;
 if (options.record && !whole)
   throw new Failure("--record keeps the figures of a whole run: leave --quick, --only and --against out.");
+
+const unbuilt = against.find((other) => !existsSync(join(other, "index.js")));
+if (unbuilt !== undefined)
+  throw new Failure(`${unbuilt} has no index.js: --against takes a copy of build/ at another commit.`);
 
 await build();
 if (!useOneCpu()) progress("there is no `taskset`, so processes move between CPUs and the figures are less exact");
@@ -51,11 +56,7 @@ const folder = await mkdtemp(join(tmpdir(), "airlock-bench-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
-const bundles = await makeBundles(
-  folder,
-  join(root, "build"),
-  against.map((other) => resolve(other)),
-);
+const bundles = await makeBundles(folder, join(root, "build"), against);
 const upstream = await startStatic();
 const vars = workerVars(upstream.url);
 const issuer = `${upstream.url}/auth/v1`;
@@ -105,7 +106,7 @@ async function compareAnswers(): Promise<void> {
 async function measureCpu(): Promise<void> {
   const chosen = all.flatMap((workload): Workload[] => {
     if (!workload.name.includes(only) || (quick && !QUICK.includes(workload.name))) return [];
-    if (against.length > 0) return [{ ...workload, workers: ["airlock", ...against.map((other) => resolve(other))] }];
+    if (against.length > 0) return [{ ...workload, workers: ["airlock", ...against] }];
     return [quick ? { ...workload, workers: workload.workers.filter((name) => name !== "airlock-20") } : workload];
   });
   if (chosen.length === 0)
@@ -129,7 +130,7 @@ async function measureCpu(): Promise<void> {
     over("airlock", "hono", series.has("hono-objects") ? "over Hono without replay protection" : "over Hono");
     over("airlock", "hono-objects", "over Hono with a Durable Object");
     over("airlock-20", "airlock", "20 resources over one");
-    for (const other of against) over("airlock", resolve(other), `over ${other}`);
+    for (const other of against) over("airlock", other, `over ${other}`);
     const floor = series.get("floor");
     if (floor) figures.push(figure(`${workload}: the floor`, "µs", floor));
   }

@@ -3,9 +3,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { project } from "./setup/shell.ts";
+import { project, refuseArguments } from "./setup/shell.ts";
 import { build, outputs } from "./setup/worker.ts";
 
+refuseArguments("build");
 await build();
 for (const file of outputs) {
   const bytes = readFileSync(join(project, file));

@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 
 import { checkDrift } from "./adopt/check.ts";
 import { requireFresh } from "./setup/generated.ts";
-import { Failure, isClone } from "./setup/shell.ts";
+import { isClone, wrongUsage } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 
 const { advisories, "db-url": url } = parseOptions();
@@ -28,6 +28,6 @@ function parseOptions(): { advisories: boolean; "db-url"?: string | undefined } 
     return parseArgs({ options: { advisories: { type: "boolean", default: false }, "db-url": { type: "string" } } })
       .values;
   } catch (error) {
-    throw new Failure(`${(error as Error).message}\nnpm run check [-- --advisories | --db-url URL]`);
+    throw wrongUsage(error, "npm run check [-- --advisories | --db-url URL]");
   }
 }

@@ -12,7 +12,7 @@ import { callers, Failure, read, refuseKept, run } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 import { appGuardIn, secretsIn } from "./stack/app-guard.ts";
 
-refuseKept("deploy", "env", "dry_run", "config", "secrets_file", "upload_only");
+refuseKept("deploy", "env", "dry-run", "config", "secrets-file", "upload-only");
 const args = process.argv.slice(2);
 const { values, tokens } = parseArgs({
   args,

@@ -17,7 +17,7 @@ import { parseArgs } from "node:util";
 import { renderUnicodeCompact } from "uqr";
 
 import { buildDeclaration, checkedDeclaration } from "./declaration.ts";
-import { Failure, isClone, project, refuseKept, root, tool } from "./setup/shell.ts";
+import { Failure, isClone, project, refuseKept, root, tool, wrongUsage } from "./setup/shell.ts";
 import { build, outputs } from "./setup/worker.ts";
 import {
   appSettings,
@@ -217,7 +217,7 @@ function parseOptions(): { fresh: boolean } {
   try {
     return parseArgs({ options: { fresh: { type: "boolean", default: false } } }).values;
   } catch (error) {
-    throw new Failure(`${(error as Error).message}\nnpm run dev [-- --fresh]`);
+    throw wrongUsage(error, "npm run dev [-- --fresh]");
   }
 }
 

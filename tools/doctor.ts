@@ -24,7 +24,7 @@ import { examine } from "./doctor/requests.ts";
 import { bindings, type Environments, type Settings, startOf, values } from "./doctor/settings.ts";
 import { commit, configuration } from "./setup/deployment.ts";
 import { helpOf } from "./setup/help.mjs";
-import { callers, Failure, project, read, refuseKept, root, tool } from "./setup/shell.ts";
+import { callers, Failure, project, read, refuseKept, root, tool, wrongUsage } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 import { secretsIn } from "./stack/app-guard.ts";
 import { devVars, overrides, places, type Vars } from "./stack/vars.ts";
@@ -155,7 +155,7 @@ function report(findings: Finding[]): number {
 
 function parse() {
   try {
-    refuseKept("doctor", "url", "env", "secrets_file", "log");
+    refuseKept("doctor", "url", "env", "secrets-file", "log");
     const { values } = parseArgs({
       options: {
         url: { type: "string" },
@@ -174,7 +174,7 @@ function parse() {
     if (log !== undefined && !existsSync(log)) throw new Error(`${log} does not exist.`);
     return { url, env: values.env ?? "", file: values["secrets-file"], evidence: values.evidence, log };
   } catch (error) {
-    console.error(`airlock: ${(error as Error).message}\n${helpOf(import.meta.filename)}`);
+    console.error(`airlock: ${wrongUsage(error, helpOf(import.meta.filename)).message}`);
     process.exit(2);
   }
 }

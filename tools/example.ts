@@ -8,10 +8,11 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 import { bundleWeb, installApp, kept, serveApp } from "./setup/example.ts";
-import { Failure, root } from "./setup/shell.ts";
+import { Failure, refuseArguments, root } from "./setup/shell.ts";
 import { appSettings, devApp, devVars, number, overrides, places } from "./stack/vars.ts";
 import { requireFreePort } from "./stack/worker.ts";
 
+refuseArguments("example");
 const { port, supabasePort } = places();
 const examplePort = number("EXAMPLE_PORT", 8081, 65535);
 const origin = `http://localhost:${examplePort}`;

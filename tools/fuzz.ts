@@ -12,7 +12,8 @@ const targets = (await readdir(join(folder, "fuzz_targets"))).map((file) => base
 const usage = `npm run fuzz -- [seconds, 60 if absent] [${targets.join("|")}]`;
 
 const [time = "60", only] = process.argv.slice(2);
-if (!/^[1-9]\d*$/.test(time) || (only && !targets.includes(only))) throw new Failure(usage);
+if (!/^[1-9]\d*$/.test(time) || (only && !targets.includes(only)))
+  throw new Failure(`The command takes seconds and one target.\n${usage}`);
 
 // The coverage that guides libFuzzer. It is what cargo-fuzz asks of rustc without a sanitizer, and needs no nightly
 // compiler. There is no unsafe code here that a sanitizer could check.

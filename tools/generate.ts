@@ -3,13 +3,13 @@
 //
 //     npm run generate -- --out ../app/src/airlock.ts    the types of the client in an app's repository, too
 
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { clientTypes } from "./client-types.ts";
 import { checkedDeclaration, update } from "./declaration.ts";
 import { generated } from "./setup/generated.ts";
-import { Failure, project, refuseKept } from "./setup/shell.ts";
+import { callers, Failure, project, refuseKept, wrongUsage } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 
 const USAGE = "npm run generate [-- --out FILE.ts]";
@@ -19,9 +19,7 @@ const out = parse();
 await buildModule();
 for (const [path, text] of await generated()) await write(path, join(project, path), text);
 if (out !== undefined) {
-  // npm runs this in the project's folder; the path is meant from the folder of the command.
-  const file = resolve(process.env.INIT_CWD ?? "", out);
-  await write(out, file, clientTypes(await checkedDeclaration()));
+  await write(out, callers(out), clientTypes(await checkedDeclaration()));
 }
 
 async function write(name: string, path: string, text: string): Promise<void> {
@@ -38,6 +36,6 @@ function parse(): string | undefined {
     if (values.out !== undefined && !values.out.endsWith(".ts")) throw new Error("--out needs the name of a .ts file.");
     return values.out;
   } catch (error) {
-    throw new Failure(`${(error as Error).message}\n${USAGE}`);
+    throw wrongUsage(error, USAGE);
   }
 }

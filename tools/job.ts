@@ -4,7 +4,7 @@
 
 import { parseArgs } from "node:util";
 
-import { Failure } from "./setup/shell.ts";
+import { Failure, wrongUsage } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 import { devVars, overrides, places, required } from "./stack/vars.ts";
 import { startWorker } from "./stack/worker.ts";
@@ -39,14 +39,10 @@ try {
 if (!succeeded) throw new Failure("Not everything was done, see above.");
 
 function parse(): void {
-  const fail = (why: string): never => {
-    throw new Failure(`${why}\n${USAGE}`);
-  };
   try {
     const { positionals } = parseArgs({ allowPositionals: true });
-    if (positionals.join(" ") !== "purge") fail("The one job is purge.");
+    if (positionals.join(" ") !== "purge") throw new Error("The one job is purge.");
   } catch (error) {
-    if (error instanceof Failure) throw error;
-    fail((error as Error).message);
+    throw wrongUsage(error, USAGE);
   }
 }

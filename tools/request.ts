@@ -12,7 +12,7 @@ import { parseArgs } from "node:util";
 import { createClient } from "@supabase/supabase-js";
 
 import { AirlockNetworkError, createAirlock } from "../client/src/index.ts";
-import { Failure, refuseKept } from "./setup/shell.ts";
+import { Failure, refuseKept, wrongUsage } from "./setup/shell.ts";
 import { devApp, devVars, overrides, places, required } from "./stack/vars.ts";
 import { kinds, TOKEN } from "./supabase/app-check.ts";
 
@@ -65,7 +65,7 @@ function parse() {
         },
       });
     } catch (error) {
-      return fail((error as Error).message);
+      throw wrongUsage(error, USAGE);
     }
   })();
   const [given, target, body, ...rest] = parsed.positionals;

@@ -38,6 +38,9 @@ const { values } = parseArgs({
     json: { type: "boolean", default: false },
   },
 });
+for (const name of ["notes", "rounds"] as const)
+  if (!/^[1-9]\d*$/.test(values[name]))
+    throw new Failure(`--${name} is a whole number from 1; it is "${values[name]}".`);
 /** Notes, and their users. */
 const SIZES = { small: [1000, 10], large: [Number(values.notes), 1000] } as const;
 const ROUNDS = values.plans ? 1 : Number(values.rounds);

@@ -6,8 +6,9 @@ import { join } from "node:path";
 
 import { nextVersion, tryMigration } from "./resource/write.ts";
 import { missingCore } from "./setup/core.ts";
-import { project, runTool } from "./setup/shell.ts";
+import { project, refuseArguments, runTool } from "./setup/shell.ts";
 
+refuseArguments("upgrade");
 const missing = await missingCore();
 if (missing.length > 0) {
   console.error("airlock: trying the migrations on a temporary database");

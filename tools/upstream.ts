@@ -3,12 +3,11 @@
 //     npx supabase status -o env | npm run -s upstream                                     the one of `supabase start`
 //     npm run upstream -- --url https://<ref>.supabase.co --key sb_publishable_...         a hosted project
 
-import { writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { parseArgs, parseEnv } from "node:util";
 
-import { Failure, project, refuseKept } from "./setup/shell.ts";
+import { callers, Failure, project, refuseKept, writeSecret, wrongUsage } from "./setup/shell.ts";
 import type { Vars } from "./stack/vars.ts";
 
 const USAGE = `npx supabase status -o env | npm run -s upstream [-- --file FILE]
@@ -33,15 +32,8 @@ const vars: Vars = {
   SUPABASE_JWT_ISSUER: "",
   SUPABASE_JWT_SECRET: (hs256 && secret) || "",
 };
-// npm changes the working folder; the file is where the caller is.
-const path = file === FILE ? join(project, file) : resolve(process.env.INIT_CWD ?? project, file);
-await writeFile(
-  path,
-  Object.entries(vars)
-    .map(([name, value]) => `${name}=${value}\n`)
-    .join(""),
-  { mode: 0o600 },
-);
+const lines = Object.entries(vars).map(([name, value]) => `${name}=${value}\n`);
+await writeSecret(file === FILE ? join(project, file) : callers(file), lines.join(""));
 console.log(`${file} is written; ${url} signs tokens with ${hs256 ? "HS256" : "keys of its key set"}. Then:
 
     AIRLOCK_UPSTREAM=${url} AIRLOCK_VARS=${file} npm run dev`);
@@ -81,7 +73,7 @@ async function parsed(): Promise<{ given: Vars; file: string }> {
     if (!URL.canParse(given.SUPABASE_URL)) throw new Error(`${given.SUPABASE_URL} is no URL.`);
     return { given: { ...given, SUPABASE_URL: given.SUPABASE_URL.replace(/\/+$/, "") }, file };
   } catch (error) {
-    throw new Failure(`${(error as Error).message}\n${USAGE}`);
+    throw wrongUsage(error, USAGE);
   }
 }
 

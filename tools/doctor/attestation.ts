@@ -1,7 +1,6 @@
 // Attestation: the vendor's keys, and what a log says of the apps' tokens.
 
-import { readFile } from "node:fs/promises";
-
+import { read } from "../setup/shell.ts";
 import type { AppGuard, AppKey, Attest } from "../stack/app-guard.ts";
 import type { Vars } from "../stack/vars.ts";
 import { type Finding, fault, well } from "./finding.ts";
@@ -60,7 +59,7 @@ export async function ofKeys(vars: Vars): Promise<Finding[]> {
 /** Verdicts of a log by app and key, with the next step for each app's newest key. */
 export async function ofLog(file: string, vars: Vars): Promise<Finding[]> {
   const counts = new Map<string, Count>();
-  for (const { attest, app, key, user } of linesOf(await readFile(file, "utf8"))) {
+  for (const { attest, app, key, user } of linesOf(await read(file))) {
     const name = `${app} ${key}`;
     const count = counts.get(name) ?? { app, key, lines: 0, verdicts: new Map(), users: new Set(), without: new Set() };
     counts.set(name, count);

@@ -1,9 +1,8 @@
 // The audit of a database: the findings of all rules, without those that are accepted.
 
-import { readFile } from "node:fs/promises";
-
+import { read } from "../setup/shell.ts";
 import { readCatalogue } from "./catalogue.ts";
-import type { Accepted, Fault, Finding, Rule, Sql } from "./finding.ts";
+import { type Accepted, type Fault, type Finding, membersOf, type Rule, type Sql } from "./finding.ts";
 import { isReadable } from "./foreign.ts";
 import { auditPolicies, POLICY_RULES } from "./policies.ts";
 import { auditReach, REACH_RULES, storedSecrets, unfitResources } from "./reach.ts";
@@ -21,7 +20,7 @@ export interface Audit {
 
 /** The list of accepted findings. */
 export async function readAccepted(file: string): Promise<Accepted[]> {
-  const { accepted } = JSON.parse(await readFile(file, "utf8")) as { accepted?: unknown };
+  const { accepted } = membersOf(await read(file));
   const sound = (entry: unknown) =>
     ["rule", "object", "why"].every((name) => typeof (entry as Record<string, unknown> | null)?.[name] === "string");
   if (!Array.isArray(accepted) || !accepted.every(sound))

@@ -2,7 +2,7 @@
 
 import { readFile, writeFile } from "node:fs/promises";
 
-import type { Finding } from "./finding.ts";
+import { type Finding, membersOf } from "./finding.ts";
 
 type Known = Pick<Finding, "rule" | "object" | "what">;
 
@@ -32,7 +32,7 @@ async function read(file: string): Promise<Known[]> {
   const text = await readFile(file, "utf8").catch((error: Error) => {
     throw new Error(`${error.message}. --write-baseline makes the file.`);
   });
-  const { findings } = JSON.parse(text) as { findings?: unknown };
+  const { findings } = membersOf(text);
   const sound = (entry: unknown) =>
     ["rule", "object", "what"].every((name) => typeof (entry as Record<string, unknown> | null)?.[name] === "string");
   if (!Array.isArray(findings) || !findings.every(sound))

@@ -56,3 +56,12 @@ export const RESERVED = new Set(
 
 export const identifier = (name: string) =>
   /^[a-z_][a-z0-9_]*$/.test(name) && !RESERVED.has(name) ? name : `"${name.replaceAll('"', '""')}"`;
+
+/** The members of a JSON object; none for another text. */
+export function membersOf(text: string): Record<string, unknown> {
+  try {
+    return Object(JSON.parse(text)) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
+}

@@ -5,6 +5,7 @@
 
 import pg from "pg";
 
+import { Failure } from "../setup/shell.ts";
 import type { Sql } from "./finding.ts";
 
 /** The extended protocol, which takes one statement alone, wherever there is a list of parameters. The types lack it. */
@@ -26,6 +27,8 @@ export const statements =
 
 /** Runs `work` in a read-only transaction and rolls it back. */
 export async function reading<T>(url: string, work: (sql: Sql) => Promise<T>): Promise<T> {
+  if (!/^postgres(ql)?:\/\//.test(url))
+    throw new Failure('--db-url takes a connection string: postgres://... It is on the page "Connect" of a project.');
   const client = new pg.Client({
     connectionString: url,
     connectionTimeoutMillis: 15_000,
@@ -33,7 +36,9 @@ export async function reading<T>(url: string, work: (sql: Sql) => Promise<T>): P
   });
   // The statement that waits for a lost connection fails by itself.
   client.on("error", () => undefined);
-  await client.connect();
+  await client.connect().catch(({ message }: Error) => {
+    throw new Failure(`${whereTo(url)} gives no connection: ${message}. Compare the connection string.`);
+  });
   const sql = statements(client);
   try {
     await sql("begin transaction isolation level repeatable read, read only");

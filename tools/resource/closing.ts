@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { named } from "../adopt/access.ts";
 import { isAdopted, resourcesOf } from "../adopt/toml.ts";
 import { check, declarationFile, type Resource, toJson } from "../declaration.ts";
-import { Failure, project, refuseKept } from "../setup/shell.ts";
+import { Failure, project, refuseKept, wrongUsage } from "../setup/shell.ts";
 import { buildModule } from "../setup/worker.ts";
 import { literal } from "./sql.ts";
 import { nextVersion } from "./write.ts";
@@ -88,7 +88,7 @@ function parsed(command: "close" | "open"): { name: string; report: boolean } {
       throw new Error(`The command takes one table, not ${positionals.length}. A name with spaces needs quotes.`);
     return { name, report: "report" in values };
   } catch (error) {
-    throw new Failure(`${(error as Error).message}\n${USAGE[command]}`);
+    throw wrongUsage(error, USAGE[command]);
   }
 }
 

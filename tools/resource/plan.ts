@@ -3,7 +3,7 @@
 import { isDeepStrictEqual, parseArgs } from "node:util";
 
 import { check, type Declaration, type Field, toJson } from "../declaration.ts";
-import { Failure, refuseKept } from "../setup/shell.ts";
+import { Failure, refuseKept, wrongUsage } from "../setup/shell.ts";
 import { fieldMigration, migration } from "./migration.ts";
 
 export interface Plan {
@@ -110,7 +110,7 @@ interface Arguments {
 
 function parsed(args: string[]): Arguments {
   const refuse = (sentence: string): never => {
-    throw new Failure(`${sentence}\n${RESOURCE_USAGE}`);
+    throw wrongUsage(new Error(sentence), RESOURCE_USAGE);
   };
   refuseKept("new-resource", "owner", "search", "under");
   const { values, positionals } = (() => {
@@ -118,9 +118,7 @@ function parsed(args: string[]): Arguments {
       const option = { type: "string", multiple: true } as const;
       return parseArgs({ args, options: { owner: option, search: option, under: option }, allowPositionals: true });
     } catch (error) {
-      // What follows the first sentence is about options in general.
-      const [sentence = ""] = (error as Error).message.split(/\.\s/);
-      return refuse(sentence.replace(/\.?$/, "."));
+      throw wrongUsage(error, RESOURCE_USAGE);
     }
   })();
   const [name = "", ...fields] = positionals;

@@ -1,10 +1,11 @@
 // Loaded before every task by run.mjs.
 
-import { Failure } from "./shell.ts";
+import { Failure, wrongUsage } from "./shell.ts";
 
 // A failure that is explained needs no stack trace.
-process.on("uncaughtException", (error) => {
-  console.error(error instanceof Failure ? `airlock: ${error.message}` : error);
+process.on("uncaughtException", (error: NodeJS.ErrnoException) => {
+  const failure = error.code?.startsWith("ERR_PARSE_ARGS_") ? wrongUsage(error, "--help shows the options.") : error;
+  console.error(failure instanceof Failure ? `airlock: ${failure.message}` : failure);
   process.exit(1);
 });
 

@@ -2,7 +2,7 @@
 
 import { type SpawnOptions, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { extname, join, resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
@@ -35,6 +35,26 @@ export function read(path: string): Promise<string> {
   });
 }
 
+/** Writes a file that its owner alone may read. */
+export function writeSecret(path: string, text: string): Promise<void> {
+  return writeFile(path, text, { mode: 0o600 }).catch(({ message }: Error) => {
+    throw new Failure(`${path} cannot be written: ${message}.`);
+  });
+}
+
+/** What is wrong with a command line, and how the command is used. */
+export function wrongUsage(error: unknown, usage: string): Failure {
+  // What follows parseArgs's first sentence is about arguments in general.
+  const [sentence = ""] = (error as Error).message.split(". To specify a positional argument");
+  return new Failure(`${sentence.replace(/\.?$/, ".")}\n${usage}`);
+}
+
+/** Refuses arguments of a command that takes none. */
+export function refuseArguments(task: string): void {
+  const [first] = process.argv.slice(2);
+  if (first !== undefined) throw new Failure(`npm run ${task} takes no ${first}, and no other argument.`);
+}
+
 /**
  * Runs a command in the team's folder and returns what it prints on stdout, if `options` pipes that.
  * By default all it says goes to stderr: stdout belongs to the task. Fails when the command does.
@@ -62,11 +82,8 @@ export function ask(command: string, args: string[], env = process.env): Promise
 
 /** Refuses options that npm kept: without a -- in front of them it passes on at most their values. */
 export function refuseKept(task: string, ...options: string[]): void {
-  const kept = options.find((option) => process.env[`npm_config_${option}`] !== undefined);
-  if (kept)
-    throw new Failure(
-      `npm took --${kept.replaceAll("_", "-")} for an option of its own. Write -- after "npm run ${task}".`,
-    );
+  const kept = options.find((option) => process.env[`npm_config_${option.replaceAll("-", "_")}`] !== undefined);
+  if (kept) throw new Failure(`npm took --${kept} for an option of its own. Write -- after "npm run ${task}".`);
 }
 
 /** Announces a step that takes long, runs it, says how long it took. */
