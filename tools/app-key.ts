@@ -96,7 +96,8 @@ async function save(said: string): Promise<void> {
   const environment = /^\.dev\.vars\.([\w-]+)$/.exec(basename(path))?.[1];
   const options = `${file}${environment ? ` --env ${environment}` : ""}`;
   console.log(`
-All secrets of ${file}, at once for all requests:   npx wrangler secret bulk ${options}
+All secrets of ${file}, with the first deployment:   npm run deploy -- --secrets-file ${options}
+later, at once for all requests:   npx wrangler secret bulk ${options}
 or in a new version without traffic:   npx wrangler versions secret bulk ${options}`);
   if (spawnSync("git", ["check-ignore", "--quiet", path], { cwd: project }).status === 1) {
     console.error(

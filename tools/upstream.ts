@@ -2,6 +2,7 @@
 //
 //     npx supabase status -o env | npm run -s upstream                                     the one of `supabase start`
 //     npm run upstream -- --url https://<ref>.supabase.co --key sb_publishable_...         a hosted project
+//     [--file FILE]                                                                        .dev.vars.upstream by default
 
 import { join } from "node:path";
 import { text } from "node:stream/consumers";

@@ -40,7 +40,8 @@ test("a key is added, retired and removed", async () => {
     default: "enforce",
     apps: { "rn-ios": { mode: "enforce", keys: [{ id: month(), secret }] } },
   });
-  assert.match(first, new RegExp(`^All secrets .* npx wrangler secret bulk ${file} --env production$`, "m"));
+  assert.match(first, new RegExp(`^All secrets .* npm run deploy -- --secrets-file ${file} --env production$`, "m"));
+  assert.match(first, new RegExp(` npx wrangler secret bulk ${file} --env production$`, "m"));
   assert.match(first, new RegExp(`npx wrangler versions secret bulk ${file} --env production$`, "m"));
   assert.equal(statSync(file).mode & 0o777, 0o600);
 

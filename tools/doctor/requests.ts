@@ -167,7 +167,7 @@ async function ofProject({ vars, declaration, token }: Deployment, project: stri
       : fault(
           "schema airlock",
           `a request for it is answered with ${exposed.status}`,
-          "Remove airlock from Settings > API > Exposed schemas.",
+          "Remove airlock from Integrations > Data API > Settings > Exposed schemas.",
         ),
     demo.status === 200 && !isLocal
       ? fault(
