@@ -274,11 +274,14 @@ export function beyond(one: State, other: State): { table: string; row: string }
   );
 }
 
-/** Restores all tables, without triggers and policies. */
+/** Restores the tables whose rows differ, without triggers and policies. */
 export async function restore(sql: Sql, tables: Table[], before: State): Promise<void> {
+  const now = await state(sql, tables);
+  const rows = (at: State, name: string) => (at.get(name) ?? []).toSorted().join();
+  const changed = tables.filter(({ isView, name }) => !isView && rows(before, name) !== rows(now, name));
   await sql("set session_replication_role = replica");
   try {
-    for (const { name, sql: table, only, columns } of tables.filter(({ isView }) => !isView).toReversed()) {
+    for (const { name, sql: table, only, columns } of changed.toReversed()) {
       await sql(`delete from ${only}`);
       // Identity values are restored; generated columns are computed again.
       const names = await sql(
