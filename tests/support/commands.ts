@@ -5,6 +5,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+
+import { root } from "../../tools/setup/shell.ts";
 
 /** Milliseconds for a start or a restart, which may build the Worker first. */
 const PATIENCE = 300_000;
@@ -26,6 +29,13 @@ export function killAll(): void {
 
 export function npm(args: string[], env: NodeJS.ProcessEnv): Run {
   return watched(spawn("npm", args, { env, stdio: ["ignore", "pipe", "pipe"] }));
+}
+
+/** Runs `npm run <task>` without npm in front of it, which takes half a second. */
+export function task(args: string[], env: NodeJS.ProcessEnv): Run {
+  return watched(
+    spawn(process.execPath, [join(root, "tools", "run.mjs"), ...args], { env, stdio: ["ignore", "pipe", "pipe"] }),
+  );
 }
 
 export function watched(child: ChildProcess): Run {

@@ -20,7 +20,7 @@ import { checkedDeclaration } from "../../tools/declaration.ts";
 import { root } from "../../tools/setup/shell.ts";
 import { devVars, required } from "../../tools/stack/vars.ts";
 import { taken } from "../resources/values.ts";
-import { answers, end, freePort, killAll, npm, output, type Run, watched } from "../support/commands.ts";
+import { answers, end, freePort, killAll, npm, output, type Run, task, watched } from "../support/commands.ts";
 
 /** A resource with rows of users. */
 const resource = (await checkedDeclaration()).resources.find(
@@ -28,6 +28,14 @@ const resource = (await checkedDeclaration()).resources.find(
 );
 const list = `/v1/${resource?.name}`;
 const skip = resource === undefined && "airlock.toml has no resource of users without refs";
+
+/** The IPv4 addresses at which other machines reach this one. */
+const addresses = Object.values(networkInterfaces())
+  .flatMap((found) => found ?? [])
+  .filter(({ family, internal }) => family === "IPv4" && !internal)
+  .map(({ address }) => address);
+/** What a machine without a network has in their place. */
+const ELSEWHERE = "127.0.0.2";
 
 let scratch: string;
 let environment: NodeJS.ProcessEnv;
@@ -47,18 +55,20 @@ after(async () => {
   await rm(scratch, { recursive: true, force: true });
 });
 
-test("dev keeps rows over a restart and leaves nothing running; EDGE_PROOF_SECRET turns edge-only mode on, and its absence off", {
-  skip,
-}, async () => {
+/** Rows of the resource that the first start made. */
+const rows: RegExp[] = [];
+
+test("dev serves rows on 127.0.0.1 alone; EDGE_PROOF_SECRET turns edge-only mode on", { skip }, async () => {
   const vars = join(scratch, "edge-only");
   await writeFile(vars, `EDGE_PROOF_SECRET=${"s".repeat(32)}\n`);
-  const first = npm(["run", "dev"], { ...environment, AIRLOCK_VARS: vars });
-  await ready(first);
-  assert.match(first.stdout, new RegExp(`^airlock ready http://127.0.0.1:${environment.AIRLOCK_PORT}$`, "m"));
-  for (const { address } of lan())
+  const dev = npm(["run", "dev"], { ...environment, AIRLOCK_VARS: vars });
+  await ready(dev);
+  assert.match(dev.stdout, new RegExp(`^airlock ready http://127.0.0.1:${environment.AIRLOCK_PORT}$`, "m"));
+  for (const address of addresses)
     assert.equal(await answers(environment.AIRLOCK_PORT, address), false, "it listens on 127.0.0.1 alone");
 
   const id = await createRow();
+  rows.push(id);
   assert.match(await request("GET", list), id);
   assert.equal(await direct(), 0);
   assert.doesNotMatch(await request("GET", list, "--as", "bob"), id);
@@ -71,21 +81,73 @@ test("dev keeps rows over a restart and leaves nothing running; EDGE_PROOF_SECRE
     4,
     job.output,
   );
-  await stop(first);
-
-  const second = npm(["run", "dev"], environment);
-  await ready(second);
-  const another = await createRow();
-  const rows = await request("GET", list);
-  for (const created of [id, another]) assert.match(rows, created);
-  assert.equal(await direct(), 2);
-  await stop(second, "SIGINT");
-
-  const fresh = npm(["run", "dev", "--", "--fresh"], environment);
-  await ready(fresh);
-  assert.match(await request("GET", list), /"data": \[\]/);
-  await stop(fresh);
+  await stop(dev);
 });
+
+test("rows outlive a restart, which ends edge-only mode, opens the servers and reports attestations", async () => {
+  const dev = npm(["run", "dev"], { ...environment, AIRLOCK_HOST: "0.0.0.0", AIRLOCK_ATTEST: "report" });
+  await ready(dev);
+  if (resource) {
+    rows.push(await createRow());
+    const answered = await request("GET", list);
+    for (const created of rows) assert.match(answered, created);
+    assert.equal(await direct(), 2);
+  }
+  await assertReachable(dev, "0.0.0.0");
+  await assertAttested(dev, { none: "200", "wrong-app": "200", good: "200" });
+  await stop(dev, "SIGINT");
+});
+
+test("--fresh starts without rows, here on an address and with attestations enforced", async () => {
+  const [other = ELSEWHERE] = addresses;
+  const settings = { AIRLOCK_HOST: other, AIRLOCK_ATTEST: "enforce" };
+  const dev = npm(["run", "dev", "--", "--fresh"], { ...environment, ...settings });
+  await ready(dev);
+  if (resource) assert.match(await request("GET", list, "--attest", "good"), /"data": \[\]/);
+  await assertReachable(dev, other);
+  await assertAttested(dev, {
+    none: "attestation_missing",
+    placeholder: "attestation_missing",
+    expired: "attestation_expired",
+    "wrong-app": "attestation_invalid",
+    good: "200",
+  });
+  await stop(dev);
+  assert.equal(await answers(environment.AIRLOCK_PORT, other), false);
+});
+
+/** Asserts that both servers answer other machines, and that an Expo app is told where. */
+async function assertReachable(dev: Run, host: string): Promise<void> {
+  const [other = ELSEWHERE] = addresses;
+  if (host === other || addresses.length > 0) {
+    await output(dev, /Expo Go opens .*\n\n.*█/);
+    assert.match(dev.output, new RegExp(`^  phones    http://${other}:${environment.AIRLOCK_PORT}$`, "m"));
+    // Other interfaces may come first; each setting names the same one.
+    const settings = parseEnv(/^EXPO_PUBLIC[\s\S]*?\n\n/m.exec(dev.output)?.[0] ?? "");
+    const { hostname } = new URL(settings.EXPO_PUBLIC_AIRLOCK_URL ?? assert.fail(dev.output));
+    assert.ok([other, ...addresses].includes(hostname), hostname);
+    assert.equal(settings.EXPO_PUBLIC_SUPABASE_URL, `http://${hostname}:${environment.SUPABASE_PORT}`);
+    assert.equal(await signedInAs(settings), "alice@example.com");
+    assert.ok(dev.output.includes(renderUnicodeCompact(`exp://${hostname}:8081`)), "the code for Expo Go");
+  }
+  for (const name of ["AIRLOCK_PORT", "SUPABASE_PORT"]) {
+    for (const address of [other, "127.0.0.1"])
+      assert.ok(await answers(environment[name], address), `${name} on ${address} with ${host}`);
+  }
+}
+
+/** Asserts how requests with each kind of attestation are answered, and that the log has the verdicts. */
+async function assertAttested(dev: Run, verdicts: Record<string, string>): Promise<void> {
+  for (const [kind, verdict] of Object.entries(verdicts)) {
+    assert.match(
+      await request("GET", "/v1/me", "--attest", kind),
+      new RegExp(verdict === "200" ? "^HTTP 200$" : `"code": "${verdict}"`, "m"),
+      kind,
+    );
+  }
+  assert.match(dev.output, /"attest":"wrong_app","attest_by":"firebase"/);
+  assert.match(dev.output, /"attest":"verified","attest_by":"firebase","attest_app":"1:123456789012:web:0a1b2c3d4e5f"/);
+}
 
 test("a port that is taken is named, with the variable that sets another", async (context) => {
   const other = createServer().listen(0, "127.0.0.1");
@@ -137,33 +199,6 @@ test("AIRLOCK_UPSTREAM replaces the embedded Supabase", async (context) => {
   await stop(dev);
 });
 
-test("AIRLOCK_HOST opens both servers to other machines", async () => {
-  const addresses = lan().map(({ address }) => address);
-  // A machine without a network has other addresses of its own.
-  const [other = "127.0.0.2"] = addresses;
-  for (const host of ["0.0.0.0", other]) {
-    const dev = npm(["run", "dev"], { ...environment, AIRLOCK_HOST: host });
-    await ready(dev);
-    if (host === other || addresses.length > 0) {
-      await output(dev, /Expo Go opens .*\n\n.*█/);
-      assert.match(dev.output, new RegExp(`^  phones    http://${other}:${environment.AIRLOCK_PORT}$`, "m"));
-      // Other interfaces may come first; each setting names the same one.
-      const settings = parseEnv(/^EXPO_PUBLIC[\s\S]*?\n\n/m.exec(dev.output)?.[0] ?? "");
-      const { hostname } = new URL(settings.EXPO_PUBLIC_AIRLOCK_URL ?? assert.fail(dev.output));
-      assert.ok([other, ...addresses].includes(hostname), hostname);
-      assert.equal(settings.EXPO_PUBLIC_SUPABASE_URL, `http://${hostname}:${environment.SUPABASE_PORT}`);
-      assert.equal(await signedInAs(settings), "alice@example.com");
-      assert.ok(dev.output.includes(renderUnicodeCompact(`exp://${hostname}:8081`)), "the code for Expo Go");
-    }
-    for (const name of ["AIRLOCK_PORT", "SUPABASE_PORT"]) {
-      for (const address of [other, "127.0.0.1"])
-        assert.ok(await answers(environment[name], address), `${name} on ${address} with ${host}`);
-    }
-    await stop(dev);
-    assert.equal(await answers(environment.AIRLOCK_PORT, other), false);
-  }
-});
-
 test("changes of airlock.toml and src/ are served; errors are shown", async (context) => {
   const copy = await copyOfProject();
   const declaration = join(copy, "airlock.toml");
@@ -176,8 +211,12 @@ test("changes of airlock.toml and src/ are served; errors are shown", async (con
   /** 404 until the route exists, then 401: the request is not signed. */
   const status = async () => (await fetch(`http://127.0.0.1:${environment.AIRLOCK_PORT}/v1/dev_tags`)).status;
   const start = () => {
-    const task = ["--import", new URL("tools/setup/preload.ts", `file://${copy}/`).href, join(copy, "tools", "dev.ts")];
-    return watched(spawn(process.execPath, task, { cwd: copy, env: settings, stdio: ["ignore", "pipe", "pipe"] }));
+    const command = [
+      "--import",
+      new URL("tools/setup/preload.ts", `file://${copy}/`).href,
+      join(copy, "tools", "dev.ts"),
+    ];
+    return watched(spawn(process.execPath, command, { cwd: copy, env: settings, stdio: ["ignore", "pipe", "pipe"] }));
   };
 
   const dev = start();
@@ -213,33 +252,7 @@ test("changes of airlock.toml and src/ are served; errors are shown", async (con
   assert.match(wrong.output, /^airlock: airlock\.toml/m);
 });
 
-test("AIRLOCK_ATTEST asks for attestations, which request sends", async () => {
-  for (const [mode, verdicts] of Object.entries({
-    enforce: {
-      none: "attestation_missing",
-      placeholder: "attestation_missing",
-      expired: "attestation_expired",
-      "wrong-app": "attestation_invalid",
-      good: "200",
-    },
-    report: { none: "200", "wrong-app": "200", good: "200" },
-  })) {
-    const run = npm(["run", "dev"], { ...environment, AIRLOCK_ATTEST: mode });
-    await ready(run);
-    for (const [kind, verdict] of Object.entries(verdicts)) {
-      assert.match(
-        await request("GET", "/v1/me", "--attest", kind),
-        new RegExp(verdict === "200" ? "^HTTP 200$" : `"code": "${verdict}"`, "m"),
-        `${mode} ${kind}`,
-      );
-    }
-    assert.match(run.output, /"attest":"wrong_app","attest_by":"firebase"/);
-    assert.match(
-      run.output,
-      /"attest":"verified","attest_by":"firebase","attest_app":"1:123456789012:web:0a1b2c3d4e5f"/,
-    );
-    await stop(run);
-  }
+test("invalid settings of attestations are refused with the reason", async () => {
   await refused(["dev"], /AIRLOCK_ATTEST must be off, report or enforce; it is "on"/, { AIRLOCK_ATTEST: "on" });
   await refused(["dev"], /AIRLOCK_ATTEST needs the embedded Supabase/, {
     AIRLOCK_ATTEST: "report",
@@ -276,14 +289,9 @@ test("a wrong command line is refused with the reason", async () => {
 
 /** Runs a task, without npm in front of it, and expects it to fail with this message. */
 async function refused(command: string[], says: RegExp, settings: NodeJS.ProcessEnv = {}): Promise<void> {
-  const task = watched(
-    spawn(process.execPath, [join(root, "tools", "run.mjs"), ...command], {
-      env: { ...environment, ...settings },
-      stdio: ["ignore", "pipe", "pipe"],
-    }),
-  );
-  assert.notEqual(await end(task), 0, command.join(" "));
-  assert.match(task.output, says);
+  const run = task(command, { ...environment, ...settings });
+  assert.notEqual(await end(run), 0, command.join(" "));
+  assert.match(run.output, says);
 }
 
 const ready = (run: Run) => output(run, /^airlock ready /m);
@@ -308,7 +316,7 @@ async function createRow(): Promise<RegExp> {
 }
 
 async function request(...args: string[]): Promise<string> {
-  const run = npm(["run", "request", "--", ...args], environment);
+  const run = task(["request", ...args], environment);
   await end(run);
   return run.output;
 }
@@ -320,12 +328,12 @@ async function signedInAs(settings: NodeJS.Dict<string>): Promise<string | null>
     auth: { persistSession: false, autoRefreshToken: false },
   });
   await supabase.auth.signInWithPassword({ email: "alice@example.com", password: "airlock-dev-password" });
-  const url = setting("AIRLOCK_URL");
   const airlock = createAirlock({
-    url,
+    url: setting("AIRLOCK_URL"),
     appId: setting("AIRLOCK_APP_ID"),
     secret: setting("AIRLOCK_SECRET"),
     getToken: supabaseToken(supabase),
+    attest: async () => ((await (await fetch(setting("AIRLOCK_ATTEST_URL"))).json()) as { token: string }).token,
   });
   return (await airlock.me()).email;
 }
@@ -341,13 +349,6 @@ async function direct(): Promise<number> {
   return data.length;
 }
 
-/** The IPv4 addresses at which other machines reach this one. */
-function lan() {
-  return Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .filter(({ family, internal }) => family === "IPv4" && !internal);
-}
-
 /** The URL of a server that answers every request with {}, until the test ends. */
 async function upstream(context: TestContext): Promise<string> {
   const server: Server = createServer((_, response) => response.end("{}")).listen(0, "127.0.0.1");
@@ -358,7 +359,7 @@ async function upstream(context: TestContext): Promise<string> {
 
 /**
  * A copy of the project, whose files a test may change. Its `cargo build` builds the project itself, because that has been
- * built already, and a crate in another folder would take a minute.
+ * built already, and a crate in another folder would take a minute. Its modules are not optimised, which takes ten seconds.
  */
 async function copyOfProject(): Promise<string> {
   const copy = join(scratch, "project");
@@ -385,5 +386,12 @@ async function copyOfProject(): Promise<string> {
 cd '${root}' && messages=$('${cargo}' "$@") && printf '%s\\n' "$messages" | sed 's|"manifest_path":"${root}|"manifest_path":"${copy}/|'
 `;
   await writeFile(join(copy, "bin", "cargo"), script, { mode: 0o755 });
+  // wasm-opt OPTION... MODULE -o OUTPUT: copies the module, and lists the names of no functions.
+  const optimiser = `#!/bin/sh
+for option; do case $option in --symbolmap=*) : >"\${option#*=}" ;; esac; done
+shift $(($# - 3))
+cp "$1" "$3"
+`;
+  await writeFile(join(copy, "bin", "wasm-opt"), optimiser, { mode: 0o755 });
   return copy;
 }
