@@ -20,11 +20,11 @@ const SLOW = [
   "tests/repository/bypass.test.ts",
 ];
 /**
- * Files in these folders share a process, so many at a time. Half of what one of them takes alone is the start: workerd's and
- * Postgres' JavaScript and WASM are loaded, compiled and optimised.
+ * Files in these folders run in so many processes. Half of what one of them takes alone is the start: workerd's and Postgres'
+ * JavaScript and WASM are loaded, compiled and optimised.
  */
 const SHARED = /^tests\/(adopt|database|e2e|evidence)\//;
-const TOGETHER = 6;
+const PROCESSES = 2 * availableParallelism();
 
 const [pattern = "", ...given] = process.argv.slice(2);
 const made = join(project, ".airlock", "tests");
@@ -47,16 +47,17 @@ const events = run({
 events.on("test:fail", () => (process.exitCode = 1));
 events.compose(process.stdout.isTTY ? new spec() : tap).pipe(process.stdout);
 
-/** Files that each run several of these. */
+/** Files that each run some of these. Neighbours, which take equally long, are in different ones. */
 function together(shared: string[]): string[] {
-  const groups: string[] = [];
-  for (let at = 0; at < shared.length; at += TOGETHER) {
-    const suites = shared
-      .slice(at, at + TOGETHER)
-      .map((file) => `await suite(${JSON.stringify(file)}, () => import(${JSON.stringify(join(root, file))}));\n`);
-    const group = join(folder, `${groups.length + 1}.test.mjs`);
+  const groups = Array.from({ length: Math.min(PROCESSES, shared.length) }, (_, n) =>
+    shared.filter((_, at) => at % PROCESSES === n),
+  );
+  return groups.map((files, n) => {
+    const group = join(folder, `${n + 1}.test.mjs`);
+    const suites = files.map(
+      (file) => `await suite(${JSON.stringify(file)}, () => import(${JSON.stringify(join(root, file))}));\n`,
+    );
     writeFileSync(group, `import { suite } from "node:test";\n${suites.join("")}`);
-    groups.push(group);
-  }
-  return groups;
+    return group;
+  });
 }
