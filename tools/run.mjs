@@ -64,6 +64,8 @@ process.exitCode = await inGroup(
       // As npm sets it.
       INIT_CWD: process.env.INIT_CWD ?? process.cwd(),
       PATH: [dirname(node), ...bins, process.env.PATH].join(delimiter),
+      // What V8 made of the sources is kept for the next start, and for the processes that the task starts.
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(project, "node_modules", ".cache", "airlock"),
       WRANGLER_SEND_METRICS: "false",
       DO_NOT_TRACK: "1",
     },

@@ -29,6 +29,7 @@ async function good(
   const settings = {
     PATH: process.env.PATH,
     HOME: process.env.HOME,
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
     CI: "1",
     EXPO_OFFLINE: "1",
     EXPO_NO_TELEMETRY: "1",
