@@ -2,15 +2,27 @@
 // Each request here is one transaction, as PostgREST makes it.
 
 import assert from "node:assert/strict";
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { after, before, beforeEach, test } from "node:test";
 
 import type pg from "pg";
 
 import { type Connections, startConnections } from "./connections.ts";
+import {
+  type Answer,
+  begin,
+  type Call,
+  CONNECTIONS,
+  COPIES,
+  call,
+  claimOf,
+  end,
+  newNonce,
+  replayed,
+  send as sendAs,
+  copies as sendCopies,
+} from "./requests.ts";
 
-const COPIES = 200;
-const CONNECTIONS = 40;
 const ROUNDS = 2;
 
 /** A resource of users, with everything that a resource may have. */
@@ -46,18 +58,6 @@ interface Row {
   version: number;
   deleted_at: string | null;
 }
-/** What a function answers, or the error that it raises. */
-interface Answer {
-  outcome?: string;
-  row?: Row;
-  code?: string;
-  message?: string;
-}
-interface Call {
-  name: "airlock_create" | "airlock_put" | "airlock_change";
-  args: Record<string, unknown>;
-}
-
 let server: Connections;
 let owner: pg.Client;
 let clients: pg.Client[];
@@ -72,78 +72,25 @@ beforeEach(async () => {
   user = await server.account();
 });
 
-const create = (draft: object, key: string | null = null): Call => ({
-  name: "airlock_create",
-  args: { resource: "entries", org: null, draft, request_key: key, request_digest: key && "0".repeat(64) },
-});
-const put = (id: string, draft: object, mode = "any", ifMatch: number | null = null): Call => ({
-  name: "airlock_put",
-  args: { resource: "entries", org: null, id, draft, mode, if_match: ifMatch },
-});
-const change = (id: string, action: string, draft: object | null = null, ifMatch: number | null = null): Call => ({
-  name: "airlock_change",
-  args: { resource: "entries", org: null, id, action, draft, if_match: ifMatch },
-});
+const create = (draft: object, key: string | null = null): Call => [
+  "create",
+  { resource: "entries", org: null, draft, request_key: key, request_digest: key && "0".repeat(64) },
+];
+const put = (id: string, draft: object, mode = "any", ifMatch: number | null = null): Call => [
+  "put",
+  { resource: "entries", org: null, id, draft, mode, if_match: ifMatch },
+];
+const change = (id: string, action: string, draft: object | null = null, ifMatch: number | null = null): Call => [
+  "change",
+  { resource: "entries", org: null, id, action, draft, if_match: ifMatch },
+];
 const patch = (id: string, title: string, ifMatch: number | null = null) => change(id, "patch", { title }, ifMatch);
 
-const nonce = () => randomBytes(16).toString("base64url");
-const claimOf = (of: string) => `v1.360.${randomUUID()}.rn-dev:${of}`;
-
-/** Begins the transaction of a request of this user's. */
-async function begin(client: pg.Client, claim?: string, as = user, isolation = "read committed"): Promise<void> {
-  await client.query(`begin isolation level ${isolation}`);
-  const headers = JSON.stringify(claim === undefined ? {} : { "x-airlock-claim": claim });
-  const claims = JSON.stringify({ role: "authenticated", sub: as });
-  await client.query(
-    "select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true), set_config('request.headers', $2, true)",
-    [claims, headers],
-  );
-}
-
-async function call(client: pg.Client, { name, args }: Call): Promise<Answer> {
-  const names = Object.keys(args);
-  const values = Object.values(args).map((value) =>
-    value !== null && typeof value === "object" ? JSON.stringify(value) : value,
-  );
-  const named = names.map((argument, place) => `${argument} => $${place + 1}`).join(", ");
-  try {
-    const { rows } = await client.query(`select public.${name}(${named}) as answer`, values);
-    return rows[0].answer;
-  } catch (error) {
-    const { code, message } = error as pg.DatabaseError;
-    if (code === undefined) throw error;
-    return { code, message };
-  }
-}
-
-async function end(client: pg.Client, answer: Answer): Promise<Answer> {
-  try {
-    await client.query(answer.code === undefined ? "commit" : "rollback");
-    return answer;
-  } catch (error) {
-    const { code = "", message } = error as pg.DatabaseError;
-    return { code, message };
-  }
-}
-
-/** One request: its transaction from beginning to end. */
-async function send(request: Call, claim?: string, client = owner, as = user): Promise<Answer> {
-  await begin(client, claim, as);
-  return end(client, await call(client, request));
-}
-
+/** One request of the user, or of another one. */
+const send = (request: Call, claim?: string, client = owner, as = user) => sendAs<Row>(client, as, request, claim);
 /** Sends copies of one request on all connections at once, each as a request of its own. */
-async function copies(request: Call, of = nonce(), count = COPIES): Promise<Answer[]> {
-  let left = count;
-  const answers = clients.map(async (client) => {
-    const own: Answer[] = [];
-    while (left-- > 0) own.push(await send(request, claimOf(of), client));
-    return own;
-  });
-  return (await Promise.all(answers)).flat();
-}
-
-const replayed = ({ code, message }: Answer) => code === "PT409" && message === "airlock_request_replayed";
+const copies = (request: Call, of = newNonce(), count = COPIES) =>
+  sendCopies(clients, (client) => send(request, claimOf(of), client), count);
 
 async function made(title = "first"): Promise<Row> {
   const { row } = await send(create({ title }));
@@ -243,9 +190,9 @@ test("a copy that waited for the first is request_replayed", async () => {
   for (const kind of KINDS) {
     user = await server.account();
     const request = kind.request(await prepared(kind));
-    const of = nonce();
-    await begin(first, claimOf(of));
-    const answer = await call(first, request);
+    const of = newNonce();
+    await begin(first, user, claimOf(of));
+    const answer = await call<Row>(first, request);
     assert.equal(answer.outcome, kind.outcome, kind.kind);
     const waiting = send(request, claimOf(of), copy);
     await waits(copy);
@@ -259,10 +206,10 @@ test("a copy that waited for the first is request_replayed", async () => {
 test("a copy is told so before any other error", async () => {
   for (const kind of KINDS) {
     user = await server.account();
-    const of = nonce();
-    const { name, args } = kind.request(await prepared(kind));
-    assert.equal((await send({ name, args }, claimOf(of))).outcome, kind.outcome);
-    assert.ok(replayed(await send({ name, args: { ...args, resource: "unknown" } }, claimOf(of))), kind.kind);
+    const of = newNonce();
+    const [name, args] = kind.request(await prepared(kind));
+    assert.equal((await send([name, args], claimOf(of))).outcome, kind.outcome);
+    assert.ok(replayed(await send([name, { ...args, resource: "unknown" }], claimOf(of))), kind.kind);
   }
 });
 
@@ -271,9 +218,9 @@ test("a first request that is rolled back leaves its nonce to a copy", async () 
   for (const kind of KINDS) {
     user = await server.account();
     const request = kind.request(await prepared(kind));
-    const of = nonce();
-    await begin(first, claimOf(of));
-    assert.equal((await call(first, request)).outcome, kind.outcome);
+    const of = newNonce();
+    await begin(first, user, claimOf(of));
+    assert.equal((await call<Row>(first, request)).outcome, kind.outcome);
     const waiting = others.slice(0, 5).map((client) => send(request, claimOf(of), client));
     await waits(others[0] as pg.Client);
     await first.query("rollback");
@@ -305,7 +252,7 @@ test("a refused or failed request claims nothing, and its copy is answered alike
   await send(create({ title: "labelled", label: "taken" }));
   const stranger = await server.account();
   const foreign = (await send(create({ title: "foreign" }), undefined, owner, stranger)).row as Row;
-  const cases: [Call, Answer][] = [
+  const cases: [Call, Answer<Row>][] = [
     [patch(id, "x", 7), { outcome: "mismatch" }],
     [put(id, { title: "x" }, "create"), { outcome: "mismatch" }],
     [put(id, { title: "x" }, "replace", 7), { outcome: "mismatch" }],
@@ -340,7 +287,7 @@ test("a refused or failed request claims nothing, and its copy is answered alike
   );
   const before = await rows();
   for (const [request, expected] of cases) {
-    const of = nonce();
+    const of = newNonce();
     for (const claim of [claimOf(of), claimOf(of)]) {
       const answer = await send(request, claim);
       assert.deepEqual({ ...answer, ...expected }, answer, JSON.stringify(request));
@@ -352,20 +299,20 @@ test("a refused or failed request claims nothing, and its copy is answered alike
 
 test("a key answers its row to new requests, and claims for the first alone", async () => {
   const key = "order-0001";
-  const of = nonce();
+  const of = newNonce();
   const first = await send(create({ title: "first" }, key), claimOf(of));
   assert.equal(first.outcome, "created");
-  assert.deepEqual(await send(create({ title: "first" }, key), claimOf(nonce())), first);
+  assert.deepEqual(await send(create({ title: "first" }, key), claimOf(newNonce())), first);
   assert.equal(await claims(), 1);
   await send(change(first.row?.id as string, "delete"));
-  assert.equal((await send(create({ title: "first" }, key), claimOf(nonce()))).outcome, "deleted");
+  assert.equal((await send(create({ title: "first" }, key), claimOf(newNonce()))).outcome, "deleted");
   assert.ok(replayed(await send(create({ title: "first" }, key), claimOf(of))));
 });
 
 test("requests with one key at once make one row", async () => {
   for (let round = 0; round < 10; round++) {
     const request = create({ title: "x" }, `order-${round}-0001`);
-    const answers = await Promise.all(clients.map((client) => send(request, claimOf(nonce()), client)));
+    const answers = await Promise.all(clients.map((client) => send(request, claimOf(newNonce()), client)));
     assert.equal(new Set(answers.map(({ outcome, row }) => `${outcome} ${row?.id}`)).size, 1, JSON.stringify(answers));
   }
   assert.equal((await rows()).length, 10);
@@ -393,11 +340,15 @@ test("different requests at once are never forbidden", async () => {
   for (const [actions, allowed] of pairs) {
     const { id } = await made();
     const answers = clients.map(async (client, place) => {
-      const own: Answer[] = [];
+      const own: Answer<Row>[] = [];
       for (let n = 0; n < 8; n++) {
         const action = actions[(place + n) % actions.length] as string;
         own.push(
-          await send(change(id, action, action === "patch" ? { title: `${place}` } : null), claimOf(nonce()), client),
+          await send(
+            change(id, action, action === "patch" ? { title: `${place}` } : null),
+            claimOf(newNonce()),
+            client,
+          ),
         );
       }
       return own;
@@ -416,7 +367,7 @@ test("PUTs of one new id at once create one row and replace it", async () => {
   for (let round = 0; round < 5; round++) {
     const id = randomUUID();
     const answers = await Promise.all(
-      clients.map((client, n) => send(put(id, { title: `${n}` }), claimOf(nonce()), client)),
+      clients.map((client, n) => send(put(id, { title: `${n}` }), claimOf(newNonce()), client)),
     );
     const count = (name: string) => answers.filter(({ outcome }) => outcome === name).length;
     assert.deepEqual([count("created"), count("done")], [1, clients.length - 1], JSON.stringify(answers));
@@ -425,7 +376,9 @@ test("PUTs of one new id at once create one row and replace it", async () => {
 
 test("of many changes of one version at once, one is carried out", async () => {
   const { id } = await made();
-  const answers = await Promise.all(clients.map((client, n) => send(patch(id, `${n}`, 1), claimOf(nonce()), client)));
+  const answers = await Promise.all(
+    clients.map((client, n) => send(patch(id, `${n}`, 1), claimOf(newNonce()), client)),
+  );
   assert.equal(answers.filter(({ outcome }) => outcome === "done").length, 1);
   assert.equal(
     answers.filter(({ outcome, row }) => outcome === "mismatch" && row?.version === 2).length,
@@ -438,11 +391,11 @@ test("at repeatable read a copy that waited fails with 40001", async () => {
   for (const kind of KINDS) {
     user = await server.account();
     const request = kind.request(await prepared(kind));
-    const of = nonce();
-    await begin(copy, claimOf(of), user, "repeatable read");
-    await begin(first, claimOf(of), user, "repeatable read");
-    const answer = await call(first, request);
-    const waiting = call(copy, request);
+    const of = newNonce();
+    await begin(copy, user, claimOf(of), "repeatable read");
+    await begin(first, user, claimOf(of), "repeatable read");
+    const answer = await call<Row>(first, request);
+    const waiting = call<Row>(copy, request);
     await waits(copy);
     assert.equal((await end(first, answer)).outcome, kind.outcome);
     assert.equal((await end(copy, await waiting)).code, "40001", kind.kind);
@@ -450,7 +403,7 @@ test("at repeatable read a copy that waited fails with 40001", async () => {
 });
 
 test("two users and two apps may use one nonce", async () => {
-  const of = nonce();
+  const of = newNonce();
   const stranger = await server.account();
   assert.equal((await send(create({ title: "x" }), claimOf(of))).outcome, "created");
   assert.equal((await send(create({ title: "x" }), claimOf(of), owner, stranger)).outcome, "created");
@@ -458,7 +411,7 @@ test("two users and two apps may use one nonce", async () => {
 });
 
 test("a header of another form is refused, and without one nothing is claimed", async () => {
-  const good = claimOf(nonce());
+  const good = claimOf(newNonce());
   const request = "00000000-0000-4000-8000-000000000000";
   const malformed = [
     "",
@@ -471,17 +424,17 @@ test("a header of another form is refused, and without one nothing is claimed", 
     `${good}, ${good}`,
     good.replace("v1", "v2"),
     good.toUpperCase(),
-    `v1.0.${request}.a:${nonce()}`,
-    `v1.901.${request}.a:${nonce()}`,
-    `v1.-1.${request}.a:${nonce()}`,
-    `v1.60.${request}.:${nonce()}`,
-    `v1.60.x.a:${nonce()}`,
+    `v1.0.${request}.a:${newNonce()}`,
+    `v1.901.${request}.a:${newNonce()}`,
+    `v1.-1.${request}.a:${newNonce()}`,
+    `v1.60.${request}.:${newNonce()}`,
+    `v1.60.x.a:${newNonce()}`,
     `v1.60.${request}.a:${"n".repeat(21)}`,
     `v1.60.${request}.a:${"n".repeat(65)}`,
-    `v1.60.${request}.${"a".repeat(65)}:${nonce()}`,
+    `v1.60.${request}.${"a".repeat(65)}:${newNonce()}`,
     `v1.60.${request}.a:${"n".repeat(1_000_000)}`,
-    `v1.99999999999999999999.${request}.a:${nonce()}`,
-    `v1.60.${request}.a:${nonce()}é`,
+    `v1.99999999999999999999.${request}.a:${newNonce()}`,
+    `v1.60.${request}.a:${newNonce()}é`,
   ].filter((header) => !/^v1\.360\.\S+:[\w-]{22,64}$/.test(header) || /\s/.test(header));
   for (const header of malformed) {
     const answer = await send(create({ title: "x" }), header);
@@ -502,10 +455,10 @@ test("each claim deletes a few expired ones and waits for none", { timeout: 20_0
   await holding.query(
     "begin; select from airlock.claims where expires_at < now() order by expires_at limit 2 for update",
   );
-  await send(create({ title: "x" }), claimOf(nonce()), clients[1]);
+  await send(create({ title: "x" }), claimOf(newNonce()), clients[1]);
   assert.equal(await expired(), 6);
   await holding.query("rollback");
-  for (let n = 0; n < 2; n++) await send(create({ title: "x" }), claimOf(nonce()));
+  for (let n = 0; n < 2; n++) await send(create({ title: "x" }), claimOf(newNonce()));
   assert.equal(await expired(), 0);
   const { rows } = await owner.query(
     "select extract(epoch from expires_at - now()) as seconds from airlock.claims where user_id = $1",
@@ -535,9 +488,9 @@ test("the purge job and writers do not stop each other", { timeout: 30_000 }, as
     return deleted;
   })();
   const writers = clients.slice(0, 24).map(async (client, place) => {
-    const errors: Answer[] = [];
+    const errors: Answer<Row>[] = [];
     for (let n = 0; !over; n++) {
-      const { row } = await send(create({ title: "x" }), claimOf(nonce()), client);
+      const { row } = await send(create({ title: "x" }), claimOf(newNonce()), client);
       const id = place % 2 ? (row as Row).id : (shared[n % 4] as Row).id;
       for (const request of [
         patch(id, "y"),
@@ -546,7 +499,7 @@ test("the purge job and writers do not stop each other", { timeout: 30_000 }, as
         put(id, { title: "z" }),
         change(id, "delete"),
       ]) {
-        const answer = await send(request, claimOf(nonce()), client);
+        const answer = await send(request, claimOf(newNonce()), client);
         if (answer.outcome === undefined || answer.outcome === "forbidden") errors.push(answer);
       }
     }

@@ -1,27 +1,29 @@
 // Tables that were there before Airlock, on a real Postgres server: copies of requests at once, and the plans of lists.
 
 import assert from "node:assert/strict";
-import { randomBytes, randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { after, before, beforeEach, test } from "node:test";
 
 import type pg from "pg";
 
 import { assertRanges } from "../support/plans.ts";
-import { type Connections, startConnections } from "./connections.ts";
+import type { Connections } from "./connections.ts";
+import {
+  type Call,
+  COPIES,
+  claimOf,
+  newNonce,
+  replayed,
+  send as sendAs,
+  copies as sendCopies,
+  startTables,
+} from "./requests.ts";
 
-const COPIES = 200;
-const CONNECTIONS = 40;
 /** Rows of the lists that are explained; tests/long/filters.test.ts has more. */
 const ROWS = 40_000;
 
-interface Answer {
-  outcome?: string;
-  row?: { id: number };
-  code?: string;
-  message?: string;
+interface Row {
+  id: number;
 }
-type Call = [name: string, args: Record<string, unknown>];
 
 let server: Connections;
 let owner: pg.Client;
@@ -29,43 +31,13 @@ let clients: pg.Client[];
 let user = "";
 
 before(async () => {
-  server = await startConnections(
-    await readFile(new URL("../resources/existing.sql", import.meta.url), "utf8"),
-    CONNECTIONS,
-    ["jit=off"],
-  );
+  server = await startTables("existing");
   ({ owner, clients } = server);
 });
 after(() => server?.stop());
 beforeEach(async () => {
   user = await server.account();
 });
-
-/** One request of the user: a transaction as PostgREST makes it. */
-async function send([name, args]: Call, nonce?: string, client = owner): Promise<Answer> {
-  const headers = nonce === undefined ? {} : { "x-airlock-claim": `v1.360.${randomUUID()}.rn-dev:${nonce}` };
-  const values = Object.values(args).map((value) =>
-    value !== null && typeof value === "object" ? JSON.stringify(value) : value,
-  );
-  const named = Object.keys(args)
-    .map((argument, place) => `${argument} => $${place + 1}`)
-    .join(", ");
-  try {
-    await client.query("begin");
-    await client.query(
-      "select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true), set_config('request.headers', $2, true)",
-      [JSON.stringify({ role: "authenticated", sub: user }), JSON.stringify(headers)],
-    );
-    const { rows } = await client.query(`select public.airlock_${name}(${named}) as answer`, values);
-    await client.query("commit");
-    return rows[0].answer;
-  } catch (error) {
-    await client.query("rollback");
-    const { code, message } = error as pg.DatabaseError;
-    if (code === undefined) throw error;
-    return { code, message };
-  }
-}
 
 const todos = { resource: "todos", org: null };
 const create = (task: string, key: string | null = null): Call => [
@@ -81,19 +53,11 @@ const put = (id: unknown, task: string): Call => [
   { ...todos, id: String(id), draft: { task }, mode: "replace", if_match: null },
 ];
 
-const newNonce = () => randomBytes(16).toString("base64url");
-const replayed = ({ code, message }: Answer) => code === "PT409" && message === "airlock_request_replayed";
-
+/** One request of the user; with a nonce it can be repeated. */
+const send = (request: Call, nonce?: string, client = owner) =>
+  sendAs<Row>(client, user, request, nonce && claimOf(nonce));
 /** The answers to copies on all connections at once; each has the nonce that `of` returns. */
-async function copies(request: Call, of: () => string | undefined): Promise<Answer[]> {
-  let left = COPIES;
-  const answers = clients.map(async (client) => {
-    const own: Answer[] = [];
-    while (left-- > 0) own.push(await send(request, of(), client));
-    return own;
-  });
-  return (await Promise.all(answers)).flat();
-}
+const copies = (request: Call, of: () => string) => sendCopies(clients, (client) => send(request, of(), client));
 
 async function tasks(): Promise<string[]> {
   return (await owner.query("select task from public.todos where user_id = $1 order by id", [user])).rows.map(

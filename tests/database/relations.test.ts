@@ -2,25 +2,13 @@
 // the plans of lists with embedded rows.
 
 import assert from "node:assert/strict";
-import { randomBytes, randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { after, before, beforeEach, test } from "node:test";
 
 import type pg from "pg";
 
 import { explainEach, explained, scans } from "../support/plans.ts";
-import { type Connections, startConnections } from "./connections.ts";
-
-const COPIES = 200;
-const CONNECTIONS = 40;
-
-interface Answer {
-  outcome?: string;
-  row?: unknown;
-  code?: string;
-  message?: string;
-}
-type Call = [name: string, args: Record<string, unknown>];
+import type { Connections } from "./connections.ts";
+import { type Call, COPIES, claimOf, copies, newNonce, replayed, send as sendAs, startTables } from "./requests.ts";
 
 let server: Connections;
 let owner: pg.Client;
@@ -29,11 +17,7 @@ let user = "";
 let team = 0;
 
 before(async () => {
-  server = await startConnections(
-    await readFile(new URL("../resources/relations.sql", import.meta.url), "utf8"),
-    CONNECTIONS,
-    ["jit=off"],
-  );
+  server = await startTables("relations");
   ({ owner, clients } = server);
 });
 after(() => server?.stop());
@@ -44,34 +28,8 @@ beforeEach(async () => {
     .rows[0].id;
 });
 
-/** One request of the user: a transaction as PostgREST makes it. */
-async function send([name, args]: Call, nonce: string, client = owner): Promise<Answer> {
-  const headers = { "x-airlock-claim": `v1.360.${randomUUID()}.rn-dev:${nonce}` };
-  const values = Object.values(args).map((value) =>
-    value !== null && typeof value === "object" ? JSON.stringify(value) : value,
-  );
-  const named = Object.keys(args)
-    .map((argument, place) => `${argument} => $${place + 1}`)
-    .join(", ");
-  try {
-    await client.query("begin");
-    await client.query(
-      "select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true), set_config('request.headers', $2, true)",
-      [JSON.stringify({ role: "authenticated", sub: user }), JSON.stringify(headers)],
-    );
-    const { rows } = await client.query(`select public.airlock_${name}(${named}) as answer`, values);
-    await client.query("commit");
-    return rows[0].answer;
-  } catch (error) {
-    await client.query("rollback");
-    const { code, message } = error as pg.DatabaseError;
-    if (code === undefined) throw error;
-    return { code, message };
-  }
-}
-
-const newNonce = () => randomBytes(16).toString("base64url");
-const replayed = ({ code, message }: Answer) => code === "PT409" && message === "airlock_request_replayed";
+/** One request of the user. */
+const send = (request: Call, nonce: string, client = owner) => sendAs(client, user, request, claimOf(nonce));
 const count = async (statement: string): Promise<number> =>
   (await owner.query(`select count(*)::int as rows from ${statement}`, [user])).rows[0].rows;
 
@@ -112,19 +70,9 @@ for (const [kind, request, outcome, changed] of [
 ] as [string, () => Call, string, string][]) {
   test(`of ${COPIES} copies at once one is carried out: ${kind}`, async () => {
     const nonce = newNonce();
-    let left = COPIES;
-    const answers = await Promise.all(
-      clients.map(async (client) => {
-        const own: Answer[] = [];
-        while (left-- > 0) own.push(await send(request(), nonce, client));
-        return own;
-      }),
-    );
+    const answers = await copies(clients, (client) => send(request(), nonce, client));
     assert.deepEqual(
-      answers
-        .flat()
-        .filter((answer) => !replayed(answer))
-        .map((answer) => answer.outcome),
+      answers.filter((answer) => !replayed(answer)).map((answer) => answer.outcome),
       [outcome],
     );
     assert.equal(await count(changed), 1);
