@@ -3,38 +3,24 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { after, before, beforeEach, describe, test } from "node:test";
 
 import type { Answer } from "../../client/src/index.ts";
-import { check, toJson } from "../../tools/declaration.ts";
-import { openapi } from "../../tools/openapi/document.ts";
+import type { Resource } from "../../tools/declaration.ts";
 import { assertApart } from "./adopted.ts";
-import { describe as describeDocument } from "./documented.ts";
-import { assertOk, assertProblem, type Sent, send } from "./http.ts";
-import { caller, type Stack, startStack, type User } from "./support.ts";
+import { startDeclared } from "./declared.ts";
+import { assertOk, assertProblem, flaws, type Sent, send } from "./http.ts";
+import { caller, type Stack, type User } from "./support.ts";
 
-const FILES = new URL("../resources/", import.meta.url);
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 
 let stack: Stack;
+let resources: Resource[];
 let alice: ReturnType<typeof caller>;
 let bob: ReturnType<typeof caller>;
 
 before(async () => {
-  const declaration = toJson(await readFile(new URL("existing.toml", FILES), "utf8"));
-  stack = await startStack({}, { declaration });
-  await stack.sql(await readFile(new URL("existing.sql", FILES), "utf8"));
-  const description = describeDocument(openapi(await check(declaration)));
-  const documented =
-    (as: ReturnType<typeof caller>): typeof as =>
-    async (method, target, ...rest) => {
-      const answered = await as(method, target, ...rest);
-      if (description.documents(method, target)) description.assertDocumented(method, target, answered);
-      return answered;
-    };
-  alice = documented(caller(stack.url, stack.alice.token));
-  bob = documented(caller(stack.url, stack.bob.token));
+  ({ stack, resources, alice, bob } = await startDeclared("existing"));
 });
 after(() => stack?.stop());
 beforeEach(() =>
@@ -42,13 +28,6 @@ beforeEach(() =>
     'delete from public.todos; delete from public.profiles; delete from public."Order Items"; delete from public.comments; delete from public.tasks',
   ),
 );
-
-/** The errors of a 422, as `pointer code` or `parameter code`. */
-function flaws(answered: Answer): string[] {
-  return (assertProblem(answered, "validation_failed").errors ?? []).map(
-    ({ pointer, parameter, code }) => `${pointer ?? parameter} ${code}`,
-  );
-}
 
 const header = (name: string, value: string) => ({ headers: { [name]: value } });
 
@@ -687,7 +666,6 @@ describe("rows that are not their reader's own", () => {
   });
 
   test("the generic proof holds for both", async () => {
-    const { resources } = await check(toJson(await readFile(new URL("existing.toml", FILES), "utf8")));
     assertOk(await alice("POST", "/v1/posts", { title: "of alice" }), 201);
     assertOk(await bob("POST", "/v1/posts", { title: "of bob" }), 201);
     for (const resource of resources.filter(({ read }) => read !== null)) {

@@ -2,44 +2,24 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { after, before, beforeEach, test } from "node:test";
 
 import type { Answer } from "../../client/src/index.ts";
-import { check, toJson } from "../../tools/declaration.ts";
-import { openapi } from "../../tools/openapi/document.ts";
-import { describe as describeDocument } from "./documented.ts";
-import { answer, assertOk, assertProblem, headersOf, open } from "./http.ts";
-import { caller, type Stack, startStack } from "./support.ts";
-
-const FILES = new URL("../resources/", import.meta.url);
+import { startDeclared } from "./declared.ts";
+import { answer, assertOk, assertProblem, flaws, headersOf, open } from "./http.ts";
+import { caller, type Stack } from "./support.ts";
 
 let stack: Stack;
 let alice: (name: string, body?: unknown, options?: object) => Promise<Answer>;
 
 before(async () => {
-  const declaration = toJson(await readFile(new URL("relations.toml", FILES), "utf8"));
-  stack = await startStack({}, { declaration });
-  await stack.sql(await readFile(new URL("relations.sql", FILES), "utf8"));
+  const declared = await startDeclared("relations");
+  ({ stack } = declared);
   await stack.sql(`insert into public.profiles values ('${stack.alice.id}', 'alice')`);
-  const description = describeDocument(openapi(await check(declaration)));
-  const call = caller(stack.url, stack.alice.token);
-  alice = async (name, body = {}, options = {}) => {
-    const target = `/v1/functions/${name}`;
-    const answered = await call("POST", target, body, options);
-    if (description.documents("POST", target)) description.assertDocumented("POST", target, answered);
-    return answered;
-  };
+  alice = (name, body = {}, options = {}) => declared.alice("POST", `/v1/functions/${name}`, body, options);
 });
 after(() => stack?.stop());
 beforeEach(() => stack.sql("delete from public.teams; delete from public.visits; delete from airlock.claims"));
-
-/** The errors of a 422, as `pointer code`. */
-function flaws(answered: Answer): string[] {
-  return (assertProblem(answered, "validation_failed").errors ?? []).map(
-    ({ pointer, parameter, code }) => `${pointer ?? parameter} ${code}`,
-  );
-}
 
 const teams = async () => (await stack.sql("select name from public.teams order by name")).map(({ name }) => name);
 

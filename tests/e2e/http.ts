@@ -211,6 +211,13 @@ export function assertProblem(answer: Answer, code: Code): ProblemBody {
   return body;
 }
 
+/** The errors of a 422, as `pointer code` or `parameter code`. */
+export function flaws(answer: Answer): string[] {
+  return (assertProblem(answer, "validation_failed").errors ?? []).map(
+    ({ pointer, parameter, code }) => `${pointer ?? parameter} ${code}`,
+  );
+}
+
 /** Asserts that the answer is a success with this status. Returns its JSON. */
 export function assertOk(answer: Answer, status: number): any {
   assert.equal(answer.status, status, answer.body);

@@ -2,18 +2,14 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { after, before, beforeEach, describe, test } from "node:test";
 
 import type { Answer } from "../../client/src/index.ts";
-import { check, type Resource, toJson } from "../../tools/declaration.ts";
-import { openapi } from "../../tools/openapi/document.ts";
+import type { Resource } from "../../tools/declaration.ts";
 import { assertApart } from "./adopted.ts";
-import { describe as describeDocument } from "./documented.ts";
-import { answer, assertOk, assertProblem, headersOf, open, send, withoutId } from "./http.ts";
-import { caller, type Stack, startStack } from "./support.ts";
-
-const FILES = new URL("../resources/", import.meta.url);
+import { startDeclared } from "./declared.ts";
+import { answer, assertOk, assertProblem, flaws, headersOf, open, send, withoutId } from "./http.ts";
+import { caller, type Stack } from "./support.ts";
 
 let stack: Stack;
 let resources: Resource[];
@@ -24,21 +20,7 @@ let bob: ReturnType<typeof caller>;
 let [own, shared, bobs] = [0, 0, 0];
 
 before(async () => {
-  const declaration = toJson(await readFile(new URL("relations.toml", FILES), "utf8"));
-  stack = await startStack({}, { declaration });
-  await stack.sql(await readFile(new URL("relations.sql", FILES), "utf8"));
-  const checked = await check(declaration);
-  ({ resources } = checked);
-  const description = describeDocument(openapi(checked));
-  const documented =
-    (as: ReturnType<typeof caller>): typeof as =>
-    async (method, target, ...rest) => {
-      const answered = await as(method, target, ...rest);
-      if (description.documents(method, target)) description.assertDocumented(method, target, answered);
-      return answered;
-    };
-  alice = documented(caller(stack.url, stack.alice.token));
-  bob = documented(caller(stack.url, stack.bob.token));
+  ({ stack, resources, alice, bob } = await startDeclared("relations"));
   await stack.sql(`insert into public.profiles values ('${stack.alice.id}', 'alice'), ('${stack.bob.id}', 'robert')`);
 });
 after(() => stack?.stop());
@@ -49,13 +31,6 @@ beforeEach(async () => {
   [own, shared, bobs] = [await make(alice, "own"), await make(alice, "shared"), await make(bob, "of bob")];
   await stack.sql(`insert into public.members values (${shared}, '${stack.bob.id}')`);
 });
-
-/** The errors of a 422, as `pointer code` or `parameter code`. */
-function flaws(answered: Answer): string[] {
-  return (assertProblem(answered, "validation_failed").errors ?? []).map(
-    ({ pointer, parameter, code }) => `${pointer ?? parameter} ${code}`,
-  );
-}
 
 const header = (name: string, value: string) => ({ headers: { [name]: value } });
 const projectsOf = (team: number | string) => `/v1/teams/${team}/projects`;

@@ -9,9 +9,9 @@ import { after, before, describe, test } from "node:test";
 import type { Answer } from "../../client/src/index.ts";
 import { checkedDeclaration, declarationFile, type Field, type Resource, toJson } from "../../tools/declaration.ts";
 import { everything } from "../resources/everything.ts";
-import { refused, taken } from "../resources/values.ts";
+import { members, refused, taken } from "../resources/values.ts";
 import { assertApart, isAdopted } from "./adopted.ts";
-import { answer, assertOk, assertProblem, headersOf, open, type Sent, withoutId } from "./http.ts";
+import { answer, assertOk, assertProblem, flaws, headersOf, open, type Sent, withoutId } from "./http.ts";
 import { caller, type Stack, startStack, type User } from "./support.ts";
 
 type Body = Record<string, unknown>;
@@ -105,14 +105,7 @@ function suite(resource: Resource, path: () => string): void {
   test("a created row has its members in order, its tag and its place", async () => {
     const created = await alice("POST", path(), await draft());
     const row = assertOk(created, 201);
-    assert.deepEqual(Object.keys(row), [
-      "id",
-      ...fields.map((field) => field.name),
-      "version",
-      "created_at",
-      "updated_at",
-      "deleted_at",
-    ]);
+    assert.deepEqual(Object.keys(row), members(fields));
     for (const field of fields.filter((one) => one.default !== undefined))
       assert.deepEqual(row[field.name], field.default, field.name);
     for (const field of fields.filter((one) => one.nullable)) assert.equal(row[field.name], null, field.name);
@@ -487,11 +480,6 @@ async function target(name: string, from: string): Promise<string> {
     body[field.name] = field.kind === "ref" ? await target(field.resource, from) : taken(field)[0]?.sent;
   }
   return assertOk(await alice("POST", collection(name, from), body), 201).id;
-}
-
-/** The errors of a 422, as `pointer code`. */
-function flaws(answered: Answer): string[] {
-  return (assertProblem(answered, "validation_failed").errors ?? []).map(({ pointer, code }) => `${pointer} ${code}`);
 }
 
 function header(name: string, value: string) {

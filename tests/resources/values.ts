@@ -15,6 +15,11 @@ export interface Refused {
   at?: string;
 }
 
+/** The members of a row of a table of new-resource, in order. */
+export function members(fields: Pick<Field, "name">[]): string[] {
+  return ["id", ...fields.map(({ name }) => name), "version", "created_at", "updated_at", "deleted_at"];
+}
+
 const MOST = 2 ** 53 - 1;
 
 /** Values at each limit, and other spellings of a value. */
