@@ -2,12 +2,11 @@
 
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
-import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify, stripVTControlCharacters } from "node:util";
 
-import { root } from "../../tools/setup/shell.ts";
+import { copyProject } from "../support/project.ts";
 
 export interface Project {
   migrations: string;
@@ -26,24 +25,8 @@ export interface Project {
 }
 
 export async function makeProject(): Promise<Project> {
-  const project = await mkdtemp(join(tmpdir(), "airlock-adopt-"));
+  const project = await copyProject();
   const migrations = join(project, "supabase", "migrations");
-  for (const name of [
-    "tools",
-    "supabase",
-    "build",
-    "package.json",
-    "package-lock.json",
-    join("bench", "budget.ts"),
-    join(".airlock", "inspect.mjs"),
-  ])
-    await cp(join(root, name), join(project, name), { recursive: true });
-  await symlink(join(root, "node_modules"), join(project, "node_modules"));
-  await writeFile(
-    join(project, "tools", "setup", "worker.ts"),
-    "export const buildModule = async () => {}; export const build = buildModule; export const outputs = [];",
-  );
-  await rm(join(project, "tools", "generate.ts"));
   const indexes = join(project, "supabase", "indexes");
   const nodeOf = (task: string, args: string[]) => [
     "--import",

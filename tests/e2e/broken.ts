@@ -25,6 +25,14 @@ export const WHOLE: Request[] = [
   ["POST", `${NOTE}/publish`],
 ];
 
+/** The lines of an answer's head. */
+export const head = (status: string, ...headers: string[]) => [
+  `HTTP/1.1 ${status}`,
+  "Content-Type: application/json",
+  ...headers,
+  "",
+];
+
 /** UPSTREAM_TIMEOUT_MS of the hasty Worker. */
 export const TIMEOUT = 3000;
 /** UPSTREAM_TIMEOUT_MS unless configured. */

@@ -6,7 +6,18 @@ import { after, before, beforeEach, test } from "node:test";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 
 import { SLACK } from "../support/patience.ts";
-import { BODY, type Broken, LIST, type ListEnd, NOTE, type Request, startBroken, TIMEOUT, WHOLE } from "./broken.ts";
+import {
+  BODY,
+  type Broken,
+  head,
+  LIST,
+  type ListEnd,
+  NOTE,
+  type Request,
+  startBroken,
+  TIMEOUT,
+  WHOLE,
+} from "./broken.ts";
 import { assertOk, assertProblem, type Code, send } from "./http.ts";
 import { inParallel } from "./parallel.ts";
 import {
@@ -52,12 +63,6 @@ const whole =
     void response.writeHead(status, headers).end(body);
 const answered = (body: string | Buffer, headers: Record<string, string> = {}) =>
   whole(200, { ...type, ...headers }, body);
-const head = (status: string, ...headers: string[]) => [
-  `HTTP/1.1 ${status}`,
-  "Content-Type: application/json",
-  ...headers,
-  "",
-];
 
 /** Declares so many MiB and sends them for as long as somebody takes them. */
 const huge =

@@ -7,6 +7,15 @@ import { after, before, test } from "node:test";
 import { assertOk, assertProblem } from "./http.ts";
 import { caller, type Stack, startStack } from "./support.ts";
 
+const QUERIES = [
+  "user_id=eq.x",
+  "columns=title,user_id",
+  "on_conflict=id",
+  "select=*",
+  "or=(id.not.is.null)",
+  "title=t",
+];
+
 let stack: Stack;
 let alice: ReturnType<typeof caller>;
 let note: string;
@@ -116,14 +125,7 @@ test("a note as the Worker shows it is refused as a body", async () => {
 });
 
 test("no parameter or header reaches PostgREST", async () => {
-  for (const query of [
-    "user_id=eq.x",
-    "columns=title,user_id",
-    "on_conflict=id",
-    "select=*",
-    "or=(id.not.is.null)",
-    "title=t",
-  ]) {
+  for (const query of QUERIES) {
     for (const [method, target] of WAYS())
       assertProblem(
         await alice(method, `${target}?${query.replaceAll(/[^\w.=-]/g, (c) => `%${c.charCodeAt(0).toString(16)}`)}`, {

@@ -14,6 +14,15 @@ const MIB = 1024 * 1024;
 const JSON_TYPE = { "content-type": "application/json" };
 const PAGE = JSON.stringify({ data: [ROW], next_cursor: null });
 
+const MEDIA_TYPES = [
+  "text/html",
+  "text/plain",
+  "application/jsonp",
+  "application/problem+json",
+  "application/vnd.pgrst.object+json",
+  "",
+];
+
 let broken: Broken;
 let stub: Broken["stub"];
 /** The upstream's side of the latest list. */
@@ -92,14 +101,7 @@ test("a list that declares more than 64 MiB is upstream_invalid", async () => {
 });
 
 test("a list of another media type is upstream_invalid", async () => {
-  for (const type of [
-    "text/html",
-    "text/plain",
-    "application/jsonp",
-    "application/problem+json",
-    "application/vnd.pgrst.object+json",
-    "",
-  ]) {
+  for (const type of MEDIA_TYPES) {
     stub.rest = (_, response) => {
       upstream = response;
       response.writeHead(200, type ? { "content-type": type } : {}).write(PAGE);

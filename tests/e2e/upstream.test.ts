@@ -4,7 +4,18 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 
 import { SLACK, until } from "../support/patience.ts";
-import { BODY, type Broken, LIST, type ListEnd, NOTE, type Request, startBroken, TIMEOUT, WHOLE } from "./broken.ts";
+import {
+  BODY,
+  type Broken,
+  head,
+  LIST,
+  type ListEnd,
+  NOTE,
+  type Request,
+  startBroken,
+  TIMEOUT,
+  WHOLE,
+} from "./broken.ts";
 import { assertOk, assertProblem, type Code, headersOf, open } from "./http.ts";
 import { bytes, databaseError, functionOf, functions, type Handler, json, ROW, withStub } from "./stub.ts";
 import { PUBLISHABLE_KEY, withWorker, workerVars } from "./support.ts";
@@ -348,12 +359,6 @@ test("a broken key to auth.users is token_invalid", async () => {
 
 // Broken answers
 
-const head = (status: string, ...headers: string[]) => [
-  `HTTP/1.1 ${status}`,
-  "Content-Type: application/json",
-  ...headers,
-  "",
-];
 const html =
   (status: number): Handler =>
   (_, response) =>
@@ -444,16 +449,18 @@ for (const [what, fault, expected, list] of FAULTS) {
     broken.assertFault(fault, expected, list));
 }
 
+const NO_ROWS = [
+  "{}",
+  "[]",
+  "true",
+  '{"SECRET":1}',
+  JSON.stringify({ ...ROW, version: undefined }),
+  JSON.stringify({ ...ROW, version: -1 }),
+  `[${JSON.stringify(ROW)}]`,
+];
+
 test("a row that is not a row of the resource is upstream_invalid", async () => {
-  for (const row of [
-    "{}",
-    "[]",
-    "true",
-    '{"SECRET":1}',
-    JSON.stringify({ ...ROW, version: undefined }),
-    JSON.stringify({ ...ROW, version: -1 }),
-    `[${JSON.stringify(ROW)}]`,
-  ]) {
+  for (const row of NO_ROWS) {
     stub.rest = (request, response) =>
       text(functionOf(request) === "airlock_read" ? row : `{"outcome":"done","row":${row}}`)(request, response);
     for (const request of [["GET", NOTE], PUT, PATCH] as Request[])

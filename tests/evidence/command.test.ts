@@ -17,6 +17,14 @@ import { baseline, notesMigration } from "../support/notes.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../tools/evidence.ts", import.meta.url));
 
+const WRITES = [
+  "delete from public.notes",
+  "create table public.mine ()",
+  "select airlock.close_table('public.notes')",
+  "set transaction read write",
+  "select set_config('transaction_read_only', 'off', false)",
+];
+
 let folder: string;
 let postgres: Postgres;
 let url: string;
@@ -147,13 +155,7 @@ test("leaks come first, and with a baseline only new findings fail", async () =>
 });
 
 test("a database that is given by its connection string is only read", async () => {
-  for (const write of [
-    "delete from public.notes",
-    "create table public.mine ()",
-    "select airlock.close_table('public.notes')",
-    "set transaction read write",
-    "select set_config('transaction_read_only', 'off', false)",
-  ]) {
+  for (const write of WRITES) {
     await assert.rejects(
       reading(url, async (sql) => {
         await sql("select 1");

@@ -3,20 +3,16 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, test } from "node:test";
 
 import { query } from "../../tools/setup/postgres.ts";
-import { makeProject, type Project } from "../adopt/project.ts";
+import { makeProject } from "../adopt/project.ts";
 import { ALL, testSchemas } from "../adopt/set.ts";
-import { type Server, schemaOf, startServer } from "../adopt/support.ts";
+import { schemaOf, startServer } from "../adopt/support.ts";
 
 testSchemas(ALL);
 
-let project: Project;
-let server: Server;
-before(async () => {
-  [project, server] = await Promise.all([makeProject(), startServer()]);
-});
+const [project, server] = await Promise.all([makeProject(), startServer()]);
 after(async () => {
   await server.postgres.stop();
   await project.remove();

@@ -2,14 +2,14 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
 import { planField, planResource } from "../../tools/resource/plan.ts";
-import { Failure, root } from "../../tools/setup/shell.ts";
+import { Failure } from "../../tools/setup/shell.ts";
+import { copyProject } from "../support/project.ts";
 
 const NOTES = `[resources.notes]
 owner = "both"
@@ -254,24 +254,11 @@ test("a declaration in another form is left to its author", async () => {
 
 let project: string;
 before(async () => {
-  project = await mkdtemp(join(tmpdir(), "airlock-new-"));
-  for (const name of [
-    "tools",
-    "supabase",
-    "build",
-    "package.json",
-    "package-lock.json",
-    join(".airlock", "inspect.mjs"),
-  ]) {
-    await cp(join(root, name), join(project, name), { recursive: true });
-  }
-  await symlink(join(root, "node_modules"), join(project, "node_modules"));
+  project = await copyProject();
   await writeFile(join(project, "airlock.toml"), "");
   // Without the project's own resources, whose names the tests may need.
   const migrations = join(project, "supabase", "migrations");
   for (const file of await readdir(migrations)) if (!/_airlock(_|\.)/.test(file)) await rm(join(migrations, file));
-  await writeFile(join(project, "tools", "setup", "worker.ts"), "export const buildModule = async () => {};");
-  await rm(join(project, "tools", "generate.ts"), { force: true });
 });
 after(() => rm(project, { recursive: true, force: true }));
 
