@@ -5,7 +5,6 @@
 import { parseArgs } from "node:util";
 
 import { checkDrift } from "./adopt/check.ts";
-import { requireFresh } from "./setup/generated.ts";
 import { isClone, wrongUsage } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 
@@ -17,6 +16,7 @@ async function checkAll(): Promise<void> {
   const sources = isClone ? await import("./setup/sources.ts") : undefined;
   const warning = await sources?.checkSources(advisories);
   await build();
+  const { requireFresh } = await import("./setup/generated.ts");
   await requireFresh();
   sources?.checkSize();
   // At the end, where it is seen.

@@ -15,7 +15,6 @@ import { parseArgs } from "node:util";
 import { unattested } from "./evidence/apps.ts";
 import { type Audit, audit, exposedSchemas, hasRegistry, readAccepted, withPublished } from "./evidence/audit.ts";
 import { compare, writeBaseline } from "./evidence/baseline.ts";
-import { signIn, startEmbedded } from "./evidence/embedded.ts";
 import type { Accepted, Finding } from "./evidence/finding.ts";
 import { reading, whereTo } from "./evidence/foreign.ts";
 import { look } from "./evidence/looks.ts";
@@ -91,6 +90,7 @@ async function options(): Promise<Options> {
 
 /** Makes a database for the audit, so that the tries may write. */
 async function ofMigrations({ schemas, accepted }: Options): Promise<Looked> {
+  const { signIn, startEmbedded } = await import("./evidence/embedded.ts");
   const { supabase, rest, stop } = await startEmbedded();
   try {
     const { sql } = supabase;
@@ -118,6 +118,11 @@ async function ofMigrations({ schemas, accepted }: Options): Promise<Looked> {
 const publicOnPurpose = ({ notes }: Audit): Accepted[] =>
   notes.filter(({ rule }) => rule === "policy-public").map(({ object, why }) => ({ rule: "policy-true", object, why }));
 
+async function signedIn(rest: Rest, users: Options["users"]) {
+  const { signIn } = await import("./evidence/embedded.ts");
+  return Promise.all(users.map(([email, password]) => signIn(rest, email, password)));
+}
+
 async function ofUrl(url: string, { schemas, accepted, named, rest, users }: Options): Promise<Looked> {
   const { tables, meant, ...found } = await reading(url, async (sql) => {
     // The project's own list is about the project's own core.
@@ -129,9 +134,7 @@ async function ofUrl(url: string, { schemas, accepted, named, rest, users }: Opt
       meant: [...(await withPublished(sql, list)), ...publicOnPurpose(found)],
     };
   });
-  const [first, second] = rest
-    ? await Promise.all(users.map(([email, password]) => signIn(rest, email, password)))
-    : [];
+  const [first, second] = rest ? await signedIn(rest, users) : [];
   const tried = await look(rest, tables, first, second, meant);
   const whys = tried.flatMap(({ outcome, how, as }) => (outcome === "not tried" ? [`${how} (as ${as})`] : []));
   const left = [

@@ -7,8 +7,7 @@ import { join, relative } from "node:path";
 import { declarationFile } from "../declaration.ts";
 import { Failure, project, runTool, tool } from "../setup/shell.ts";
 import { buildModule } from "../setup/worker.ts";
-import { type Database, openDatabase } from "../supabase/database.ts";
-import { preparedFolder } from "../supabase/prepared.ts";
+import type { Database } from "../supabase/database.ts";
 import type { Plan } from "./plan.ts";
 
 const MIGRATIONS = join(project, "supabase", "migrations");
@@ -41,6 +40,11 @@ export async function write(plan: (toml: string, args: string[]) => Promise<Plan
 
 /** Runs a migration on a temporary database that has all others. `made`: the table that it makes, if any. */
 export async function tryMigration(migration: string, made?: string): Promise<void> {
+  // Here, because the embedded database takes half of the start of a command, and not every one opens it.
+  const [{ openDatabase }, { preparedFolder }] = await Promise.all([
+    import("../supabase/database.ts"),
+    import("../supabase/prepared.ts"),
+  ]);
   const folder = await preparedFolder("airlock-resource-");
   try {
     const { connection, close } = await openDatabase(folder, false);
