@@ -386,12 +386,12 @@ async function copyOfProject(): Promise<string> {
 cd '${root}' && messages=$('${cargo}' "$@") && printf '%s\\n' "$messages" | sed 's|"manifest_path":"${root}|"manifest_path":"${copy}/|'
 `;
   await writeFile(join(copy, "bin", "cargo"), script, { mode: 0o755 });
-  // wasm-opt OPTION... MODULE -o OUTPUT: copies the module, and lists the names of no functions.
+  // OPTION... MODULE -o OUTPUT: copies the module, and lists the names of no functions.
   const optimiser = `#!/bin/sh
 for option; do case $option in --symbolmap=*) : >"\${option#*=}" ;; esac; done
 shift $(($# - 3))
 cp "$1" "$3"
 `;
-  await writeFile(join(copy, "bin", "wasm-opt"), optimiser, { mode: 0o755 });
+  for (const name of ["wasm-opt", "wasm-metadce"]) await writeFile(join(copy, "bin", name), optimiser, { mode: 0o755 });
   return copy;
 }
