@@ -11,7 +11,7 @@ import { project, root } from "./shell.ts";
 
 /** Milliseconds for one file. One that hangs must fail, and let the others run. */
 const FILE_TIMEOUT = 1_200_000;
-/** Of these each takes half a minute or more. They begin first, so that none is left for the end. */
+/** Of these each takes half a minute or more, much of it waiting: for servers, browsers and bundlers. */
 const SLOW = [
   "tests/example/web.test.ts",
   "tests/example/app.test.ts",
@@ -36,11 +36,14 @@ const slow = SLOW.filter((file) => given.includes(file));
 // By name each runs alone: the hooks of a suite run even if no test in it has the name.
 const shared = given.filter((file) => pattern === "" && SHARED.test(file));
 const alone = given.filter((file) => !slow.includes(file) && !shared.includes(file));
-const files = [...slow, ...together(shared), ...alone].map((file) => resolve(root, file));
+const groups = together(shared);
+// What takes longest first, so that none is left for the end, and beside it what waits.
+const cores = availableParallelism();
+const files = [...groups.slice(0, cores), ...slow, ...groups.slice(cores), ...alone].map((file) => resolve(root, file));
 // One more than there are cores: files wait for servers to start, and for deadlines.
 const events = run({
   files,
-  concurrency: availableParallelism() + 1,
+  concurrency: cores + 1,
   timeout: FILE_TIMEOUT,
   execArgv: ["--expose-gc"],
   ...(pattern && { testNamePatterns: [pattern] }),
