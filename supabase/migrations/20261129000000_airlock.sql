@@ -1069,6 +1069,9 @@ begin
     airlock.draft_of(served, draft),
     served.wire
   ) into made using org, id, draft, auth.uid();
+  if made is null then
+    raise exception 'airlock: a trigger suppressed the row';
+  end if;
   return made;
 exception when insufficient_privilege then
   perform airlock.still_member(org);

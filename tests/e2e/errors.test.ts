@@ -477,6 +477,7 @@ const DATABASE: [what: string, code: Code, error: string | undefined, change: [s
   ["22012", "validation_failed", " rule", trigger("perform 1 / 0;")],
   ["22P02", "validation_failed", " rule", trigger("perform 'SECRET'::integer;")],
   ["P0001", "validation_failed", " rule", trigger("raise exception 'SECRET';")],
+  ["P0001 for a suppressed row", "validation_failed", " rule", trigger("return null;")],
   ["PT418", "validation_failed", " rule", raised("PT418")],
   [
     "42501 by a policy",
