@@ -46,7 +46,7 @@ export function writeSecret(path: string, text: string): Promise<void> {
 export function wrongUsage(error: unknown, usage: string): Failure {
   // What follows parseArgs's first sentence is about arguments in general.
   const [sentence = ""] = (error as Error).message.split(". To specify a positional argument");
-  return new Failure(`${sentence.replace(/\.?$/, ".")}\n${usage}`);
+  return new Failure(`${/[.?]$/.test(sentence) ? sentence : `${sentence}.`}\n${usage}`);
 }
 
 /** Refuses arguments of a command that takes none. */
