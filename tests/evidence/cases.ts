@@ -706,10 +706,10 @@ export const CASES: Case[] = [
   },
   {
     name: "Realtime publishes a table without row level security",
-    flawed: FEED + "create publication supabase_realtime for table public.feed",
+    flawed: FEED + "alter publication supabase_realtime add table public.feed",
     rule: "rls-disabled",
     object: "public.feed",
-    sound: docs(`${ME} = user_id`) + "create publication supabase_realtime for table public.docs",
+    sound: docs(`${ME} = user_id`) + "alter publication supabase_realtime add table public.docs",
   },
 
   ...[
@@ -1021,7 +1021,7 @@ export const ORDINARY: [name: string, sql: string][] = [
         `extension = 'broadcast' and exists (select from public.members m where m.user_id = ${ME} and m.team_id::text = (select realtime.topic()))`,
       ),
   ],
-  ["a published table", own("todos", "task text") + "create publication supabase_realtime for table public.todos;"],
+  ["a published table", own("todos", "task text") + "alter publication supabase_realtime add table public.todos;"],
   [
     "partitions",
     `create table public.events (id uuid not null, ${OWNER}, at date not null, primary key (id, at)) partition by range (at); create index on public.events (user_id); alter table public.events enable row level security;

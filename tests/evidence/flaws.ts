@@ -453,7 +453,7 @@ export const FLAWS: Flaw[] = [
   ),
   onGood(
     "Realtime has a table without row level security",
-    "create schema feed; create table feed.ticks (id int primary key); create publication supabase_realtime for table feed.ticks",
+    "create schema feed; create table feed.ticks (id int primary key); alter publication supabase_realtime add table feed.ticks",
     "realtime",
     "feed.ticks",
   ),

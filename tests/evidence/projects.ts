@@ -193,7 +193,7 @@ create policy "room members" on realtime.messages for select to authenticated us
     `
 create table public.chat_lines (id bigint generated always as identity primary key, room text, body text);
 grant select (id, room, body) on public.chat_lines to authenticated;
-create publication supabase_realtime for table public.chat_lines;`,
+alter publication supabase_realtime add table public.chat_lines;`,
   ],
   [
     "profiles: everybody reads addresses and phone numbers",
@@ -1638,7 +1638,7 @@ create policy om_ins on public.org_members for insert to authenticated with chec
   ],
   [
     "notifications that the server writes, marked read by the user",
-    `create table public.notifications (id uuid primary key default gen_random_uuid(), user_id uuid not null references auth.users on delete cascade, payload jsonb, read_at timestamptz); create index on public.notifications (user_id); alter table public.notifications enable row level security; create policy r on public.notifications for select to authenticated using (user_id = ${U}); create policy u on public.notifications for update to authenticated using (user_id = ${U}) with check (user_id = ${U}); grant select (id, user_id, payload, read_at), update (read_at) on public.notifications to authenticated; create publication supabase_realtime for table public.notifications;`,
+    `create table public.notifications (id uuid primary key default gen_random_uuid(), user_id uuid not null references auth.users on delete cascade, payload jsonb, read_at timestamptz); create index on public.notifications (user_id); alter table public.notifications enable row level security; create policy r on public.notifications for select to authenticated using (user_id = ${U}); create policy u on public.notifications for update to authenticated using (user_id = ${U}) with check (user_id = ${U}); grant select (id, user_id, payload, read_at), update (read_at) on public.notifications to authenticated; alter publication supabase_realtime add table public.notifications;`,
   ],
   [
     "inherited table with own policies",

@@ -358,7 +358,7 @@ async function upstream(context: TestContext): Promise<string> {
 }
 
 /**
- * A copy of the project, whose files a test may change. Its `cargo build` builds the project itself, because that has been
+ * A copy of the project, whose files a test may change. Its `cargo rustc` builds the project itself, because that has been
  * built already, and a crate in another folder would take a minute. Its modules are not optimised, which takes ten seconds.
  */
 async function copyOfProject(): Promise<string> {
@@ -382,7 +382,7 @@ async function copyOfProject(): Promise<string> {
   await symlink(join(root, "node_modules"), join(copy, "node_modules"));
   const cargo = execFileSync("sh", ["-c", "command -v cargo"], { encoding: "utf8" }).trim();
   const script = `#!/bin/sh
-[ "$1" = build ] || exec '${cargo}' "$@"
+[ "$1" = rustc ] || exec '${cargo}' "$@"
 cd '${root}' && messages=$('${cargo}' "$@") && printf '%s\\n' "$messages" | sed 's|"manifest_path":"${root}|"manifest_path":"${copy}/|'
 `;
   await writeFile(join(copy, "bin", "cargo"), script, { mode: 0o755 });

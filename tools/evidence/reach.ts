@@ -28,8 +28,7 @@ export const REACH_RULES: Rule[] = [
 
 /** Resources of Airlock's registry that are not, or no longer, what it serves. */
 export async function unfitResources(sql: Sql): Promise<Fault[]> {
-  const [registry] = await sql("select to_regclass('airlock.resources') is not null as there");
-  if (registry?.there !== true) return [];
+  if (!(await isReadable(sql, "airlock", "resources"))) return [];
   const rows = await sql(
     `select coalesce(format('%s.%s', nspname, relname), relation::text) as object, name, relispartition as partition
      from airlock.resources left join pg_class c on c.oid = relation left join pg_namespace n on n.oid = relnamespace
