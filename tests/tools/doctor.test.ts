@@ -353,7 +353,7 @@ const REQUESTS: [fault: string, plant: () => unknown, says: RegExp][] = [
   ],
   [
     "a table that refuses a row",
-    () => (stub.rest = project({ airlock_create: databaseError(403, "42501") })),
+    () => (stub.rest = project({ airlock_create: databaseError(403, "42501", "permission denied for table notes") })),
     /^POST \/v1\/notes: 500 internal/,
   ],
   [
