@@ -36,6 +36,16 @@ export function newToken(alg: Alg, issuer: string, seconds = 3600): string {
     session_id: randomUUID(),
     is_anonymous: false,
   };
+  return signed(alg, header, payload);
+}
+
+/** A token of Approov that nobody has seen before, with the key that signs access tokens. */
+export function newAttestation(): string {
+  const exp = Math.floor(Date.now() / 1000) + 3600;
+  return signed("ES256", { alg: "ES256", kid: KID, typ: "JWT" }, { exp, did: randomUUID() });
+}
+
+function signed(alg: Alg, header: unknown, payload: unknown): string {
   const encode = (part: unknown) => Buffer.from(JSON.stringify(part)).toString("base64url");
   const input = `${encode(header)}.${encode(payload)}`;
   return `${input}.${signature(alg, input).toString("base64url")}`;

@@ -13,6 +13,7 @@ import { unstable_readConfig } from "wrangler";
 import { toJson } from "../tools/declaration.ts";
 import { Failure, root } from "../tools/setup/shell.ts";
 import type { Vars } from "../tools/stack/vars.ts";
+import { ATTESTED } from "./workloads.ts";
 
 /** A worker, ready to be started. */
 export interface Bundle {
@@ -20,6 +21,8 @@ export interface Bundle {
   folder: string;
   /** Its modules in `folder`; the first is the entry. */
   files: string[];
+  /** In place of those of all workers. */
+  vars?: Vars;
 }
 
 export interface Running {
@@ -40,7 +43,7 @@ process.on("exit", () => {
 
 /**
  * Makes the workers in `folder`: the peers as a deployment would bundle them, and Airlock as it was built. `airlock-20`
- * declares twenty resources. The folders of other builds are their names.
+ * declares twenty resources, `airlock-attested` asks for attestations. The folders of other builds are their names.
  */
 export async function bundles(folder: string, built: string, others: string[]): Promise<Bundle[]> {
   const peers = await Promise.all(
@@ -65,6 +68,7 @@ export async function bundles(folder: string, built: string, others: string[]): 
   const one = await declaration(1);
   const builds = [
     airlock("airlock", join(folder, "airlock"), built, one),
+    airlock("airlock-attested", join(folder, "airlock-attested"), built, one, ATTESTED),
     airlock("airlock-20", join(folder, "airlock-20"), built, await declaration(20)),
     ...others.map((other, place) => airlock(other, join(folder, `other-${place}`), other, one)),
   ];
@@ -74,7 +78,13 @@ export async function bundles(folder: string, built: string, others: string[]): 
   return all;
 }
 
-async function airlock(name: string, folder: string, built: string, declared: string): Promise<Bundle> {
+async function airlock(
+  name: string,
+  folder: string,
+  built: string,
+  declared: string,
+  vars: Vars = {},
+): Promise<Bundle> {
   await mkdir(folder);
   for (const file of ["index.js", "index_bg.wasm"]) {
     await copyFile(join(built, file), join(folder, file)).catch(() => {
@@ -82,7 +92,7 @@ async function airlock(name: string, folder: string, built: string, declared: st
     });
   }
   await writeFile(join(folder, "declaration.js"), declared);
-  return { name, folder, files: ["index.js", "index_bg.wasm", "declaration.js"] };
+  return { name, folder, files: ["index.js", "index_bg.wasm", "declaration.js"], vars };
 }
 
 /** The module of a declaration of so many resources: the notes of the tests, and others beside them. */
@@ -105,7 +115,7 @@ export async function start(bundle: Bundle, vars: Vars): Promise<Running> {
   const { name, folder } = bundle;
   const own = await mkdtemp(join(folder, "process-"));
   const config = join(folder, `${basename(own)}.capnp`);
-  await writeFile(config, configOf(bundle, vars, own));
+  await writeFile(config, configOf(bundle, { ...vars, ...bundle.vars }, own));
   // Its log is written to where nobody has to read it: the writing is part of a request's cost.
   const child = spawn(workerd, ["serve", config, "--control-fd=3"], { stdio: ["ignore", "ignore", "pipe", "pipe"] });
   let complaints = "";

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { signRequest } from "../client/src/index.ts";
 import type { Vars } from "../tools/stack/vars.ts";
 import { BODY_BYTES, LONG_PAGE, noteId, text } from "./notes.ts";
-import { forged, JWT_SECRET, newToken } from "./tokens.ts";
+import { forged, JWT_SECRET, newAttestation, newToken, PUBLIC_KEYS } from "./tokens.ts";
 
 export const APP = { appId: "rn-bench", secret: randomBytes(32).toString("base64url") };
 export const PUBLISHABLE_KEY = `sb_publishable_${randomBytes(16).toString("base64url")}`;
@@ -16,8 +16,15 @@ export function workerVars(supabaseUrl: string): Vars {
     SUPABASE_URL: supabaseUrl,
     SUPABASE_PUBLISHABLE_KEY: PUBLISHABLE_KEY,
     SUPABASE_JWT_SECRET: JWT_SECRET,
-    APP_GUARD: JSON.stringify({ apps: { [APP.appId]: { keys: [{ id: "bench", secret: APP.secret }] } } }),
+    APP_GUARD: appGuard({}),
   };
+}
+
+/** The variables of a worker that asks for a token of Approov as well. */
+export const ATTESTED: Vars = { APP_GUARD: appGuard({ attest: { mode: "enforce", approov: { keys: PUBLIC_KEYS } } }) };
+
+function appGuard(more: object): string {
+  return JSON.stringify({ apps: { [APP.appId]: { ...more, keys: [{ id: "bench", secret: APP.secret }] } } });
 }
 
 export interface Workload {
@@ -43,6 +50,7 @@ export interface Parts {
   json?: string;
   ifNoneMatch?: string;
   idempotencyKey?: string;
+  attestation?: string;
   /** Unix seconds. */
   timestamp?: number;
   /** The body that is sent, if it is not the one that was signed. */
@@ -54,7 +62,7 @@ export const NOTE = { title: "Things to settle before the move", body: text(BODY
 
 /** A signed request; a list by default. */
 export function request({ tampered, ...parts }: Parts): Buffer {
-  const { token, method = "GET", target = LIST, json, ifNoneMatch, idempotencyKey, timestamp } = parts;
+  const { token, method = "GET", target = LIST, json, ifNoneMatch, idempotencyKey, attestation, timestamp } = parts;
   const body = tampered ?? json;
   const conditions = { ...(ifNoneMatch && { ifNoneMatch }), ...(idempotencyKey && { idempotencyKey }) };
   const headers = {
@@ -74,6 +82,7 @@ export function request({ tampered, ...parts }: Parts): Buffer {
     }),
     ...(ifNoneMatch && { "If-None-Match": ifNoneMatch }),
     ...(idempotencyKey && { "Idempotency-Key": idempotencyKey }),
+    ...(attestation && { "Approov-Token": attestation }),
     ...(body && { "Content-Type": "application/json", "Content-Length": String(Buffer.byteLength(body)) }),
   };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
@@ -92,6 +101,8 @@ export function workloads(issuer: string): Workload[] {
   const write = { workers: [...all, "hono-objects"], status: 201, passed: 201 };
   // The floor serves the request of a refusal as a list, for comparison.
   const refusal = { workers: all, status: 401, passed: 200 };
+  const attested = { ...list, workers: ["floor", "airlock", "airlock-attested"] };
+  const attestation = newAttestation();
   const read = { token: hs256, target: `/v1/notes/${noteId(0)}` };
   return [
     { name: "list, 20 rows", ...list, workers: [...all, "airlock-20"], make: () => request({ token: hs256 }) },
@@ -102,6 +113,12 @@ export function workloads(issuer: string): Workload[] {
     },
     { name: "list, ES256 seen before", ...list, make: () => request({ token: es256 }) },
     { name: "list, ES256 never seen", ...list, make: () => request({ token: newToken("ES256", issuer) }) },
+    { name: "list, attestation seen before", ...attested, make: () => request({ token: hs256, attestation }) },
+    {
+      name: "list, attestation never seen",
+      ...attested,
+      make: () => request({ token: hs256, attestation: newAttestation() }),
+    },
     { name: "create", ...write, make: () => request(create(hs256)) },
     {
       name: "create, Idempotency-Key",

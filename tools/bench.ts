@@ -130,6 +130,8 @@ async function measureCpu(): Promise<void> {
     over("airlock", "hono", series.has("hono-objects") ? "over Hono without replay protection" : "over Hono");
     over("airlock", "hono-objects", "over Hono with a Durable Object");
     over("airlock-20", "airlock", "20 resources over one");
+    over("airlock-attested", "airlock", "attestation over none");
+    over("airlock-attested", "floor", "with attestation, over the floor");
     for (const other of against) over("airlock", other, `over ${other}`);
     const floor = series.get("floor");
     if (floor) figures.push(figure(`${workload}: the floor`, "µs", floor));
