@@ -1487,7 +1487,12 @@ begin
   perform airlock.open_table(relation);
   execute format(
     'create policy %I on %s as restrictive for all to anon, authenticated using (%s) with check (%3$s)',
-    (select relname from pg_catalog.pg_class where oid = relation) || '_edge_only', relation, condition
+    (
+      -- Postgres would cut a longer name.
+      select case when octet_length(relname) <= 53 then relname::text else left(relname, 10) || '_' || left(md5(relname), 8) end || '_edge_only'
+        from pg_catalog.pg_class where oid = relation
+    ),
+    relation, condition
   );
 end
 $$;
@@ -1495,12 +1500,20 @@ $$;
 create function airlock.open_table(relation regclass) returns void
 language plpgsql set search_path = '' as $$
 declare
-  policy constant name := (select relname from pg_catalog.pg_class where oid = relation) || '_edge_only';
+  policy name;
 begin
   perform airlock.restore_grants(relation);
-  if exists (select from pg_catalog.pg_policy where polrelid = relation and polname = policy) then
+  -- A team's own policy has another condition. The table may have been renamed since it was closed.
+  for policy in
+    select polname from pg_catalog.pg_policy
+      where polrelid = relation and not polpermissive and polname like '%\_edge\_only' and exists (
+        select from pg_catalog.pg_depend
+          where classid = 'pg_catalog.pg_policy'::regclass and objid = pg_policy.oid and refclassid = 'pg_catalog.pg_proc'::regclass
+            and refobjid in ('airlock.edge_ok()'::regprocedure, 'airlock.report_direct(regclass)'::regprocedure)
+      )
+  loop
     execute format('drop policy %I on %s', policy, relation);
-  end if;
+  end loop;
 end
 $$;
 

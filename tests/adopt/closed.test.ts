@@ -368,6 +368,33 @@ test("narrowing says which tables and functions it may stop, and that the mode i
   await applied("open", ["todos"]);
 });
 
+test("tables with names up to 63 bytes are closed and opened, and a team's own policies stay", async () => {
+  for (const table of ["t".repeat(53), "t".repeat(54), "t".repeat(63), `${"ü".repeat(31)}x`, "🔒".repeat(15)]) {
+    const policies = async () =>
+      (
+        await owner.query(
+          "select polname as name from pg_policy join pg_class c on c.oid = polrelid where relname = any ($1) order by polname",
+          [[table, "renamed"]],
+        )
+      ).rows.map(({ name }) => String(name));
+    const own = ["own_edge_only", table].sort();
+    await owner.query(`
+      create table public."${table}" (id bigint primary key); alter table public."${table}" enable row level security;
+      create policy "${table}" on public."${table}" as restrictive using (true);
+      create policy own_edge_only on public."${table}" as restrictive using (true);
+    `);
+    for (const mode of ["report", "enforce"]) {
+      await owner.query("select airlock.close_table($1::regclass, $2)", [`public."${table}"`, mode]);
+      const made = (await policies()).filter((name) => !own.includes(name));
+      assert.equal(made.length, 1, `${table}: ${made}`);
+      assert.match(made[0] ?? "", /_edge_only$/);
+    }
+    await owner.query(`alter table public."${table}" rename to renamed; select airlock.open_table('public.renamed')`);
+    assert.deepEqual((await policies()).sort(), own);
+    await owner.query("drop table public.renamed");
+  }
+});
+
 test("a name that cannot be is refused in a sentence, and nothing is written", async () => {
   const before = (await readdir(project.migrations)).sort();
   for (const [task, args, sentence] of [

@@ -2,7 +2,7 @@
 // the functions of the Worker. All statements can be repeated, and none changes what the old app sees.
 
 import { identifier } from "../evidence/finding.ts";
-import { literal } from "../resource/sql.ts";
+import { fit, literal } from "../resource/sql.ts";
 import { named } from "./access.ts";
 import type { Table } from "./catalogue.ts";
 import type { Section } from "./decide.ts";
@@ -161,7 +161,7 @@ function references(table: Table, section: Raw, tables: Map<string, string>): st
     const at = target.indexOf(".");
     const call = `execute function airlock.check_reference(${literal(field)}, ${literal(named({ schema: target.slice(0, at), name: target.slice(at + 1) }))}, 'false')`;
     const trigger = (event: "insert" | "update", when: string, also: string) =>
-      `create or replace trigger airlock_reference_${field}_${event} before ${event}${when} on ${named(table)}\n  for each row when (new.${identifier(column)} is not null${also} and ${OF_WORKER})\n  ${call};`;
+      `create or replace trigger ${fit(`airlock_reference_${field}`, `_${event}`)} before ${event}${when} on ${named(table)}\n  for each row when (new.${identifier(column)} is not null${also} and ${OF_WORKER})\n  ${call};`;
     return [
       trigger("insert", "", ""),
       trigger(

@@ -91,7 +91,8 @@ export function fieldIndexName(table: string, field: string): string {
   );
 }
 
-function fit(start: string, end: string, whole = start): string {
+/** `start` and `end` as one name; a start that is too long is cut and gets a hash of `whole`. */
+export function fit(start: string, end: string, whole = start): string {
   if (start.length + end.length <= NAME_MAX) return start + end;
   const digits = `_${hash(whole)}`;
   return start.slice(0, NAME_MAX - digits.length - end.length) + digits + end;
