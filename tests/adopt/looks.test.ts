@@ -92,14 +92,20 @@ test("functions that indexes and statistics call are not run", async () => {
     ${table("partial", "n bigint")} create index on partial (n) where private.hidden() = 1;
     ${table("counted", "n bigint")} create statistics on (n + private.hidden()), id from counted;
     ${table("parent", "n bigint")} create table child () inherits (parent); create index on child ((n + private.hidden()));
-    ${table("plain", "n bigint")} create index on plain (abs(n));
+    create domain checked as integer check (private.hidden() = 1);
+    create domain queried as integer check (query_to_xml('select private.told()', true, true, '') is not null);
+    ${table("cast_to_a_domain", "n bigint")} create index on cast_to_a_domain (n) where array[1]::checked[] is not null;
+    ${table("cast_to_another", "n bigint")} create statistics on (n + cardinality(array[1]::queried[])), id from cast_to_another;
+    create type state as enum ('on', 'off');
+    ${table("plain", "n bigint, s state")} create index on plain (abs(n)) where s = 'on';
   `;
   await server.create("called", schema);
   const catalogue = await readUrl(server.postgres.url("called"));
   const open = [
     "id: integers past 2^53-1; n: integers past 2^53-1 (an index or statistics would run private.hidden())",
   ];
-  for (const name of ["partial", "counted", "parent"]) assert.deepEqual(looks(catalogue, name), { unfit: {}, open });
+  for (const name of ["partial", "counted", "parent", "cast_to_a_domain", "cast_to_another"])
+    assert.deepEqual(looks(catalogue, name), { unfit: {}, open });
   assert.deepEqual(looks(catalogue, "plain"), { unfit: {}, open: [] });
 });
 

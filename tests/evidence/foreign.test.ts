@@ -73,8 +73,22 @@ for (const [where, sql] of [
      create table public.t (id int primary key); alter table public.t enable row level security; create policy p on public.t for select to authenticated using (public.mine());`,
   ],
   [
+    "what a function of PostgreSQL runs in a domain's CHECK",
+    `create domain public.checked as text check (query_to_xml('select public.runs()', true, true, '') is not null);
+     create function public.mine() returns boolean language sql stable as 'select auth.uid() is not null and ''{a}''::public.checked[] is not null';
+     create table public.t (id int primary key); alter table public.t enable row level security; create policy p on public.t for select to authenticated using (public.mine());`,
+  ],
+  [
+    "the comparison of a range",
+    `create function public.compares(int, int) returns int language plpgsql immutable as $$begin perform public.runs(); return $1 - $2; end$$;
+     create operator class public.ops for type int using btree as operator 1 <, operator 2 <=, operator 3 =, operator 4 >=, operator 5 >, function 1 public.compares(int, int);
+     create type public.span as range (subtype = int, subtype_opclass = public.ops);
+     create function public.mine() returns boolean language sql stable as 'select auth.uid() is not null and ''[1,3)''::public.span is not null';
+     create table public.t (id int primary key); alter table public.t enable row level security; create policy p on public.t for select to authenticated using (public.mine());`,
+  ],
+  [
     "a view in the place of the registry",
-    "create schema airlock; create view airlock.resources as select public.runs() as name, 1259::regclass as relation, array['a'] as publish",
+    "create schema airlock; create view airlock.resources as select public.runs() as name, 'pg_aggregate'::regclass as relation, array['a'] as publish where public.runs() = 'a'",
   ],
   [
     "an index of a table in the place of the registry",

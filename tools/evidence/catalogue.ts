@@ -2,7 +2,7 @@
 
 import { type Called, readBodies, readFunctions } from "./bodies.ts";
 import type { Sql } from "./finding.ts";
-import { domainFunction } from "./foreign.ts";
+import { typeFunction } from "./foreign.ts";
 import { SUPABASE_TABLES, Tables } from "./tables.ts";
 import { CALLER, type Condition, type Facts, Reader, Ties, targetsOf } from "./ties.ts";
 import { entries, isQuery, type Node, nodesOf, type Placed, parseTree, relationsOf, type Value, word } from "./tree.ts";
@@ -108,7 +108,7 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
      )`,
   );
   const functions = await readFunctions(sql);
-  const checked = await domainFunction(sql);
+  const checked = await typeFunction(sql);
   const offered = [...functions.values()].filter(
     ({ definer, foreign, callers }) => definer && !foreign && callers.length > 0,
   );
@@ -139,7 +139,7 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
         .map(({ oid, tree }) => [oid, relationsOf(tree).filter((read) => read !== oid)]),
     ),
     own: new Set(),
-    unread: checked === undefined ? [] : [`to parse them would run ${checked}, which a domain calls`],
+    unread: checked === undefined ? [] : [`to parse them would run ${checked}, which a domain or a range calls`],
     indexed: new Set(indexed.map(({ key }) => String(key))),
   };
   const rowsOf = rowsOfTables(catalogue, new Map(views.map((view) => [view.oid, view])));

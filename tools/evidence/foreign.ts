@@ -55,8 +55,9 @@ export async function reading<T>(url: string, work: (sql: Sql) => Promise<T>): P
 }
 
 /**
- * Functions that the database defines, with the objects whose expressions call them. In `pg_catalog` and in C or `internal`
- * only a superuser makes one.
+ * Functions that the database defines, with the objects whose expressions call them, and those that run when a value of a type
+ * is made: the CHECKs of domains, and the comparisons of ranges. In `pg_catalog` and in C or `internal` only a superuser makes one.
+ * A CHECK can run any statement by those that are not immutable, such as `query_to_xml`; `pg_depend` lacks those of PostgreSQL.
  */
 const CALLS = `
   defined (oid, identity) as (
@@ -66,6 +67,12 @@ const CALLS = `
     select d.classid, d.objid, identity from pg_depend d
       left join pg_operator o on d.refclassid = 'pg_operator'::regclass and o.oid = d.refobjid
       join defined on defined.oid = case d.refclassid when 'pg_proc'::regclass then d.refobjid when 'pg_operator'::regclass then oprcode end
+  ), checked (function) as (
+    select function from calls join pg_constraint k on classid = 'pg_constraint'::regclass and objid = k.oid where contypid <> 0
+    union
+    select p.oid::regprocedure::text from pg_constraint, regexp_matches(conbin::text, ':(?:func|opfunc)id (\\d+)', 'g') as found (oid)
+      join pg_proc p on p.oid = found.oid[1]::oid where contypid <> 0 and provolatile <> 'i'
+    union select identity from pg_amproc join defined on defined.oid = amproc
   )`;
 
 /**
@@ -80,11 +87,17 @@ export async function running(sql: Sql): Promise<Map<string, string>> {
     ), planned (relation, classid, objid) as (
       select indrelid, 'pg_class'::regclass, indexrelid from pg_index
       union all select stxrelid, 'pg_statistic_ext'::regclass, oid from pg_statistic_ext
+    ), ran (classid, objid, function) as (
+      select classid, objid, function from calls
+      union all
+      select d.classid, d.objid, checked.function from checked, pg_depend d
+        join pg_type t on d.refclassid = 'pg_type'::regclass and t.oid = d.refobjid left join pg_type e on e.oid = t.typelem
+        where t.typnamespace <> 'pg_catalog'::regnamespace and coalesce(e.typtype, t.typtype) in ('c', 'd', 'm', 'r')
     )
     select n.nspname || '.' || c.relname as name, min(coalesce(function, 'what a foreign table calls')) as function
       from family join pg_class c on c.oid = root join pg_namespace n on n.oid = c.relnamespace
         join pg_class own on own.oid = family.oid
-        left join (planned join calls using (classid, objid)) on planned.relation = family.oid
+        left join (planned join ran using (classid, objid)) on planned.relation = family.oid
       where function is not null or own.relkind <> 'r' group by 1`);
   return new Map(rows.map(({ name, function: called }) => [String(name), String(called)]));
 }
@@ -104,11 +117,9 @@ export async function isReadable(sql: Sql, schema: string, name: string): Promis
   return table !== undefined && !(await running(sql)).has(`${schema}.${name}`);
 }
 
-/** A function that the database defines and that runs when a text becomes a value of a domain; undefined if there is none. */
-export async function domainFunction(sql: Sql): Promise<string | undefined> {
-  const [found] = await sql(
-    `with ${CALLS} select function from pg_constraint join calls on classid = 'pg_constraint'::regclass and objid = oid where contypid <> 0 order by 1 limit 1`,
-  );
+/** A function that the database defines and that runs when a text becomes a value of a type; undefined if there is none. */
+export async function typeFunction(sql: Sql): Promise<string | undefined> {
+  const [found] = await sql(`with ${CALLS} select function from checked order by 1 limit 1`);
   return found && String(found.function);
 }
 
