@@ -152,7 +152,8 @@ async fn decide<R: Incoming, P: Platform>(
     let handler = match handler {
         Handler::Probe(probe) => {
             if probe == Probe::Ready {
-                limit::admit_user(&format!("ready {address}"), config.store_timeout, platform).await?;
+                // No app's id begins with a colon.
+                limit::admit_user(&format!(":ready {address}"), config.store_timeout, platform).await?;
                 config.readiness.check(&config.verifier, &config.database, &config.declaration, platform).await?;
             }
             trace.quiet = true;

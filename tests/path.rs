@@ -268,6 +268,14 @@ fn user_limit_is_per_user_and_per_app_and_address_without_a_user() {
 }
 
 #[test]
+fn ready_counts_in_a_bucket_that_no_app_has() {
+    let world = World::new();
+    world.will_reply(200, json!(true));
+    get("/ready").header("cf-connecting-ip", "203.0.113.7").send(&world.pipeline(), &world);
+    assert_eq!(*world.throttled.borrow(), [(Limiter::User, ":ready 203.0.113.7".to_owned())]);
+}
+
+#[test]
 fn body_of_256_kib_is_read_and_one_byte_more_is_not() {
     let title = |bytes: usize| format!(r#"{{"title":"{}"}}"#, "x".repeat(bytes - 12));
     let signed = |bytes| post().json(&title(bytes)).alice().signed();
