@@ -22,7 +22,7 @@ import { breaks, leaks, ranked } from "./evidence/rank.ts";
 import { type Report, readable } from "./evidence/report.ts";
 import { readTables } from "./evidence/rows.ts";
 import { type Caller, findingsOf, notTried, type Rest, type Tried, tryAll } from "./evidence/tries.ts";
-import { built, findSecrets, history, type Place, tree, type Unread } from "./secrets.ts";
+import { built, findSecrets, history, isRepository, type Place, tree, type Unread } from "./secrets.ts";
 
 const ANON: Caller = { name: "anon", role: "anon" };
 const PASSWORD = "airlock-dev-password";
@@ -162,7 +162,8 @@ function secrets(): Scan {
     try {
       const found = places((what) => scan.unread.push(`${name}: ${what}`));
       scan.checked[name] = found.length;
-      if (found.length === 0) scan.left.push(`${name}: there are none`);
+      const none = places === history && !isRepository() ? "this folder is in no git repository" : "there are none";
+      if (found.length === 0) scan.left.push(`${name}: ${none}`);
       for (const { name: object, text } of found) {
         for (const { kind, begins } of findSecrets(text))
           scan.findings.push({ rule: "secret", level: "finding", object, what: `${kind}: ${begins}`, why, mend });

@@ -3,9 +3,11 @@
 // No pattern needs a word border before the secret, because the strings of a build follow each other directly.
 
 import { execFileSync } from "node:child_process";
-import { existsSync, globSync, lstatSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, globSync, lstatSync, mkdtempSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { Failure } from "./setup/shell.ts";
 import { outputs } from "./setup/worker.ts";
 
 /** A text that could contain a secret, one character a byte: secrets are ASCII. */
@@ -14,13 +16,47 @@ export interface Place {
   text: string;
 }
 
-const git = (args: string[], input?: string) =>
-  execFileSync("git", args, {
-    encoding: "latin1",
-    maxBuffer: 1 << 30,
-    stdio: ["pipe", "pipe", "ignore"],
-    ...(input !== undefined && { input }),
-  });
+function run(args: string[], input?: string): string {
+  try {
+    return execFileSync("git", args, {
+      encoding: "latin1",
+      maxBuffer: 1 << 30,
+      env: { ...process.env, LC_ALL: "C" },
+      stdio: "pipe",
+      ...(input !== undefined && { input }),
+    });
+  } catch (error) {
+    const { code, stderr } = error as NodeJS.ErrnoException & { stderr?: string };
+    if (code === "ENOENT") throw new Failure("git is not installed, and it says which files are the project's");
+    throw new Failure(`git: ${stderr?.trim().split("\n")[0] ?? (error as Error).message}`);
+  }
+}
+
+/** Whether a folder is in a repository. `npm create airlock` makes none. */
+export function isRepository(folder = "."): boolean {
+  try {
+    run(["-C", folder, "rev-parse", "--git-dir"]);
+    return true;
+  } catch (error) {
+    if ((error as Error).message.includes("not a git repository")) return false;
+    throw error;
+  }
+}
+
+const NOT_IGNORED = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+
+/** The files of a folder that are not ignored, as git lists them. */
+function filesOf(folder: string): string {
+  if (isRepository(folder)) return run(["-C", folder, ...NOT_IGNORED]);
+  const empty = mkdtempSync(join(tmpdir(), "airlock-git-"));
+  try {
+    run(["init", "--quiet", "--bare", empty]);
+    return run(["-C", folder, "--git-dir", empty, "--work-tree", ".", ...NOT_IGNORED]);
+  } finally {
+    rmSync(empty, { recursive: true });
+  }
+}
+
 const read = (name: string): Place => ({ name, text: readFileSync(name, "latin1") });
 
 /** Called for each file that cannot be read. */
@@ -31,7 +67,7 @@ const refuse: Unread = (what) => {
 
 /** All files of the tree, but those that are ignored; of a link where it points to, of a submodule its own files. */
 export function tree(unread = refuse, folder = "."): Place[] {
-  const files = git(["-C", folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+  const files = filesOf(folder)
     .split("\0")
     .filter((file) => file !== "");
   return [...new Set(files)].flatMap((file) => {
@@ -55,12 +91,14 @@ export function tree(unread = refuse, folder = "."): Place[] {
 }
 
 /** All objects that any branch or tag reaches: files in every version, commits and tags, binary or not. */
-export function history(unread = refuse): Place[] {
+export function history(unread = refuse, folder = "."): Place[] {
+  if (!isRepository(folder)) return [];
+  const git = (args: string[], input?: string) => run(["-C", folder, ...args], input);
   if (git(["rev-parse", "--is-shallow-repository"]).trim() === "true")
     unread("the clone is shallow: older commits are missing (git fetch --unshallow)");
   const objects = git(["rev-list", "--objects", "--all"])
-    .trim()
     .split("\n")
+    .filter((line) => line !== "")
     .map((line) => [line.slice(0, 40), line.slice(41)] as const);
   const contents = git(["cat-file", "--batch"], objects.map(([id]) => id).join("\n"));
   let at = 0;

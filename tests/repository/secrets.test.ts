@@ -10,7 +10,7 @@ import { test } from "node:test";
 
 import { parse } from "smol-toml";
 
-import { built, findSecrets, history, tree } from "../../tools/secrets.ts";
+import { built, findSecrets, history, isRepository, tree } from "../../tools/secrets.ts";
 import { outputs } from "../../tools/setup/worker.ts";
 
 const token = (payload: string) => `${base64url('{"alg":"HS256"}')}.${base64url(payload)}.${"x".repeat(43)}`;
@@ -72,6 +72,22 @@ test("links and submodules do not end the scan of files", async () => {
     assert.deepEqual(names.sort(), ["a.txt", "broken", "inner/b.txt", "loop"]);
     assert.deepEqual(unread, [`${join(folder, "absent")}: a submodule that is not checked out`]);
     assert.throws(() => tree(undefined, folder), /not checked out/);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("without a repository the files that no .gitignore names are read", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "airlock-tree-"));
+  try {
+    for (const name of [".gitignore", ".dev.vars", "a.txt"]) await writeFile(join(folder, name), ".dev.vars\n");
+    const names = () => tree(undefined, folder).map(({ name }) => relative(folder, name));
+    assert.equal(isRepository(folder), false);
+    assert.deepEqual(names().sort(), [".gitignore", "a.txt"]);
+    execFileSync("git", ["init", folder], { stdio: "ignore" });
+    assert.equal(isRepository(folder), true);
+    assert.deepEqual(names().sort(), [".gitignore", "a.txt"]);
+    assert.deepEqual(history(undefined, folder), []);
   } finally {
     await rm(folder, { recursive: true });
   }
