@@ -23,6 +23,7 @@ import { readUrl } from "./adopt/source.ts";
 import { type Edit, edited, optionsOf, resourcesOf, sectionText, tableOf, withSections } from "./adopt/toml.ts";
 import { check, declarationFile, toJson } from "./declaration.ts";
 import { nextVersion } from "./resource/write.ts";
+import { printVisibly } from "./setup/output.ts";
 import { Failure, project, refuseKept, runTool, tool, wrongUsage } from "./setup/shell.ts";
 import { buildModule } from "./setup/worker.ts";
 
@@ -148,7 +149,7 @@ function choose({ tables }: Catalogue, wanted: string[]): Set<string> {
 async function ask(changes: Change[]): Promise<Change[]> {
   const open = changes.filter(({ edits }) => edits.length > 0);
   if (open.length === 0) return [];
-  const lines = createInterface({ input: process.stdin, output: process.stdout });
+  const lines = createInterface({ input: process.stdin, output: process.stdout, terminal: false });
   const taken: Change[] = [];
   try {
     for (const change of open)
@@ -249,6 +250,7 @@ async function write({ toml, sections, changes, files }: Plan, before: string, o
     );
 }
 
+printVisibly();
 await main().catch((error: unknown) => {
   console.error(
     `airlock: ${error instanceof Failure ? error.message : error instanceof Error ? `could not adopt: ${error.message}` : String(error)}`,

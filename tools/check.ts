@@ -5,12 +5,16 @@
 import { parseArgs } from "node:util";
 
 import { checkDrift } from "./adopt/check.ts";
+import { printVisibly } from "./setup/output.ts";
 import { isClone, wrongUsage } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 
 const { advisories, "db-url": url } = parseOptions();
 if (url === undefined) await checkAll();
-else await checkDrift(url);
+else {
+  printVisibly();
+  await checkDrift(url);
+}
 
 async function checkAll(): Promise<void> {
   const sources = isClone ? await import("./setup/sources.ts") : undefined;

@@ -24,12 +24,14 @@ import { examine } from "./doctor/requests.ts";
 import { bindings, type Environments, type Settings, startOf, values } from "./doctor/settings.ts";
 import { commit, configuration } from "./setup/deployment.ts";
 import { helpOf } from "./setup/help.mjs";
+import { printVisibly } from "./setup/output.ts";
 import { callers, Failure, project, read, refuseKept, root, tool, wrongUsage } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 import { secretsIn } from "./stack/app-guard.ts";
 import { devVars, overrides, places, type Vars } from "./stack/vars.ts";
 import { KEY_SET } from "./supabase/app-check.ts";
 
+printVisibly();
 const { url, env, file, evidence, log } = parse();
 
 try {

@@ -23,6 +23,7 @@ import { type Report, readable } from "./evidence/report.ts";
 import { readTables } from "./evidence/rows.ts";
 import { type Caller, findingsOf, notTried, type Rest, type Tried, tryAll } from "./evidence/tries.ts";
 import { built, findSecrets, history, isRepository, type Place, tree, type Unread } from "./secrets.ts";
+import { printVisibly } from "./setup/output.ts";
 
 const ANON: Caller = { name: "anon", role: "anon" };
 const PASSWORD = "airlock-dev-password";
@@ -206,6 +207,7 @@ async function main(): Promise<void> {
   process.exitCode = incomplete ? 2 : findings.length > 0 ? 1 : 0;
 }
 
+printVisibly();
 await main().catch((error: unknown) => {
   process.stderr.write(`airlock: could not check: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 2;

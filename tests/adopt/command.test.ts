@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 
 import pg from "pg";
+import { parse } from "smol-toml";
 
 import { query } from "../../tools/setup/postgres.ts";
 import { makeProject, type Project } from "./project.ts";
@@ -279,6 +280,61 @@ test("a table that stops ends with 1, and the others are written", async () => {
   assert.equal((await command("check", ["--db-url", url])).code, 0);
   const only = await command("adopt", ["--db-url", url, "--tables", "direct_messages", "--plan"]);
   assert.deepEqual([only.code, only.output.includes("channels")], [0, false]);
+});
+
+test("names of a database run nothing in the files, and are printed with visible control characters", async () => {
+  const names = [
+    `a"b`,
+    "a\nb [c",
+    `a\n[resources.more]\ntable = "x"`,
+    "-- a",
+    "*/ $$ /*",
+    `""" '''`,
+    "\\a\\",
+    "\u001b[31ma",
+    "a\u0085\u2028\u202eb",
+    "🔒",
+    "x'); select public.runs(); --",
+    "n".repeat(63),
+  ];
+  const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
+  const text = (value: string) => `'${value.replaceAll("'", "''")}'`;
+  const table = (name: string, columns: string, owner = "user_id") => `
+    create table public.${name} (id uuid primary key, ${owner} uuid not null default auth.uid(), ${columns}, created_at timestamptz not null);
+    alter table public.${name} enable row level security; grant select, insert, update, delete on public.${name} to authenticated;
+    create policy own on public.${name} to authenticated using ((select auth.uid()) = ${owner}) with check ((select auth.uid()) = ${owner});`;
+  const tables = names.flatMap((name, at) => [
+    table(quoted(name), "title text"),
+    table(`columns${at}`, `${quoted(name)} text default ${text(name)}, title text`),
+    table(`checks${at}`, `title text constraint ${quoted(name)} check (title in ('a', ${text(name)}))`),
+    table(`owners${at}`, "title text", quoted(name)),
+    `create policy ${quoted(name)} on public.${quoted(name)} for select to anon using (true); comment on table public.checks${at} is ${text(name)};`,
+  ]);
+  const url = await server.create(
+    "names",
+    `create table public.ran (); create function public.runs() returns void language sql as 'insert into public.ran default values'; ${tables.join("\n")}`,
+  );
+  const owner = server.postgres.url("names");
+  const objects = () =>
+    rowsOf(
+      owner,
+      "select (select count(*) from pg_policy) as policies, (select count(*) from pg_proc) as functions, (select count(*) from pg_class where relkind <> 'i') as relations, (select count(*) from public.ran) as ran",
+    );
+  const before = await objects();
+  const first = await command("adopt", ["--db-url", url]);
+  assert.equal(first.code, 0, first.output);
+  assert.match(first.output, /^public\.\\u001b\[31ma: left out: /m);
+  assert.doesNotMatch(first.output, /(?!\n)[\p{Cc}\u2028\u202e]/u);
+  const declared = Object.keys((parse(await toml()) as { resources: object }).resources);
+  assert.ok(declared.length >= 3 * names.length && !declared.includes("more"), declared.join());
+  const [file = ""] = await adopted();
+  const migration = await readFile(join(project.migrations, file), "utf8");
+  await query(owner, `${migration} ${migration}`);
+  assert.deepEqual(await objects(), before);
+  const [{ registered } = {}] = await rowsOf(owner, "select count(*)::int as registered from airlock.resources");
+  assert.equal(registered, declared.length);
+  const check = await command("check", ["--db-url", url]);
+  assert.equal(check.code, 0, check.output);
 });
 
 test("a field that the grammar lacks is left out, with all that follows", async () => {

@@ -61,6 +61,16 @@ test("exit code 0 and one JSON object for the migrations", async () => {
   assert.equal(stderr, "");
 });
 
+test("names of a database are printed with visible control characters, each in its line", async () => {
+  await postgres.create("names", []);
+  const name = '"a\u001b[31m\u202e\n0 findings ["';
+  await query(postgres.url("names"), `create table public.${name} (id uuid); grant select on public.${name} to anon`);
+  const { stdout, stderr, code } = await evidence(["--db-url", postgres.url("names")]);
+  assert.equal(code, 1, stderr);
+  assert.match(stdout, /^no-primary-key: public\.a\\u001b\[31m\\u202e 0 findings \[$/m);
+  assert.doesNotMatch(stdout, /(?!\n)[\p{Cc}\u202e]|^0 findings/mu);
+});
+
 test("apps that are not attested are notes", async () => {
   const file = join(folder, ".dev.vars.production");
   const key = (id: string, attest?: string) => ({

@@ -1,7 +1,7 @@
 // The decision about each table: a section of airlock.toml, a stop with the SQL that mends it, or a reason why it is left out.
 // Nothing is read here but the catalogue, so that the same catalogue always has the same outcome.
 
-import { identifier } from "../evidence/finding.ts";
+import { escaped, identifier } from "../evidence/finding.ts";
 import {
   isCallers,
   isShown,
@@ -138,7 +138,7 @@ function underOf(section: Section, table: Table, sections: Section[]): Section["
   const policies = policiesFor(table, "SELECT");
   const found = section.fields.flatMap((field) => {
     const parent = sections.find(({ resource }) => resource === targetOf(field));
-    const asked = policies.every(({ using }) => new RegExp(`\\b${field.column}\\b`).test(using?.text ?? ""));
+    const asked = policies.every(({ using }) => new RegExp(`\\b${escaped(field.column)}\\b`).test(using?.text ?? ""));
     const whole = !field.text.includes("?") && !field.readOnly && field.column !== section.owner.column;
     return parent && parent !== section && !parent.read && asked && whole ? [{ resource: parent.resource, field }] : [];
   });
@@ -419,7 +419,7 @@ function hiding(table: Table): string | undefined {
     ({ name, type }) => wireName(name) === "deleted_at" && /^timestamp(tz)?$/.test(type.name),
   );
   return columns.find(({ name }) =>
-    policiesFor(table, "SELECT").some(({ using }) => new RegExp(`\\b${name}\\b`).test(using?.text ?? "")),
+    policiesFor(table, "SELECT").some(({ using }) => new RegExp(`\\b${escaped(name)}\\b`).test(using?.text ?? "")),
   )?.name;
 }
 
@@ -504,8 +504,7 @@ const isSetAtInsert = ({ triggers }: Table, column: string) =>
       before && forEachRow && on.includes("INSERT") && assignment(column).test(source),
   );
 
-const assignment = (column: string) =>
-  new RegExp(`\\bnew\\s*\\.\\s*"?${column.replace(/\W/g, "\\$&")}"?\\s*:?=\\s*([^;]+);`, "i");
+const assignment = (column: string) => new RegExp(`\\bnew\\s*\\.\\s*"?${escaped(column)}"?\\s*:?=\\s*([^;]+);`, "i");
 
 interface Fields {
   fields: Field[];

@@ -1,5 +1,6 @@
 // What `npm run adopt` prints.
 
+import { oneLine } from "../setup/output.ts";
 import type { Decision } from "./decide.ts";
 import type { Change } from "./drift.ts";
 import type { Edit } from "./toml.ts";
@@ -17,17 +18,17 @@ export function tableReport({ table, section, stops, out, left, warnings }: Deci
           ? `served as ${section.resource}`
           : "";
   return [
-    `${table}: ${head}`,
-    ...stops.map(({ what, mend }) => indent(`stop: ${what}\n  SQL: ${mend}`, "  ")),
-    ...left.map(({ column, reason }) => `  left out: ${column}: ${reason}`),
-    ...warnings.map((warning) => `  warning: ${warning}`),
+    oneLine(`${table}: ${head}`),
+    ...stops.map(({ what, mend }) => indent(`stop: ${oneLine(what)}\n  SQL: ${mend}`, "  ")),
+    ...left.map(({ column, reason }) => oneLine(`  left out: ${column}: ${reason}`)),
+    ...warnings.map((warning) => oneLine(`  warning: ${warning}`)),
   ].join("\n");
 }
 
 /** A change of a section, as a diff of lines. */
 export function changeReport({ resource, drift, stop, what, edits }: Change): string {
   return [
-    `${resource}: ${stop ? "stop" : drift ? "drift" : "new"}: ${what}`,
+    oneLine(`${resource}: ${stop ? "stop" : drift ? "drift" : "new"}: ${what}`),
     ...edits.map((edit) => indent(editReport(edit))),
   ].join("\n");
 }

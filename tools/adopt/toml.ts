@@ -2,6 +2,7 @@
 
 import { parse } from "smol-toml";
 
+import { escaped } from "../evidence/finding.ts";
 import { Failure } from "../setup/shell.ts";
 import type { Readers } from "./access.ts";
 import type { Field, Options, Section } from "./decide.ts";
@@ -236,8 +237,6 @@ function editedOnce(toml: string, { section, key: name, value, comment }: Edit):
     ...lines.slice(end),
   ].join("\n");
 }
-
-const escaped = (name: string) => name.replace(/\W/g, "\\$&");
 
 function isWhole(lines: string): boolean {
   try {

@@ -57,6 +57,9 @@ export const RESERVED = new Set(
 export const identifier = (name: string) =>
   /^[a-z_][a-z0-9_]*$/.test(name) && !RESERVED.has(name) ? name : `"${name.replaceAll('"', '""')}"`;
 
+/** A name as it stands in a regular expression. */
+export const escaped = (name: string) => name.replace(/\W/g, "\\$&");
+
 /** The members of a JSON object; none for another text. */
 export function membersOf(text: string): Record<string, unknown> {
   try {

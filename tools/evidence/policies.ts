@@ -5,7 +5,7 @@
 
 import type { Called } from "./bodies.ts";
 import { type Catalogue, calls, holds, type Part, type Policy } from "./catalogue.ts";
-import { type Fault, identifier, ROLES, type Rule } from "./finding.ts";
+import { escaped, type Fault, identifier, ROLES, type Rule } from "./finding.ts";
 import { ofSupabase } from "./tables.ts";
 import type { Use } from "./ties.ts";
 import { bare, entries, inside, isQuery, type Node, nodesOf, once, relationsOf, type Value, word } from "./tree.ts";
@@ -466,7 +466,10 @@ export function recursion({ policies, functions, views, tables }: Catalogue): Fa
         : tables
             .all()
             .filter((oid) =>
-              new RegExp(`\\b(?:from|join)\\s+(?:\\w+\\.)?${tables.name(oid).split(".")[1]}\\b`, "i").test(source),
+              new RegExp(
+                `\\b(?:from|join)\\s+(?:\\w+\\.)?${escaped(tables.name(oid).split(".")[1] ?? "")}\\b`,
+                "i",
+              ).test(source),
             );
   const readOf = new Map(
     secured.map((policy) => [

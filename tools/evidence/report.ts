@@ -1,7 +1,6 @@
 // The report of an audit, as text.
 
-import { stripVTControlCharacters } from "node:util";
-
+import { oneLine } from "../setup/output.ts";
 import type { Compared } from "./baseline.ts";
 import type { Finding } from "./finding.ts";
 import { breaks, leaks, ranked } from "./rank.ts";
@@ -35,8 +34,6 @@ function table(rows: string[][]): string {
     .join("\n");
 }
 
-/** Without control characters, which the terminal would obey. */
-const plain = (text: string) => stripVTControlCharacters(text).replace(/\s+/g, " ");
 const short = (text: string) => (text.length > 100 ? `${text.slice(0, 97)}...` : text);
 
 const rankOf = (one: Finding) => (one.level === "note" ? "note" : leaks(one) ? "leak" : "hygiene");
@@ -52,13 +49,13 @@ export function readable({ database, findings, notes, baseline, checked, tried, 
     blocks.push(
       table([
         ["RANK", "OBJECT", "RULE", "WHAT"],
-        ...all.map((one) => [rankOf(one), plain(one.object), one.rule, short(plain(one.what))]),
+        ...all.map((one) => [rankOf(one), oneLine(one.object), one.rule, short(oneLine(one.what))]),
       ]),
     );
     blocks.push(
       ...all.map(
         (one) =>
-          `${one.rule}: ${plain(one.object)}\n  ${plain(one.what)}\n  Why: ${one.why}\n  SQL${breaks(one) ? " (can refuse what a running app does)" : ""}: ${plain(one.mend)}`,
+          `${one.rule}: ${oneLine(one.object)}\n  ${oneLine(one.what)}\n  Why: ${one.why}\n  SQL${breaks(one) ? " (can refuse what a running app does)" : ""}: ${oneLine(one.mend)}`,
       ),
     );
   }
@@ -66,14 +63,14 @@ export function readable({ database, findings, notes, baseline, checked, tried, 
     blocks.push(
       `By trying, over REST (${tried.reduce((sum, { requests }) => sum + requests, 0)} requests):\n${matrix(tried)}`,
     );
-  if (left.length > 0) blocks.push(left.map((line) => `Not checked: ${line}`).join("\n"));
-  if (unread.length > 0) blocks.push(unread.map((line) => `Could not be read: ${line}`).join("\n"));
+  if (left.length > 0) blocks.push(left.map((line) => `Not checked: ${oneLine(line)}`).join("\n"));
+  if (unread.length > 0) blocks.push(unread.map((line) => `Could not be read: ${oneLine(line)}`).join("\n"));
   if (baseline) {
     const count = (number: number) => `${number} ${number === 1 ? "finding" : "findings"}`;
     blocks.push(
       [
         `The baseline has ${count(baseline.known.length)} of these that are left out above.`,
-        ...baseline.gone.map(({ rule, object, what }) => `Gone: ${rule}: ${plain(object)}: ${plain(what)}`),
+        ...baseline.gone.map(({ rule, object, what }) => `Gone: ${rule}: ${oneLine(object)}: ${oneLine(what)}`),
         ...(baseline.gone.length > 0 ? ["--write-baseline takes them out."] : []),
       ].join("\n"),
     );
@@ -88,8 +85,8 @@ function matrix(tried: Tried[]): string {
   const lines = new Map<string, Tried[]>();
   for (const one of tried) lines.set(`${one.object} ${one.as}`, [...(lines.get(`${one.object} ${one.as}`) ?? []), one]);
   const rows = [...lines.values()].map((line) => [
-    plain(line[0]?.object ?? ""),
-    plain(line[0]?.as ?? ""),
+    oneLine(line[0]?.object ?? ""),
+    oneLine(line[0]?.as ?? ""),
     ...VERBS.map((verb) => line.find((one) => one.verb === verb)?.outcome ?? ""),
   ]);
   return table([["OBJECT", "AS", ...VERBS.map((verb) => verb.toUpperCase())], ...rows]);

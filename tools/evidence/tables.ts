@@ -1,7 +1,7 @@
 // What the catalogue says about tables: columns, keys, who may write what, and which triggers fill or guard them.
 
 import { withoutComments } from "./bodies.ts";
-import { identifier, type Sql } from "./finding.ts";
+import { escaped, identifier, type Sql } from "./finding.ts";
 
 interface Column {
   relation: string;
@@ -167,7 +167,7 @@ export class Tables {
 
   /** Whether a trigger decides about a column before the row is written. */
   guarded(relation: string, column: string, command: "INSERT" | "UPDATE"): boolean {
-    const guards = new RegExp(`\\bnew\\s*\\.\\s*"?${column}"?(?!\\w)`, "i");
+    const guards = new RegExp(`\\bnew\\s*\\.\\s*"?${escaped(column)}"?(?!\\w)`, "i");
     return this.triggers.some(
       (trigger) =>
         trigger.relation === relation &&

@@ -5,6 +5,7 @@
 // its two sides. Functions are read as if their bodies stood in their place.
 
 import type { Called } from "./bodies.ts";
+import { escaped } from "./finding.ts";
 import {
   absentOf,
   bare,
@@ -165,7 +166,7 @@ export class Reader {
         !next.foreign &&
         next.oid !== oid &&
         source.includes(`${next.name}(`) &&
-        new RegExp(`\\b${next.schema}\\s*\\.\\s*"?${next.name}"?\\(`).test(source),
+        new RegExp(`\\b${escaped(next.schema)}\\s*\\.\\s*"?${escaped(next.name)}"?\\(`).test(source),
     );
   }
 

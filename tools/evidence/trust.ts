@@ -1,7 +1,7 @@
 // Rules about columns that policies trust: what the caller's own rows say about the caller must not be the caller's to write.
 
 import { type Catalogue, holds, type Part, type Policy } from "./catalogue.ts";
-import { type Fault, identifier, ROLES, type Rule } from "./finding.ts";
+import { escaped, type Fault, identifier, ROLES, type Rule } from "./finding.ts";
 import { ofSupabase } from "./tables.ts";
 import { isTop, nodesOf, type Value, word } from "./tree.ts";
 import { trusted } from "./verdict.ts";
@@ -212,7 +212,7 @@ export function decided({ object, what }: Fault, { policies, tables }: Catalogue
 }
 
 function byTrigger({ relation, name, by }: Trusted, { tables }: Catalogue): Fault[] {
-  const copies = new RegExp(`raw_user_meta_data\\s*->>?\\s*'${name}'`, "i");
+  const copies = new RegExp(`raw_user_meta_data\\s*->>?\\s*'${escaped(name)}'`, "i");
   const filled = tables.filled.find(
     (one) =>
       one.relation === relation &&
