@@ -180,6 +180,14 @@ test("a database that is given by its connection string is only read", async () 
   ]);
 });
 
+test("settings of a database do not change how the statements of the audit are read", async () => {
+  await query(url, "alter database airlock set standard_conforming_strings = off");
+  await query(url, "alter database airlock set quote_all_identifiers = on");
+  const read = await reading(url, (sql) => sql("select '\\d' as text, quote_ident('a') as name"));
+  await query(url, "alter database airlock reset all");
+  assert.deepEqual(read, [{ text: "\\d", name: "a" }]);
+});
+
 test("no code of the audited database runs, and no body escapes from being parsed", async () => {
   const proof = join(folder, "ran");
   const program = `copy (select 1) to program 'touch ${proof}'`;

@@ -44,6 +44,8 @@ export async function reading<T>(url: string, work: (sql: Sql) => Promise<T>): P
     await sql("begin transaction isolation level repeatable read, read only");
     // First: with the search_path of the database, a name could lead to a function that somebody made.
     await sql("set local search_path = ''");
+    // A database can set these too: its own way to read the texts of statements, and to print names.
+    await sql("set local standard_conforming_strings = on; set local quote_all_identifiers = off");
     // Else the planner evaluates the CHECKs of inherited tables.
     await sql("set local constraint_exclusion = off");
     await sql("set local statement_timeout = '30s'; set local lock_timeout = '5s'");
