@@ -1,7 +1,7 @@
 // One figure of the bench, and how far apart its parts are.
 
 export interface Figure {
-  /** What was measured, as docs/performance.md calls it. */
+  /** The name of the measurement in docs/performance.md. */
   row: string;
   value: number;
   /** The lowest and the highest of the parts; absent for a figure that is always the same. */

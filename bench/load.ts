@@ -61,7 +61,7 @@ class Connection {
       if (end < 0) return;
       const head = response.toString("latin1", 0, end).toLowerCase();
       if (head.includes("\r\ntransfer-encoding: chunked")) {
-        // No JSON holds these bytes, and nothing follows a response that was not asked for.
+        // No JSON holds these bytes, and no bytes follow a response.
         if (response.subarray(-5).toString("latin1") !== "0\r\n\r\n") return;
         this.#expected = this.#length;
       } else {

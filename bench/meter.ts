@@ -1,8 +1,8 @@
 // The meter: CPU time per request of workerd's processes.
 //
 // A block starts processes of its own, two of each worker, because no two processes are equally fast. Within a block
-// there are many short rounds, in which the workers take turns: a busy neighbour on the machine slows all of them down.
-// Only ratios within one round are used.
+// there are many short rounds, in which the workers take turns: other load on the machine slows all of them down. Only
+// ratios within one round are used.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Vars } from "../tools/stack/vars.ts";
@@ -26,7 +26,7 @@ const PROCESSES = 2;
 const REQUESTS = 128;
 /** The first requests of a connection cost more. */
 const UNMEASURED = 2 * CONNECTIONS;
-/** To each process before the first round, of all workloads together: V8 compiles what is often used. */
+/** To each process before the first round, of all workloads together: V8 compiles code that is often used. */
 const WARM_UP = 3000;
 
 export async function measure(
@@ -72,7 +72,7 @@ export async function measure(
 /** CPU nanoseconds of all requests of one round. */
 async function cpuOf({ name, pid, port }: Running, workload: Workload): Promise<number> {
   const now = async () => {
-    // What follows a response, such as its log line, belongs to it.
+    // The work after a response, such as its log line, belongs to it.
     await sleep(2);
     return cpuNanos(pid);
   };

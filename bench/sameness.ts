@@ -114,7 +114,7 @@ function comparable({ status, headers, body }: Answer) {
   return { status, headers: Object.fromEntries(HEADERS.map((name) => [name, headers.get(name)])), body: parsed };
 }
 
-/** Ends the bench: with the parts that differ of two answers, or with the one that nobody expected. */
+/** Ends the bench: with the differences of two answers, or with an unexpected answer. */
 function differ(what: string, answers: object): never {
   const plain = Object.entries(answers).map(
     ([name, answer]) => [name, answer instanceof Map ? Object.fromEntries(answer) : answer] as const,

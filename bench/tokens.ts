@@ -16,7 +16,7 @@ export const PUBLIC_KEYS = [
 
 const SUB = randomUUID();
 
-/** A token that nobody has seen before, of a user who is signed in for `seconds` more. */
+/** A new token of a user who is signed in for `seconds` more. */
 export function newToken(alg: Alg, issuer: string, seconds = 3600): string {
   const now = Math.floor(Date.now() / 1000);
   const header = { alg, ...(alg !== "HS256" && { kid: KID }), typ: "JWT" };

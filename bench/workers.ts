@@ -116,7 +116,7 @@ export async function start(bundle: Bundle, vars: Vars): Promise<Running> {
   const own = await mkdtemp(join(folder, "process-"));
   const config = join(folder, `${basename(own)}.capnp`);
   await writeFile(config, configOf(bundle, { ...vars, ...bundle.vars }, own));
-  // Its log is written to where nobody has to read it: the writing is part of a request's cost.
+  // The log is written and not read: the writing is part of a request's cost.
   const child = spawn(workerd, ["serve", config, "--control-fd=3"], { stdio: ["ignore", "ignore", "pipe", "pipe"] });
   let complaints = "";
   child.stderr?.on("data", (data) => (complaints = (complaints + String(data)).slice(-4000)));

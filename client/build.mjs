@@ -1,5 +1,5 @@
-// npm run build, here: dist/ as it is published. ESM and CommonJS, each with its types and source maps, and without
-// dependencies: jest-expo transforms no package that is called otherwise than react-native-*, and Metro needs no exports.
+// npm run build, here: dist/ as it is published. ESM and CommonJS, each with its types and source maps. Without
+// dependencies, because jest-expo only transforms packages named react-native-*. Metro needs no exports.
 
 import { execFileSync } from "node:child_process";
 import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";

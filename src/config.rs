@@ -2,7 +2,7 @@
 //!
 //! A Worker that serves requests is configured completely. A value that is missing, malformed or too
 //! powerful for its place (a service key as the publishable key, plain http to another machine) is
-//! refused by name, in the log alone. An optional value that is empty is absent.
+//! refused. Only the log names it. An optional value that is empty is absent.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -51,7 +51,7 @@ pub(crate) struct Config {
 pub struct Misconfigured {
     /// The binding.
     pub name: &'static str,
-    /// What is wrong with it; never its value.
+    /// The fault of the variable; never its value.
     pub reason: String,
 }
 
@@ -179,7 +179,7 @@ pub(crate) fn project_url(text: &str) -> Result<Url, Misconfigured> {
         && url.path() == "/"
         && url.query().is_none()
         && url.fragment().is_none();
-    // The parser mends what it can: white space, capitals, a user without a name.
+    // The parser corrects white space, capitals and a user without a name.
     let as_written = url.as_str().strip_suffix('/') == Some(text.strip_suffix('/').unwrap_or(text));
     if !bare || !as_written {
         return Err(bad(
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn prefix_alone_is_not_a_key() {
+    fn prefix_without_a_key_is_refused() {
         assert!(load(&[("SUPABASE_PUBLISHABLE_KEY", Some("sb_publishable_"))]).is_err());
     }
 

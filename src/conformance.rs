@@ -35,7 +35,7 @@ pub fn verify_jws(compact: &str, jwk_set: &str) -> Result<Vec<u8>, String> {
 }
 
 /// Whether the key of a JWK (JSON text) made `signature` over `message`, with the one algorithm that
-/// the key is for. A key that the Worker would drop made none.
+/// the key is for. `false` for a key that the Worker drops.
 pub fn verify_signature(jwk: &str, message: &[u8], signature: &[u8]) -> bool {
     let set = KeySet::parse(format!(r#"{{"keys":[{jwk}]}}"#).as_bytes());
     set.is_ok_and(|set| set.keys().first().is_some_and(|key| verify(key, message, signature)))

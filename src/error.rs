@@ -13,7 +13,7 @@ use crate::platform::Level;
 use crate::response::{self, Response};
 use crate::types::Version;
 
-/// What a [`Code`] means on the wire.
+/// A [`Code`] as clients see it.
 #[derive(Debug, Clone, Copy)]
 pub struct Definition {
     /// HTTP status.
@@ -103,8 +103,8 @@ codes! {
     /// This signed request was carried out before; its answer may be lost.
     RequestReplayed: 409 "request_replayed", retryable: false, "This signed request was carried out before",
         "This request was carried out; its answer may be lost. Read the row to see the outcome.";
-    /// The id or a unique value is taken, what the `Idempotency-Key` made is deleted, or an organisation
-    /// would lose its last owner.
+    /// The id or a unique value is taken, the row of the `Idempotency-Key` is deleted, or an
+    /// organisation would lose its last owner.
     Conflict: 409 "conflict", retryable: false, "The request conflicts with the current state";
     /// A precondition did not hold; carries the row as it is as `current`.
     VersionMismatch: 412 "version_mismatch", retryable: false, "The row has changed",
@@ -151,7 +151,7 @@ impl Code {
         Problem::from(self).because(reason)
     }
 
-    /// Whether an honest phone may lack what this asks for.
+    /// Whether honest phones cause this, too: some cannot attest.
     pub(crate) fn is_unattested(self) -> bool {
         matches!(self, Self::AttestationMissing | Self::AttestationExpired)
     }
@@ -291,8 +291,8 @@ impl Problem {
         self
     }
 
-    /// Marks a refusal that counts against the client's address: what an attacker causes, and honest
-    /// clients behind a shared address do not.
+    /// Marks a refusal that counts against the client's address: one that attackers cause, and
+    /// honest clients do not.
     #[must_use]
     pub(crate) const fn against_address(mut self) -> Self {
         self.against_address = true;

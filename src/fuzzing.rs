@@ -133,8 +133,8 @@ fn every_kind() -> &'static Resource {
     &declaration.resources[0]
 }
 
-/// A draft that is accepted has the meaning that `serde_json` reads in the same bytes, and is accepted
-/// again as it is written, with the same digest.
+/// An accepted draft means the same to `serde_json`. Written and read again, it is accepted with
+/// the same digest.
 pub fn draft(data: &[u8]) {
     let fields = &every_kind().fields;
     for whole in [true, false] {
@@ -159,7 +159,7 @@ pub fn draft(data: &[u8]) {
     }
 }
 
-/// Whether a written value means what was read.
+/// Whether a value is still the same after writing.
 fn agree(kind: &Kind, read: &Value, written: &Value) -> bool {
     let close = |a: f64, b: f64| a == b || (a - b).abs() <= 4.0 * f64::EPSILON * a.abs().max(b.abs());
     if read.is_null() {

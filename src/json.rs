@@ -8,8 +8,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// Parses `text`, refusing repeated names at any depth. The error says nothing, on purpose: no
-/// caller may let it reach a client.
+/// Parses `text`, refusing repeated names at any depth. The error has no text, so no caller can
+/// show any to a client.
 pub(crate) fn parse(text: &[u8]) -> Result<Value, NotStrictJson> {
     read::<Strict>(text).map(|strict| strict.0).ok_or(NotStrictJson)
 }

@@ -8,16 +8,17 @@
 //! 4. [`limit`]: rate limits
 //! 5. [`app_guard`]: the app signature proves which app asks: `GuardedRequest`
 //! 6. [`auth`]: the user token proves which user asks: `Session`
-//! 7. [`request`]: what the route accepts
-//! 8. [`handlers`]: validation by the declared [`resources`], and what a route does
+//! 7. [`request`]: parameters, headers and body of the route
+//! 8. [`handlers`]: validation by the declared [`resources`], and the work of a route
 //! 9. [`postgrest`]: one call of a database function, with the user's own token
-//! 10. [`response`], or [`error`]: what the client gets
+//! 10. [`response`], or [`error`]: the answer
 //!
-//! Beside the path: [`readiness`], [`config`] (read once), [`platform`] (what the platform does for the Worker),
-//! [`json`] (strict), [`log`], [`cors`], [`documents`], and [`jobs`], which a schedule starts.
+//! Beside the path: [`readiness`], [`config`] (read once), [`platform`] (the platform as the Worker
+//! sees it), [`json`] (strict), [`log`], [`cors`], [`documents`], and [`jobs`], which a schedule
+//! starts.
 //!
-//! Postgres Row Level Security is the boundary. The Worker raises the price of getting to it and is
-//! never trusted to be the last line.
+//! Postgres Row Level Security is the boundary. The Worker makes attacks on it more expensive;
+//! security never depends on the Worker alone.
 
 mod app_guard;
 mod auth;

@@ -1,4 +1,4 @@
-//! Rate limits: per client address by what is refused, per user by requests.
+//! Rate limits: refusals per client address, requests per user.
 //!
 //! Thousands of honest phones share an address behind a carrier, so an address counts only refusals
 //! that an attacker causes. The binding cannot be asked without counting, so an isolate remembers the

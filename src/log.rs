@@ -11,7 +11,7 @@ use crate::platform::{Level, Millis, Platform};
 use crate::response::Response;
 use crate::types::random_uuid;
 
-/// What is known of a request. It serialises as the log line, in this order.
+/// The facts of a request. They are serialised as the log line, in this order.
 #[derive(Serialize)]
 pub(crate) struct Trace {
     event: &'static str,
@@ -34,7 +34,7 @@ pub(crate) struct Trace {
     #[serde(skip_serializing_if = "Option::is_none")]
     attest_app: Option<String>,
     pub(crate) app_id: Option<String>,
-    /// What a request without a good signature calls itself. Anybody can write it.
+    /// The app id of a request without a good signature, as it claims.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) claimed_app_id: Option<String>,
     /// Name and version of the client's library, as it states them.
@@ -45,7 +45,7 @@ pub(crate) struct Trace {
     upstream_ms: Option<Millis>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) streamed: bool,
-    /// Of how many such requests this one alone has a line; absent if each has one.
+    /// This line stands for so many requests; absent if each has a line.
     #[serde(skip_serializing_if = "Option::is_none")]
     one_in: Option<u16>,
 
@@ -108,7 +108,7 @@ impl Trace {
         &self.request_id
     }
 
-    /// Notes what App Guard found.
+    /// Notes the verdict of App Guard.
     pub(crate) fn guarded(&mut self, finding: &Finding) {
         self.guard = Some(finding.as_str());
         if let Finding::Verified { key } | Finding::Retired { key } = finding {
@@ -116,7 +116,7 @@ impl Trace {
         }
     }
 
-    /// Notes what attestation found.
+    /// Notes the verdict of attestation.
     pub(crate) fn attested(&mut self, attested: &Attested) {
         self.attest = Some(attested.as_str());
         self.attest_by = attested.by;

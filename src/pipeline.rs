@@ -1,8 +1,8 @@
 //! The whole path of a request, on one screen: [`decide`].
 //!
-//! The order of the steps is the security: cheap refusals come first, nothing is believed before it
-//! is proved, and nothing reaches the database without both proofs. A request that cannot be decided
-//! is refused.
+//! The order of the steps matters. Cheap refusals come first, no value is used before it is
+//! verified, and no request reaches the database without both proofs. A request that cannot be
+//! decided is refused.
 
 use crate::app_guard::{self, Finding, Head, Sent};
 use crate::auth;
@@ -228,7 +228,8 @@ async fn decide<R: Incoming, P: Platform>(
             // 9. Limit of this user: 429; 503 if the limiter gives no answer.
             limit::admit_user(&session.sub().to_string(), config.store_timeout, platform).await?;
 
-            // 10. What the route accepts: 400, 415, 422. The handler validates the rest.
+            // 10. The parameters, headers and body that the route accepts: 400, 415, 422. The
+            // handler validates the rest.
             let input = Input::read(accepts, &request)?;
 
             // 11. Supabase, with the user's own token. One transaction decides, changes the row and

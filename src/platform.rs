@@ -1,8 +1,8 @@
-//! What the platform does for the Worker: traits and plain data.
+//! The platform as the Worker sees it: traits and plain data.
 //!
 //! Everything that reaches outside is a method here, so the whole path runs natively under
-//! `cargo test` with another [`Platform`]. What an outcome means (a status, a retry) is decided by
-//! the caller.
+//! `cargo test` with another [`Platform`]. The caller decides whether an outcome is an error or is
+//! retried.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -238,8 +238,8 @@ pub enum Accept {
         /// Bytes.
         max: usize,
     },
-    /// The status and headers of a 200, whose body then becomes the body of our own response; any
-    /// other status is read whole, at most `max_error` bytes.
+    /// For a 200 the status and headers: its body becomes the body of our own response. Any other
+    /// status is read whole, at most `max_error` bytes.
     Stream {
         /// Bytes.
         max_error: usize,

@@ -2,9 +2,9 @@
 //!
 //! A row is (method, pattern, accepts, handler). The type of its handler says who may call it. The
 //! router matches paths literally, byte for byte, as they were received and signed. Path matching,
-//! `Allow`, the name in the log and dispatch follow from the rows. A path that matches no row is 404,
-//! another method 405, a query byte that must be percent-encoded 400; all of that comes before any
-//! check of the request.
+//! `Allow`, the name in the log and dispatch follow from the rows. A path that matches no row is
+//! 404, another method 405, a query byte that must be percent-encoded 400. All of that comes before
+//! any check of the request.
 
 use crate::documents;
 use crate::error::{Code, Problem};
@@ -19,13 +19,13 @@ pub(crate) struct Route<P: Platform> {
     method: &'static str,
     /// Literal segments and ids in braces; below its collection for a route of a resource.
     pattern: &'static str,
-    /// What a request may have beside its path.
+    /// The parts that a request may have beside its path.
     pub(crate) accepts: Accepts,
-    /// What it does.
+    /// Answers the request.
     pub(crate) handler: Handler<P>,
 }
 
-/// What a route does.
+/// The kinds of routes.
 pub(crate) enum Handler<P: Platform> {
     /// Operators and monitoring ask it, without any proof.
     Probe(Probe),
@@ -35,7 +35,7 @@ pub(crate) enum Handler<P: Platform> {
     Guarded(Guarded<P>),
 }
 
-/// What a probe asks.
+/// The kinds of probes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Probe {
     /// Whether this isolate is configured.
@@ -44,7 +44,7 @@ pub(crate) enum Probe {
     Ready,
 }
 
-/// What a guarded route does. The variant says what its caller must have proved.
+/// The handler of a guarded route. The variant tells which proofs it needs.
 pub(crate) enum Guarded<P: Platform> {
     /// An app's signature.
     App(for<'a> fn(AppCall<'a, P>) -> Answer<'a>),

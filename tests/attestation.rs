@@ -64,7 +64,7 @@ fn get(token: &str) -> Request {
     Request::new("GET", "/v1/me").alice().header("x-firebase-appcheck", token).signed()
 }
 
-/// The answer to a request with this token, and what the log says of it.
+/// The answer to a request with this token, and its verdict in the log.
 fn judged(world: &World, pipeline: &Pipeline, request: &Request) -> (String, Value) {
     let verdict = request.send(pipeline, world).verdict();
     (verdict, world.last_log()["attest"].clone())
@@ -375,7 +375,7 @@ fn keys_of_the_project_sign_no_attestation() {
 }
 
 #[test]
-fn flood_of_unknown_kids_costs_one_fetch_in_30_seconds_and_counts_against_the_address() {
+fn unknown_kids_cost_one_fetch_in_30_seconds_and_count_for_the_address() {
     let world = world(&firebase("enforce"));
     let pipeline = world.pipeline();
     let good = token_of(&app_claims_with("exp", json!(NOW + 86_400)));
@@ -433,7 +433,7 @@ fn without_keys_nothing_is_open() {
 }
 
 #[test]
-fn other_place_of_the_keys_is_for_development_alone() {
+fn another_key_set_url_is_for_development_only() {
     let override_with = |project: &str, keys: &str| {
         let world = World::new().with("SUPABASE_URL", project).with("APP_CHECK_JWKS_URL", keys);
         Request::new("GET", "/health").send(&world.pipeline(), &world).verdict()
@@ -540,7 +540,7 @@ fn bound_token_names_its_authorization() {
         judged(&world, &pipeline, &request.signed())
     };
     let unbound = (INVALID.to_owned(), json!("unbound"));
-    // The user token is none: what counts is that the check after attestation refuses it.
+    // There is no user token, so the check after attestation refuses the request.
     assert_eq!(ask(value, &bound), ("401 token_invalid".to_owned(), json!("verified")));
     assert_eq!(ask("Bearer header.payload.signaturf", &bound), unbound);
     for pay in [Value::Null, json!(""), json!(pay.trim_end_matches('=')), json!(pay.replace('+', "-"))] {

@@ -1,4 +1,4 @@
-//! Scheduled jobs, natively: which requests they make, when they stop, and what they write into the log.
+//! Scheduled jobs, natively: their requests, their bounds and their log lines.
 
 #![allow(missing_docs, clippy::allow_attributes, clippy::panic, reason = "test code")]
 #![allow(clippy::arithmetic_side_effects, clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]

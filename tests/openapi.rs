@@ -1,6 +1,7 @@
-//! `tools/openapi/base.json`, the part of the OpenAPI document that is written by hand, and the code agree: each
-//! documented answer is provoked through the whole path, and each answer of the path is documented. The part of the
-//! resources is generated; tests/tools/generate.test.ts and tests/e2e/openapi.test.ts check it.
+//! `tools/openapi/base.json`, the handwritten part of the OpenAPI document, agrees with the code.
+//! Each documented answer is provoked through the whole path, and each answer of the path is
+//! documented. The part of the resources is generated; tests/tools/generate.test.ts and
+//! tests/e2e/openapi.test.ts check it.
 
 #![allow(missing_docs, clippy::allow_attributes, reason = "test code")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "test code")]

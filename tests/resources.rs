@@ -1,4 +1,4 @@
-//! The requests of the engine to the database, and its answers to the database's answers.
+//! The requests to the database for resources, and the Worker's answers to its answers.
 
 #![allow(missing_docs, clippy::allow_attributes, reason = "test code")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "test code")]
@@ -46,7 +46,7 @@ fn refused(request: Request, reply: &Value, status: u16) -> (Answer, World) {
 // Requests to the database.
 
 #[test]
-fn request_carries_the_users_token_and_the_publishable_key_alone() {
+fn request_has_only_the_users_token_and_the_publishable_key() {
     let world = World::new();
     world.will_reply(200, row(1));
     let token = es256(&claims());
@@ -307,7 +307,7 @@ fn each_outcome_becomes_its_answer() {
         (action("restore"), already(), "200"),
         (action("publish"), already(), "200"),
         (action("unpublish"), outcome("missing"), "404 not_found"),
-        // Not what the function returns.
+        // Not the result of the function.
         (patch(), outcome("done"), "502 upstream_invalid"),
         (post(), outcome("created"), "502 upstream_invalid"),
         (patch(), outcome("else"), "502 upstream_invalid"),
@@ -591,7 +591,7 @@ fn streaming(content_type: &str, declared_length: Option<u64>) -> Result<Upstrea
 
 #[test]
 fn list_is_handed_on_unread() {
-    // The Worker would notice that this is no page if it read it.
+    // If the Worker parsed this, it would notice that it is not a page.
     let (answer, world) = list("GET", reply(200, &json!("cut")));
     assert_eq!((answer.status, answer.streamed), (200, true));
     assert_eq!(answer.bytes, b"\"cut\"");
@@ -840,7 +840,7 @@ fn rule_of_the_database_names_no_field() {
 }
 
 #[test]
-fn refused_claim_is_logged_and_says_nothing_to_the_client() {
+fn reason_of_a_refused_claim_is_only_logged() {
     let (_, body) = error(400, "PT400", "airlock_malformed_claim");
     let (answer, world) = refused(patch(), &body, 400);
     assert_eq!(answer.problem(), "500 internal");

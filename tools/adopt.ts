@@ -38,7 +38,7 @@ interface Arguments {
   plan: boolean;
   take: boolean;
   with: Options["with"];
-  /** Tables whose rows are meant for every user, and for every app. */
+  /** Tables that every user may read, and those that every app may read. */
   read: Record<Readers, string[]>;
 }
 
@@ -132,7 +132,7 @@ async function main(): Promise<void> {
   process.exitCode = stopped.size > 0 || chosen.some(({ stops }) => stops.length > 0) ? 1 : 0;
 }
 
-/** The tables that are meant, as `schema.table`. */
+/** The selected tables, as `schema.table`. */
 function choose({ tables }: Catalogue, wanted: string[]): Set<string> {
   const all = new Set(tables.map(({ schema, name }) => `${schema}.${name}`));
   if (wanted.length === 0) return all;
@@ -165,7 +165,7 @@ async function planned(toml: string, catalogue: Catalogue, decisions: Decision[]
   const sections = decisions.flatMap(({ section }) =>
     section && !known.has(section.resource) ? [sectionText(section)] : [],
   );
-  // A section that is there says false for what --with adds.
+  // An existing section has `false` where --with adds a column.
   const added = decisions.flatMap(({ section }): Edit[] =>
     section && known.has(section.resource)
       ? section.added.map((key) => ({ section: `resources.${section.resource}`, key, value: null }))
@@ -182,7 +182,7 @@ async function planned(toml: string, catalogue: Catalogue, decisions: Decision[]
   return { toml: written, sections, changes: taken, files: await newFiles(all) };
 }
 
-/** The files that hold what those of supabase/ do not have yet. */
+/** The new files for supabase/. */
 async function newFiles(all: Statements[]): Promise<File[]> {
   const read = async (folder: string) =>
     existsSync(folder)

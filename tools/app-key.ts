@@ -38,7 +38,7 @@ const guard: AppGuard = found ?? { default: "enforce", apps: {} };
 if (command === "list") list();
 else await save(change());
 
-/** Changes the guard, and returns what has happened. */
+/** Changes the guard, and returns a message for the user. */
 function change(): string {
   if (command === "add") return add();
   const { keys } = existingApp();

@@ -1,5 +1,5 @@
-// npm run bench: the cost of Airlock, beside a worker that only passes requests on (the floor) and one that does the
-// same as Airlock in JavaScript (Hono). Linux only.
+// npm run bench: the cost of Airlock, compared with a worker that only passes requests on (the floor) and one in
+// JavaScript that does the same (Hono). Linux only.
 //
 //     npm run bench                       all rows of docs/performance.md, some minutes
 //     npm run bench -- --quick            the rows with a budget; exit code 1 if one is broken

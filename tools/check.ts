@@ -1,6 +1,7 @@
-// npm run check: that generated files are fresh, and in a clone formatting, lints, types, documentation, the crates that are
-// depended on and the size of the Worker, as CI asks for them. With --advisories it first fetches the database of known flaws of crates
-// from its code host. With --db-url it compares the adopted tables of airlock.toml with a database, and does nothing else.
+// npm run check: checks that generated files are fresh. In a clone it also checks formatting, lints, types,
+// documentation, dependencies and the size of the Worker, as CI does. With --advisories it first fetches the database
+// of known flaws of crates from its code host. With --db-url it only compares the adopted tables of airlock.toml with a
+// database.
 
 import { parseArgs } from "node:util";
 

@@ -2,7 +2,9 @@
 
 import { type Declaration, type Embed, type Field, isRequired, type Resource } from "./declaration.ts";
 
-/** The text of a TypeScript file that imports nothing. `source` is what its first line calls the declaration's file. */
+/**
+ * The text of a TypeScript file that imports nothing. `source` is the name of the declaration's file in its first line.
+ */
 export function clientTypes(
   { organizations, resources, functions = [] }: Declaration,
   source = "airlock.toml",
@@ -77,7 +79,7 @@ function resourceLines(resource: Resource, _: number, resources: Resource[]): st
     "      };",
     `      optional: ${union(optional)};`,
     `      publish: ${union(publish ?? [])};`,
-    // What differs from a table of new-resource.
+    // The differences from a table of new-resource.
     ...(version?.kind === "integer" ? [] : [`      version: ${version ? '"timestamp"' : "false"};`]),
     ...Object.entries({ created, updated, deleted })
       .filter(([, column]) => column === null)
@@ -155,7 +157,7 @@ function type(field: Field, resources: Resource[]): string {
   }
 }
 
-/** In words, what the type does not say. */
+/** The limits that the type cannot express, in words. */
 function limits(field: Field): string {
   switch (field.kind) {
     case "text":

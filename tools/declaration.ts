@@ -49,15 +49,15 @@ export type Operator = "eq" | "neq" | "lt" | "lte" | "gt" | "gte" | "in" | "is";
 export interface Resource {
   name: string;
   table: { schema: string; name: string };
-  /** Whose rows there are: a user's, an organisation's or both. */
+  /** The owners of rows: users, organisations or both. */
   owner: "user" | "org" | "both";
-  /** The column that says whose a user's row is, and who sets it in a new row. */
+  /** The column with the owner of a user's row, and its setter in a new row. */
   owner_column: { column: string | null; set: "worker" | "default" | "none" };
   /** `owner`: a condition on the owner's column beside the policies; `visible`: the policies alone. */
   scope: "owner" | "visible";
   /** Served below rows of another resource, and the column that has their parent's id. */
   under?: { resource: string; column: string };
-  /** Who reads all rows that the policies show: every user, or every app without one; null: these rows are not meant for all. */
+  /** The readers of all rows that the policies show: every user, or every app without a user; null: none. */
   read: "user" | "app" | null;
   /** `bigint`: the database makes it; `owner`: it is the user's id. */
   id: { kind: "uuid" | "bigint" | "owner"; column: string };
@@ -78,7 +78,7 @@ export interface Resource {
   publish: string[] | null;
   /** Unique constraints, and the fields that errors about each name. */
   unique: Record<string, string[]>;
-  /** What rows can be answered with; absent if nothing. */
+  /** The rows that can be embedded; absent if none. */
   embed?: Embed[];
   fields: Field[];
 }
@@ -91,7 +91,7 @@ export interface Embed {
   many: boolean;
   /** The field that refers; absent if the rows are below this one. */
   field: string | null;
-  /** What is shown of a row. */
+  /** The fields of a row that are shown. */
   fields: string[];
 }
 
@@ -113,7 +113,7 @@ export async function checkedDeclaration(path = declarationFile): Promise<Declar
   return check(toJson(await read(path), relative(project, path)), relative(project, path));
 }
 
-/** TOML text as the JSON that the Worker reads, keys in their order. `name` is what errors call the file. */
+/** TOML text as the JSON that the Worker reads, keys in their order. `name` is the file's name in errors. */
 export function toJson(toml: string, name = "airlock.toml"): string {
   try {
     return JSON.stringify(parse(toml));
@@ -135,7 +135,7 @@ export async function check(json: string, name = "airlock.toml"): Promise<Declar
   return checked.ok;
 }
 
-/** What the Worker says about a declaration. */
+/** The Worker's checks of a declaration. */
 export async function inspect(json: string): Promise<{ ok: Declaration } | { error: string }> {
   return JSON.parse((await load()).inspect(json));
 }
@@ -146,7 +146,7 @@ export interface Notice {
   message: string;
 }
 
-/** What the Worker says about these bindings and this declaration (JSON). */
+/** The Worker's verdict on these bindings and this declaration (JSON). */
 export async function diagnose(env: Record<string, unknown>, declaration: string): Promise<Notice[]> {
   const lines = (await load()).diagnose(env, declaration);
   return lines
@@ -177,7 +177,10 @@ export async function buildDeclaration(): Promise<void> {
   await update(declarationModule, `export default ${JSON.stringify(json)};\n`);
 }
 
-/** Writes a file unless it has this content; returns whether it did. Whoever reads it meanwhile gets all of the old content or of the new. */
+/**
+ * Writes a file unless it has this content; returns whether it did. A reader gets either the whole old content or the
+ * whole new one.
+ */
 export async function update(path: string, content: string | Buffer): Promise<boolean> {
   if ((await readFile(path).catch(() => undefined))?.equals(Buffer.from(content))) return false;
   await mkdir(dirname(path), { recursive: true });

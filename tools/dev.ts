@@ -85,7 +85,7 @@ async function exampleRequest(): Promise<string> {
   return `GET /v1/${first?.name ?? "me"}`;
 }
 
-/** What an Expo app on a phone needs: the addresses of both servers, and a code that opens the app in Expo Go. */
+/** Settings of an Expo app on a phone: the addresses of both servers, and a code that opens the app in Expo Go. */
 function forPhones(addresses: string[]): string[] {
   const [address] = addresses;
   if (address === undefined) return [];

@@ -1,5 +1,5 @@
-// npm run doctor: what is wrong with a set-up, on this machine or deployed. A line for each thing that it looks at: what,
-// what was found, and what to do. It ends with 0 if all is well, 1 if something is not, 2 if it could not look.
+// npm run doctor: finds faults of a set-up, on this machine or deployed. A line for each check: its subject, the result
+// and the remedy. It ends with 0 if all is well, 1 if something is not, 2 if it could not look.
 //
 //     npm run doctor                                    the development server, which must be running
 //     npm run doctor -- --url URL [--env ENVIRONMENT]   a deployment

@@ -155,8 +155,7 @@ function secrets(): Scan {
     ["built files", built],
   ];
   const scan: Scan = { findings: [], checked: {}, left: [], unread: [] };
-  const why =
-    "Its reader passes by every policy, or signs as somebody else. What was committed once stays in every clone.";
+  const why = "With it a reader bypasses every policy, or signs as another user. Committed text stays in every clone.";
   const mend =
     "-- Revoke the key where it was made, then take it out of the file; the history keeps it, which no longer matters.";
   for (const [name, places] of sources) {
@@ -184,7 +183,7 @@ async function main(): Promise<void> {
   const looked = chosen.dbUrl ? await ofUrl(chosen.dbUrl, chosen) : await ofMigrations(chosen);
   const scan = secrets();
   const found: Finding[] = [...looked.findings, ...scan.findings];
-  // Incomplete is no pass, and no baseline.
+  // An incomplete report fails, and is not written as a baseline.
   const incomplete = scan.unread.length > 0;
   if (chosen.baseline && chosen.writes && !incomplete) await writeBaseline(found, chosen.baseline);
   const { findings, ...baseline } =

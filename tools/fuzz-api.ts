@@ -1,7 +1,7 @@
-// npm run fuzz-api: schemathesis makes up requests from openapi.json and holds the answers against it, on the built
-// Worker and real Postgres. tests/api/ says how requests are signed and what else is checked.
+// npm run fuzz-api: schemathesis makes requests from openapi.json and checks the answers, on the built Worker and real
+// Postgres. tests/api/ has the signing of requests and further checks.
 //
-//     npm run fuzz-api                            what CI insists on
+//     npm run fuzz-api                            the run of CI
 //     npm run fuzz-api -- --max-time 600          any option of `schemathesis run`
 
 import { createHash, randomBytes, randomUUID } from "node:crypto";
@@ -41,7 +41,7 @@ const cursors = await someCursors(orgs[0] ?? "");
 const args = ["--config-file", "tests/api/schemathesis.toml", "run", `${stack.url}/openapi.json`];
 const env = {
   ...process.env,
-  // Straight to the Worker, past the machine's proxy.
+  // Directly to the Worker, without the machine's proxy.
   NO_PROXY: "127.0.0.1",
   no_proxy: "127.0.0.1",
   PYTHONDONTWRITEBYTECODE: "1",
@@ -59,7 +59,7 @@ let never = [BOB, ...operations()];
 try {
   // Refusals alone would show nothing.
   for (let seed = 1; seed <= BUDGET.runs && never.length > 0; seed++) {
-    // Always the same seeds: a change is not to fail for what another one did.
+    // Always the same seeds, so that a change does not fail because of an older fault.
     const limits = ["--max-time", `${BUDGET.seconds * 2 ** (seed - 1)}`, "--seed", `${seed}`];
     const outcome = await run(join(bin, "schemathesis"), [...args, ...limits, ...process.argv.slice(2)], {
       stdio: "inherit",
@@ -82,7 +82,7 @@ interface Seen {
   user_id?: string;
 }
 
-/** What the Worker has answered in a run, by its log. */
+/** The Worker's answers in a run, by its log. */
 function seen(): Seen[] {
   const lines = stack.worker.logs
     .splice(0)
@@ -96,7 +96,7 @@ function seen(): Seen[] {
   return answers;
 }
 
-/** Looks for what must not be, and returns which of these have had no success. */
+/** Searches for forbidden answers, and returns the operations without a success. */
 async function look(answers: Seen[], wanted: string[]): Promise<string[]> {
   // Checks send requests as well, whose answers schemathesis does not hold against the document.
   if (answers.some(({ status }) => status >= 500)) throw new Failure("The Worker has answered with a 5xx.");
@@ -129,7 +129,7 @@ function operations(): string[] {
   return all.filter((operation) => !PROBES.includes(operation));
 }
 
-/** A cursor of each list of alice's, by the last segment of its path. A cursor is of one list. */
+/** A cursor of each list of the user alice, by the last segment of its path. A cursor is of one list. */
 async function someCursors(org: string): Promise<Record<string, string>> {
   const alice = caller(stack.url, stack.alice.token);
   for (const title of ["one", "two"]) await alice("POST", "/v1/notes", { title });
@@ -144,7 +144,7 @@ async function someCursors(org: string): Promise<Record<string, string>> {
 }
 
 /**
- * Organisations of alice's, and tokens with which she joins others. The note and the invitation of one have its id:
+ * Organisations of alice, and tokens with which she joins others. The note and the invitation of one have its id:
  * tests/api/hooks.py makes use of that.
  */
 async function someOrganisations(): Promise<Record<"orgs" | "published" | "members" | "tokens", string[]>> {

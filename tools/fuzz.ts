@@ -15,7 +15,7 @@ const [time = "60", only] = process.argv.slice(2);
 if (!/^[1-9]\d*$/.test(time) || (only && !targets.includes(only)))
   throw new Failure(`The command takes seconds and one target.\n${usage}`);
 
-// The coverage that guides libFuzzer. It is what cargo-fuzz asks of rustc without a sanitizer, and needs no nightly
+// The coverage that guides libFuzzer. cargo-fuzz gives rustc the same flags without a sanitizer; they need no nightly
 // compiler. There is no unsafe code here that a sanitizer could check.
 const llvm = ["level=4", "inline-8bit-counters", "pc-table", "trace-compares"].map(
   (option) => `-Cllvm-args=-sanitizer-coverage-${option}`,

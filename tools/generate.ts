@@ -1,5 +1,6 @@
-// npm run generate: openapi.json and the types of the client from airlock.toml; supabase/access.txt, which lists all that is
-// open per role, from the migrations; and tests/README.md, which lists the tests. `npm run check` fails when one is stale.
+// npm run generate: writes openapi.json and the types of the client from airlock.toml. It also writes
+// supabase/access.txt, the rights of each role after the migrations, and tests/README.md, the list of tests. `npm run
+// check` fails when one is stale.
 //
 //     npm run generate -- --out ../app/src/airlock.ts    the types of the client in an app's repository, too
 

@@ -1,6 +1,6 @@
-// npm run mutants [-- options of cargo-mutants]: changes the security checks and the validation in every way that
-// cargo-mutants knows, one at a time, and expects a native test to fail. .cargo/mutants.toml lists the files, and what is
-// left out and why. A whole run takes hours; `-- --re src/json.rs` is one file. The counts of each file go to
+// npm run mutants [-- options of cargo-mutants]: makes every change to the security checks and the validation that
+// cargo-mutants knows, one at a time. A native test must fail for each. .cargo/mutants.toml lists the files and the
+// exceptions, with reasons. A whole run takes hours; `-- --re src/json.rs` is one file. The counts of each file go to
 // docs/mutants.json, which is made if it is not there.
 
 import { existsSync } from "node:fs";

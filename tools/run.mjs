@@ -3,16 +3,16 @@
 // Runs one task of the project: `npm run build` is `node tools/run.mjs build`. In the package airlock-edge it is the
 // command `airlock`, for the team's folder that the command is in.
 //
-// This is the only script that runs on the machine's own Node.js (20 or newer), and on a fresh clone
-// there are no packages: it imports none. `--help` is answered by it alone. It installs the npm
-// packages of a clone when they are missing or out of date, and hands over to tools/<task>.ts on the Node.js 22
-// among them, which wrangler needs. What else a task needs (Rust, the wasm target) it asks for itself.
+// Only this script runs on the machine's own Node.js (20 or newer). A fresh clone has no packages, so it imports none.
+// `--help` is answered by it alone. It installs the npm packages of a clone when they are missing or out of date. Then
+// it starts tools/<task>.ts on the Node.js 22 among them, which wrangler needs. A task itself asks for its other needs
+// (Rust, the wasm target).
 //
 // A task and all that it starts is one process group. The task gets SIGTERM when this process is told to end
-// (Ctrl-C, SIGTERM, SIGHUP) or npm has died; once it has ended, what is left of its group is killed.
-// Should this very process be killed, the task sees its IPC channel close (setup/preload.ts). Either way
-// nothing stays behind. The `exec` in package.json makes npm itself our parent. A shell between the two (dash stays
-// there) would end on SIGTERM before the task, and would outlive an npm that is killed: tests/tools/signals.test.ts.
+// (Ctrl-C, SIGTERM, SIGHUP) or npm has died. After its end the rest of its group is killed. Should this very process be
+// killed, the task sees its IPC channel close (setup/preload.ts). Either way nothing stays behind. The `exec` in
+// package.json makes npm itself our parent. A shell between the two (dash stays there) would end on SIGTERM before the
+// task, and would outlive an npm that is killed: tests/tools/signals.test.ts.
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -80,8 +80,8 @@ async function installPackages() {
   if (installed && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted) return installed;
 
   console.error("airlock: installing the npm packages (about a minute the first time)");
-  // Without our own folders on the path, whose `node` would vanish under npm's feet. What npm says is no
-  // output of the task, so it goes to stderr; it would warn of packages that want the Node.js they get.
+  // Without our own folders on the path, because npm may replace the `node` in them. npm's messages are not output of
+  // the task, so they go to stderr; it would warn of packages that want the Node.js they get.
   const path = (process.env.PATH ?? "").split(delimiter).filter((folder) => !folder.startsWith(packages));
   const code = await inGroup("npm", ["ci", "--loglevel=error"], {
     cwd: root,
@@ -103,7 +103,10 @@ function requireNode() {
   );
 }
 
-/** The path of the Node.js 22 among the packages. Not .bin/node: npm 10 leaves that link out when it skips those for other platforms. */
+/**
+ * The path of the Node.js 22 among the packages. Not .bin/node: npm 10 leaves that link out when it skips those for
+ * other platforms.
+ */
 function findNode() {
   for (const name of ["node", "node-bin"]) {
     try {
@@ -124,7 +127,7 @@ function findProject() {
 }
 
 /**
- * Runs a command as a process group and sees to its end.
+ * Runs a command as a process group and waits until all of it has ended.
  * @param {string} command
  * @param {string[]} args
  * @param {import("node:child_process").SpawnOptions} options
@@ -137,7 +140,7 @@ function inGroup(command, args, options) {
       try {
         if (child.pid) process.kill(-child.pid, "SIGKILL");
       } catch {
-        // Nothing is left of it.
+        // The group has already ended.
       }
     };
 

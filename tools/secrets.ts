@@ -59,7 +59,7 @@ function filesOf(folder: string): string {
 
 const read = (name: string): Place => ({ name, text: readFileSync(name, "latin1") });
 
-/** Called for each file that cannot be read. */
+/** Called for each unreadable file. */
 export type Unread = (what: string) => void;
 const refuse: Unread = (what) => {
   throw new Error(what);

@@ -59,7 +59,7 @@ async function files(folders: string[]): Promise<string[]> {
   const found: string[] = [];
   for (const folder of folders)
     for await (const file of glob(`${folder}/**/*.test.{ts,js}`, { cwd: root })) found.push(file);
-  // Jest runs what is in the Expo app: see client/test/app.test.ts.
+  // Jest runs the tests in the Expo app: see client/test/app.test.ts.
   return found.filter((file) => !file.startsWith("client/test/app/")).sort();
 }
 

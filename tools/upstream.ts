@@ -71,14 +71,17 @@ async function parsed(): Promise<{ given: Vars; file: string }> {
       url !== undefined && key !== undefined
         ? { SUPABASE_URL: url, SUPABASE_PUBLISHABLE_KEY: key }
         : fromStatus(await text(process.stdin));
-    if (!URL.canParse(given.SUPABASE_URL)) throw new Error(`${given.SUPABASE_URL} is no URL.`);
+    if (!URL.canParse(given.SUPABASE_URL)) throw new Error(`${given.SUPABASE_URL} is not a URL.`);
     return { given: { ...given, SUPABASE_URL: given.SUPABASE_URL.replace(/\/+$/, "") }, file };
   } catch (error) {
     throw wrongUsage(error, USAGE);
   }
 }
 
-/** What `supabase status -o env` prints, under the names of the Worker. Earlier versions of the CLI know legacy keys alone. */
+/**
+ * The output of `supabase status -o env`, under the names of the Worker. Earlier versions of the CLI know legacy keys
+ * alone.
+ */
 function fromStatus(output: string): { SUPABASE_URL: string; SUPABASE_PUBLISHABLE_KEY: string } & Vars {
   const status = parseEnv(output) as Vars;
   const { API_URL, PUBLISHABLE_KEY, ANON_KEY, SECRET_KEY, SERVICE_ROLE_KEY, JWT_SECRET } = status;

@@ -359,7 +359,7 @@ function database(c: Ctx) {
   });
 }
 
-/** What a query gave, its time on the log line. */
+/** The result of a query, whose time is on the log line. */
 async function timed<T>(c: Ctx, query: PromiseLike<T>): Promise<T> {
   const began = Date.now();
   const result = await query;

@@ -5,7 +5,7 @@ export const encodeHex = (bytes: Uint8Array): string =>
 
 export const encodeUtf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-// By hand, because `atob` and `Buffer` forgive what App Guard's other side refuses.
+// By hand, because `atob` and `Buffer` accept texts that the Worker refuses.
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /** The bytes, or `null` for anything but the one canonical spelling of some bytes. */

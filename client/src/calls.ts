@@ -26,11 +26,11 @@ export type Airlock<D extends AnyDeclaration = Declaration> = AirlockCalls<D> &
   ("notes" extends UserResourceName<D> ? NotesCalls<D> : unknown);
 
 export interface AirlockCalls<D extends AnyDeclaration> {
-  /** Who the token says the user is. */
+  /** The user that the token names. */
   me(options?: CallOptions): Promise<Me>;
   /** The user's own rows of a resource. */
   resource<Name extends UserResourceName<D>>(name: Name): ResourceClient<D["resources"][Name]>;
-  /** What is below one row of a resource. */
+  /** The resources below one row. */
   under<Parent extends ParentName<D>>(
     parent: Parent,
     id: D["resources"][Parent]["id"],
@@ -51,8 +51,8 @@ export interface AirlockCalls<D extends AnyDeclaration> {
     options: GetOptions,
   ): Promise<PublishedRowOf<D["resources"][Name]> | undefined>;
   /**
-   * Calls a database function; `undefined` if it returns nothing. A call whose answer was lost is `request_replayed` when the
-   * network repeats it: what it changed is changed.
+   * Calls a database function; `undefined` if it returns nothing. A call whose answer was lost is `request_replayed`
+   * when the network repeats it: its change was made.
    */
   call<Name extends FunctionName<D>>(name: Name, given: ArgumentsOf<D, Name>, options?: CallOptions): Promise<any>;
   /**
@@ -67,7 +67,7 @@ export interface AirlockCalls<D extends AnyDeclaration> {
 
 export interface OrgCalls<D extends AnyDeclaration> {
   orgs: Orgs;
-  /** What belongs to one organisation. */
+  /** The resources of one organisation. */
   org(id: string): {
     /** The organisation's rows of a resource. */
     resource<Name extends OrgResourceName<D>>(name: Name): ResourceClient<D["resources"][Name]>;
@@ -108,7 +108,10 @@ export interface RowCalls<R extends AnyResource> extends List<RowOf<R>, ListOpti
   put(id: R["id"], draft: DraftOf<R>, options?: MatchOptions & { ifNoneMatch?: "*" }): Promise<RowOf<R>>;
   /** Changes the given fields. */
   patch(id: R["id"], changes: PatchOf<R>, options?: MatchOptions): Promise<RowOf<R>>;
-  /** Soft delete; a second time is fine too. For good where rows have no `deleted_at`; then a second time is `not_found`. */
+  /**
+   * Soft delete; a second time is fine too. For good where rows have no `deleted_at`; then a second time is
+   * `not_found`.
+   */
   remove(id: R["id"], options?: MatchOptions): Promise<void>;
   /** Undoes {@link remove}. */
   restore(id: R["id"], options?: MatchOptions): Promise<RowOf<R>>;
@@ -122,7 +125,7 @@ export interface PublishCalls<R extends AnyResource> {
   unpublish(id: R["id"], options?: MatchOptions): Promise<RowOf<R>>;
 }
 
-/** The user's organisations. What a role does not allow is `forbidden`. */
+/** The user's organisations. A call beyond the role is `forbidden`. */
 export interface Orgs extends List<Org> {
   /** Makes the user its owner. */
   create(name: string, options?: CreateOptions): Promise<Org>;
@@ -185,7 +188,7 @@ export interface PageOptions extends CallOptions {
 }
 
 export interface IncludeOption<R extends AnyResource> {
-  /** What a row has in `included`. */
+  /** The member `included` of a row. */
   include?: (R extends { embed: infer Embedded } ? keyof Embedded & string : never)[];
 }
 
@@ -237,7 +240,7 @@ export interface RequestOptions extends CallOptions {
   body?: string | Uint8Array;
   /** `Idempotency-Key`, `If-Match` and `If-None-Match` are signed. These win over the client's own. */
   headers?: Record<string, string>;
-  /** Default: what `getToken` gives. `null`: none. A given token is not refreshed. */
+  /** Default: the token of `getToken`. `null`: none. A given token is not refreshed. */
   token?: string | null;
   /** Default: a fresh one. With a given one, the request is not repeated after `request_replayed`. */
   nonce?: string;

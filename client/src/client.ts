@@ -1,8 +1,8 @@
 /**
  * The client: builds requests, and turns answers into rows or errors.
  *
- * It answers a call whose request was carried out although its answer was lost (`request_replayed`). transport.ts repairs
- * the rest of what a phone breaks. All other errors are the app's to handle, by `retryable`.
+ * It answers a call whose request was carried out although its answer was lost (`request_replayed`). transport.ts
+ * repairs the other faults of a phone. All other errors are the app's to handle, by `retryable`.
  */
 
 import type {
@@ -57,7 +57,7 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
       if (typeof value === "object" && value !== null) return value as T;
     }
     const problem = problemFrom(answer);
-    // What a function answered cannot be read again.
+    // The answer of a function cannot be read again.
     const readable = good === undefined && method !== "GET";
     if (problem.code === "request_replayed" && !repeatable && readable) {
       // A network layer sent the request twice. The change is made and must not be made a second time.

@@ -11,7 +11,7 @@ export interface AnyDeclaration {
 }
 
 export interface AnyResource {
-  /** Whose rows there are. */
+  /** The owners of rows. */
   owner: "user" | "org" | "both";
   /** The resource below whose rows these are. */
   under?: string;
@@ -24,7 +24,7 @@ export interface AnyResource {
   optional: string;
   /** Names of the fields that a published row shows; `never` if rows cannot be published. */
   publish: string;
-  // What follows is there only where it differs from a table of new-resource.
+  // The next members are there only where they differ from a table of new-resource.
   /** Without versions, or with times in their place. */
   version?: false | "timestamp";
   created?: false;
@@ -36,7 +36,7 @@ export interface AnyResource {
   filters?: string;
   sorts?: string;
   count?: true;
-  /** What rows can be answered with. */
+  /** The rows that can be embedded. */
   embed?: object;
 }
 
@@ -64,7 +64,7 @@ export interface LooseDeclaration {
 /** Functions that can be called. */
 export type FunctionName<D extends AnyDeclaration> = keyof FunctionsOf<D> & string;
 
-/** What a function takes. An argument with a default, or one that may be null, can be left out. */
+/** The arguments of a function. An argument with a default, or one that may be null, can be left out. */
 export type ArgumentsOf<D extends AnyDeclaration, Name extends FunctionName<D>> = FunctionsOf<D>[Name] extends {
   arguments: infer Given;
   optional: infer Optional;

@@ -1,8 +1,10 @@
-/** Percent-encoding, JSON, and the parts of a URL. By hand, since a `URL` would mend what was meant otherwise. */
+/** Percent-encoding, JSON, and the parts of a URL. By hand, since a `URL` would rewrite some paths. */
 
 import { unsendable } from "./error.ts";
 
-/** Percent-encodes all but RFC 3986's unreserved characters and those in `also`; `encodeURIComponent` leaves five more. */
+/**
+ * Percent-encodes all but RFC 3986's unreserved characters and those in `also`; `encodeURIComponent` leaves five more.
+ */
 export function encode(text: string, also = ""): string {
   return Array.from(encodable(text), (character) =>
     also.includes(character)
@@ -39,7 +41,9 @@ export function query(parameters: Record<string, string | number | readonly stri
   return pairs.length === 0 ? "" : `?${pairs.join("&")}`;
 }
 
-/** Origin and the rest of an absolute URL. The origin is lower case and without the default port, as in `Request.url`. */
+/**
+ * Origin and the rest of an absolute URL. The origin is lower case and without the default port, as in `Request.url`.
+ */
 export function splitUrl(url: string): { origin?: string; rest: string } {
   const [, origin, rest = url] = /^(https?:\/\/[^\s/?#@\\]+)((?:[/?#].*)?)$/is.exec(url) ?? [];
   return { rest, ...(origin && { origin: origin.toLowerCase().replace(/^(http:.*):80$|^(https:.*):443$/, "$1$2") }) };

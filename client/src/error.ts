@@ -1,5 +1,5 @@
 /**
- * What a call throws when it got no good answer.
+ * The error of a call without a good answer.
  *
  * All of it is an {@link AirlockError}; only misuse (a `TypeError`), the caller's own abort, and
  * errors of `getToken` pass by.
@@ -87,7 +87,7 @@ export type NetworkErrorCode = "network_error" | "timeout";
 
 /**
  * No answer arrived: no connection, it broke, or the time was up. Whether the request was carried out is unknown.
- * `cause` is what `fetch` threw, if it did.
+ * `cause` is the error of `fetch`, if there is one.
  */
 export class AirlockNetworkError extends AirlockError {
   override readonly name = "AirlockNetworkError";
@@ -175,7 +175,7 @@ export function problemFrom(answer: { status: number; headers: Headers; body: st
     : new AirlockProblem(problem, retryAfter === undefined ? null : Number(retryAfter));
 }
 
-/** What the type of each problem begins with. */
+/** The prefix of each problem's type. */
 const PROBLEM = "urn:airlock:problem:";
 
 /** The value, or `undefined` when the text is not JSON. */
@@ -187,7 +187,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** A parameter that a URL cannot carry to the server: what it answers where the same is in a body. */
+/** A parameter that no URL can have, with the server's answer to the same value in a body. */
 export function unsendable(parameter: string, message: string): AirlockProblem {
   const code = "validation_failed";
   const errors: FieldError[] = [{ parameter, code: "value", message }];
@@ -199,8 +199,8 @@ export function unsendable(parameter: string, message: string): AirlockProblem {
 }
 
 /**
- * The answer is not Airlock's: a gateway's HTML, a captive portal. Retryable with any status,
- * since nobody who understood the request has refused it: an edit must not be dropped for it.
+ * The answer is not Airlock's: a gateway's HTML, a captive portal. Retryable with any status: Airlock has not refused
+ * the request, so the edit must not be dropped.
  */
 function foreignProblem({ status, headers }: { status: number; headers: Headers }): ProblemBody {
   const code = FOREIGN_CODES[status] ?? "upstream_invalid";

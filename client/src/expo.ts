@@ -10,7 +10,7 @@ import type { AirlockOptions } from "./transport.ts";
 
 export type { FocusManagerLike, OnlineManagerLike } from "./managers.ts";
 
-/** What the config plugin writes to `extra.airlock`. */
+/** The settings that the config plugin writes to `extra.airlock`. */
 export interface AirlockExtra {
   url?: string;
   /** Keys by platform. `default` is for platforms without a key of their own. */

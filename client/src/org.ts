@@ -17,7 +17,7 @@ export interface Org {
   updated_at: string;
 }
 
-/** Somebody in an organisation. */
+/** A user in an organisation. */
 export interface Member {
   /** UUID, lower case: `sub` of their token. */
   user_id: string;
@@ -28,15 +28,15 @@ export interface Member {
   updated_at: string;
 }
 
-/** What somebody may join with, but for its token. */
+/** An invitation, without its token. */
 export interface Invitation {
   /** UUID, lower case. */
   id: string;
-  /** What it makes of who joins. */
+  /** The role of the user who joins. */
   role: Role;
   created_at: string;
   expires_at: string;
-  /** `null` until somebody has joined. */
+  /** `null` until a user has joined. */
   accepted_at: string | null;
 }
 

@@ -14,17 +14,17 @@ import { type AppStateLike, type NetworkLike, tellFocus, tellNetwork } from "./m
 
 export type { AppStateLike, NetworkLike } from "./managers.ts";
 
-/** Whether TanStack Query tries again: up to five times, and only what may succeed. */
+/** Whether TanStack Query tries again: up to five times, and only `retryable` errors. */
 export function retry(failures: number, error: Error & { retryable?: boolean }): boolean {
   return error.retryable === true && failures < 5;
 }
 
-/** Milliseconds until it does: what the server asks for, else a delay that doubles, at most 30 seconds. */
+/** Milliseconds until it does: the server's `Retry-After`, else a delay that doubles, at most 30 seconds. */
 export function retryDelay(failures: number, error: Error & { retryAfter?: number | null }): number {
   return (error.retryAfter ?? Math.min(2 ** failures, 30)) * 1000;
 }
 
-/** What names a row of a mutation. */
+/** The id of a mutation's row. */
 export interface RowChange<Id = string> {
   id: Id;
   ifMatch?: Version;

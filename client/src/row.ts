@@ -1,4 +1,4 @@
-/** What all rows have in common. */
+/** The fields of all rows. */
 
 /** One page of a list, newest first. */
 export interface Page<T> {

@@ -10,7 +10,7 @@ import { SHA256 } from "@stablelib/sha256";
 import { decodeBase64url, encodeHex, encodeUtf8 } from "./bytes.ts";
 import { platformRandom, type Random } from "./id.ts";
 
-/** What a signature covers. */
+/** The parts of a request that the signature covers. */
 export interface SignedFields {
   /** 1-64 of `A-Z a-z 0-9 . _ -`. */
   appId: string;

@@ -24,8 +24,8 @@ interface SessionResponse {
  * A `getToken` that follows a supabase-js client.
  *
  * It keeps the token until the server calls it expired or the user changes: `getSession` judges a token by the phone's
- * clock, and would refresh it for every call when that clock is fast. It returns `null` when nobody is signed in, and
- * throws an AirlockNetworkError when that cannot be told now.
+ * clock, and would refresh it for every call when that clock is fast. It returns `null` when no user is signed in, and
+ * throws an AirlockNetworkError when that is unknown for now.
  */
 export function supabaseToken({ auth }: SupabaseAuth): (options: { refresh: boolean }) => Promise<string | null> {
   let session: Session | null = null;

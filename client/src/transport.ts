@@ -1,5 +1,5 @@
 /**
- * Signs requests, sends them, and repairs what a phone breaks, once per cause and call.
+ * Signs requests, sends them, and repairs faults of a phone, once per cause and call.
  *
  * - `clock_skew`: corrects the clock, for this and all later requests.
  * - `token_expired`: refreshes the token.
@@ -25,12 +25,12 @@ export interface AirlockOptions {
   secret: string;
   /**
    * The user's Supabase access token; `null` or `undefined` when signed out. Asked before every call, and once more with
-   * `refresh: true` when the server finds the token expired. What it throws, the call throws. See `supabaseToken`.
+   * `refresh: true` when the server finds the token expired. The call throws its errors. See `supabaseToken`.
    */
   getToken: (options: { refresh: boolean }) => Promise<string | null | undefined>;
   /**
    * A token that vouches for this installation of the app, such as `firebaseAttest(appCheck, getToken)`. Asked beside
-   * the option `getToken`, for 5 seconds at most. What it throws counts as no token. (Approov's own layer adds its
+   * the option `getToken`, for 5 seconds at most. An error counts as no token. (Approov's own layer adds its
    * header by itself.)
    */
   attest?: Attest;
@@ -56,7 +56,7 @@ export interface Answer {
   body: string;
 }
 
-/** A request to sign. What is given of `token`, `nonce` and `timestamp` is sent as it is, and not repaired. */
+/** A request to sign. A given `token`, `nonce` or `timestamp` is sent as it is, and not repaired. */
 export interface UnsignedRequest {
   method: string;
   /** Path and query, percent-encoded. */
@@ -156,9 +156,9 @@ export function createTransport(options: AirlockOptions): Transport {
 
     let answer: Answer;
     try {
-      // No `cache` option: React Native answers it with a query parameter that nobody signed.
-      // The token is for this origin alone, and the Worker never redirects. React Native does not support
-      // `manual` and follows all the same: there, only `https` keeps others from answering with a redirect.
+      // No `cache` option: React Native would add a query parameter, which is not signed. The token is for this origin
+      // alone, and the Worker never redirects. React Native does not support `manual` and follows all the same: there,
+      // only `https` keeps others from answering with a redirect.
       const response = await (options.fetch ?? globalThis.fetch)(origin + target, {
         method,
         headers,

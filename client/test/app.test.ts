@@ -19,7 +19,10 @@ before(async () => {
   app = await installApp();
 });
 
-/** Runs a script of the app or of its packages, without the settings of this machine. Fails when it does. Returns all that it prints. */
+/**
+ * Runs a script of the app or of its packages, without the settings of this machine. Fails when it does. Returns all
+ * that it prints.
+ */
 async function good(
   script: string,
   args: string[],
@@ -80,14 +83,14 @@ test("Expo's entry fits the real types of Expo's modules", async () => {
 const KEY = { EXPO_PUBLIC_AIRLOCK_APP_ID: "rn-dev", EXPO_PUBLIC_AIRLOCK_SECRET: SECRET };
 const DEVELOPMENT = { ...KEY, EXPO_PUBLIC_AIRLOCK_URL: "http://192.168.0.10:8787" };
 
-/** What Expo's own command makes of the app's configuration. */
+/** The app's configuration as Expo's own command resolves it. */
 async function configured(env: NodeJS.Dict<string>): Promise<{ extra: any; security: any }> {
   const output = await good("node_modules/expo/bin/cli", ["config", "--type", "introspect", "--json"], env);
   const { extra, ios } = JSON.parse(output.slice(output.indexOf("{")));
   return { extra: extra.airlock, security: ios.infoPlist.NSAppTransportSecurity };
 }
 
-test("the config plugin takes URL and key from the environment, and allows http in development builds", async () => {
+test("the config plugin takes URL and key from the environment", async () => {
   const { extra, security } = await configured(DEVELOPMENT);
   assert.deepEqual(extra, { url: "http://192.168.0.10:8787", keys: { default: { appId: "rn-dev", secret: SECRET } } });
   assert.deepEqual([security.NSAllowsArbitraryLoads, security.NSAllowsLocalNetworking], [false, true]);
@@ -97,7 +100,7 @@ test("the config plugin takes URL and key from the environment, and allows http 
   assert.deepEqual(production.extra, extra);
 });
 
-test("the native projects allow http to the host for iOS, and for Android in debug builds alone", async () => {
+test("only iOS and debug builds of Android allow http to the host", async () => {
   try {
     await good("node_modules/expo/bin/cli", ["prebuild", "--no-install"], DEVELOPMENT);
     const plist = await readFile(join(app, "ios", "app", "Info.plist"), "utf8");
@@ -116,7 +119,7 @@ test("the native projects allow http to the host for iOS, and for Android in deb
   }
 });
 
-test("a build in EAS has its own key alone, and stops without URL or key, or with http", async () => {
+test("a build in EAS has only its key; it fails without URL, key or https", async () => {
   const build = {
     EAS_BUILD: "true",
     EAS_BUILD_PROFILE: "production",
@@ -190,7 +193,7 @@ for (const packageExports of [true, false]) {
   });
 }
 
-test("Node.js 20 imports and requires it, and runs what Vite bundles", async () => {
+test("Node.js 20 imports and requires it, and runs Vite's bundle", async () => {
   const platform = `${process.platform}-${process.arch}`;
   const node20 = join(
     app,

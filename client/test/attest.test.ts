@@ -1,4 +1,4 @@
-// Attestation: when the client asks for a token, and what it sends.
+// Attestation: the times at which the client asks for a token, and the headers that it sends.
 
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
@@ -13,7 +13,7 @@ const token = (seconds: number, name = "a") =>
   `${part({ alg: "RS256" })}.${part({ sub: name, exp: NOW + seconds })}.c2ln`;
 const ok = () => json(200, note());
 
-test("a token goes out with every call, and is asked for again a minute before its end", async () => {
+test("every call has a token, which is renewed a minute before its end", async () => {
   let now = NOW;
   const asked: boolean[] = [];
   const attest = async ({ refresh }: { refresh: boolean }) => {
@@ -67,7 +67,7 @@ test("calls at once share one question, which is asked beside getToken", async (
   );
 });
 
-test("a call goes out without what is no token, and a failure is remembered for a minute", async () => {
+test("a call is sent without an invalid token; failures last a minute", async () => {
   const failures: (() => unknown)[] = [
     () => null,
     () => undefined,
@@ -121,7 +121,7 @@ test("an attest that hangs holds a call up for 5 seconds", async () => {
   }
 });
 
-test("a token that the server misses is asked for once more, at most once in 5 minutes", async () => {
+test("a missing token is renewed once, at most every 5 minutes", async () => {
   for (const code of ["attestation_missing", "attestation_expired"]) {
     let now = NOW;
     const asked: boolean[] = [];
@@ -158,7 +158,7 @@ test("an invalid attestation is not repaired", async () => {
   assert.equal(sent.length, 1);
 });
 
-test("without attest nothing is sent and nothing is repeated", async () => {
+test("without attest no token is sent and no call repeated", async () => {
   const { airlock, sent } = airlockWith([problem(401, "attestation_missing", { retryable: true })]);
   await assert.rejects(airlock.notes.get(ID), { code: "attestation_missing" });
   assert.equal(sent.length, 1);
@@ -184,7 +184,7 @@ test("attestHeader names another header, and createSignedFetch sends it too", as
   assert.equal(headers[0]?.get(HEADER), token(3600));
 });
 
-test("firebaseAttest asks App Check, and forces a refresh only when told", async () => {
+test("firebaseAttest asks App Check, and refreshes only with `refresh`", async () => {
   const asked: unknown[] = [];
   const instance = { app: {} };
   const getToken = async (...given: unknown[]) => (asked.push(given), { token: token(3600) });

@@ -213,7 +213,7 @@ test("every request has the client's version", async () => {
   );
 });
 
-test("an older Worker is told once, and only when a call fails", async (context) => {
+test("an older Worker causes one warning, when a call fails", async (context) => {
   const warn = context.mock.method(console, "warn", () => {});
   const [major = 0, minor = 0] = VERSION.split(".").map(Number);
   const warnings = async (...versions: (string | undefined)[]) => {
@@ -321,7 +321,7 @@ test("all but unreserved characters are percent-encoded", async () => {
   );
 });
 
-test("an id or a name that cannot be is a TypeError, and nothing is sent", async () => {
+test("an impossible id or name is a TypeError, and nothing is sent", async () => {
   const { airlock, sent } = airlockWith([]);
   const loose = airlock as unknown as Airlock<LooseDeclaration>;
   for (const id of ["../orgs", "", ID.toUpperCase(), `${ID} `, `${ID}/restore`, undefined, null, -7, 7.5] as string[]) {
@@ -740,7 +740,7 @@ test("the caller's own abort is passed on unchanged", async () => {
   assert.equal(await thrown, reason);
 });
 
-test("what getToken throws is passed on unchanged", async () => {
+test("errors of getToken are passed on unchanged", async () => {
   const failure = new Error("keychain locked");
   const { airlock, sent } = airlockWith([], { getToken: () => Promise.reject(failure) });
   assert.equal(await thrownBy(airlock.me()), failure);
@@ -777,7 +777,7 @@ test("options that cannot be right are refused at once", () => {
   createAirlock({ ...options, url: "http://127.0.0.1:8787/" });
 });
 
-test("request repairs clock and token, and repeats a POST with a key alone", async () => {
+test("request repairs clock and token, and repeats a POST only with a key", async () => {
   const skew = problem(401, "clock_skew", { server_time: NOW + 4000 });
   const getToken = async ({ refresh }: { refresh: boolean }) => (refresh ? "new.token" : "old.token");
   const { airlock, sent } = airlockWith(

@@ -41,7 +41,7 @@ test("publint and attw find nothing", async () => {
   assert.match(types.stdout, /No problems found/);
 });
 
-test("the package needs no other and has its licence and that of the library in it", async () => {
+test("the package has no dependencies and both licences", async () => {
   const { dependencies, private: hidden } = await manifest();
   assert.deepEqual([dependencies, hidden], [undefined, undefined]);
   assert.equal(await readFile(join(installed, "LICENSE"), "utf8"), await readFile(join(root, "LICENSE"), "utf8"));

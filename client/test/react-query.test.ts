@@ -21,7 +21,7 @@ before(async () => {
 });
 after(() => stack?.stop());
 
-test("pages, rows and mutations work, and a mutation refetches what is shown", async (t) => {
+test("pages, rows and mutations work, and a mutation refetches shown rows", async (t) => {
   const client = new QueryClient();
   t.after(() => client.clear());
   const { notes: rows } = app(stack.url, stack.alice.token);

@@ -1,4 +1,4 @@
-// The README's code compiles, against the sources and the real types of what it imports.
+// The README's code compiles, against the sources and the real types of its imports.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";

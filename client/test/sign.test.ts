@@ -122,7 +122,7 @@ test("nonces differ, and have 16 bytes", () => {
   for (const nonce of nonces) assert.match(nonce, /^[0-9a-f]{32}$/);
 });
 
-test("without a random source the error names what to install", () => {
+test("without a random source the error names the package to install", () => {
   const crypto = Object.getOwnPropertyDescriptor(globalThis, "crypto")!;
   Object.defineProperty(globalThis, "crypto", { value: undefined, configurable: true });
   try {

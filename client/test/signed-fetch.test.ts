@@ -32,7 +32,7 @@ function fetchWith(answers: (Response | Error)[], options: Partial<AirlockOption
   return { signedFetch, sent };
 }
 
-test("another origin, a path with dots and a body that cannot be are TypeErrors, and nothing is sent", async () => {
+test("another origin, a path with dots and an impossible body are TypeErrors", async () => {
   const { signedFetch, sent } = fetchWith([]);
   for (const url of [
     "https://evil.example/v1/notes",

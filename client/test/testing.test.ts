@@ -7,7 +7,7 @@ import { type Airlock, AirlockNetworkError, type AirlockProblem, createAirlock, 
 import { createStubServer } from "../src/testing.ts";
 import type { Declaration } from "./generated.ts";
 
-/** Calls and their outcomes, without what differs from run to run. */
+/** Calls and their outcomes, without values that differ in each run. */
 async function outcomes({ notes }: Airlock<Declaration>): Promise<unknown[]> {
   const seen: unknown[] = [];
   const ids = new Map<string, number>();

@@ -1,4 +1,4 @@
-// The types that `npm run generate` makes: what the compiler accepts and refuses, in the app of a team.
+// The types that `npm run generate` makes: code that the compiler accepts and refuses in the app of a team.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";

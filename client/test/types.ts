@@ -1,4 +1,7 @@
-/** What the compiler accepts and refuses. Nothing here runs: types.test.ts compiles it, and so does `npm run check`. */
+/**
+ * Code that the compiler accepts and refuses. Nothing here runs: types.test.ts compiles it, and so does `npm run
+ * check`.
+ */
 
 import {
   type Airlock,

@@ -157,7 +157,9 @@ test("a caching fetch that adds If-None-Match does not disturb a read", async ()
   assert.equal(await notes.get(note.id, { ifNoneMatch: changed.version }), undefined);
 });
 
-/** A POST without a body gets one of a NUL byte, as by expo/fetch on Android, whose okhttp needs one for these methods. */
+/**
+ * A POST without a body gets one of a NUL byte, as by expo/fetch on Android, whose okhttp needs one for these methods.
+ */
 const addingNul: NonNullable<AirlockOptions["fetch"]> = (url, init) =>
   fetch(
     url,
@@ -166,7 +168,7 @@ const addingNul: NonNullable<AirlockOptions["fetch"]> = (url, init) =>
       : init,
   );
 
-test("a fetch that adds a NUL byte to a request without a body does not disturb a change", async () => {
+test("a fetch may add a NUL byte to a change without a body", async () => {
   const { notes } = clientOf({ fetch: addingNul });
   const note = await notes.create({ title: "without a body" });
   assert.equal((await notes.publish(note.id)).version, 2);
@@ -181,13 +183,13 @@ test("a fetch that adds a NUL byte to a request without a body does not disturb 
   });
   assert.equal((await signedFetch(`/v1/notes/${note.id}/publish`, { method: "POST" })).status, 200);
 
-  // The byte is what breaks a request: it was not signed.
+  // The byte alone breaks a request, because it was not signed.
   const withoutBody: AirlockOptions["fetch"] = (url, { body: _, ...init }) => addingNul(url, init);
   assert.equal((await problemOf(clientOf({ fetch: withoutBody }).notes.unpublish(note.id))).code, "app_guard_rejected");
   await notes.remove(note.id);
 });
 
-test("React Native on Android, which sends no body without its type, sends every call", async () => {
+test("React Native on Android, where a body needs a type, sends every call", async () => {
   // Its NetworkingModule: "Payload is set but no content-type header specified".
   const android: AirlockOptions["fetch"] = (url, init) => {
     if (init.body != null && !new Headers(init.headers).has("Content-Type"))
@@ -268,7 +270,7 @@ test("a clock that is anywhere is corrected by one more request", async () => {
   }
 });
 
-test("a retired key is told with the operator's message", async () => {
+test("a retired key gives the operator's message", async () => {
   const error = await problemOf(clientOf(RETIRED).me());
   assert.ok(error instanceof AirlockUpgradeRequired);
   assert.deepEqual([error.message, error.status, error.retryable], ["Version 1 has ended.", 426, false]);
@@ -299,7 +301,7 @@ async function clientOfVersion(version: string): Promise<typeof import("../src/i
   return import(`data:text/javascript;base64,${Buffer.from(bundle.outputFiles[0]!.contents).toString("base64")}`);
 }
 
-test("a Worker that is older than the client is told, and its log names the client", async (context) => {
+test("the client warns of an older Worker, whose log names the client", async (context) => {
   const warn = context.mock.method(console, "warn", () => {});
   const later = await clientOfVersion("999.1.2");
   const airlock = later.createAirlock({ url: stack.url, ...APP, getToken: async () => stack.alice.token });
@@ -320,7 +322,9 @@ test("a Worker that is older than the client is told, and its log names the clie
   assert.equal((await logOf(stack.worker, answer)).client, "react-native-airlock/999.1.2");
 });
 
-/** supabase-js as in an app: its own storage, and every request for tokens is counted. Its clock is `fast` seconds fast. */
+/**
+ * supabase-js as in an app: its own storage, and every request for tokens is counted. Its clock is `fast` seconds fast.
+ */
 function supabaseApp({ reachable = () => true, fast = 0 }: { reachable?: () => boolean; fast?: number } = {}) {
   const stored = new Map<string, string>();
   let refreshes = 0;
@@ -338,7 +342,7 @@ function supabaseApp({ reachable = () => true, fast = 0 }: { reachable?: () => b
           if (String(input).includes("grant_type=refresh_token")) refreshes += 1;
           const answer = await fetch(input, init);
           if (fast === 0 || !String(input).includes("/token?")) return answer;
-          // A token that ends an hour earlier is to supabase-js what a clock is that is an hour fast.
+          // For supabase-js, a token that ends an hour earlier is the same as a clock that is an hour fast.
           const session = (await answer.json()) as { expires_at: number };
           return Response.json({ ...session, expires_at: session.expires_at - fast }, { status: answer.status });
         },

@@ -1,10 +1,10 @@
 //! Attestation: does Apple or Google vouch for the installation of the app that asks?
 //!
 //! Firebase App Check and Approov ask them and issue a token, which the app sends beside its signature.
-//! Only a request with a good signature comes here, so nobody without an app key causes a fetch or an
-//! RSA verification. The header is not signed: changing it can turn a request into a refusal, and a
-//! refusal into success only with a token that is good by itself. Claims are compared with the policy
-//! of the request's own key each time, and are cached before that.
+//! Only a request with a good signature comes here, so a client without an app key causes no fetch
+//! and no RSA verification. The header is not signed. Changing it can cause a refusal; it avoids
+//! one only with a valid token. Claims are compared with the policy of the request's own key each
+//! time, and are cached before that.
 
 use std::rc::Rc;
 
@@ -23,7 +23,8 @@ use crate::platform::Platform;
 /// The longest life of an App Check token, in seconds.
 const LIFE_MAX: i64 = 7 * 86_400;
 
-/// What Firebase's libraries send when they have no token: `{"error":"UNKNOWN_ERROR"}`.
+/// The placeholder that Firebase's libraries send when they have no token:
+/// `{"error":"UNKNOWN_ERROR"}`.
 const PLACEHOLDER: &str = "eyJlcnJvciI6IlVOS05PV05fRVJST1IifQ==";
 
 const IDS: &str = "has a firebase without 1 to 8 app_ids such as 1:<project>:ios:0a1b2c3d";
@@ -31,7 +32,7 @@ const IDS: &str = "has a firebase without 1 to 8 app_ids such as 1:<project>:ios
 /// The tokens of one vendor.
 pub(crate) type Tokens = Verifier<Claims>;
 
-/// What has to vouch for the installations that sign with a key.
+/// The attestation that a key asks for.
 #[derive(Debug)]
 pub(crate) struct Policy {
     pub(super) mode: Mode,
@@ -87,7 +88,7 @@ enum Verdict {
     Verified,
 }
 
-/// What attestation found, for the log.
+/// The result of attestation, for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Attested {
     verdict: Verdict,
@@ -224,7 +225,7 @@ impl Firebase {
 }
 
 impl jwt::Claims for Claims {
-    /// Approov writes `exp` with a fraction at times.
+    /// Approov sometimes writes `exp` with a fraction.
     fn parse(payload: &[u8], _: Option<&str>) -> Result<Self, Rejected> {
         let claims = parse_claims(payload)?;
         let exp = claims.get("exp").and_then(numeric_date).ok_or(Rejected("exp"))?;

@@ -1,7 +1,7 @@
 //! The text that an App Guard signature covers.
 //!
-//! No two different requests have the same text: there are always eleven lines, each from a part that
-//! cannot hold a line feed, and `-` stands for an absent part only.
+//! No two different requests have the same text. There are always eleven lines, each from a part
+//! that cannot hold a line feed, and only an absent part is `-`.
 
 use sha2::{Digest, Sha256};
 

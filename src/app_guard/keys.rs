@@ -1,7 +1,7 @@
 //! The apps and their keys, from the `APP_GUARD` secret.
 //!
-//! The cost of a check does not tell whether the app exists or how many keys it has: every app, and
-//! the dummy for unknown ones, has the same number of keys. Unknown or repeated members, short
+//! The cost of a check does not reveal whether the app exists or how many keys it has. Every app,
+//! and the dummy for unknown ones, has the same number of keys. Unknown or repeated members, short
 //! secrets, keys without an id and an enforced app without a key are refused.
 
 use std::collections::BTreeMap;
@@ -67,9 +67,9 @@ pub(super) struct Key {
     pub(super) id: String,
     /// Requests that it signed are told to upgrade the app.
     pub(super) retired: bool,
-    /// What the app may then show to its user.
+    /// A message that the app may then show to its user.
     pub(super) message: Option<String>,
-    /// What vouches for the installations that sign with it: its own, or the app's.
+    /// The attestation that this key asks for: its own setting, or the app's.
     pub(super) attest: Option<Rc<Policy>>,
 }
 
@@ -127,7 +127,7 @@ impl Apps {
     }
 
     /// Where attestation is enforced for some app: the apps and live keys for which it is not, in words
-    /// for the log. Whoever extracts a key takes the one that is asked for least.
+    /// for the log. An attacker extracts the key with the fewest checks.
     pub(crate) fn not_attested(&self) -> Vec<String> {
         let mut open = Vec::new();
         let mut enforced = false;

@@ -1,11 +1,11 @@
 //! App Guard v1: which app sent this request?
 //!
 //! Under `enforce`, a [`GuardedRequest`] holds bytes that an app's key signed a moment ago: method,
-//! target, token, body and the headers that change a write's meaning. It cannot be made elsewhere, and
-//! later steps read the request from it alone. Missing, incomplete, repeated and wrong signatures and
+//! target, token, body and the headers that change a write. It cannot be made elsewhere, and later
+//! steps read the request from it alone. Missing, incomplete, repeated and wrong signatures and
 //! unknown apps get one answer at one cost; then comes the clock. The nonce is not kept here: the
-//! transaction that changes a row claims it ([`GuardedRequest::nonce`]). Where the operator asks for
-//! it, a vendor's token then has to vouch for the installation ([`attestation`]).
+//! transaction that changes a row claims it ([`GuardedRequest::nonce`]). Where the operator asks
+//! for it, a vendor's token then has to vouch for the installation ([`attestation`]).
 
 mod attestation;
 mod canonical;
@@ -31,8 +31,8 @@ use crate::platform::{Header, Incoming, Platform};
 /// How far a timestamp may be from the clock, either way, in seconds.
 const WINDOW: i64 = 300;
 
-/// How long after its timestamp a nonce is kept, in seconds: longer than [`WINDOW`], so that no
-/// difference between the clocks of the isolate and the database reopens it.
+/// Seconds after its timestamp for which a nonce is kept. Longer than [`WINDOW`], because the
+/// clocks of the isolate and the database may differ.
 const KEEP: i64 = WINDOW + 60;
 
 /// The head of a request, as far as checks and validation read it.
@@ -180,7 +180,7 @@ impl SignedRequest {
         }
     }
 
-    /// The request, if what [`SignedRequest::attest`] found is good enough.
+    /// The request, if the verdict of [`SignedRequest::attest`] allows it.
     pub(crate) fn admit(self, attested: Option<&Attested>) -> Result<GuardedRequest, Problem> {
         match &self.attest {
             Some(policy) => policy.admit(attested).map(|()| self.request),
@@ -396,7 +396,7 @@ impl<'a> Signed<'a> {
         token_digest: Option<TokenDigest>,
         body: &[u8],
     ) -> Option<String> {
-        // Two Authorization headers, joined on the way: which one was meant?
+        // Two Authorization headers, joined by a proxy: ambiguous, so refused.
         if matches!(head.bearer(), Bearer::Token(token) if token.contains(',')) {
             return None;
         }
@@ -426,7 +426,7 @@ fn is_timestamp(text: &str) -> bool {
     (1..=11).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0')
 }
 
-/// 22 to 64 of `A-Z a-z 0-9 _ -`: room for at least 128 bits.
+/// 22 to 64 of `A-Z a-z 0-9 _ -`: at least 128 bits.
 fn is_nonce(text: &str) -> bool {
     (22..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }

@@ -213,7 +213,7 @@ fn unknown_app_gets_the_answer_of_a_bad_signature() {
 }
 
 #[test]
-fn padding_keys_of_an_app_verify_nothing() {
+fn dummy_keys_of_an_app_verify_nothing() {
     let one_key = Apps::parse(&format!(
         r#"{{"apps":{{"rn-ios":{{"keys":[{{"id":"k","secret":"{s}"}}]}},"b":{{"keys":[{{"id":"k","secret":"{s}"}},{{"id":"l","secret":"{s}"}}]}}}}}}"#,
         s = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"
@@ -267,7 +267,7 @@ fn report_admits_every_request_and_logs_its_finding() {
 }
 
 #[test]
-fn retired_key_is_told_to_upgrade_after_signature_and_clock() {
+fn retired_key_is_refused_after_signature_and_clock() {
     let retiring = |mode: &str| {
         use base64::Engine as _;
         let encode = |secret| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(secret);

@@ -1,8 +1,8 @@
 //! User tokens: who is the user?
 //!
-//! A [`Session`] holds a Supabase access token that the key in its header signed, with the one
-//! algorithm that this key is for, and whose claims are good now. [`authenticate`] is the only place
-//! that makes one. Supabase receives that very token, so Row Level Security decides with the same
+//! A [`Session`] holds a Supabase access token. The key named in its header signed it with that
+//! key's only algorithm, and its claims are valid now. [`authenticate`] is the only place that
+//! makes one. Supabase receives that very token, so Row Level Security decides with the same
 //! claims. [`crate::jwt`] verifies, [`claims`] reads.
 
 mod claims;
@@ -56,7 +56,7 @@ impl Session {
         self.claims.sub
     }
 
-    /// What the token says of the user.
+    /// The token's claims about the user.
     pub(crate) fn claims(&self) -> &Claims {
         &self.claims
     }

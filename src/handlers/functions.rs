@@ -10,7 +10,7 @@ use crate::types::Arguments;
 
 const CALL: Function = Function::new("airlock_call");
 
-/// Runs it with the user's rights and answers what it returns.
+/// Runs it with the user's rights and answers with its result.
 pub(crate) async fn call<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
     let function = call.path.function.ok_or(Code::Internal.because("the route is not one of a function"))?;
     let draft = Draft::whole(&function.arguments, call.input.body)?;

@@ -8,7 +8,7 @@ use crate::error::Problem;
 use crate::platform::Platform;
 use crate::response::{Response, json};
 
-/// What the token says of the session.
+/// The token's claims about the session.
 pub(crate) async fn read<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct Me<'a> {

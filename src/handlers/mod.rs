@@ -1,4 +1,4 @@
-//! What the routes do.
+//! The handlers of the routes.
 //!
 //! A handler gets its request as an [`AppCall`] or a [`UserCall`]. These hold the way to the database,
 //! so a handler cannot reach it without the proofs that its route demands.

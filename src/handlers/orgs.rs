@@ -1,7 +1,7 @@
 //! Organisations: their members, invitations and roles.
 //!
-//! The policies decide who may do what. An outsider gets 404 whether the organisation exists or not, a
-//! member whose role does not allow something gets 403.
+//! The policies decide about each member's rights. An outsider gets 404 whether the organisation
+//! exists or not, a member whose role does not allow something gets 403.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -157,7 +157,7 @@ fn of_org<P: Platform>(call: &UserCall<'_, P>) -> Result<Arguments, Problem> {
     Ok(Arguments::new().text("org", call.path.id("org_id")?))
 }
 
-/// 204 for what is gone, or the problem of another outcome.
+/// 204 after a deletion, or the problem of another outcome.
 fn gone(outcome: Outcome) -> Result<Response, Problem> {
     match outcome.outcome {
         State::Done => Ok(empty(204)),

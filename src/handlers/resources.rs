@@ -1,7 +1,7 @@
-//! What the routes of a resource do.
+//! The handlers of a resource's routes.
 //!
-//! A write is one call of one function, which decides and changes the row in one transaction. What is
-//! already as the client wants it is success.
+//! A write is one call of one function, which decides and changes the row in one transaction. A
+//! change that is already made is a success.
 
 use super::{AppCall, PathMatch, Scope, UserCall};
 use crate::error::{Code, Problem};
@@ -177,8 +177,8 @@ async fn write<P: Platform>(
     Ok(outcome)
 }
 
-/// 201 with the row and its place below `collection`, or the problem of another outcome. `id` is what the request's
-/// path has, if it names the row.
+/// 201 with the row and its place below `collection`, or the problem of another outcome. `id` comes
+/// from the request's path, if that names the row.
 pub(crate) fn created(outcome: Outcome, collection: &str, id: Option<&str>) -> Result<Response, Problem> {
     if outcome.outcome != State::Created {
         return changed(outcome);

@@ -1,8 +1,8 @@
-//! Scheduled jobs: they delete for good what is due, in bounded batches.
+//! Scheduled jobs: they delete expired rows for good, in bounded batches.
 //!
 //! Each job writes one log line under its label, and the database records each use under the same run
-//! and label. A job that fails does not stop the others; the next run does what is left. No request
-//! can start one: the secret key is in a private module, [`secret_key`].
+//! and label. A job that fails does not stop the others; the next run continues. No request can
+//! start one: the secret key is in a private module, [`secret_key`].
 
 mod secret_key;
 
@@ -94,7 +94,7 @@ async fn work<P: Platform>(
     Ok(End::Unfinished)
 }
 
-/// What a job did. It serialises as its log line, in this order.
+/// The result of a job. It serialises as its log line, in this order.
 #[derive(Serialize)]
 struct Progress {
     event: &'static str,

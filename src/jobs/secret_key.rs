@@ -27,7 +27,7 @@ const ANSWER_MAX: usize = 64 * 1024;
 /// Days that deleted rows are kept.
 const DAYS: RangeInclusive<u16> = 1..=3650;
 
-/// A job, named by what it deletes for good. The database knows the same labels.
+/// A job, named after the rows that it deletes for good. The database knows the same labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Job {
     Rows,

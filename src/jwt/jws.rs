@@ -1,9 +1,9 @@
 //! Compact JWS (RFC 7515 section 7.1), parsed before anything in it is believed.
 //!
-//! [`Jws::payload`] is the only way to the payload. Refused: more than 8 KiB, other than three parts,
-//! base64url with padding or loose bits, JSON with repeated names, every `alg` but three, and any
-//! `crit` or `b64` (section 4.1.11, RFC 7797), since no extension is understood here. `jku`, `jwk`,
-//! `x5u` and `x5c` are never read: a token does not bring its own key.
+//! [`Jws::payload`] is the only way to the payload. Refused: more than 8 KiB, other than three
+//! parts, base64url with padding or loose bits, JSON with repeated names, and every `alg` but
+//! three. So is any `crit` or `b64` (section 4.1.11, RFC 7797), since no extension is supported.
+//! `jku`, `jwk`, `x5u` and `x5c` are never read: a token does not bring its own key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -96,7 +96,7 @@ impl<'a> Jws<'a> {
         &self.hint
     }
 
-    /// What the signature is over.
+    /// The signed bytes.
     pub(crate) fn signing_input(&self) -> &[u8] {
         self.signing_input.as_bytes()
     }

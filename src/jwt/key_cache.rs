@@ -1,9 +1,9 @@
 //! A key set, cached in this isolate.
 //!
-//! A key that its endpoint withdrew is good for at most ten minutes more (an hour while the endpoint
-//! fails), or one and six hours for App Check; a key that it added is found at once. A flood of unknown `kid`s costs one fetch in thirty
-//! seconds, and requests that arrive together share one. A broken key set never replaces good keys:
-//! where the answer is not known, it is 503 and not 401.
+//! A withdrawn key is good for at most ten minutes more (an hour while the endpoint fails). For App
+//! Check these are one and six hours. An added key is found at once. A flood of unknown `kid`s
+//! costs one fetch in thirty seconds, and requests that arrive together share one. A broken key set
+//! never replaces good keys: where the answer is not known, it is 503 and not 401.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -79,7 +79,7 @@ struct Cached {
     fetched_at: Option<Millis>,
     /// Until when unknown `kid`s cause no fetch.
     cool_until: Millis,
-    /// Until when a failed endpoint is left alone; 0 after a good fetch.
+    /// Until this time a failed endpoint is not asked again; 0 after a good fetch.
     failed_until: Millis,
     /// Until when a running fetch is waited for. It may have been abandoned with its request.
     fetching_until: Millis,
@@ -186,7 +186,7 @@ impl Cached {
             return Next::Done(Lookup::Found(Rc::clone(key)));
         }
         let fetching = now < self.fetching_until;
-        // The endpoint failed the last time it was asked; somebody may just be asking again.
+        // The last fetch failed; another request may just be fetching again.
         if now < self.failed_until || (fetching && self.failed_until > 0) {
             let usable = age.is_some_and(|age| age < stale);
             match key {

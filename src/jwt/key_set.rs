@@ -53,13 +53,13 @@ impl KeySet {
         if entries.iter().any(|jwk| text_of(jwk, "kty") == Some("oct")) {
             return Err(Rejected("key set with a symmetric key"));
         }
-        let named = |kid: &str| {
+        let count = |kid: &str| {
             let same = entries.iter().filter(|jwk| text_of(jwk, "kid") == Some(kid));
             same.count()
         };
         let keys: Vec<Rc<PublicKey>> = entries
             .iter()
-            .filter(|jwk| text_of(jwk, "kid").is_none_or(|kid| named(kid) == 1))
+            .filter(|jwk| text_of(jwk, "kid").is_none_or(|kid| count(kid) == 1))
             .filter_map(|jwk| PublicKey::parse(jwk).map(Rc::new))
             .collect();
         if keys.is_empty() && !none {
@@ -113,8 +113,8 @@ impl PublicKey {
         self.alg
     }
 
-    /// The key itself as a JWK of its required members alone, in the order of RFC 7638: two keys are
-    /// the same if these texts are.
+    /// The key as a JWK with only its required members, in the order of RFC 7638. Two keys are the
+    /// same if these texts are.
     pub(crate) fn jwk(&self) -> &str {
         &self.jwk
     }

@@ -1,8 +1,8 @@
 //! JSON Web Tokens, verified with the keys of one source.
 //!
-//! User tokens and attestation tokens take the same path, [`Verifier::verify`]: the form of the token
-//! ([`jws`]), the key that its header names at the one place where the keys of its kind are ([`Keys`]),
-//! the signature, and then the claims, which the caller parses. RFC 8725 lists what is refused.
+//! [`Verifier::verify`] checks user tokens and attestation tokens alike. It checks the form of the
+//! token ([`jws`]), finds the key that its header names ([`Keys`]), verifies the signature, and
+//! lets the caller parse the claims. RFC 8725 lists the attacks.
 
 mod claims;
 #[cfg(any(fuzzing, test))]
@@ -96,19 +96,19 @@ enum SigningKey {
 /// Why a token was not verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// It is no token of this kind: its form, its header or its claims.
+    /// Its form, its header or its claims are wrong for this kind of token.
     Malformed(&'static str),
     /// The source has no such key. With seconds: it lacked the key when it was fetched a moment ago, so
     /// try again after them.
     UnknownKey(Option<u32>),
     /// Its key did not sign it.
     BadSignature,
-    /// Nobody can tell now. Try again after so many seconds.
+    /// Undecided, because a dependency failed. Try again after so many seconds.
     Undecided(&'static str, u32),
 }
 
 impl Failure {
-    /// The refusal: `invalid`, unless nobody knows whether the token is good.
+    /// The refusal: `invalid`, or a 503 if it is unknown whether the token is good.
     pub(crate) fn refusal(self, invalid: Code) -> Problem {
         match self {
             Self::Malformed(reason) => invalid.because(reason),
@@ -138,7 +138,7 @@ impl From<Lookup> for Failure {
     }
 }
 
-/// What a kind of token says.
+/// The claims of a kind of token.
 pub(crate) trait Claims: Sized + 'static {
     /// `payload` must come from a signature that was found good.
     fn parse(payload: &[u8], issuer: Option<&str>) -> Result<Self, Rejected>;
@@ -152,7 +152,7 @@ pub(crate) struct Verifier<C> {
 }
 
 impl<C: Claims> Verifier<C> {
-    /// `issuer` is what [`Claims::parse`] is told to expect.
+    /// [`Claims::parse`] gets `issuer` as the expected one.
     pub(crate) fn new(keys: Keys, issuer: Option<String>) -> Self {
         #[cfg(target_arch = "wasm32")]
         provider::install();
@@ -160,8 +160,9 @@ impl<C: Claims> Verifier<C> {
         Self { tokens: Tokens { keys, issuer, verified: VerifiedTokens::default(), parse }, claims: PhantomData }
     }
 
-    /// What a token says, which its key signed. A token that was verified before is not verified again
-    /// as long as the same key would verify it. The caller checks its times for every request.
+    /// The claims of a token that its key signed. A token that was verified before is not verified
+    /// again as long as the same key would verify it. The caller checks its times for every
+    /// request.
     pub(crate) async fn verify(
         &self,
         token: &str,

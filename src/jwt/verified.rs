@@ -1,8 +1,8 @@
 //! A cache of verified tokens.
 //!
-//! An entry says that a key signed a token, and what the token says, which cannot change. The key's
-//! validity and the token's times are checked for each request. The cache holds at most twice
-//! [`GENERATION`] tokens, each by its SHA-256.
+//! An entry has a token's claims and the key that signed it. Neither can change. The key's validity
+//! and the token's times are checked for each request. The cache holds at most twice [`GENERATION`]
+//! tokens, each by its SHA-256.
 
 use std::any::Any;
 use std::cell::RefCell;

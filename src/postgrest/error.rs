@@ -1,4 +1,4 @@
-//! What an answer means that is not a 200.
+//! The problem for each answer other than 200.
 //!
 //! Codes: <https://docs.postgrest.org/en/stable/references/errors.html>,
 //! <https://www.postgresql.org/docs/current/errcodes-appendix.html>. A transient fault is never a 4xx:
@@ -99,7 +99,8 @@ fn is_unknown_host(response: &UpstreamResponse) -> bool {
     matches!(&response.content, Content::Whole(body) if body.windows(4).any(|part| part == b"1016"))
 }
 
-/// An error that a function of ours raised. Its message tells its code from that of a team's trigger.
+/// An error that one of Airlock's functions raised. Its message tells its code from that of a
+/// team's trigger.
 fn raised(error: &PostgrestError) -> Option<Problem> {
     Some(match error.message() {
         "airlock_request_replayed" => Code::RequestReplayed.into(),

@@ -52,7 +52,7 @@ pub(crate) struct Database {
     /// In edge-only mode.
     signer: Option<Signer>,
     /// Method, URL and headers of each function's calls, as `postgrest` builds them. No request changes
-    /// them, and to build them anew takes a tenth of a request's time.
+    /// them, and building them takes a tenth of a request's time.
     heads: RefCell<Vec<(&'static str, String)>>,
 }
 
@@ -177,7 +177,7 @@ impl<P: Platform> Reader<'_, P> {
     }
 }
 
-/// What one user may see and change.
+/// The rows that one user may see and change.
 pub(crate) struct UserDatabase<'a, P> {
     reader: Reader<'a, P>,
     /// The nonce of the request, for the transaction that changes a row.

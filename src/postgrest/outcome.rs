@@ -1,4 +1,4 @@
-//! What the functions of schema `public` return.
+//! The results of the functions of schema `public`.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -26,7 +26,7 @@ pub(crate) enum State {
     Forbidden,
     /// The `Idempotency-Key` was used for something else.
     Reused,
-    /// What the `Idempotency-Key` made is deleted.
+    /// The row of the `Idempotency-Key` is deleted.
     Deleted,
 }
 

@@ -1,7 +1,7 @@
 //! Conditional requests (RFC 9110 section 13) over a row's version.
 //!
-//! A condition is evaluated or refused, never ignored: ignoring one would overwrite what the client
-//! wanted to protect.
+//! A condition is evaluated or refused, never ignored: ignoring one could overwrite another
+//! client's change.
 
 use crate::error::{Code, Problem};
 use crate::types::Version;
@@ -36,9 +36,9 @@ impl IfMatch {
         }
     }
 
-    /// The version that a write function compares. `None` is no comparison; a tag that no row ever
-    /// has becomes -1, which no version is. `W/` counts too: Cloudflare weakens tags when it
-    /// compresses.
+    /// The version that a write function compares. `None`: nothing is compared. A tag that no row
+    /// can have becomes -1, which no row has either. `W/` counts too: Cloudflare weakens tags when
+    /// it compresses.
     pub(crate) fn version(condition: Option<Self>) -> Option<i64> {
         match condition {
             None | Some(Self::Any) => None,
@@ -88,8 +88,8 @@ fn entity_tags(list: &str) -> Option<Vec<Version>> {
     }
 }
 
-/// One `entity-tag` (section 8.8.3) and what comes after it. Tags are opaque, so only the exact text of
-/// ours counts.
+/// One `entity-tag` (section 8.8.3) and the text after it. Tags are opaque, so only a tag exactly
+/// as we write it matches.
 fn entity_tag(text: &str) -> Option<(Option<Version>, &str)> {
     let opaque = text.strip_prefix("W/").unwrap_or(text).strip_prefix('"')?;
     let (tag, rest) = opaque.split_once('"')?;

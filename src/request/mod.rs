@@ -1,7 +1,7 @@
 //! The parts of a guarded request that routes accept.
 //!
-//! A route refuses what it does not support (parameters, conditional headers, a body, an
-//! `Idempotency-Key`) instead of ignoring it.
+//! A route refuses unsupported parameters, conditional headers, bodies and an `Idempotency-Key`
+//! instead of ignoring them.
 
 pub(crate) mod conditional;
 pub(crate) mod page;
@@ -12,7 +12,7 @@ use crate::error::{Code, Problem};
 use crate::resources::{IdKind, Resource};
 use conditional::{IfMatch, IfNoneMatch};
 
-/// What a route accepts.
+/// The parts of a request that a route accepts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Accepts {
     parameters: bool,
@@ -62,8 +62,8 @@ impl Accepts {
     /// `If-Match`.
     pub(crate) const CHANGE: Self = Self { conditions: Conditions::IfMatch, ..Self::NOTHING };
 
-    /// The same for this resource: without a version there is no tag to compare, and a row whose id the
-    /// database makes is never created by a PUT.
+    /// The same for this resource. Without a version there is no tag to compare. A PUT never
+    /// creates a row whose id the database makes.
     pub(crate) fn of(mut self, resource: &Resource) -> Self {
         let creates = self.conditions == Conditions::Put && resource.id.kind != IdKind::Bigint;
         self.versioned = resource.version.is_some();
@@ -95,13 +95,13 @@ pub(crate) struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// 400, 415 or 422 for what the route does not accept.
+    /// 400, 415 or 422 for a part that the route does not accept.
     pub(crate) fn read(accepts: Accepts, request: &'a GuardedRequest) -> Result<Self, Problem> {
         let head = request.head();
         let (_, query) = split_target(&head.target);
         let mut conditions = accepts.conditions;
         if conditions == Conditions::IfNoneMatch && accepts.parameters && !query.is_empty() {
-            // What a row is answered with has no tag: it changes without the row.
+            // Embedded rows have no tag: they change without the row.
             conditions = Conditions::None;
         }
         if !accepts.parameters {

@@ -1,8 +1,8 @@
 //! Pages of a list: `limit` and `cursor`, and for resources `state` and `q`, and as declared `sort`,
 //! `count` and filters, such as `done.eq`.
 //!
-//! Keyset pages, usually in `created_at desc, id desc`: page 1000 costs what page 1 costs, and a row that
-//! is written meanwhile moves no other row.
+//! Keyset pages, usually in `created_at desc, id desc`: page 1000 costs as much as page 1, and a
+//! row that is written meanwhile moves no other row.
 
 use std::borrow::Cow;
 
@@ -25,7 +25,7 @@ const CURSOR_MAX: usize = 2048;
 /// Most values of a filter by `in`.
 const VALUES_MAX: usize = 100;
 
-/// What a cursor is. The database says the same of one that it cannot read.
+/// The rule for a cursor. The database gives the same message for an unreadable one.
 pub(crate) const CURSOR: &str = "must be a next_cursor of an earlier page, unchanged";
 
 /// Which page of a list is wanted.
@@ -51,7 +51,7 @@ pub(crate) struct ListQuery<'a> {
     included: Option<String>,
 }
 
-/// What a field is compared with.
+/// The value that a field is compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 enum Filter {
@@ -89,7 +89,7 @@ impl<'a> ListQuery<'a> {
     pub(crate) fn parse(query: &str, resource: &'a Resource) -> Result<Self, Problem> {
         let mut parameters = Parameters::parse(query);
         let page = PageQuery::take(&mut parameters);
-        // What is meant for all readers was withdrawn by its deletion.
+        // A deletion withdraws a row from all its readers, so they cannot list deleted ones.
         let deleted = resource.deleted.is_some() && resource.read.is_none();
         let states = [("active", true), ("deleted", deleted), ("published", resource.publish.is_some())];
         let states: Vec<&'static str> =
@@ -174,7 +174,7 @@ impl Filter {
     }
 }
 
-/// What a row is to be answered with: the embedded rows' JSON, in a list.
+/// The rows to embed in an answer, as a JSON list.
 pub(crate) fn included(query: &str, resource: &Resource) -> Result<Option<String>, Problem> {
     let mut parameters = Parameters::parse(query);
     let included = take_included(&mut parameters, resource);

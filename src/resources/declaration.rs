@@ -49,7 +49,7 @@ const FREE_NAMES: [&str; 3] = ["user_id", "org_id", "airlock_search"];
 /// Longest text that a list can be sorted by: a cursor holds it.
 const SORTED_MAX: u64 = 200;
 
-/// What a sort by something that may be null ends with.
+/// The end of a sort by a field that may be null.
 const NULLS_LAST: &str = " nulls last";
 
 /// All that airlock.toml says. It serialises in the form that the tools read.
@@ -64,7 +64,7 @@ pub(crate) struct Declaration {
     pub(crate) functions: Vec<DeclaredFunction>,
 }
 
-/// One section of airlock.toml: a table and what clients may do with its rows.
+/// One section of airlock.toml: a table and the rights of clients on its rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Resource {
     pub(crate) name: String,
@@ -75,7 +75,8 @@ pub(crate) struct Resource {
     /// The resource below whose rows these are served.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) under: Option<Under>,
-    /// Who reads all rows that the policies show, of rows that are nobody's or shown to others.
+    /// The readers of all rows that the policies show, for rows without an owner or shown to
+    /// others.
     pub(crate) read: Option<Readers>,
     pub(crate) id: Id,
     /// Without a version there are no entity tags.
@@ -101,7 +102,7 @@ pub(crate) struct Resource {
     /// Unique constraints, each with the fields that errors name.
     #[serde(serialize_with = "as_object")]
     pub(crate) unique: Vec<(String, Vec<String>)>,
-    /// What rows can be answered with.
+    /// The rows that can be embedded in an answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) embed: Vec<Embed>,
     /// In the order of the file.
@@ -122,10 +123,11 @@ pub(crate) struct Under {
 pub(crate) struct Embed {
     /// As a request calls it: the field that refers to the one row, or the resource of many rows.
     pub(crate) name: String,
-    /// What is shown of a row.
+    /// The fields of a row that are shown.
     pub(super) fields: Vec<String>,
-    /// What the database and the tools read, as JSON: beside the name and the fields the resource, whether its rows
-    /// refer to this one (`many`), and the field that refers, null if the rows are below this one.
+    /// Read as JSON by the database and the tools. It has the name, the fields and the resource.
+    /// `many`: its rows refer to this one. The field is the one that refers, null if the rows are
+    /// below this one.
     pub(crate) json: String,
 }
 
@@ -198,11 +200,11 @@ macro_rules! words {
 }
 
 words! {
-    /// Whose the rows of a resource may be.
+    /// The owners that rows of a resource may have.
     Owner { User = "user", Org = "org", Both = "both", }
 }
 words! {
-    /// Who sets the owner's column of a new row.
+    /// The setter of the owner's column in a new row.
     Setter { Worker = "worker", Default = "default", None = "none", }
 }
 words! {
@@ -215,7 +217,7 @@ words! {
     }
 }
 words! {
-    /// Who reads rows that are not the reader's own.
+    /// The readers of rows that are not their own.
     Readers {
         /// Every user.
         User = "user",
@@ -224,7 +226,7 @@ words! {
     }
 }
 words! {
-    /// What an id is.
+    /// The kinds of ids.
     IdKind {
         Uuid = "uuid",
         /// The database makes it.
@@ -234,11 +236,11 @@ words! {
     }
 }
 words! {
-    /// What a version is.
+    /// The kinds of versions.
     VersionKind { Integer = "integer", Timestamp = "timestamp", }
 }
 words! {
-    /// What can be done with rows.
+    /// The operations on rows.
     Verb {
         List = "list", Read = "read", Create = "create", Put = "put", Patch = "patch", Delete = "delete",
         Restore = "restore", Publish = "publish",
@@ -668,7 +670,7 @@ impl Resource {
         Ok(())
     }
 
-    /// Checks that rows with readers are not their owners' alone.
+    /// Checks that rows with readers are not limited to their owners.
     fn check_readers(&self, place: &str, usual: bool) -> Result<(), String> {
         if self.read.is_some()
             && (usual || self.under.is_some() || self.scope == Scope::Owner || self.id.kind == IdKind::Owner)
@@ -714,7 +716,7 @@ impl Resource {
         Ok(given)
     }
 
-    /// Checks that what is said of lists has a list.
+    /// Checks that settings of lists stand only where the resource has a list.
     fn check_lists(&self, place: &str) -> Result<(), String> {
         let keys = [
             ("filters", self.filters.is_empty()),
@@ -729,7 +731,7 @@ impl Resource {
     }
 }
 
-/// What the key `owner` says.
+/// The value of the key `owner`.
 enum Owned {
     /// The columns are those of a table of new-resource.
     Usual(Owner),

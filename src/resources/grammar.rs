@@ -1,4 +1,4 @@
-//! What airlock.toml says of a field in text: a kind with its limits, such as `text(1..200)`, and a default.
+//! A field of airlock.toml as text: a kind with its limits, such as `text(1..200)`, and a default.
 
 use serde::de::IgnoredAny;
 
@@ -10,7 +10,7 @@ pub(super) const COUNT_MAX: u64 = 2_147_483_647;
 /// Most digits of a decimal: PostgreSQL's limit of `numeric(p, s)`.
 const DIGITS_MAX: u64 = 1000;
 
-/// The kinds and what each needs.
+/// The kinds and their limits.
 const KINDS: [(&str, &str); 16] = [
     ("text", "needs both limits, the lower one first, such as text(1..200)"),
     ("verbatim", "needs both limits, the lower one first, such as verbatim(0..20000)"),
@@ -55,7 +55,7 @@ pub(super) fn kind(text: &str) -> Result<(Kind, &str), String> {
     Ok((kind, rest))
 }
 
-/// The kind of this word, unless what is in its parentheses does not suit it.
+/// The kind of this word, if the text in its parentheses suits it.
 fn kind_of(word: &str, inner: Option<&str>) -> Option<Kind> {
     let (min, max) = (INTEGER_MAX.saturating_neg(), INTEGER_MAX);
     let any_integer = Kind::Integer { min, max };

@@ -29,7 +29,7 @@ const ERRORS_MAX: usize = 16;
 /// PostgreSQL's text cannot hold it.
 const NO_NUL: &str = "must not contain U+0000";
 
-/// What a field holds.
+/// The kinds of values that a field holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Kind {

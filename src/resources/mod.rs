@@ -35,13 +35,13 @@ impl Field {
 }
 
 impl Field {
-    /// The value of a filter as the database reads it, or what it must be.
+    /// The value of a filter as the database reads it, or an error message.
     pub(crate) fn filtered(&self, text: &str) -> Result<String, String> {
         let bare = matches!(self.kind, Kind::Integer { .. } | Kind::Number { .. } | Kind::Boolean)
             || matches!(self.kind, Kind::Ref { bigint: true, .. });
         let raw = if bare { text.to_owned() } else { spelled(text) };
         let json = serde_json::from_str::<IgnoredAny>(&raw).is_ok() && !text.contains('\u{FFFD}');
-        // What is not JSON is of another type than any of these.
+        // A text that is not JSON has none of these types.
         let value = self.kind.check(if json { raw.trim() } else { "null" }).map_err(kind::Errors::message)?;
         Ok(match value {
             Value::Text(text) => text,

@@ -11,7 +11,7 @@ use super::kind::{Kind, string};
 /// The last segments of paths below a row.
 const ACTIONS: [&str; 3] = ["restore", "publish", "unpublish"];
 
-/// The member of a row that has what is embedded.
+/// The member of a row that has the embedded rows.
 const INCLUDED: &str = "included";
 
 impl Under {
@@ -29,7 +29,7 @@ impl Under {
 }
 
 impl Embed {
-    /// Finds out what its name means in this resource.
+    /// Finds the relation with its name in this resource.
     fn resolve(&self, resource: &Resource, declaration: &Declaration) -> Option<String> {
         let Self { name, fields, .. } = self;
         let own = match resource.field(name).map(|field| &field.kind) {
@@ -73,7 +73,7 @@ impl Serialize for Embed {
 }
 
 impl Declaration {
-    /// Finds out what the names of embedded rows mean.
+    /// Finds the relations with the names of the embedded rows.
     pub(super) fn set_embeds(&mut self) -> Result<(), String> {
         let mut found = Vec::new();
         for resource in &self.resources {

@@ -291,7 +291,7 @@ fn declared_functions_are_called_by_their_exact_names() {
 }
 
 #[test]
-fn rows_with_a_parent_are_below_it_alone() {
+fn rows_with_a_parent_are_only_below_it() {
     let declaration = Declaration::parse(
         r#"{"resources": {
             "teams": {"owner": "user", "id": "bigint", "fields": {"name": "text(1..9)"}},

@@ -16,7 +16,7 @@ pub(crate) fn is_date(text: &str) -> bool {
 /// A time of day, `HH:MM:SS` with at most six fraction digits, without zeros at the end of these: so
 /// PostgreSQL prints it. There is no leap second.
 pub(crate) fn time_of_day(text: &str) -> Option<String> {
-    // The same rules, for a day on which nothing else can be wrong.
+    // A valid date is put before it, so that `utc` can check it.
     let time = utc(&format!("2000-01-01T{text}Z"))?;
     let time = time.get(11..26)?.trim_end_matches('0');
     Some(time.trim_end_matches('.').to_owned())

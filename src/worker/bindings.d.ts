@@ -1,4 +1,4 @@
-/** What wasm-bindgen generates from the crate, as far as it is used. */
+/** The used part of the code that wasm-bindgen generates from the crate. */
 declare module "airlock:bindings" {
   type Module = import("./exchange.js").Module;
   export const start: Module["start"];

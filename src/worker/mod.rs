@@ -70,8 +70,8 @@ thread_local! {
     static NOW: Cell<Millis> = const { Cell::new(0) };
 }
 
-/// Called once for each instance of the module: returns the names of the headers that `fetch` is to be
-/// given, a line each, empty for a header that is not read.
+/// Called once for each instance of the module. Returns the names of the headers that `fetch`
+/// passes on, one on each line; an empty line for a header that is not read.
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "exported to JavaScript, which the lint can't see")]
 pub fn start(env: &JsValue) -> String {
@@ -109,8 +109,8 @@ pub fn fetch(exchange: Exchange, head: String, now: f64) -> u32 {
     })
 }
 
-/// Cloudflare's `scheduled` event. Its settings are read for this event alone, so no request can reach
-/// the secret key.
+/// Cloudflare's `scheduled` event. Its settings are read for this event alone, so no request
+/// reaches the secret key.
 #[wasm_bindgen]
 #[expect(unreachable_pub, reason = "exported to JavaScript, which the lint can't see")]
 pub fn scheduled(exchange: Exchange, now: f64) -> u32 {

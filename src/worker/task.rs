@@ -1,8 +1,8 @@
 //! Tasks: one for each event, woken by the platform alone.
 //!
-//! A call out of the module costs one crossing each way: a task waits for one [`Step`] at a time, and
-//! [`wake`] brings that step's outcome. This is not a general executor: there are no wakers, so a future
-//! that waits for anything but a [`Step`] never continues.
+//! A call out of the module costs one crossing each way. A task waits for one [`Step`] at a time,
+//! and [`wake`] brings that step's outcome. This is not a general executor: there are no wakers, so
+//! a future that waits for anything but a [`Step`] never continues.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

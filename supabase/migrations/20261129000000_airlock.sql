@@ -102,8 +102,8 @@ language sql set search_path = '' as $$ select 0 $$;
 -- Claims: each app signature's nonce is good for one change by one user.
 
 create table airlock.claims (
-  -- No foreign key: its lock on the account would make requests of one user wait for each other's account changes, and
-  -- the claims of a deleted account expire anyway.
+  -- No foreign key: its lock on the account would make requests of one user wait for each other. The claims of a
+  -- deleted account expire anyway.
   user_id uuid not null,
   -- <app id>:<nonce>
   nonce text not null,
@@ -142,9 +142,9 @@ begin
 end
 $$;
 
--- Raises PT409 if another copy of this request was carried out. Functions call it first, so that a copy is told this and
--- no later error, and again before each answer that a copy could have caused while they waited for a lock: in READ
--- COMMITTED each statement sees what was committed before it.
+-- Raises PT409 if another copy of this request was carried out. Functions call it first, so that a copy gets this error
+-- and no later one. They call it again after waiting for a lock, because a copy may have committed meanwhile (READ
+-- COMMITTED).
 create function airlock.refuse_copy() returns void
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -176,7 +176,7 @@ begin
   if not found then
     perform airlock.refuse_copy();
   end if;
-  -- Keeps the table small without a scheduled job. Locked rows are being deleted by somebody else.
+  -- Keeps the table small without a scheduled job. Another transaction is deleting the locked rows.
   delete from airlock.claims as claim where claim.ctid = any (array(
     select expired.ctid from airlock.claims as expired where expired.expires_at < now()
       order by expired.expires_at limit 4 for update skip locked
@@ -190,11 +190,11 @@ $$;
 create table airlock.idempotency_keys (
   user_id uuid not null references auth.users (id) on delete cascade,
   key text not null,
-  -- SHA-256, in hex, of what the request asks for: a key is for one request.
+  -- SHA-256, in hex, of the request's meaning: a key is for one request.
   digest text not null,
-  -- Which list the row was made in.
+  -- The list that the row was made in.
   place text not null,
-  -- The row's id; empty until the database has made it. No foreign key, because rows of any table can be meant.
+  -- The row's id; empty until the database has made it. No foreign key, because the row can be in any table.
   target text not null,
   created_at timestamptz not null default now(),
 
@@ -205,9 +205,9 @@ create table airlock.idempotency_keys (
 create index idempotency_keys_created_at_idx on airlock.idempotency_keys (created_at);
 alter table airlock.idempotency_keys enable row level security;
 
--- The id of the row that this key stands for. `made` itself: the key is new, or older than 24 hours, and the caller now
--- makes the row under that id, or under one that it tells keep_target(). Another id: the row was made before. Null: the
--- key was used for another request. Two requests with one key wait for each other at the primary key.
+-- The id of the row that this key made. `made` itself: the key is new, or older than 24 hours. The caller then makes
+-- the row under that id, or passes another one to keep_target(). Another id: the row was made before. Null: the key was
+-- used for another request. Two requests with one key wait for each other at the primary key.
 create function airlock.use_key(request_key text, request_digest text, place text, made text) returns text
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -269,8 +269,8 @@ declare
       where attrelid = tg_relid and attname in ('org_id', 'published_at') and not attisdropped
   );
 begin
-  -- The foreign key to a deleted account sets user_id to null. That alone is let through, and changes nothing that the
-  -- API shows. (Nested, because ordinary callers may not name auth.users.)
+  -- The foreign key to a deleted account sets user_id to null. No other column changes then. (Nested, because ordinary
+  -- callers may not name auth.users.)
   if new.user_id is null and old.user_id is not null then
     if not exists (select from auth.users where users.id = old.user_id) then
       new := old;
@@ -283,13 +283,13 @@ begin
   new.user_id := old.user_id;
   new.created_at := old.created_at;
   new.version := old.version + 1;
-  -- now() is when the transaction began, which may be before a change that it waited for.
+  -- now() is the start of the transaction, which may be before a change that it waited for.
   new.updated_at := greatest(now(), old.updated_at);
   if new.deleted_at is not null then
     new.deleted_at := coalesce(old.deleted_at, now());
   end if;
   if 'org_id' = any (optional) then
-    -- Otherwise an editor could take an organisation's row away, or put one of theirs where others write.
+    -- Otherwise an editor could move a row out of the organisation, or a row of their own into it.
     new.org_id := old.org_id;
   end if;
   if 'published_at' = any (optional) then
@@ -317,13 +317,13 @@ create table airlock.resources (
   name text primary key,
   relation regclass not null unique,
   owner text not null check (owner in ('user', 'org', 'both')),
-  -- In the order of the declaration, by their names in the API, with their columns and the types of these.
+  -- The fields' names in the API, in the order of the declaration; then their columns and the types of these.
   fields text[] not null,
   columns text[] not null,
   types text[] not null,
-  -- What a client may write.
+  -- The fields that a client may write.
   writable text[] not null,
-  -- What a published row shows; null: rows cannot be published.
+  -- The fields of a published row; null: rows cannot be published.
   publish text[],
   searchable boolean not null,
   -- The column of the id, and the type that an id is compared as: uuid or bigint. The database makes a bigint.
@@ -340,7 +340,8 @@ create table airlock.resources (
   under_column text,
   -- The parent's id, which find_resource() adds for one request.
   parent text check (parent is null),
-  -- Who reads all that the policies show: every user, or anon too, for apps without a user. Null: the rows are not for all.
+  -- The readers of all rows that the policies show: every user, or anon too, for apps without a user. Null: the rows
+  -- are not for all.
   readers text check (readers is null or readers in ('user', 'app') and scope = 'visible'),
   -- An SQL expression over the table as t: the row's version as a number; null: it has none.
   version text,
@@ -421,7 +422,7 @@ language sql stable set search_path = '' as $$
     airlock.base_type(airlock.type_of(relation, column_name)::regtype) as type
 $$;
 
--- Registers a table as a resource, or what has changed about it. The last word of its migration but for close_table().
+-- Registers a table as a resource, or updates its registration. The last word of its migration but for close_table().
 -- From `columns` on, the parameters are for tables that were there before; docs/adopting.md describes them. Nothing of
 -- the table is changed.
 create function airlock.serve(
@@ -441,12 +442,12 @@ declare
 begin
   -- Named directly, a partition is under its own policies and not those of its table.
   if not (select relkind in ('r', 'p') and not relispartition and relrowsecurity from pg_catalog.pg_class where oid = relation) then
-    raise invalid_parameter_value using message = format('%s is a partition, or no table with Row Level Security', relation);
+    raise invalid_parameter_value using message = format('%s is a partition, or not a table with Row Level Security', relation);
   elsif cardinality(columns) <> cardinality(fields) or not read_only <@ fields
     or exists (select from unnest(fields) as field where field !~ '^[a-z][a-z0-9_]*$')
   then
     raise invalid_parameter_value using
-      message = format('%s: a field is a-z, 0-9 and _, there is one column for each, and read_only names fields', relation);
+      message = format('%s: a field name is a-z, 0-9 and _; each field has one column; read_only names only fields', relation);
   end if;
   -- Each column that has to have one of these types, and whether it may be null.
   select string_agg(format('%s: %I', role, wanted), ', ') into unfit
@@ -521,7 +522,7 @@ alter table airlock.functions enable row level security;
 create policy functions_select on airlock.functions for select to anon, authenticated using (true);
 grant select on table airlock.functions to anon, authenticated;
 
--- Registers a function, or what has changed about it. Who may call it is for its own grants to say.
+-- Registers a function, or updates its registration. Its own grants decide about its callers.
 create function airlock.serve_function(
   name text, function text, arguments text[] default '{}', parameters text[] default null
 ) returns void
@@ -530,19 +531,19 @@ declare
   target constant oid := to_regproc(function);
 begin
   if target is null then
-    raise undefined_function using message = format('%s is no function, or more than one', function);
+    raise undefined_function using message = format('%s: there is no function with this name, or there are several', function);
   elsif (select prokind <> 'f' from pg_catalog.pg_proc where oid = target)
     or cardinality(arguments) <> cardinality(coalesce(parameters, arguments))
     or exists (select from unnest(arguments) as argument where argument !~ '^[a-z][a-z0-9_]*$')
   then
-    raise invalid_parameter_value using message = format('%s is no function, or has not one parameter for each argument, of a-z, 0-9 and _', function);
+    raise invalid_parameter_value using message = format('%s: not a function with one parameter for each argument; names are a-z, 0-9 and _', function);
   end if;
   insert into airlock.functions
     select serve_function.name, format('%I.%I', nspname, proname), serve_function.arguments, coalesce(serve_function.parameters, serve_function.arguments)
       from pg_catalog.pg_proc join pg_catalog.pg_namespace on pg_namespace.oid = pronamespace where pg_proc.oid = target
     on conflict on constraint functions_pkey do update
       set function = excluded.function, arguments = excluded.arguments, parameters = excluded.parameters;
-  -- Raises what a call would, if a parameter has another name.
+  -- Raises the error of a call, if a parameter has another name.
   perform airlock.call_of(serve_function.name, (select json_object_agg(argument, null) from unnest(arguments) as argument));
 end
 $$;
@@ -575,7 +576,7 @@ begin
     ) as found_parameter (type, name, mode) on found_parameter.name = parameter and coalesce(mode, 'i') in ('i', 'b')
     where argument = any (members);
   if procedure.oid is null or known <> cardinality(members) then
-    raise undefined_function using message = format('%s is no function with these parameters, or more than one', served.function);
+    raise undefined_function using message = format('%s: there is no function with these parameters, or there are several', served.function);
   end if;
   return format(
     case
@@ -692,7 +693,7 @@ end;
 
 -- For a field that refers to a row: ('<field>', '<target table>', '<whether this table has org_id>'). A missing row, a
 -- deleted one and one that the caller may not see are the same error. The rows of an organisation refer to rows of the
--- same organisation. Invoker: the target's policies decide what the caller sees.
+-- same organisation. Invoker: the target's policies apply to the caller.
 create function airlock.check_reference() returns trigger
 language plpgsql set search_path = '' as $$
 declare
@@ -766,9 +767,10 @@ language sql stable return case when after is not null then pg_catalog.format(
   case when key is not null then '$2::' || airlock.type_of(served.relation, key) || ',' end, served.id_type
 ) end;
 
--- The wire form of a row with its embedded rows in `included`: for each of [{"name", "resource", "many", "field", "fields"}]
--- the one row that the field refers to, or null, or at most 100 of the rows that refer to this one, by the field or as their
--- parent, and whether there are more. What the caller does not see, and what is deleted, is left out.
+-- The wire form of a row with its embedded rows in `included`. It is a list of {"name", "resource", "many", "field",
+-- "fields"}. Without `many` the embedded row is the one that the field refers to, or null. With `many` it is a list of
+-- at most 100 rows that refer to this one, by the field or as their parent, with a flag for more. Deleted rows, and
+-- those that the caller does not see, are left out.
 create function airlock.wire_with(served airlock.resources, org uuid, embeds text) returns text
 language plpgsql stable set search_path = '' as $$
 declare
@@ -804,13 +806,13 @@ begin
       select (other.id || other.columns)[array_position('id'::text || other.fields, field)]
         from unnest(shown) with ordinality as one (field, place) order by place
     );
-    -- Rows that have a parent are embedded in that parent alone, which find_resource() has looked at.
+    -- Rows that have a parent are embedded only in that parent, which find_resource() has checked.
     if near is null or far is null or embed ->> 'name' is null or shown = '{}' or array_position(columns, null) is not null
       or other.under is not null and embed ->> 'field' is not null
     then
       raise invalid_parameter_value using message = 'airlock: no such embedded rows';
     end if;
-    -- In `linked` is what joins them, because t is the embedded table further in.
+    -- `linked` has the join's condition, because t is the embedded table further in.
     parts := parts || format(
       case when (embed ->> 'many')::boolean then
         '(select (
@@ -856,7 +858,7 @@ declare
   served constant airlock.resources := airlock.find_resource(resource, org);
   in_state constant text := case
     when state = 'active' then airlock.is_live(served)
-    -- What is meant for all readers was withdrawn by its deletion.
+    -- A deletion withdraws a row from all its readers, so they cannot list deleted ones.
     when state = 'deleted' and served.deleted is not null and served.readers is null then format('t.%I is not null', served.deleted)
     when state = 'published' and served.publish is not null then airlock.is_live(served) || ' and t.published_at is not null'
   end;
@@ -1008,8 +1010,8 @@ $$;
 -- Writing. Each function calls refuse_copy(), locks the row, decides, claims the nonce and writes, in one transaction.
 -- It claims before the write, so that a copy waits for the claim and never reports an error that the first copy caused.
 
--- The fields that a draft names, or those that it may name and does not, each in this format of its column, its name and
--- its type, separated by commas; null for none.
+-- The fields that a draft names, or the other writable ones, separated by commas; null for none. The format gets the
+-- column, the name and the type of each.
 create function airlock.columns_of(served airlock.resources, draft json, form text, absent boolean default false) returns text
 language plpgsql immutable set search_path = '' as $$
 declare
@@ -1032,8 +1034,8 @@ create function airlock.draft_of(served airlock.resources, draft json) returns t
 language sql immutable
 return 'from json_to_record($3) as draft(' || airlock.columns_of(served, draft, '"%2$s" %3$s') || ')';
 
--- Raises PT404 if the caller was a member of this organisation when the request began and is none now. A policy or a
--- trigger then refuses the write, but for its caller the organisation does not exist any more.
+-- Raises PT404 if the caller was a member of this organisation when the request began and no longer is. A policy or a
+-- trigger refuses the write anyway, but this caller gets 404, as any outsider.
 create function airlock.still_member(org uuid) returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -1043,7 +1045,7 @@ begin
 end
 $$;
 
--- Makes a row and returns it. A bigint id is the database's to make.
+-- Makes a row and returns it. The database makes a bigint id.
 create function airlock.insert_row(served airlock.resources, org uuid, id text, draft json) returns json
 language plpgsql set search_path = '' as $$
 declare
@@ -1090,7 +1092,7 @@ begin
     served.relation, assignments, airlock.draft_of(served, draft), airlock.is_row(served, org), served.wire
   ) into changed using coalesce(org, auth.uid()), id, draft;
   if changed is null then
-    -- The caller lost the right to change the row after it was locked. A new attempt is told so.
+    -- The caller lost the right to change the row after it was locked. A new attempt gets the right refusal.
     raise serialization_failure using message = 'airlock: the caller''s rights changed during the request';
   end if;
   return changed;
@@ -1100,10 +1102,10 @@ exception when insufficient_privilege then
 end
 $$;
 
--- What a write function has to know about a row. `writable` is false if the caller sees the row and may not change it.
+-- The state of a row for a write function. `writable` is false if the caller sees the row and may not change it.
 create type airlock.row_state as (seen boolean, version bigint, deleted boolean, published boolean, writable boolean);
 
--- The statement that looks at a row's state; $3 is `writable`.
+-- The statement that reads a row's state; $3 is `writable`.
 create function airlock.state_of(served airlock.resources, org uuid) returns text
 language sql immutable return pg_catalog.format(
   'select true, %s, not (%s), %s, $3 from %s as t where %s',
@@ -1151,7 +1153,7 @@ begin
       if deleted > 0 then
         return airlock.outcome('done');
       end if;
-      -- Gives the claim back.
+      -- Undoes the claim.
       raise sqlstate 'AL000';
     exception when sqlstate 'AL000' then
       execute airlock.state_of(served, org) into state using owner_id, id, false;
@@ -1174,7 +1176,7 @@ language sql stable return case
   else json_build_object('outcome', name, 'row', row_json)
 end;
 
--- Calls a registered function. The nonce is claimed first, whatever the function writes to or does not. `path` is the search
+-- Calls a registered function. The nonce is claimed first, even if the function writes nothing. `path` is the search
 -- path that it would have if the caller called it, and ends with this function.
 create function airlock.run(function text, arguments json, path text) returns json
 language plpgsql set search_path = '' as $$
@@ -1220,7 +1222,7 @@ begin
     end if;
   end if;
   perform airlock.claim();
-  -- In a variable, because Postgres plans outcome() anew for each call with a volatile argument.
+  -- In a variable, because Postgres plans outcome() again for each call with a volatile argument.
   found_row := airlock.insert_row(served, org, made, draft);
   if target = '' then
     perform airlock.keep_target(request_key, found_row ->> 'id');
@@ -1229,10 +1231,9 @@ begin
 end
 $$;
 
--- Modes: 'any' replaces a live row or creates one, 'create' never replaces, 'replace' never creates. A row whose id the
--- database makes is only replaced.
--- created(row), done(row), mismatch(row), missing, taken: the id belongs to a row that is deleted or not the caller's,
--- forbidden: the caller may see the row and not change it.
+-- Modes: 'any' replaces a live row or creates one, 'create' never replaces, 'replace' never creates. Where the database
+-- makes the ids, rows are only replaced. created(row), done(row), mismatch(row), missing, taken: the id belongs to a
+-- row that is deleted or not the caller's, forbidden: the caller may see the row and not change it.
 create function public.airlock_put(
   resource text, org uuid, id text, draft json, mode text, if_match bigint
 ) returns json
@@ -1262,7 +1263,7 @@ begin
         raise;
       end if;
     end;
-    -- The id is taken, perhaps by another request of the caller since the row was looked for.
+    -- The id is taken, perhaps by another request of the caller since the row was searched.
     before := airlock.lock_row(served, org, id);
   end if;
 
@@ -1338,10 +1339,10 @@ end
 $$;
 
 
--- Edge-only mode: a table that is closed shows its rows to requests that come through the Worker alone. Off until an
--- operator turns it on; docs/edge-only.md describes how, and its limits.
+-- Edge-only mode: a closed table shows its rows only to requests that come through the Worker. Off until an operator
+-- turns it on; docs/edge-only.md describes how, and its limits.
 
--- One row, for the database's owner alone: nobody else has a right on it.
+-- One row. Only the database's owner has rights on it.
 create table airlock.edge_settings (
   id boolean not null default true primary key,
   mode text not null default 'off',
@@ -1385,7 +1386,7 @@ begin
     proof := null;
   end if;
   signed := format(E'v1\n%s\n%s\n%s\n%s', proof[1], auth.uid(), method, path);
-  -- Hashes are compared, not the MACs: how far two of them agree tells nothing about the MAC that was sent.
+  -- Hashes are compared, not the MACs, so that the time of the comparison tells nothing about the right MAC.
   given := sha256(decode(proof[2], 'hex'));
   -- now() is the same for all statements of a transaction, so all of them get one answer.
   refusal := case
@@ -1405,8 +1406,8 @@ begin
 
   -- For the database's log; clients do not receive messages of this level.
   raise log 'edge-only mode (%): % % by %: %', settings.mode, method, path, coalesce(auth.uid()::text, 'nobody'), refusal;
-  -- No error: a policy would raise it for rows that exist and not for others, which tells them apart, and in Realtime
-  -- one user's error would stop the others.
+  -- No error, because a policy raises it only for rows that exist, which reveals them. In Realtime one user's error
+  -- would also stop the others.
   return settings.mode is not distinct from 'report';
 end
 $$;
@@ -1416,7 +1417,7 @@ $$;
 create function airlock.edge_ok() returns boolean
 language sql stable return true;
 
--- `true` stands for the mode 'off' alone, and not for settings that are missing.
+-- `true` only in the mode 'off', and not if the settings are missing.
 create function airlock.edge_settings_after_change() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -1431,10 +1432,10 @@ $$;
 
 create trigger edge_settings_after_change after insert or update or delete or truncate on airlock.edge_settings
   for each statement execute function airlock.edge_settings_after_change();
--- In a restore of data alone as well.
+-- Also when only data is restored.
 alter table airlock.edge_settings enable always trigger edge_settings_after_change;
 
--- The same check for code that no policy holds back: definer functions, and PostgREST's pre-request.
+-- The same check for code to which no policy applies: definer functions, and PostgREST's pre-request.
 create function airlock.check_edge() returns void
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -1445,9 +1446,9 @@ begin
 end
 $$;
 
--- True for every request. Of those that come past the Worker it writes one line to the database's log for each table, with
--- what tells the version of the app. The Worker calls public.airlock_* or brings a proof. Without a path there is no request:
--- Realtime asks policies for each change and each user.
+-- True for every request. For each one that bypasses the Worker it logs one line per table, with headers that show the
+-- version of the app. The Worker calls public.airlock_* or brings a proof. Without a path there is no request: Realtime
+-- asks policies for each change and each user.
 create function airlock.report_direct(relation regclass) returns boolean
 language plpgsql stable set search_path = '' as $$
 declare
@@ -1461,7 +1462,7 @@ begin
   then
     perform set_config(reported, 'on', true);
     raise log 'airlock direct call: % %, client %, agent %', current_setting('request.method', true), relation,
-      -- Callers write them: no line of the log may be theirs.
+      -- Callers write these values, so only printable ASCII is logged: a line break could forge log lines.
       coalesce(left(regexp_replace(headers ->> 'x-client-info', '[^ -~]', '?', 'g'), 100), '-'),
       coalesce(left(regexp_replace(headers ->> 'user-agent', '[^ -~]', '?', 'g'), 100), '-');
   end if;
@@ -1470,8 +1471,8 @@ end
 $$;
 
 -- Closes a table: from now on the mode applies to it. The policy is restrictive, so it allows nothing by itself.
--- service_role has BYPASSRLS and needs no proof. With 'report' the table stays open, and requests past the Worker are
--- logged.
+-- service_role has BYPASSRLS and needs no proof. With 'report' the table stays open, and requests that bypass the
+-- Worker are logged.
 create function airlock.close_table(relation regclass, mode text default 'enforce') returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -1517,16 +1518,16 @@ begin
 end
 $$;
 
--- What callers might do with a table before narrow_grants(): [{"role", "privilege", "column", "grantable"}]. A column is its
--- number; null is the whole table.
+-- The callers' rights on a table before narrow_grants(): [{"role", "privilege", "column", "grantable"}]. A column is
+-- its number; null is the whole table.
 create table airlock.earlier_grants (
   relation regclass primary key,
   grants json not null
 );
 alter table airlock.earlier_grants enable row level security;
 
--- Takes from anon and authenticated what requests of the Worker to this resource do not need. Nothing is granted that they
--- did not have.
+-- Revokes the rights of anon and authenticated that the Worker's requests to this resource do not need. It grants no
+-- new rights.
 create function airlock.narrow_grants(relation regclass) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -1538,7 +1539,7 @@ declare
 begin
   select * into served from airlock.resources as one where one.relation = narrow_grants.relation;
   if not found then
-    raise invalid_parameter_value using message = format('%s is no resource: airlock.serve() comes first', relation);
+    raise invalid_parameter_value using message = format('%s is not a resource; call airlock.serve() first', relation);
   end if;
   perform airlock.restore_grants(relation);
   version := (regexp_match(served.version, 't\.("(?:[^"]|"")+"|\w+)'))[1];
@@ -1640,7 +1641,7 @@ begin
       select attname from pg_catalog.pg_attribute
         where attrelid = relation and attnum = (held ->> 'column')::smallint and not attisdropped
     );
-    -- A column that is gone takes its grants along.
+    -- Grants on a dropped column are gone, too.
     if held ->> 'column' is null or attribute is not null then
       execute format(
         'grant %s %s on table %s to %s %s',
@@ -1653,7 +1654,7 @@ end
 $$;
 
 
--- Scheduled jobs, which pass by Row Level Security. Each use is recorded.
+-- Scheduled jobs, which bypass Row Level Security. Each use is recorded.
 
 create table airlock.bypass_audit (
   id bigint generated always as identity primary key,
@@ -1670,8 +1671,8 @@ create table airlock.bypass_audit (
 );
 alter table airlock.bypass_audit enable row level security;
 
--- The condition that no foreign key without an action refers to a row of this table, as t: neither a required ref nor a
--- key of a table that is not a resource.
+-- The condition that no foreign key without an action refers to row t of this table. Such keys are required refs, and
+-- keys of tables that are no resources.
 create function airlock.unreferenced(relation regclass) returns text
 language sql stable set search_path = '' as $$
   select coalesce(string_agg(format(
@@ -1683,7 +1684,7 @@ language sql stable set search_path = '' as $$
         join pg_catalog.pg_attribute as referring on referring.attrelid = key.conrelid and referring.attnum = near
         join pg_catalog.pg_attribute as referred on referred.attrelid = key.confrelid and referred.attnum = far
     ),
-    -- A row that refers to itself is not kept by that.
+    -- A row's reference to itself does not keep it.
     case when key.conrelid = relation then 'and other.id <> t.id' end
   ), ' '), '')
   from pg_catalog.pg_constraint as key
@@ -1725,7 +1726,8 @@ begin
   end if;
   case job_label
     when 'job:purge-deleted-rows' then
-      -- What another app marks as deleted in a table of its own stays. new-resource's tables have this trigger.
+      -- Only tables of new-resource have this trigger. In other tables another app may have marked rows as deleted:
+      -- these stay.
       for resource in
         select * from airlock.resources where exists (
           select from pg_catalog.pg_trigger where tgrelid = relation and tgfoid = 'airlock.touch_update'::regproc
@@ -1734,7 +1736,7 @@ begin
         exit when deleted >= at_most;
         deleted := deleted + airlock.purge_rows(resource.relation, due, at_most - deleted);
       end loop;
-    -- After 24 hours a key counts no more, see use_key().
+    -- After 24 hours a key has expired, see use_key().
     when 'job:purge-expired-idempotency-keys' then
       delete from airlock.idempotency_keys where ctid = any (array(
         select ctid from airlock.idempotency_keys where created_at <= now() - interval '24 hours'

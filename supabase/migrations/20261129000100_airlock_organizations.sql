@@ -1,7 +1,7 @@
--- Organisations: viewers read, editors write, owners manage. A member's role decides about a row of an organisation, and
--- not who wrote it. PostgREST reaches these tables through the functions public.airlock_* alone.
+-- Organisations: viewers read, editors write, owners manage. A member's role decides about a row of an organisation,
+-- not its author. PostgREST reaches these tables only through the functions public.airlock_*.
 --
--- This file is optional. It replaces the functions with which the core stands in for it.
+-- This file is optional. It replaces the core's placeholder functions.
 
 create table airlock.organizations (
   id uuid not null default gen_random_uuid() primary key,
@@ -14,7 +14,7 @@ create table airlock.organizations (
   constraint organizations_name_length check (char_length(name) between 1 and 200),
   constraint organizations_name_trimmed check (airlock.is_trimmed(name))
 );
--- The planner's statistics are visible in EXPLAIN, so it gets none of names.
+-- The planner's statistics are visible in EXPLAIN, so names have no statistics.
 alter table airlock.organizations alter column name set statistics 0;
 create index organizations_due_idx on airlock.organizations (deleted_at) where deleted_at is not null;
 
@@ -37,7 +37,7 @@ create index members_user_idx on airlock.members (user_id, org_id);
 create index members_page_idx on airlock.members (org_id, created_at desc, user_id desc);
 
 -- An invitation is a token that is good once. The token is made outside the database, which stores its digest: a copy
--- of this table lets nobody in.
+-- of this table has no usable token.
 create table airlock.invitations (
   id uuid not null default gen_random_uuid() primary key,
   org_id uuid not null references airlock.organizations (id) on delete cascade,
@@ -156,8 +156,8 @@ begin
     new.updated_at := greatest(now(), old.updated_at);
   end if;
 
-  -- A member is shown the organisation with their role, so its version counts. This also is the lock: of two owners
-  -- who leave at once, the second waits here and then sees that the first has gone.
+  -- A member is shown the organisation with their role, so its version counts. This is also the lock. When two owners
+  -- leave at once, the second waits here and then sees that the first has left.
   update airlock.organizations set version = version + 1 where id = coalesce(new.org_id, old.org_id)
     returning deleted_at is null into org_is_live;
 
@@ -173,7 +173,7 @@ begin
   if tg_op = 'DELETE' and not exists (select from auth.users where id = old.user_id) then
     return old;
   end if;
-  -- Everybody may leave; other changes are for owners.
+  -- Every member may leave; other changes are for owners.
   if tg_op = 'UPDATE' or old.user_id is distinct from (select auth.uid()) then
     perform airlock.require_role(old.org_id, 'owner');
   end if;
@@ -191,8 +191,8 @@ begin
 end
 $$;
 
--- An organisation without owners can be managed by nobody, and nobody is promoted: nobody else was trusted with that
--- much. So it is deleted with its last owner's account, which makes its published rows disappear too.
+-- No other member was trusted with an owner's rights, so none is promoted when the last owner's account is deleted. The
+-- organisation is deleted with it, and its published rows disappear, too.
 create function airlock.members_after_delete() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -234,8 +234,8 @@ alter table airlock.organizations enable row level security;
 alter table airlock.members enable row level security;
 alter table airlock.invitations enable row level security;
 
--- An owner's soft delete passes although only live organisations are visible: org_ids is stable and sees what was there
--- when the statement began. Afterwards nobody sees the organisation, so nobody restores it.
+-- An owner's soft delete passes although only live organisations are visible: org_ids is stable and sees the state at
+-- the start of the statement. Afterwards no caller sees the organisation or can restore it.
 create policy organizations_select on airlock.organizations for select to authenticated
   using (id = any (array(select id from airlock.org_ids('viewer') as id)));
 create policy organizations_update on airlock.organizations for update to authenticated
@@ -359,11 +359,12 @@ end
 $$;
 
 
--- Writing. Each function locks, looks whether a copy of the request was carried out meanwhile, decides, writes and claims
--- the nonce. Definer functions do what a member's own rights cannot; no caller of PostgREST can name them.
+-- Writing. Each function locks, refuses a copy that was carried out meanwhile, decides, writes and claims the nonce.
+-- Definer functions make changes beyond a member's own rights; no caller of PostgREST can name them.
 
--- All writes in one organisation wait for each other here, so what is decided afterwards stays true until it is written.
--- First the accounts, whose deletion locks an account, its memberships and then their organisations. Outsiders lock nothing.
+-- All writes in one organisation wait for each other here, so a decision made afterwards stays true until the write.
+-- First the accounts, whose deletion locks an account, its memberships and then their organisations. Outsiders lock
+-- nothing.
 create function airlock.lock_organization(org uuid, member uuid default null, everybody boolean default false) returns void
 language plpgsql security definer set search_path = '' as $$
 begin
@@ -388,7 +389,7 @@ language sql security definer set search_path = '' as $$
   insert into airlock.organizations (id, name) select org_id, org_name from owner
 $$;
 
--- created(row), reused: the key belongs to another request, deleted: the caller is not in what the key made any more.
+-- created(row), reused: the key belongs to another request, deleted: the caller is no longer in the key's organisation.
 create function public.airlock_org_create(org_name text, request_key text default null, request_digest text default null) returns json
 language plpgsql set search_path = '' as $$
 declare
@@ -414,7 +415,7 @@ begin
 end
 $$;
 
--- Actions: rename, delete. done(row; none after delete), mismatch(row), missing, forbidden: the caller is no owner.
+-- Actions: rename, delete. done(row; none after delete), mismatch(row), missing, forbidden: the caller is not an owner.
 create function public.airlock_org_change(org uuid, action text, org_name text, if_match bigint) returns json
 language plpgsql set search_path = '' as $$
 declare
@@ -518,8 +519,8 @@ begin
 end
 $$;
 
--- Makes the caller a member of the organisation that this token is for, and returns its id; null for a token that is
--- not valid, whether it ever was or not.
+-- Makes the caller a member of the token's organisation, and returns its id; null for a token that is not valid, or no
+-- longer.
 create function airlock.accept_invitation(invitation_token text) returns uuid
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -528,8 +529,8 @@ declare
   digest constant text := encode(sha256(convert_to(invitation_token, 'UTF8')), 'hex');
   invitation airlock.invitations;
 begin
-  -- The locks of lock_organization(): a change of members could come between the following statements. Of those who
-  -- bring one token at once, the first finds it unused.
+  -- The locks of lock_organization(): a change of members could come between the following statements. When several
+  -- callers use one token at once, only the first finds it unused.
   perform from auth.users where id = caller for key share;
   perform from airlock.organizations as orgs
     where orgs.id = (select known.org_id from airlock.invitations as known where known.token_digest = digest)
@@ -561,7 +562,7 @@ begin
   insert into airlock.members (org_id, user_id, role) values (invitation.org_id, caller, invitation.role)
     on conflict (org_id, user_id) do nothing;
   if not found then
-    -- The invitation stays valid for somebody else.
+    -- The invitation stays valid for another user.
     raise sqlstate 'PT409' using message = 'airlock_already_member';
   end if;
   update airlock.invitations set accepted_at = now(), accepted_by = caller where id = invitation.id;
@@ -587,7 +588,7 @@ $$;
 
 -- Scheduled jobs: see airlock_run_job() in the core
 
--- Of organisations that were deleted at `due` or before, deletes at most so many rows of resources, and then those
+-- For organisations that were deleted at `due` or before: deletes at most so many rows of resources, then the
 -- organisations that have none left.
 create or replace function airlock.purge_organizations(due timestamptz, at_most integer) returns integer
 language plpgsql set search_path = '' as $$
@@ -624,7 +625,7 @@ begin
   execute format(
     'select array(select id from airlock.organizations as orgs where deleted_at <= $1 %s order by deleted_at limit $2)', no_rows
   ) into orgs using due, remaining;
-  -- In the order in which the deletion of an account locks, as no other writer is left.
+  -- Locks in the same order as the deletion of an account, the only other writer left.
   perform from airlock.members where org_id = any (orgs) order by user_id for update;
   delete from airlock.organizations where id = any (orgs) and deleted_at <= due;
   get diagnostics gone = row_count;
@@ -655,7 +656,7 @@ grant select (id, name, version, created_at, updated_at, deleted_at), update (na
   on table airlock.organizations to authenticated;
 grant select (org_id, user_id, role, version, created_at, updated_at, live), update (role), delete
   on table airlock.members to authenticated;
--- The digest goes in and never out.
+-- Callers write the digest and cannot read it.
 grant
   select (id, org_id, role, created_by, created_at, expires_at, accepted_at, accepted_by),
   insert (id, org_id, role, token_digest), update (token_digest), delete

@@ -48,7 +48,7 @@ create index notes_orgpublished_idx on public.notes (org_id, created_at desc, id
 -- index, and read the deleted rows of all users.
 create index notes_due_idx on public.notes (deleted_at) where deleted_at > '-infinity';
 
--- PostgREST tells any caller how many rows the planner expects, of the rows of all users. So the planner gets no statistics
+-- PostgREST shows any caller how many rows the planner expects, of the rows of all users. So the planner gets no statistics
 -- of values.
 alter table public.notes
   alter column title set statistics 0,
@@ -81,8 +81,8 @@ alter table public.notes force row level security;
 
 -- auth.uid() in a subquery is evaluated once a statement, not once a row. "deleted_at is null" belongs in the queries: in
 -- this policy it would refuse a soft delete, because a changed row must still be visible.
--- One policy with a CASE, not two. Two are combined with OR, which the planner expects to hold for next to no row of a query
--- that names its user: it then reads and sorts all rows of that user for a page of 20.
+-- One policy with a CASE, not two, which Postgres would combine with OR. For a query that names its user the planner then
+-- expects almost no row, and reads and sorts all rows of that user for a page of 20.
 create policy notes_select on public.notes
   for select to authenticated
   using (

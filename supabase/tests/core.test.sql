@@ -1,5 +1,5 @@
--- The core on tables of its own: triggers, account deletion, references,
--- the purge job, edge-only mode of one table, and the tables on which callers have no right.
+-- The core on its own test tables: triggers, account deletion, references, the purge job, edge-only mode of one table,
+-- and tables without rights for callers.
 begin;
 create extension if not exists pgtap with schema extensions;
 select plan(83);
@@ -8,7 +8,7 @@ select plan(83);
 -- Texts and times
 
 select is(airlock.wire_time('2026-11-29 01:02:03.4+02'), '2026-11-28T23:02:03.400000Z', 'a time has six fraction digits, in UTC');
-select is(airlock.wire_time(null), null, 'no time stays null');
+select is(airlock.wire_time(null), null, 'a null time stays null');
 select is(
   airlock.cursor('["things -rank",7,"\u00e4/?"]'), 'WyJ0aGluZ3MgLXJhbmsiLDcsIlx1MDBlNC8_Il0', 'a cursor is JSON in base64url'
 );
@@ -123,7 +123,7 @@ $$;
 -- Resources
 
 select throws_ok(
-  $$ select airlock.serve('core_none', 'airlock.cursor_dummy', 'user', '{}') $$, '42P01', null, 'what is no table cannot be served'
+  $$ select airlock.serve('core_none', 'airlock.cursor_dummy', 'user', '{}') $$, '42P01', null, 'only a table can be served'
 );
 create table public.core_open (id uuid primary key);
 select throws_ok(
@@ -254,7 +254,7 @@ update public.core_lists set deleted_at = now() - interval '31 days' where delet
 set local session_replication_role = origin;
 create temporary table task as select id, version from public.core_tasks;
 select is(pg_temp.purge(1), 1, 'a batch has at most as many rows as asked for');
-select is(pg_temp.purge(), 1, 'the next batch has the rest but the row that a required reference keeps');
+select is(pg_temp.purge(), 1, 'the next batch has the rest, but not the target of a required ref');
 reset role;
 select bag_eq(
   $$ select title from public.core_lists where user_id = 'c0000000-0000-4000-8000-00000000000a' $$, array['kept', 'required'],

@@ -1,13 +1,13 @@
--- Edge-only mode: what counts as a proof, and for how long.
+-- Edge-only mode: valid proofs, and how long they are valid.
 begin;
 create extension if not exists pgtap with schema extensions;
 \ir include/own.psql
 select plan(56);
 
 
--- Settings, which are the owner's alone
+-- Settings, which only the owner may read and change
 
-select col_default_is('airlock', 'edge_settings', 'mode', 'off', 'the mode is off until somebody turns it on');
+select col_default_is('airlock', 'edge_settings', 'mode', 'off', 'the mode is off until an operator turns it on');
 select is((select count(*) from airlock.edge_settings), 1::bigint, 'there is one row of settings');
 update airlock.edge_settings set mode = 'off', secret = null, next_secret = null;
 select throws_ok(
@@ -39,7 +39,7 @@ select is_empty(
 );
 
 
--- Proofs. What a request brings along is what PostgREST sets.
+-- Proofs. The settings of a request are those that PostgREST makes.
 
 create function pg_temp.proof(
   secret text, age integer, sub text default '', method text default 'GET', path text default '/notes'
@@ -72,7 +72,7 @@ create temporary table as_a as
     repeat('1', 32) as one, repeat('2', 32) as two, repeat('3', 32) as three;
 
 select ok(pg_temp.ok(null), 'off, no proof is needed');
-select ok(pg_temp.ok('x'), 'off, nothing is looked at');
+select ok(pg_temp.ok('x'), 'off, a proof is not checked');
 
 update airlock.edge_settings set mode = 'enforce', secret = one from as_a;
 select ok(
@@ -105,11 +105,11 @@ select ok(
 ) from as_a;
 select ok(
   not pg_temp.ok(pg_temp.proof(one, 0, sub)),
-  'a user''s proof is not good for nobody'
+  'a user''s proof is not good without a user'
 ) from as_a;
 select ok(
   not pg_temp.ok(pg_temp.proof(one, 0), claims),
-  'nobody''s proof is not good for a user'
+  'a proof without a user is not good for a user'
 ) from as_a;
 select ok(
   not pg_temp.ok(pg_temp.proof(one, 0), method => 'HEAD'),
@@ -169,7 +169,7 @@ select ok(
 update airlock.edge_settings set secret = next_secret, next_secret = null;
 select ok(
   not pg_temp.ok(pg_temp.proof(one, 0)) and pg_temp.ok(pg_temp.proof(two, 0)),
-  'a secret that was taken away is not good'
+  'a removed secret is not good'
 ) from as_a;
 
 
@@ -180,12 +180,12 @@ insert into public.things (user_id, label) values ('a0000000-0000-4000-8000-0000
 select set_config('request.headers', '', true), set_config('request.method', '', true), set_config('request.path', '', true);
 select set_config('request.jwt.claims', claims, true) from as_a;
 set local role authenticated;
-select is_empty('select id from public.things', 'without a request there is no row to see');
-select is_empty($$ update public.things set label = 'x' returning id $$, 'without a request there is no row to change');
+select is_empty('select id from public.things', 'without a request no row is visible');
+select is_empty($$ update public.things set label = 'x' returning id $$, 'without a request no row can be changed');
 select throws_ok(
   $$ insert into public.things (label) values ('x') $$,
   '42501', 'new row violates row-level security policy "things_edge_only" for table "things"',
-  'without a request there is no row to add'
+  'without a request no row can be added'
 );
 reset role;
 update airlock.edge_settings set mode = 'report';
@@ -201,7 +201,7 @@ select throws_ok(
 reset role;
 delete from airlock.edge_settings;
 set local role authenticated;
-select is_empty('select id from public.things', 'without settings nothing passes');
+select is_empty('select id from public.things', 'without settings every request is refused');
 select throws_ok(
   $$ select public.airlock_create('things', null, '{"label": "x"}', 'key-0000', repeat('0', 64)) $$, 'PT403', null,
   'without settings no function passes'
@@ -213,7 +213,7 @@ select isnt_empty('select id from public.things', 'off again, everything passes'
 reset role;
 truncate airlock.edge_settings;
 set local role authenticated;
-select is_empty('select id from public.things', 'with settings that are gone nothing passes, whatever was off before');
+select is_empty('select id from public.things', 'with deleted settings every request is refused, even if the mode was off');
 
 reset role;
 select * from finish();

@@ -41,7 +41,7 @@ select is_empty(
     select grantee, privilege_type, table_name from information_schema.table_privileges
     where table_schema = 'public' and grantee in ('PUBLIC', 'anon', 'authenticated', 'service_role')
   $$,
-  'nobody has a right on a whole table of the exposed schema'
+  'no API role has a right on a whole exposed table'
 );
 select is_empty(
   $$
@@ -55,7 +55,7 @@ select is_empty(
     select relname from pg_class
     where relnamespace in ('public'::regnamespace, 'airlock'::regnamespace) and relkind in ('v', 'm')
       and not 'security_invoker=true' = any (coalesce(reloptions, '{}'))
-      -- The policies' own view of who is a member.
+      -- The view of memberships for policies.
       and oid <> coalesce(to_regclass('airlock.memberships'), 0)
   $$,
   'every view is read with the rights of its reader'
@@ -113,7 +113,7 @@ select is_empty(
 );
 select is_empty(
   $$ select role from callers where has_schema_privilege(role, 'airlock', 'create') $$,
-  'nobody adds anything to the schema airlock'
+  'no API role can create in the schema airlock'
 );
 
 select * from finish();

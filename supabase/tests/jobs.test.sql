@@ -1,4 +1,4 @@
--- Scheduled jobs: the rows that they delete and keep, who may run them, and their record.
+-- Scheduled jobs: the rows that they delete and keep, the role that may run them, and their record.
 begin;
 create extension if not exists pgtap with schema extensions;
 \ir include/own.psql
@@ -97,7 +97,7 @@ end
 $$;
 
 
--- Who may
+-- Rights
 
 create function pg_temp.run(label text, days integer default 30, most integer default 1000) returns integer
 language sql as $$ select public.airlock_run_job(label, '30000000-0000-4000-8000-000000000000', days, most) $$;
@@ -114,7 +114,7 @@ select throws_ok(format('%s %s', statement, relation), '42501', null, format('%s
   from resources, unnest(array['select from', 'delete from']) as statement;
 
 
--- What is refused
+-- Refused runs
 
 select throws_ok(format('select pg_temp.run(%L)', label), '22023', null, format('%L is not a job', label))
   from unnest(array['job:purge-everything', 'purge-deleted-rows', '', null]) as label;
@@ -134,7 +134,7 @@ select is_empty('select from airlock.bypass_audit', 'a refused job leaves no rec
 select is(pg_temp.rows_of(relation, 'org_id is null'), 5, format('%s: a refused job deletes nothing', name)) from org_resources;
 
 
--- What is done
+-- Deleted rows
 
 set local role service_role;
 create temporary table batches as select pg_temp.run('job:purge-deleted-rows', 30, 1) as first;
@@ -153,7 +153,7 @@ select results_eq(
   array['10000000-0000-4000-8000-000000000000', '10000000-0000-4000-8000-000000000001', '10000000-0000-4000-8000-000000000029']::uuid[],
   format('%s: rows that are live, or were deleted a second too late, stay', name)
 ) from airlock.resources;
-select results_eq('select key from airlock.idempotency_keys', array['key-kept'], 'a key that still counts stays');
+select results_eq('select key from airlock.idempotency_keys', array['key-kept'], 'a key that has not expired stays');
 
 create temporary table org_jobs as select to_regclass('airlock.organizations') is not null as installed;
 grant select on org_jobs to service_role;

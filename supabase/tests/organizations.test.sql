@@ -55,7 +55,7 @@ insert into public.papers (id, org_id, user_id, title) values
   ('a1000000-0000-4000-8000-000000000000', pg_temp.org('a'), pg_temp.person(5), 'own'),
   ('b1000000-0000-4000-8000-000000000000', pg_temp.org('b'), pg_temp.person(6), 'other');
 
--- What this call answers to this person: its JSON, or SQLSTATE and message of the error.
+-- The answer of this call to this person: its JSON, or SQLSTATE and message of the error.
 create function pg_temp.asked(who integer, call text, headers text default '{}') returns text language plpgsql as $$
 declare
   answer text;
@@ -129,7 +129,7 @@ select is(
 );
 select is(
   pg_temp.outcome(4, format($$ public.airlock_invite(%L, 'viewer', repeat('0', 64), 'key-0001', repeat('0', 64)) $$, id)), 'reused',
-  'a key is for one place'
+  'a key is for one list'
 ) from keyed;
 select is(
   pg_temp.outcome(6, $$ public.airlock_org_create('mine', 'key-0001', repeat('0', 64)) $$), 'created', 'a key is for one user'
@@ -227,7 +227,7 @@ select is(
   pg_temp.asked(3, $$ json_array_length(public.airlock_members(
     pg_temp.org('a'), airlock.cursor(json_build_array('airlock.member_rows', now(), pg_temp.person(5))), 20
   ) -> 'data') $$), '3',
-  'a page goes on after its cursor'
+  'a page starts after its cursor'
 );
 select is(left(pg_temp.asked(3, format('public.airlock_orgs(null, %s)', size)), 5), '22023', format('no page has %s rows', size))
   from unnest(array['0', '101', 'null']) as size;
@@ -240,7 +240,7 @@ select is(
 select is(pg_temp.asked(4, $$ public.airlock_invitations(pg_temp.org('a'), null, 20) $$), 'PT404 airlock_not_found', 'an outsider lists no invitations');
 
 
--- Embedded rows: of users, and of organisations, whose editors alone see them
+-- Embedded rows: of users, and of organisations, whose editors see them
 
 create table public.jottings (id uuid primary key, user_id uuid not null, paper uuid not null);
 create table public.remarks (id uuid primary key, user_id uuid not null, org_id uuid, paper uuid not null);
@@ -308,11 +308,11 @@ $$;
 select is(pg_temp.outcome(1, pg_temp.invite(token)), 'created', 'an owner invites') from unnest(array['expired', 'spare', 'token']) as token;
 select is(left(pg_temp.tried(2, pg_temp.invite('x')), 5), '42501', 'an editor does not invite');
 select is(pg_temp.tried(4, pg_temp.invite('x')), 'PT404 airlock_not_found', 'an outsider does not invite');
-select is(pg_temp.rows_of(1, 'select token_digest from airlock.invitations'), '42501', 'nobody reads the digest of a token');
+select is(pg_temp.rows_of(1, 'select token_digest from airlock.invitations'), '42501', 'no caller reads the digest of a token');
 select is(
   pg_temp.rows_of(1, $$ insert into airlock.invitations (org_id, role, token_digest, expires_at)
     values (pg_temp.org('a'), 'editor', repeat('0', 64), 'infinity') $$),
-  '42501', 'nobody chooses when an invitation ends'
+  '42501', 'no caller chooses when an invitation ends'
 );
 select is(
   left(pg_temp.tried(1, $$ public.airlock_invite(pg_temp.org('a'), 'editor', 'token') $$), 5), '23514', 'a token itself is not stored'
@@ -346,12 +346,12 @@ select is(
 select is(
   pg_temp.outcome(1, pg_temp.invite('third', $$, 'key-0002', repeat('0', 64)$$)), 'deleted', 'a key of a revoked invitation makes no other'
 );
-select is(pg_temp.tried(4, $$ public.airlock_join('second') $$), 'missing', 'nobody joins by a revoked token');
+select is(pg_temp.tried(4, $$ public.airlock_join('second') $$), 'missing', 'a revoked token joins no caller');
 select is(
   pg_temp.outcome(2, 'public.airlock_invitation_revoke(pg_temp.org(''a''), gen_random_uuid())'), 'forbidden', 'an editor revokes nothing'
 );
 select is(
-  pg_temp.outcome(1, 'public.airlock_invitation_revoke(pg_temp.org(''a''), gen_random_uuid())'), 'missing', 'nobody revokes what does not exist'
+  pg_temp.outcome(1, 'public.airlock_invitation_revoke(pg_temp.org(''a''), gen_random_uuid())'), 'missing', 'an unknown invitation cannot be revoked'
 );
 select is(
   pg_temp.outcome(4, 'public.airlock_invitation_revoke(pg_temp.org(''a''), gen_random_uuid())'), 'missing', 'an outsider revokes nothing'
@@ -416,7 +416,7 @@ select is(pg_temp.rows_of(1, statement), '0', format('in a deleted organisation 
   ('select id from airlock.invitations', 'invitation'), ('select from public.papers', 'row'),
   ('update airlock.organizations set deleted_at = null', 'way back')
 ) as hidden (statement, name);
-select is(pg_temp.outcome(6, $$ public.airlock_join('spare') $$), 'missing', 'nobody joins a deleted organisation');
+select is(pg_temp.outcome(6, $$ public.airlock_join('spare') $$), 'missing', 'a deleted organisation cannot be joined');
 select is(pg_temp.outcome(7, $$ public.airlock_join('more') $$), 'missing', 'a member does not join a deleted organisation again');
 insert into airlock.members (org_id, user_id, role) values (pg_temp.org('a'), pg_temp.person(6), 'viewer');
 select ok(not live, 'nobody is added to a deleted organisation as a live member') from airlock.members
@@ -492,7 +492,7 @@ insert into public.targets (org_id) select pg_temp.org(letter) from unnest(array
 insert into public.zz_sources (org_id, target) select nullif(org_id, pg_temp.org('e')), id from public.targets;
 select is(airlock.purge_organizations(now(), 100), 5, 'rows that refer to others are deleted before them');
 set constraints all immediate;
-select results_eq('select name from airlock.organizations where deleted_at is not null', array['e'], 'a row that a user''s own row needs keeps its organisation');
+select results_eq('select name from airlock.organizations where deleted_at is not null', array['e'], 'the target of a user''s required ref keeps its organisation');
 delete from public.zz_sources;
 select is(airlock.purge_organizations(now(), 100), 2, 'and no longer than that row');
 

@@ -1,5 +1,5 @@
--- Every resource: its owner, another user, members of its organisation and anon,
--- first as they are, then with all grants given and the triggers off, which leaves the policies alone.
+-- Every resource: its owner, another user, members of its organisation and anon. First with the real grants and
+-- triggers, then with the policies only.
 begin;
 create extension if not exists pgtap with schema extensions;
 \ir include/own.psql
@@ -207,7 +207,7 @@ select results_eq(
 ) from places;
 
 
--- The policies alone
+-- The policies only
 
 do $$
 declare

@@ -1,4 +1,4 @@
--- Every resource that can be published: the rows that anon reads, and who publishes.
+-- Every resource that can be published: the rows that anon reads, and the users who publish.
 begin;
 create extension if not exists pgtap with schema extensions;
 select * from no_plan();
@@ -171,7 +171,7 @@ select is(
 ) from places;
 
 
--- The policy alone, with every grant given
+-- The policy only, with every grant
 
 reset role;
 set local request.jwt.claims = '';

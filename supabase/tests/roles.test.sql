@@ -1,5 +1,4 @@
--- The rights of each role in its own organisation and in another, by the policies alone, without grants
--- and triggers.
+-- The rights of each role in its own organisation and in another, by the policies only, without grants and triggers.
 begin;
 create extension if not exists pgtap with schema extensions;
 select plan(136);

@@ -45,7 +45,7 @@ language sql as $$
 $$;
 
 
--- Triggers, as the owner of the table, for whom no grant stands in the way
+-- Triggers, as the owner of the table, who needs no grants
 
 do $$
 declare
@@ -196,7 +196,7 @@ grant select on refs, targets to authenticated;
 set local role authenticated;
 set local request.jwt.claims = '{"role": "authenticated", "sub": "00000000-0000-4000-8000-00000000000a"}';
 
--- One error for all, which tells nobody whether the row of another user exists.
+-- One error for all, so it does not show whether the row of another user exists.
 select throws_ok(
   pg_temp.add(relation, refs.org, gen_random_uuid(), field, of::text), '23503', 'airlock_reference',
   format('%s.%s: a row %s cannot refer to %s', name, field, place, what)

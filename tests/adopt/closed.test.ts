@@ -1,5 +1,5 @@
-// npm run close and npm run open on a real Postgres server: direct calls are counted, then refused, then answered as before,
-// and the functions that the Worker calls serve the table all the while.
+// npm run close and npm run open on a real Postgres server. Direct calls are counted, then refused, then answered as
+// before. Meanwhile the functions that the Worker calls serve the table.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -81,7 +81,7 @@ interface Request {
   readOnly?: boolean;
 }
 
-/** A statement in a request of alice, as PostgREST runs it, and what it writes to the log. */
+/** A statement in a request of alice, as PostgREST runs it, and its log lines. */
 async function ask(
   sql: string,
   { method = "GET", path = "/todos", headers = {}, readOnly = false }: Request = {},
@@ -134,7 +134,7 @@ async function worker(name: string, args: string): Promise<Row> {
 let nonces = 0;
 const claimOf = () => `v1.360.${randomUUID()}.rn-test:${String(++nonces).padStart(22, "n")}`;
 
-/** Who may do what with a table. */
+/** The rights of each role on a table. */
 async function grants(table: string): Promise<string[]> {
   const { rows } = await owner.query(
     `select pg_get_userbyid(grantee) || ' ' || privilege_type || coalesce(' ' || attname, '') || case when is_grantable then ' with grant option' else '' end as line
@@ -189,7 +189,7 @@ test("--report logs each direct call with the app's version and refuses none", a
   assert.deepEqual(await grants("public.todos"), before);
 });
 
-test("close refuses direct calls and serves the Worker, with the grants that it needs", async () => {
+test("close refuses direct calls and keeps the Worker's grants", async () => {
   const { output, warnings } = await applied("close", ["todos"]);
   for (const said of [/Realtime: no changes of todos/, /The way back: npm run open -- todos/])
     assert.match(output, said);
@@ -238,7 +238,7 @@ test("close refuses direct calls and serves the Worker, with the grants that it 
   assert.equal(checked.code, 0, checked.output);
   const again = await project.command("adopt", ["--db-url", reader]);
   assert.match(again.output, /^Nothing is new, and nothing was written\.$/m);
-  // The policy of edge-only mode is no news.
+  // The policy of edge-only mode is not reported as new.
   assert.doesNotMatch(again.output, /edge_only/);
 });
 
@@ -303,7 +303,7 @@ test("a name with capitals, grants of columns and a column that is gone meanwhil
   );
 });
 
-test("rows below a parent and rows that every app reads keep the grants that they need", async () => {
+test("rows below a parent and rows for every app keep their grants", async () => {
   const none = "version => null, created => null, updated => null, deleted => null";
   await owner.query(`
     create table public.crews (id uuid primary key default gen_random_uuid(), user_id uuid not null, name text not null, secret text);
@@ -352,7 +352,7 @@ test("rows below a parent and rows that every app reads keep the grants that the
   );
 });
 
-test("narrowing says which tables and functions it may stop, and that the mode is off", async () => {
+test("narrowing warns about tables and functions, and that the mode is off", async () => {
   await owner.query(`
     create table public.notes_of_todos (id bigint primary key, todo bigint); alter table public.notes_of_todos enable row level security;
     create policy "of own todos" on public.notes_of_todos for select using (exists (select from public.todos t where t.id = todo and t.is_complete is not null));
@@ -395,7 +395,7 @@ test("tables with names up to 63 bytes are closed and opened, and a team's own p
   }
 });
 
-test("a name that cannot be is refused in a sentence, and nothing is written", async () => {
+test("an impossible name is refused, and nothing is written", async () => {
   const before = (await readdir(project.migrations)).sort();
   for (const [task, args, sentence] of [
     ["close", [], /Which table\?\nnpm run close -- TABLE \[--report\]/],

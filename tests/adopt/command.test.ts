@@ -1,4 +1,4 @@
-// npm run adopt and npm run check -- --db-url: the files that they write, that they write nothing twice, and their exit codes.
+// npm run adopt and npm run check -- --db-url: their files, which a second run does not change, and their exit codes.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -61,7 +61,7 @@ test("--plan prints and writes nothing", async () => {
   assert.deepEqual(await adopted(), []);
 });
 
-test("a section and a migration are written once; the migration runs twice and the old app goes on", async () => {
+test("section and migration are written once; the old app keeps working", async () => {
   const url = await server.create("once", await schemaOf("todos"));
   const owner = server.postgres.url("once");
   const first = await command("adopt", ["--db-url", url]);
@@ -200,7 +200,7 @@ test("--with adds version and deleted_at, which are served, and writes nothing a
   assert.equal(sound.code, 0, sound.output);
 });
 
-test("a large table gets its index in a file of its own, which runs outside of a transaction", async () => {
+test("the index of a large table is made outside of a transaction", async () => {
   const url = await server.create("large", await schemaOf("todos"));
   const owner = server.postgres.url("large");
   const user = "a11ce000-0000-4000-8000-000000000001";
@@ -234,7 +234,7 @@ test("a large table gets its index in a file of its own, which runs outside of a
   assert.match(again.output, ADOPTED);
 });
 
-test("50 tables take less than 10 seconds, of a role that may do nothing but connect", async () => {
+test("50 tables take less than 10 seconds for a role that can only connect", async () => {
   const tables = Array.from(
     { length: 50 },
     (_, at) => `
@@ -270,7 +270,7 @@ test("a table that stops ends with 1, and the others are written", async () => {
   assert.equal(code, 1, output);
   assert.match(
     output,
-    /^public\.channels: stopped\n {2}stop: policy "signed in read" for SELECT to authenticated: using true holds for anybody\. If that is meant: adopt with --read-user channels, or read = "user" in its section\n {4}SQL: alter policy "signed in read" on public\.channels using \(\(select auth\.uid\(\)\) = created_by\);$/m,
+    /^public\.channels: stopped\n {2}stop: policy "signed in read" for SELECT to authenticated: using true holds for anybody\. If this is intended: adopt with --read-user channels, or read = "user" in its section\n {4}SQL: alter policy "signed in read" on public\.channels using \(\(select auth\.uid\(\)\) = created_by\);$/m,
   );
   assert.match(await toml(), /^\[resources\.direct_messages\]$/m);
   assert.doesNotMatch(await toml(), /channels|resources\.messages/);

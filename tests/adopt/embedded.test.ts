@@ -69,7 +69,7 @@ test("Storage, extensions and the grants of hosted Supabase are there", async ()
   });
 });
 
-/** What `supabase db dump` writes before and after the tables of a project. */
+/** The statements of `supabase db dump` before and after the tables of a project. */
 const DUMP = `
 SET statement_timeout = 0;
 SET client_encoding = 'UTF8';

@@ -217,7 +217,7 @@ for (const [type, preset, expected] of PRESETS) {
 
 test("a default that is a JSON array keeps its column out", () => {
   assert.deepEqual(readColumn(column(base("jsonb"), { default: "'[]'::jsonb" }), []), {
-    reason: "its default '[]'::jsonb is no JSON object",
+    reason: "its default '[]'::jsonb is not a JSON object",
   });
 });
 

@@ -1,5 +1,5 @@
-// Facts that only rows tell, such as the largest id: looked at where the role may see all rows, without running code of the
-// database.
+// Facts that only rows have, such as the largest id. They are read where the role sees all rows, without running code
+// of the database.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
@@ -60,7 +60,7 @@ test("values that JSON cannot hold keep a field out, large ids stop a table", as
   );
 });
 
-test("a role that policies concern runs none of them, and says what it left", async () => {
+test("adopt runs no policy, and lists the checks that it skipped", async () => {
   const schema = `
     create schema private;
     create function private.told() returns boolean language plpgsql security definer as $body$begin raise exception 'the policy ran'; end$body$;

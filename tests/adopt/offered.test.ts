@@ -1,4 +1,5 @@
-// The routes that adopt offers are those that grants and policies allow, and open tables that it leaves out are warned of.
+// The routes that adopt offers are those that grants and policies allow, and it warns of open tables that it leaves
+// out.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -121,7 +122,7 @@ test("an owner's column that may not be inserted is named", async () => {
   );
 });
 
-test("rows that every app reads show what anon may read", async () => {
+test("rows that every app reads have only fields that anon may read", async () => {
   const feed = (grant: string) =>
     `create table things (id uuid primary key, label text, created_at timestamptz not null default now()); alter table things enable row level security;
      create policy feed on things for select to anon, authenticated using (true); revoke all on things from anon; grant select (${grant}) on things to anon;`;
@@ -170,7 +171,7 @@ for (const [what, sql, warning] of LEFT_OUT) {
   });
 }
 
-test("a table with grants of columns alone stops while Row Level Security is off", async () => {
+test("a table with only column grants stops while Row Level Security is off", async () => {
   const { stops } = await decisionOf(
     "things",
     `${table(UUID, "label text", granted("label"))} alter table things disable row level security;`,

@@ -1,5 +1,5 @@
-// The three schemas, adopted without an edit: served by the built Worker, each user apart, and the old app's direct calls are
-// answered as before.
+// The three schemas, adopted without an edit. The built Worker serves each user their own rows, and the old app's
+// direct calls are answered as before.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -84,7 +84,7 @@ before(async () => {
   calls = { before: first, after: await oldApp() };
 
   declaration = toJson(toml);
-  // A secret that nobody asks for before the table is closed.
+  // A secret that is not used before the table is closed.
   await supabase.sql(`update airlock.edge_settings set mode = 'enforce', secret = '${SECRET}'`);
   worker = await startWorkerAlone(workerVars(supabase.url, { EDGE_PROOF_SECRET: SECRET }), { declaration });
   alice = caller(worker.url, users.alice.token);
@@ -125,7 +125,7 @@ async function direct(
   return { status: answer.status, body: await answer.text() };
 }
 
-/** What the app in the stores asks for, and the answers without ids and times. It leaves no row. */
+/** The requests of the old app, and the answers without ids and times. It leaves no row. */
 async function oldApp(): Promise<string[]> {
   const { alice, bob } = users;
   const answers: string[] = [];
@@ -185,7 +185,7 @@ test("the old app's direct calls are answered as before", () => {
   );
 });
 
-/** The id of a new team of alice's. */
+/** The id of a new team of the user alice. */
 async function oneTeam(): Promise<unknown> {
   const { body } = await direct(users.alice, "POST", "/rpc/create_team", { name: "New", slug: `team-${randomUUID()}` });
   return [JSON.parse(body) as Row | Row[]].flat()[0]?.id;
@@ -193,7 +193,7 @@ async function oneTeam(): Promise<unknown> {
 
 const everybody = () => [alice, bob] as const;
 
-test("todos: own rows alone, by number, with real deletes", async () => {
+test("todos: only own rows, by number, with real deletes", async () => {
   const row = assertOk(await alice("POST", "/v1/todos", { task: "  water the plants " }), 201) as Row;
   assert.deepEqual(Object.keys(row), ["id", "task", "is_complete", "created_at"]);
   assert.deepEqual([row.task, row.is_complete, typeof row.id], ["water the plants", false, "number"]);
@@ -219,7 +219,7 @@ test("todos: own rows alone, by number, with real deletes", async () => {
   assertProblem(await alice("DELETE", at), "not_found");
 });
 
-test("profiles: the own row alone, as /me", async () => {
+test("profiles: only the own row, as /me", async () => {
   const [mine, other] = await Promise.all(
     everybody().map(async (user) => assertOk(await user("GET", "/v1/profiles/me"), 200) as Row),
   );
@@ -240,7 +240,7 @@ test("profiles: the own row alone, as /me", async () => {
   );
 });
 
-test("teams, projects and tasks: what members see, and references to nothing else", async () => {
+test("teams, projects and tasks: members see and refer to only their rows", async () => {
   const slug = `team-${randomUUID()}`;
   const made = await direct(users.alice, "POST", "/rpc/create_team", { name: "New", slug });
   const team = [JSON.parse(made.body) as Row | Row[]].flat()[0]?.id;
@@ -294,7 +294,7 @@ test("teams, projects and tasks: what members see, and references to nothing els
   assert.equal((await alice("DELETE", `/v1/tasks/${task.id}`)).status, 204);
 });
 
-test("all of them: users see what the policies show and reach nothing else", async () => {
+test("all of them: users reach only rows that the policies show", async () => {
   const { resources } = await check(declaration);
   const stack = {
     sql: supabase.sql,
@@ -325,7 +325,7 @@ test("all of them: users see what the policies show and reach nothing else", asy
   }
 });
 
-test("a closed table answers the Worker alone; opened again, it answers the old app as before", async () => {
+test("a closed table answers only the Worker; open serves the old app again", async () => {
   const tables = ["todos", "profiles", "teams", "projects", "tasks"];
   await supabase.sql("delete from public.teams");
   const before = await oldApp();
@@ -376,7 +376,7 @@ test("a closed table answers the Worker alone; opened again, it answers the old 
   );
 });
 
-test("--with version,deleted: rows have tags and are deleted softly, and nothing is left to write", async () => {
+test("--with version,deleted: rows have tags and are deleted softly", async () => {
   await supabase.sql(`
     create table public.wishes (id uuid primary key default gen_random_uuid(), user_id uuid not null references auth.users, label text not null);
     alter table public.wishes enable row level security;
@@ -419,7 +419,7 @@ test("--with version,deleted: rows have tags and are deleted softly, and nothing
   }
 });
 
-test("without a token nobody sees a row", async () => {
+test("without a token no row is shown", async () => {
   const nobody = caller(worker.url);
   for (const path of ["/v1/todos", "/v1/profiles/me", "/v1/teams", "/v1/projects", "/v1/tasks"])
     assertProblem(await nobody("GET", path), "token_missing");

@@ -1,5 +1,5 @@
-// Tests of the set of schemas: what adopt says and writes for each is in the file beside it, line by line, the same for the
-// embedded database and for a server on which the reader may only connect.
+// Tests of the set of schemas. The file beside each one has adopt's output and files, line by line. They are the same
+// for the embedded database and for a server on which the reader may only connect.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";

@@ -1,5 +1,5 @@
-// Databases with the schemas of the tests: in a transaction of the embedded one that is rolled back, and on a server, read by
-// a role with no right but CONNECT.
+// Databases with the schemas of the tests. The embedded one has them in a transaction that is rolled back. On a server,
+// a role that may only connect reads them.
 
 import { readFile, rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -22,7 +22,7 @@ const storage = await read("../../tools/supabase/storage.sql");
 export const schemaOf = (name: string) => read(`schemas/${name}.sql`);
 export const expectedOf = (name: string) => read(`schemas/${name}.txt`);
 
-/** What hosted Supabase has before the first migration of a project, then the schema. */
+/** The roles and schemas of hosted Supabase before the first migration, then the schema. */
 const project = (schema: string) =>
   `${storage}\n${granting("grant")}\nset search_path to public, extensions;\n${schema}`;
 

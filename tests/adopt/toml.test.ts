@@ -1,4 +1,4 @@
-// airlock.toml as text: what is added and changed, and what stays. The differences that a section has from its table.
+// airlock.toml as text: additions, changes, and lines that stay. The differences that a section has from its table.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -136,7 +136,7 @@ const changes = (toml: string, catalogue: Catalogue): Change[] =>
 const whats = (toml: string, catalogue: Catalogue) =>
   changes(toml, catalogue).map(({ drift, what }) => `${drift ? "drift" : "new"}: ${what}`);
 
-test("what adopt wrote has no difference, for each schema", async () => {
+test("adopt finds no difference to its own output, for each schema", async () => {
   // tests/long/adopt.test.ts asks the command itself about all.
   for (const name of ["profiles", "teams", "odd"]) {
     const catalogue = await embedded.catalogueOf(await schemaOf(name));
@@ -153,7 +153,7 @@ test("hand edits that promise less are no difference", () => {
   assert.deepEqual(whats(toml, todos), []);
 });
 
-test("what the database gained is shown, and taken only if asked", async () => {
+test("new columns are shown, and added only with --take", async () => {
   const before = adopted(todos);
   const after = await embedded.catalogueOf(
     `${await schemaOf("todos")}; alter table todos add column due date, add column rank integer not null; create unique index todos_task on todos (task);`,
@@ -200,7 +200,7 @@ const DRIFTS: [string, string, RegExp][] = [
   [
     "an open policy",
     'create policy "open" on todos for select using (true)',
-    /^drift: policy "open" for SELECT to everybody: using true holds for anybody\. If that is meant: .* SQL: /,
+    /^drift: policy "open" for SELECT to everybody: using true holds for anybody\. If this is intended: .* SQL: /,
   ],
   ["Row Level Security off", "alter table todos disable row level security", /^drift: row level security is off/],
   ["a policy that is gone", 'drop policy "delete own" on todos', /^drift: routes: grants or policies refuse delete$/],
@@ -236,7 +236,7 @@ for (const [name, sql, what] of DRIFTS) {
   });
 }
 
-test("routes that are refused go, and those that a person left out stay out", async () => {
+test("routes that are refused are removed, and omitted ones stay omitted", async () => {
   const narrowed = adopted(todos).replace(
     "[resources.todos.fields]",
     'routes = ["list", "read", "delete"]\n[resources.todos.fields]',
@@ -290,7 +290,7 @@ const CATALOGUE = `
   create policy own on posts for insert to authenticated with check ((select auth.uid()) = author);
   create policy change on posts for update to authenticated using ((select auth.uid()) = author);`;
 
-test("rows that everybody may read stop, until somebody says that it is meant", async () => {
+test("rows open to everybody stop their table, until --read allows it", async () => {
   const catalogue = await embedded.catalogueOf(CATALOGUE);
   const options = (...read: [string, "user" | "app"][]) => optionsOf("", [], read);
   const stops = (...read: [string, "user" | "app"][]) =>
@@ -298,7 +298,7 @@ test("rows that everybody may read stop, until somebody says that it is meant", 
       stops.map(({ what, mend }) => `${table}: ${what}; ${mend}`),
     );
   const open = (who: string, name: string) =>
-    `using true holds for anybody. If that is meant: adopt with --read-${who} ${name}, or read = "${who}" in its section; `;
+    `using true holds for anybody. If this is intended: adopt with --read-${who} ${name}, or read = "${who}" in its section; `;
   assert.deepEqual(stops(), [
     `public.kinds: policy "shown" for SELECT to everybody: ${open("app", "kinds")}drop policy shown on public.kinds; -- or let it name the row's owner: (select auth.uid()) = user_id`,
     `public.posts: policy "shown" for SELECT to authenticated: ${open("user", "posts")}alter policy shown on public.posts using ((select auth.uid()) = author);`,
@@ -374,7 +374,7 @@ title = "text(0..10000)"  # no upper limit in the database
     `${CATALOGUE} alter policy shown on kinds to authenticated; create policy rest on posts for select using (true);`,
   );
   assert.deepEqual(
-    whats(toml, closed).map((what) => what.replace(/ SQL: .*| If that is meant.*/, "")),
+    whats(toml, closed).map((what) => what.replace(/ SQL: .*| If this is intended.*/, "")),
     [
       'drift: public.kinds cannot be served: no policy lets anon read it, as read = "app" needs.',
       'drift: policy "rest" for SELECT to everybody: using true holds for anybody.',
@@ -382,7 +382,7 @@ title = "text(0..10000)"  # no upper limit in the database
   );
 });
 
-test("a sort by a column that may be null says so, and a unique constraint names all its fields", async () => {
+test("sorts by nullable columns and unique constraints are corrected", async () => {
   const before =
     adopted(todos)
       .replace("[resources.todos.fields]", 'sorts = ["created", "due"]\n[resources.todos.fields]')

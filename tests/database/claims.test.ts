@@ -1,5 +1,5 @@
-// Claims and races of the write functions, on a real Postgres server: PGlite has one connection, where nothing races.
-// Each request here is one transaction, as PostgREST makes it.
+// Claims and races of the write functions, on a real Postgres server: PGlite has one connection and so no races. Each
+// request here is one transaction, as PostgREST makes it.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -203,7 +203,7 @@ test("a copy that waited for the first is request_replayed", async () => {
   }
 });
 
-test("a copy is told so before any other error", async () => {
+test("a copy is refused before any other error", async () => {
   for (const kind of KINDS) {
     user = await server.account();
     const of = newNonce();
@@ -297,7 +297,7 @@ test("a refused or failed request claims nothing, and its copy is answered alike
   assert.deepEqual(await rows(), before);
 });
 
-test("a key answers its row to new requests, and claims for the first alone", async () => {
+test("a key returns its row to new requests; only the first one claims", async () => {
   const key = "order-0001";
   const of = newNonce();
   const first = await send(create({ title: "first" }, key), claimOf(of));
@@ -410,7 +410,7 @@ test("two users and two apps may use one nonce", async () => {
   assert.equal((await send(create({ title: "x" }), claimOf(of).replace("rn-dev", "rn-ios"))).outcome, "created");
 });
 
-test("a header of another form is refused, and without one nothing is claimed", async () => {
+test("a malformed claim header is refused; without one nothing is claimed", async () => {
   const good = claimOf(newNonce());
   const request = "00000000-0000-4000-8000-000000000000";
   const malformed = [

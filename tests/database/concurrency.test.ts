@@ -160,7 +160,7 @@ const changePaper = (user: string, org: string | null, id: string, action: strin
 
 const demote = (user: string, org: string, member: string) => setRole(user, org, member, "viewer");
 
-test("of two owners who leave, step down or remove each other one stays", async () => {
+test("when two owners leave or remove each other at once, one stays", async () => {
   const kinds: ((org: string, a: string, b: string) => [Call, Call])[] = [
     (org, a, b) => [remove(a, org, a), remove(b, org, b)],
     (org, a, b) => [setRole(a, org, b, "viewer"), setRole(b, org, a, "viewer")],
@@ -384,7 +384,7 @@ test("a statement to a table that waited is refused when the role is lost", asyn
   }
 });
 
-test("a statement that waited and lost the role keeps none of its rows", async () => {
+test("a writer who lost the role while waiting writes no row", async () => {
   const [waiting = owner, holding = owner] = await pool(2);
   for (const rounds of [1, 2]) {
     const [host = "", rival = ""] = await users(2);
@@ -411,7 +411,7 @@ test("a statement that waited and lost the role keeps none of its rows", async (
   }
 });
 
-test("a write of a member who is removed while it waits finds nothing", async () => {
+test("a write of a member who is removed meanwhile finds nothing", async () => {
   const [waiting = owner, holding = owner] = await pool(2);
   for (const [meanwhile, expected] of [
     [remove, "PT404 airlock_not_found"],
@@ -452,7 +452,7 @@ test("a write of a member who is removed while it waits finds nothing", async ()
   }
 });
 
-test("of nine who accept one invitation at once, one joins", async () => {
+test("one of nine users joins by one invitation", async () => {
   for (let round = 0; round < ROUNDS; round++) {
     const [host = "", ...guests] = await users(10);
     const org = await organisation(host);
@@ -519,7 +519,7 @@ function changedPaper(action: string, before?: string) {
   };
 }
 
-/** Each kind of write in organisations: prepares what it needs and returns the request. */
+/** Each kind of write in organisations: prepares its rows and returns the request. */
 const WRITES: [name: string, prepare: (user: string, org: string) => Promise<Call> | Call][] = [
   ["create an organisation", (user) => ({ user, name: "org_create", args: { org_name: "copied" } })],
   [

@@ -33,7 +33,10 @@ const users = {
 const { alice, bob } = users;
 
 const { resources: projects } = await ownDeclaration();
-/** Their functions are open to callers if their migration is applied, whatever airlock.toml says. */
+/**
+ * Their functions are open to callers if their migration is applied, even if airlock.toml does not declare
+ * organisations.
+ */
 const organizations = (await migrationFiles()).some((file) => file.includes("_airlock_organizations"));
 const tests = await everything();
 const resources = [...projects, ...tests.resources];

@@ -86,14 +86,14 @@ for (const [kind, request, outcome, left] of [
   });
 }
 
-test("200 requests with one Idempotency-Key at once make one row, and all have its id", async () => {
+test("200 concurrent requests with one Idempotency-Key make one row", async () => {
   const answers = await copies(create("made once", "order-0001"), newNonce);
   const ids = new Set(answers.map(({ outcome, row }) => `${outcome} ${row?.id}`));
   assert.equal(ids.size, 1, [...ids].join(", "));
   assert.deepEqual(await tasks(), ["made once"]);
 });
 
-test("of 200 DELETEs at once one deletes the row, and the others find none and claim nothing", async () => {
+test("of 200 concurrent DELETEs only one claims its nonce", async () => {
   const { row } = await send(create("first task"));
   const answers = await copies(change(row?.id, "delete"), newNonce);
   assert.deepEqual(
@@ -149,7 +149,7 @@ for (const [what, sql, relation] of NOT_SERVED) {
     await owner.query("begin");
     try {
       await owner.query(sql);
-      await assert.rejects(owner.query(serve(relation)), /is a partition, or no table with Row Level Security$/);
+      await assert.rejects(owner.query(serve(relation)), /is a partition, or not a table with Row Level Security$/);
     } finally {
       await owner.query("rollback");
     }

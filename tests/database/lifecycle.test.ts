@@ -1,4 +1,4 @@
-// The embedded Supabase as its own process: what it keeps, and its message when it cannot start.
+// The embedded Supabase as its own process: the data that it keeps, and its message when it cannot start.
 
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";

@@ -1,5 +1,5 @@
-// The limits of the declaration and those of the tables are the same: of values that a user writes to PostgREST directly, each
-// one at a limit is accepted, and none beyond.
+// The limits of the declaration and those of the tables are the same. A user writes values to PostgREST directly: each
+// one at a limit is accepted, and none above it.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -130,7 +130,7 @@ async function attempts(resource: Resource, field: Field, values: string[]): Pro
   return rows.map(({ outcome }) => String(outcome));
 }
 
-/** A statement for a row with what is required, and this value of the field; without a value, the field is absent. */
+/** A statement for a row with the required fields and this value of the field; without a value, the field is absent. */
 async function insert(resource: Resource, field?: Field, value?: string): Promise<string> {
   const columns = resource.owner === "org" ? ["org_id"] : [];
   const values = resource.owner === "org" ? [literal(ORG)] : [];

@@ -64,7 +64,7 @@ async function reset(): Promise<void> {
   `);
 }
 
-/** All rows, past the policies. */
+/** All rows, without the policies. */
 function everything(): Promise<Row[]> {
   const tables = [
     "airlock.organizations",
@@ -120,7 +120,7 @@ function inShort(answer: any): string {
   return answer.outcome ?? (answer.data ? `${answer.data.length} rows` : "row");
 }
 
-/** What is asked about an organisation: a function and its arguments, or a request to the table of a resource. */
+/** A request about an organisation: a function and its arguments, or a request to the table of a resource. */
 type Ask = (org: string, me: string) => [name: string, json?: object];
 /** The answers to the owner, the editor, the viewer, the outsider and anon. */
 type Outcomes = [string, string, string, string, string];
@@ -136,7 +136,7 @@ const key = { request_key: "key-0001", request_digest: digest("body") };
 const draft = { resource: "papers", draft: { title: "new" } };
 const paper = (org: string) => ({ resource: "papers", org, id: paperOf(org), if_match: null });
 
-/** In the own organisation, in the other one, and what is asked. */
+/** The answers in the own and in the other organisation, and the request. */
 const MATRIX: [name: string, own: Outcomes, other: Outcomes, ask: Ask][] = [
   ["read", ["row", "row", "row", "null", ANON], all("null"), (org) => ["org", { org }]],
   [
@@ -567,7 +567,7 @@ test("an account can be deleted in a request, with all its rows", async () => {
   }
 });
 
-test("anon reads the published fields alone", async () => {
+test("anon reads only the published fields", async () => {
   const columns = "id,title,version,published_at,updated_at";
   const path = `/papers?select=${columns}&id=eq.${paperOf(ids.own)}`;
   const change = (action: string) => call("editor", "change", { ...paper(ids.own), action, draft: null });

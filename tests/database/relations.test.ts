@@ -116,7 +116,7 @@ test("airlock_ready is false while a declared function has an overload", async (
   assert.equal(await ready(), true);
 });
 
-test("a page below a parent, and what its rows are answered with, are read from ranges of indexes", async () => {
+test("pages below a parent and embedded rows are read from index ranges", async () => {
   await owner.query(
     `with made as (
       insert into public.projects ("teamId", name, lead, created_at)

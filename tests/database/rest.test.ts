@@ -257,7 +257,7 @@ test("an id that another user has taken is not overwritten", async () => {
   assert.deepEqual(await stored(thing.id), before);
 });
 
-test("nobody chooses owner, version or times of a row", async () => {
+test("no caller chooses owner, version or times of a row", async () => {
   const thing = await create(alice, { label: "thing" });
   const before = await stored(thing.id);
   const smuggled = { user_id: bob.id, version: 99, created_at: "1999-01-01", updated_at: "1999-01-01" };
@@ -424,7 +424,7 @@ test("a body of lone surrogates or invalid UTF-8 is PGRST102", async () => {
   assert.deepEqual([pair.label, pair.memo], ["🙂", "\\ud800"], "pairs and escaped backslashes are text");
 });
 
-test("POST {} inserts a row of defaults, and a value that is no row inserts none", async () => {
+test("POST {} inserts a row of defaults; a value that is not a row is refused", async () => {
   const post = async (body: string, headers: Record<string, string> = {}) => {
     const sent = {
       apikey: publishableKey,
@@ -704,7 +704,7 @@ test("a page of any origin may sign in and call", async () => {
   }
 });
 
-test("only the REST and Auth APIs are served, on 127.0.0.1 alone", async () => {
+test("only the REST and Auth APIs are served, only on 127.0.0.1", async () => {
   for (const path of ["/", "/_system/config", "/storage/v1/bucket", "/rest", "/rest/v1/../../_system/config"]) {
     assert.equal((await fetch(supabase.url + path)).status, 404, path);
   }

@@ -53,7 +53,7 @@ export function sign(claims: object, header: object = { alg: "HS256", typ: "JWT"
 }
 
 export interface Sent {
-  /** Whose token it is; anon without one. */
+  /** The user of the token; anon without one. */
   as?: { token: string };
   json?: unknown;
   prefer?: string;

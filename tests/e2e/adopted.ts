@@ -1,5 +1,5 @@
-// Rules of every table that was there before Airlock: a user sees through the Worker what its
-// policies show, and reaches no other row.
+// Rules of every table that was there before Airlock: through the Worker a user sees the rows that its policies show,
+// and reaches no other row.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -28,7 +28,7 @@ function rowsOf({ sql }: Database, { table, id }: Resource): Promise<Row[]> {
   );
 }
 
-/** The ids of the rows that PostgREST shows a user, or nobody. */
+/** The ids of the rows that PostgREST shows to a user, or without a user. */
 async function shownTo({ direct }: Database, { table, id }: Resource, user: User | null, only = ""): Promise<string[]> {
   const target = `/${encodeURIComponent(table.name)}?select=${encodeURIComponent(`id:"${id.column}"`)}${only}`;
   const past = await direct(user, target, { headers: { "accept-profile": table.schema } });
@@ -49,7 +49,7 @@ async function listed(call: Caller["call"], path: string): Promise<string[]> {
   return ids.sort();
 }
 
-/** Of rows that all may read: all who may read them see the same, and nobody writes a row that is not theirs. */
+/** Of rows that all may read: all readers see the same rows, and no user writes a row of another one. */
 async function assertReadByAll(
   resource: Resource,
   database: Database,

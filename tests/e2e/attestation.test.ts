@@ -55,7 +55,7 @@ interface Scene {
   fetches(): number;
   /** A read as a user, with this attestation. */
   ask(attest: string | null, sent?: Sent): Promise<Answer>;
-  /** What the log says of the latest request. */
+  /** The log line of the latest request. */
   logged(): Promise<Record<string, unknown>>;
 }
 
@@ -290,7 +290,7 @@ test("a hanging endpoint on a cold isolate is 503 in enforce and a verdict in re
   }
 });
 
-test("a flood of unknown kids by an extracted key costs one fetch, then the address", async () => {
+test("a flood of unknown kids costs one fetch, then counts for the address", async () => {
   await scene(
     firebase("enforce"),
     async ({ ask, fetches }) => {
@@ -314,7 +314,7 @@ test("a flood of unknown kids by an extracted key costs one fetch, then the addr
   );
 });
 
-test("phones that fail to attest are limited together, and refuse no honest neighbour", async () => {
+test("phones that fail to attest share a limit; others are not refused", async () => {
   await scene(
     firebase("enforce"),
     async ({ ask, worker }) => {
@@ -354,7 +354,7 @@ test("report answers as without attestation, and logs the verdict", async () => 
   });
 });
 
-test("without attest nothing is logged or read, and off says off", async () => {
+test("without attest no verdict is logged, and off logs off", async () => {
   await scene(undefined, async ({ ask, logged, fetches }) => {
     assertOk(await ask("x"), 200);
     assert.deepEqual(
@@ -390,7 +390,7 @@ test("a key with an attest of its own is enforced beside an old key", async () =
   );
 });
 
-test("a Worker with an unclear attest serves nothing, and its log says why", async () => {
+test("a Worker with an invalid attest refuses all requests and logs why", async () => {
   for (const [attest, says, more] of [
     [{ mode: "enforce", firebase: { project: "my-project", app_ids: [IOS] } }, "not its number", {}],
     [{ firebase: firebase("report").firebase }, "mode is not off, report or enforce", {}],

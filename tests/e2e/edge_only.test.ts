@@ -148,7 +148,7 @@ test("every call has its own proof, as docs/edge-only.md describes it", async ()
   );
 });
 
-test("a proof serves its user, function and minute alone", async () => {
+test("a proof is good only for its user, function and minute", async () => {
   assertOk(await alice("POST", "/v1/notes", { title: "caught" }), 201);
   assertOk(await caller(worker.url, stack.bob.token)("POST", "/v1/notes", { title: "his" }), 201);
   assertOk(await alice("GET", "/v1/notes"), 200);

@@ -1,5 +1,5 @@
-// Tables that were there before Airlock (tests/resources/existing.sql), served as they are: through the Worker, and as before
-// past it.
+// Tables that were there before Airlock (tests/resources/existing.sql), served unchanged by the Worker, and by
+// PostgREST as before.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -98,7 +98,7 @@ describe("a to-do list with numbers as ids, without versions", () => {
     assert.deepEqual(patched, { ...replaced, is_complete: true });
   });
 
-  test("what is not a field, or is only read, is unknown in a body", async () => {
+  test("undeclared and read-only fields are unknown in a body", async () => {
     const { id } = await create("task");
     for (const body of [
       { words: 7 },
@@ -152,7 +152,7 @@ describe("a to-do list with numbers as ids, without versions", () => {
     assertProblem(await alice("DELETE", `/v1/todos/${id}`), "not_found");
   });
 
-  test("a copy of a request that was carried out is told so, of one that was refused it is not", async () => {
+  test("only a copy of a request that was carried out is refused as a copy", async () => {
     const { id } = await create("task");
     for (const [method, target, body] of [
       ["POST", "/v1/todos", { task: "made once" }],
@@ -199,7 +199,7 @@ describe("a to-do list with numbers as ids, without versions", () => {
     assertOk(await bob("POST", "/v1/todos", { task: "only once" }), 201);
   });
 
-  test("another user and nobody reach no row", async () => {
+  test("another user and a request without a user reach no row", async () => {
     const row = await create("task");
     for (const [method, body] of [
       ["GET"],
@@ -387,7 +387,7 @@ describe("profiles, whose id is the user's", () => {
     assertProblem(await alice("PUT", "/v1/profiles/me", {}, header("If-None-Match", "*")), "version_mismatch");
   });
 
-  test("there is no other path, and no other row behind it", async () => {
+  test("there is no other path to its row", async () => {
     assertOk(await bob("PUT", "/v1/profiles/me", { username: "bob" }), 201);
     assertProblem(await alice("GET", "/v1/profiles/me"), "not_found");
     for (const path of ["/v1/profiles", `/v1/profiles/${stack.bob.id}`, `/v1/profiles/${stack.alice.id}`])
@@ -401,7 +401,7 @@ describe("profiles, whose id is the user's", () => {
     );
   });
 
-  test("copies of the PUT that made it are told so", async () => {
+  test("copies of the PUT that made it are refused", async () => {
     const [first, copy] = (await twice("PUT", "/v1/profiles/me", { username: "alice" })) as [Answer, Answer];
     assert.equal(first.status, 201);
     assertProblem(copy, "request_replayed");
@@ -539,7 +539,7 @@ describe("tasks, which the members of a team see", () => {
   const create = async (team_id: number, title: string) =>
     assertOk(await alice("POST", "/v1/tasks", { team_id, title }), 201);
 
-  test("the policies alone say who sees and changes a row", async () => {
+  test("only the policies decide about reads and changes of a row", async () => {
     const shared = await create(1, "shared");
     const own = await create(2, "of alice");
     assert.deepEqual(Object.keys(shared), ["id", "team_id", "title", "author", "version"]);
@@ -614,7 +614,7 @@ describe("tasks, which the members of a team see", () => {
 describe("rows that are not their reader's own", () => {
   const nobody = (method: string, target: string, body?: unknown) => caller(stack.url)(method, target, body);
 
-  test("a catalogue is read with the app signature alone, as anon", async () => {
+  test("a catalogue is read with only the app signature, as anon", async () => {
     const free = { id: 1, name: "free", price: "0.00", opens: "09:00:00" };
     const team = { id: 2, name: "team", price: "9.50", opens: null };
     for (const call of [nobody, alice]) {
@@ -634,7 +634,7 @@ describe("rows that are not their reader's own", () => {
     assert.equal((await fetch(`${stack.url}/v1/plans`)).status, 401);
   });
 
-  test("anon reaches through the functions what is meant for every app, and nothing else", async () => {
+  test("anon reaches by the functions only rows for every app", async () => {
     const page = (resource: string, included?: object[]) =>
       stack.direct(null, "/rpc/airlock_list", {
         method: "POST",

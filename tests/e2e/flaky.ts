@@ -11,7 +11,7 @@ interface Reply {
   body: Buffer;
 }
 
-/** What happens to a request: `forward` sends it to Supabase and returns the answer. */
+/** A fault of a request: `forward` sends it to Supabase and returns the answer. */
 type Fault = (response: ServerResponse, forward: () => Promise<Reply>) => unknown;
 
 const html =

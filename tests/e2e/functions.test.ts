@@ -73,7 +73,7 @@ test("arguments are checked like a draft", async () => {
   assert.deepEqual([...(await teams()), ...(await stack.sql("select from public.visits"))], []);
 });
 
-test("of one signed call a copy is told so, whatever the function writes to", async () => {
+test("a copy of a signed call is refused, whatever the function writes", async () => {
   for (const [name, body] of [
     ["create_team", { name: "once" }],
     ["visit", { place: "here" }],
@@ -99,7 +99,7 @@ test("of one signed call a copy is told so, whatever the function writes to", as
   );
 });
 
-test("a function that fails changes nothing and leaves its nonce to a copy", async () => {
+test("a function that fails changes nothing and does not claim its nonce", async () => {
   for (const [how, code] of [
     ["rule", "validation_failed"],
     ["status", "validation_failed"],
@@ -124,7 +124,7 @@ test("a function that fails changes nothing and leaves its nonce to a copy", asy
   assert.deepEqual(await stack.sql("select from airlock.claims"), []);
 });
 
-test("what is not declared, missing, closed or no longer alone is not reached", async () => {
+test("undeclared, missing, closed and overloaded functions are not called", async () => {
   const call = caller(stack.url, stack.alice.token);
   for (const name of [
     "secret",
@@ -166,7 +166,7 @@ test("what is not declared, missing, closed or no longer alone is not reached", 
   assert.equal(alarms.length, 2, alarms.join("\n"));
 });
 
-test("callers of airlock_call without the Worker reach what is registered, with their own rights", async () => {
+test("direct callers of airlock_call run registered functions as themselves", async () => {
   const rpc = async (user: Parameters<Stack["direct"]>[0], function_: string, args: object = {}) => {
     const response = await stack.direct(user, "/rpc/airlock_call", {
       method: "POST",

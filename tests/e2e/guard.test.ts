@@ -72,7 +72,7 @@ function now(offset = 0): number {
   return Math.floor(Date.now() / 1000) + offset;
 }
 
-// What is signed
+// Signed parts
 
 for (const vector of VECTORS) {
   test(`vector: ${vector.name}`, async () => {
@@ -388,7 +388,7 @@ test("both keys of a rotation are good, and the log names the key", async () => 
   assertProblem(await send(modes.url, "GET", "/v1/me", { token, signed: { secret: third } }), "app_guard_rejected");
 });
 
-test("a retired key is upgrade_required after a good signature and clock", async () => {
+test("a retired key gets upgrade_required if signature and clock are good", async () => {
   const { url } = modes;
   for (const [keyed, message] of [
     ["retired", undefined],

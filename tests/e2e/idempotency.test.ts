@@ -1,4 +1,5 @@
-// Idempotency-Key: a POST that is sent again with its key makes one row, and is answered with it as it is then.
+// Idempotency-Key: a POST that is sent again with its key makes no second row, and the answer is the row's current
+// state.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -125,7 +126,7 @@ test("a key makes one organisation, with any spelling of its name", async () => 
   assertProblem(await create('{"name":"a"}'), "conflict");
 });
 
-/** An organisation of Alice's, and how she invites to it under one key. */
+/** A new organisation of Alice, and a request that invites to it under one key. */
 async function inviting() {
   const org = assertOk(await alice("POST", "/v1/orgs", { name: "a" }), 201);
   const key = randomUUID();
@@ -203,7 +204,7 @@ test("each user has their own keys", async () => {
   assert.equal(assertOk(await post(key, BODY, stack.bob), 201).id, his.id);
 });
 
-test("a caller of the REST API uses their own keys alone", async () => {
+test("a caller of the REST API uses only their own keys", async () => {
   const key = randomUUID();
   const hers = assertOk(await post(key), 201);
   const [{ digest } = {}] = await stack.sql("select digest from airlock.idempotency_keys where user_id = $1", [

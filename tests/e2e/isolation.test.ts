@@ -1,4 +1,4 @@
-// Isolation of users, through the Worker and past it, where Row Level Security is alone.
+// Isolation of users, through the Worker and at PostgREST, where only Row Level Security separates them.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -10,7 +10,7 @@ import { caller, type Stack, startStack, type User } from "./support.ts";
 let stack: Stack;
 let alice: ReturnType<typeof caller>;
 let bob: ReturnType<typeof caller>;
-/** Alice's live note and deleted note, and a note of Bob's. */
+/** A live and a deleted note of Alice, and a note of Bob. */
 let live: string;
 let deleted: string;
 let bobs: string;
@@ -28,7 +28,7 @@ before(async () => {
 });
 after(() => stack?.stop());
 
-/** All rows of a user, past all policies, with the transactions that wrote them. */
+/** All rows of a user, without policies, with the transactions that wrote them. */
 function rows(user: User): Promise<Record<string, unknown>[]> {
   return stack.sql("select *, xmin::text, ctid::text from public.notes where user_id = $1 order by id", [user.id]);
 }
@@ -77,7 +77,7 @@ test("PUT of another user's id is a conflict in any state", async () => {
   await nothingOfAlicesHasChanged();
 });
 
-test("lists have own notes alone, even after another user's cursor", async () => {
+test("lists have only own notes, even after another user's list's cursor", async () => {
   for (let i = 0; i < 2; i++) assertOk(await alice("PUT", `/v1/notes/${randomUUID()}`, { title: "more" }), 201);
   const { next_cursor: cursor } = assertOk(await alice("GET", "/v1/notes?limit=1"), 200);
   const lists: [string, string[]][] = [
@@ -113,7 +113,7 @@ test("no route of notes works without a token", async () => {
   await nothingOfAlicesHasChanged();
 });
 
-// Past the Worker
+// Without the Worker
 
 const returning = { prefer: "return=representation" };
 
@@ -195,7 +195,7 @@ test("bob's own token takes over no id or note of alice's", async () => {
   await nothingOfAlicesHasChanged();
 });
 
-test("nobody deletes a row in the REST API", async () => {
+test("no user deletes a row in the REST API", async () => {
   for (const [user, query] of [
     [stack.bob, `id=eq.${live}`],
     [stack.bob, `id=eq.${bobs}`],

@@ -1,4 +1,5 @@
-// The key cache, with an endpoint that misbehaves. tests/token.rs has what takes ten minutes or an hour, with its own clock.
+// The key cache, with an endpoint that misbehaves. tests/token.rs has the rules of minutes and hours, with its own
+// clock.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";

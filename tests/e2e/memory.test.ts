@@ -50,7 +50,7 @@ test("24 pages of 5 MB in flight take less than 40 MB", async (context) => {
   const page = { data: Array(50).fill({ ...ROW, body: "x".repeat(100_000) }), next_cursor: null };
   stub.rest = json(200, page);
   const whole = JSON.stringify(page);
-  // A response that nobody reads stays where it is.
+  // A response that is not read stays in memory.
   const responses = await inParallel(Array(24).fill(0), 24, (): Promise<IncomingMessage> => {
     const request = open(worker.url, "GET", "/v1/notes", headersOf("GET", "/v1/notes", { token }));
     request.end();

@@ -41,7 +41,7 @@ function matching(tag: string) {
   return { headers: { "If-Match": tag } };
 }
 
-/** The stored row, past all policies. */
+/** The stored row, without policies. */
 async function stored({ id }: { id: string }): Promise<Record<string, unknown>> {
   const [row] = await stack.sql("select *, xmin::text from public.notes where id = $1", [id]);
   return row ?? assert.fail(`${id} is not stored`);
@@ -70,7 +70,7 @@ test("an absent body is empty", async () => {
   assert.equal((await create({ title: "a" })).body, "");
 });
 
-test("a title is trimmed of Unicode White_Space alone", async () => {
+test("a title is trimmed of Unicode White_Space only", async () => {
   const space =
     "\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000";
   assert.equal((await create({ title: `${space}a${space}b${space}` })).title, `a${space}b`);

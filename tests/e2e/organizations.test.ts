@@ -61,7 +61,7 @@ async function reset(): Promise<void> {
   `);
 }
 
-/** All rows, past all policies, with the transactions that wrote them. */
+/** All rows, without policies, with the transactions that wrote them. */
 function everything(): Promise<Record<string, unknown>[]> {
   const tables = [
     "airlock.organizations",
@@ -85,7 +85,7 @@ async function statusOf(answer: Promise<Answer>): Promise<number> {
   return (await answer).status;
 }
 
-// Who may do what
+// Rights of each role
 
 const { draft, published, deleted, invitation } = things;
 const title = { title: "new" };
@@ -216,7 +216,7 @@ test("GET /v1/orgs lists the caller's organisations with the caller's role", asy
   assert.deepEqual(assertOk(await as.outsider("GET", "/v1/orgs"), 200), { data: [], next_cursor: null });
 });
 
-test("a note is served under its own place alone", async () => {
+test("a note is served only under its own path", async () => {
   const { id: personal } = assertOk(await as.owner("POST", "/v1/notes", title), 201);
   assert.equal(await statusOf(as.owner("GET", at(OWN, `/notes/${personal}`))), 404);
   assert.equal(await statusOf(as.owner("GET", `/v1/notes/${draft}`)), 404);
@@ -268,7 +268,7 @@ test("a demoted or removed member loses access with the next request", async () 
   assert.equal(assertOk(await as.owner("GET", path), 200).version, 1);
 });
 
-test("of two owners who leave at once one stays", async () => {
+test("when two owners leave at once, one stays", async () => {
   for (let round = 0; round < 5; round++) {
     await reset();
     await as.owner("PATCH", at(OWN, `/members/${ids.mate}`), { role: "owner" });
@@ -405,7 +405,7 @@ test("all unusable tokens get the same 404", async () => {
   const back = await invite("viewer");
   assert.equal(await statusOf(as.owner("DELETE", at(OWN, `/invitations/${back.id}`))), 204);
   assert.equal(withoutId(await join(back.token)), withoutId(never));
-  // The digest, which is what a copy of the table has, is no token.
+  // A copy of the table has the digest, which is not a token.
   assert.equal(withoutId(await join(Buffer.from(digest, "hex").toString("base64url"))), withoutId(never));
 
   await as.owner("PATCH", at(OWN, `/members/${ids.mate}`), { role: "owner" });
@@ -421,7 +421,7 @@ test("all unusable tokens get the same 404", async () => {
   }
 });
 
-test("an invitation is revoked in its own organisation alone", async () => {
+test("an invitation is revoked only in its own organisation", async () => {
   assertProblem(await as.stranger("DELETE", at(OTHER, `/invitations/${invitation}`)), "not_found");
   assert.equal(assertOk(await as.outsider("POST", "/v1/orgs/join", { token }), 200).id, OWN);
 });

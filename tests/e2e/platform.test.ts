@@ -124,7 +124,7 @@ for (const [what, behaviour] of Object.entries(LIMITER)) {
     assertOk(await ask(["GET", NOTE], {}), 200);
   });
 
-  test(`an address limiter that ${what} refuses nobody`, async () => {
+  test(`an address limiter that ${what} refuses no request`, async () => {
     const behave = { address: behaviour };
     for (let n = 0; n < 3; n++) assertProblem(await ask(["GET", NOTE], behave, { signed: null }), "app_guard_rejected");
     for (const request of [...READS, ...WRITES])

@@ -1,4 +1,4 @@
-// Published notes: everybody with the app may read them, and nobody learns whose they are.
+// Published notes: every user of the app may read them, and the answers do not name their owners.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
@@ -91,7 +91,7 @@ test("draft, unpublished, deleted and missing notes are one 404", async () => {
   }
 });
 
-test("a policy for anon that is too wide shows no unpublished note through the Worker", async () => {
+test("a too wide policy for anon shows no unpublished note by the Worker", async () => {
   const missing = await read(MISSING);
   const [hidden, back, gone, shown] = [await draft(), await published(), await published(), await published()];
   assertOk(await alice("POST", `/v1/notes/${back}/unpublish`), 200);
@@ -151,7 +151,7 @@ test("of 20 publishes at once one changes the note", async () => {
   for (const answer of answers) assert.equal(assertOk(answer, 200).version, 2);
 });
 
-test("nobody else publishes or unpublishes a user's note", async () => {
+test("no other user publishes or unpublishes a user's note", async () => {
   const [mine, open] = [await draft(), await published()];
   const rows = () => stack.sql("select *, xmin::text from public.notes order by id");
   const untouched = await rows();

@@ -1,4 +1,4 @@
-// GET /ready: whether Supabase can be worked with, on the real database and in front of one that cannot be.
+// GET /ready: whether Supabase is usable, on the real database and on unusable ones.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -42,7 +42,7 @@ const names = (answered: Answer) => assertOk(answered, 200).data.map((row: { nam
 describe("answered with other rows", () => {
   const included = async (target: string, as = alice) => assertOk(await as("GET", target), 200).included;
 
-  test("a row and each row of a list has what include names, and no more", async () => {
+  test("a row and each row of a list have exactly the named rows embedded", async () => {
     const made = await project(shared);
     const task = assertOk(await alice("POST", tasksOf(made), { title: "first", assignee: stack.bob.id }), 201);
     const at = `${projectsOf(shared)}/${made.id}`;
@@ -71,7 +71,7 @@ describe("answered with other rows", () => {
     });
   });
 
-  test("what is not declared, or named twice, is refused with its parameter", async () => {
+  test("undeclared or repeated names are refused with their parameter", async () => {
     const { id } = await project(own);
     for (const value of [
       "",
@@ -167,7 +167,7 @@ describe("answered with other rows", () => {
     assert.equal(((await rpc({})) as { message: string }).message, "airlock_not_found");
   });
 
-  test("callers of the functions without the Worker embed nothing that they do not see", async () => {
+  test("direct callers of the functions embed only rows that they see", async () => {
     const made = await project(shared);
     await alice("POST", tasksOf(made), { title: "secret" });
     await stack.sql(`delete from public.members where user_id = '${stack.bob.id}' and team_id = ${shared}`);
@@ -318,7 +318,7 @@ describe("below a row that others see too", () => {
     assertProblem(await caller(stack.url)("GET", projectsOf(bobs)), "token_missing");
   });
 
-  test("a parent that is deleted, and one whose own parent is, is 404 until it is restored", async () => {
+  test("a parent is 404 while it or its own parent is deleted", async () => {
     const made = await project(shared);
     const task = assertOk(await alice("POST", tasksOf(made), { title: "first" }), 201);
     const found = async (...statuses: number[]) => {
@@ -359,7 +359,7 @@ describe("below a row that others see too", () => {
     assertProblem(await alice("DELETE", `${tasksOf(first)}/${task.id}`), "not_found");
   });
 
-  test("of one signed request below a parent a copy is told so, and a key is of one parent", async () => {
+  test("below a parent a copy is refused, and a key is for one parent", async () => {
     const body = JSON.stringify({ name: "made once" });
     const headers = headersOf("POST", projectsOf(own), { token: stack.alice.token, body });
     const answers: Answer[] = [];
@@ -379,7 +379,7 @@ describe("below a row that others see too", () => {
   });
 
   for (const name of ["projects", "tasks"]) {
-    test(`${name}: users see what the policies show and reach nothing else`, async () => {
+    test(`${name}: users reach only rows that the policies show`, async () => {
       for (const [team, as] of [
         [own, alice],
         [shared, alice],

@@ -61,7 +61,7 @@ interface Request {
 
 type Code = Parameters<typeof assertProblem>[1];
 
-/** What makes two requests copies of each other. */
+/** The parts that make two requests copies of each other. */
 function fixed() {
   return { nonce: createNonce(), timestamp: Math.floor(Date.now() / 1000) };
 }
@@ -98,7 +98,7 @@ async function noteAfter(...actions: [method: string, path: string][]): Promise<
 const newOrg = async () => `/v1/orgs/${(await made({ method: "POST", target: "/v1/orgs", json: { name: "a" } })).id}`;
 const invite = (org: string) => made({ method: "POST", target: `${org}/invitations`, json: { role: "editor" } });
 
-/** An organisation of Alice's that Bob has joined. */
+/** An organisation of Alice that Bob has joined. */
 async function orgWithBob(): Promise<string> {
   const org = await newOrg();
   const { token } = await invite(org);
@@ -266,7 +266,7 @@ test("a request that was refused before the database leaves its nonce free", asy
   assertProblem(await post({ signed }), "request_replayed");
 });
 
-/** Requests that the database refuses, and what makes a copy of each succeed. */
+/** Requests that the database refuses, and the change that makes a copy of each succeed. */
 const REFUSED: Record<string, () => Promise<{ request: Request; code: Code; mend: () => unknown }>> = {
   "a missing row": async () => {
     const target = `/v1/notes/${randomUUID()}`;
@@ -447,7 +447,7 @@ test("a copy of a write whose answer was lost is request_replayed", async () => 
   );
 });
 
-test("a Worker that dies between commit and answer loses no write and doubles none", async () => {
+test("a Worker that dies after the commit loses and doubles no write", async () => {
   const create = {
     method: "POST",
     target: "/v1/notes",
@@ -473,7 +473,7 @@ test("a Worker that dies between commit and answer loses no write and doubles no
   assert.deepEqual(await stack.sql("select id, version from public.notes where title = 'once'"), [{ id, version: 1 }]);
 });
 
-// What the Worker sends
+// The requests of the Worker
 
 /** Sends one request to a Worker in front of a stand-in and returns the calls that it made. */
 async function callsOf(request: Request, rest: Handler, code?: Code, signed: Sent["signed"] = {}): Promise<Received[]> {

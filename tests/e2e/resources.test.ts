@@ -1,5 +1,5 @@
-// Every resource: each section of airlock.toml and the tests' own resources with every kind of field, as a
-// user's rows and as an organisation's, through the Worker and past it.
+// Every resource of airlock.toml, and the tests' own resources with every kind of field: rows of users and of
+// organisations, through the Worker and without it.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -59,7 +59,7 @@ test("the database has a table that can be served for each resource", async () =
 });
 
 for (const resource of adopted) {
-  test(`${resource.name}: users see what the policies show and reach nothing else`, () =>
+  test(`${resource.name}: users reach only rows that the policies show`, () =>
     assertApart(
       resource,
       stack,
@@ -247,7 +247,7 @@ function suite(resource: Resource, path: () => string): void {
       fields.filter((field) => field.default !== undefined).map((field) => [field.name, field.default]),
     );
 
-  test("a copy of a write that was carried out is told so", async () => {
+  test("a copy of a write that was carried out is refused", async () => {
     const { id } = await create();
     const at = `${path()}/${id}`;
     const body = JSON.stringify(await draft());
@@ -299,7 +299,7 @@ function suite(resource: Resource, path: () => string): void {
     return rows;
   }
 
-  test("its owner changes at PostgREST what the Worker would, and nothing else", async () => {
+  test("at PostgREST the owner can make only the changes of the Worker", async () => {
     const { id } = await create();
     for (const column of ["user_id", "version", "created_at", "updated_at"]) {
       const response = await stack.direct(stack.alice, `/${name}?id=eq.${id}`, {
@@ -355,7 +355,7 @@ function suite(resource: Resource, path: () => string): void {
         for (const [method, suffix, sent] of requests)
           assert.equal(withoutId(await as(method, `${base}/${row}${suffix}`, sent)), missing, method);
       }
-      // The row of one parent is no row of another.
+      // The row is not found below another parent.
       const wrong = `/v1/${parent}/${other}${rest}`;
       for (const [method, suffix, sent] of requests)
         assert.equal(withoutId(await alice(method, `${wrong}/${id}${suffix}`, sent)), missing, method);
@@ -367,7 +367,7 @@ function suite(resource: Resource, path: () => string): void {
         assertProblem(await alice("GET", target), "not_found");
     });
 
-    test("the path alone says which parent a row has", async () => {
+    test("only the path sets the parent of a row", async () => {
       const row = await create();
       const value = async () =>
         (await stack.sql(`select ${column} as parent from public.${name} where id = $1`, [row.id]))[0]?.parent;
@@ -420,7 +420,7 @@ function suite(resource: Resource, path: () => string): void {
   }
 
   for (const embed of resource.embed ?? []) {
-    test(`include=${embed.name} adds the named fields of rows that are live and the caller's`, async () => {
+    test(`include=${embed.name} adds the named fields of the caller's live rows`, async () => {
       const { id } = await create();
       const added = async (target: string) => (await alice("GET", target)).body;
       const [read, page] = [

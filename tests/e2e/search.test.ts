@@ -106,7 +106,7 @@ test("composed and decomposed characters find each other", async () => {
       assert.deepEqual(await found(one.normalize(form)), ["Dessert NFD", "Dessert NFC"], `${one} ${form}`);
     assert.deepEqual(await found(`"${word.normalize(form)}"`), ["Dessert NFD", "Dessert NFC"], form);
   }
-  // What was stored is not changed.
+  // The stored text is not changed.
   const { data } = assertOk(await alice("GET", "/v1/notes?q=dessert"), 200);
   assert.deepEqual(
     data.map(({ body }: Row<"notes", Declaration>) => body),

@@ -1,4 +1,4 @@
-// Smuggling: only title and body get from a client into a row, and the token alone decides its owner.
+// Smuggling: a client can write only title and body of a row, and only the token decides its owner.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";

@@ -1,4 +1,4 @@
-// Lists stream: the Worker checks an answer's head and passes the body on unread.
+// Lists stream: the Worker checks an answer's head and passes the body on without parsing.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";

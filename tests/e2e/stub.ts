@@ -1,4 +1,4 @@
-// A stand-in for Supabase, for what the real one cannot be made to do, and tokens that it might have signed.
+// A stand-in for Supabase, for answers that the real one never gives, and tokens as if it had signed them.
 
 import { createHmac, generateKeyPairSync, type JsonWebKey, type KeyObject, sign } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";

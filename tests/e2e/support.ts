@@ -1,5 +1,5 @@
-// A stack for end-to-end tests: the built Worker on workerd, the embedded Supabase with real Postgres,
-// two users signed in by the real supabase-js, and the app's own client to sign requests.
+// A stack for end-to-end tests: the built Worker on workerd, and the embedded Supabase with real Postgres. The real
+// supabase-js signs two users in, and the app's own client signs requests.
 
 import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
@@ -145,7 +145,9 @@ export async function startStack(
   };
 }
 
-/** A client of the test app; without a token nobody is signed in. Its timeout is far away, so that slow machines pass. */
+/**
+ * A client of the test app; without a token it has no user. Its timeout is far away, so that slow machines pass.
+ */
 export function app(url: string, token?: string): Airlock<Declaration> {
   return createAirlock<Declaration>({ url, ...APP, getToken: async () => token ?? null, timeoutMs: 600_000 });
 }

@@ -1,5 +1,5 @@
-// An instance of the module that traps, here because it gets no more memory, or that the platform stops, as at the end of
-// its CPU time. Its requests get a problem, and a new instance answers the next request.
+// An instance of the module that traps for lack of memory, or that the platform stops, as at the end of its CPU time.
+// Its requests get a problem, and a new instance answers the next request.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -86,7 +86,7 @@ const LARGE = functions({ ...ROW, body: "x".repeat(12_000_000) });
 
 // It traps while the answer is copied in, while it is parsed or while the response is made.
 for (const pages of [40, 230, 300]) {
-  test(`a request that needs more than ${pages} pages of memory fails alone`, async () => {
+  test(`only the request that needs over ${pages} pages of memory fails`, async () => {
     await withBound(pages, async (worker, ask) => {
       assertOk(await ask("GET", NOTE), 200);
       for (let n = 0; n < 3; n++) {
@@ -171,7 +171,7 @@ test("a float in the place of another value is refused without a trap", async ()
 });
 
 // workerd has no limit of CPU time on this machine. V8 ends a script of `node:vm` in the same way: no `finally` runs.
-test("an instance that the platform ended in the middle of a call is replaced before the next one", () => {
+test("an instance that was ended during a call is replaced", () => {
   const source = readFileSync(join(root, "src", "worker", "exchange.js"), "utf8").replaceAll(/^export /gm, "");
   const context = createContext({ replaced: 0, reportError: () => {}, TextEncoder, WebAssembly });
   const run = (script: string): unknown => runInContext(script, context, { timeout: 200 });

@@ -34,7 +34,7 @@ beforeEach(() => {
   stub.received.length = 0;
 });
 
-// What is sent
+// Requests of the Worker
 
 test("the user's token is sent with the publishable key and no client header", async () => {
   const smuggled = {
@@ -161,7 +161,7 @@ test("a cursor is sent unread", async () => {
   assert.deepEqual([after, page_size], ["WyJub3RlcyJd", 2]);
 });
 
-// What comes back
+// Answers of PostgREST
 
 test("a row and a page are passed on byte for byte", async () => {
   const row = JSON.stringify({ ...ROW, title: "\u2028é😀", extra: [1.0, { a: null }] }).replace("é", "\\u00e9");
@@ -182,7 +182,7 @@ const POST: Request = ["POST", "/v1/notes", BODY];
 const PUT: Request = ["PUT", NOTE, BODY];
 const DELETE: Request = ["DELETE", NOTE];
 
-/** Outcomes of the functions, and what each becomes. */
+/** Outcomes of the functions, and the Worker's answer to each. */
 const OUTCOMES: [name: string, row: object | undefined, request: Request, expected: number | Code][] = [
   ["created", ROW, POST, 201],
   ["created", ROW, PUT, 201],
@@ -476,7 +476,9 @@ test("an upstream that is not there is upstream_unavailable", async () => {
   });
 });
 
-/** Sends spaces as JSON for as long as somebody takes them; with chunks, the length says nothing (RFC 9112 section 6.3). */
+/**
+ * Sends spaces as JSON for as long as they are read; with chunks, the length says nothing (RFC 9112 section 6.3).
+ */
 function endless(headers: string[], sent: (mebibytes: number) => void): Handler {
   return (_, { socket }) => {
     socket?.write(head("200 OK", ...headers, "Transfer-Encoding: chunked").join("\r\n"));

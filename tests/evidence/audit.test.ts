@@ -1,4 +1,4 @@
-// Every rule of the audit, on schemas that are broken on purpose.
+// Every rule of the audit, on schemas with a fault for each.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -13,20 +13,20 @@ import { TRUST_RULES } from "../../tools/evidence/trust.ts";
 import { everything } from "../resources/everything.ts";
 import { FLAWS, GROUND } from "./flaws.ts";
 import { CASES } from "./set.ts";
-import { type Audited, beyond, key, openAudited } from "./support.ts";
+import { type Audited, key, newFaults, openAudited } from "./support.ts";
 
 const accepted: Accepted[] = await readAccepted("supabase/evidence.json");
 let audited: Audited;
 let good: Audit;
 before(async () => {
   audited = await openAudited();
-  good = await undone(() => look());
+  good = await undone(() => auditNow());
 });
 after(() => audited.close());
 
 const sql = (text: string) => audited.sql(text);
 const undone = <T>(work: () => Promise<T>) => audited.undone(work);
-const look = (list = accepted) => audited.look(list);
+const auditNow = (list = accepted) => audited.audit(list);
 
 test("the schema has no finding", () => {
   assert.deepEqual(good.findings, []);
@@ -36,7 +36,7 @@ test("the schema has no finding", () => {
 test("resources with every kind of field have no finding", () =>
   undone(async () => {
     await sql((await everything()).sql);
-    assert.deepEqual((await look()).findings, []);
+    assert.deepEqual((await auditNow()).findings, []);
   }));
 
 test("there is a broken schema for every rule", () => {
@@ -53,7 +53,7 @@ test("there is a broken schema for every rule", () => {
   assert.ok(FLAWS.length >= 25);
 });
 
-test("rules that rank as leaks are rules whose faults are findings", () => {
+test("only rules whose faults are findings rank as leaks", () => {
   const findings = [...RULES, ...POLICY_RULES, ...TRUST_RULES, ...REACH_RULES]
     .filter(({ level }) => level === "finding")
     .map(({ id }) => id);
@@ -80,8 +80,8 @@ for (const flaw of FLAWS) {
     undone(async () => {
       await sql(`set local search_path = public, extensions; ${GROUND}`);
       await sql(flaw.sql);
-      const broken = await look();
-      const found = beyond(broken, good);
+      const broken = await auditNow();
+      const found = newFaults(broken, good);
       const failing = flaw.note ? found : found.filter(({ level }) => level === "finding");
       assert.deepEqual(
         [...new Set(failing.map(({ rule }) => rule))].filter(
@@ -103,7 +103,7 @@ for (const flaw of FLAWS) {
       if (mends.every((mend) => mend.startsWith("--"))) return;
       for (const mend of mends) await sql(mend);
       // The mend ends the fault and opens nothing else. Dropping a policy may leave a table without one.
-      const left = beyond(await look(), good).filter(
+      const left = newFaults(await auditNow(), good).filter(
         ({ rule, level }) =>
           (rule === flaw.rule || level === "finding") && (rule !== "no-policy" || flaw.rule === "no-policy"),
       );
@@ -111,7 +111,7 @@ for (const flaw of FLAWS) {
     }));
 }
 
-test("an accepted fault is no finding; an entry for no fault is one", () =>
+test("an accepted fault is no finding; an unused entry is one", () =>
   undone(async () => {
     const why = "Everybody may read what is published.";
     const list = [
@@ -125,13 +125,13 @@ test("an accepted fault is no finding; an entry for no fault is one", () =>
       create policy news_anon on public.news for select to anon using (live);
       grant select (title, body) on public.news to anon;
     `);
-    assert.deepEqual((await look(list)).findings, []);
+    assert.deepEqual((await auditNow(list)).findings, []);
 
     // One column more than was accepted, and a policy that is gone.
     await sql(
       "grant select (author) on public.news to anon; drop policy news_anon on public.news; create policy news_none on public.news for select to anon using (false)",
     );
-    const { findings } = await look(list);
+    const { findings } = await auditNow(list);
     assert.deepEqual(
       findings.map(({ rule, object }) => [rule, object]),
       [
@@ -142,7 +142,7 @@ test("an accepted fault is no finding; an entry for no fault is one", () =>
     );
   }));
 
-test("rows that the registry says everybody may read are no finding; what goes beyond is one", () =>
+test("rows that the registry opens are no finding; wider access is one", () =>
   undone(async () => {
     await sql(`
       create table public.plans (id bigint primary key, label text not null, author uuid, live boolean);
@@ -162,7 +162,7 @@ test("rows that the registry says everybody may read are no finding; what goes b
     ) => `select airlock.serve('${name}', 'public.${name}', 'user', array['${field}'], owner_column => null, scope => 'visible',
       version => null, created => null, updated => null, deleted => null, readers => ${readers});`;
     const found = async () =>
-      beyond(await look(), good)
+      newFaults(await auditNow(), good)
         .filter(({ level }) => level === "finding")
         .map(({ rule, object }) => `${rule} ${object}`)
         .sort();
@@ -173,16 +173,16 @@ test("rows that the registry says everybody may read are no finding; what goes b
     await sql(
       "grant update (label) on public.plans to anon; alter policy posts_shown on public.posts to public; create policy plans_open on public.plans for update to authenticated using (true)",
     );
-    const beyondMeant = await found();
+    const unintended = await found();
     for (const one of [
       "anon-grant UPDATE (label) on public.plans",
       "policy-true public.plans.plans_open",
       "policy-true public.posts.posts_shown",
     ])
-      assert.ok(beyondMeant.includes(one), `${one}: ${beyondMeant.join("\n")}`);
+      assert.ok(unintended.includes(one), `${one}: ${unintended.join("\n")}`);
   }));
 
-test("policies with a helper in another schema, and restrictive policies, have no finding", () =>
+test("helpers in another schema and restrictive policies are no finding", () =>
   undone(async () => {
     await sql(`
       create schema private;
@@ -199,5 +199,5 @@ test("policies with a helper in another schema, and restrictive policies, have n
       create view public.own_notes with (security_invoker = true) as select id from public.notes;
       grant select on public.own_notes to authenticated;
     `);
-    assert.deepEqual((await look()).findings, []);
+    assert.deepEqual((await auditNow()).findings, []);
   }));

@@ -4,7 +4,7 @@ export interface Case {
   name: string;
   flawed: string;
   rule: string;
-  /** What the finding names. */
+  /** The object that the finding names. */
   object: string;
   /** The same schema, done right. */
   sound?: string;

@@ -4,7 +4,7 @@ export interface Flaw {
   name: string;
   sql: string;
   rule: string;
-  /** What the finding names. */
+  /** The object that the finding names. */
   object: string;
   /** Whether the rule is a note, which fails nothing. */
   note?: boolean;

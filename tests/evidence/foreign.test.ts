@@ -1,5 +1,5 @@
-// The audit of a real Postgres server with a project that does not use Airlock: the lints of Splinter, what the embedded
-// database cannot have, and a part of the set of schemas. tests/long/foreign.test.ts has all of them.
+// The audit of a real Postgres server with a project without Airlock: the lints of Splinter, features that the embedded
+// database lacks, and a part of the set of schemas. tests/long/foreign.test.ts has all of them.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -16,12 +16,12 @@ after(() => audited.close());
 const found = (sql: string) =>
   audited.undone(async () => {
     await audited.sql(sql);
-    return (await audited.look([])).findings.map(({ rule, object }) => `${rule}: ${object}`);
+    return (await audited.audit([])).findings.map(({ rule, object }) => `${rule}: ${object}`);
   });
 
 test("each schema with grants that is not audited is named, and no other", () =>
   audited.undone(async () => {
-    const left = async () => (await audited.look([])).left;
+    const left = async () => (await audited.audit([])).left;
     const before = await left();
     const table = (name: string, grant: string) =>
       `create schema ${name.split(".")[0]}; create table ${name} (id int); ${grant}`;
@@ -102,7 +102,7 @@ for (const [where, sql] of [
   test(`the audit does not run ${where}`, () =>
     audited.undone(async () => {
       await audited.sql(`${RUNS} ${sql}; select pg_advisory_unlock_all()`);
-      await audited.look([]);
+      await audited.audit([]);
       assert.equal(await ran(), false);
     }));
 
@@ -255,7 +255,7 @@ for (const [lint, sql, rule, object] of SPLINTER) {
   test(`Splinter's ${lint}: ${rule}`, () =>
     audited.undone(async () => {
       await audited.sql(sql);
-      const found = all(await audited.look([]));
+      const found = all(await audited.audit([]));
       assert.ok(
         found.some((one) => one.rule === rule && one.object === object),
         found.map(({ rule, object }) => `${rule}: ${object}`).join("\n"),

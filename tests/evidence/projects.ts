@@ -1,5 +1,5 @@
 // Schemas in the ways of real projects: starter kits, quickstarts, chats, billing, invitations, audit logs, Storage and
-// Realtime. Each flawed one names what has to be found.
+// Realtime. Each flawed one names the expected findings.
 
 import { type Case, JWT } from "./cases.ts";
 

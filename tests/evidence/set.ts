@@ -1,5 +1,5 @@
-// Tests of the set of schemas: each flaw is found with its object, and its SQL mends it and opens nothing; sound twins and
-// ordinary schemas are quiet.
+// Tests of the set of schemas. Each flaw is found with its object, and its SQL fixes it and opens nothing. Correct
+// twins and ordinary schemas have no finding.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { type Audit, readAccepted } from "../../tools/evidence/audit.ts";
 import * as cases from "./cases.ts";
 import { PROJECTS, SOUND_PROJECTS } from "./projects.ts";
-import { type Audited, beyond, key, openAudited, openForeign } from "./support.ts";
+import { type Audited, key, newFaults, openAudited, openForeign } from "./support.ts";
 
 const ACCEPTED = await readAccepted("supabase/evidence.json");
 
@@ -20,12 +20,13 @@ export function testSet(nth: number, open: () => Promise<Audited> = openAudited,
   let good: Audit;
   before(async () => {
     audited = await open();
-    good = await audited.undone(() => audited.look(accepted));
+    good = await audited.undone(() => audited.audit(accepted));
   });
   after(() => audited.close());
 
   const apply = (sql: string) => audited.sql(`set local search_path = public, extensions; ${sql}`);
-  const findings = async () => beyond(await audited.look(accepted), good).filter(({ level }) => level === "finding");
+  const findings = async () =>
+    newFaults(await audited.audit(accepted), good).filter(({ level }) => level === "finding");
   const found = (sql: string) => audited.undone(async () => (await apply(sql), findings()));
 
   test("at least 100 flawed and 30 ordinary schemas, each name once", () => {
@@ -44,7 +45,7 @@ export function testSet(nth: number, open: () => Promise<Audited> = openAudited,
         const mends = meant.map(({ mend }) => mend).filter((mend) => !mend.startsWith("--"));
         if (mends.length === 0) return;
         for (const mend of mends) await audited.sql(mend);
-        // Without the policy that was dropped, nobody may get in, or too few.
+        // Without the dropped policy no user may have access, or too few.
         const left = (await findings()).filter(
           (one) =>
             (one.rule === rule && one.object === object) ||

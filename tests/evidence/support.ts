@@ -1,5 +1,5 @@
-// Databases for audits: with the core of Airlock and the notes of the tests, on a real Postgres server and the embedded one,
-// and with Supabase's roles alone. Each case is applied in a transaction that is rolled back.
+// Databases for audits, on a real Postgres server and the embedded one. Some have the core of Airlock and the notes of
+// the tests, some only Supabase's roles. Each case is applied in a transaction that is rolled back.
 
 import { rm } from "node:fs/promises";
 
@@ -17,7 +17,7 @@ export interface Audited {
   sql: Sql;
   /** Runs `work` in a transaction and rolls it back. */
   undone<T>(work: () => Promise<T>): Promise<T>;
-  look(accepted: Accepted[]): Promise<Audit>;
+  audit(accepted: Accepted[]): Promise<Audit>;
   close(): Promise<void>;
 }
 
@@ -32,7 +32,7 @@ export async function openAudited(): Promise<Audited> {
   return {
     sql,
     undone: undoneBy(sql),
-    look: (accepted) => audit(sql, ["public"], accepted),
+    audit: (accepted) => audit(sql, ["public"], accepted),
     async close() {
       await client.end();
       await server.stop();
@@ -54,7 +54,7 @@ export async function openEmbedded(): Promise<Audited> {
   return {
     sql,
     undone: undoneBy(sql),
-    look: (accepted) => audit(sql, ["public"], accepted),
+    audit: (accepted) => audit(sql, ["public"], accepted),
     async close() {
       await database.close();
       await rm(dataDir, { recursive: true });
@@ -73,7 +73,9 @@ const undoneBy =
     }
   };
 
-/** A database of a project without Airlock. The auditor owns its objects and is no superuser, as on hosted Supabase. */
+/**
+ * A database of a project without Airlock. The auditor owns its objects and is not a superuser, as on hosted Supabase.
+ */
 export async function openForeign(): Promise<Audited> {
   const server = await startPostgres();
   await server.create("shop", []);
@@ -84,7 +86,7 @@ export async function openForeign(): Promise<Audited> {
   return {
     sql,
     undone: undoneBy(sql),
-    async look(accepted) {
+    async audit(accepted) {
       await sql("set local role auditor");
       const found = await audit(sql, ["public"], accepted);
       await sql("reset role");
@@ -101,5 +103,5 @@ export const all = ({ findings, notes }: Audit): Finding[] => [...findings, ...n
 export const key = ({ rule, object, what }: Finding) => `${rule}: ${object}: ${what}`;
 
 /** Findings and notes of `now` that `before` lacks. */
-export const beyond = (now: Audit, before: Audit) =>
+export const newFaults = (now: Audit, before: Audit) =>
   all(now).filter((one) => !all(before).some((other) => key(one) === key(other)));

@@ -164,7 +164,7 @@ for (const [name, flaw, reached] of [
     }));
 }
 
-test("what is open to anon on purpose excuses no other role", () =>
+test("rows that are open to anon are still a finding for other roles", () =>
   opened(
     `grant select on public.things to anon; create policy things_open on public.things for select to anon using (true); ${GRANT} ${policies("(select auth.uid()) <> user_id")}`,
     async () => {
@@ -186,7 +186,7 @@ test("what is open to anon on purpose excuses no other role", () =>
     },
   ));
 
-test("a policy that shows what was published, or deleted, to any user is found by trying", async () => {
+test("a policy that shows published or deleted rows to any user is found", async () => {
   for (const column of ["published_at", "deleted_at"]) {
     await sql(
       `create policy flaw on public.notes for select to authenticated using (${column} is not null and (select auth.uid()) is not null)`,
@@ -273,7 +273,7 @@ test("a table without a seeded row, or unknown to the API, is reported as not tr
     );
   }));
 
-test("tries on a database in use change nothing and name what was not tried", () =>
+test("tries on a database in use change nothing and name skipped tries", () =>
   opened(
     "grant select, insert, update, delete on public.things to authenticated; grant select, delete on public.things to anon; alter table public.things disable row level security",
     async () => {
@@ -300,7 +300,7 @@ test("tries on a database in use change nothing and name what was not tried", ()
         ),
       );
 
-      // A refused token is answered 401, which is no denial.
+      // A refused token is answered 401, which does not count as a denial.
       const forged = await look(embedded.rest, tables, alice, { ...bob, token: "a.b.c" }, []);
       assert.ok(
         forged.filter(({ as }) => as === bob.name).every(({ outcome }) => outcome === "not tried"),

@@ -24,7 +24,7 @@ import { baseline, notesMigration } from "../support/notes.ts";
 
 /** Milliseconds from navigation to the answer of the first request, on warm servers. */
 const FIRST_REQUEST_MAX = 1000;
-/** Milliseconds for what a page must show. */
+/** Milliseconds until a page must show a text. */
 const PATIENCE = 20_000;
 
 // The bundle has these in it. Chromium maps the names to the ports of this run, so that one bundle serves all runs.
@@ -182,7 +182,7 @@ test("an invited user shares the notes of an organisation until they leave", asy
 
   await link(alice, "Shopping list");
   await conflict();
-  // What was used is not pending.
+  // A used invitation is not pending.
   await open(alice, "/orgs");
   await link(alice, "Kitchen (owner)");
   await link(alice, "Invitations");
@@ -304,7 +304,7 @@ test("a change that a dead server did not take is sent again by a button", async
   await page.getByRole("status").waitFor({ state: "detached" });
 });
 
-test("with a clock that is two hours fast everything works, without a token for each call", async () => {
+test("with a clock two hours fast all calls work, with one token", async () => {
   const page = await newPage(alice);
   const tokens: string[] = [];
   page.on(
@@ -389,7 +389,7 @@ function vars(key: { retired?: boolean; message?: string } = {}): Vars {
   });
 }
 
-/** A page in a browser of its own, where the user of `like` is signed in, or nobody. */
+/** A page in its own browser. The user of `like` is signed in there, if there is one. */
 async function newPage(like?: Page): Promise<Page> {
   const storageState = await like?.context().storageState();
   const context = await browser.newContext({

@@ -1,4 +1,4 @@
-// All schemas of the set through adopt: what is decided, and the command with what it writes.
+// All schemas of the set through adopt: its decisions, and the files of the command.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -19,7 +19,7 @@ after(async () => {
 });
 
 for (const name of ALL) {
-  test(`${name}: the sections are accepted, the migration runs, nothing differs afterwards`, async () => {
+  test(`${name}: the migration runs, and the database fits the sections`, async () => {
     await project.reset("");
     const url = await server.create(`checked_${name}`, await schemaOf(name));
     const { code, output } = await project.command("adopt", ["--db-url", url]);

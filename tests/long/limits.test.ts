@@ -1,5 +1,5 @@
-// The cost that one address can cause, with limits per address by what is refused (enforce), and by every request before any check,
-// which an app in mode `report` still has. The CPU times that it prints are those of docs/security.md.
+// The cost that one address can cause. In `enforce` a limit counts refusals; in `report` it counts every request before
+// any check. The CPU times that it prints are those of docs/security.md.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
@@ -52,7 +52,7 @@ async function send(
     APP_GUARD: appGuard({ [APP.appId]: { mode, keys: [{ id: "test", secret: APP.secret }] } }),
   });
   return withWorker(vars, { limits: { ip, user: 100_000 } }, async ({ url }) => {
-    // Compiles what the requests touch first.
+    // Lets V8 compile the code of the requests first.
     for (let at = 0; at < 200; at++) await (await fetch(`${url}/health`)).arrayBuffer();
     const pid = workerd();
     const [began, statuses]: [number, Record<number, number>] = [cpuNanos(pid), {}];
@@ -84,7 +84,7 @@ function print(what: string, { statuses, cpu }: Sent): void {
   console.log(`${what}: ${cpu.toFixed(3)} ms of CPU a request; ${JSON.stringify(statuses)}`);
 }
 
-test("many phones behind one address are answered, however many requests they send", async () => {
+test("many phones behind one address are answered", async () => {
   const sent = await send("enforce", phone);
   print("phones", sent);
   assert.deepEqual(sent.statuses, { 200: REQUESTS });

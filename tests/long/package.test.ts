@@ -1,5 +1,5 @@
-// A team's way with the npm packages, from an empty folder without Rust: create, install from the registry, the first signed
-// request, a table of its own, tests, a dry run of the deployment, an upgrade.
+// The npm packages from an empty folder without Rust: create, install from the registry, sign a request, add a table,
+// test, deploy in a dry run, upgrade.
 
 import assert from "node:assert/strict";
 import { readdir, readFile, writeFile } from "node:fs/promises";
@@ -98,7 +98,7 @@ alter table public.todos enable row level security;
 create policy "Own todos" on public.todos for all using ((select auth.uid()) = user_id) with check ((select auth.uid()) = user_id);
 `;
 
-test("a table that exists already is adopted, served and proved without a line of code", async () => {
+test("an existing table is adopted, served and tested without code", async () => {
   assert.equal((await create(workshop, "old", "--empty")).code, 0);
   const old = join(workshop.folder, "old");
   await link(workshop.tarballs.edge, old);

@@ -1,5 +1,4 @@
-// Code that a route could run can neither bypass Row Level Security nor reach the database without both proofs:
-// such code does not compile.
+// A route that bypasses Row Level Security, or reaches the database without both proofs, does not compile.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
@@ -23,7 +22,7 @@ const files = execFileSync(
   .split("\n")
   .filter((file) => existsSync(file) && !/^src\/jobs\/|\/tests(\/|\.rs$)|fuzzing\.rs$|vectors\.rs$/.test(file));
 
-/** What the compiler says to a copy of the crate after a change. */
+/** The compiler's output for a copy of the crate after a change. */
 function compile(change: () => void): string {
   rmSync(COPY, { recursive: true, force: true });
   mkdirSync(COPY, { recursive: true });

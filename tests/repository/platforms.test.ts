@@ -1,4 +1,4 @@
-// Nothing that a person runs needs GNU tools or one shell: Linux, macOS, and Windows by WSL.
+// No command for users needs GNU tools or a certain shell: they run on Linux, macOS, and Windows by WSL.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";

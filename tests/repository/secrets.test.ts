@@ -119,7 +119,7 @@ test("the keys of this machine's .dev.vars are nowhere else", { skip: !existsSyn
   for (const key of keys) assert.ok(!places.some(({ text }) => text.includes(key)), `${key.slice(0, 4)}...`);
 });
 
-test(".dev.vars and what else is local is ignored by git", () => {
+test(".dev.vars and other local files are ignored by git", () => {
   const local = [".dev.vars", ".env", ".airlock/data/x", "build/index.js", "node_modules/x", "target/x"];
   const ignored = execFileSync("git", ["check-ignore", "--no-index", ...local], { encoding: "utf8" });
   assert.deepEqual(ignored.trim().split("\n"), local);

@@ -142,7 +142,7 @@ test("types that hold a secret, a token or a body derive no Debug", () => {
 });
 
 // Its time cannot be measured from outside: a request takes a thousand times longer and varies by more.
-test("app signatures are compared in constant time alone", () => {
+test("app signatures are compared only in constant time", () => {
   const text = code("src/app_guard/mod.rs");
   assert.match(text, /any \|= expected\.ct_eq\(signature\);/);
   assert.doesNotMatch(
@@ -177,7 +177,7 @@ test("the lock files name no host", () => {
   assert.doesNotMatch(readFileSync("tests/api/requirements.txt", "utf8"), /:\/\//);
 });
 
-test("wrangler.toml deploys the build, with our log alone and no Durable Object", () => {
+test("wrangler.toml deploys the build, with only our log and no Durable Object", () => {
   const config = readFileSync("wrangler.toml", "utf8");
   assert.match(config, /^main = "build\/index.js"$/m);
   assert.match(config, /^\[observability\]\nenabled = true\n(#.*\n)*redact_query_string = true$/m);

@@ -81,7 +81,7 @@ create index things_orgpublished_idx on public.things (org_id, created_at desc, 
 -- index, and read the deleted rows of all users.
 create index things_due_idx on public.things (deleted_at) where deleted_at > '-infinity';
 
--- PostgREST tells any caller how many rows the planner expects, of the rows of all users. So the planner gets no statistics
+-- PostgREST shows any caller how many rows the planner expects, of the rows of all users. So the planner gets no statistics
 -- of values.
 alter table public.things
   alter column label set statistics 0,
@@ -137,8 +137,8 @@ alter table public.things force row level security;
 
 -- auth.uid() in a subquery is evaluated once a statement, not once a row. "deleted_at is null" belongs in the queries: in
 -- this policy it would refuse a soft delete, because a changed row must still be visible.
--- One policy with a CASE, not two. Two are combined with OR, which the planner expects to hold for next to no row of a query
--- that names its user: it then reads and sorts all rows of that user for a page of 20.
+-- One policy with a CASE, not two, which Postgres would combine with OR. For a query that names its user the planner then
+-- expects almost no row, and reads and sorts all rows of that user for a page of 20.
 create policy things_select on public.things
   for select to authenticated
   using (
@@ -286,7 +286,7 @@ create index records_orgdeleted_idx on public.records (org_id, created_at desc, 
 -- index, and read the deleted rows of all users.
 create index records_due_idx on public.records (deleted_at) where deleted_at > '-infinity';
 
--- PostgREST tells any caller how many rows the planner expects, of the rows of all users. So the planner gets no statistics
+-- PostgREST shows any caller how many rows the planner expects, of the rows of all users. So the planner gets no statistics
 -- of values.
 alter table public.records
   alter column name set statistics 0,
@@ -449,7 +449,7 @@ create index errands_published_idx on public.errands (user_id, created_at desc, 
 -- index, and read the deleted rows of all users.
 create index errands_due_idx on public.errands (deleted_at) where deleted_at > '-infinity';
 
--- PostgREST tells any caller how many rows the planner expects, of the rows of all users. So the planner gets no statistics
+-- PostgREST shows any caller how many rows the planner expects, of the rows of all users. So the planner gets no statistics
 -- of values.
 alter table public.errands
   alter column title set statistics 0,
@@ -603,7 +603,7 @@ create index steps_deleted_idx on public.steps (errand, user_id, created_at desc
 -- index, and read the deleted rows of all users.
 create index steps_due_idx on public.steps (deleted_at) where deleted_at > '-infinity';
 
--- PostgREST tells any caller how many rows the planner expects, of the rows of all users. So the planner gets no statistics
+-- PostgREST shows any caller how many rows the planner expects, of the rows of all users. So the planner gets no statistics
 -- of values.
 alter table public.steps
   alter column label set statistics 0,

@@ -24,7 +24,7 @@ create table public.profiles (
   full_name text
 );
 alter table public.profiles enable row level security;
--- Everybody sees all profiles, so the owner's column is what keeps /me to one's own.
+-- Every user sees all profiles, so only the owner's column limits /me to one's own.
 create policy "Public profiles are viewable by everyone." on public.profiles for select using (true);
 create policy "Users can insert their own profile." on public.profiles for insert with check ((select auth.uid()) = id);
 create policy "Users can update own profile." on public.profiles for update using ((select auth.uid()) = id);
@@ -62,7 +62,7 @@ create policy "team members" on public.tasks
   using (team_id in (select team_id from public.members where user_id = (select auth.uid())))
   with check (team_id in (select team_id from public.members where user_id = (select auth.uid())));
 
--- A catalogue that is nobody's, and a feed that every user reads.
+-- A catalogue without owners, and a feed that every user reads.
 create table public.plans (id integer primary key, name text not null, price numeric(8, 2) not null, opens time);
 create table public.posts (
   id uuid primary key default gen_random_uuid(),
@@ -103,7 +103,7 @@ $$;
 create trigger on_profile_update before update on public.profiles for each row execute function public.handle_updated_at();
 create trigger on_task_update before update on public.tasks for each row execute function public.handle_updated_at();
 
--- What adoption adds.
+-- Additions by adoption.
 create index todos_page on public.todos (user_id, inserted_at desc, id desc);
 create index todos_priority on public.todos (user_id, priority, id);
 create index todos_due on public.todos (user_id, due, id);

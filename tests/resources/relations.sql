@@ -109,7 +109,7 @@ create function public.odd("format" json, tags text[]) returns json language sql
 -- Not declared.
 create function public.secret() returns text language sql security definer set search_path = '' as $$ select email::text from auth.users limit 1 $$;
 
--- What adoption adds.
+-- Additions by adoption.
 select
   airlock.serve_function('create_team', 'public.create_team', array['name', 'seats', 'lead'], array['p_name', 'p_seats', 'p_lead']),
   airlock.serve_function('visit', 'public.visit', array['place']),

@@ -1,4 +1,4 @@
-// Values for a field of any kind: what the API takes, how it comes back, and what it refuses with which code.
+// Values for a field of any kind: accepted ones, their form in answers, and refused ones with their code.
 
 import type { Field } from "../../tools/declaration.ts";
 

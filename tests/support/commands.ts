@@ -22,7 +22,7 @@ export interface Run {
 
 const children = new Set<ChildProcess>();
 
-/** Ends what a failed test has left. */
+/** Ends processes that a failed test has left. */
 export function killAll(): void {
   for (const child of children) child.kill();
 }

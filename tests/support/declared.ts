@@ -1,4 +1,4 @@
-// Checked declarations without the checker, for tests of what follows from them.
+// Checked declarations without the checker, for tests of their effects.
 
 import type { Field, Kind, Resource } from "../../tools/declaration.ts";
 

@@ -2,10 +2,10 @@
 
 import { createHmac } from "node:crypto";
 
-/** What a proof is for; `age` is in seconds. */
+/** The request that a proof is for; `age` is in seconds. */
 export interface Proven {
   secret: string;
-  /** The user's id; nobody's if it is empty. */
+  /** The user's id; empty without a user. */
   sub: string;
   method: string;
   /** As PostgREST has it: `/notes`. */

@@ -50,7 +50,7 @@ let slowest = 0;
 const UNKNOWN = ["upstream_invalid", "upstream_unavailable", "upstream_timeout"] as const;
 type Outcome = { answer: Answer; known: true } | { answer?: Answer; known: false };
 
-/** Sends a request of Alice's and checks the answer against the table of problems and the document. */
+/** Sends a request of Alice and checks the answer against the table of problems and the document. */
 async function ask(method: string, target: string, json?: unknown, signed: Sent["signed"] = {}): Promise<Outcome> {
   const began = Date.now();
   const body = json === undefined ? undefined : JSON.stringify(json);
@@ -67,7 +67,10 @@ function count(outcome: string): void {
   outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
 }
 
-/** Reads a page of Alice's. Its body is passed on unread, so it may break off, be no JSON or never end. */
+/**
+ * Reads a page of Alice. The Worker passes its body on without parsing, so it may break off, be invalid JSON or never
+ * end.
+ */
 async function list(target: string): Promise<void> {
   const request = open(worker.url, "GET", target, headersOf("GET", target, { token: stack.alice.token }));
   request.end();
@@ -308,7 +311,7 @@ async function loseAndRepeatNothing(
     "every class was met",
   );
 
-  // The rows in the database, read past the proxy.
+  // The rows in the database, read without the proxy.
   const rows = await stack.sql(
     "select id, user_id, title, body, version, deleted_at is not null as deleted from public.notes",
   );

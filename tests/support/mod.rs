@@ -421,7 +421,7 @@ impl Answer {
     }
 }
 
-/// A signed request as alice, and the database's answers, all of which must be asked for.
+/// A signed request as alice, with the database's answers. All of these must be used.
 pub fn play(request: Request, replies: &[(u16, Value)]) -> (Answer, Vec<UpstreamRequest>) {
     let world = World::new();
     for (status, body) in replies {

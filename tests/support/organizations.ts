@@ -1,4 +1,4 @@
-// What tests of organisations have in common.
+// Common parts of tests of organisations.
 
 import { test as always } from "node:test";
 

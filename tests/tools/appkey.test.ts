@@ -1,4 +1,4 @@
-// npm run app-key, and what it refuses in APP_GUARD.
+// npm run app-key, and the faults in APP_GUARD that it refuses.
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -165,7 +165,7 @@ test("typographic quotes, a byte order mark and a trailing comma are refused by 
   }
 });
 
-test("what the Worker accepts is accepted", async () => {
+test("values that the Worker accepts are accepted", async () => {
   for (const text of [
     `{"apps":{}}`,
     ` { "default" : "report", "apps": {"web": {"mode":"off"}, "7": {"keys":[{"id":"a","secret":"${SECRET}"}]}, "\\u0061": {"mode":"report","keys":[]}}}\n`,

@@ -180,7 +180,7 @@ test("a variable that is not in wrangler.toml may be a secret, but for the URL",
   );
 });
 
-test("a dry run whose option npm kept is not deployed", async () => {
+test("a dry run whose option npm swallowed is not deployed", async () => {
   process.env.npm_config_dry_run = "true";
   const { code, output } = await deploy();
   delete process.env.npm_config_dry_run;

@@ -283,7 +283,7 @@ test("a right deployment in front of a hosted project has no fault", async () =>
   }
 });
 
-test("a table that was there before is asked for by its own names, without fields that a body cannot have", async () => {
+test("an adopted table is asked for by its own names, without read-only fields", async () => {
   const [resource, ...others] = deployment.declaration.resources;
   assert.ok(resource);
   const author = {
@@ -506,7 +506,7 @@ test("the doctor looks whether App Check's key set is usable, if an app needs it
   }
 });
 
-test("verdicts of a log are counted by app, key and user, and advise the next step", async () => {
+test("verdicts of a log are counted by app, key and user, with advice", async () => {
   const folder = await mkdtemp(join(tmpdir(), "airlock-doctor-"));
   try {
     const line = (attest: string | undefined, guard_key: string, user_id: string) => ({

@@ -93,7 +93,9 @@ for (const [name, declaration] of Object.entries(DECLARATIONS)) {
   });
 }
 
-/** Values that JSON Schema cannot refuse: bytes and depth of objects, characters of their texts, and the year 0 of UTC. */
+/**
+ * Values that JSON Schema cannot refuse: bytes and depth of objects, characters of their texts, and the year 0 of UTC.
+ */
 const isBeyondSchemas = (kind: string, code: string, sent: unknown) =>
   (kind === "json" && code !== "type") || sent === "0001-01-01T00:00:00+01:00";
 
@@ -153,7 +155,7 @@ test("texts shorter than their limit after trimming are refused", async () => {
   }
 });
 
-test("without organisations nothing of them is left", async () => {
+test("without organisations no part of them is left", async () => {
   const document = openapi(await DECLARATIONS["no organisations"]!());
   assert.ok(Object.keys(document.paths).every((path) => !path.startsWith("/v1/orgs")));
   const { parameters, schemas } = document.components;

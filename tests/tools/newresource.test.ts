@@ -200,7 +200,7 @@ for (const [args, sentence] of REFUSED) {
 }
 
 test("new-resource says where the -- belongs that npm needs", async () => {
-  // What npm sets for `npm run new-resource tags "label:text(1..50)" --owner user`.
+  // The variables that npm sets for `npm run new-resource tags "label:text(1..50)" --owner user`.
   process.env.npm_config_owner = "true";
   try {
     await assert.rejects(
@@ -231,7 +231,7 @@ for (const [args, sentence] of FIELDS_REFUSED) {
   });
 }
 
-test("an airlock.toml that is no TOML is refused with its line and the mend", async () => {
+test("an invalid airlock.toml is refused with its line and a remedy", async () => {
   const broken: [string, RegExp][] = [
     [`${NOTES}due = date\n`, /^Error: airlock\.toml, line 11: .*double quotes/],
     [`${NOTES}label = "date?"\n`, /^Error: airlock\.toml, line 11: .*remove this line/],
@@ -262,7 +262,7 @@ before(async () => {
 });
 after(() => rm(project, { recursive: true, force: true }));
 
-/** What a command prints; its exit code is 0 or 1. */
+/** The output of a command; its exit code is 0 or 1. */
 async function command(task: string, args: string[]): Promise<{ code: number; output: string }> {
   const node = [
     "--import",
@@ -303,7 +303,7 @@ test("the commands write a section, a line and two migrations, in order", async 
   );
 });
 
-test("what the checker or Postgres refuses leaves nothing written", async () => {
+test("input that the checker or Postgres refuses writes no file", async () => {
   const before = await written();
   const bad = await command("new-resource", ["lists", "label:text(5..1)", "--owner", "user"]);
   assert.deepEqual([bad.code, await written()], [1, before]);

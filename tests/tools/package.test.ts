@@ -1,4 +1,4 @@
-// The npm packages airlock-edge and create-airlock: what they contain, and a new project that uses them without Rust.
+// The npm packages airlock-edge and create-airlock: their files, and a new project that uses them without Rust.
 // tests/long/package.test.ts installs them from the registry.
 
 import assert from "node:assert/strict";
@@ -61,7 +61,7 @@ test("airlock-edge has JavaScript, the compiled Worker and the core's migrations
     assert.ok(files.get(name)?.equals(await readFile(join(root, name))), name);
 });
 
-test("airlock-edge depends on what it imports, in the versions of this repository", async () => {
+test("airlock-edge depends on its imports, in this repository's versions", async () => {
   const { version, dependencies, optionalDependencies, bin } = await json(
     join(project, "node_modules/airlock-edge/package.json"),
   );
@@ -130,7 +130,7 @@ test("a new project is small, and its generated files are fresh", async () => {
   assert.equal(check.code, 0, check.output);
 });
 
-test("create-airlock refuses names that no Worker can have, and folders that are in use", async () => {
+test("create-airlock refuses invalid names and folders in use", async () => {
   for (const [args, message] of [
     [[], /Name the new folder/],
     [["My_API"], /"My_API" cannot be the name of a Worker/],
@@ -216,7 +216,7 @@ test("a command outside of a project says how to make one", async () => {
   assert.match(output, /There is no airlock\.toml here or in a folder above/);
 });
 
-test("no command goes on without a migration that a new version of the core needs", async () => {
+test("every command stops while a migration of the core is missing", async () => {
   const added = join(project, "node_modules/airlock-edge/supabase/migrations/20991231000000_airlock_more.sql");
   await writeFile(added, "create function airlock.more() returns integer language sql as 'select 1';\n");
   try {

@@ -40,7 +40,7 @@ async function upstream(input: string, ...args: string[]): Promise<{ code: numbe
   return { code, output: stdout + stderr };
 }
 
-/** What `supabase status -o env` prints. */
+/** The output of `supabase status -o env`. */
 const status = (url: string, more = `PUBLISHABLE_KEY="sb_publishable_local"\nSECRET_KEY="sb_secret_local"\n`) =>
   `ANON_KEY="legacy.anon.key"\nAPI_URL="${url}"\nDB_URL="postgresql://postgres@127.0.0.1:54322/postgres"\nJWT_SECRET="${SECRET}"\nSERVICE_ROLE_KEY="legacy.service.key"\n${more}`;
 const written = () => parseEnv(readFileSync(file, "utf8"));
@@ -91,7 +91,7 @@ test("a hosted project, by its URL and key", async () => {
   });
 });
 
-test("earlier versions of the CLI know legacy keys alone", async () => {
+test("earlier versions of the CLI have only legacy keys", async () => {
   const { url } = await stubWith([]);
   const { code, output } = await upstream(status(url, ""));
   assert.equal(code, 0, output);
@@ -101,13 +101,13 @@ test("earlier versions of the CLI know legacy keys alone", async () => {
   );
 });
 
-test("what cannot be is refused in a sentence, and nothing is written", async () => {
+test("invalid values are refused, and nothing is written", async () => {
   rmSync(file, { force: true });
   const { url } = await stubWith([]);
   for (const [input, args, sentence] of [
     ["", [], /The input has no API_URL and PUBLISHABLE_KEY or ANON_KEY/],
     ["", ["--url", url], /--url and --key come together\./],
-    ["", ["--url", "here", "--key", "k"], /here is no URL\./],
+    ["", ["--url", "here", "--key", "k"], /here is not a URL\./],
     [
       "",
       ["--url", `${url}/nowhere`, "--key", "k"],

@@ -1,4 +1,4 @@
-// Whose the rows of a table are, and which requests its grants and policies allow.
+// The owners of a table's rows, and the requests that its grants and policies allow.
 
 import { identifier } from "../evidence/finding.ts";
 import type { Column, Policy, Table } from "./catalogue.ts";
@@ -35,10 +35,10 @@ export function policiesFor({ policies }: Table, command: Command, permissive = 
   );
 }
 
-/** Who reads all rows, as a person has said of a table: every user, or every app without one. */
+/** The readers of all rows, as a person has set for a table: every user, or every app without a user. */
 export type Readers = "user" | "app";
 
-/** Whether everybody whom a SELECT policy admits is meant to read. */
+/** Whether the audience of a SELECT policy is intended. */
 const isMeant = (policy: Policy, readers: Readers | undefined) =>
   readers === "app" || (readers === "user" && !admitsAnon(policy));
 
@@ -73,7 +73,7 @@ function owners(clauses: Policy["using"][]): string[] {
     : [];
 }
 
-/** Whose the rows are, by the policies. */
+/** The owners of the rows, by the policies. */
 export function ownerOf(table: Table): Owner {
   const seen = owners(policiesFor(table, "SELECT").map(({ using }) => using));
   const made = owners(policiesFor(table, "INSERT").map(({ check, using }) => check ?? using));
@@ -101,7 +101,7 @@ const OPEN = [
   "policy-true",
 ];
 
-/** What keeps a table from being served, and what somebody should know about its policies. */
+/** The reasons not to serve a table, and warnings about its policies. */
 export function stopsOf(
   table: Table,
   ownId: boolean,
@@ -143,7 +143,7 @@ export function stopsOf(
             ? `alter policy ${identifier(policy.name)} on ${named(table)} to authenticated;`
             : mendOf(table, policy, open.mend);
         stops.push({
-          what: `${what}. If that is meant: adopt with --read-${who} ${called}, or read = "${who}" in its section`,
+          what: `${what}. If this is intended: adopt with --read-${who} ${called}, or read = "${who}" in its section`,
           mend: narrower,
         });
       } else stops.push({ what, mend: mendOf(table, policy, open.mend) });
@@ -184,7 +184,7 @@ export function secure(table: Table): string {
   const enable = `alter table ${named(table)} enable row level security;`;
   const column = userColumn(table);
   if (column === undefined)
-    return `${enable} -- and a policy for each thing that the app does: without one nobody sees a row`;
+    return `${enable} -- and a policy for each thing that the app does: without a policy no user sees a row`;
   const own = `((select auth.uid()) = ${identifier(column)})`;
   return `${enable} create policy ${identifier(`${table.name}_own`)} on ${named(table)} for all to authenticated using ${own} with check ${own};`;
 }

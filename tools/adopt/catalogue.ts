@@ -1,4 +1,4 @@
-// What the catalogue says about the tables that REST exposes. It is read with no right but CONNECT: pg_catalog alone.
+// The catalogue's facts about the tables that REST exposes. It is read with no right but CONNECT: pg_catalog alone.
 
 import { exposedSchemas } from "../evidence/audit.ts";
 import {
@@ -64,7 +64,7 @@ export interface Column {
   dimensions: number;
   /** Whether authenticated may use the sequences of its default. */
   numbered: boolean;
-  /** What authenticated may do with it. */
+  /** The rights of authenticated on it. */
   granted: Verb[];
   /** Whether anon may read it. */
   open: boolean;
@@ -140,7 +140,7 @@ export interface Table {
   /** Of an extension. */
   member: boolean;
   bytes: number;
-  /** What authenticated may do with the whole table; a column may have more. */
+  /** The rights of authenticated on the whole table; a column may have more. */
   granted: Verb[];
   columns: Column[];
   constraints: Constraint[];
@@ -149,7 +149,7 @@ export interface Table {
   policies: Policy[];
   /** Columns that triggers of other tables count up and down. */
   counted: string[];
-  /** What was looked at among the rows: see looks.ts. */
+  /** Facts about the rows: see looks.ts. */
   looks: Looks;
 }
 
@@ -354,7 +354,10 @@ function partOf(part: Part | undefined, policy: ReadPolicy, catalogue: Policies)
 
 const PUBLIC = /publi[cs]|visib|shared|listed|everyone|anyone/i;
 
-/** Whether a branch names rows that are public, or rows of another table that its own policies show. The audit knows no enums. */
+/**
+ * Whether a branch names rows that are public, or rows of another table that its own policies show. The audit knows no
+ * enums.
+ */
 function isNarrowed(branch: Condition[], text: string, { tables, equals }: Policies): boolean {
   const nodes = branch.flatMap(({ node }) => [...nodesOf(node)]);
   const shown = nodes.some(

@@ -1,4 +1,4 @@
-// npm run check -- --db-url URL: whether a database still keeps what airlock.toml says about adopted tables.
+// npm run check -- --db-url URL: whether a database still fits the adopted tables of airlock.toml.
 
 import { readFile } from "node:fs/promises";
 
@@ -11,7 +11,7 @@ import { changeReport } from "./report.ts";
 import { readUrl } from "./source.ts";
 import { isAdopted, optionsOf, resourcesOf, tableOf } from "./toml.ts";
 
-/** Fails on drift. What the database has beyond the declaration is printed. */
+/** Fails on drift. Additions of the database to the declaration are printed. */
 export async function checkDrift(url: string): Promise<void> {
   await buildModule();
   const toml = await readFile(declarationFile, "utf8");

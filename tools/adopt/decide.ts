@@ -36,7 +36,7 @@ export interface Section {
   table: string;
   id: { kind: "uuid" | "bigint" | "owner"; column: string };
   owner: Owner;
-  /** Who reads all rows, if a person has said so. */
+  /** The readers of all rows, if a person has set them. */
   read: Readers | undefined;
   /** Column names; null: the table has no such column. */
   version: string | null;
@@ -44,7 +44,7 @@ export interface Section {
   created: string | null;
   updated: string | null;
   deleted: string | null;
-  /** What grants and policies allow. */
+  /** The routes that grants and policies allow. */
   offered: string[];
   /** Those of them that are declared, if it is not all that there can be. */
   routes: string[] | null;
@@ -56,7 +56,7 @@ export interface Section {
   added: ("version" | "deleted")[];
   /** Below whose rows these could be served, by a field that the policies ask for. */
   under?: { resource: string; field: Field };
-  /** What rows could be answered with: names with fields of their resources. */
+  /** The rows that could be embedded: names with fields of their resources. */
   embed?: Record<string, string[]>;
 }
 
@@ -79,7 +79,7 @@ export interface Options {
   read: Map<string, Readers>;
   /** Names of the resources that serve tables already, by `schema.table`. */
   resources: Map<string, string>;
-  /** What a person has declared: names of the fields for columns, by `schema.table`. */
+  /** Names that a person has declared, of the fields for columns, by `schema.table`. */
   named: Map<string, Map<string, string>>;
   /** Columns whose field the grammar of airlock.toml refuses, by `schema.table`, with its sentence. */
   refused: Map<string, Map<string, string>>;
@@ -292,7 +292,7 @@ function decideTable(
   );
 }
 
-/** Who makes the rows of a table that others read. */
+/** The authors of the rows in a table that others read. */
 function authorOf(table: Table, id: Column): Owner {
   const owner = ownerOf(table);
   return owner.column === id.name
@@ -368,7 +368,7 @@ function section(
   const read = options.read.get(called);
   if (owner.scope === "visible" && !read)
     warnings.push(
-      'scope = "visible": Row Level Security alone decides which rows a caller reaches; there is no second lock in the Worker',
+      'scope = "visible": only Row Level Security decides which rows a caller reaches; the Worker adds no condition',
     );
   const all = everyRoute(kind, capabilities.deleted, read);
   const routes = read ? offered.filter((route) => all.includes(route)) : offered;
@@ -395,7 +395,7 @@ function section(
   };
 }
 
-/** What `--with` adds: columns that are not there, and whose capability no other column has. */
+/** The columns that `--with` adds: missing ones, whose capability no other column has. */
 function wanted(
   { columns }: Table,
   capabilities: Capabilities,
@@ -468,7 +468,7 @@ function capabilitiesOf(table: Table, read: Readers | undefined, warnings: strin
   };
 }
 
-/** What a trigger does to a column at every update. */
+/** A trigger's change of a column at every update. */
 function touchOf({ triggers }: Table, column: string): "counted" | "clock" | "now" | undefined {
   for (const {
     before,
@@ -482,7 +482,7 @@ function touchOf({ triggers }: Table, column: string): "counted" | "clock" | "no
     if (!before || !forEachRow || !always || !on.includes("UPDATE")) continue;
     if (/\.moddatetime$/.test(called) && first === column) return "now";
     const text = source.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, " ");
-    // What a branch sets is not set always.
+    // A value that only one branch sets does not count.
     if (/\b(if|case|loop)\b/i.test(text.replace(/\bend\s+(if|case|loop)\b/gi, ""))) continue;
     const value = assignment(column).exec(text)?.[1]?.trim() ?? "";
     if (/^\(?(coalesce\s*\()?\s*old\s*\.\s*"?\w+"?[^+]*\+\s*1\)?$/i.test(value)) return "counted";
@@ -708,7 +708,7 @@ function uniqueOf({ constraints, indexes }: Table, fields: Field[]): Section["un
     const used = whole ? columns : (index?.uses ?? []);
     const own = fields.filter(({ column }) => used.includes(column));
     const changed = own.filter(({ readOnly }) => !readOnly);
-    // Those that somebody can change. Within a parent the others are in question.
+    // Those that a person can change. Within a parent the others are in question.
     const named = changed.filter(({ text }) => !text.startsWith("ref("));
     const last = changed.at(-1) ?? own.at(-1);
     return last ? [[name, (named.length > 0 ? named : [last]).map((field) => field.name)]] : [];

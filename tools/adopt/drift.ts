@@ -1,4 +1,4 @@
-// What an adopted section says, beside what the database has now.
+// Compares an adopted section with the database.
 
 import { identifier } from "../evidence/finding.ts";
 import { named as nameOf } from "./access.ts";
@@ -18,9 +18,9 @@ import {
 
 export interface Change {
   resource: string;
-  /** Whether airlock.toml promises what the database does not keep. Else the database has more than is declared. */
+  /** Whether airlock.toml contradicts the database. Else the database has more than is declared. */
   drift: boolean;
-  /** Keeps the table from being served, until somebody mends it. */
+  /** The table is not served until this is fixed. */
   stop?: true;
   what: string;
   /** Lines that follow the database; none if a person has to decide. */
@@ -57,7 +57,7 @@ function ofSettings(name: string, raw: Raw, section: Section): Change[] {
   const scope = raw.scope ?? (section.read || raw.under ? "visible" : "owner");
   if (kind !== "owner") {
     if (scope === "owner" && section.owner.scope === "visible")
-      drift("scope", "the policies show a caller rows of others, or rows that name nobody");
+      drift("scope", "the policies show a caller rows of others, or rows without an owner");
     if (scope === "owner" && owner !== section.owner.column)
       drift("owner", `the policies compare ${section.owner.column ?? "no column"} with the caller`);
   }
@@ -75,7 +75,7 @@ function ofSettings(name: string, raw: Raw, section: Section): Change[] {
   const routes = (raw.routes as string[] | undefined) ?? everyRoute(section.id.kind, section.deleted, section.read);
   const refused = routes.filter((route) => !section.offered.includes(route));
   const kept = routes.filter((route) => !refused.includes(route));
-  // What a person left out stays out.
+  // Fields that a person left out stay out.
   if (kept.length > 0) wanted.set("routes", list(kept));
   if (refused.length > 0) drift("routes", `grants or policies refuse ${refused.join(", ")}`);
   const unique: Section["unique"] = Object.fromEntries(
@@ -171,7 +171,7 @@ function partsOf(text: string): Parts {
   return { kind, inner, nullable: nullable === "?", preset };
 }
 
-/** What a declared field allows and the database refuses; undefined if nothing. */
+/** The values that a declared field allows and the database refuses; undefined if none. */
 export function wider(declared: string, now: Pick<Field, "text" | "unlimited">): string | undefined {
   const [said, has] = [partsOf(declared), partsOf(now.text)];
   if (said.nullable && !has.nullable) return "the column is NOT NULL";
@@ -191,7 +191,7 @@ export function wider(declared: string, now: Pick<Field, "text" | "unlimited">):
         ? undefined
         : "a value is longer than the column, or shorter";
   }
-  // What a reference adds is a check of the Worker's requests.
+  // A reference only adds a check of the Worker's requests.
   if (
     (said.kind === "ref") !== (has.kind === "ref") &&
     /^(uuid|integer)$/.test(said.kind === "ref" ? has.kind : said.kind)

@@ -8,7 +8,7 @@ import { preparedFolder } from "../supabase/prepared.ts";
 import type { Catalogue } from "./catalogue.ts";
 import { readAll } from "./source.ts";
 
-/** Reads what all migrations make. */
+/** Reads the result of all migrations. */
 export async function readMigrations(): Promise<Catalogue> {
   const folder = await preparedFolder("airlock-adopt-");
   try {

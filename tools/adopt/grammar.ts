@@ -1,4 +1,4 @@
-// Leaves out what the grammar of airlock.toml does not have: the Worker's own checker is asked about each section.
+// Leaves out all that airlock.toml cannot express: the Worker's own checker is asked about each section.
 
 import { parse } from "smol-toml";
 

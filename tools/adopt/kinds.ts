@@ -16,7 +16,7 @@ const UNLIMITED = { comment: "no upper limit in the database", unlimited: true }
 export interface Kind {
   /** As in airlock.toml, without ? and =. */
   text: string;
-  /** What a reader of airlock.toml should know. */
+  /** Notes for readers of airlock.toml. */
   comment?: string;
   /** The database has no limit: the one of the kind may be another. */
   unlimited?: boolean;
@@ -50,7 +50,7 @@ export function readColumn(column: Column, constraints: Constraint[]): Read {
   // decimal has no least and no greatest value.
   if (found.text.startsWith("decimal") && (limits.value.min > -Infinity || limits.value.max < Infinity))
     own.push(...checks.map(({ name }) => name), ...domains);
-  if (value === undefined) return { reason: `its default ${preset} is no JSON object` };
+  if (value === undefined) return { reason: `its default ${preset} is not a JSON object` };
   return {
     kind: {
       text: found.text,
@@ -130,7 +130,7 @@ function kindOf(type: Type, modifier: number, limits: Limits): Known | { reason:
   }
 }
 
-/** What the type of a time says about fractions of a second. */
+/** The fractions of a second that the type of a time keeps. */
 const keptDigits = (modifier: number) =>
   modifier >= 0 && modifier < 6 ? { comment: `the database keeps ${modifier} digits of a second` } : undefined;
 

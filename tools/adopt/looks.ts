@@ -1,5 +1,5 @@
-// What only the rows tell: the largest id, and values that JSON cannot hold. It is looked at where the role may see all rows,
-// and named as not looked at elsewhere.
+// Facts that only the rows have: the largest id, and values that JSON cannot hold. It is looked at where the role may
+// see all rows, and named as not looked at elsewhere.
 
 import { identifier, type Sql } from "../evidence/finding.ts";
 import { running } from "../evidence/foreign.ts";
@@ -9,7 +9,7 @@ import type { Column, Table } from "./catalogue.ts";
 const MOST_BYTES = 256 * 1024 * 1024;
 const WHOLE = 9_007_199_254_740_991n;
 
-/** Adds to each table what its rows tell. Only functions of PostgreSQL itself run. */
+/** Adds to each table the facts of its rows. Only functions of PostgreSQL itself run. */
 export async function lookAtRows(sql: Sql, tables: Table[]): Promise<void> {
   const called = await running(sql);
   for (const table of tables.filter(({ kind, partition, member }) => kind === "r" && !partition && !member))
@@ -113,7 +113,7 @@ function questionOf({ name, type, generated }: Column): { column: string; of: st
 async function ask(sql: Sql, text: string): Promise<Record<string, unknown> | undefined> {
   await sql("savepoint look");
   try {
-    // Then Postgres refuses what policies would filter, and runs none of them.
+    // Then Postgres refuses queries that policies would filter, and runs no policy.
     await sql("set local row_security = off");
     return (await sql(text))[0];
   } catch (error) {

@@ -1,5 +1,5 @@
 // The migrations of adopted tables: an index for the order of pages, wanted columns, and the call that registers the table for
-// the functions of the Worker. All statements can be repeated, and none changes what the old app sees.
+// the functions of the Worker. All statements can be repeated, and none changes an answer to the old app.
 
 import { identifier } from "../evidence/finding.ts";
 import { fit, literal } from "../resource/sql.ts";
@@ -21,7 +21,7 @@ export interface Statements {
   serve: string;
 }
 
-/** What a table needs, beside what it has. `section` is the declared one, as airlock.toml has it or will have it. */
+/** The parts that a table lacks. `section` is the declared one, as airlock.toml has it or will have it. */
 export function statementsOf(
   table: Table,
   resource: string,
@@ -71,7 +71,7 @@ interface Served {
   call: string;
 }
 
-/** What a section says, with what it leaves to the usual names. */
+/** The values of a section, with defaults for the usual names. */
 function readServed(resource: string, section: Raw, table: Table): Served {
   const id = typeof section.id === "object" ? (section.id as Raw) : { kind: section.id ?? "uuid" };
   const owner = typeof section.owner === "object" ? (section.owner as Raw) : { column: "user_id", set: "default" };
@@ -121,7 +121,10 @@ select airlock.serve(
   };
 }
 
-/** Whether an index of the table has these columns in the order of pages; the first `fixed` ones have one value in a list. */
+/**
+ * Whether an index of the table has these columns in the order of pages; the first `fixed` ones have one value in a
+ * list.
+ */
 function hasIndex({ indexes, constraints }: Table, columns: string[], fixed: number, live: string | null): boolean {
   return indexes.some(({ valid, method, predicate, columns: own, descending, unique, name }) => {
     if (
@@ -153,7 +156,9 @@ function pageIndex(table: Table, resource: string, columns: string[], fixed: str
 /** As the functions of the Worker know its requests. All roles may evaluate it. */
 const OF_WORKER = "nullif(current_setting('request.headers', true), '')::json ->> 'x-airlock-claim' is not null";
 
-/** A foreign key alone would tell a caller which ids of others exist. Requests that do not come from the Worker pass. */
+/**
+ * A foreign key alone would tell a caller which ids of others exist. Requests that do not come from the Worker pass.
+ */
 function references(table: Table, section: Raw, tables: Map<string, string>): string[] {
   return [...declaredFields(section)].flatMap(([field, { column, text }]) => {
     const target = tables.get(/^ref\((\w+)\)/.exec(text)?.[1] ?? "");
@@ -209,7 +214,7 @@ ${concurrent}
 `;
 }
 
-/** What the files do not have yet. `files` are the migrations in order. */
+/** The parts that the files do not have yet. `files` are the migrations in order. */
 export function missing(all: Statements[], files: string[]): Statements[] {
   return all.flatMap((one) => {
     const statements = one.statements.filter((statement) => !files.some((file) => file.includes(statement)));

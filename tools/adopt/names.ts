@@ -1,4 +1,4 @@
-// Wire names: what a table or a column is called in airlock.toml and in JSON.
+// Wire names: the names of tables and columns in airlock.toml and in JSON.
 
 import { RESERVED } from "../evidence/finding.ts";
 

@@ -1,4 +1,4 @@
-// What `npm run adopt` prints.
+// The output of `npm run adopt`.
 
 import { oneLine } from "../setup/output.ts";
 import type { Decision } from "./decide.ts";
@@ -7,7 +7,7 @@ import type { Edit } from "./toml.ts";
 
 const indent = (text: string, by = "    ") => text.replace(/^(?=.)/gm, by);
 
-/** One table: what was made, left out and stopped. */
+/** One table: its parts that were made, left out and stopped. */
 export function tableReport({ table, section, stops, out, left, warnings }: Decision): string {
   const head =
     stops.length > 0

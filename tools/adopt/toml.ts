@@ -175,7 +175,7 @@ export function declaredFields(raw: Raw): Map<string, Declared> {
   );
 }
 
-/** What airlock.toml says already about names. */
+/** The names that airlock.toml has already. */
 export function optionsOf(
   toml: string,
   added: Options["with"] = [],

@@ -1,4 +1,4 @@
-// Attestation: the vendor's keys, and what a log says of the apps' tokens.
+// Attestation: the vendor's keys, and the verdicts on the apps' tokens in a log.
 
 import { read } from "../setup/shell.ts";
 import type { AppGuard, AppKey, Attest } from "../stack/app-guard.ts";
@@ -104,12 +104,12 @@ function guardOf(vars: Vars): AppGuard {
   try {
     return JSON.parse(vars.APP_GUARD ?? "") as AppGuard;
   } catch {
-    // Another finding says that it is no JSON.
+    // Another finding reports invalid JSON.
     return { apps: {} };
   }
 }
 
-/** The request lines in a log: plain, or inside what `wrangler tail --format json` and log exports put around them. */
+/** The request lines in a log: plain, or inside the JSON of `wrangler tail --format json` and log exports. */
 function* linesOf(text: string): Generator<Line> {
   for (const line of text.split("\n")) yield* within(parsed(line.trim().replace(/,$/, "")));
 }

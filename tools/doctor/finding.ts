@@ -1,10 +1,10 @@
-// What the doctor says about one thing.
+// The result of one check.
 
 export interface Finding {
-  /** What was looked at. */
+  /** The subject of the check. */
   what: string;
   found: string;
-  /** What to do; absent if all is well. */
+  /** The remedy; absent if all is well. */
   mend?: string;
 }
 

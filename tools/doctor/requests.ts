@@ -1,4 +1,4 @@
-// What requests tell about a Worker that runs and about the Supabase project behind it.
+// Checks of a running Worker and its Supabase project, by requests.
 
 import { signRequest } from "../../client/src/index.ts";
 import { type Declaration, type Field, isRequired } from "../declaration.ts";
@@ -12,7 +12,7 @@ export interface Deployment {
   declaration: Declaration;
   /** Of a user, for the requests that need one. */
   token?: string | undefined;
-  /** What GET /health should name; absent for a development server. */
+  /** The version that GET /health should name; absent for a development server. */
   version?: string | undefined;
 }
 
@@ -89,7 +89,7 @@ async function ofReady(url: string): Promise<Finding> {
 
 function ofClock(what: string, { headers }: Reply): Finding {
   const date = headers.get("date");
-  if (date === null) return well(what, "not told");
+  if (date === null) return well(what, "unknown");
   const off = Math.round((Date.parse(date) - Date.now()) / 1000);
   if (Math.abs(off) <= SKEW_MAX_S) return well(what, "agrees with this machine's");
   return fault(

@@ -1,4 +1,4 @@
-// What can be seen without a request: wrangler.toml, the secrets and the declaration.
+// Checks without a request: wrangler.toml, the secrets and the declaration.
 
 import { diagnose } from "../declaration.ts";
 import { type DeploymentConfig, unset } from "../setup/deployment.ts";
@@ -57,7 +57,7 @@ export function bindings(env: string, all: Environments): Finding[] {
       fault(
         "limiters",
         `namespace_id ${shared} of ${where} is used twice`,
-        "Limiters with one namespace_id share their counters: give each a number of its own.",
+        "Limiters with one namespace_id share their counters: give each its own number.",
       ),
     );
   if (!secrets?.required?.includes("APP_GUARD"))
@@ -127,7 +127,7 @@ export async function values(settings: Settings, secrets: Vars | undefined, decl
     : [keys];
 }
 
-/** What the Worker would log when it starts with these values. */
+/** The Worker's log when it starts with these values. */
 export async function startOf(vars: Vars, declaration: string, warnings = true): Promise<Finding[]> {
   const limiters = Object.fromEntries(LIMITERS.map((name) => [name, {}]));
   const notices = (await diagnose({ ...vars, ...limiters }, declaration)).filter(

@@ -42,15 +42,15 @@ const WORDS: Record<string, unknown[]> = {
 };
 
 /** The calls to try: each combination of the values that the arguments may take, and one with null for all of them. */
-export function argumentsFor({ arguments: named }: Signature, ground: Rows, resources: Resources): Row[] {
+export function argumentsFor({ arguments: named }: Signature, rows: Rows, resources: Resources): Row[] {
   const nothing = Object.fromEntries(named.map(({ name }) => [name, null]));
   let calls: Row[] = [nothing];
   for (const { name, type } of named) {
     calls = calls
-      .flatMap((call) => valuesOf(name, type, call, ground, resources).map((value) => ({ ...call, [name]: value })))
+      .flatMap((call) => valuesOf(name, type, call, rows, resources).map((value) => ({ ...call, [name]: value })))
       .slice(0, MOST);
   }
-  return [nothing, ...calls.map((call) => ({ ...call, ...depending(call, ground, resources) }))];
+  return [nothing, ...calls.map((call) => ({ ...call, ...depending(call, rows, resources) }))];
 }
 
 function valuesOf(

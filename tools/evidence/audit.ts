@@ -71,7 +71,7 @@ interface ReadByAll {
   open: boolean;
 }
 
-/** Tables of which the registry says that every user reads all rows, or every app. What admits anon is meant for the latter alone. */
+/** Tables of which the registry says that every user reads all rows, or every app. Only the latter may admit anon. */
 async function readByAll(sql: Sql): Promise<ReadByAll[]> {
   const rows = await sql(`
     select c.oid::text as relation, n.nspname || '.' || relname || '.' || polname as policy, to_jsonb(r) ->> 'readers' = 'app' as open
@@ -84,7 +84,7 @@ async function readByAll(sql: Sql): Promise<ReadByAll[]> {
 const UNUSED: Rule = {
   id: "accepted-in-vain",
   level: "finding",
-  why: "The list of what is meant to be open names something that is not there, or no fault any more: the next one of that name would pass unseen.",
+  why: "The list of intended access names an object that is gone, or is no fault any more. A later fault of that name would be accepted unseen.",
 };
 
 /** The schemas that REST exposes: the given ones, and those of PostgREST's settings in the database. */
@@ -119,7 +119,8 @@ export async function audit(sql: Sql, given: string[], accepted: Accepted[]): Pr
   );
   const kept = trustedColumns(catalogue).map(({ relation, column }) => `${relation}.${column}`);
   const found = (await sql(CATALOGUE, [schemas, [...shown, ...open], kept])) as unknown as Fault[];
-  // What shows its caller's rows alone may have its owner's rights, and a policy may decide about the owner's column.
+  // A view or function that shows only its caller's rows may have its owner's rights. A policy may decide about the
+  // owner's column.
   const harmless = (fault: Fault) =>
     ((fault.rule === "view-definer" || fault.rule === "definer-exposed") && catalogue.own.has(fault.object)) ||
     (fault.rule === "service-column" && decided(fault, catalogue));

@@ -14,7 +14,7 @@ export interface Compared {
   findings: Finding[];
   /** Those that it has. */
   known: Finding[];
-  /** Entries of the baseline that are no finding any more. */
+  /** Entries of the baseline that no finding matches any more. */
   gone: Known[];
 }
 
@@ -37,7 +37,7 @@ async function read(file: string): Promise<Known[]> {
     ["rule", "object", "what"].every((name) => typeof (entry as Record<string, unknown> | null)?.[name] === "string");
   if (!Array.isArray(findings) || !findings.every(sound))
     throw new Error(
-      `${file}: "findings" has to be a list of { "rule", "object", "what" }. --write-baseline writes it anew.`,
+      `${file}: "findings" has to be a list of { "rule", "object", "what" }. --write-baseline writes it again.`,
     );
   return findings as Known[];
 }

@@ -1,7 +1,7 @@
 // The bodies of functions, as Postgres parses them.
 //
 // A body is only parsed, never run: PREPARE of a statement that is never executed, with the parse tree sent as a notice.
-// The function's arguments are the columns of a table around its body, so that names bind as they do in the function: a
+// The function's arguments become columns of a table around its body. So names bind as they do in the function: a
 // column first, then an argument.
 //
 // Already the parser makes values of texts, and so checks the domains in them. Where such a check calls a function of the
@@ -60,7 +60,7 @@ export async function readFunctions(sql: Sql): Promise<Map<string, Called>> {
   return new Map((rows as unknown as Called[]).map((one) => [one.oid, one]));
 }
 
-/** Parses the bodies of these functions and of those that they call; adds what was found. */
+/** Parses the bodies of these functions and of those that they call; adds the results. */
 export async function readBodies(
   sql: Sql,
   functions: Map<string, Called>,
@@ -146,7 +146,7 @@ const ELSIF = /^els(?:e\s*)?if\b([\s\S]*?)\bthen\b([\s\S]*)$/i;
 const LOOP = /^(?:<<\w+>>\s*)?(?:for|foreach|while)\b[\s\S]*?\bloop\b/i;
 const LOOP_END = /^end\s+loop\b/i;
 
-/** Statements that assign, decide and return, as one expression. What a loop returns is left out. */
+/** Statements that assign, decide and return, as one expression. Results of loops are left out. */
 function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
   const values = new Map<string, string>();
   const put = (text: string) =>
@@ -185,7 +185,7 @@ function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
     if (/^end\s+if$/i.test(statement)) {
       const done = ifs.pop();
       if (!done) return undefined;
-      // What follows is reached if none of its conditions held.
+      // The statements after it are reached if none of its conditions held.
       if (done.ends && ended && ifs.length === 0 && done.conditions.at(-1) !== "true")
         passed.push(...done.conditions.slice(0, -1), `(not ${done.conditions.at(-1)})`);
       ended &&= done.ends;

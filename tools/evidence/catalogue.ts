@@ -1,4 +1,4 @@
-// The policies of a database, and what is needed to read them.
+// The policies of a database, and the parts that are needed to read them.
 
 import { type Called, readBodies, readFunctions } from "./bodies.ts";
 import type { Sql } from "./finding.ts";
@@ -37,7 +37,7 @@ export interface View {
   name: string;
   /** Reads with its caller's rights. */
   invoker: boolean;
-  /** Its owner passes by all policies. */
+  /** Its owner bypasses all policies. */
   bypasses: boolean;
   tree: Value;
 }
@@ -50,7 +50,7 @@ export interface Catalogue {
   equals: Set<string>;
   /** Views and functions that run with their owner's rights and show their caller's rows alone. */
   own: Set<string>;
-  /** What a view reads, by its oid; none for a view that its owner's rights carry past all policies. */
+  /** The tables that a view reads, by its oid; none for a view whose owner's rights bypass all policies. */
   views: Map<string, string[]>;
   /** Why bodies of functions were not read. */
   unread: string[];
@@ -192,7 +192,7 @@ function readsOwn({ tree, partly }: Called, reader: Reader): boolean {
   return read.length > 0 && read.every((source) => ties.tied(source, CALLER));
 }
 
-/** Whose rows a client sees in a table or view. */
+/** The owners whose rows a client sees in a table or view. */
 function rowsOfTables({ policies, tables, reader }: Catalogue, views: Map<string, View>): Facts["rowsOf"] {
   const known = new Map<string, ReturnType<Facts["rowsOf"]>>();
   /** Whether each table that the view reads is tied to the caller. */

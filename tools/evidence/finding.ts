@@ -20,9 +20,9 @@ export interface Fault {
   rule: string;
   /** Its name with its schema. */
   object: string;
-  /** What is wrong with it. */
+  /** The fault. */
   what: string;
-  /** The SQL that fixes it, or a comment that says what to do. */
+  /** The SQL that fixes it, or a comment with the remedy. */
   mend: string;
   /** In place of its rule's. */
   level?: Rule["level"] | null;
@@ -43,7 +43,7 @@ export interface Accepted {
 /** The roles that a client can become with a publishable key. */
 export const ROLES = ["anon", "authenticated"];
 
-/** Words that are no names without quotes: `pg_get_keywords()`, catcode R and T. */
+/** Words that need quotes as names: `pg_get_keywords()`, catcode R and T. */
 export const RESERVED = new Set(
   `all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column concurrently constraint create cross
   current_catalog current_date current_role current_schema current_time current_timestamp current_user default deferrable desc distinct do else end except false

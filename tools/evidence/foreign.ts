@@ -1,14 +1,16 @@
 // A database that is in use: one connection, one read-only transaction.
 //
-// Nothing that the database defines may run here: the statements read the catalogue, and a function or a policy that ran
-// would run with the rights of this connection, which it can take back even from `set role`.
+// No code of the database may run here, so the statements only read the catalogue. A function or a policy would run
+// with the rights of this connection, and could undo a `set role`.
 
 import pg from "pg";
 
 import { Failure } from "../setup/shell.ts";
 import type { Sql } from "./finding.ts";
 
-/** The extended protocol, which takes one statement alone, wherever there is a list of parameters. The types lack it. */
+/**
+ * The extended protocol, which takes one statement alone, wherever there is a list of parameters. The types lack it.
+ */
 const config = (text: string, values?: unknown[]): pg.QueryConfig =>
   values ? ({ text, values, queryMode: "extended" } as pg.QueryConfig) : { text };
 
@@ -42,7 +44,7 @@ export async function reading<T>(url: string, work: (sql: Sql) => Promise<T>): P
   const sql = statements(client);
   try {
     await sql("begin transaction isolation level repeatable read, read only");
-    // First: with the search_path of the database, a name could lead to a function that somebody made.
+    // First: with the search_path of the database, a name could lead to a function of the database.
     await sql("set local search_path = ''");
     // A database can set these too: its own way to read the texts of statements, and to print names.
     await sql("set local standard_conforming_strings = on; set local quote_all_identifiers = off");

@@ -1,7 +1,7 @@
 // Tries on a database that is in use: reads, and writes that match no row.
 //
-// `key=is.null` on a primary key is true of no row, so that such a PATCH or DELETE changes nothing even where it is
-// allowed; it shows whether the verb is granted. A POST could make a row, and is not sent.
+// `key=is.null` on a primary key matches no row. So such a PATCH or DELETE changes nothing, and shows whether the verb
+// is granted. A POST could make a row, and is not sent.
 
 import type { Accepted } from "./finding.ts";
 import type { Table } from "./rows.ts";
@@ -75,7 +75,7 @@ async function select(
   const firsts = (await read(first, columns(first.role))).rows.map((row) => JSON.stringify(row));
   const how = `GET as both: ${first.name} ${firsts.length} rows, ${caller.name} ${seen.length} (${reply.status})`;
   if (firsts.length === 0 && answered(reply))
-    return { ...one, outcome: "not tried", how: `${how}: there is none to be kept from anybody`, requests: 2 };
+    return { ...one, outcome: "not tried", how: `${how}: there are no rows to protect`, requests: 2 };
   const shared = seen.filter((row) => firsts.includes(row)).length;
   return {
     ...one,

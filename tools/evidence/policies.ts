@@ -15,12 +15,12 @@ export const POLICY_RULES: Rule[] = [
   {
     id: "policy-for-everybody",
     level: "finding",
-    why: "A policy without TO holds for every role, anon too, and for roles that are yet to be made.",
+    why: "A policy without TO holds for every role, anon too, and for future roles.",
   },
   {
     id: "policy-true",
     level: "finding",
-    why: "Policies are joined by OR: one that holds for everybody makes all others of its table worthless. Being signed in is no right to a row, as anybody can sign up.",
+    why: "Policies are joined by OR: one that holds for everybody makes all others of its table useless. Being signed in must not give a right to a row, as anybody can sign up.",
   },
   {
     id: "policy-compares-itself",
@@ -30,17 +30,17 @@ export const POLICY_RULES: Rule[] = [
   {
     id: "policy-any-tenant",
     level: "finding",
-    why: "The caller's membership is looked up, and nobody asks whether it is in the tenant of the row: a member of any team reaches the rows of all.",
+    why: "The policy finds a membership of the caller, but does not compare it with the tenant of the row. So a member of any team reaches the rows of all.",
   },
   {
     id: "policy-any-account",
     level: "finding",
-    why: "The condition asks for a row that everybody has or can make: it holds for everybody who signs up.",
+    why: "The condition asks for a row that every user has or can make, so it holds for every user.",
   },
   {
     id: "policy-public",
     level: "note",
-    why: "Rows that say so are shown to everybody. It is listed so that somebody compares it with what is meant.",
+    why: "Rows marked as public are shown to everybody. Check that this is intended.",
   },
   {
     id: "request-header",
@@ -50,12 +50,12 @@ export const POLICY_RULES: Rule[] = [
   {
     id: "policy-fails",
     level: "finding",
-    why: "The role may not use something that the policy needs, so each query of the table fails with 42501. It tempts to grant too much in haste.",
+    why: "The role lacks a right that the policy needs, so each query of the table fails with 42501. A hasty fix grants too much.",
   },
   {
     id: "helper-escapes",
     level: "finding",
-    why: "A function that policies call changes its role, runs statements made of text or starts programs. It does so with the rights of the table's reader.",
+    why: "A function that policies call changes its role, runs dynamic SQL or starts programs. It does so with the rights of the table's reader.",
   },
   {
     id: "helper-unread",
@@ -65,32 +65,32 @@ export const POLICY_RULES: Rule[] = [
   {
     id: "call-per-row",
     level: "finding",
-    why: "Called bare, the function runs once for each row that is looked at; in a sub-select it runs once a statement. On large tables that is the difference between milliseconds and seconds.",
+    why: "Without a sub-select the function runs once for each row, else once a statement. On large tables that is the difference between milliseconds and seconds.",
   },
   {
     id: "column-not-indexed",
     level: "finding",
-    why: "The policy is part of every query. Without an index that begins with this column, each one reads the whole table, everybody's rows included.",
+    why: "The policy is part of every query. Without an index that begins with this column, each one reads the whole table, with the rows of all users.",
   },
   {
     id: "policy-recursion",
     level: "finding",
-    why: "To read the table Postgres has to ask the policy, which reads the table: every query fails (42P17), or runs out of stack. It tempts to turn Row Level Security off.",
+    why: "To read the table Postgres has to ask the policy, which reads the table: every query fails (42P17), or runs out of stack. A hasty fix is to turn Row Level Security off.",
   },
   {
     id: "check-looser",
     level: "finding",
-    why: "WITH CHECK is what a changed row has to meet. It asks for less than USING does: a caller can hand over or push a row to somebody else.",
+    why: "A changed row has to meet WITH CHECK, which asks for less than USING does: a caller can give a row to another user.",
   },
   {
     id: "update-without-check",
     level: "note",
-    why: "Without WITH CHECK a changed row has to meet USING. It is so until somebody loosens USING for reading's sake; written out, it stays.",
+    why: "Without WITH CHECK a changed row has to meet USING. A later change of USING for reads would then loosen writes, too. Write it out.",
   },
   {
     id: "user-metadata",
     level: "finding",
-    why: "user_metadata is written by the user: supabase.auth.updateUser({ data }) gives anybody what the policy asks for. app_metadata is not.",
+    why: "user_metadata is written by the user: supabase.auth.updateUser({ data }) gives any user the value that the policy asks for. Users cannot write app_metadata.",
   },
 ];
 
@@ -204,7 +204,7 @@ function headers(policy: Policy, { reader }: Catalogue): Fault[] {
   });
 }
 
-/** What a role lacks that its policy needs. Functions that run as their owner need less. */
+/** The rights that a policy needs and its role lacks. Functions that run as their owner need less. */
 function fails(policy: Policy, { functions, tables }: Catalogue): Fault[] {
   const roles = ROLES.filter(
     (role) => policy.roles.includes(role) || (policy.roles.includes("public") && role === "authenticated"),
@@ -315,7 +315,7 @@ function wrapped(text: string, { schema, name }: Called): string {
 interface Compared {
   relation: string;
   column: string;
-  /** The arm of an OR that it stands in, or the query. */
+  /** The branch of an OR that it is in, or the query. */
   arm: Node | undefined;
 }
 

@@ -2,7 +2,7 @@
 
 import type { Finding } from "./finding.ts";
 
-/** Rules whose findings let somebody reach rows or keys now. All others are hygiene. */
+/** Rules whose findings expose rows or keys now. All others are hygiene. */
 export const LEAKS = new Set([
   "rls-disabled",
   "owner-is-client",
@@ -45,7 +45,7 @@ const HARMLESS = new Set([
   "default-privileges-of-supabase",
 ]);
 
-/** Whether the SQL can refuse what an app that runs does today. */
+/** Whether the SQL can break an app that runs today. */
 export function breaks({ rule, mend }: Pick<Finding, "rule" | "mend">): boolean {
   const sql = mend.replace(/--.*$/gm, "").trim();
   return sql !== "" && !HARMLESS.has(rule) && !/^(create (index|policy)|drop index|alter extension)\b/.test(sql);

@@ -1,5 +1,5 @@
-// Rules about what lies below the API: views that other views read, functions that other functions call, and keys that
-// functions, triggers and scheduled jobs hold.
+// Rules about objects below the API: views that other views read, functions that other functions call, and keys in
+// functions, triggers and scheduled jobs.
 
 import { literal } from "../resource/sql.ts";
 import { findSecrets } from "../secrets.ts";
@@ -12,7 +12,7 @@ export const REACH_RULES: Rule[] = [
   {
     id: "definer-below",
     level: "finding",
-    why: "A function that REST offers calls this one, which runs with its owner's rights, past the policies, and does not ask who the caller is.",
+    why: "A function that REST offers calls this one. It runs with its owner's rights, without policies, and does not check its caller.",
   },
   {
     id: "stored-secret",
@@ -22,11 +22,11 @@ export const REACH_RULES: Rule[] = [
   {
     id: "resource-unfit",
     level: "finding",
-    why: "The Worker serves tables. Named directly, a partition is under its own policies and not those of its table, and a view or a foreign table has none.",
+    why: "The Worker serves tables. A partition has its own policies, not those of its table. A view or a foreign table has none.",
   },
 ];
 
-/** Resources of Airlock's registry that are not, or no longer, what it serves. */
+/** Resources of Airlock's registry that it cannot serve, or no longer. */
 export async function unfitResources(sql: Sql): Promise<Fault[]> {
   if (!(await isReadable(sql, "airlock", "resources"))) return [];
   const rows = await sql(
@@ -42,7 +42,7 @@ export async function unfitResources(sql: Sql): Promise<Fault[]> {
   }));
 }
 
-/** Definer functions below what REST exposes. */
+/** Definer functions that exposed ones call. */
 export async function auditReach(sql: Sql, { functions, reader }: Catalogue, exposed: string[]): Promise<Fault[]> {
   const faults: Fault[] = [];
   const wrappers = [...functions.values()].filter(
@@ -92,7 +92,7 @@ function passesCaller(source: string, { name }: Called): boolean {
   return /auth\.(uid|jwt|email)|request\.jwt/.test(source.slice(begin, end));
 }
 
-/** Keys in what the catalogue stores as text. */
+/** Keys in texts of the catalogue. */
 export async function storedSecrets(sql: Sql): Promise<Fault[]> {
   const cron = await isReadable(sql, "cron", "job");
   const texts = await sql(`

@@ -11,13 +11,13 @@ export interface Report {
   database: string;
   findings: Finding[];
   notes: Finding[];
-  /** What a baseline has, if there is one. */
+  /** The comparison with a baseline, if there is one. */
   baseline?: Omit<Compared, "findings">;
   checked: Record<string, number>;
   tried: Tried[];
-  /** What was not checked, and why. */
+  /** The parts that were not checked, with reasons. */
   left: string[];
-  /** What could not be read, so that the report is not complete. */
+  /** The parts that could not be read, so that the report is not complete. */
   unread: string[];
 }
 

@@ -113,6 +113,7 @@ function candidates({ type, category, words }: Column): string[] {
   if (type === "uuid") return [randomUUID()];
   if (/^jsonb?$/.test(type)) return ["{}", "[]"];
   if (type === "bytea") return [`\\x${randomBytes(32).toString("hex")}`];
+  // By the category of the type in pg_type: S text, N number, B boolean, D date, T interval, A array, I address, E enum.
   const any: Record<string, string[]> = {
     S: [
       ...words,
@@ -140,8 +141,8 @@ function candidates({ type, category, words }: Column): string[] {
 }
 
 /**
- * Makes rows of the owner in every table, as far as possible: one with the required columns, one that also refers to the
- * owner's rows of other tables, and one for each optional time, such as published_at or deleted_at. Runs as the
+ * Makes rows of the owner in every table, as far as possible. One has the required columns, one also refers to the
+ * owner's rows of other tables, and one has each optional time, such as published_at or deleted_at. Runs as the
  * database's owner; triggers and constraints apply.
  */
 export async function seed(sql: Sql, tables: Table[], owner: string): Promise<Map<string, Row[]>> {
@@ -268,7 +269,7 @@ export async function state(sql: Sql, tables: Table[]): Promise<State> {
 }
 
 /** Rows of `one` that `other` lacks. */
-export function beyond(one: State, other: State): { table: string; row: string }[] {
+export function rowsOnlyIn(one: State, other: State): { table: string; row: string }[] {
   return [...one].flatMap(([table, rows]) =>
     rows.filter((row) => !other.get(table)?.includes(row)).map((row) => ({ table, row })),
   );

@@ -35,7 +35,9 @@ export const EXPOSED = `
   ))
 `;
 
-/** Schemas with grants for clients that are not among $1. Of storage and realtime the tables with policies are audited. */
+/**
+ * Schemas with grants for clients that are not among $1. Of storage and realtime the tables with policies are audited.
+ */
 export const UNLOOKED = `
   with clients as (
     select oid from pg_roles where rolname in ${CLIENTS}
@@ -124,20 +126,20 @@ export const RULES: CatalogueRule[] = [
   {
     id: "rls-disabled",
     level: "finding",
-    why: "Without Row Level Security a grant on the table is a grant on every row: any user reads or changes everybody's.",
+    why: "Without Row Level Security a grant on the table is a grant on every row: any user reads or changes the rows of all.",
     query: `
       select called as object, 'row level security is off' as what, format('alter table %s enable row level security;', named) as mend
       from (select * from relations union all select * from of_supabase) tables
-      -- Without a grant nobody gets at it, unless somebody meant it to have policies.
+      -- Without a grant no client reaches it, so it is listed only if it has policies.
       where relkind in ('r', 'p') and not relrowsecurity and (granted or exists (select from pg_policy where polrelid = tables.oid))
     `,
   },
   {
     id: "no-policy",
     level: "finding",
-    why: "With Row Level Security and no policy nobody gets at a row. A policy may have been lost, and the usual cure in haste is to turn RLS off. A policy that says false tells that it is meant.",
+    why: "With Row Level Security and no policy no client reaches a row. A policy may have been lost, and a hasty fix is to turn RLS off. A policy `using (false)` shows that it is intended.",
     query: `
-      select called as object, 'no policy lets anybody in' as what, format(
+      select called as object, 'no policy admits a caller' as what, format(
         'create policy %I on %s for select to authenticated using (%s);', relname || '_select', named, coalesce((
           select format('(select auth.uid()) = %I', attname) from pg_attribute
           where attrelid = relations.oid and attname in ('user_id', 'owner_id') and atttypid = 'uuid'::regtype and not attisdropped
@@ -171,7 +173,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "anon-grant",
     level: "finding",
-    why: "Everybody who has the app has the publishable key, and with it the role anon. What anon may do, the whole world may.",
+    why: "Every user of the app has the publishable key, and with it the role anon. The rights of anon are public.",
     query: `
       select format('%s on %s', privilege, called) as object, format('granted to %s', rolname) as what,
         format('revoke %s on table %s from %s;', privilege, named, rolname) as mend
@@ -185,7 +187,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "grant-beyond-rows",
     level: "finding",
-    why: "TRUNCATE passes by every policy, REFERENCES and TRIGGER let a role tie its own objects to the table. The REST API needs none of them.",
+    why: "TRUNCATE bypasses every policy. REFERENCES and TRIGGER let a role attach its own objects to the table. The REST API needs none of them.",
     query: `
       select called as object, format('%s granted to %s', string_agg(privilege, ', ' order by privilege), rolname) as what,
         format('revoke %s on table %s from %s;', string_agg(privilege, ', ' order by privilege), named, rolname) as mend
@@ -195,7 +197,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "grant-whole-table",
     level: "finding",
-    why: "A grant to write the whole table takes in each column that is added later, and those that are the database's to write: owners, versions, times.",
+    why: "A grant to write the whole table includes each column that is added later, and those that only the database should write: owners, versions, times.",
     query: `
       select called as object, format('%s on the whole table granted to %s', privilege, rolname) as what,
         format('revoke %s on table %s from %s;', privilege, named, rolname) || coalesce((
@@ -215,7 +217,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "grant-whole-select",
     level: "note",
-    why: "A column that is added later can be read at once. Grants by column keep it closed until somebody has thought about it.",
+    why: "A column that is added later can be read at once. Grants by column keep it closed until you grant it.",
     query: `
       select called as object, format('SELECT on the whole table granted to %s', rolname) as what,
         format('revoke select on table %1$s from %2$s; grant select (%3$s) on table %1$s to %2$s;', named, rolname, (
@@ -228,7 +230,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "service-column",
     level: "finding",
-    why: "Who owns a row, when it was made and its version are for the database to say. A client that may write them forges them.",
+    why: "The database sets the owner, the times and the version of a row. A client that may write them can forge them.",
     query: `
       select format('%s.%s', called, attname) as object, format('%s may %s it', rolname, privilege) as what,
         format('revoke %s (%I) on table %s from %s;', privilege, attname, named, rolname) as mend
@@ -245,7 +247,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "delete-beside-soft-delete",
     level: "finding",
-    why: "The table marks what is deleted in deleted_at, so that it can be restored. A DELETE, by REST and past the API, is for good.",
+    why: "The table marks deleted rows in deleted_at, so that they can be restored. A DELETE by REST is for good.",
     query: `
       with soft as (
         select * from relations where exists (select from pg_attribute where attrelid = relations.oid and attname = 'deleted_at' and not attisdropped)
@@ -260,7 +262,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "definer-search-path",
     level: "finding",
-    why: "The function runs with its owner's rights and finds its names by the caller's search_path: a caller who can make objects puts their own in the place of the ones it means.",
+    why: "The function runs with its owner's rights and finds its names by the caller's search_path: a caller who can make objects can replace the intended ones by their own.",
     query: `
       with paths as (
         select oid, (select substring(setting from '^search_path=(.*)$') from unnest(proconfig) setting where setting like 'search_path=%') as path
@@ -281,7 +283,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "definer-public",
     level: "finding",
-    why: "Postgres lets everybody execute a new function. This one runs with its owner's rights, past the policies.",
+    why: "Postgres lets every role execute a new function. This one runs with its owner's rights, without policies.",
     query: `
       select called as object, format('security definer, and %s may execute it', string_agg(api.rolname, ' and ' order by api.rolname)) as what,
         format('revoke execute on %s %s from %s;', case prokind when 'p' then 'procedure' else 'function' end, named,
@@ -324,7 +326,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "function-anon",
     level: "finding",
-    why: "The REST API offers every function of an exposed schema as rpc, and this one to callers that nobody knows.",
+    why: "The REST API offers every function of an exposed schema as rpc, and this one to callers without a token.",
     query: `
       select called as object, format('%s may call it by REST', string_agg(api.rolname, ' and ' order by api.rolname)) as what,
         format('revoke execute on %s %s from %s;', case prokind when 'p' then 'procedure' else 'function' end, named,
@@ -338,7 +340,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "view-definer",
     level: "finding",
-    why: "Without security_invoker a view reads with its owner's rights, past the policies of its tables.",
+    why: "Without security_invoker a view reads with its owner's rights, without the policies of its tables.",
     query: `
       select called as object, 'a view without security_invoker' as what, format('alter view %s set (security_invoker = true);', named) as mend
       from relations
@@ -350,7 +352,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "view-of-users",
     level: "finding",
-    why: "The view reads from the schema auth: addresses, password hashes, tokens of everybody. They belong behind Supabase Auth.",
+    why: "The view reads from the schema auth: addresses, password hashes and tokens of all users. Only Supabase Auth should read them.",
     query: `
       select called as object, format('reads auth.%s', string_agg(distinct source.relname, ', auth.')) as what,
         format('drop %s %s;', case relations.relkind when 'm' then 'materialized view' else 'view' end, named) as mend
@@ -364,7 +366,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "materialized-view",
     level: "finding",
-    why: "A materialized view has no policies, and what it holds was read as its owner.",
+    why: "A materialized view has no policies, and its rows were read with its owner's rights.",
     query: `
       select called as object, format('a materialized view that %s may read', string_agg(distinct rolname, ' and ')) as what,
         format('revoke all on table %s from public, anon, authenticated;', named) as mend
@@ -378,7 +380,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "foreign-table",
     level: "finding",
-    why: "A foreign table has no policies: whoever may read it reads all that the other server gives.",
+    why: "A foreign table has no policies: each reader reads all rows of the other server.",
     query: `
       select called as object, format('a foreign table that %s may use', string_agg(distinct rolname, ' and ')) as what,
         format('revoke all on table %s from public, anon, authenticated;', named) as mend
@@ -395,13 +397,13 @@ export const RULES: CatalogueRule[] = [
   {
     id: "default-privileges-of-supabase",
     level: "note",
-    why: "Supabase sets them for a role of its own, and nobody else can change them. What it makes next is open.",
+    why: "Supabase sets them for its own role, and no other role can change them. Its next objects are open.",
     query: defaultPrivileges("= 'supabase_admin'"),
   },
   {
     id: "schema-create",
     level: "finding",
-    why: "Who can make objects in an exposed schema puts tables and functions of their own before everybody's eyes.",
+    why: "A role that can make objects in an exposed schema can expose its own tables and functions.",
     query: `
       select exposed.nspname as object, format('%s may create objects in it', api.rolname) as what,
         format('revoke create on schema %I from %s;', exposed.nspname, api.rolname) as mend
@@ -412,7 +414,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "sequence-grant",
     level: "finding",
-    why: "A sequence has no policies: who may read or set one learns how many rows there are, or makes the next insert fail.",
+    why: "A sequence has no policies: a role that may read or set one can learn the number of rows, or make the next insert fail.",
     query: `
       select format('%s.%s', exposed.nspname, relname) as object, format('%s granted to %s', string_agg(upper(privilege_type), ', ' order by privilege_type), rolname) as what,
         format('revoke %s on sequence %I.%I from %s;', string_agg(privilege_type, ', ' order by privilege_type), exposed.nspname, relname, rolname) as mend
@@ -425,7 +427,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "realtime",
     level: "finding",
-    why: "Realtime sends the rows of a published table to those whom its policies let see them; without Row Level Security, to everybody who listens.",
+    why: "Realtime sends the rows of a published table to the users that its policies admit; without Row Level Security, to every listener.",
     query: `
       select format('%s.%s', p.schemaname, p.tablename) as object, 'published to Realtime without row level security' as what,
         format('alter table %I.%I enable row level security;', p.schemaname, p.tablename) as mend
@@ -438,9 +440,9 @@ export const RULES: CatalogueRule[] = [
   {
     id: "role-power",
     level: "finding",
-    why: "A client can become this role, and with it all that the role can be or pass by.",
+    why: "A client can become this role, and with it gets the roles and rights of that role.",
     query: `
-      select rolname as object, 'it passes by row level security' as what, format('alter role %I nobypassrls nosuperuser;', rolname) as mend
+      select rolname as object, 'it bypasses row level security' as what, format('alter role %I nobypassrls nosuperuser;', rolname) as mend
       from pg_roles where rolname in ('anon', 'authenticated') and (rolbypassrls or rolsuper)
       union all
       select member.rolname, format('it is a member of %s', role.rolname), format('revoke %I from %I;', role.rolname, member.rolname)
@@ -460,10 +462,10 @@ export const RULES: CatalogueRule[] = [
   {
     id: "foreign-key-discloses",
     level: "note",
-    why: "A foreign key is checked past the policies: whether a write is refused by it tells a caller whether a row exists that they may not see.",
+    why: "A foreign key is checked without policies. Its refusal tells a caller whether a row exists that they may not see.",
     query: `
       select format('%s.%s', called, conname) as object, format('authenticated chooses what it refers to in %s', confrelid::regclass) as what,
-        '-- Let a trigger or a policy''s WITH CHECK refuse what the caller may not see, before the key is checked.' as mend
+        '-- Let a trigger or a policy''s WITH CHECK refuse rows that the caller may not see, before the key is checked.' as mend
       from relations join pg_constraint on conrelid = relations.oid
       -- Whose row it is, is for service-column.
       where contype = 'f' and confrelid <> conrelid and confrelid <> to_regclass('auth.users') and to_regrole('authenticated') is not null and not exists (
@@ -509,7 +511,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "duplicate-index",
     level: "note",
-    why: "Each index costs every write, and the second one of a kind helps nobody.",
+    why: "Each index costs every write, and a second equal one has no use.",
     query: `
       select called as object, format('indexes %s are the same', string_agg(index.relname, ', ' order by index.relname)) as what,
         format('drop index %I.%I;', nspname, max(index.relname::text)) as mend
@@ -554,7 +556,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "users-key-not-unique",
     level: "note",
-    why: "auth.users has columns that Supabase may change. Only its id is there to be referred to.",
+    why: "auth.users has columns that Supabase may change. Refer only to its id.",
     query: `
       select format('%s.%s', called, conname) as object, 'refers to another column than id' as what, format('alter table %s drop constraint %I;', named, conname) as mend
       from relations join pg_constraint on conrelid = relations.oid
@@ -573,7 +575,7 @@ export const RULES: CatalogueRule[] = [
   {
     id: "sensitive-column",
     level: "finding",
-    why: "The name says that the value is a secret, and Row Level Security keeps rows back, not columns.",
+    why: "The name says that the value is a secret, and Row Level Security protects rows, not columns.",
     query: `
       select format('%s.%s', called, attname) as object, 'anon may read it' as what,
         format('revoke select on table %s from anon, public; revoke select (%I) on table %s from anon, public;', named, attname, named) as mend

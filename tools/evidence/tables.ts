@@ -1,4 +1,4 @@
-// What the catalogue says about tables: columns, keys, who may write what, and which triggers fill or guard them.
+// The catalogue's facts about tables: columns, keys, rights to write, and the triggers that fill or guard columns.
 
 import { withoutComments } from "./bodies.ts";
 import { escaped, identifier, type Sql } from "./finding.ts";
@@ -133,8 +133,8 @@ export class Tables {
   }
 
   /**
-   * Whether the rows are nobody's: numbered or named rows that no client writes, such as countries or products, without a
-   * column for a person, a tenant or somebody's text.
+   * Whether the rows have no owner, such as countries or products. They have numbers or names, no client writes them,
+   * and no column is for a person, a tenant or a user's text.
    */
   isReference(relation: string, above: string[] = []): boolean {
     const columns = this.columns(relation);

@@ -1,4 +1,4 @@
-// What a condition ties together: the row that a policy decides about, the caller, and the tables that it reads.
+// The ties of a condition: between the row that a policy decides about, the caller, and the tables that it reads.
 //
 // A policy is sound if each of its branches ties the row to the caller, by equal values or through rows of other tables.
 // So the sources of each value are found (the row, the caller, a table of a query), and each equality joins the sources of
@@ -35,7 +35,7 @@ export interface Condition {
   scope: Scope;
 }
 
-/** A column of a table that a condition reads, and what it is compared with. */
+/** A column of a table that a condition reads, and the value that it is compared with. */
 export interface Use {
   relation: string;
   column: string;
@@ -50,7 +50,7 @@ export interface Facts {
   functions: Map<string, Called>;
   operators: Map<string, string>;
   views: { name: string; tree: Value }[];
-  /** Whose rows a client reads in the table: rows that are tied to the caller, also rows that are public, or any. */
+  /** The rows that a client reads in the table: those that are tied to the caller, also public ones, or any. */
   rowsOf(relation: string): "own" | "public" | "any";
 }
 
@@ -185,7 +185,7 @@ export class Reader {
     return [...found.values()];
   }
 
-  /** The branches of which one is enough, each as the conditions that it asks for. */
+  /** The branches of an OR, each with all its conditions. */
   branches(node: Node, scope: Scope, depth = 0): Condition[][] {
     const again = (next: Node, in_ = scope) => this.branches(next, in_, depth + 1);
     const alone = [[{ node, scope }]];
@@ -274,7 +274,9 @@ export class Reader {
     }));
   }
 
-  /** What a value is made of: the row, the caller, tables of queries around it. Ties what its sub-queries tie. */
+  /**
+   * The sources of a value: the row, the caller, tables of queries around it. Also adds the ties of its sub-queries.
+   */
   sources(value: Value, scope: Scope, ties: Ties): Set<string> {
     const found = new Set<string>();
     const add = (more: Iterable<string>) => {
@@ -342,7 +344,7 @@ export class Reader {
     return new Set([`${found.id}.${at}`]);
   }
 
-  /** Reads a query: ties what its tables and conditions tie; gives the sources of its columns. */
+  /** Reads a query: adds the ties of its tables and conditions; returns the sources of its columns. */
   read(query: Node, above: Scope, ties: Ties): { targets: Set<string>[]; scope: Scope } {
     const scope = this.enter(query, above) as Extract<Scope, { kind: "query" }>;
     const arms = inside(query, "setOperations").flatMap(armsOf);
@@ -385,7 +387,7 @@ export class Reader {
     return { targets: own.map((target) => this.sources(target, scope, ties)), scope };
   }
 
-  /** The columns of a UNION: tied to what all of its arms tie them to. */
+  /** The columns of a UNION, with the ties that all of its queries share. */
   #united(arms: Node[][], width: number, scope: Extract<Scope, { kind: "query" }>, ties: Ties): Set<string>[] {
     const names = Array.from({ length: width }, (_, at) => `${scope.id}.union${at}`);
     const each = arms.map((arm) => {
@@ -414,7 +416,7 @@ export class Reader {
     for (const target of this.read(sub, scope, ties).targets) ties.tie([source, ...target]);
   }
 
-  /** Ties what a condition ties. */
+  /** Adds the ties of a condition. */
   tie(condition: Condition, ties: Ties): void {
     const { node, scope } = condition;
     const branches = this.branches(node, scope);
@@ -423,7 +425,7 @@ export class Reader {
       for (const one of only) this.#atom(one, ties);
       return;
     }
-    // What all branches tie is tied.
+    // Only ties that all branches share count.
     const each = branches
       .filter((branch) => !branch.some((one) => neverHolds(one.node)))
       .map((branch) => {
@@ -544,7 +546,7 @@ export class Reader {
     this.#note(one, left, other, right, ties);
   }
 
-  /** Remembers which columns of which tables are compared, and with what. */
+  /** Remembers the compared columns of tables, with the other sides. */
   #note(one: Node, oneScope: Scope, other: Node, otherScope: Scope, ties: Ties): void {
     const sides: [Node, Scope, Node, Scope][] = [
       [one, oneScope, other, otherScope],

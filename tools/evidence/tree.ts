@@ -1,6 +1,7 @@
 // An expression as Postgres itself has parsed it: the text of a pg_node_tree.
 //
-// The source of a policy can be written in many ways. Its tree tells what it reads, calls and compares.
+// The source of a policy can be written in many ways. Its tree names the columns that it reads, the functions that it
+// calls and the values that it compares.
 
 export interface Node {
   type: string;
@@ -9,7 +10,7 @@ export interface Node {
 
 export type Value = Node | Value[] | string;
 
-/** A node with all nodes that it stands in, the outermost first. */
+/** A node with all nodes around it, the outermost first. */
 export interface Placed {
   node: Node;
   within: Node[];

@@ -1,5 +1,5 @@
-// By trying: what anon and a second user reach over REST when every table has rows of the first user. Each table is
-// tried verb by verb, each function with the ids of those rows.
+// Tries the rows that anon and a second user reach over REST, when every table has rows of the first user. Each table
+// is tried verb by verb, each function with the ids of those rows.
 //
 // The writes are real. So this is for a database that was made for it; of any other one, see looks.ts.
 
@@ -8,11 +8,11 @@ import { usableSchemas, withPublished } from "./audit.ts";
 import type { Accepted, Finding, Sql } from "./finding.ts";
 import {
   another,
-  beyond,
   namesOwner,
   type Row,
   readTables,
   restore,
+  rowsOnlyIn,
   type State,
   seed,
   state,
@@ -107,7 +107,8 @@ export const denied = ({ code }: Reply) => code === "42501" || code === "55000";
 /** Whether Postgres decided the request, even if only by a constraint. */
 export const answered = ({ status, code }: Reply) => status < 300 || /^(?!PGRST)[0-9A-Z]{5}$/.test(code);
 
-interface Ground {
+/** The data that all tries share. */
+interface Fixture {
   sql: Sql;
   rest: Rest;
   /** The tables of the schemas that REST exposes, and those of others that functions reach. */
@@ -135,12 +136,12 @@ export async function tryAll(
   // The other users have rows of their own, memberships too: a policy may let in everybody who has some.
   for (const { id } of callers) if (id) await seed(sql, tables, id);
   const meant = await withPublished(sql, accepted);
-  const ground: Ground = { sql, rest, tables, rows, owner, accepted: meant, before: await state(sql, tables) };
+  const fixture: Fixture = { sql, rest, tables, rows, owner, accepted: meant, before: await state(sql, tables) };
   const tried: Tried[] = [];
   for (const table of tables.filter(({ name, schema }) => schemas.includes(schema) && (!only || name === only))) {
-    for (const caller of callers) tried.push(...(await tryTable(ground, table, caller)));
+    for (const caller of callers) tried.push(...(await tryTable(fixture, table, caller)));
   }
-  tried.push(...(await tryFunctions(ground, schemas, callers, only)));
+  tried.push(...(await tryFunctions(fixture, schemas, callers, only)));
   await restore(sql, tables, found);
   return tried;
 }
@@ -156,10 +157,10 @@ async function tablesWithin(sql: Sql, schemas: string[]): Promise<Table[]> {
   );
 }
 
-async function tryTable(ground: Ground, table: Table, caller: Caller): Promise<Tried[]> {
-  const seeded = ground.rows.get(table.name) ?? [];
+async function tryTable(fixture: Fixture, table: Table, caller: Caller): Promise<Tried[]> {
+  const seeded = fixture.rows.get(table.name) ?? [];
   const one = { object: table.name, as: caller.name };
-  const tried = [await trySelect(ground, table, caller)];
+  const tried = [await trySelect(fixture, table, caller)];
   if (!table.isView && seeded.length === 0) {
     const how = "no row of the first user's could be made";
     return [
@@ -233,14 +234,14 @@ async function tryTable(ground: Ground, table: Table, caller: Caller): Promise<T
   ];
   tried.push(
     await write(
-      ground,
+      fixture,
       table,
       caller,
       "insert",
       bodies(inserts).map((json) => ({ method: "POST", path: to, json })),
     ),
     await write(
-      ground,
+      fixture,
       table,
       caller,
       "upsert",
@@ -252,14 +253,14 @@ async function tryTable(ground: Ground, table: Table, caller: Caller): Promise<T
       })),
     ),
     await write(
-      ground,
+      fixture,
       table,
       caller,
       "update",
       targets.flatMap((path) => bodies(updates).map((json) => ({ method: "PATCH", path, json }))),
     ),
     await write(
-      ground,
+      fixture,
       table,
       caller,
       "delete",
@@ -273,7 +274,7 @@ async function tryTable(ground: Ground, table: Table, caller: Caller): Promise<T
 export const openOnPurpose = (accepted: Accepted[], { policies }: Table, role: Caller["role"]) =>
   accepted.some(({ rule, object }) => rule === "policy-true" && policies[role]?.includes(object));
 
-async function trySelect({ rest, accepted, ...ground }: Ground, table: Table, caller: Caller): Promise<Tried> {
+async function trySelect({ rest, accepted, ...fixture }: Fixture, table: Table, caller: Caller): Promise<Tried> {
   const granted = table.granted[`${caller.role} SELECT`] ?? [];
   const replies = await Promise.all(
     ["*", ...(granted.length > 0 ? [granted.map(encodeURIComponent).join(",")] : [])].map((columns) =>
@@ -302,7 +303,7 @@ async function trySelect({ rest, accepted, ...ground }: Ground, table: Table, ca
   const seen = ({ rows, total }: Reply) =>
     caller.role === "anon"
       ? Math.max(rows.length, total)
-      : rows.filter((row) => isFirsts(ground, table.name, row as Row)).length;
+      : rows.filter((row) => isFirsts(fixture, table.name, row as Row)).length;
   const most = Math.max(...replies.map(seen));
   const outcome =
     most > 0
@@ -325,7 +326,7 @@ interface Sent {
 
 /** Sends writes one after another and compares all tables after each. */
 async function write(
-  ground: Ground,
+  fixture: Fixture,
   table: Pick<Table, "schema" | "name">,
   caller: Caller,
   verb: Verb,
@@ -335,26 +336,26 @@ async function write(
   let outcome: Tried["outcome"] = "denied";
   const reached: string[] = [];
   let unheard: string | undefined;
-  const open = verb === "call" ? await openIds(ground, caller) : new Set<string>();
+  const open = verb === "call" ? await openIds(fixture, caller) : new Set<string>();
   const lookAfter = async ({ method, path, json }: Sent, { status, body }: Reply) => {
-    const now = await state(ground.sql, ground.tables);
-    const [gone, gained] = [beyond(ground.before, now), beyond(now, ground.before)];
+    const now = await state(fixture.sql, fixture.tables);
+    const [gone, gained] = [rowsOnlyIn(fixture.before, now), rowsOnlyIn(now, fixture.before)];
     const lost = gone.filter(
-      ({ table, row }) => caller.role === "anon" || isFirsts(ground, table, JSON.parse(row) as Row),
+      ({ table, row }) => caller.role === "anon" || isFirsts(fixture, table, JSON.parse(row) as Row),
     );
     const foreign = gained.filter(
-      ({ table, row }) => caller.role === "anon" || refersToOwner(ground, table, row, caller.role),
+      ({ table, row }) => caller.role === "anon" || refersToOwner(fixture, table, row, caller.role),
     );
-    const shown = verb === "call" && status < 300 ? ids(ground).filter((id) => body.includes(id)) : [];
+    const shown = verb === "call" && status < 300 ? ids(fixture).filter((id) => body.includes(id)) : [];
     if (shown.length > 0 && outcome !== "own row") outcome = "open on purpose";
     const hidden = shown.filter((id) => !open.has(id));
     if (lost.length > 0 || foreign.length > 0 || hidden.length > 0)
       reached.push(`${method} ${path}${json === undefined ? "" : ` ${JSON.stringify(json)}`}: ${status}`);
     else if (gained.length > 0) outcome = "own row";
-    if (gone.length > 0 || gained.length > 0) await restore(ground.sql, ground.tables, ground.before);
+    if (gone.length > 0 || gained.length > 0) await restore(fixture.sql, fixture.tables, fixture.before);
   };
   for (const [at, sent] of requests.entries()) {
-    const reply = await ask(ground.rest, caller, table.schema, sent.method, sent.path, sent.json, sent.prefer);
+    const reply = await ask(fixture.rest, caller, table.schema, sent.method, sent.path, sent.json, sent.prefer);
     statuses.push(`${reply.status}${reply.code && ` ${reply.code}`}`);
     if (!answered(reply)) unheard ??= `${sent.method}: ${reply.status} ${reply.code}`;
     if (!denied(reply) && outcome === "denied") outcome = "nothing";
@@ -377,7 +378,11 @@ async function write(
 }
 
 /** Whether a row, or the columns that are shown of it, is one that the first user has. */
-function isFirsts({ tables, rows, owner }: Pick<Ground, "tables" | "rows" | "owner">, name: string, row: Row): boolean {
+function isFirsts(
+  { tables, rows, owner }: Pick<Fixture, "tables" | "rows" | "owner">,
+  name: string,
+  row: Row,
+): boolean {
   const table = tables.find((one) => one.name === name);
   if (table?.columns.some((column) => namesOwner(table, column) && row[column.name] === owner)) return true;
   const seeded = rows.get(name) ?? [];
@@ -385,7 +390,7 @@ function isFirsts({ tables, rows, owner }: Pick<Ground, "tables" | "rows" | "own
     table && table.key.length > 0 && table.key.every((key) => key in row)
       ? table.key
       : Object.keys(row).filter((column) => typeof row[column] !== "object");
-  // A view has no seeded rows: those of the first user are told by what they show.
+  // A view has no seeded rows: those of the first user are recognized by their values.
   const all = table?.isView ? [...rows.values()].flat() : seeded;
   const shared = by.filter((column) => all.some((one) => column in one));
   return shared.length > 0 && all.some((one) => shared.every((column) => String(one[column]) === String(row[column])));
@@ -393,7 +398,7 @@ function isFirsts({ tables, rows, owner }: Pick<Ground, "tables" | "rows" | "own
 
 /** Whether a new row is in the first user's name, or belongs to one of that user's rows. */
 function refersToOwner(
-  { tables, rows, owner, accepted }: Ground,
+  { tables, rows, owner, accepted }: Fixture,
   name: string,
   text: string,
   role: Caller["role"],
@@ -410,7 +415,7 @@ function refersToOwner(
 }
 
 /** An answer that contains one of these shows a row of the first user: that user's id, and the keys of the rows. */
-function ids({ tables, rows, owner }: Ground): string[] {
+function ids({ tables, rows, owner }: Fixture): string[] {
   const keys = tables.flatMap(({ name, key }) =>
     (rows.get(name) ?? []).flatMap((row) => key.map((column) => row[column])),
   );
@@ -421,8 +426,8 @@ function ids({ tables, rows, owner }: Ground): string[] {
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** Keys of rows that are open to this caller on purpose. */
-async function openIds({ rest, tables, accepted }: Ground, caller: Caller): Promise<Set<string>> {
+/** Keys of rows that this caller may read. */
+async function openIds({ rest, tables, accepted }: Fixture, caller: Caller): Promise<Set<string>> {
   const open = new Set<string>();
   for (const table of tables.filter((table) => openOnPurpose(accepted, table, caller.role))) {
     const reply = await ask(
@@ -438,8 +443,8 @@ async function openIds({ rest, tables, accepted }: Ground, caller: Caller): Prom
 }
 
 /** Every function that REST offers, with the ids of the first user's rows. */
-async function tryFunctions(ground: Ground, schemas: string[], callers: Caller[], only?: string): Promise<Tried[]> {
-  const functions = (await ground.sql(
+async function tryFunctions(fixture: Fixture, schemas: string[], callers: Caller[], only?: string): Promise<Tried[]> {
+  const functions = (await fixture.sql(
     `select n.nspname as schema, proname as name, coalesce((
          select jsonb_agg(jsonb_build_object('name', proargnames[place], 'type', format_type(type, null)) order by place)
          from unnest(proargtypes) with ordinality as argument (type, place)
@@ -449,16 +454,16 @@ async function tryFunctions(ground: Ground, schemas: string[], callers: Caller[]
        and not exists (select from pg_depend where classid = 'pg_proc'::regclass and objid = p.oid and deptype = 'e') order by 1, 2`,
     [schemas],
   )) as unknown as Signature[];
-  const resources = await registered(ground.sql);
+  const resources = await registered(fixture.sql);
   const tried: Tried[] = [];
   for (const signature of functions) {
     const called = `${signature.schema}.${signature.name}()`;
     if (only && only !== called) continue;
-    const calls = argumentsFor(signature, ground, resources).map(
+    const calls = argumentsFor(signature, fixture, resources).map(
       (json): Sent => ({ method: "POST", path: `rpc/${signature.name}`, json }),
     );
     for (const caller of callers)
-      tried.push(await write(ground, { schema: signature.schema, name: called }, caller, "call", calls));
+      tried.push(await write(fixture, { schema: signature.schema, name: called }, caller, "call", calls));
   }
   return tried;
 }

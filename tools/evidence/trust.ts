@@ -1,4 +1,5 @@
-// Rules about columns that policies trust: what the caller's own rows say about the caller must not be the caller's to write.
+// Rules about columns that policies trust: callers must not write facts about themselves, such as a role, into their
+// own rows.
 
 import { type Catalogue, holds, type Part, type Policy } from "./catalogue.ts";
 import { escaped, type Fault, identifier, ROLES, type Rule } from "./finding.ts";
@@ -10,17 +11,17 @@ export const TRUST_RULES: Rule[] = [
   {
     id: "trusted-column",
     level: "finding",
-    why: "Policies decide by this column of the caller's own row, and the caller may write it: everybody makes themselves what the policy asks for.",
+    why: "Policies decide by this column of the caller's own row, and the caller may write it. So any user can take the role or right that the policy asks for.",
   },
   {
     id: "self-made-membership",
     level: "finding",
-    why: "Rows of this table let their user reach rows of a tenant. The policy asks whose row it is, and not whether the tenant wants them: everybody joins any tenant.",
+    why: "Rows of this table let their user reach rows of a tenant. The policy checks the row's user, and not the tenant's consent: any user can join any tenant.",
   },
   {
     id: "tenant-unchecked",
     level: "finding",
-    why: "The column says which tenant the row belongs to, and so who reads it. WITH CHECK asks whose row it is, and not whether the caller may write there: everybody puts rows among those of any tenant.",
+    why: "The column names the row's tenant, whose members read it. WITH CHECK checks the row's user, and not the caller's membership: any user can add rows to any tenant.",
   },
   {
     id: "signup-metadata",
@@ -181,8 +182,9 @@ function decides(tree: Value, column: string): boolean {
 }
 
 /**
- * Whether the policies decide about a column that `service-column` names: they pin it to the caller, or it says whom a row
- * is about (the member of a team, the user that a document is shared with) and they tie the row to the caller in another way.
+ * Whether the policies decide about a column that `service-column` names. Either they compare it with the caller. Or it
+ * names another user (the member of a team, the user that a document is shared with), and they tie the row to the
+ * caller in another way.
  */
 export function decided({ object, what }: Fault, { policies, tables }: Catalogue): boolean {
   const command = /may (INSERT|UPDATE)/.exec(what)?.[1] as "INSERT" | "UPDATE" | undefined;
@@ -194,7 +196,7 @@ export function decided({ object, what }: Fault, { policies, tables }: Catalogue
         tables.columns(one).some(({ name }) => object === `${tables.name(one)}.${name}`),
     );
   const column = tables.columns(relation ?? "").find(({ name }) => object === `${tables.name(relation ?? "")}.${name}`);
-  // Clients do not send what a trigger writes.
+  // Clients do not send columns that a trigger writes.
   if (!command || !relation || !column || !tables.secured(relation) || tables.guarded(relation, column.name, command))
     return false;
   const applying = policies.filter(

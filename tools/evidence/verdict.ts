@@ -1,4 +1,4 @@
-// Whom a branch of a policy admits: the callers that its row is tied to, callers with a role, or anybody.
+// The callers that a branch of a policy admits: those that its row is tied to, those with a role, or all.
 
 import type { Called } from "./bodies.ts";
 import { ofSupabase, type Tables } from "./tables.ts";
@@ -38,7 +38,7 @@ export function verdictOf(branch: Condition[], relation: string, reader: Reader,
   if (meanings.some(({ kind }) => kind === "role")) return { kind: "role", ties };
   const open = meanings.find((meaning) => meaning.kind === "open");
   if (open?.kind === "open") return { kind: "open", ties, open: open.open };
-  // Files for every signed-in user are not meant for everybody.
+  // Files for every signed-in user are not for everybody.
   const private_ = BUCKETS.test(tables.name(relation)) && meanings.some(({ kind }) => kind === "nothing");
   const isPublic =
     !private_ && (branch.some((condition) => saysPublic(condition, relation, tables)) || ofPublic(ties, tables));
@@ -57,7 +57,7 @@ function ofPublic(ties: Ties, tables: Tables): boolean {
   );
 }
 
-/** What a condition says about its caller, if it does not tie the row to them. */
+/** The demand of a condition on its caller, if it does not tie the row to them. */
 function meaningOf(condition: Condition, relation: string, reader: Reader, tables: Tables): Meaning {
   const { node, scope } = condition;
   const all = [...nodesOf(node)].map((placed) => placed.node);
@@ -78,7 +78,7 @@ function meaningOf(condition: Condition, relation: string, reader: Reader, table
     constants.includes("role");
   if (asksRole && isEquality(node, reader)) {
     if (constants.some((text) => text === "authenticated" || text === "anon")) return { kind: "nothing" };
-    // Clients have no other role, unless a claim of the project's own is meant.
+    // Clients have no other role, unless the project defines its own claim.
     return { kind: constants.includes("app_metadata") ? "role" : "never" };
   }
   const asks = reader.sources(node, scope, new Ties()).has(CALLER);
@@ -116,7 +116,7 @@ function isUid(node: Node, reader: Reader): boolean {
   return called?.schema === "auth" && called.name === "uid";
 }
 
-/** A condition about rows of the caller's own: which say what the caller may do, or which anybody has. */
+/** A condition about the caller's own rows: rows that give rights, or rows that every user has. */
 function ofTables(read: string[], ties: Ties, relation: string, tables: Tables): Meaning {
   const used = new Map(
     ties.uses.filter(({ source }) => read.includes(source)).map(({ source, relation }) => [source, relation]),
@@ -165,7 +165,7 @@ function saysPublic({ node, scope }: Condition, relation: string, tables: Tables
   );
 }
 
-/** Columns of the caller's own rows that decide what the caller may do: not the one that says whose row it is. */
+/** Columns of the caller's own rows that give rights; not the column of the owner. */
 export function trusted({ ties }: Verdict): (Use & { linksRow: boolean })[] {
   // A row that the caller's own row names, such as the post of a comment, says nothing about the caller.
   const caller = ties.besidesRow();

@@ -101,7 +101,10 @@ export function openapi(
 
 const ref = (kind: string, name: string) => ({ $ref: `#/components/${kind}/${name}` });
 
-/** `shopping_lists` is ShoppingLists in the names of schemas and operations, or ShoppingLists_ if one of those names is taken. */
+/**
+ * `shopping_lists` is ShoppingLists in the names of schemas and operations, or ShoppingLists_ if one of those names is
+ * taken.
+ */
 function freeName({ components, paths }: Document, resource: string): string {
   const operations = Object.values(paths)
     .flatMap((path) => Object.values(path))
@@ -174,7 +177,7 @@ const idSchemaOf = ({ id }: Resource): Part =>
     ? { description: "The database makes it.", type: "integer", minimum: NUMBERS.min, maximum: NUMBERS.max }
     : ref("schemas", "Id");
 
-/** What `include` adds to a row. */
+/** The rows that `include` adds. */
 function includedSchema(embeds: Embed[], resources: Resource[]): Part {
   const one = ({ resource, fields }: Embed) => {
     const target = resources.find(({ name }) => name === resource) as Resource;
@@ -794,7 +797,7 @@ function removeUnused({ components, ...rest }: Document): void {
 
 const WIDTH = 120;
 
-/** JSON text for people: what fits into a line stays in one. */
+/** JSON text for people: objects and lists that fit into a line stay in one. */
 export function formatted(value: Part, indent = ""): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   const inner = `${indent}  `;

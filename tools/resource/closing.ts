@@ -18,7 +18,7 @@ type Task = "close" | "report" | "open";
 const USAGE = { close: "npm run close -- TABLE [--report]", open: "npm run open -- TABLE" };
 const MIGRATIONS = join(project, "supabase", "migrations");
 
-/** What each task does to the table with this name in SQL. */
+/** The SQL of each task for the table with this name. */
 const STATEMENTS: Record<Task, (table: string, adopted: boolean) => string[]> = {
   report: (table) => [`select airlock.close_table(${table}, 'report');`],
   close: (table, adopted) => [

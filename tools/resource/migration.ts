@@ -122,7 +122,7 @@ const TYPES: Record<Exclude<Field["kind"], "decimal">, string> = {
   texts: "text[]",
   integers: "bigint[]",
   uuids: "uuid[]",
-  // jsonb would write numbers anew: {"a":1e100000} becomes 100,008 bytes.
+  // jsonb would rewrite numbers: {"a":1e100000} becomes 100,008 bytes.
   json: "json",
   ref: "uuid",
 };
@@ -168,7 +168,7 @@ function searchColumn({ fields, search }: Resource): string {
 
 // Levels of a jsonpath begin with 0: a container at level 32 is 33 deep.
 const TOO_DEEP = `strict $.**{32 to last} ? (@.type() == "object" || @.type() == "array")`;
-// More than half a step above the largest double, which is what a reader would take for infinity.
+// More than half a step above the largest double: readers would parse it as infinity.
 const TOO_LARGE = `strict $.** ? (@.type() == "number" && (@ > 1.797693134862315807e308 || @ < -1.797693134862315807e308))`;
 
 /** The limits of a field. None of them refuses null, which is for NOT NULL to do. */
@@ -294,7 +294,7 @@ function fieldIndex(table: string, field: Field): string[] {
 function statistics({ name, fields, search }: Resource): string {
   const columns = [...fields.map((field) => identifier(field.name)), ...(search.length > 0 ? ["airlock_search"] : [])];
   return `\
--- PostgREST tells any caller how many rows the planner expects, of the rows of all users. So the planner gets no statistics
+-- PostgREST shows any caller how many rows the planner expects, of the rows of all users. So the planner gets no statistics
 -- of values.
 alter table public.${name}
 ${columns.map((column) => `  alter column ${column} set statistics 0`).join(",\n")};`;
@@ -350,7 +350,9 @@ create trigger reference_${field.name}_update before update of ${column} on publ
 const inOrgs = (role: string) => `org_id = any (array(select id from airlock.org_ids('${role}') as id))`;
 const OWN = "(select auth.uid()) = user_id";
 
-/** The rows in which the caller has a role: the own ones, and an organisation's by membership and not by who wrote them. */
+/**
+ * The rows in which the caller has a role: their own ones, and those of an organisation by membership, not by author.
+ */
 function rowsOf(owner: Owner, role: string): string {
   if (owner === "user") return OWN;
   if (owner === "org") return inOrgs(role);
@@ -371,8 +373,8 @@ function policies({ name, owner, publish }: Resource): string {
     owner !== "both"
       ? ""
       : `
--- One policy with a CASE, not two. Two are combined with OR, which the planner expects to hold for next to no row of a query
--- that names its user: it then reads and sorts all rows of that user for a page of 20.`;
+-- One policy with a CASE, not two, which Postgres would combine with OR. For a query that names its user the planner then
+-- expects almost no row, and reads and sorts all rows of that user for a page of 20.`;
   const live =
     owner === "user"
       ? ""

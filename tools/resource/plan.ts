@@ -1,4 +1,4 @@
-// What `npm run new-resource` and `npm run new-field` will write, checked and not yet written.
+// Plans the files of `npm run new-resource` and `npm run new-field`, checked and not yet written.
 
 import { isDeepStrictEqual, parseArgs } from "node:util";
 
@@ -53,7 +53,7 @@ export async function planResource(toml: string, args: string[]): Promise<Plan> 
   return { toml: extended, lines, name, made: name, migration: migration(made) };
 }
 
-/** Refuses what only tables that exist already may have. */
+/** Refuses settings that are only for existing tables. */
 function refuseAdopted({ name, nullable, default: value, database_default }: Field): void {
   if (database_default)
     throw new Failure(`${name}: needs a value after =; only a table that exists already has defaults of its own.`);

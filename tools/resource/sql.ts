@@ -6,8 +6,8 @@ import { createHash } from "node:crypto";
 const NAME_MAX = 63;
 
 /**
- * Keywords that a name must be quoted for in some place of a statement: those of pg_get_keywords() with catcode C, R or T in
- * Postgres 17 and 18, and `format` and `without`, which are other tokens in front of `json` and of `time`.
+ * Keywords that need quotes as a name: those of pg_get_keywords() with catcode C, R or T in Postgres 17 and 18.
+ * `format` and `without` are here because they are other tokens in front of `json` and of `time`.
  */
 const QUOTED = new Set(
   `all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both case cast char
@@ -28,7 +28,7 @@ export function identifier(name: string): string {
   return QUOTED.has(name) ? `"${name}"` : name;
 }
 
-/** A string literal. What an editor would not show is written as an escape. */
+/** A string literal. Characters that an editor does not show are written as escapes. */
 export function literal(text: string): string {
   const quoted = text.replaceAll("'", "''");
   if (!/[\p{C}\p{Z}]/u.test(text.replaceAll(" ", ""))) return `'${quoted}'`;

@@ -1,4 +1,4 @@
-// Writes what new-resource and new-field have planned, and says what to do next.
+// Writes the planned files of new-resource and new-field, and prints the next steps.
 
 import { existsSync, readdirSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
@@ -64,7 +64,10 @@ export async function tryMigration(migration: string, made?: string): Promise<vo
   }
 }
 
-/** Refuses the name of a relation of Postgres or of Airlock: a name without its schema would mean another one in each place. */
+/**
+ * Refuses the name of a relation of Postgres or of Airlock: a name without its schema would mean another one in each
+ * place.
+ */
 async function refuseRelation({ driver }: Database["connection"], name: string): Promise<void> {
   const text =
     "select nspname as schema from pg_class join pg_namespace n on n.oid = relnamespace where relname = $1 and nspname in ('pg_catalog', 'airlock', 'public')";

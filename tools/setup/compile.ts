@@ -1,4 +1,4 @@
-// Compiles the Worker: the crate to WASM, and the script around it. Needs Rust; the package has what this makes.
+// Compiles the Worker: the crate to WASM, and the script around it. Needs Rust; the package has its output.
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -12,7 +12,7 @@ import { type Replacement, removeDead } from "./dead-code.ts";
 import { Failure, root, run } from "./shell.ts";
 import { toolchain, wasmTarget } from "./toolchain.ts";
 
-/** What it makes: the script, the module, its functions' names and the checker. */
+/** Its output: the script, the module, its functions' names and the checker. */
 const made = ["build/index.js", "build/index_bg.wasm", ".airlock/functions.txt"]
   .map((path) => join(root, path))
   .concat(inspector);
@@ -90,7 +90,7 @@ interface Program {
 }
 
 /**
- * A script in one file, with what it uses of the bindings, and the module without what that script does not use. Some
+ * The script in one file with the bindings that it uses, and the module without the exports that it does not use. Some
  * imports of the module have no user then, and the script is made again without them.
  */
 async function trim(
@@ -164,7 +164,10 @@ const declarationBeside: Plugin = {
   },
 };
 
-/** The script of the checker, which holds its module: Node.js, where the tools call `inspect` and `diagnose`, cannot import one. */
+/**
+ * The script of the checker, which holds its module: Node.js, where the tools call `inspect` and `diagnose`, cannot
+ * import one.
+ */
 async function embed({ script, module }: Program): Promise<string> {
   const outfile = join(dirname(script), basename(inspector));
   const base64 = (await readFile(module)).toString("base64");

@@ -1,4 +1,4 @@
-// The migrations of Airlock's core: those of the package, and what a team's folder has of them.
+// The migrations of Airlock's core: those of the package, and their copies in a team's folder.
 //
 // A migration is known by the name behind its version, since a later one is copied with the time of the copy.
 

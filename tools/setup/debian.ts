@@ -1,6 +1,6 @@
 // Rust for wasm out of Debian's packages, for machines that cannot reach rustup's server. Debian has a
-// recent compiler and its sources, but no standard library for wasm that fits: that is compiled here,
-// once, into a sysroot which looks like a toolchain to cargo.
+// recent compiler and its sources, but no matching standard library for wasm. It is compiled here, once, into a sysroot
+// that cargo uses as a toolchain.
 
 import { existsSync } from "node:fs";
 import { copyFile, mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
@@ -22,7 +22,7 @@ export async function findDebianRust(folder: string): Promise<NodeJS.ProcessEnv 
   return sysroot && existsSync(sysroot) ? environment(sysroot) : undefined;
 }
 
-/** Installs what is missing, builds the sysroot below `folder` and returns its environment. */
+/** Installs missing packages, builds the sysroot below `folder` and returns its environment. */
 export async function buildDebianRust(folder: string): Promise<NodeJS.ProcessEnv> {
   if (![rustc, cargo, join(rustlib, "src/rust/library"), linker].every(existsSync)) {
     await aptInstall(
@@ -36,7 +36,7 @@ export async function buildDebianRust(folder: string): Promise<NodeJS.ProcessEnv
   return environment(sysroot);
 }
 
-/** Installs Debian packages, or says how to. `reason` says what is missing without them. */
+/** Installs Debian packages, or says how to. `reason` names the missing part. */
 export async function aptInstall(names: string[], reason: string): Promise<void> {
   const list = names.join(" ");
   if ((await ask("apt-get", ["--version"])) === undefined)

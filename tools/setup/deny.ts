@@ -21,7 +21,7 @@ const DATABASE = join(
  */
 export async function deny(fetchDatabase = false): Promise<string | undefined> {
   const cargoDenyPath = await cargoDeny();
-  // cargo takes the crates from their registry; what comes after may take nothing from anywhere.
+  // cargo takes the crates from their registry; the steps after it run without a network.
   await run("cargo", ["fetch", "--locked", "--quiet"]);
   const check = (...checks: string[]) => run(cargoDenyPath, ["--frozen", "check", "--deny", "warnings", ...checks]);
   await check("bans", "licenses", "sources");

@@ -15,13 +15,15 @@ import type { Vars } from "../stack/vars.ts";
 import { Failure, root, run, step } from "./shell.ts";
 
 export const app = join(root, "examples", "expo-notes");
-/** Bundles, and what the example's commands keep. */
+/** Bundles, and caches of the example's commands. */
 export const kept = join(root, ".airlock", "example");
 
 const CLIENT = ["client/**/*"];
 const APP = ["app/**/*", "src/**/*", "*.json"].map((pattern) => `examples/expo-notes/${pattern}`);
 
-/** Installs the packages of the app's lock file, and the client as it would be published, unless they are there already. */
+/**
+ * Installs the packages of the app's lock file, and the client as it would be published, unless they are there already.
+ */
 export async function installApp(): Promise<void> {
   const wanted = await digest([...CLIENT, "examples/expo-notes/package-lock.json"]);
   const stamp = join(app, "node_modules", ".airlock-installed");
@@ -35,7 +37,7 @@ export async function installApp(): Promise<void> {
   await writeFile(stamp, wanted);
 }
 
-/** What the web build is bundled with, in place of settings. */
+/** Placeholders in the web build, in place of settings. */
 const STAND_INS: Vars = {
   EXPO_PUBLIC_AIRLOCK_URL: "https://airlock.stand-in",
   EXPO_PUBLIC_AIRLOCK_APP_ID: "app-id.stand-in",
@@ -45,10 +47,13 @@ const STAND_INS: Vars = {
   EXPO_PUBLIC_SUPABASE_KEY: "sb_publishable_stand-in",
 };
 
-/** The web build with these settings. Metro, which takes a minute, makes one build for all settings; they are put into it. */
+/**
+ * The web build with these settings. Metro, which takes a minute, makes one build for all settings; they are put into
+ * it.
+ */
 export async function bundleWeb(settings: Vars): Promise<string> {
   for (const [name, value] of Object.entries(settings)) {
-    if (!/^[^\s"'`\\$]+$/.test(value)) throw new Failure(`${name} is "${value}", which is no value for the web build.`);
+    if (!/^[^\s"'`\\$]+$/.test(value)) throw new Failure(`${name} is "${value}", which the web build cannot use.`);
   }
   const bundled = await bundleApp(["web"], STAND_INS);
   const wanted = await readFile(join(bundled, ".made-from"), "utf8");
@@ -71,7 +76,7 @@ export async function bundleWeb(settings: Vars): Promise<string> {
 /** Bundles the app with Metro, and returns the folder. Kept until the app or the client changes. */
 export async function bundleApp(platforms: ("web" | "ios" | "android")[], settings: Vars): Promise<string> {
   const ofSettings = await digest([], JSON.stringify(settings));
-  // Metro keeps what it made of other settings, and would put those into the web build.
+  // Metro caches modules with other settings, and would put those into the web build.
   const cache = join(tmpdir(), `airlock-expo-${await digest(["examples/expo-notes/app.json"], ofSettings)}`);
   await mkdir(cache, { recursive: true });
   const options = platforms.flatMap((platform) => ["--platform", platform]);
@@ -109,7 +114,7 @@ async function keepBundle(name: string, wanted: string, make: (unfinished: strin
   return folder;
 }
 
-/** Serves a web build on loopback. Paths that are no files are the app's own routes. */
+/** Serves a web build on loopback. A path without a file is a route of the app. */
 export async function serveApp(folder: string, port: number): Promise<Server> {
   const files = sirv(folder, { single: true, etag: true });
   const server = createServer((request, response) => files(request, response));

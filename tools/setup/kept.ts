@@ -1,4 +1,4 @@
-// The folder of what all clones share: the tools that cargo compiles, which takes minutes, and an empty database.
+// The folder that all clones share: the tools that cargo compiles, which takes minutes, and an empty database.
 
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";

@@ -1,5 +1,5 @@
-// node tools/setup/node-tests.ts PATTERN FILE...: runs files of tests, what takes longest first. PATTERN is part of the names of
-// the tests to run; all of them if it is empty.
+// node tools/setup/node-tests.ts PATTERN FILE...: runs files of tests, the slowest first. PATTERN is part of the names
+// of the tests to run; all of them if it is empty.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";

@@ -1,5 +1,5 @@
-// The two npm packages: airlock-edge, with the compiled Worker, the commands, the core's migrations and the tests of a
-// team's own resources; and create-airlock, with the files of a new project.
+// The two npm packages. airlock-edge has the compiled Worker, the commands, the core's migrations and the tests of a
+// team's own resources. create-airlock has the files of a new project.
 
 import { cp, glob, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
@@ -25,7 +25,7 @@ interface Manifest {
 
 /** Scripts of this repository that need its sources, or are about Airlock itself. */
 const OWN_SCRIPTS = ["example", "bench", "rls:cost", "fuzz", "fuzz-api", "mutants", "package"];
-/** Tests of whatever airlock.toml declares. */
+/** Tests of every resource in airlock.toml. */
 const TESTS = ["tests/e2e/resources.test.ts", "tests/database/limits.test.ts"];
 /** Started by their path, and not by an import. */
 const STARTED = ["tools/supabase.ts", "tools/setup/preload.ts", "tools/setup/node-tests.ts"];
@@ -151,10 +151,10 @@ async function writeCreate(to: string, version: string, commands: string[]): Pro
 
 type Changes = [before: string | RegExp, after: string][];
 
-/** What is different in a project's supabase/config.toml. */
+/** The differences of a project's supabase/config.toml. */
 const CONFIG: Changes = [['project_id = "airlock"', 'project_id = "my-api"']];
 
-/** What is different in its wrangler.toml. */
+/** The differences of its wrangler.toml. */
 const WRANGLER: Changes = [
   ['name = "airlock"', 'name = "my-api"'],
   ['main = "build/index.js"', 'main = "worker.js"'],

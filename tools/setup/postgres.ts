@@ -1,5 +1,5 @@
-// A Postgres server of its own, out of npm's packages: for what PGlite, one connection in one process, can't show
-// (what many rows cost, and what two transactions do to each other).
+// A Postgres server from npm packages. PGlite has only one connection in one process, so it can't show the cost of many
+// rows or concurrent transactions.
 
 import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -17,7 +17,7 @@ import { Failure, root, run } from "./shell.ts";
 export interface Postgres {
   /** Connection string of this database of the server, as its superuser. */
   url(database: string): string;
-  /** Makes a database with what hosted Supabase has and these migrations; all of supabase/migrations if absent. */
+  /** Makes a database as in hosted Supabase, with these migrations; all of supabase/migrations if absent. */
   create(database: string, migrations?: string[]): Promise<void>;
   /** Ends it and removes all it has written. */
   stop(): Promise<void>;

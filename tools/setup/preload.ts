@@ -10,7 +10,7 @@ process.on("uncaughtException", (error: NodeJS.ErrnoException) => {
 });
 
 // run.mjs is at the other end of the IPC channel: when it closes, run.mjs has been killed. The task ends
-// as it does on SIGTERM, within the same ten seconds, and takes along all that it has started.
+// as it does on SIGTERM, within the same ten seconds, and ends all processes that it has started.
 process.once("disconnect", () => {
   const killGroup = () => process.kill(-process.pid, "SIGKILL");
   if (process.listenerCount("SIGTERM") === 0) killGroup();

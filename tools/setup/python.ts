@@ -41,7 +41,7 @@ export async function pythonTools(requirements: string): Promise<string> {
 
 /** The version of Python, which has to be one that schemathesis runs on and has to have venv. */
 async function requirePython(): Promise<string> {
-  // Debian has what fills a virtual environment in a package of its own.
+  // On Debian, virtual environments need another package.
   const find = () => ask("python3", ["-c", "import ensurepip, sys; print('%d.%d.%d' % sys.version_info[:3])"]);
   let version = await find();
   if (version === undefined) {

@@ -56,8 +56,8 @@ export function refuseArguments(task: string): void {
 }
 
 /**
- * Runs a command in the team's folder and returns what it prints on stdout, if `options` pipes that.
- * By default all it says goes to stderr: stdout belongs to the task. Fails when the command does.
+ * Runs a command in the team's folder and returns its stdout, if `options` pipes that. By default all it says goes to
+ * stderr: stdout belongs to the task. Fails when the command does.
  */
 export async function run(command: string, args: string[], options: SpawnOptions = {}): Promise<string> {
   const child = spawn(command, args, { cwd: project, stdio: ["inherit", 2, 2], ...options });
@@ -75,7 +75,7 @@ export async function runTool(name: string): Promise<void> {
   await run("node", ["--import", tool("setup/preload"), tool(name)], { stdio: "inherit" });
 }
 
-/** What a command prints on stdout; `undefined` when it fails or does not exist. */
+/** The stdout of a command; `undefined` when it fails or does not exist. */
 export function ask(command: string, args: string[], env = process.env): Promise<string | undefined> {
   return run(command, args, { env, stdio: ["ignore", "pipe", "ignore"] }).catch(() => undefined);
 }

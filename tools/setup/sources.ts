@@ -1,4 +1,4 @@
-// What `npm run check` asks of the sources of Airlock itself.
+// Checks of `npm run check` on the sources of Airlock itself.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

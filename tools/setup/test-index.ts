@@ -17,12 +17,12 @@ const FOLDERS = [
   { pattern: "tests/example/*.test.ts", title: "The example app (`tests/example`)" },
   { pattern: "tests/tools/*.test.ts", title: "The commands (`tests/tools`)" },
   { pattern: "tests/repository/*.test.ts", title: "The repository (`tests/repository`)" },
-  { pattern: "tests/long/*.test.ts", title: "What takes long (`tests/long`, by `npm test -- long`)" },
+  { pattern: "tests/long/*.test.ts", title: "Long tests (`tests/long`, by `npm test -- long`)" },
 ];
 
 const HEAD = `<!-- Written by \`npm run generate\` from the first comment of each file. -->
 
-# What the tests show
+# The tests
 
 [CONTRIBUTING.md](../CONTRIBUTING.md#run-one-test) says how to run one of them. The unit tests of a module are beside it in
 \`src/\`, and \`npm run fuzz-api\` makes requests from openapi.json (\`tests/api\`).
@@ -56,6 +56,6 @@ function firstComment(file: string): string {
     if (comment === null || comment[1] === undefined) break;
     lines.push(comment[1]);
   }
-  if (lines.length === 0) throw new Failure(`${file} has to begin with a comment that says what its tests show.`);
+  if (lines.length === 0) throw new Failure(`${file} has to begin with a comment about its tests.`);
   return lines.join(" ");
 }

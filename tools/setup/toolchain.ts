@@ -20,7 +20,7 @@ export interface Toolchain {
   wasmBindgen: string;
 }
 
-/** Installs what is missing. */
+/** Installs missing parts. */
 export async function toolchain(): Promise<Toolchain> {
   await requireRust();
   const env = await rustForWasm();

@@ -112,7 +112,7 @@ export function withAttest(appGuard: string): string {
   return JSON.stringify(guard);
 }
 
-/** What an Expo app under development is given: the URLs of both servers, and its keys. */
+/** The settings of an Expo app under development: the URLs of both servers, and its keys. */
 export function appSettings(vars: Vars, airlock: string, supabase: string): Vars {
   return {
     EXPO_PUBLIC_AIRLOCK_URL: airlock,

@@ -1,5 +1,5 @@
-// A stand-in for Firebase App Check in development: a key set, and tokens for whoever asks. Its key lives as long as the
-// process.
+// A stand-in for Firebase App Check in development: a key set, and tokens for every caller. Its key lives as long as
+// the process.
 
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 
@@ -11,7 +11,7 @@ export const appId = `1:${projectNumber}:web:0a1b2c3d4e5f`;
 export const KEY_SET = "/app-check/v1/jwks";
 export const TOKEN = "/app-check/v1/token";
 
-/** Kinds of tokens; the last one is what Firebase's libraries send when they have none. */
+/** Kinds of tokens; the last one is the placeholder that Firebase's libraries send when they have none. */
 export const kinds = ["good", "expired", "wrong-app", "placeholder"] as const;
 export type Kind = (typeof kinds)[number];
 

@@ -1,6 +1,6 @@
 // Postgres' clock in WASM. PGlite gives it milliseconds, and timers that fire only between statements.
 
-/** How far Node.js' two clocks may be apart, in milliseconds, before the time is set anew: after a sleep, for one. */
+/** How far Node.js' two clocks may be apart, in milliseconds, before the time is set again, as after a sleep. */
 const DRIFT_MAX = 50;
 
 /** Runs `load`. Each WASM module that it instantiates gets a clock with microseconds. */

@@ -1,5 +1,5 @@
-// CORS as hosted Supabase's gateway has it: a page of any origin may call, because a key and a token decide what it
-// gets. Without it the web build of an app could not sign in.
+// CORS as hosted Supabase's gateway has it: a page of any origin may call, because a key and a token decide about the
+// answer. Without it the web build of an app could not sign in.
 
 const EXPOSED =
   "Content-Location, Content-Range, Link, Location, Preference-Applied, Range-Unit, X-Supabase-Api-Version, X-Total-Count";

@@ -35,7 +35,7 @@ globalThis.TextDecoder = class extends TextDecoder {
   }
 };
 
-/** An error whose message says what to do; it needs no stack trace. */
+/** An error whose message names the remedy; it needs no stack trace. */
 export class SetupError extends Error {}
 
 /** Which migrations a database gets. All paths are absolute, and names are those of supabase/migrations. */
@@ -81,8 +81,8 @@ const SESSION = `
 const CORE = /^\d{14}_airlock\.sql$/;
 
 /**
- * What hosted Supabase grants on the tables of a project. Tables that were made before Airlock came rely on it; Airlock's own
- * migrations grant what they need.
+ * The grants of hosted Supabase on the tables of a project. Tables from before Airlock rely on them; Airlock's own
+ * migrations make their own grants.
  */
 export const granting = (verb: "grant" | "revoke") =>
   ["tables", "sequences"]
@@ -222,7 +222,7 @@ async function failingLine(
   text: string,
   error: Error,
 ): Promise<number> {
-  // PostgreSQL tells the place of what it cannot parse or name, and none for an error at run time.
+  // PostgreSQL gives a position for syntax errors and unknown names, and none for an error at run time.
   const position = Number((error as { position?: string }).position);
   if (position > 0) return text.slice(0, position).split("\n").length;
   let line = 1;

@@ -1,5 +1,5 @@
--- What hosted Supabase has before the first migration and the embedded one lacks. Run at every
--- start, so each statement must be repeatable.
+-- The parts of hosted Supabase before the first migration that the embedded one lacks. Run at every start, so each
+-- statement must be repeatable.
 
 do $$
 begin
@@ -34,7 +34,7 @@ end
 $$;
 grant anon, authenticated, service_role to authenticator;
 
--- What Realtime listens to. Migrations add tables to it.
+-- The publication for Realtime. Migrations add tables to it.
 do $$
 begin
   if not exists (select from pg_publication where pubname = 'supabase_realtime') then

@@ -1,5 +1,5 @@
--- What an empty Postgres lacks of Supabase before embedded.sql and the migrations: the users of Supabase Auth, as far
--- as our tables name them.
+-- The parts of Supabase that an empty Postgres needs before embedded.sql and the migrations: the users of Supabase
+-- Auth, as far as our tables refer to them.
 
 create schema auth;
 create table auth.users (

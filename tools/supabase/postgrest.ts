@@ -1,5 +1,5 @@
-// What PostgREST does and lite does differently: who a request's caller is, which bodies it reads, which parts of the
-// request SQL can see, and how a refusal by Postgres is answered.
+// Replaces lite's behaviour where PostgREST differs: the caller of a request, the accepted bodies, the parts of a
+// request that SQL can see, and the answers to refusals by Postgres.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createHmac, timingSafeEqual } from "node:crypto";
@@ -71,7 +71,7 @@ export async function rest(
     method: request.method,
     path: new URL(request.url).pathname.replace("/rest/v1", ""),
     requestHeaders: Object.fromEntries(request.headers),
-    // What hosted Supabase makes of a key that comes alone.
+    // The token that hosted Supabase makes of a key without a token.
     claims: { role: typeOfKey(apikey, keys) === "secret" ? "service_role" : "anon" },
   };
   const token = /^Bearer(?:\s+(.*))?$/i
@@ -130,7 +130,7 @@ function isEmpty(row: unknown): boolean {
   return typeof row === "object" && row !== null && !Array.isArray(row) && Object.keys(row).length === 0;
 }
 
-/** PostgREST hands a function's JSON on as it is; lite parses it and writes it anew. */
+/** PostgREST hands a function's JSON on as it is; lite parses and serializes it. */
 async function inOwnBytes(response: Response, json: string): Promise<Response> {
   const written = await response.text();
   const headers = new Headers(response.headers);
@@ -290,7 +290,7 @@ export function answerAsPostgrest(connection: PgliteConnection): void {
     return JSON.parse(text);
   };
 
-  // lite logs what this returns with a stack trace; one line without row contents is enough.
+  // lite logs the returned error with a stack trace; one line without row contents is enough.
   connection.normalizeDbError = (error: unknown) => {
     const { code, message, detail, hint } = (error ?? {}) as Partial<Failure>;
     const call = calls.getStore();

@@ -13,7 +13,7 @@ import { type MigrationOptions, migrationFiles, openDatabase } from "./database.
 const KEPT = join(project, ".airlock", "clusters");
 /** How long a kept cluster may be unused, in milliseconds. */
 const UNUSED_MAX = 86_400_000;
-/** What a cluster is made from, in addition to the migrations. */
+/** The inputs of a cluster, in addition to the migrations. */
 const SOURCES = [
   "tools/supabase/demo_users.sql",
   "tools/supabase/embedded.sql",

@@ -6,7 +6,7 @@ export interface Statement {
   line: number;
 }
 
-/** What may hold a semicolon that ends nothing: quotes, dollar quotes, comments, BEGIN ATOMIC bodies. */
+/** Texts in which a semicolon does not end a statement: quotes, dollar quotes, comments, BEGIN ATOMIC bodies. */
 const PART =
   /'(?:[^'\\]|''|\\[\s\S])*'|"(?:[^"]|"")*"|\$(\w*)\$[\s\S]*?\$\1\$|--[^\n]*|\/\*[\s\S]*?\*\/|\bbegin\s+atomic\b[\s\S]*?\bend\b(?=\s*;)|;/gi;
 

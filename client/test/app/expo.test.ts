@@ -37,7 +37,7 @@ test("expoOptions takes the key of the platform, else the default", () => {
   expect(createId(random)).not.toBe(createId(random));
 });
 
-test("expoOptions says what was not set", () => {
+test("expoOptions names missing settings", () => {
   for (const config of [
     Constants.expoConfig,
     null,

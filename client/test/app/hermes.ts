@@ -1,4 +1,4 @@
-// Runs in the Hermes VM, which has neither crypto nor URL. What React Native adds to it comes from React Native's own packages.
+// Runs in the Hermes VM, which has neither crypto nor URL. React Native's additions to it come from its own packages.
 
 import "./hermes-globals";
 import {

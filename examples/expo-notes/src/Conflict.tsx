@@ -3,7 +3,7 @@ import { View } from "react-native";
 import type { Draft } from "./DraftFields";
 import { Button, Heading, Line, Screen, styles } from "./ui";
 
-/** Somebody else changed the note meanwhile: both versions, and the choice. */
+/** The note was changed elsewhere meanwhile: both versions, and the choice. */
 export function Conflict({ mine, theirs }: Record<"mine" | "theirs", { note: Draft; onKeep: () => void }>) {
   const versions = Object.entries({ "Your version": mine, "The other version": theirs });
   return (

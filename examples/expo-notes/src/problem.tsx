@@ -1,4 +1,4 @@
-// What a person reads when a call failed, and what they can do.
+// The messages for a person when a call failed, and the remedies.
 
 import { View } from "react-native";
 import { AirlockNetworkError, AirlockProblem, AirlockUpgradeRequired, type ProblemCode } from "react-native-airlock";

@@ -1,4 +1,4 @@
-// TanStack Query: what is cached under which key, and when something is tried again.
+// TanStack Query: the keys of the cache, and the retries.
 
 import { MutationCache, QueryCache, QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { AirlockProblem } from "react-native-airlock";
@@ -28,7 +28,7 @@ export function useNotes(org?: string) {
   return { ...rowOptions(rows, key), ...publishOptions(rows, key) };
 }
 
-/** What is read of organisations. */
+/** The queries about organisations. */
 export const useOrgQuery = <Result>(key: string[], queryFn: (context: { signal: AbortSignal }) => Promise<Result>) =>
   useQuery({ queryKey: ["orgs", useUserId(), ...key], queryFn });
 

@@ -3,7 +3,7 @@ import { useSyncExternalStore } from "react";
 
 import { supabase } from "./airlock";
 
-/** `undefined` until it is known whether somebody is signed in. */
+/** `undefined` until it is known whether a user is signed in. */
 let session: Session | null | undefined;
 const screens = new Set<() => void>();
 // At the start, beside the one of Airlock's client: on a phone whose clock is fast, a later one refreshes the token again.
@@ -20,5 +20,5 @@ function follow(update: () => void) {
 const read = () => session;
 export const useSession = () => useSyncExternalStore(follow, read, read);
 
-/** The id of the user, for screens that open only when somebody is signed in. */
+/** The id of the user, for screens that need one. */
 export const useUserId = () => useSession()?.user.id ?? "";

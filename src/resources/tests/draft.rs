@@ -139,7 +139,7 @@ fn members_that_are_not_the_clients_to_write_are_refused() {
 }
 
 #[test]
-fn pointer_escapes_and_bounds_what_it_echoes() {
+fn pointer_escapes_and_shortens_names() {
     assert_eq!(errors(whole(&note(), r#"{"title":"t","a/b~c":[[1]]}"#)), ["/a~1b~0c unknown"]);
     let body = format!(r#"{{"title":"t","{}":1}}"#, "é".repeat(10_000));
     assert_eq!(errors(whole(&note(), &body)), [format!("/{} unknown", "é".repeat(64))]);
@@ -306,7 +306,7 @@ mod properties {
         #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..Default::default() })]
 
         #[test]
-        fn texts_are_taken_exactly_within_their_limits_and_stay_what_they_are(
+        fn texts_within_their_limits_are_not_changed(
             title in text(200), body in text(20_000), escape in prop::collection::vec(any::<bool>(), 0..4)
         ) {
             let json = format!(

@@ -282,7 +282,7 @@ fn date_and_time_have_one_form() {
 }
 
 #[test]
-fn one_of_takes_its_values_alone() {
+fn one_of_takes_only_its_values() {
     let kind = Kind::OneOf { values: vec!["draft".into(), "it's, new".into(), String::new()] };
     check_types(&kind, &[NUMBERS, OTHERS]);
     check_all(

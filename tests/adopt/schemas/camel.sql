@@ -1,4 +1,4 @@
--- What an ORM with camelCase names makes: quoted columns, ids as text or uuid, times without a zone.
+-- A schema as an ORM with camelCase names makes it: quoted columns, ids as text or uuid, times without a zone.
 create type "Role" as enum ('USER', 'ADMIN');
 create table "User" (id text not null primary key, email text not null, role "Role" not null default 'USER');
 create table "BlogPost" (

@@ -1,4 +1,4 @@
--- Events and who comes: a link table with two columns as its key, columns that a user may read and not write.
+-- Events and their guests: a link table with two columns as its key, columns that a user may read and not write.
 create table events (
   id uuid primary key default gen_random_uuid(),
   host_id uuid not null references auth.users,

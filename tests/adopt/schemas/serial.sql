@@ -1,4 +1,4 @@
--- What an ORM with serial ids makes: no foreign key to the users, no Row Level Security on one table.
+-- A schema as an ORM with serial ids makes it: no foreign key to the users, no Row Level Security on one table.
 create table categories (id serial primary key, name varchar(256) not null, owner_id uuid);
 create table bookmarks (
   id serial primary key,

@@ -6,7 +6,7 @@ import { Problem } from "../../../src/problem";
 import { useOrgChange, useOrgQuery } from "../../../src/queries";
 import { Button, Copyable, Heading, Line, Row, Screen } from "../../../src/ui";
 
-/** For owners: invites, and revokes invitations that nobody has used. */
+/** For owners: invites, and revokes unused invitations. */
 export default function Invitations() {
   const { id } = useLocalSearchParams<{ id: string }>();
   const invitations = airlock.orgs.invitations(id);
