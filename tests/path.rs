@@ -201,7 +201,7 @@ fn readiness_is_asked_again_after_fifteen_seconds() {
         assert_eq!(get("/ready").send(&pipeline, &world).status, status, "{after}");
     }
     assert!(world.replies.borrow().is_empty());
-    assert_eq!(world.throttled.borrow()[0].1, "ready unknown");
+    assert_eq!(world.throttled.borrow()[0].1, ":ready unknown");
 }
 
 #[test]
