@@ -86,7 +86,7 @@ const CASES: Record<string, [args: string[], says: RegExp][]> = {
   upstream: [
     [["--nope"], UNKNOWN],
     [["--url", "https://x.supabase.co"], /--url and --key come together/],
-    [["--url", "nope", "--key", "k"], /nope is no URL/],
+    [["--url", "nope", "--key", "k"], /nope is not a URL/],
     [["--url", "http://127.0.0.1:1", "--key", "k"], /gives no key set: .*Is Supabase running there\?/],
   ],
   request: [
