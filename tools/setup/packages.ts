@@ -62,7 +62,7 @@ export async function makePackages(folder: string): Promise<Packages> {
 }
 
 /** Packs a folder into another one, and returns the path of the tarball. */
-async function pack(from: string, to: string): Promise<string> {
+export async function pack(from: string, to: string): Promise<string> {
   const options = ["--silent", "--pack-destination", to];
   return join(to, await run("npm", ["pack", ...options], { cwd: from, stdio: ["ignore", "pipe", 2] }));
 }
