@@ -49,7 +49,7 @@ export async function testPlans(rows: number, only: (resource: Resource) => bool
         insert into airlock.organizations (id, name) select ('00000000-0000-4000-9000-' || lpad(n::text, 12, '0'))::uuid, 'o' from generate_series(1, 10) n;
         insert into airlock.members (org_id, user_id, role) values ('${ORG}', '${USER}', 'owner')`);
     }
-    for (const resource of all) await fill(client, resource, resources.includes(resource) ? rows : 10);
+    for (const resource of all) await fill(client, resource, resources.includes(resource) ? rows : 100);
     await client.query("vacuum analyze");
     await explainEach(client);
   });
