@@ -13,10 +13,10 @@
 import { parseArgs } from "node:util";
 
 import { unattested } from "./evidence/apps.ts";
-import { type Audit, audit, exposedSchemas, hasRegistry, readAccepted, withPublished } from "./evidence/audit.ts";
+import { type Audit, audit, exposedSchemas, readAccepted, withPublished } from "./evidence/audit.ts";
 import { compare, writeBaseline } from "./evidence/baseline.ts";
 import type { Accepted, Finding } from "./evidence/finding.ts";
-import { reading, whereTo } from "./evidence/foreign.ts";
+import { hasRegistry, reading, whereTo } from "./evidence/foreign.ts";
 import { look } from "./evidence/looks.ts";
 import { breaks, leaks, ranked } from "./evidence/rank.ts";
 import { type Report, readable } from "./evidence/report.ts";

@@ -3,7 +3,7 @@
 import { read } from "../setup/shell.ts";
 import { readCatalogue } from "./catalogue.ts";
 import { type Accepted, type Fault, type Finding, membersOf, type Rule, type Sql } from "./finding.ts";
-import { isReadable } from "./foreign.ts";
+import { hasRegistry } from "./foreign.ts";
 import { auditPolicies, POLICY_RULES } from "./policies.ts";
 import { auditReach, REACH_RULES, storedSecrets, unfitResources } from "./reach.ts";
 import { CATALOGUE, EXPOSED, RULES, UNLOOKED, USABLE } from "./rules.ts";
@@ -37,9 +37,6 @@ export async function usableSchemas(sql: Sql): Promise<string[]> {
 export async function withPublished(sql: Sql, accepted: Accepted[]): Promise<Accepted[]> {
   return [...accepted, ...(await published(sql))];
 }
-
-/** Whether the registry of resources is there and can be read. */
-export const hasRegistry = (sql: Sql): Promise<boolean> => isReadable(sql, "airlock", "resources");
 
 async function published(sql: Sql): Promise<Accepted[]> {
   if (!(await hasRegistry(sql))) return [];

@@ -121,6 +121,9 @@ export async function isReadable(sql: Sql, schema: string, name: string): Promis
   return table !== undefined && !(await running(sql)).has(`${schema}.${name}`);
 }
 
+/** Whether the registry of resources is there and can be read. */
+export const hasRegistry = (sql: Sql): Promise<boolean> => isReadable(sql, "airlock", "resources");
+
 /** A function that the database defines and that runs when a text becomes a value of a type; undefined if there is none. */
 export async function typeFunction(sql: Sql): Promise<string | undefined> {
   const [found] = await sql(`with ${CALLS} select function from checked order by 1 limit 1`);

@@ -6,7 +6,7 @@ import { findSecrets } from "../secrets.ts";
 import type { Called } from "./bodies.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { Fault, Rule, Sql } from "./finding.ts";
-import { isReadable } from "./foreign.ts";
+import { hasRegistry, isReadable } from "./foreign.ts";
 
 export const REACH_RULES: Rule[] = [
   {
@@ -28,7 +28,7 @@ export const REACH_RULES: Rule[] = [
 
 /** Resources of Airlock's registry that it cannot serve, or no longer. */
 export async function unfitResources(sql: Sql): Promise<Fault[]> {
-  if (!(await isReadable(sql, "airlock", "resources"))) return [];
+  if (!(await hasRegistry(sql))) return [];
   const rows = await sql(
     `select coalesce(format('%s.%s', nspname, relname), relation::text) as object, name, relispartition as partition
      from airlock.resources left join pg_class c on c.oid = relation left join pg_namespace n on n.oid = relnamespace
