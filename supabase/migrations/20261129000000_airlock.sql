@@ -375,13 +375,15 @@ begin
 end
 $$;
 
--- The expression for a row's version: a whole number, or a time in microseconds.
+-- The expression for a row's version: a whole number, or a time in microseconds within the limits of a version. A row whose
+-- time is infinite or far away would otherwise fail the list of each user who sees it.
 create function airlock.version_of(relation regclass, wanted text) returns text
 language plpgsql stable set search_path = '' as $$
 begin
   return case
     when wanted is null then null
-    when airlock.type_of(relation, wanted) like 'timestamp%' then format('(extract(epoch from t.%I) * 1000000)::bigint', wanted)
+    when airlock.type_of(relation, wanted) like 'timestamp%' then
+      format('least(greatest(extract(epoch from t.%I) * 1000000, 0), 9007199254740991)::bigint', wanted)
     else format('t.%I::bigint', wanted)
   end;
 end

@@ -600,6 +600,22 @@ describe("tasks, which the members of a team see", () => {
     assert.equal(rest.next_cursor, null);
   });
 
+  test("a time that a member wrote past the Worker leaves the rows readable for the others", async () => {
+    const usual = await create(1, "usual");
+    for (const changed_at of ["infinity", "-infinity", "294276-12-31", "4713-01-01 BC"]) {
+      const written = await direct(stack.bob, "POST", "/tasks", { team_id: 1, title: "odd", changed_at });
+      assert.equal(written.status, 201, changed_at);
+      const { data } = assertOk(await alice("GET", "/v1/tasks"), 200);
+      assert.deepEqual([data.length, data[1]], [2, usual], changed_at);
+      const [{ id, version }] = data;
+      const read = await alice("GET", `/v1/tasks/${id}`);
+      assert.deepEqual([assertOk(read, 200), read.headers.get("etag")], [data[0], `"${version}"`], changed_at);
+      const change = await alice("PATCH", `/v1/tasks/${id}`, { title: "mended" }, header("If-Match", `"${version}"`));
+      assert.equal(assertOk(change, 200).title, "mended", changed_at);
+      assert.equal((await alice("DELETE", `/v1/tasks/${id}`)).status, 204, changed_at);
+    }
+  });
+
   test("an id beyond the column's type is 404", async () => {
     assertProblem(await alice("GET", "/v1/tasks/9007199254740991"), "not_found");
     assertProblem(await alice("DELETE", "/v1/tasks/2147483648"), "not_found");
