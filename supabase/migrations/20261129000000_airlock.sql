@@ -794,13 +794,16 @@ begin
       raise sqlstate 'PT404' using message = 'airlock_unknown_resource';
     end if;
     if (embed ->> 'many')::boolean then
-      near := served.id;
-      far := case
-        when embed ->> 'field' is not null then other.columns[array_position(other.fields, embed ->> 'field')]
-        when other.under = served.name then other.under_column
-      end;
+      near := 't.' || quote_ident(served.id);
+      if embed ->> 'field' is not null then
+        far := other.columns[array_position(other.fields, embed ->> 'field')];
+      elsif other.under = served.name then
+        far := other.under_column;
+        -- Nothing is served below a deleted row, which a list of deleted rows has.
+        near := format('case when %s then %s end', airlock.is_live(served), near);
+      end if;
     else
-      near := served.columns[array_position(served.fields, embed ->> 'field')];
+      near := 't.' || quote_ident(served.columns[array_position(served.fields, embed ->> 'field')]);
       far := other.id;
     end if;
     shown := array(select json_array_elements_text(embed -> 'fields'));
@@ -826,11 +829,11 @@ begin
                 from %4$s as t where t.%5$I = linked.value and %6$s and %7$s order by %2$s t.%3$I desc limit 101
             ) as found
           ) as page
-        ) from (select t.%8$I as value) as linked) as %9$I'
+        ) from (select %8$s as value) as linked) as %9$I'
       else
         '(select (
           select %1$s from %4$s as t where t.%5$I = linked.value and %6$s
-        ) from (select t.%8$I as value) as linked) as %9$I'
+        ) from (select %8$s as value) as linked) as %9$I'
       end,
       airlock.wire_of(other.relation, shown, columns), case when other.created is not null then format('t.%I desc,', other.created) end,
       other.id, other.relation, far, airlock.is_live(other),

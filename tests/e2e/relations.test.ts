@@ -167,6 +167,22 @@ describe("answered with other rows", () => {
     assert.equal(((await rpc({})) as { message: string }).message, "airlock_not_found");
   });
 
+  test("nothing is embedded below a deleted row, which has no rows below it", async () => {
+    const made = await project(shared);
+    assertOk(await alice("POST", tasksOf(made), { title: "first" }), 201);
+    const deleted = async (list: string, as = alice) =>
+      assertOk(await as("GET", list), 200).data.map((row: { included: object }) => row.included);
+    const none = { data: [], more: false };
+    assert.equal((await alice("DELETE", `${projectsOf(shared)}/${made.id}`)).status, 204);
+    assert.deepEqual(await deleted(`${projectsOf(shared)}?state=deleted&include=tasks`, bob), [{ tasks: none }]);
+    await project(shared);
+    assert.equal((await alice("DELETE", `/v1/teams/${shared}`)).status, 204);
+    assertProblem(await bob("GET", projectsOf(shared)), "not_found");
+    assert.deepEqual(await deleted("/v1/teams?state=deleted&include=projects", bob), [{ projects: none }]);
+    assertOk(await alice("POST", `/v1/teams/${shared}/restore`), 200);
+    assert.equal((await included(`/v1/teams/${shared}?include=projects`, bob)).projects.data.length, 1);
+  });
+
   test("direct callers of the functions embed only rows that they see", async () => {
     const made = await project(shared);
     await alice("POST", tasksOf(made), { title: "secret" });
