@@ -400,15 +400,14 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- The expression for a row with these columns under these names. A numeric is a string, because readers of JSON take numbers
--- for doubles. row_to_json adds no spaces, unlike json_build_object.
+-- for doubles. row_to_json adds no spaces, unlike json_build_object. `w.*`, because `w` would be a column of the table with
+-- that name.
 create function airlock.wire_of(relation regclass, names text[], columns text[]) returns text
 language sql stable set search_path = '' as $$
-  select format('(select row_to_json(w) from (select %s) as w)', string_agg(
+  select format('(select row_to_json(w.*) from (select %s) as w)', string_agg(
     format(
       case
-        when name = 'version' then (
-          case when type like 'timestamp%' then '(' || airlock.version_of(relation, column_name) || ')::text as %2$I' else 't.%1$I as %2$I' end
-        )
+        when name = 'version' and type like 'timestamp%' then '(%3$s)::text as %2$I'
         when type = 'timestamp with time zone' then 'airlock.wire_time(t.%1$I) as %2$I'
         -- A time without a zone is taken as UTC.
         when type = 'timestamp without time zone' then 'airlock.wire_time(t.%1$I at time zone ''UTC'') as %2$I'
@@ -416,7 +415,7 @@ language sql stable set search_path = '' as $$
         when name = column_name then 't.%1$I'
         else 't.%1$I as %2$I'
       end,
-      column_name, name
+      column_name, name, case when name = 'version' then airlock.version_of(relation, column_name) end
     ),
     ', ' order by place
   ))
@@ -582,7 +581,7 @@ begin
   end if;
   return format(
     case
-      when procedure.proretset then 'select coalesce(json_agg(r), ''[]'') from %2$s %1$s(%3$s) as r'
+      when procedure.proretset then 'select coalesce(json_agg(r.*), ''[]'') from %2$s %1$s(%3$s) as r'
       when procedure.prorettype = 'void'::regtype then 'select null::json from %2$s %1$s(%3$s) as r'
       else 'select to_json(%1$s(%3$s)) %4$s'
     end,
@@ -821,7 +820,7 @@ begin
     parts := parts || format(
       case when (embed ->> 'many')::boolean then
         '(select (
-          select row_to_json(page) from (
+          select row_to_json(page.*) from (
             select array_to_json(coalesce(array_agg(wire order by place) filter (where place <= 100), ''{}'')) as data,
               count(*) > 100 as more
             from (
@@ -844,7 +843,7 @@ begin
   return case
     when parts = '{}' then served.wire
     else format(
-      '(left(%s::text, -1) || '',"included":'' || (select row_to_json(i) from (select %s) as i)::text || ''}'')::json',
+      '(left(%s::text, -1) || '',"included":'' || (select row_to_json(i.*) from (select %s) as i)::text || ''}'')::json',
       served.wire, array_to_string(parts, ', ')
     )
   end;

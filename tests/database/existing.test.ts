@@ -1,15 +1,17 @@
 // Tables that were there before Airlock, on a real Postgres server: copies of requests at once, and the plans of lists.
 
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { after, before, beforeEach, test } from "node:test";
 
-import type pg from "pg";
+import pg from "pg";
 
 import { assertRanges } from "../support/plans.ts";
 import type { Connections } from "./connections.ts";
 import {
   type Call,
   COPIES,
+  call,
   claimOf,
   newNonce,
   replayed,
@@ -118,6 +120,77 @@ test("a DELETE that is rolled back leaves its nonce to a copy", async () => {
   await owner.query("drop table public.references_todos");
   assert.equal((await send(change(row?.id, "delete"), nonce)).outcome, "done");
   assert.ok(replayed(await send(change(row?.id, "delete"), nonce)));
+});
+
+test("a column with any name is served, also one that a statement uses itself", async () => {
+  const odd = { resource: "odd", org: null };
+  const embeds = [
+    { name: "up", resource: "odd", many: false, field: "parent", fields: ["label"] },
+    { name: "down", resource: "odd", many: true, field: "parent", fields: ["label"] },
+  ];
+  const list = `select public.airlock_list('odd', null, 'active', null, null, 1, '-label', $1, true, $2) as page`;
+  for (const name of [
+    "w",
+    "i",
+    "r",
+    "t",
+    "page",
+    "wire",
+    "place",
+    "linked",
+    "value",
+    "draft",
+    "%",
+    "%s",
+    "%1$I",
+    "$1",
+    "'",
+    '"',
+    "\\",
+  ]) {
+    const [label, parent, time] = [name, `${name} parent`, `${name} time`].map(pg.escapeIdentifier);
+    await owner.query("begin");
+    try {
+      await owner.query(
+        `create table public.odd (id uuid primary key, user_id uuid not null, ${label} text, ${parent} uuid, ${time} timestamptz not null default now());
+         alter table public.odd enable row level security;
+         create policy own on public.odd using ((select auth.uid()) = user_id);
+         grant all on public.odd to authenticated;`,
+      );
+      await owner.query(
+        `select airlock.serve('odd', 'public.odd', 'user', array['label', 'parent'], columns => array[$1, $2], set_owner => true,
+           version => $3, created => null, updated => null, deleted => null)`,
+        [name, `${name} parent`, `${name} time`],
+      );
+      const id = randomUUID();
+      await owner.query(
+        "select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true), set_config('request.headers', '{}', true)",
+        [JSON.stringify({ role: "authenticated", sub: user })],
+      );
+      const made = await call<object>(owner, [
+        "put",
+        { ...odd, id, draft: { label: "a", parent: id }, mode: "any", if_match: null },
+      ]);
+      const patched = await call<object>(owner, [
+        "change",
+        { ...odd, id, action: "patch", draft: { label: "b" }, if_match: null },
+      ]);
+      assert.deepEqual([made.outcome, patched.outcome], ["created", "done"], name);
+      const { rows } = await owner.query(list, [JSON.stringify([["label", "eq", "b"]]), JSON.stringify(embeds)]);
+      assert.deepEqual(
+        rows[0].page,
+        {
+          data: [{ ...patched.row, included: { up: { label: "b" }, down: { data: [{ label: "b" }], more: false } } }],
+          next_cursor: null,
+          count: 1,
+        },
+        name,
+      );
+      assert.deepEqual(Object.keys(patched.row ?? {}), ["id", "label", "parent", "version"], name);
+    } finally {
+      await owner.query("rollback");
+    }
+  }
 });
 
 const SOURCE = "(id uuid primary key, user_id uuid not null)";

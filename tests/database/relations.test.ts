@@ -99,6 +99,17 @@ test("an overload is reached by no call, and neither is the function then", asyn
   assert.deepEqual(await send(call, newNonce()), { outcome: "done", row: 1 });
 });
 
+test("rows that a function returns are whole, with an argument or a column of any name", async () => {
+  await owner.query(`
+    create function public.numbers(r integer, draft integer) returns setof integer language sql as 'select generate_series(draft, r)';
+    create function public.pairs(page integer) returns table (r integer, w text) language sql as 'select page, ''a''';
+    select airlock.serve_function('numbers', 'public.numbers', array['r', 'draft']), airlock.serve_function('pairs', 'public.pairs', array['page'])`);
+  const result = async (name: string, args: object) =>
+    (await send(["call", { function: name, arguments: args }], newNonce())).row;
+  assert.deepEqual(await result("numbers", { r: 3, draft: 2 }), [2, 3]);
+  assert.deepEqual(await result("pairs", { page: 1 }), [{ r: 1, w: "a" }]);
+});
+
 test("airlock_ready is false while a declared function has an overload", async () => {
   const ready = async (names = ["projects", "functions/visit", "functions/nothing"]) => {
     await owner.query("begin; set local role anon");
