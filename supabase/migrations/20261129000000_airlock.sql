@@ -1324,6 +1324,8 @@ begin
   before := airlock.lock_row(served, org, id);
   refusal := case
     when before.seen is null or before.deleted and action not in ('delete', 'restore') then 'missing'
+    -- A deletion withdraws a row from its readers.
+    when before.deleted and not before.writable and served.readers is not null then 'missing'
     when case action
         when 'delete' then before.deleted
         when 'restore' then not before.deleted

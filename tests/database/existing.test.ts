@@ -122,6 +122,46 @@ test("a DELETE that is rolled back leaves its nonce to a copy", async () => {
   assert.ok(replayed(await send(change(row?.id, "delete"), nonce)));
 });
 
+test("a row that is deleted is missing for its readers, whatever they ask of it", async () => {
+  const feed = { resource: "feed", org: null };
+  await owner.query(
+    `create table public.feed (id uuid primary key, author uuid not null, title text, version integer not null default 1, deleted_at timestamptz);
+     alter table public.feed enable row level security;
+     create policy "all read" on public.feed for select to authenticated using (true);
+     create policy "own rows" on public.feed to authenticated using ((select auth.uid()) = author);
+     grant all on public.feed to authenticated;
+     select airlock.serve('feed', 'public.feed', 'user', array['title'], owner_column => 'author', set_owner => true, readers => 'user',
+       created => null, updated => null)`,
+  );
+  const id = randomUUID();
+  const reader = await server.account();
+  const outcomes = async (as: string, if_match: number | null) => {
+    const found: unknown[] = [];
+    for (const action of ["restore", "delete", "patch"]) {
+      const args = { ...feed, id, action, draft: action === "patch" ? { title: "changed" } : null, if_match };
+      const { outcome, row } = await sendAs(owner, as, ["change", args]);
+      found.push(row === undefined ? outcome : [outcome, row]);
+    }
+    return found;
+  };
+  await send(["put", { ...feed, id, draft: { title: "withdrawn" }, mode: "any", if_match: null }]);
+  assert.deepEqual((await outcomes(reader, null)).slice(1), ["forbidden", "forbidden"]);
+  assert.equal(
+    (await send(["change", { ...feed, id, action: "delete", draft: null, if_match: null }])).outcome,
+    "done",
+  );
+  for (const if_match of [null, 7])
+    assert.deepEqual(await outcomes(reader, if_match), ["missing", "missing", "missing"]);
+  const row = { id, title: "withdrawn", version: 1 };
+  const [restored] = await outcomes(user, 7);
+  assert.deepEqual((restored as [string, object])[0], "mismatch");
+  assert.partialDeepStrictEqual((restored as [string, object])[1], row);
+  assert.deepEqual(
+    (await outcomes(user, null)).map((outcome) => [outcome].flat()[0]),
+    ["done", "done", "missing"],
+  );
+});
+
 test("a column with any name is served, also one that a statement uses itself", async () => {
   const odd = { resource: "odd", org: null };
   const embeds = [
