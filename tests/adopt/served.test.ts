@@ -18,6 +18,8 @@ import { type Supabase, startSupabase } from "../../tools/supabase.ts";
 import { assertApart } from "../e2e/adopted.ts";
 import { assertOk, assertProblem, withoutId } from "../e2e/http.ts";
 import {
+  APP,
+  appGuard,
   caller,
   JWT_SECRET,
   type LoggedWorker,
@@ -263,14 +265,19 @@ test("teams, projects and tasks: members see and refer to only their rows", asyn
     assertProblem(await bob("PATCH", `/v1/${resource}/${row.id}`, change), "not_found");
     assert.deepEqual(assertOk(await alice("GET", `/v1/${resource}/${row.id}`), 200), row);
   }
-  // Of a team that is another's and of one that is not, bob learns the same.
-  const refusals = await Promise.all(
-    [team, randomUUID()].map(async (id) =>
-      withoutId(await bob("POST", "/v1/projects", { team_id: id, name: "intruder" })),
-    ),
-  );
-  assert.equal(refusals[0], refusals[1]);
-  assert.match(refusals[0] ?? "", /"reference"/);
+  // Of a team that is another's and of one that is not, bob learns the same; also through an app without signatures.
+  const unsigned = { EDGE_PROOF_SECRET: SECRET, APP_GUARD: appGuard({ [APP.appId]: { mode: "report", keys: [] } }) };
+  await withWorker(workerVars(supabase.url, unsigned), { declaration }, async (open) => {
+    for (const as of [bob, caller(open.url, users.bob.token)]) {
+      const refusals = await Promise.all(
+        [team, randomUUID()].map(async (id) =>
+          withoutId(await as("POST", "/v1/projects", { team_id: id, name: "intruder" })),
+        ),
+      );
+      assert.equal(refusals[0], refusals[1]);
+      assert.match(refusals[0] ?? "", /"reference"/);
+    }
+  });
 
   const filtered = async (filter: string) =>
     (assertOk(await alice("GET", `/v1/tasks?${filter}`), 200) as { data: Row[] }).data.length;

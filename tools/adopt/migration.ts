@@ -153,8 +153,8 @@ function pageIndex(table: Table, resource: string, columns: string[], fixed: str
   return `create index {if} ${resource}_airlock_page_idx on ${named(table)} (${ordered.join(", ")})${live ? ` where ${identifier(live)} is null` : ""}`;
 }
 
-/** As the functions of the Worker know its requests. All roles may evaluate it. */
-const OF_WORKER = "nullif(current_setting('request.headers', true), '')::json ->> 'x-airlock-claim' is not null";
+/** Calls of the Worker's functions, also those without a claim: of apps whose mode is report or off. */
+const OF_WORKER = "current_setting('request.path', true) like '/rpc/airlock\\_%'";
 
 /**
  * A foreign key alone would tell a caller which ids of others exist. Requests that do not come from the Worker pass.
