@@ -82,7 +82,7 @@ fn each_job_runs_batches_under_its_label_until_one_is_not_full() {
         let json = "application/json";
         let expected = [("apikey", KEY), ("accept", json), ("content-type", json)];
         assert_eq!(headers, expected, "and no token");
-        let body: Value = serde_json::from_slice(&sent.body.unwrap()).unwrap();
+        let body: Value = serde_json::from_str(&sent.body.unwrap()).unwrap();
         let label = body["job_label"].as_str().unwrap().to_owned();
         let parameters = json!({"job_label": label, "job_run": run, "after_days": 30, "at_most": 1000});
         assert_eq!(body, parameters);
@@ -248,7 +248,7 @@ fn purge_after_days_is_1_to_3650() {
         }
         run(&world);
         for sent in world.sent.take() {
-            let body: Value = serde_json::from_slice(&sent.body.unwrap()).unwrap();
+            let body: Value = serde_json::from_str(&sent.body.unwrap()).unwrap();
             assert_eq!(body["after_days"], days);
         }
     }

@@ -7,7 +7,6 @@
 use std::ops::RangeInclusive;
 
 use ::postgrest::Postgrest;
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::config::{Misconfigured, bad, is_key, legacy_role, optional, project_url, whole};
@@ -15,6 +14,7 @@ use crate::error::{Code, Problem};
 use crate::json;
 use crate::platform::{Accept, Bindings, Millis, Platform, UpstreamRequest};
 use crate::postgrest;
+use crate::types::Arguments;
 
 const KEY: &str = "SUPABASE_SECRET_KEY";
 
@@ -96,28 +96,17 @@ impl ServiceRole {
         deadline: Millis,
         platform: &P,
     ) -> Result<Batch, Problem> {
-        /// The parameters of the function in `supabase/migrations`.
-        #[derive(Serialize)]
-        struct Parameters {
-            job_label: &'static str,
-            job_run: Uuid,
-            after_days: u16,
-            at_most: u32,
-        }
-
         let mut request = self.client.rpc("airlock_run_job", "");
         if let Some(token) = &self.token {
             request = request.auth(token);
         }
-        let request = UpstreamRequest {
-            head: postgrest::head(request)?,
-            body: Some(postgrest::to_json(&Parameters {
-                job_label: job.label(),
-                job_run: run,
-                after_days: self.days,
-                at_most: BATCH,
-            })?),
-        };
+        // The parameters of the function in `supabase/migrations`.
+        let arguments = Arguments::new()
+            .text("job_label", job.label())
+            .text("job_run", &*run.to_string())
+            .number("after_days", Some(self.days.into()))
+            .number("at_most", Some(BATCH.into()));
+        let request = UpstreamRequest { head: postgrest::head(request)?, body: Some(arguments.finish()) };
         let deadline = deadline.min(platform.now().saturating_add(self.timeout));
         let accept = Accept::Whole { max: ANSWER_MAX };
         let response = postgrest::send(platform, request, accept, deadline).await?;

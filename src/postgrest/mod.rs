@@ -13,7 +13,6 @@ use std::fmt::Write as _;
 use std::ops::Deref;
 
 use postgrest::{Builder, Postgrest};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -146,7 +145,7 @@ impl<P: Platform> Reader<'_, P> {
         claim: Option<&str>,
         accept: Accept,
     ) -> Result<UpstreamResponse, Problem> {
-        let mut request = UpstreamRequest { head: self.database.head(function)?, body: Some(arguments.into_bytes()) };
+        let mut request = UpstreamRequest { head: self.database.head(function)?, body: Some(arguments) };
         if let Some(session) = self.session {
             add_header(&mut request, "authorization", &format!("Bearer {}", session.token()));
         }
@@ -275,10 +274,6 @@ pub(crate) fn head(builder: Builder) -> Result<String, Problem> {
 /// Adds a header whose value has no line end.
 fn add_header(request: &mut UpstreamRequest, name: &'static str, value: &str) {
     let _ = writeln!(request.head, "{name}\n{value}");
-}
-
-pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
-    serde_json::to_vec(value).map_err(|_| Code::Internal.because("arguments could not be written as JSON"))
 }
 
 /// The value of the header `X-Airlock-Claim`, as `airlock.claim()` reads it. `now` is in Unix seconds.

@@ -341,7 +341,7 @@ export class Exchange {
    * Sends a request. The outcome is the status of the response, and its body. With `stream` the body of a 200 is left
    * unread for `respond`; in its place are Content-Type and Content-Length, a line each, empty if absent.
    * @param {string} head method, URL, then names and values of headers in alternation, a line each
-   * @param {Bytes | undefined} body
+   * @param {string | undefined} body
    * @param {boolean} stream
    * @param {number} max
    * @param {number} millis
@@ -349,11 +349,10 @@ export class Exchange {
   send(head, body, stream, max, millis) {
     const lines = head.split("\n");
     const [method, url = ""] = lines;
-    const copy = body?.slice();
     this.closeUpstream();
     const begin = async () => {
       // Following a redirect would carry the user's token to another place.
-      const response = await fetch(url, { method, headers: record(lines, 2), body: copy, redirect: "manual" });
+      const response = await fetch(url, { method, headers: record(lines, 2), body, redirect: "manual" });
       const { status, headers } = response;
       if (!stream || status !== 200) return { status, bytes: await drain(response, max) };
       const [type, length] = [headers.get("content-type") ?? "", headers.get("content-length") ?? ""];

@@ -48,7 +48,7 @@ extern "C" {
     #[wasm_bindgen(method)]
     fn asset(this: &Exchange, path: &str, millis: u32);
     #[wasm_bindgen(method)]
-    fn send(this: &Exchange, head: &str, body: Option<&[u8]>, stream: bool, max: usize, millis: u32);
+    fn send(this: &Exchange, head: &str, body: Option<&str>, stream: bool, max: usize, millis: u32);
     #[wasm_bindgen(method)]
     fn sleep(this: &Exchange, millis: u32);
     #[wasm_bindgen(method)]

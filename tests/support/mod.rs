@@ -436,7 +436,7 @@ pub fn play(request: Request, replies: &[(u16, Value)]) -> (Answer, Vec<Upstream
 /// The function and the arguments of a call of the database.
 pub fn called(sent: &UpstreamRequest) -> (&str, Value) {
     let (_, function) = sent.url().split_once("/rest/v1/rpc/").unwrap();
-    let arguments = serde_json::from_slice(sent.body.as_deref().unwrap()).unwrap();
+    let arguments = serde_json::from_str(sent.body.as_deref().unwrap()).unwrap();
     (function, arguments)
 }
 
