@@ -47,7 +47,7 @@ process.on("exit", () => {
  */
 export async function bundles(folder: string, built: string, others: string[]): Promise<Bundle[]> {
   const peers = await Promise.all(
-    Object.entries({ floor: "floor", hono: "hono", "hono-objects": "hono" }).map(
+    Object.entries({ floor: "floor", unchecked: "unchecked", hono: "hono", "hono-objects": "hono" }).map(
       async ([name, source]): Promise<Bundle> => {
         const bundle = { name, folder: join(folder, name), files: [`${source}.js`] };
         await build({

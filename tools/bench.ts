@@ -88,9 +88,10 @@ process.exit(broken.length > 0 ? 1 : 0);
 async function compareAnswers(): Promise<void> {
   const compared = ["floor", "hono", "hono-objects", "airlock"].map(named);
   const onStatic = await Promise.all(compared.map((bundle) => start(bundle, vars)));
-  await sameAnswers(all, onStatic);
+  const unchecked = await start(named("unchecked"), vars);
+  await sameAnswers(all, [...onStatic, unchecked]);
   await sameRefusals(onStatic.slice(2), issuer);
-  await Promise.all(onStatic.map((worker) => worker.stop()));
+  await Promise.all([...onStatic, unchecked].map((worker) => worker.stop()));
   if (!whole) return;
 
   // The stand-in's answers are prepared; those of a database show that both ask for the same rows.
@@ -107,7 +108,8 @@ async function measureCpu(): Promise<void> {
   const chosen = all.flatMap((workload): Workload[] => {
     if (!workload.name.includes(only) || (quick && !QUICK.includes(workload.name))) return [];
     if (against.length > 0) return [{ ...workload, workers: ["airlock", ...against] }];
-    return [quick ? { ...workload, workers: workload.workers.filter((name) => name !== "airlock-20") } : workload];
+    const needed = (name: string) => !quick || !["unchecked", "airlock-20"].includes(name);
+    return [{ ...workload, workers: workload.workers.filter(needed) }];
   });
   if (chosen.length === 0)
     throw new Failure(`No workload has "${only}" in its name: ${all.map(({ name }) => name).join("; ")}.`);
@@ -127,6 +129,7 @@ async function measureCpu(): Promise<void> {
         );
     };
     over("airlock", "floor", "over the floor");
+    over("unchecked", "floor", "the same I/O without checks, over the floor");
     over("airlock", "hono", series.has("hono-objects") ? "over Hono without replay protection" : "over Hono");
     over("airlock", "hono-objects", "over Hono with a Durable Object");
     over("airlock-20", "airlock", "20 resources over one");
