@@ -134,7 +134,7 @@ function audit(): Finding[] {
   });
   if (status === 0) return [{ what, found: "no findings" }];
   if (status === 1)
-    return [{ what, found: "it has findings, see above", mend: "docs/evidence.md explains each rule." }];
+    return [{ what, found: "it has findings, see above", mend: "docs/operations/audit.md explains each rule." }];
   return [
     { what, found: "it could not check, see above", mend: "Without DATABASE_URL it checks a database of its own." },
   ];

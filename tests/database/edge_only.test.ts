@@ -407,8 +407,8 @@ test("a statement checks its proof once, and nothing while the mode is off", asy
   assert.doesNotMatch(off, /edge/);
 });
 
-test("the pre-request of docs/edge-only.md refuses requests without a proof", async () => {
-  const page = readFileSync(new URL("../../docs/edge-only.md", import.meta.url), "utf8");
+test("the pre-request of docs/operations/edge-only.md refuses requests without a proof", async () => {
+  const page = readFileSync(new URL("../../docs/operations/edge-only.md", import.meta.url), "utf8");
   const text =
     /^ {4}create function public\.edge_only[\s\S]*?^ {4}notify pgrst.*$/m.exec(page)?.[0] ??
     assert.fail("the page does not have it");

@@ -24,7 +24,7 @@ import {
 const SECRET = "the-secret-of-edge-only-mode-tests";
 const OTHER = "another-secret-of-these-tests-here";
 
-/** The pre-request that docs/edge-only.md describes. */
+/** The pre-request that docs/operations/edge-only.md describes. */
 const PRE_REQUEST = `
   create function public.edge_only() returns void language sql set search_path = '' begin atomic select airlock.check_edge(); end;
   alter role authenticator set pgrst.db_pre_request = 'public.edge_only';

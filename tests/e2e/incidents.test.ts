@@ -1,4 +1,4 @@
-// The incidents of docs/operations.md: each one is caused here, and leaves the log line that the runbook names.
+// The incidents of docs/operations/incidents.md: each one is caused here, and leaves the log line that the runbook names.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -29,7 +29,7 @@ type Line = Record<string, unknown>;
 /** The rows of the runbook: the incident, members of its line, and the first command. */
 const runbook = new Map(
   [
-    ...readFileSync(join(root, "docs", "operations.md"), "utf8").matchAll(
+    ...readFileSync(join(root, "docs", "operations", "incidents.md"), "utf8").matchAll(
       /^\| (.+?) \| `("event":.+?)` \| `(.+?)`.* \|$/gm,
     ),
   ].map(
@@ -106,7 +106,7 @@ const ELSEWHERE = ["The module traps, for want of memory for example"];
 for (const [name, incident] of Object.entries(INCIDENTS)) {
   test(name, { timeout: 60_000 }, () =>
     withStub(async (stub) => {
-      const { line } = runbook.get(name) ?? assert.fail("docs/operations.md does not have it");
+      const { line } = runbook.get(name) ?? assert.fail("docs/operations/incidents.md does not have it");
       stub.keys = json(200, { keys: [key.jwk] });
       const vars = workerVars(stub.url, { SUPABASE_JWT_SECRET: "", ...incident.vars });
       await withWorker(vars, incident.limits ? { limits: incident.limits } : {}, async (worker) => {

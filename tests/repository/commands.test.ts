@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
@@ -28,7 +28,7 @@ function commandsIn(text: string): string[] {
     .filter((command) => /^(?:npx )?(?:npm|wrangler|supabase) /.test(command));
 }
 
-const documents = ["README.md", "docs/operations.md", "docs/adopting.md"];
+const documents = globSync(["README.md", "docs/adopting.md", "docs/operations/*.md"], { cwd: root });
 const all = [...new Set(documents.flatMap((file) => commandsIn(readFileSync(join(root, file), "utf8"))))];
 
 interface Command {

@@ -74,7 +74,7 @@ export async function ofLog(file: string, vars: Vars): Promise<Finding[]> {
       fault(
         "attestation",
         `${file} has no line with attest`,
-        'Set attest to report in APP_GUARD, and log again: docs/operations.md, "Attestation".',
+        'Set attest to report in APP_GUARD, and log again: docs/operations/keys.md, "Attestation".',
       ),
     ];
   const all = policies(guardOf(vars));

@@ -212,7 +212,7 @@ function ofMigrations({ status, body, code }: Reply): Finding {
   return fault(
     "migrations",
     `airlock_ready answers ${status} ${code}`,
-    code === "PGRST202" ? mend : 'Look it up in docs/operations.md, "Incidents".',
+    code === "PGRST202" ? mend : 'Look it up in docs/operations/incidents.md.',
   );
 }
 
@@ -325,13 +325,13 @@ function ofEdge(through: Reply, isOpen: boolean, hasSecret: boolean): Finding {
     return fault(
       "edge-only mode",
       `the row that was made is answered with ${through.status}`,
-      "Compare EDGE_PROOF_SECRET with airlock.edge_settings: docs/edge-only.md.",
+      "Compare EDGE_PROOF_SECRET with airlock.edge_settings: docs/operations/edge-only.md.",
     );
   if (isOpen && hasSecret)
     return fault(
       "edge-only mode",
       "the Worker sends proofs, and the database does not ask for them",
-      "Set mode = 'enforce' in airlock.edge_settings, or remove EDGE_PROOF_SECRET: docs/edge-only.md.",
+      "Set mode = 'enforce' in airlock.edge_settings, or remove EDGE_PROOF_SECRET: docs/operations/edge-only.md.",
     );
   return well("edge-only mode", isOpen ? "off on both sides" : "on at both sides");
 }

@@ -22,7 +22,7 @@ export async function unattested(file: string): Promise<Finding[]> {
     object,
     what,
     why: "An app key can be extracted from a release, and an attacker takes the one that asks for least.",
-    mend: '-- docs/operations.md, "Attestation".',
+    mend: '-- docs/operations/keys.md, "Attestation".',
   });
   if (weak.length === live.length) return [note("APP_GUARD", "no app enforces attestation")];
   return weak.map(({ app, key, attest }) =>

@@ -69,7 +69,7 @@ With it ends, as soon as edge-only mode is enforced:
   - rows of ${table.name} in functions, views and policies of yours that run with the caller's rights
 Requests through the Worker and those of service_role go on.
 
-Before it: the Worker has EDGE_PROOF_SECRET, airlock.edge_settings the same secret and the mode enforce (docs/edge-only.md).
+Before it: the Worker has EDGE_PROOF_SECRET, airlock.edge_settings the same secret and the mode enforce (docs/operations/edge-only.md).
 Then: npm run generate, npm test, supabase db push --remote, whose warnings name policies and functions that this may stop.
 The way back: npm run open -- ${name}`,
   open: ({ name }) => `Then: npm run generate, supabase db push --remote. To close it again: npm run close -- ${name}`,
