@@ -249,6 +249,9 @@ test("doctor --evidence has a line for each end of the audit", async () => {
     [url, `${postgres.url("flawed")}?sslmode=disable`, "postgres://postgres@127.0.0.1:1/postgres"].map(doctor),
   );
   assert.match(String(sound), /^ok {5}npm run evidence +no findings$/m);
-  assert.match(String(flawed), /^FAULT {2}npm run evidence +it has findings, see above\n +docs\/operations\/audit\.md/m);
+  assert.match(
+    String(flawed),
+    /^FAULT {2}npm run evidence +it has findings, see above\n +docs\/operations\/audit\.md/m,
+  );
   assert.match(String(unread), /^FAULT {2}npm run evidence +it could not check, see above\n +Without DATABASE_URL/m);
 });

@@ -212,7 +212,7 @@ function ofMigrations({ status, body, code }: Reply): Finding {
   return fault(
     "migrations",
     `airlock_ready answers ${status} ${code}`,
-    code === "PGRST202" ? mend : 'Look it up in docs/operations/incidents.md.',
+    code === "PGRST202" ? mend : "Look it up in docs/operations/incidents.md.",
   );
 }
 

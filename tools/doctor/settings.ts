@@ -136,7 +136,7 @@ export async function startOf(vars: Vars, declaration: string, warnings = true):
   if (notices.length === 0) return [well("configuration", "the Worker accepts it")];
   return notices.map(({ event, message }) =>
     event === "misconfigured"
-      ? fault("configuration", message, 'Set it right: docs/operations/configuration.md.')
+      ? fault("configuration", message, "Set it right: docs/operations/configuration.md.")
       : fault("configuration", message, "Accept it for a migration alone."),
   );
 }
