@@ -105,7 +105,12 @@ export function workloads(issuer: string): Workload[] {
   const attestation = newAttestation();
   const read = { token: hs256, target: `/v1/notes/${noteId(0)}` };
   return [
-    { name: "list, 20 rows", ...list, workers: [...all, "unchecked", "airlock-20"], make: () => request({ token: hs256 }) },
+    {
+      name: "list, 20 rows",
+      ...list,
+      workers: [...all, "unchecked", "airlock-20"],
+      make: () => request({ token: hs256 }),
+    },
     {
       name: "list, 100 long rows",
       ...list,
