@@ -4,11 +4,11 @@
 // The function's arguments become columns of a table around its body. So names bind as they do in the function: a
 // column first, then an argument.
 //
-// Already the parser makes values of texts, and so checks the domains in them. Where such a check calls a function of the
-// database, bodies with texts are left out.
+// Already the parser makes values of texts, and so runs the CHECKs of domains in them. A CHECK can come while the audit
+// runs. So each text becomes a parameter of the statement, and a constant again in the tree.
 
 import { identifier, type Sql } from "./finding.ts";
-import { type Node, parseTree, type Value } from "./tree.ts";
+import { type Node, nodesOf, parseTree, type Value, word } from "./tree.ts";
 
 export interface Called {
   oid: string;
@@ -66,7 +66,6 @@ export async function readBodies(
   functions: Map<string, Called>,
   first: Iterable<string>,
   callsOf: (tree: Value) => string[],
-  withTexts: boolean,
 ): Promise<void> {
   const waiting = [...first];
   const seen = new Set<string>();
@@ -75,7 +74,7 @@ export async function readBodies(
     if (!called || called.foreign || seen.has(oid)) continue;
     seen.add(oid);
     const body = expression(called);
-    const tree = body && (withTexts || !TEXT.test(body.query)) && (await treeOf(sql, called, body.query));
+    const tree = body && (await treeOf(sql, called, body.query));
     if (!tree) continue;
     called.tree = tree;
     called.partly = body.partly;
@@ -83,38 +82,84 @@ export async function readBodies(
   }
 }
 
-/** A quoted text. `$1` is an argument. */
-const TEXT = /'|\$(?!\d)/;
+/** A quoted name, a text with the type in front of it, an argument. */
+const PIECE =
+  /("(?:[^"]|"")*")|(?:\b(date|interval|time|timestamp|timestamptz)\s+)?(?<![\w$&])'((?:[^']|'')*)'|\$(\d+)/gi;
 
-async function treeOf(sql: Sql, called: Called, body: string): Promise<Node | undefined> {
-  const named = called.arguments.map(({ name, type }, at) => `null::${type} as ${identifier(name || `$${at + 1}`)}`);
-  const around = named.length > 0 ? ` from (select ${named.join(", ")}) as ${identifier(called.name)}` : "";
-  const numbered = body.replace(/\$(\d+)/g, (all, number: string) => {
-    const argument = called.arguments[Number(number) - 1];
-    return argument ? `${identifier(called.name)}.${identifier(argument.name || all)}` : all;
+/** A body whose arguments are columns and whose texts are parameters; undefined if other texts may be left. */
+function withParameters({ name, arguments: named }: Called, body: string): { query: string; texts: string[] } | undefined {
+  const texts: string[] = [];
+  let whole = !/["'$]|--|\/\*/.test(body.replace(PIECE, " "));
+  const query = body.replace(PIECE, (_all, quoted?: string, type?: string, text?: string, number?: string) => {
+    if (quoted !== undefined) return quoted;
+    if (text !== undefined) return ` $${texts.push(text.replaceAll("''", "'"))}${type ? `::${type}` : ""} `;
+    const argument = named[Number(number) - 1];
+    whole &&= argument !== undefined;
+    return `${identifier(name)}.${identifier(argument?.name || `$${number}`)}`;
   });
-  // A body of several columns is not a value.
-  return (
-    (await parsed(sql, called.searchPath, `select (${numbered})${around}`)) ??
-    (await parsed(sql, called.searchPath, `select exists (${numbered})${around}`))
-  );
+  return whole ? { query, texts } : undefined;
 }
 
-async function parsed(sql: Sql, searchPath: string, query: string): Promise<Node | undefined> {
+async function treeOf(sql: Sql, called: Called, body: string): Promise<Node | undefined> {
+  const found = withParameters(called, body);
+  if (!found) return undefined;
+  const named = called.arguments.map(({ name, type }, at) => `null::${type} as ${identifier(name || `$${at + 1}`)}`);
+  const around = named.length > 0 ? ` from (select ${named.join(", ")}) as ${identifier(called.name)}` : "";
+  // A body of several columns is not a value.
+  for (const value of [`(${found.query})`, `exists (${found.query})`]) {
+    const tree = await parsed(sql, called.searchPath, `select ${value}${around}`, found.texts);
+    if (tree) return withTexts(tree, found.texts);
+  }
+  return undefined;
+}
+
+/** The tree with constants in place of the parameters. */
+function withTexts(tree: Node, texts: string[]): Node {
+  for (const { node } of [...nodesOf(tree)]) {
+    const text = node.type === "PARAM" && word(node, "paramkind") === "0" && texts[Number(word(node, "paramid")) - 1];
+    if (typeof text !== "string") continue;
+    // As Postgres prints a text: its length, and bytes of which the first four are the length again.
+    const bytes = [0, 0, 0, 0, ...Buffer.from(text)].map(String);
+    node.fields
+      .set("consttype", node.fields.get("paramtype") ?? [])
+      .set("constlen", ["-1"])
+      .set("constvalue", [String(bytes.length), "[", ...bytes, "]"]);
+    node.type = "CONST";
+  }
+  return tree;
+}
+
+/** Errors of a text that is no statement. Others, such as a lock that another session holds, say nothing about it. */
+const UNFIT = /^(0A|22|3F|42|54)/;
+
+async function parsed(
+  sql: Sql,
+  searchPath: string,
+  query: string,
+  texts: string[],
+  types = texts.map(() => "pg_catalog.unknown"),
+): Promise<Node | undefined> {
   const trees: string[] = [];
+  let open = 0;
   await sql(
     "savepoint body; set local client_min_messages = log; set local debug_pretty_print = off; set local debug_print_parse = on",
   );
   try {
     await sql("select pg_catalog.set_config('search_path', $1, true)", [searchPath]);
+    const parameters = types.length > 0 ? ` (${types.join(", ")})` : "";
     // With parameters, be they none, the server takes one statement alone: a body cannot end the PREPARE and begin another.
-    await sql(`prepare airlock_evidence_body as ${query}`, [], (detail) => trees.push(detail));
+    await sql(`prepare airlock_evidence_body${parameters} as ${query}`, [], (detail) => trees.push(detail));
     await sql("set local debug_print_parse = off; deallocate airlock_evidence_body");
-  } catch {
-    return undefined;
+  } catch (error) {
+    const { code = "", message } = error as Error & { code?: string };
+    if (!UNFIT.test(code)) throw error;
+    // A function that takes any type: there a text is a text.
+    open = code === "42P18" ? Number(/\$(\d+)/.exec(message)?.[1]) : 0;
   } finally {
     await sql("rollback to savepoint body; release savepoint body");
   }
+  if (types[open - 1] === "pg_catalog.unknown")
+    return parsed(sql, searchPath, query, texts, types.with(open - 1, "pg_catalog.text"));
   const text = trees.find((tree) => /^\{QUERY\s+:commandType\s+1\b/.test(tree));
   return text === undefined ? undefined : (parseTree(text) as Node);
 }

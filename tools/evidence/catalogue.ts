@@ -2,7 +2,6 @@
 
 import { type Called, readBodies, readFunctions } from "./bodies.ts";
 import type { Sql } from "./finding.ts";
-import { typeFunction } from "./foreign.ts";
 import { SUPABASE_TABLES, Tables } from "./tables.ts";
 import { CALLER, type Condition, type Facts, Reader, Ties, targetsOf } from "./ties.ts";
 import { entries, isQuery, type Node, nodesOf, type Placed, parseTree, relationsOf, type Value, word } from "./tree.ts";
@@ -52,8 +51,6 @@ export interface Catalogue {
   own: Set<string>;
   /** The tables that a view reads, by its oid; none for a view whose owner's rights bypass all policies. */
   views: Map<string, string[]>;
-  /** Why bodies of functions were not read. */
-  unread: string[];
   /** As `oid.number`: the columns that an index of the whole table begins with. */
   indexed: Set<string>;
 }
@@ -108,7 +105,6 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
      )`,
   );
   const functions = await readFunctions(sql);
-  const checked = await typeFunction(sql);
   const offered = [...functions.values()].filter(
     ({ definer, foreign, callers }) => definer && !foreign && callers.length > 0,
   );
@@ -117,14 +113,12 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
     functions,
     offered.map(({ oid }) => oid),
     callsOf,
-    checked === undefined,
   );
   await readBodies(
     sql,
     functions,
     [...policies.flatMap(({ parts }) => parts), ...views].flatMap(({ tree }) => callsOf(tree)),
     callsOf,
-    checked === undefined,
   );
   const tables = await Tables.read(sql);
   const catalogue: Catalogue = {
@@ -139,7 +133,6 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
         .map(({ oid, tree }) => [oid, relationsOf(tree).filter((read) => read !== oid)]),
     ),
     own: new Set(),
-    unread: checked === undefined ? [] : [`to parse them would run ${checked}, which a domain or a range calls`],
     indexed: new Set(indexed.map(({ key }) => String(key))),
   };
   const rowsOf = rowsOfTables(catalogue, new Map(views.map((view) => [view.oid, view])));
