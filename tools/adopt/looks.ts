@@ -11,22 +11,22 @@ const WHOLE = 9_007_199_254_740_991n;
 
 /** Adds to each table the facts of its rows. Only functions of PostgreSQL itself run. */
 export async function lookAtRows(sql: Sql, tables: Table[]): Promise<void> {
-  const called = await running(sql);
+  const closed = await running(sql);
   for (const table of tables.filter(({ kind, partition, member }) => kind === "r" && !partition && !member))
-    await look(sql, table, called.get(`${table.schema}.${table.name}`));
+    await look(sql, table, closed.get(`${table.schema}.${table.name}`));
 }
 
-async function look(sql: Sql, table: Table, called: string | undefined): Promise<void> {
+async function look(sql: Sql, table: Table, closed: string | undefined): Promise<void> {
   const key = table.constraints.find(({ kind }) => kind === "p")?.columns ?? [];
   const questions = table.columns.flatMap((column) => questionOf(column));
   const [identifiers, others] = [
     questions.filter(({ column }) => key.length === 1 && key[0] === column),
     questions.filter(({ column }) => !(key.length === 1 && key[0] === column)),
   ];
-  if (called !== undefined) {
+  if (closed !== undefined) {
     if (questions.length > 0)
       table.looks.open.push(
-        `${questions.map(({ column, of }) => `${column}: ${of}`).join("; ")} (an index or statistics would run ${called})`,
+        `${questions.map(({ column, of }) => `${column}: ${of}`).join("; ")} (${closed})`,
       );
     return;
   }
