@@ -18,7 +18,8 @@ export interface Placed {
 
 /** Reads `{OPEXPR :opno 2972 ... :args ({VAR ...} {CONST ...})}`. */
 export function parseTree(text: string): Value {
-  const tokens = [...text.matchAll(/[(){}]|(?:\\.|[^\s(){}\\])+/gs)].map(([token]) => token);
+  // PostgreSQL escapes these characters in names, and no others.
+  const tokens = [...text.matchAll(/[(){}]|(?:\\.|[^ \n\t(){}\\])+/gs)].map(([token]) => token);
   let at = 0;
   const next = () => tokens[at++] ?? "";
   const value = (): Value => {
@@ -26,9 +27,10 @@ export function parseTree(text: string): Value {
     if (token === "{") {
       const fields = new Map<string, Value[]>();
       const type = next();
-      let values: Value[] = [];
+      let values: Value[] | undefined;
       while (at < tokens.length && tokens[at] !== "}") {
-        if (tokens[at]?.startsWith(":")) fields.set(next().slice(1), (values = []));
+        // Each field has a value, and a value can be a name that begins with a colon.
+        if (!values || (values.length > 0 && tokens[at]?.startsWith(":"))) fields.set(next().slice(1), (values = []));
         else values.push(value());
       }
       at++;
