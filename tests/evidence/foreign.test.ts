@@ -4,6 +4,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
+import { exposedSchemas } from "../../tools/evidence/audit.ts";
+import { inside, type Node, parseTree, word } from "../../tools/evidence/tree.ts";
 import { testSet } from "./set.ts";
 import { type Audited, all, openForeign } from "./support.ts";
 
@@ -57,6 +59,73 @@ test("a table of an extension is not for its users to mend", async () => {
   assert.deepEqual(await found(owned), []);
   assert.ok((await found(MEMBER("codes"))).includes("rls-disabled: public.codes"));
   assert.ok((await found(`${owned} ${MEMBER("zones")}`)).every((one) => one.includes("public.zones")));
+});
+
+/** A table with rows of its users, and a function that shows them to everybody. */
+const LEAK = `
+  create table public.secrets (id int primary key, user_id uuid, body text); alter table public.secrets enable row level security;
+  create function public.leak() returns setof text language sql security definer stable set search_path = '' as 'select body from public.secrets';
+  revoke execute on function public.leak() from public; grant execute on function public.leak() to authenticated;`;
+const ORDINARY =
+  "create role ordinary; grant create on schema public to ordinary; grant create on database shop to ordinary;";
+
+test("no other object's name makes a finding a note", async () => {
+  const view = `create view public."leak()" as select id from public.secrets where user_id = auth.uid(); grant select on public."leak()" to authenticated;`;
+  assert.ok((await found(`${LEAK} ${view}`)).includes("definer-exposed: public.leak()"));
+});
+
+test("what a role sets for itself is not what PostgREST is told", async () => {
+  const set = `${ORDINARY} create schema theirs authorization ordinary; create table theirs.notes ();
+    alter role ordinary set pgrst.db_pre_request = 'public.leak'; alter role ordinary set pgrst.db_schemas = 'public, theirs';`;
+  assert.ok((await found(`${LEAK} ${set}`)).includes("definer-exposed: public.leak()"));
+  await audited.undone(async () => {
+    await audited.sql(set.replace(/alter role ordinary set pgrst.db_pre_request.*?;/, ""));
+    assert.deepEqual(await exposedSchemas(audited.sql, ["public"]), ["public"]);
+  });
+});
+
+test("a role hides no object in an extension of its own", async () => {
+  const hidden = await found(`${ORDINARY} set local role ordinary; create extension citext;
+    create table public.wide (id int primary key, body text); grant select on public.wide to anon; alter extension citext add table public.wide;
+    create function public.deep() returns text language sql security definer as 'select 1::text'; alter extension citext add function public.deep();
+    reset role`);
+  for (const finding of ["rls-disabled: public.wide", "definer-public: public.deep()"])
+    assert.ok(hidden.includes(finding));
+});
+
+test("a comment does not ask who the caller is", async () => {
+  const findings = await found(`${LEAK} drop function public.leak();
+    create schema private; grant usage on schema private to authenticated;
+    create function private.all_secrets() returns setof public.secrets language plpgsql security definer set search_path = '' as $$begin
+      -- TODO: only those of auth.uid()
+      return query select * from public.secrets;
+    end$$;
+    create function public.list() returns setof public.secrets language sql set search_path = '' as 'select * from private.all_secrets()';
+    revoke execute on function public.list(), private.all_secrets() from public, anon;
+    grant execute on function public.list(), private.all_secrets() to authenticated;`);
+  assert.deepEqual(
+    findings.filter((finding) => finding.startsWith("definer-below")),
+    ["definer-below: private.all_secrets()"],
+  );
+});
+
+for (const [what, name] of [
+  ["a space that Postgres does not escape", "w\u00a0:rtekind\u00a00\u00a0:relid\u00a0%s"],
+  ["a carriage return", "w\r:rtekind\r0\r:relid\r%s"],
+] as const)
+  test(`a name with ${what} is read as a name`, async () => {
+    const query = `exists (with "${name}" as (select 1) select from "${name.replace("%s", "%1$s")}")`;
+    const findings = await found(`
+      create table public.admins (user_id uuid primary key); alter table public.admins enable row level security;
+      create policy own on public.admins for select to authenticated using ((select auth.uid()) = user_id);
+      create table public.t (id int primary key, user_id uuid, body text); alter table public.t enable row level security; grant select on public.t to authenticated;
+      do $do$ begin execute format($f$create policy p on public.t for select to authenticated using (${query})$f$, 'public.admins'::regclass::oid); end $do$;`);
+    assert.ok(findings.includes("policy-true: public.t.p"));
+  });
+
+test("a name that begins with a colon is no field", () => {
+  const tree = parseTree("{TARGETENTRY :expr {VAR :varno 1} :resno 1 :resname :expr :resjunk false}") as Node;
+  assert.deepEqual([inside(tree, "expr").length, word(tree, "resname")], [1, ":expr"]);
 });
 
 /** A function that may run anything, as an index, a domain and a view of its database call it. */

@@ -93,7 +93,10 @@ for (const [name, what, objects, when, change, work] of [
   });
 
 test("a helper whose table is locked meanwhile fails the audit", async () => {
-  const client = await opened("locked", `create table public.people (id uuid); ${POLICY("select exists (select from public.people)")}`);
+  const client = await opened(
+    "locked",
+    `create table public.people (id uuid); ${POLICY("select exists (select from public.people)")}`,
+  );
   try {
     await assert.rejects(
       reading(postgres.url("locked"), (sql) =>

@@ -8,7 +8,7 @@ import {
   type Policy as ReadPolicy,
   readCatalogue,
 } from "../evidence/catalogue.ts";
-import type { Sql } from "../evidence/finding.ts";
+import { ofExtension, type Sql } from "../evidence/finding.ts";
 import { auditPolicies } from "../evidence/policies.ts";
 import type { Condition } from "../evidence/ties.ts";
 import {
@@ -182,7 +182,7 @@ export async function readTables(sql: Sql): Promise<Catalogue> {
   const relations = await sql(
     `select c.oid::text, n.nspname as schema, relname as name, relkind::text as kind, relispartition as partition, relrowsecurity as secured,
        exists (select from pg_options_to_table(reloptions) where option_name = 'security_invoker' and option_value in ('true', 'on', 'yes', '1')) as invoker,
-       exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e') as member,
+       ${ofExtension("'pg_class'::regclass", "c.oid", "relowner")} as member,
        case when relkind in ('r', 'm') then pg_relation_size(c.oid) else 0 end::float8 as bytes,
        array(select verb from unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) verb where has_table_privilege('authenticated', c.oid, verb)) as granted
      from pg_class c join pg_namespace n on n.oid = relnamespace

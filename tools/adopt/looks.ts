@@ -25,9 +25,7 @@ async function look(sql: Sql, table: Table, closed: string | undefined): Promise
   ];
   if (closed !== undefined) {
     if (questions.length > 0)
-      table.looks.open.push(
-        `${questions.map(({ column, of }) => `${column}: ${of}`).join("; ")} (${closed})`,
-      );
+      table.looks.open.push(`${questions.map(({ column, of }) => `${column}: ${of}`).join("; ")} (${closed})`);
     return;
   }
   for (const { column } of identifiers) {

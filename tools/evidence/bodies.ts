@@ -7,7 +7,7 @@
 // Already the parser makes values of texts, and so runs the CHECKs of domains in them. A CHECK can come while the audit
 // runs. So each text becomes a parameter of the statement, and a constant again in the tree.
 
-import { identifier, type Sql } from "./finding.ts";
+import { identifier, ofExtension, type Sql } from "./finding.ts";
 import { type Node, nodesOf, parseTree, type Value, word } from "./tree.ts";
 
 export interface Called {
@@ -47,7 +47,7 @@ export async function readFunctions(sql: Sql): Promise<Map<string, Called>> {
     `select p.oid::text, n.nspname as schema, proname as name, lanname as language, provolatile <> 'i' as stable, prosecdef as definer,
        format('%s.%s(%s)', n.nspname, proname, pg_get_function_identity_arguments(p.oid)) as identity,
        n.nspname = any (array['pg_catalog', 'information_schema', 'auth', 'storage', 'realtime', 'extensions', 'vault', 'graphql', 'net', 'cron'])
-         or exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e') as foreign,
+         or ${ofExtension("'pg_proc'::regclass", "p.oid", "proowner")} as foreign,
        prorettype = 'boolean'::regtype and not proretset as "returnsBoolean",
        array(select rolname::text from pg_roles r where rolname in ('anon', 'authenticated') and has_function_privilege(r.oid, p.oid, 'EXECUTE')) as callers,
        coalesce(nullif(prosrc, ''), pg_get_function_sqlbody(p.oid), '') as source,
@@ -87,7 +87,10 @@ const PIECE =
   /("(?:[^"]|"")*")|(?:\b(date|interval|time|timestamp|timestamptz)\s+)?(?<![\w$&])'((?:[^']|'')*)'|\$(\d+)/gi;
 
 /** A body whose arguments are columns and whose texts are parameters; undefined if other texts may be left. */
-function withParameters({ name, arguments: named }: Called, body: string): { query: string; texts: string[] } | undefined {
+function withParameters(
+  { name, arguments: named }: Called,
+  body: string,
+): { query: string; texts: string[] } | undefined {
   const texts: string[] = [];
   let whole = !/["'$]|--|\/\*/.test(body.replace(PIECE, " "));
   const query = body.replace(PIECE, (_all, quoted?: string, type?: string, text?: string, number?: string) => {

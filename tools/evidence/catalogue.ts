@@ -136,8 +136,13 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
     indexed: new Set(indexed.map(({ key }) => String(key))),
   };
   const rowsOf = rowsOfTables(catalogue, new Map(views.map((view) => [view.oid, view])));
-  for (const { oid, name, invoker } of views) if (!invoker && rowsOf(oid) === "own") catalogue.own.add(name);
-  for (const called of offered) if (readsOwn(called, catalogue.reader)) catalogue.own.add(called.identity);
+  const shown = [
+    ...views.flatMap(({ oid, name, invoker }) => (invoker ? [] : [{ name, own: rowsOf(oid) === "own" }])),
+    ...offered.map((called) => ({ name: called.identity, own: readsOwn(called, catalogue.reader) })),
+  ];
+  // A view can have the name of a function with its arguments.
+  const open = new Set(shown.flatMap(({ name, own }) => (own ? [] : [name])));
+  for (const { name } of shown) if (!open.has(name)) catalogue.own.add(name);
   // First those that make rows: they say which tables everybody has a row in.
   for (const first of [true, false]) {
     for (const policy of policies) {

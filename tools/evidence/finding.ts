@@ -68,3 +68,10 @@ export function membersOf(text: string): Record<string, unknown> {
     return {};
   }
 }
+
+/**
+ * Whether an object belongs to an extension, in SQL. A role that owns an extension can add objects of its own to it, which are
+ * audited as before.
+ */
+export const ofExtension = (catalogue: string, oid: string, owner: string) =>
+  `exists (select from pg_depend member join pg_roles on pg_roles.oid = ${owner} and rolsuper where member.classid = ${catalogue} and member.objid = ${oid} and member.deptype = 'e')`;

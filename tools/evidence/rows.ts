@@ -2,7 +2,7 @@
 
 import { randomBytes, randomUUID } from "node:crypto";
 
-import { identifier, type Sql } from "./finding.ts";
+import { identifier, ofExtension, type Sql } from "./finding.ts";
 
 export interface Column {
   name: string;
@@ -84,7 +84,7 @@ export async function readTables(sql: Sql, schemas: string[]): Promise<Table[]> 
      from pg_class c join pg_namespace n on n.oid = relnamespace
      where n.nspname = any ($1::text[]) and relkind in ('r', 'p', 'v', 'm')
        -- REST offers a partitioned table and not its partitions, and an extension's tables are its own.
-       and not relispartition and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')
+       and not relispartition and not ${ofExtension("'pg_class'::regclass", "c.oid", "relowner")}
      order by 1, 2`,
     [schemas],
   )) as unknown as Table[];

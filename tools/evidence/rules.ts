@@ -1,6 +1,6 @@
 // Rules about tables, views, functions and grants, as queries over the catalogue. policies.ts has those about policies.
 
-import type { Rule } from "./finding.ts";
+import { ofExtension, type Rule } from "./finding.ts";
 
 export interface CatalogueRule extends Rule {
   /** Gives `object`, `what` and `mend` of each fault. */
@@ -27,11 +27,11 @@ export const USABLE = `
 
 const CLIENTS = "('anon', 'authenticated')";
 
-/** The schemas that PostgREST is told to expose, by a setting in the database. */
+/** The schemas that PostgREST is told to expose, by a setting in the database. Other roles can set it for themselves, in vain. */
 export const EXPOSED = `
   select nspname from pg_namespace where nspname = any (array(
     select trim(both ' "' from part) from pg_db_role_setting, unnest(setconfig) setting, unnest(string_to_array(substr(setting, length('pgrst.db_schemas=') + 1), ',')) part
-    where setting like 'pgrst.db\\_schemas=%'
+    where setting like 'pgrst.db\\_schemas=%' and (setrole = 0 or setrole = to_regrole('authenticator'))
   ))
 `;
 
@@ -42,14 +42,14 @@ export const UNLOOKED = `
   with clients as (
     select oid from pg_roles where rolname in ${CLIENTS}
   ), granted as (
-    select relnamespace as namespace, 'relation' as kind, 'pg_class'::regclass as class, c.oid from pg_class c
+    select relnamespace as namespace, 'relation' as kind, 'pg_class'::regclass as class, c.oid, relowner as owner from pg_class c
     where relkind in ('r', 'p', 'v', 'm', 'f') and exists (
       select from clients where has_schema_privilege(clients.oid, relnamespace, 'USAGE') and (
         has_any_column_privilege(clients.oid, c.oid, 'SELECT, INSERT, UPDATE') or has_table_privilege(clients.oid, c.oid, 'DELETE, TRUNCATE')
       )
     )
     union all
-    select pronamespace, 'function', 'pg_proc'::regclass, p.oid from pg_proc p
+    select pronamespace, 'function', 'pg_proc'::regclass, p.oid, proowner from pg_proc p
     where prorettype not in ('trigger'::regtype, 'event_trigger'::regtype) and exists (
       select from clients where has_schema_privilege(clients.oid, pronamespace, 'USAGE') and has_function_privilege(clients.oid, p.oid, 'EXECUTE')
     )
@@ -63,7 +63,7 @@ export const UNLOOKED = `
     and granted.oid <> all (array_remove(array[
       to_regclass('storage.objects')::oid, to_regclass('storage.buckets'), to_regclass('realtime.messages')
     ], null))
-    and not exists (select from pg_depend where classid = class and objid = granted.oid and deptype = 'e')
+    and not ${ofExtension("class", "granted.oid", "owner")}
   group by nspname order by 1
 `;
 
@@ -73,8 +73,6 @@ const COMMON = `
   ), own as (${OWN}), usable as (${USABLE}), api as (
     select oid, rolname from pg_roles where rolname in ('anon', 'authenticated')
     union all select 0, 'public'
-  ), of_extensions as (
-    select classid, objid from pg_depend where deptype = 'e'
   ), granted as (
     select oid from pg_class where exists (select from api, aclexplode(relacl) a where a.grantee = api.oid)
     union
@@ -83,7 +81,7 @@ const COMMON = `
     select c.*, n.nspname, format('%s.%s', n.nspname, c.relname) as called, format('%I.%I', n.nspname, c.relname) as named,
       c.oid in (select oid from granted) as granted
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where c.relkind in ('r', 'p', 'v', 'm', 'f') and not exists (select from of_extensions where classid = 'pg_class'::regclass and objid = c.oid)
+    where c.relkind in ('r', 'p', 'v', 'm', 'f') and not ${ofExtension("'pg_class'::regclass", "c.oid", "c.relowner")}
   ), relations as (
     select * from known where relnamespace in (select oid from exposed) or granted and relnamespace in (select oid from own)
   ), of_supabase as (
@@ -91,12 +89,13 @@ const COMMON = `
     select * from known where called in ('storage.objects', 'storage.buckets', 'realtime.messages')
   ), pre_request as (
     select to_regproc(trim(substr(setting, length('pgrst.db_pre_request=') + 1)))::oid as oid
-    from pg_db_role_setting, unnest(setconfig) setting where setting like 'pgrst.db\\_pre\\_request=%'
+    from pg_db_role_setting, unnest(setconfig) setting
+    where setting like 'pgrst.db\\_pre\\_request=%' and setrole = to_regrole('authenticator')
   ), functions as (
     select p.*, n.nspname, format('%s.%s(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as called,
       format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)) as named
     from pg_proc p join own n on n.oid = p.pronamespace
-    where p.prokind in ('f', 'p') and not exists (select from of_extensions where classid = 'pg_proc'::regclass and objid = p.oid)
+    where p.prokind in ('f', 'p') and not ${ofExtension("'pg_proc'::regclass", "p.oid", "p.proowner")}
   ), table_grants as (
     select r.oid, r.called, r.named, r.relkind, api.rolname, upper(a.privilege_type) as privilege
     from relations r, aclexplode(coalesce(r.relacl, acldefault('r', r.relowner))) a join api on api.oid = a.grantee

@@ -4,7 +4,7 @@
 // So the sources of each value are found (the row, the caller, a table of a query), and each equality joins the sources of
 // its two sides. Functions are read as if their bodies stood in their place.
 
-import type { Called } from "./bodies.ts";
+import { type Called, withoutComments } from "./bodies.ts";
 import { escaped } from "./finding.ts";
 import {
   absentOf,
@@ -142,10 +142,11 @@ export class Reader {
     const known = this.#asking.get(called.oid);
     if (known !== undefined) return known;
     this.#asking.set(called.oid, false);
+    const source = withoutComments(called.source);
     const asks =
-      /auth\.(uid|jwt|email)\b|request\.jwt/.test(called.source) ||
-      this.calledBy(called).some((next) => this.asks(next)) ||
-      this.#readsAsking(called.source);
+      /auth\.(uid|jwt|email)\b|request\.jwt/.test(source) ||
+      this.calledBy({ ...called, source }).some((next) => this.asks(next)) ||
+      this.#readsAsking(source);
     this.#asking.set(called.oid, asks);
     return asks;
   }

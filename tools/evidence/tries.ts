@@ -5,7 +5,7 @@
 
 import { argumentsFor, type Signature } from "./arguments.ts";
 import { usableSchemas, withPublished } from "./audit.ts";
-import type { Accepted, Finding, Sql } from "./finding.ts";
+import { type Accepted, type Finding, ofExtension, type Sql } from "./finding.ts";
 import {
   another,
   namesOwner,
@@ -451,7 +451,7 @@ async function tryFunctions(fixture: Fixture, schemas: string[], callers: Caller
        ), '[]') as arguments
      from pg_proc p join pg_namespace n on n.oid = pronamespace
      where n.nspname = any ($1::text[]) and prokind = 'f' and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype)
-       and not exists (select from pg_depend where classid = 'pg_proc'::regclass and objid = p.oid and deptype = 'e') order by 1, 2`,
+       and not ${ofExtension("'pg_proc'::regclass", "p.oid", "proowner")} order by 1, 2`,
     [schemas],
   )) as unknown as Signature[];
   const resources = await registered(fixture.sql);
