@@ -9,6 +9,7 @@ import { after, before, beforeEach, test } from "node:test";
 import pg from "pg";
 import { parse } from "smol-toml";
 
+import { tableReport } from "../../tools/adopt/report.ts";
 import { query } from "../../tools/setup/postgres.ts";
 import { makeProject, type Project } from "./project.ts";
 import { type Server, schemaOf, startServer } from "./support.ts";
@@ -44,6 +45,15 @@ deleted = false
 task = "text(4..10000)?"  # no upper limit in the database
 is_complete = "boolean? = false"
 `;
+
+test("a line break in a name does not end a comment of the printed SQL", () => {
+  const table = "public.t\ndrop table users --";
+  const stops = [{ what: "ids past 2^53-1 are in use (id)", mend: `-- renumber ${table}.id` }];
+  assert.equal(
+    tableReport({ table, stops, left: [], warnings: [] }),
+    "public.t drop table users --: stopped\n  stop: ids past 2^53-1 are in use (id)\n    SQL: -- renumber public.t drop table users --.id",
+  );
+});
 
 test("--plan prints and writes nothing", async () => {
   const url = await server.create("plan", await schemaOf("todos"));

@@ -19,7 +19,7 @@ export function tableReport({ table, section, stops, out, left, warnings }: Deci
           : "";
   return [
     oneLine(`${table}: ${head}`),
-    ...stops.map(({ what, mend }) => indent(`stop: ${oneLine(what)}\n  SQL: ${mend}`, "  ")),
+    ...stops.map(({ what, mend }) => indent(`stop: ${oneLine(what)}\n  SQL: ${oneLine(mend)}`, "  ")),
     ...left.map(({ column, reason }) => oneLine(`  left out: ${column}: ${reason}`)),
     ...warnings.map((warning) => oneLine(`  warning: ${warning}`)),
   ].join("\n");
