@@ -65,6 +65,34 @@ const U = "(select auth.uid())";
 const fn = (head: string, body: string, lang = "sql") =>
   `create function ${head} language ${lang} stable security definer set search_path = '' as $fn$${body}$fn$; revoke all on function ${head.slice(0, head.indexOf(" returns"))} from public; grant execute on function ${head.slice(0, head.indexOf(" returns"))} to authenticated;`;
 
+const REGIONS = (otherwise: string) => `
+create table public.cases (id uuid primary key default gen_random_uuid(), region text not null, body text);
+create index on public.cases (region);
+alter table public.cases enable row level security;
+create policy r on public.cases for select to authenticated using (region = coalesce((select auth.jwt() -> 'app_metadata' ->> 'region'), ${otherwise}));
+grant select (id, region, body) on public.cases to authenticated;`;
+const ROOMS = (also: string) => `
+create table public.rooms (id uuid primary key default gen_random_uuid(), host_id uuid not null references auth.users on delete cascade);
+create index on public.rooms (host_id);
+create table public.guests (room_id uuid not null references public.rooms, user_id uuid not null default auth.uid() references auth.users, primary key (room_id, user_id));
+create index on public.guests (user_id);
+create table public.lines (id uuid primary key default gen_random_uuid(), room_id uuid not null references public.rooms, body text);
+create index on public.lines (room_id);
+alter table public.rooms enable row level security; alter table public.guests enable row level security; alter table public.lines enable row level security;
+create policy r on public.rooms for select to authenticated using (host_id = ${U});
+create policy r on public.guests for select to authenticated using (user_id = ${U});
+create policy r on public.lines for select to authenticated using (room_id in (select g.room_id from public.guests g where g.user_id = ${U}));
+create policy i on public.guests for insert to authenticated with check (user_id = ${U} and ${also});
+grant select (id, host_id) on public.rooms to authenticated; grant select (room_id, user_id), insert (room_id) on public.guests to authenticated; grant select (id, room_id, body) on public.lines to authenticated;`;
+const FOLDERS = (first: string) => `${P}
+create table public.folders (id uuid primary key default gen_random_uuid(), parent_id uuid references public.folders, user_id uuid not null default auth.uid() references auth.users on delete cascade, name text);
+create index on public.folders (user_id); create index on public.folders (parent_id);
+alter table public.folders enable row level security;
+${fn("private.can_read(f uuid) returns boolean", `with recursive up as (select id, parent_id, user_id from public.folders ${first} union all select p.id, p.parent_id, p.user_id from public.folders p join up on p.id = up.parent_id) select exists (select from up where user_id = (select auth.uid()))`)}
+create policy r on public.folders for select to authenticated using (private.can_read(id));
+create policy i on public.folders for insert to authenticated with check (user_id = ${U});
+grant select (id, parent_id, user_id, name), insert (name) on public.folders to authenticated;`;
+
 const FLAWED: [name: string, rule: string, object: string, flawed: string][] = [
   [
     "quickstart: anybody inserts todos",
@@ -1098,6 +1126,9 @@ create trigger t after update on auth.users for each row execute function public
     "public.Docs.All.p.1",
     `create table public."Docs.All" ("Id" uuid primary key default gen_random_uuid(), "OwnerId" uuid not null references auth.users); create index on public."Docs.All" ("OwnerId"); alter table public."Docs.All" enable row level security; create policy "p.1" on public."Docs.All" for select to authenticated using ("OwnerId" = "OwnerId" and ${U} is not null); grant select ("Id", "OwnerId") on public."Docs.All" to authenticated;`,
   ],
+  ["a filter that is left out without a claim", "policy-true", "public.cases.r", REGIONS("region")],
+  ["guests of any room, if it is one", "self-made-membership", "public.guests.i", ROOMS("room_id is not null")],
+  ["folders below any folder of the caller's", "policy-any-tenant", "public.folders.r", FOLDERS("")],
 ];
 
 export const PROJECTS: Case[] = FLAWED.map(([name, rule, object, flawed]) => ({
@@ -1108,6 +1139,12 @@ export const PROJECTS: Case[] = FLAWED.map(([name, rule, object, flawed]) => ({
 }));
 
 export const SOUND_PROJECTS: [name: string, sql: string][] = [
+  ["cases of the region of a claim", REGIONS("'none'")],
+  [
+    "guests whom the host lets in",
+    ROOMS(`exists (select from public.rooms r where r.id = room_id and r.host_id = ${U})`),
+  ],
+  ["folders below a folder of the caller's", FOLDERS("where id = f")],
   [
     "todo quickstart",
     `

@@ -12,6 +12,7 @@ import {
   conditionsOf,
   entries,
   inside,
+  isVacuous,
   type Node,
   neverHolds,
   nodesOf,
@@ -359,19 +360,9 @@ export class Reader {
       const rows = kind === "0" && !scope.definer ? this.#facts.rowsOf(relation) : "any";
       if (rows === "own") ties.tie([source, CALLER]);
       if (rows === "public") ties.shown.add(source);
-      if (kind === "1" && !arms.includes(at + 1))
-        for (const sub of inside(entry, "subquery")) this.#join(source, sub, scope, ties);
+      const derived = arms.includes(at + 1) ? undefined : this.#derived(entry, scope);
+      if (derived) this.#join(source, derived.query, derived.above, ties);
       if (kind === "3") ties.tie([source, ...this.sources(inside(entry, "functions"), scope, ties)]);
-      if (kind === "6") {
-        let named: Scope = scope;
-        for (let up = Number(word(entry, "ctelevelsup")); up > 0 && named.kind === "query"; up--) named = named.above;
-        const table =
-          named.kind === "query"
-            ? inside(named.query, "cteList").find((one) => word(one, "ctename") === word(entry, "ctename"))
-            : undefined;
-        if (table && word(table, "cterecursive") !== "true")
-          for (const sub of inside(table, "ctequery")) this.#join(source, sub, named, ties);
-      }
     }
     for (const condition of conditionsOf(query)) this.tie({ node: condition, scope }, ties);
     const own = targetsOf(query);
@@ -386,6 +377,24 @@ export class Reader {
         scope,
       };
     return { targets: own.map((target) => this.sources(target, scope, ties)), scope };
+  }
+
+  /** The query whose rows an entry of FROM has, a sub-query or one of WITH. Of a recursive one, the query for its first rows. */
+  #derived(entry: Node, scope: Scope): { query: Node; above: Scope } | undefined {
+    const [sub] = inside(entry, "subquery");
+    if (word(entry, "rtekind") === "1" && sub) return { query: sub, above: scope };
+    if (word(entry, "rtekind") !== "6") return undefined;
+    let named = scope;
+    for (let up = Number(word(entry, "ctelevelsup")); up > 0 && named.kind === "query"; up--) named = named.above;
+    const table =
+      named.kind === "query"
+        ? inside(named.query, "cteList").find((one) => word(one, "ctename") === word(entry, "ctename"))
+        : undefined;
+    const [query] = table ? inside(table, "ctequery") : [];
+    if (!table || !query) return undefined;
+    const [first = 0] = word(table, "cterecursive") === "true" ? inside(query, "setOperations").flatMap(armsOf) : [];
+    const [arm] = first > 0 ? inside(entries(query)[first - 1] ?? query, "subquery") : [];
+    return arm ? { query: arm, above: this.enter(query, named) } : { query, above: named };
   }
 
   /** The columns of a UNION, with the ties that all of its queries share. */
@@ -530,7 +539,7 @@ export class Reader {
 
   #compare(node: Node, args: Node[], left: Scope, right: Scope, ties: Ties): void {
     if (saysNone(this.operator(node), args)) return;
-    if (LOOSE.test(this.operator(node))) {
+    if (LOOSE.test(this.operator(node)) || isVacuous(node)) {
       for (const arg of args) this.sources(arg, left, ties);
       const [one, other] = args;
       if (one && other) this.#note(one, left, other, right, ties);
@@ -594,6 +603,10 @@ export class Reader {
         return inside(entry, "functions")
           .flatMap((one) => inside(one, "funcexpr"))
           .flatMap((call) => this.#columns(call, found));
+      // FROM (select ...) p, WITH p AS (select ...): the columns that the query selects.
+      const derived = entry && this.#derived(entry, found);
+      const target = derived && targetsOf(derived.query)[Number(column) - 1];
+      if (derived && target) return this.#columns(target, this.enter(derived.query, derived.above));
       return [{ node, in: scope }];
     }
     if (node.type === "SUBLINK") {

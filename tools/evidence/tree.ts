@@ -80,6 +80,22 @@ const isTable = ({ type }: Node) => type === "RANGETBLENTRY" || type === "RTE";
 /** The entries of a query's FROM, in the order in which its variables count them. */
 export const entries = (query: Node) => inside(query, "rtable");
 
+/** Whether a comparison holds of a column without a value to compare with: `a = coalesce(b, a)`. */
+export function isVacuous(comparison: Node): boolean {
+  const sides = inside(comparison, "args").map(bare);
+  const same = (one: Node, other: Node) =>
+    one.type === "VAR" &&
+    other.type === "VAR" &&
+    ["varno", "varattno", "varlevelsup"].every((field) => word(one, field) === word(other, field));
+  return sides.some((side, at) =>
+    [...nodesOf(sides[1 - at] ?? [])].some(
+      ({ node }) =>
+        (node.type === "COALESCEEXPR" || node.type === "COALESCE") &&
+        inside(node, "args").some((arg) => same(bare(arg), side)),
+    ),
+  );
+}
+
 /** All tables and views that a tree reads. */
 export function relationsOf(tree: Value): string[] {
   const read = [...nodesOf(tree)].filter(({ node }) => isTable(node)).map(({ node }) => word(node, "relid"));

@@ -171,6 +171,8 @@ function decides(tree: Value, column: string): boolean {
   return [...nodesOf(tree)].some(({ node, within }) => {
     if (!isTop({ node, within }) || word(node, "varattno") !== column) return false;
     const comparison = within.at(-1);
+    // Not null is any value.
+    if (comparison?.type === "NULLTEST" && word(comparison, "nulltesttype") === "1") return false;
     const same =
       comparison?.type === "OPEXPR" &&
       [...nodesOf(comparison)]

@@ -3,7 +3,7 @@
 import type { Called } from "./bodies.ts";
 import { ofSupabase, type Tables } from "./tables.ts";
 import { CALLER, type Condition, LOOSE, type Reader, ROW, Ties, targetsOf, type Use } from "./ties.ts";
-import { bare, inside, type Node, neverHolds, nodesOf, textOf } from "./tree.ts";
+import { bare, inside, isVacuous, type Node, neverHolds, nodesOf, textOf } from "./tree.ts";
 
 export interface Verdict {
   /** `tied` to the caller; `role`: callers of a kind; `public`: rows that say so; `open`: anybody, signed in or not. */
@@ -139,7 +139,9 @@ function ofTables(read: string[], ties: Ties, relation: string, tables: Tables):
 
 const isEquality = (node: Node, reader: Reader) =>
   node.type === "FUNCEXPR" ||
-  ((node.type === "OPEXPR" || node.type === "SCALARARRAYOPEXPR") && !LOOSE.test(reader.operator(node)));
+  ((node.type === "OPEXPR" || node.type === "SCALARARRAYOPEXPR") &&
+    !LOOSE.test(reader.operator(node)) &&
+    !isVacuous(node));
 
 /** A function of the project whose body is more than one expression. */
 export function isUnread(node: Node, reader: Reader): boolean {
