@@ -11,7 +11,6 @@ use std::ops::RangeInclusive;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
-use serde::Serialize;
 use url::{Host, Url};
 
 use crate::app_guard::{Apps, Tokens};
@@ -24,6 +23,7 @@ use crate::postgrest::Database;
 use crate::postgrest::edge_proof::Signer;
 use crate::readiness::Readiness;
 use crate::resources::Declaration;
+use crate::types::Object;
 
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -138,12 +138,7 @@ pub(crate) fn bad(name: &'static str, reason: &str) -> Misconfigured {
 
 /// A log line that is about no request.
 pub(crate) fn notice(event: &'static str, message: &str) -> String {
-    #[derive(Serialize)]
-    struct Notice<'a> {
-        event: &'static str,
-        message: &'a str,
-    }
-    serde_json::to_string(&Notice { event, message }).unwrap_or_default()
+    Object::new().text("event", event).text("message", message).finish()
 }
 
 /// A value that is there and not empty.

@@ -379,6 +379,7 @@ impl Problem {
     pub(crate) fn into_response(self, request_id: &str) -> Response {
         let Definition { status, code, title, retryable } = self.code.definition();
 
+        let current;
         let mut details = Details {
             kind: format!("urn:airlock:problem:{code}"),
             title,
@@ -400,7 +401,8 @@ impl Problem {
             Extra::Errors(errors) => details.errors = Some(errors),
             Extra::Current(json, version) => {
                 header = Some(("etag", version.etag()));
-                details.current = RawValue::from_string(json).ok();
+                current = json;
+                details.current = serde_json::from_str(&current).ok();
             }
             Extra::Allow(methods) => header = Some(("allow", methods)),
             Extra::RetryAfter(seconds) => retry_after = Some(seconds),
@@ -435,7 +437,7 @@ struct Details<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<Vec<FieldError>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    current: Option<Box<RawValue>>,
+    current: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
 }

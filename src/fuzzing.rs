@@ -18,7 +18,7 @@ use crate::postgrest::{self, Outcome};
 use crate::request::page::ListQuery;
 use crate::resources::{Declaration, Draft, Kind, Resource};
 use crate::response::Body;
-use crate::types::Arguments;
+use crate::types::Object;
 
 /// No token is accepted except those of the seeds, whose signatures are good. Any other would be
 /// forged.
@@ -205,7 +205,7 @@ pub fn list_query(data: &[u8]) {
     };
     for query in [text.to_owned(), format!("limit=1&cursor={text}")] {
         let Ok(query) = ListQuery::parse(&query, every_kind()) else { continue };
-        let arguments = serde_json::from_str::<Value>(&query.add_to(Arguments::new()).finish()).unwrap();
+        let arguments = serde_json::from_str::<Value>(&query.add_to(Object::new()).finish()).unwrap();
         assert!((1..=100).contains(&arguments["page_size"].as_u64().unwrap()));
         assert!(["active", "deleted", "published"].contains(&arguments["state"].as_str().unwrap()));
         assert!(arguments["words"].as_str().is_none_or(|words| (1..=200).contains(&words.chars().count())));

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
 /// Parses `text`, refusing repeated names at any depth. The error has no text, so no caller can
@@ -25,6 +26,57 @@ pub(crate) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, NotStrictJ
 /// The object, if it has no other names than these.
 pub(crate) fn object<'a>(value: &'a Value, names: &[&str]) -> Option<&'a Map<String, Value>> {
     value.as_object().filter(|object| object.iter().all(|(name, _)| names.contains(&name.as_str())))
+}
+
+/// The names and values of a JSON object (`{`), or the elements of a list (`[`), whose names are empty,
+/// as they are written. `None` for any other value.
+pub(crate) fn parts(raw: &str, opening: char) -> Option<Vec<(&str, &str)>> {
+    struct Parts<'a>(Vec<(&'a str, &'a str)>);
+
+    impl<'de> Deserialize<'de> for Parts<'de> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(Self(Vec::new()))
+        }
+    }
+
+    impl<'de> Visitor<'de> for Parts<'de> {
+        type Value = Self;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object or a list")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+            while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+                self.0.push((name.get(), value.get()));
+            }
+            Ok(self)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self, A::Error> {
+            while let Some(value) = list.next_element::<&RawValue>()? {
+                self.0.push(("", value.get()));
+            }
+            Ok(self)
+        }
+    }
+
+    let raw = raw.starts_with(opening).then_some(raw)?;
+    serde_json::from_str(raw).ok().map(|Parts(parts)| parts)
+}
+
+/// The values of these members of a JSON object, as they are written. `None` for any other value, and
+/// if one of them is repeated.
+pub(crate) fn members<'a, const N: usize>(raw: &'a str, names: [&str; N]) -> Option<[Option<&'a str>; N]> {
+    let mut found = [None; N];
+    for (name, value) in parts(raw, '{')? {
+        for (wanted, found) in names.iter().zip(&mut found) {
+            if name.trim_matches('"') == *wanted && found.replace(value).is_some() {
+                return None;
+            }
+        }
+    }
+    Some(found)
 }
 
 /// Parses `text` as `T`, as strictly as `T` is. For answers of the database.
@@ -107,6 +159,16 @@ mod tests {
     fn repeated_name_is_refused_at_any_depth() {
         for text in [r#"{"a":1,"a":1}"#, r#"{"a":{"b":1,"b":2}}"#, r#"[{"a":[{"b":1,"\u0062":2}]}]"#] {
             assert_eq!(parse(text.as_bytes()), Err(NotStrictJson), "{text}");
+        }
+    }
+
+    #[test]
+    fn members_of_an_object_are_there_once() {
+        let found = members(r#" {"b": "x", "c": [{"a": 2}]}"#.trim_start(), ["a", "b"]);
+        assert_eq!(found, Some([None, Some("\"x\"")]));
+        assert_eq!(members(r#"{"a":1,"c":2,"c":3}"#, ["a"]), Some([Some("1")]));
+        for raw in [r#"{"a":1,"a":1}"#, r#"["a"]"#, r#"{"a":1"#, "null", ""] {
+            assert_eq!(members(raw, ["a"]), None, "{raw}");
         }
     }
 

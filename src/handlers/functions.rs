@@ -6,7 +6,7 @@ use crate::platform::Platform;
 use crate::postgrest::Function;
 use crate::resources::Draft;
 use crate::response::{Response, document, empty};
-use crate::types::Arguments;
+use crate::types::Object;
 
 const CALL: Function = Function::new("airlock_call");
 
@@ -14,7 +14,7 @@ const CALL: Function = Function::new("airlock_call");
 pub(crate) async fn call<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
     let function = call.path.function.ok_or(Code::Internal.because("the route is not one of a function"))?;
     let draft = Draft::whole(&function.arguments, call.input.body)?;
-    let arguments = Arguments::new().text("function", &*function.name).json("arguments", draft.json());
+    let arguments = Object::new().text("function", &*function.name).json("arguments", draft.json());
     let result = call.database.write(CALL, arguments, None).await?.result();
-    Ok(result.map_or_else(|| empty(204), |json| document(200, "application/json", json.get().as_bytes().to_vec())))
+    Ok(result.map_or_else(|| empty(204), |json| document(200, "application/json", json.into_bytes())))
 }

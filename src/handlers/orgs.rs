@@ -15,7 +15,7 @@ use crate::postgrest::{Function, Outcome, State};
 use crate::request::page::PageQuery;
 use crate::resources::{Draft, Field, Kind};
 use crate::response::{Response, document, empty, streamed};
-use crate::types::Arguments;
+use crate::types::Object;
 
 const LIST: Function = Function::new("airlock_orgs");
 const READ: Function = Function::new("airlock_org");
@@ -35,14 +35,14 @@ const TOKEN_BYTES: usize = 32;
 /// `GET /v1/orgs`
 pub(crate) async fn list<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
     let page = PageQuery::parse(call.input.query)?;
-    call.database.stream(LIST, page.add_to(Arguments::new())).await?;
+    call.database.stream(LIST, page.add_to(Object::new())).await?;
     Ok(streamed())
 }
 
 /// `POST /v1/orgs`
 pub(crate) async fn create<P: Platform>(call: UserCall<'_, P>) -> Result<Response, Problem> {
     let draft = Draft::whole(&[name_field()], call.input.body)?;
-    let arguments = request_key(Arguments::new().text("org_name", draft.text("name")), &call.input, &draft);
+    let arguments = request_key(Object::new().text("org_name", draft.text("name")), &call.input, &draft);
     created(call.database.write(CREATE, arguments, None).await?, "/v1/orgs", None)
 }
 
@@ -54,7 +54,7 @@ pub(crate) async fn join<P: Platform>(call: UserCall<'_, P>) -> Result<Response,
     if !decoded.is_ok_and(|bytes| bytes.len() == TOKEN_BYTES) {
         return Err(Problem::invalid("/token", "value", "must be the token of an invitation"));
     }
-    let outcome = call.database.write(JOIN, Arguments::new().text("invitation_token", token), None).await?;
+    let outcome = call.database.write(JOIN, Object::new().text("invitation_token", token), None).await?;
     if outcome.outcome == State::Missing {
         return Err(Problem::new(Code::NotFound, "Invitation not found, used, revoked or expired."));
     }
@@ -115,8 +115,7 @@ pub(crate) async fn invite<P: Platform>(call: UserCall<'_, P>) -> Result<Respons
         return changed(outcome);
     }
     let row = outcome.json()?;
-    let row = row.get().strip_suffix('}');
-    let row = row.ok_or(Code::UpstreamInvalid.because("an invitation that is not an object"))?;
+    let row = row.strip_suffix('}').ok_or(Code::UpstreamInvalid.because("an invitation that is not an object"))?;
     let body = format!(r#"{row},"token":"{token}"}}"#);
     Ok(document(201, "application/json", body.into_bytes()))
 }
@@ -153,8 +152,8 @@ async fn change_member<P: Platform>(
 }
 
 /// The arguments of a call about the path's organisation.
-fn of_org<P: Platform>(call: &UserCall<'_, P>) -> Result<Arguments, Problem> {
-    Ok(Arguments::new().text("org", call.path.id("org_id")?))
+fn of_org<P: Platform>(call: &UserCall<'_, P>) -> Result<Object, Problem> {
+    Ok(Object::new().text("org", call.path.id("org_id")?))
 }
 
 /// 204 after a deletion, or the problem of another outcome.

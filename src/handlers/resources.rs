@@ -12,7 +12,7 @@ use crate::request::conditional::IfMatch;
 use crate::request::page::{self, ListQuery};
 use crate::resources::{Draft, IdKind};
 use crate::response::{Response, document, empty, streamed};
-use crate::types::Arguments;
+use crate::types::Object;
 
 const LIST: Function = Function::new("airlock_list");
 const READ: Function = Function::new("airlock_read");
@@ -97,7 +97,7 @@ pub(crate) async fn unpublish<P: Platform>(call: UserCall<'_, P>) -> Result<Resp
 
 /// `GET` of a published row, for every user of a known app.
 pub(crate) async fn published<P: Platform>(call: AppCall<'_, P>) -> Result<Response, Problem> {
-    let arguments = Arguments::new().text("resource", &*call.path.scope()?.resource.name);
+    let arguments = Object::new().text("resource", &*call.path.scope()?.resource.name);
     let row = call.database.read(PUBLISHED, arguments.text("id", call.path.id("id")?)).await?;
     // A row may be shown for this long after it was unpublished.
     Ok(found(row, &call.input)?.with("cache-control", "public, max-age=60"))
@@ -131,7 +131,7 @@ async fn row<P: Platform>(
     let row: Option<Row> = database.read(READ, arguments).await?;
     match included {
         None => found(row, input),
-        Some(_) => Ok(document(200, "application/json", row.ok_or(Code::NotFound)?.json().as_bytes().to_vec())),
+        Some(_) => Ok(document(200, "application/json", row.ok_or(Code::NotFound)?.into_body())),
     }
 }
 
@@ -142,18 +142,18 @@ async fn change<P: Platform>(call: &UserCall<'_, P>, action: &str, draft: Option
 }
 
 /// The arguments that say which rows a call is about.
-fn of_scope(scope: &Scope<'_>) -> Arguments {
+fn of_scope(scope: &Scope<'_>) -> Object {
     let org = scope.org.map(|org| org.to_string());
-    Arguments::new().text("resource", &*scope.collection()).text("org", org.as_deref())
+    Object::new().text("resource", &*scope.collection()).text("org", org.as_deref())
 }
 
 /// Adds the precondition of a write.
-pub(crate) fn if_match(arguments: Arguments, input: &Input<'_>) -> Arguments {
+pub(crate) fn if_match(arguments: Object, input: &Input<'_>) -> Object {
     arguments.number("if_match", IfMatch::version(input.if_match))
 }
 
 /// Adds the `Idempotency-Key`, and what the request with this key means.
-pub(crate) fn request_key(arguments: Arguments, input: &Input<'_>, draft: &Draft) -> Arguments {
+pub(crate) fn request_key(arguments: Object, input: &Input<'_>, draft: &Draft) -> Object {
     let digest = input.idempotency_key.map(|_| draft.digest());
     arguments.text("request_key", input.idempotency_key).text("request_digest", digest.as_deref())
 }
@@ -166,11 +166,7 @@ fn row_id<P: Platform>(call: &UserCall<'_, P>) -> Result<String, Problem> {
     }
 }
 
-async fn write<P: Platform>(
-    call: &UserCall<'_, P>,
-    function: Function,
-    arguments: Arguments,
-) -> Result<Outcome, Problem> {
+async fn write<P: Platform>(call: &UserCall<'_, P>, function: Function, arguments: Object) -> Result<Outcome, Problem> {
     let resource = call.path.scope()?.resource;
     let mut outcome = call.database.write(function, arguments, Some(resource)).await?;
     outcome.versionless = resource.version.is_none();
@@ -184,15 +180,15 @@ pub(crate) fn created(outcome: Outcome, collection: &str, id: Option<&str>) -> R
         return changed(outcome);
     }
     let row = outcome.row()?;
-    let id = id.map_or_else(|| row.id(), |id| Ok(id.to_owned()))?;
+    let id = id.map_or_else(|| row.id(), Ok)?;
     let location = format!("{collection}/{id}");
-    Ok(shown(201, &row).with("location", &location))
+    Ok(shown(201, row).with("location", &location))
 }
 
 /// 200 with the row, or the problem of another outcome.
 pub(crate) fn changed(outcome: Outcome) -> Result<Response, Problem> {
     Err(match outcome.outcome {
-        State::Created | State::Done | State::Already => return Ok(shown(200, &outcome.row()?)),
+        State::Created | State::Done | State::Already => return Ok(shown(200, outcome.row()?)),
         State::Mismatch => {
             let row = outcome.row()?;
             let version = row.version().ok_or(Code::UpstreamInvalid.because(NO_VERSION))?;
@@ -224,13 +220,14 @@ pub(crate) fn found(row: Option<Row>, input: &Input<'_>) -> Result<Response, Pro
     });
     Ok(match known {
         Some(version) => empty(304).with("etag", &version.etag()),
-        None => shown(200, &row),
+        None => shown(200, row),
     })
 }
 
-fn shown(status: u16, row: &Row) -> Response {
-    let response = document(status, "application/json", row.json().as_bytes().to_vec());
-    match row.version() {
+fn shown(status: u16, row: Row) -> Response {
+    let version = row.version();
+    let response = document(status, "application/json", row.into_body());
+    match version {
         Some(version) => response.with("etag", &version.etag()),
         None => response,
     }

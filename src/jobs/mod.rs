@@ -6,13 +6,10 @@
 
 mod secret_key;
 
-use serde::Serialize;
-use uuid::Uuid;
-
 use crate::config::{Misconfigured, notice};
 use crate::error::{Answered, Problem};
 use crate::platform::{Bindings, Level, Millis, Platform};
-use crate::types::random_uuid;
+use crate::types::{Object, random_uuid};
 use secret_key::{Job, ServiceRole};
 
 /// Batches of one job in one run. Four jobs stay below the 50 requests that an event may send on
@@ -50,15 +47,15 @@ impl Jobs {
                 return false;
             }
         };
-        let run = random_uuid();
+        let run = random_uuid().to_string();
         let deadline = platform.now().saturating_add(RUN);
         let mut good = true;
         for job in Job::ALL {
             let began = platform.now();
-            let mut progress = Progress::begin(job, run);
-            let result = work(service_role, job, deadline, &mut progress, platform).await;
+            let mut progress = Progress::default();
+            let result = work(service_role, job, &run, deadline, &mut progress, platform).await;
             good &= result.is_ok();
-            progress.end(result, platform.now().saturating_sub(began), platform);
+            report(job, &run, result, &progress, platform.now().saturating_sub(began), platform);
         }
         good
     }
@@ -79,12 +76,13 @@ enum End {
 async fn work<P: Platform>(
     service_role: &ServiceRole,
     job: Job,
+    run: &str,
     deadline: Millis,
     progress: &mut Progress,
     platform: &P,
 ) -> Result<End, Problem> {
     while progress.batches < BATCHES && platform.now() < deadline {
-        let batch = service_role.batch(job, progress.run, deadline, platform).await?;
+        let batch = service_role.batch(job, run, deadline, platform).await?;
         progress.batches = progress.batches.saturating_add(1);
         progress.rows = progress.rows.saturating_add(batch.rows);
         if batch.last {
@@ -94,56 +92,43 @@ async fn work<P: Platform>(
     Ok(End::Unfinished)
 }
 
-/// The result of a job. It serialises as its log line, in this order.
-#[derive(Serialize)]
+/// The work of a job so far.
+#[derive(Default)]
 struct Progress {
-    event: &'static str,
-    label: &'static str,
-    run: Uuid,
-    outcome: &'static str,
-    code: Option<&'static str>,
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream_status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream_code: Option<String>,
-    rows: u32,
+    rows: i64,
     batches: u32,
-    duration_ms: Millis,
 }
 
-impl Progress {
-    fn begin(job: Job, run: Uuid) -> Self {
-        let (event, label) = ("job", job.label());
-        Self {
-            event,
-            label,
-            run,
-            outcome: "",
-            code: None,
-            reason: None,
-            upstream_status: None,
-            upstream_code: None,
-            rows: 0,
-            batches: 0,
-            duration_ms: 0,
-        }
+/// Writes the log line of a job.
+fn report(
+    job: Job,
+    run: &str,
+    result: Result<End, Problem>,
+    progress: &Progress,
+    duration_ms: Millis,
+    platform: &impl Platform,
+) {
+    let (level, outcome) = match &result {
+        Ok(End::Done) => (Level::Info, "done"),
+        Ok(End::Unfinished) => (Level::Warn, "unfinished"),
+        // No client sees it.
+        Err(_) => (Level::Error, "failed"),
+    };
+    let mut problem = result.err();
+    let mut line = Object::new()
+        .text("event", "job")
+        .text("label", job.label())
+        .text("run", run)
+        .text("outcome", outcome)
+        .text("code", problem.as_ref().map(|problem| problem.code().definition().code))
+        .text("reason", problem.as_ref().and_then(Problem::reason));
+    let Answered { status, code } = problem.as_mut().map(Problem::answered).unwrap_or_default();
+    if status.is_some() {
+        line = line.number("upstream_status", status.map(i64::from));
     }
-
-    fn end(mut self, result: Result<End, Problem>, duration_ms: Millis, platform: &impl Platform) {
-        let (level, outcome) = match &result {
-            Ok(End::Done) => (Level::Info, "done"),
-            Ok(End::Unfinished) => (Level::Warn, "unfinished"),
-            // No client sees it.
-            Err(_) => (Level::Error, "failed"),
-        };
-        if let Err(mut problem) = result {
-            self.code = Some(problem.code().definition().code);
-            self.reason = problem.reason();
-            Answered { status: self.upstream_status, code: self.upstream_code } = problem.answered();
-        }
-        self.outcome = outcome;
-        self.duration_ms = duration_ms;
-        platform.log(level, &serde_json::to_string(&self).unwrap_or_default());
+    if code.is_some() {
+        line = line.text("upstream_code", code.as_deref());
     }
+    let line = line.number("rows", progress.rows).number("batches", i64::from(progress.batches));
+    platform.log(level, &line.number("duration_ms", duration_ms).finish());
 }

@@ -7,19 +7,18 @@
 use std::ops::RangeInclusive;
 
 use ::postgrest::Postgrest;
-use uuid::Uuid;
 
 use crate::config::{Misconfigured, bad, is_key, legacy_role, optional, project_url, whole};
 use crate::error::{Code, Problem};
 use crate::json;
 use crate::platform::{Accept, Bindings, Millis, Platform, UpstreamRequest};
 use crate::postgrest;
-use crate::types::Arguments;
+use crate::types::Object;
 
 const KEY: &str = "SUPABASE_SECRET_KEY";
 
 /// Rows of one batch: so many are deleted well within the database's own timeout.
-const BATCH: u32 = 1000;
+const BATCH: i64 = 1000;
 
 /// Most bytes of an answer, which is a number.
 const ANSWER_MAX: usize = 64 * 1024;
@@ -61,7 +60,7 @@ pub(super) struct ServiceRole {
 
 /// The result of one batch.
 pub(super) struct Batch {
-    pub(super) rows: u32,
+    pub(super) rows: i64,
     /// Whether nothing is left that is due.
     pub(super) last: bool,
 }
@@ -92,7 +91,7 @@ impl ServiceRole {
     pub(super) async fn batch<P: Platform>(
         &self,
         job: Job,
-        run: Uuid,
+        run: &str,
         deadline: Millis,
         platform: &P,
     ) -> Result<Batch, Problem> {
@@ -100,18 +99,17 @@ impl ServiceRole {
         if let Some(token) = &self.token {
             request = request.auth(token);
         }
-        // The parameters of the function in `supabase/migrations`.
-        let arguments = Arguments::new()
+        let parameters = Object::new()
             .text("job_label", job.label())
-            .text("job_run", &*run.to_string())
-            .number("after_days", Some(self.days.into()))
-            .number("at_most", Some(BATCH.into()));
-        let request = UpstreamRequest { head: postgrest::head(request)?, body: Some(arguments.finish()) };
+            .text("job_run", run)
+            .number("after_days", i64::from(self.days))
+            .number("at_most", BATCH);
+        let request = UpstreamRequest { head: postgrest::head(request)?, body: Some(parameters.finish()) };
         let deadline = deadline.min(platform.now().saturating_add(self.timeout));
         let accept = Accept::Whole { max: ANSWER_MAX };
         let response = postgrest::send(platform, request, accept, deadline).await?;
         match json::read(&postgrest::answer(response, None)?) {
-            Some(rows) if rows <= BATCH => Ok(Batch { rows, last: rows < BATCH }),
+            Some(rows) if (0..=BATCH).contains(&rows) => Ok(Batch { rows, last: rows < BATCH }),
             _ => Err(Code::UpstreamInvalid.because("a batch without its count")),
         }
     }

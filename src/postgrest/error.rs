@@ -4,8 +4,6 @@
 //! <https://www.postgresql.org/docs/current/errcodes-appendix.html>. A transient fault is never a 4xx:
 //! an app's queue of unsent changes drops an entry on a 4xx. No text of the database reaches a client.
 
-use serde::Deserialize;
-
 use crate::error::{Answered, At, Code, FieldError, Problem};
 use crate::json;
 use crate::platform::{Content, UpstreamResponse};
@@ -13,12 +11,9 @@ use crate::request::page::CURSOR;
 use crate::resources::{Field, Resource};
 
 /// PostgREST's error body, as far as it is read.
-#[derive(Deserialize)]
 struct PostgrestError {
     code: String,
-    #[serde(default)]
     message: Option<String>,
-    #[serde(default)]
     details: Option<String>,
 }
 
@@ -27,10 +22,11 @@ const DEADLOCK_DETECTED: &str = "40P01";
 
 impl PostgrestError {
     fn read(response: &UpstreamResponse) -> Option<Self> {
-        match &response.content {
-            Content::Whole(body) => json::read(body),
-            Content::Streaming { .. } => None,
-        }
+        let Content::Whole(body) = &response.content else { return None };
+        let text = std::str::from_utf8(body).ok()?.trim_start();
+        let [code, message, details] = json::members(text, ["code", "message", "details"])?;
+        let text = |raw: Option<&str>| raw.and_then(|raw| serde_json::from_str(raw).ok());
+        Some(Self { code: text(code)?, message: text(message), details: text(details) })
     }
 
     fn message(&self) -> &str {

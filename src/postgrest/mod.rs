@@ -14,15 +14,14 @@ use std::ops::Deref;
 
 use postgrest::{Builder, Postgrest};
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use crate::app_guard::{GuardedRequest, Nonce};
 use crate::auth::Session;
 use crate::error::{Code, Problem};
 use crate::json;
 use crate::platform::{Accept, Content, Millis, Platform, SendError, UpstreamRequest, UpstreamResponse};
-use crate::resources::{Declaration, Resource};
-use crate::types::{Arguments, random_uuid};
+use crate::resources::{Declaration, Resource, spelled};
+use crate::types::{Object, random_uuid};
 use edge_proof::Signer;
 pub(crate) use outcome::{NO_VERSION, Outcome, Row, State};
 
@@ -40,7 +39,7 @@ const KEEP_MAX: i64 = 900;
 const ATTEMPTS: u32 = 3;
 
 /// The version of schema `airlock` that this Worker works with.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: i64 = 1;
 
 const READY: Function = Function::new("airlock_ready");
 
@@ -102,10 +101,11 @@ impl Database {
         let resources = declaration.resources.iter().map(|resource| resource.name.clone());
         let functions = declaration.functions.iter().map(|function| format!("functions/{}", function.name));
         let names: Vec<String> = resources.chain(functions).collect();
-        let arguments = json!({
-            "schema_version": SCHEMA_VERSION, "organizations": declaration.organizations, "resources": names
-        });
-        if self.reader(platform, None).read(READY, &arguments).await? {
+        let arguments = Object::new()
+            .number("schema_version", SCHEMA_VERSION)
+            .json("organizations", &spelled(&declaration.organizations))
+            .json("resources", &spelled(&names));
+        if self.reader(platform, None).read(READY, arguments).await? {
             Ok(())
         } else {
             let reason = "the database lacks a migration of this Worker or of a declared resource, \
@@ -162,7 +162,7 @@ impl<P: Platform> Reader<'_, P> {
     pub(crate) async fn read<T: DeserializeOwned>(
         &self,
         function: Function,
-        arguments: impl Into<Arguments>,
+        arguments: impl Into<Object>,
     ) -> Result<T, Problem> {
         let response = self.send(function, arguments.into().finish(), None, WHOLE).await?;
         parse(&answer(response, None)?)
@@ -170,7 +170,7 @@ impl<P: Platform> Reader<'_, P> {
 
     /// Calls a function whose answer is the body of our response. `Ok` means that the platform holds
     /// that body.
-    pub(crate) async fn stream(&self, function: Function, arguments: impl Into<Arguments>) -> Result<(), Problem> {
+    pub(crate) async fn stream(&self, function: Function, arguments: impl Into<Object>) -> Result<(), Problem> {
         let accept = Accept::Stream { max_error: ANSWER_MAX };
         streamable(self.send(function, arguments.into().finish(), None, accept).await?)
     }
@@ -197,7 +197,7 @@ impl<P: Platform> UserDatabase<'_, P> {
     pub(crate) async fn write(
         &self,
         function: Function,
-        arguments: impl Into<Arguments>,
+        arguments: impl Into<Object>,
         resource: Option<&Resource>,
     ) -> Result<Outcome, Problem> {
         let arguments = arguments.into().finish();

@@ -1,14 +1,14 @@
 //! The results of the functions of schema `public`.
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::value::RawValue;
 
 use crate::error::{Code, Problem};
+use crate::json::members;
 use crate::types::Version;
 
 /// How a write ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     /// A row was made, or the `Idempotency-Key` had made it before.
     Created,
@@ -30,59 +30,82 @@ pub(crate) enum State {
     Deleted,
 }
 
+impl State {
+    fn parse(json: &str) -> Option<Self> {
+        Some(match json.trim_matches('"') {
+            "created" => Self::Created,
+            "done" => Self::Done,
+            "already" => Self::Already,
+            "mismatch" => Self::Mismatch,
+            "missing" => Self::Missing,
+            "taken" => Self::Taken,
+            "forbidden" => Self::Forbidden,
+            "reused" => Self::Reused,
+            "deleted" => Self::Deleted,
+            _ => return None,
+        })
+    }
+}
+
 /// The answer of a write function.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Outcome {
     /// How it ended.
     pub(crate) outcome: State,
-    /// The row as it is now, where there is one to show.
-    row: Option<Box<RawValue>>,
+    /// The JSON of the row as it is now, where there is one to show.
+    row: Option<String>,
     /// Whether its rows have no version.
-    #[serde(skip)]
     pub(crate) versionless: bool,
 }
 
 impl Outcome {
+    fn parse(json: &str) -> Option<Self> {
+        let [outcome, row] = members(json, ["outcome", "row"])?;
+        let row = row.filter(|row| *row != "null").map(str::to_owned);
+        Some(Self { outcome: State::parse(outcome?)?, row, versionless: false })
+    }
+
     /// The row's JSON, of an outcome that has a row.
-    pub(crate) fn json(self) -> Result<Box<RawValue>, Problem> {
+    pub(crate) fn json(self) -> Result<String, Problem> {
         self.row.ok_or(Code::UpstreamInvalid.because("an outcome without its row"))
     }
 
     /// The JSON, if there is any.
-    pub(crate) fn result(self) -> Option<Box<RawValue>> {
+    pub(crate) fn result(self) -> Option<String> {
         self.row
     }
 
     /// The row of an outcome that has one.
     pub(crate) fn row(self) -> Result<Row, Problem> {
         let versioned = !self.versionless;
-        let row = Row::new(self.json()?).ok().filter(|row| row.version.is_some() == versioned);
+        let row = Row::parse(&self.json()?).filter(|row| row.version.is_some() == versioned);
         row.ok_or(Code::UpstreamInvalid.because(NO_VERSION))
+    }
+}
+
+impl<'de> Deserialize<'de> for Outcome {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(<&RawValue>::deserialize(deserializer)?.get()).ok_or(D::Error::custom("no outcome"))
     }
 }
 
 pub(crate) const NO_VERSION: &str = "a row without its version";
 
 /// A row in its wire form, as the database wrote it.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "Box<RawValue>")]
+#[derive(Debug)]
 pub(crate) struct Row {
-    json: Box<RawValue>,
+    json: String,
+    /// As a path has it.
+    id: Option<String>,
     version: Option<Version>,
 }
 
 impl Row {
-    fn new(json: Box<RawValue>) -> Result<Self, serde_json::Error> {
-        #[derive(Deserialize)]
-        struct Versioned<'a> {
-            #[serde(borrow)]
-            version: Option<&'a RawValue>,
-        }
-
-        let Versioned { version } = serde_json::from_str(json.get())?;
-        // A time is a string.
-        let version = version.and_then(|version| Version::parse(version.get().trim_matches('"')));
-        Ok(Self { json, version })
+    fn parse(json: &str) -> Option<Self> {
+        // Numbers stand as they are, other ids and times in quotes.
+        let bare = members(json, ["id", "version"])?.map(|value| value.map(|value| value.trim_matches('"')));
+        let [id, version] = bare;
+        Some(Self { json: json.to_owned(), id: id.map(str::to_owned), version: version.and_then(Version::parse) })
     }
 
     /// Its version, if rows of its resource have one.
@@ -92,27 +115,22 @@ impl Row {
 
     /// Its JSON.
     pub(crate) fn json(&self) -> &str {
-        self.json.get()
+        &self.json
+    }
+
+    /// Its JSON, as the body of an answer.
+    pub(crate) fn into_body(self) -> Vec<u8> {
+        self.json.into_bytes()
     }
 
     /// Its `id`, as a path has it.
-    pub(crate) fn id(&self) -> Result<String, Problem> {
-        #[derive(Deserialize)]
-        struct Identified<'a> {
-            #[serde(borrow)]
-            id: &'a RawValue,
-        }
-
-        serde_json::from_str(self.json.get())
-            .map(|Identified { id }| id.get().trim_matches('"').to_owned())
-            .map_err(|_| Code::UpstreamInvalid.because("a row without its id"))
+    pub(crate) fn id(&self) -> Result<&str, Problem> {
+        self.id.as_deref().ok_or(Code::UpstreamInvalid.because("a row without its id"))
     }
 }
 
-impl TryFrom<Box<RawValue>> for Row {
-    type Error = serde_json::Error;
-
-    fn try_from(json: Box<RawValue>) -> Result<Self, Self::Error> {
-        Self::new(json)
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(<&RawValue>::deserialize(deserializer)?.get()).ok_or(D::Error::custom("no row"))
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::query::Parameters;
 use crate::error::Problem;
 use crate::resources::{Field, Operator, Resource, spelled};
-use crate::types::Arguments;
+use crate::types::Object;
 
 const LIMIT_MAX: u8 = 100;
 const LIMIT_DEFAULT: u8 = 20;
@@ -69,7 +69,7 @@ impl PageQuery {
     }
 
     /// Adds the arguments of a page function.
-    pub(crate) fn add_to(&self, arguments: Arguments) -> Arguments {
+    pub(crate) fn add_to(&self, arguments: Object) -> Object {
         arguments.number("page_size", Some(self.page_size.into())).text("after", self.after.as_deref())
     }
 
@@ -142,7 +142,7 @@ impl<'a> ListQuery<'a> {
 
 impl ListQuery<'_> {
     /// Adds the arguments of `airlock_list`.
-    pub(crate) fn add_to(&self, arguments: Arguments) -> Arguments {
+    pub(crate) fn add_to(&self, arguments: Object) -> Object {
         let mut arguments = self.page.add_to(arguments).text("state", self.state).text("words", self.words.as_deref());
         // Most lists have none of these, which then have their defaults.
         for (name, text) in [("sort", &self.sort), ("included", &self.included)] {

@@ -6,7 +6,8 @@
 use serde::{Serialize, Serializer};
 
 use super::grammar;
-use super::kind::{Kind, Value, parts, string};
+use super::kind::{Kind, Value, string};
+use crate::json::parts;
 
 /// `pg_get_keywords()` of PostgreSQL 17 with `catcode` R or T, in order: each isolate looks up all names.
 #[rustfmt::skip]

@@ -4,9 +4,7 @@
 //! `json` is passed on as the client wrote it.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 use serde_json::Number;
@@ -14,6 +12,7 @@ use serde_json::value::RawValue;
 use validator::{ValidateLength, ValidateRange, ValidationError};
 
 use crate::error::{At, FieldError};
+use crate::json::parts;
 use crate::platform::nearest_double;
 use crate::types::{datetime, parse_uuid};
 
@@ -262,43 +261,6 @@ pub(super) fn string(raw: &str) -> Result<String, ValidationError> {
     }
     // It is JSON, so the one thing that can be wrong is half of a surrogate pair.
     serde_json::from_str(raw).map_err(|_| error("value", "must not contain half of a surrogate pair"))
-}
-
-/// The names and values of a JSON object (`{`), or the elements of a list (`[`), whose names are empty,
-/// as they are written. `None` for any other value.
-pub(super) fn parts(raw: &str, opening: char) -> Option<Vec<(&str, &str)>> {
-    struct Parts<'a>(Vec<(&'a str, &'a str)>);
-
-    impl<'de> Deserialize<'de> for Parts<'de> {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            deserializer.deserialize_any(Self(Vec::new()))
-        }
-    }
-
-    impl<'de> Visitor<'de> for Parts<'de> {
-        type Value = Self;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object or a list")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-            while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-                self.0.push((name.get(), value.get()));
-            }
-            Ok(self)
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self, A::Error> {
-            while let Some(value) = list.next_element::<&RawValue>()? {
-                self.0.push(("", value.get()));
-            }
-            Ok(self)
-        }
-    }
-
-    let raw = raw.starts_with(opening).then_some(raw)?;
-    serde_json::from_str(raw).ok().map(|Parts(parts)| parts)
 }
 
 /// The text, if it has `min` to `max` characters and no U+0000.

@@ -1,10 +1,10 @@
 //! Values that look the same everywhere.
 
-mod arguments;
 pub(crate) mod datetime;
 mod id;
+mod object;
 mod version;
 
-pub(crate) use arguments::Arguments;
 pub(crate) use id::{is_number, parse_uuid, random_uuid};
+pub(crate) use object::Object;
 pub(crate) use version::Version;

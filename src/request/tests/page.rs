@@ -31,7 +31,7 @@ fn refused(query: &str) -> bool {
 fn arguments(query: &str) -> Value {
     let resource = everything();
     let query = ListQuery::parse(query, &resource).unwrap();
-    serde_json::from_str(&query.add_to(Arguments::new()).finish()).unwrap()
+    serde_json::from_str(&query.add_to(Object::new()).finish()).unwrap()
 }
 
 #[test]

@@ -1,25 +1,24 @@
-//! The arguments of a database function.
+//! JSON objects.
 
+use serde::Serialize;
 use serde_json::Value;
 
-/// A JSON object, which is written member by member: values that are JSON already stay as they are.
-pub(crate) struct Arguments(String);
+/// A JSON object that is written member by member: values that are JSON already stay as they are.
+pub(crate) struct Object(String);
 
-impl Arguments {
+impl Object {
     pub(crate) fn new() -> Self {
         Self("{".to_owned())
     }
 
     /// Adds a text, or null.
     pub(crate) fn text<'a>(self, name: &'static str, text: impl Into<Option<&'a str>>) -> Self {
-        let text = text.into().map(|text| Value::from(text).to_string());
-        self.json(name, text.as_deref().unwrap_or("null"))
+        self.value(name, &text.into())
     }
 
     /// Adds a whole number, or null.
-    pub(crate) fn number(self, name: &'static str, number: Option<i64>) -> Self {
-        let number = number.map(|number| number.to_string());
-        self.json(name, number.as_deref().unwrap_or("null"))
+    pub(crate) fn number(self, name: &'static str, number: impl Into<Option<i64>>) -> Self {
+        self.value(name, &number.into())
     }
 
     /// Adds JSON.
@@ -31,6 +30,10 @@ impl Arguments {
         self
     }
 
+    fn value(self, name: &'static str, value: &impl Serialize) -> Self {
+        self.json(name, &serde_json::to_string(value).unwrap_or_default())
+    }
+
     /// The text of the whole object.
     pub(crate) fn finish(mut self) -> String {
         self.0.push('}');
@@ -39,7 +42,7 @@ impl Arguments {
 }
 
 /// For handlers that write their arguments with `json!`.
-impl From<&Value> for Arguments {
+impl From<&Value> for Object {
     fn from(object: &Value) -> Self {
         let mut text = object.to_string();
         text.truncate(text.len().saturating_sub(1));
