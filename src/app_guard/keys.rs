@@ -4,7 +4,6 @@
 //! and the dummy for unknown ones, has the same number of keys. Unknown or repeated members, short
 //! secrets, keys without an id and an enforced app without a key are refused.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use base64::Engine as _;
@@ -51,11 +50,12 @@ impl Mode {
 /// All apps.
 pub(crate) struct Apps {
     default: Mode,
-    apps: BTreeMap<String, App>,
+    apps: Vec<App>,
     unknown: Vec<Hmac<Sha256>>,
 }
 
 struct App {
+    id: String,
     mode: Mode,
     keys: Vec<Key>,
     macs: Vec<Hmac<Sha256>>,
@@ -92,18 +92,19 @@ impl Apps {
         let raw = json::parse(text.as_bytes()).map_err(|_| "is not JSON, or repeats a name")?;
         let raw = object(&raw, &["default", "apps"]).ok_or(SHAPE)?;
         let default = Mode::parse(raw.get("default"), Mode::Enforce).ok_or(SHAPE)?;
-        let mut apps = BTreeMap::new();
+        let mut apps: Vec<App> = Vec::new();
         for (id, app) in raw.get("apps").and_then(Value::as_object).ok_or(SHAPE)? {
             if !is_app_id(id) {
                 return Err("has an app id that is not 1 to 64 of A-Z a-z 0-9 . _ -".to_owned());
             }
-            let app = App::parse(app)
-                .map_err(|error| if error == SHAPE { error.to_owned() } else { format!("app {id} {error}") })?;
-            apps.insert(id.clone(), app);
+            let app = App::parse(id, app);
+            apps.push(
+                app.map_err(|error| if error == SHAPE { error.to_owned() } else { format!("app {id} {error}") })?,
+            );
         }
-        let rounds = apps.values().map(|app| app.macs.len()).max().unwrap_or(1).max(1);
+        let rounds = apps.iter().map(|app| app.macs.len()).max().unwrap_or(1).max(1);
         let padding = mac(&[0; 32])?;
-        for app in apps.values_mut() {
+        for app in &mut apps {
             app.macs.resize(rounds, padding.clone());
         }
         Ok(Self { default, apps, unknown: vec![padding; rounds] })
@@ -111,11 +112,15 @@ impl Apps {
 
     /// The mode for this app id; the default for absent and unknown ones.
     pub(crate) fn mode(&self, app_id: Option<&str>) -> Mode {
-        app_id.and_then(|id| self.apps.get(id)).map_or(self.default, |app| app.mode)
+        app_id.and_then(|id| self.app(id)).map_or(self.default, |app| app.mode)
+    }
+
+    fn app(&self, id: &str) -> Option<&App> {
+        self.apps.iter().find(|app| app.id == id)
     }
 
     pub(super) fn keys(&self, app_id: &str) -> AppKeys<'_> {
-        match self.apps.get(app_id) {
+        match self.app(app_id) {
             Some(app) => AppKeys { known: true, macs: &app.macs, keys: &app.keys },
             None => AppKeys { known: false, macs: &self.unknown, keys: &[] },
         }
@@ -123,7 +128,7 @@ impl Apps {
 
     /// Whether some key asks for attestation.
     pub(crate) fn attest(&self) -> bool {
-        self.apps.values().any(|app| app.keys.iter().any(|key| key.attest.is_some()))
+        self.apps.iter().any(|app| app.keys.iter().any(|key| key.attest.is_some()))
     }
 
     /// Where attestation is enforced for some app: the apps and live keys for which it is not, in words
@@ -131,12 +136,12 @@ impl Apps {
     pub(crate) fn not_attested(&self) -> Vec<String> {
         let mut open = Vec::new();
         let mut enforced = false;
-        for (id, app) in &self.apps {
+        for app in &self.apps {
             for key in app.keys.iter().filter(|key| !key.retired) {
                 if key.attest.as_ref().is_some_and(|attest| attest.mode == Mode::Enforce) {
                     enforced = true;
                 } else {
-                    open.push(format!("app {id} with key {}", key.id));
+                    open.push(format!("app {} with key {}", app.id, key.id));
                 }
             }
         }
@@ -149,8 +154,8 @@ impl Apps {
         let mut open: Vec<String> = self
             .apps
             .iter()
-            .filter(|(_, app)| app.mode != Mode::Enforce)
-            .map(|(id, app)| format!("app {id} is {}", app.mode.as_str()))
+            .filter(|app| app.mode != Mode::Enforce)
+            .map(|app| format!("app {} is {}", app.id, app.mode.as_str()))
             .collect();
         if self.default != Mode::Enforce {
             open.push(format!("the default is {}", self.default.as_str()));
@@ -160,7 +165,7 @@ impl Apps {
 }
 
 impl App {
-    fn parse(raw: &Value) -> Result<Self, &'static str> {
+    fn parse(id: &str, raw: &Value) -> Result<Self, &'static str> {
         let raw = object(raw, &["mode", "attest", "keys"]).ok_or(SHAPE)?;
         let mode = Mode::parse(raw.get("mode"), Mode::Enforce).ok_or(SHAPE)?;
         let raw_keys = match raw.get("keys") {
@@ -204,7 +209,7 @@ impl App {
             let attest = policy(key.get("attest"))?.or_else(|| attest.clone());
             keys.insert(place, Key { id: id.to_owned(), retired, message: message.map(str::to_owned), attest });
         }
-        Ok(Self { mode, keys, macs })
+        Ok(Self { id: id.to_owned(), mode, keys, macs })
     }
 }
 
