@@ -7,7 +7,10 @@ use serde::{Serialize, Serializer};
 
 use super::grammar;
 use super::kind::{Kind, Value, string};
-use crate::json::parts;
+use super::reader::{
+    Read, Refusal, Within, boolean, check_form, column, is_identifier, keyed, kind_and_column, named, names,
+    optional_column, places, refuse, refuse_if, table, word,
+};
 
 /// `pg_get_keywords()` of PostgreSQL 17 with `catcode` R or T, in order: each isolate looks up all names.
 #[rustfmt::skip]
@@ -275,26 +278,38 @@ pub(crate) struct Field {
 impl Declaration {
     /// Reads airlock.toml as JSON with its key order. The error is one sentence.
     pub(crate) fn parse(json: &str) -> Result<Self, String> {
+        Self::read(json.trim())
+            .map_err(|Refusal(text)| if text.starts_with(':') { format!("airlock.toml{text}") } else { text })
+    }
+
+    fn read(json: &str) -> Read<Self> {
         let mut declaration = Self { organizations: true, resources: Vec::new(), functions: Vec::new() };
-        for (key, raw) in table(json.trim(), "airlock.toml")? {
-            match (key.as_str(), raw) {
-                ("organizations", _) => declaration.organizations = boolean(raw, &key)?,
-                ("resources", _) => {
-                    for (name, raw) in table(raw, "resources")? {
-                        declaration.resources.push(Resource::parse(name, raw)?);
-                    }
-                }
-                ("functions", _) => {
-                    for (name, raw) in table(raw, "functions")? {
-                        declaration.functions.push(DeclaredFunction::parse(name, raw)?);
-                    }
-                }
-                _ => return Err(unknown("airlock.toml", &key, "organizations, resources and functions")),
+        keyed(json, "organizations, resources and functions", &mut |key, raw| {
+            match key {
+                "organizations" => declaration.organizations = boolean(raw)?,
+                "resources" => named(raw, &mut |name, raw| {
+                    declaration.resources.push(Resource::parse(name, raw)?);
+                    Ok(())
+                })?,
+                "functions" => named(raw, &mut |name, raw| {
+                    declaration.functions.push(DeclaredFunction::parse(name, raw)?);
+                    Ok(())
+                })?,
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        let checks: [fn(&Self, &Resource) -> Read<()>; 3] =
+            [Self::check_owner, Self::check_under, Self::check_references];
+        for check in checks {
+            for resource in &declaration.resources {
+                check(&declaration, resource).within(&resource.name).within("resources")?;
             }
         }
-        declaration.check_owners()?;
-        declaration.check_under()?;
-        declaration.check_references()?;
+        for function in &declaration.functions {
+            declaration.check_arguments(function).within("arguments").within(&function.name).within("functions")?;
+        }
+        declaration.check_circles().within("resources")?;
         declaration.set_embeds()?;
         declaration.set_references();
         Ok(declaration)
@@ -305,52 +320,44 @@ impl Declaration {
         self.resources.iter().find(|resource| resource.name == name)
     }
 
-    fn check_owners(&self) -> Result<(), String> {
-        let fixed = |name: &str| matches!(name, "members" | "invitations");
-        if let Some(Resource { name, .. }) = self.resources.iter().find(|one| one.owner.is_orgs() && fixed(&one.name)) {
-            return Err(format!(
-                "resources.{name}: /v1/orgs/{{org_id}}/{name} is a path of organisations; choose another name."
-            ));
+    fn check_owner(&self, resource: &Resource) -> Read<()> {
+        let Resource { name, owner, .. } = resource;
+        if owner.is_orgs() && matches!(name.as_str(), "members" | "invitations") {
+            return refuse(format!("/v1/orgs/{{org_id}}/{name} is a path of organisations; choose another name."));
         }
-        let mut resources = self.resources.iter();
-        match resources.find(|resource| resource.owner.is_orgs() && !self.organizations) {
-            None => Ok(()),
-            Some(Resource { name, .. }) => Err(format!(
-                "resources.{name}.owner: there are no organisations with organizations = false; write owner = \"user\"."
-            )),
+        if owner.is_orgs() && !self.organizations {
+            return refuse("there are no organisations with organizations = false; write owner = \"user\".")
+                .within("owner");
         }
+        Ok(())
     }
 
-    fn check_references(&self) -> Result<(), String> {
-        for (resource, field, target) in self.references() {
-            let refused = |sentence: String| {
-                let place = format!("resources.{}.fields.{}", resource.name, field.name);
-                Err(format!("{place}: ref({target}) {sentence}"))
-            };
-            let Some(target) = self.resource(target) else {
-                return refused("needs the name of a declared resource; declare it, or name another.".into());
-            };
+    fn check_references(&self, resource: &Resource) -> Read<()> {
+        for (field, target) in resource.references() {
             let own = resource.owner.is_users() && field.nullable;
-            if resource.owner.is_orgs() && !target.owner.is_orgs() && !own {
-                return refused(format!(
-                    "can never be set in an organisation's row; declare {} with owner = \"both\" or \"org\".",
-                    target.name
-                ));
+            let sentence = match self.resource(target) {
+                None => format!("ref({target}) needs the name of a declared resource; declare it, or name another."),
+                Some(above) if resource.owner.is_orgs() && !above.owner.is_orgs() && !own => format!(
+                    "ref({target}) can never be set in an organisation's row; declare {target} with owner = \"both\" or \
+                     \"org\"."
+                ),
+                Some(_) => continue,
+            };
+            return refuse(sentence).within(&field.name).within("fields");
+        }
+        Ok(())
+    }
+
+    fn check_arguments(&self, function: &DeclaredFunction) -> Read<()> {
+        for field in &function.arguments {
+            if let Some(target) = field.target()
+                && self.resource(target).is_none()
+            {
+                let sentence = format!("ref({target}) needs the name of a declared resource.");
+                return refuse(sentence).within(&field.name);
             }
         }
-        for function in &self.functions {
-            for Field { name, kind, .. } in &function.arguments {
-                if let Kind::Ref { resource, .. } = kind
-                    && self.resource(resource).is_none()
-                {
-                    return Err(format!(
-                        "functions.{}.arguments.{name}: ref({resource}) needs the name of a declared resource.",
-                        function.name
-                    ));
-                }
-            }
-        }
-        self.check_circles()
+        Ok(())
     }
 
     /// Gives each ref the kind of its target's id.
@@ -366,65 +373,52 @@ impl Declaration {
     }
 
     /// A resource can have a first row once all resources that its required fields refer to can.
-    fn check_circles(&self) -> Result<(), String> {
+    fn check_circles(&self) -> Read<()> {
         let mut possible: Vec<&str> = Vec::new();
         loop {
-            let waits = |field: &Field| match &field.kind {
-                Kind::Ref { resource, .. } => {
-                    let may_wait = field.nullable || field.read_only || field.database_default;
-                    !may_wait && !possible.contains(&resource.as_str())
-                }
-                _ => false,
+            let waits = |field: &Field, target: &str| {
+                let may_wait = field.nullable || field.read_only || field.database_default;
+                !may_wait && !possible.contains(&target)
             };
             let below = |one: &Resource| one.under.as_ref().is_some_and(|under| !possible.contains(&&*under.resource));
-            let ready = self.resources.iter().filter(|one| !below(one) && !one.fields.iter().any(waits));
-            let ready: Vec<&str> = ready.map(|resource| resource.name.as_str()).collect();
+            let ready = |one: &&Resource| !below(one) && !one.references().any(|(field, target)| waits(field, target));
+            let ready: Vec<&str> = self.resources.iter().filter(ready).map(|resource| resource.name.as_str()).collect();
             if ready.len() > possible.len() {
                 possible = ready;
                 continue;
             }
-            let circle = self.references().find(|(_, field, _)| waits(field));
-            if let Some((resource, field, target)) = circle {
-                return Err(format!(
-                    "resources.{}.fields.{}: ref({target}) is required in a circle, so that no row could be the \
-                     first; write ref({target})?.",
-                    resource.name, field.name
-                ));
+            for resource in &self.resources {
+                if let Some((field, target)) = resource.references().find(|(field, target)| waits(field, target)) {
+                    let sentence = format!(
+                        "ref({target}) is required in a circle, so that no row could be the first; write ref({target})?."
+                    );
+                    return refuse(sentence).within(&field.name).within("fields").within(&resource.name);
+                }
             }
             return match self.resources.iter().find(|one| below(one)) {
                 None => Ok(()),
-                Some(Resource { name, .. }) => Err(format!(
-                    "resources.{name}.under: the resources are under each other in a circle; leave out one under."
-                )),
+                Some(one) => refuse("the resources are under each other in a circle; leave out one under.")
+                    .within("under")
+                    .within(&one.name),
             };
         }
-    }
-
-    /// Each field that refers to a resource, and the name of that resource.
-    fn references(&self) -> impl Iterator<Item = (&Resource, &Field, &str)> {
-        self.resources.iter().flat_map(|resource| {
-            resource.fields.iter().filter_map(move |field| match &field.kind {
-                Kind::Ref { resource: target, .. } => Some((resource, field, target.as_str())),
-                _ => None,
-            })
-        })
     }
 }
 
 impl Resource {
-    fn parse(name: String, raw: &str) -> Result<Self, String> {
-        let place = format!("resources.{name}");
-        check_name(&place, &name)?;
-        if matches!(name.as_str(), "me" | "orgs" | "public" | "functions") || name.starts_with("airlock") {
-            return Err(format!("{place}: {name} is reserved by Airlock; choose another name."));
+    fn parse(name: &str, raw: &str) -> Read<Self> {
+        check_form(name)?;
+        check_name(name)?;
+        if OWN_NAMES.contains(&name) {
+            return refuse(format!("{name} is a column of every table; choose another name."));
         }
-        let mut owner = None;
-        let mut scope = None;
-        let mut routes = None;
-        let mut raw_id = None;
+        if matches!(name, "me" | "orgs" | "public" | "functions") || name.starts_with("airlock") {
+            return refuse(format!("{name} is reserved by Airlock; choose another name."));
+        }
+        let (mut owner, mut scope, mut routes, mut raw_id) = (None, None, None, None);
         let mut resource = Self {
-            table: Table { schema: "public".into(), name: name.clone() },
-            name,
+            name: name.to_owned(),
+            table: Table { schema: "public".into(), name: name.to_owned() },
             owner: Owner::User,
             owner_column: OwnerColumn { column: Some("user_id".into()), set: Setter::Default },
             scope: Scope::Owner,
@@ -445,87 +439,59 @@ impl Resource {
             embed: Vec::new(),
             fields: Vec::new(),
         };
-        for (key, raw) in table(raw, &place)? {
-            let place = format!("{place}.{key}");
-            match key.as_str() {
-                "table" => {
-                    let text = string(raw).unwrap_or_default();
-                    let (schema, name) = text.split_once('.').unwrap_or(("public", &text));
-                    if !is_identifier(schema) || !is_identifier(name) {
-                        return Err(format!(
-                            "{place}: must be a table's name, or its schema, a dot and its name, of at most 63 bytes each."
-                        ));
-                    }
-                    resource.table = Table { schema: schema.to_owned(), name: name.to_owned() };
-                }
-                "owner" => owner = Some(Owned::parse(raw, &place)?),
-                "scope" => scope = Scope::at(word(raw, &place, Scope::WORDS)?),
-                "under" => resource.under = Some(Under::parse(raw, &place)?),
-                "read" => resource.read = Readers::at(word(raw, &place, Readers::WORDS)?),
+        let keys = "table, id, owner, scope, under, read, version, created, updated, deleted, routes, filters, sorts, \
+                    count, search, publish, unique, embed and fields";
+        keyed(raw, keys, &mut |key, raw| {
+            match key {
+                "table" => resource.table = Table::parse(raw)?,
+                "owner" => owner = Some(Owned::parse(raw)?),
+                "scope" => scope = Scope::at(word(raw, Scope::WORDS)?),
+                "under" => resource.under = Some(Under::parse(raw)?),
+                "read" => resource.read = Readers::at(word(raw, Readers::WORDS)?),
                 "id" => {
-                    let (kind, column) = kind_and_column(raw, &place, IdKind::WORDS)?;
+                    let (kind, column) = kind_and_column(raw, IdKind::WORDS)?;
                     resource.id.kind = IdKind::at(kind).unwrap_or(IdKind::Uuid);
                     raw_id = column;
                 }
-                "version" => {
-                    resource.version = match raw {
-                        "false" => None,
-                        _ if raw.starts_with('{') => {
-                            let (kind, column) = kind_and_column(raw, &place, VersionKind::WORDS)?;
-                            let column = column.ok_or_else(|| format!("{place}: needs a column."))?;
-                            VersionKind::at(kind).map(|kind| VersionColumn { column, kind })
-                        }
-                        _ => Some(VersionColumn { column: column(raw, &place)?, kind: VersionKind::Integer }),
-                    };
-                }
-                "created" => resource.created = optional_column(raw, &place)?,
-                "updated" => resource.updated = optional_column(raw, &place)?,
-                "deleted" => resource.deleted = optional_column(raw, &place)?,
-                "routes" => routes = Some(places(raw, &place, Verb::WORDS)?.into_iter().filter_map(Verb::at).collect()),
-                "filters" => {
-                    for (field, raw) in table(raw, &place)? {
-                        let operators = places(raw, &format!("{place}.{field}"), Operator::WORDS)?;
-                        resource.filters.push((field, operators.into_iter().filter_map(Operator::at).collect()));
-                    }
-                }
-                "sorts" => resource.sorts = names(raw, &place)?,
-                "count" => resource.count = boolean(raw, &place)?,
-                "search" => resource.search = names(raw, &place)?,
-                "publish" => resource.publish = Some(names(raw, &place)?),
+                "version" => resource.version = VersionColumn::parse(raw)?,
+                "created" => resource.created = optional_column(raw)?,
+                "updated" => resource.updated = optional_column(raw)?,
+                "deleted" => resource.deleted = optional_column(raw)?,
+                "routes" => routes = Some(places(raw, Verb::WORDS)?.into_iter().filter_map(Verb::at).collect()),
+                "filters" => named(raw, &mut |field, raw| {
+                    let operators = places(raw, Operator::WORDS)?.into_iter().filter_map(Operator::at);
+                    resource.filters.push((field.to_owned(), operators.collect()));
+                    Ok(())
+                })?,
+                "sorts" => resource.sorts = names(raw)?,
+                "count" => resource.count = boolean(raw)?,
+                "search" => resource.search = names(raw)?,
+                "publish" => resource.publish = Some(names(raw)?),
                 "unique" => {
-                    for (constraint, raw) in table(raw, &place)? {
+                    for (constraint, raw) in table(raw)? {
                         if !is_identifier(&constraint) {
-                            return Err(format!("{place}: a constraint's name has 1 to 63 bytes."));
+                            return refuse("a constraint's name has 1 to 63 bytes.");
                         }
-                        let fields =
-                            if raw.starts_with('[') { names(raw, &place)? } else { string(raw).into_iter().collect() };
+                        let fields = if raw.starts_with('[') { names(raw)? } else { string(raw).into_iter().collect() };
                         if fields.is_empty() {
-                            return Err(format!(
-                                "{place}.{constraint}: must be the name of a field, or a list of names."
-                            ));
+                            return refuse("must be the name of a field, or a list of names.").within(&constraint);
                         }
                         resource.unique.push((constraint, fields));
                     }
                 }
-                "embed" => {
-                    for (name, raw) in table(raw, &place)? {
-                        let fields = names(raw, &format!("{place}.{name}"))?;
-                        resource.embed.push(Embed { name, fields, json: String::new() });
-                    }
-                }
-                "fields" => {
-                    for (name, raw) in table(raw, &place)? {
-                        resource.fields.push(Field::parse(&place, name, raw)?);
-                    }
-                }
-                _ => {
-                    let keys = "table, id, owner, scope, under, read, version, created, updated, deleted, routes, filters, sorts, \
-                        count, search, publish, unique, embed and fields";
-                    return Err(unknown(&format!("resources.{}", resource.name), &key, keys));
-                }
+                "embed" => named(raw, &mut |name, raw| {
+                    resource.embed.push(Embed { name: name.to_owned(), fields: names(raw)?, json: String::new() });
+                    Ok(())
+                })?,
+                "fields" => named(raw, &mut |name, raw| {
+                    resource.fields.push(Field::parse(name, raw)?);
+                    Ok(())
+                })?,
+                _ => return Ok(false),
             }
-        }
-        let owner = owner.ok_or_else(|| format!("{place}: needs an owner: \"user\", \"org\" or \"both\"."))?;
+            Ok(true)
+        })?;
+        let owner = owner.ok_or("needs an owner: \"user\", \"org\" or \"both\".")?;
         let usual = matches!(owner, Owned::Usual(_));
         match owner {
             Owned::Usual(owner) => resource.owner = owner,
@@ -535,9 +501,9 @@ impl Resource {
             // One column is both; either key may name it.
             let named = if usual { None } else { resource.owner_column.column.take() };
             if raw_id.is_some() && named.is_some() && raw_id != named {
-                return Err(format!(
-                    "{place}.owner: with id = \"owner\" the id is the owner; name the same column in both, or leave one out."
-                ));
+                let sentence =
+                    "with id = \"owner\" the id is the owner; name the same column in both, or leave one out.";
+                return refuse(sentence).within("owner");
             }
             raw_id = raw_id.or(named);
         }
@@ -548,145 +514,131 @@ impl Resource {
         // In a table that was there before, the rows of a parent may be other users' as well.
         let visible = resource.read.is_some() || resource.under.is_some() && !usual;
         resource.scope = scope.unwrap_or(if visible { Scope::Visible } else { Scope::Owner });
-        resource.check_readers(&place, usual)?;
-        resource.check(&place, usual)?;
-        resource.sorts = resource.checked_sorts(&format!("{place}.sorts"))?;
-        resource.routes = resource.routes(&place, routes)?;
-        resource.check_lists(&place)?;
+        resource.check(usual)?;
+        resource.sorts = resource.checked_sorts().within("sorts")?;
+        resource.routes = resource.routes(routes).within("routes")?;
+        resource.check_lists()?;
         Ok(resource)
     }
 
     /// Checks the fields, and the keys that name fields or exclude each other.
-    fn check(&self, place: &str, usual: bool) -> Result<(), String> {
-        if self.fields.is_empty() {
-            let example = "title = \"text(1..200)\"";
-            return Err(format!("{place}.fields: needs at least one field, such as {example}."));
+    fn check(&self, usual: bool) -> Read<()> {
+        let owner = self.id.kind == IdKind::Owner;
+        let own = usual || self.under.is_some() || self.scope == Scope::Owner || owner;
+        refuse_if(
+            self.read.is_some() && own,
+            "read",
+            "is for rows that are nobody's or shown to others; write owner = { set = \"none\" }, and leave scope, under \
+             and id = \"owner\" out.",
+        )?;
+        refuse_if(self.fields.is_empty(), "fields", "needs at least one field, such as title = \"text(1..200)\".")?;
+        let nothing = self.publish.as_ref().is_some_and(Vec::is_empty);
+        refuse_if(nothing, "publish", "names no field; name at least one, or leave publish out.")?;
+        let me = "is not for id = \"owner\", which is served as /me; leave it out.";
+        refuse_if(self.publish.is_some() && owner, "publish", me)?;
+        refuse_if(
+            self.owner.is_orgs() && (self.id.kind != IdKind::Uuid || self.scope == Scope::Visible),
+            "owner",
+            "an organisation's rows have a UUID as id and scope = \"owner\"; write owner = \"user\", or leave id and \
+             scope out.",
+        )?;
+        let nobody = self.scope == Scope::Owner && self.owner_column.column.is_none();
+        refuse_if(nobody, "owner", "needs a column, unless scope = \"visible\".")?;
+        for (at, field) in self.fields.iter().enumerate() {
+            let before = self.fields.get(..at).unwrap_or_default();
+            self.check_field(field, before, usual).within(&field.name).within("fields")?;
         }
-        if self.publish.as_ref().is_some_and(Vec::is_empty) {
-            return Err(format!("{place}.publish: names no field; name at least one, or leave publish out."));
-        }
-        if self.publish.is_some() && self.id.kind == IdKind::Owner {
-            return Err(format!("{place}.publish: is not for id = \"owner\", which is served as /me; leave it out."));
-        }
-        if self.owner.is_orgs() && (self.id.kind != IdKind::Uuid || self.scope == Scope::Visible) {
-            return Err(format!(
-                "{place}.owner: an organisation's rows have a UUID as id and scope = \"owner\"; write owner = \"user\", \
-                 or leave id and scope out."
-            ));
-        }
-        if self.scope == Scope::Owner && self.owner_column.column.is_none() {
-            return Err(format!("{place}.owner: needs a column, unless scope = \"visible\"."));
-        }
-        self.check_fields(&format!("{place}.fields"), usual)?;
         let search = self.search.iter().map(|name| ("search", name));
         let publish = self.publish.iter().flatten().map(|name| ("publish", name));
         let unique = self.unique.iter().flat_map(|(_, names)| names).map(|name| ("unique", name));
         let filters = self.filters.iter().map(|(name, _)| ("filters", name));
         for (key, name) in search.chain(publish).chain(unique).chain(filters) {
-            let Some(field) = self.field(name) else {
-                return Err(format!("{place}.{key}: there is no field {name}; declare it or leave it out."));
+            let sentence = match self.field(name).map(|field| &field.kind) {
+                None => format!("there is no field {name}; declare it or leave it out."),
+                Some(Kind::Text { .. } | Kind::Verbatim { .. }) => continue,
+                Some(_) if key == "search" => format!("{name} is not a text or verbatim field; leave it out."),
+                Some(kind) if key == "filters" && !kind.is_scalar() => {
+                    format!("{name} is a list or an object; leave it out.")
+                }
+                Some(_) => continue,
             };
-            let text = matches!(field.kind, Kind::Text { .. } | Kind::Verbatim { .. });
-            if key == "search" && !text {
-                return Err(format!("{place}.search: {name} is not a text or verbatim field; leave it out."));
-            }
-            if key == "filters" && !field.kind.is_scalar() {
-                return Err(format!("{place}.filters: {name} is a list or an object; leave it out."));
-            }
+            return refuse(sentence).within(key);
         }
         Ok(())
     }
 
     /// The sorts without the words `nulls last`, which one that may be null needs.
-    fn checked_sorts(&self, place: &str) -> Result<Vec<String>, String> {
+    fn checked_sorts(&self) -> Read<Vec<String>> {
         let mut sorts: Vec<String> = Vec::new();
         for sort in &self.sorts {
             let (name, nulls_last) = sort.strip_suffix(NULLS_LAST).map_or((&**sort, false), |name| (name, true));
-            let refused = |why: &str| Err(format!("{place}: {name} {why}."));
-            match (self.field(name), name) {
+            let column = match name {
+                "created" => &self.created,
+                "updated" => &self.updated,
+                _ => &None,
+            };
+            let why = match (self.field(name), name) {
                 (Some(Field { nullable: true, .. }), _) if !nulls_last => {
-                    return refused(&format!("may be null; write \"{name}{NULLS_LAST}\""));
+                    &format!("may be null; write \"{name}{NULLS_LAST}\"")
                 }
                 (Some(Field { nullable: false, .. }), _) | (None, "created") if nulls_last => {
-                    return refused("is never null; leave nulls last out");
+                    "is never null; leave nulls last out"
                 }
                 (Some(Field { kind: Kind::Text { max, .. } | Kind::Verbatim { max, .. }, .. }), _)
                     if *max > SORTED_MAX =>
                 {
-                    return refused("may be longer than 200 characters; leave it out");
+                    "may be longer than 200 characters; leave it out"
                 }
-                (Some(field), _) if !field.kind.is_scalar() => {
-                    return refused("is a list or an object; leave it out");
+                (Some(field), _) if !field.kind.is_scalar() => "is a list or an object; leave it out",
+                (None, _) if column.is_none() => {
+                    "is not a field, and not created or updated of this resource; leave it out"
                 }
-                (Some(_), _) => {}
-                (None, "created") if self.created.is_some() => {}
-                (None, "updated") if self.updated.is_some() => {}
-                (None, _) => {
-                    return refused("is not a field, and not created or updated of this resource; leave it out");
+                _ if sorts.iter().any(|one| one == name) => "is there twice; remove one",
+                _ => {
+                    sorts.push(name.to_owned());
+                    continue;
                 }
-            }
-            if sorts.iter().any(|one| one == name) {
-                return refused("is there twice; remove one");
-            }
-            sorts.push(name.to_owned());
+            };
+            return refuse(format!("{name} {why}."));
         }
         Ok(sorts)
     }
 
-    /// Checks the names and the columns of the fields. A table of new-resource has `usual` columns.
-    fn check_fields(&self, place: &str, usual: bool) -> Result<(), String> {
-        let own = |column: &Option<String>, name: &str| column.as_deref() == Some(name);
-        let version = self.version.as_ref().map(|version| version.column.clone());
-        let set = self.owner_column.set == Setter::Worker;
-        for (at, field) in self.fields.iter().enumerate() {
-            let Field { name, column, .. } = field;
-            let place = format!("{place}.{name}");
-            let taken = match name.as_str() {
-                "created_at" => self.created.is_some(),
-                "updated_at" => self.updated.is_some(),
-                "deleted_at" => self.deleted.is_some(),
-                "published_at" => usual || self.publish.is_some(),
-                name => OWN_NAMES.contains(&name) && (usual || !FREE_NAMES.contains(&name)),
-            };
-            if taken {
-                return Err(format!("{place}: {name} is a column of every table; choose another name."));
-            }
-            if usual && name == column && RESERVED.binary_search(&name.as_str()).is_ok() {
-                return Err(format!("{place}: {name} is a reserved word of PostgreSQL; choose another name."));
-            }
-            if self.fields.iter().take(at).any(|other| other.column == *column) {
-                return Err(format!("{place}: another field has the column {column}; remove one."));
-            }
-            let written = *column == self.id.column
-                || set && own(&self.owner_column.column, column)
-                || own(&version, column)
-                || own(&self.deleted, column);
-            if written && !field.read_only {
-                return Err(format!(
-                    "{place}: {column} is the column of the id, the owner, the version or deleted; add read_only = true, \
-                     or leave the field out."
-                ));
-            }
+    /// Checks the name and the column of a field. A table of new-resource has `usual` columns.
+    fn check_field(&self, field: &Field, before: &[Field], usual: bool) -> Read<()> {
+        let own = |own: Option<&String>| own == Some(&field.column);
+        let Field { name, column, .. } = field;
+        let taken = match name.as_str() {
+            "created_at" => self.created.is_some(),
+            "updated_at" => self.updated.is_some(),
+            "deleted_at" => self.deleted.is_some(),
+            "published_at" => usual || self.publish.is_some(),
+            name => OWN_NAMES.contains(&name) && (usual || !FREE_NAMES.contains(&name)),
+        };
+        if taken {
+            return refuse(format!("{name} is a column of every table; choose another name."));
         }
-        Ok(())
-    }
-
-    /// Checks that rows with readers are not limited to their owners.
-    fn check_readers(&self, place: &str, usual: bool) -> Result<(), String> {
-        if self.read.is_some()
-            && (usual || self.under.is_some() || self.scope == Scope::Owner || self.id.kind == IdKind::Owner)
-        {
-            return Err(format!(
-                "{place}.read: is for rows that are nobody's or shown to others; write owner = {{ set = \"none\" }}, and \
-                 leave scope, under and id = \"owner\" out."
+        if usual && name == column {
+            check_name(name)?;
+        }
+        if before.iter().any(|other| other.column == *column) {
+            return refuse(format!("another field has the column {column}; remove one."));
+        }
+        let written = *column == self.id.column
+            || self.owner_column.set == Setter::Worker && own(self.owner_column.column.as_ref())
+            || own(self.version.as_ref().map(|version| &version.column))
+            || own(self.deleted.as_ref());
+        if written && !field.read_only {
+            return refuse(format!(
+                "{column} is the column of the id, the owner, the version or deleted; add read_only = true, or leave \
+                 the field out."
             ));
         }
         Ok(())
     }
 
     /// The routes: those that are `given`, or all that there can be; of rows with readers, those that read.
-    fn routes(&self, place: &str, given: Option<Vec<Verb>>) -> Result<Vec<Verb>, String> {
-        let place = format!("{place}.routes");
+    fn routes(&self, given: Option<Vec<Verb>>) -> Read<Vec<Verb>> {
         let writable = self.fields.iter().any(|field| !field.read_only);
         let owner = self.id.kind == IdKind::Owner;
         let reads = |verb: &Verb| matches!(verb, Verb::List | Verb::Read);
@@ -708,17 +660,17 @@ impl Resource {
         };
         for verb in &given {
             if let Some(why) = lacks(verb) {
-                return Err(format!("{place}: {} {why}; leave it out.", verb.word()));
+                return refuse(format!("{} {why}; leave it out.", verb.word()));
             }
         }
         if given.is_empty() {
-            return Err(format!("{place}: names no route; name at least one, or leave routes out."));
+            return refuse("names no route; name at least one, or leave routes out.");
         }
         Ok(given)
     }
 
     /// Checks that settings of lists stand only where the resource has a list.
-    fn check_lists(&self, place: &str) -> Result<(), String> {
+    fn check_lists(&self) -> Read<()> {
         let keys = [
             ("filters", self.filters.is_empty()),
             ("sorts", self.sorts.is_empty()),
@@ -726,9 +678,39 @@ impl Resource {
             ("search", self.search.is_empty()),
         ];
         match keys.iter().find(|(_, absent)| !absent && !self.routes.contains(&Verb::List)) {
-            Some((key, _)) => Err(format!("{place}.{key}: the resource has no list; leave it out.")),
+            Some((key, _)) => refuse("the resource has no list; leave it out.").within(key),
             None => Ok(()),
         }
+    }
+
+    /// Each field that refers to a resource, and the name of that resource.
+    fn references(&self) -> impl Iterator<Item = (&Field, &str)> {
+        self.fields.iter().filter_map(|field| Some((field, field.target()?)))
+    }
+}
+
+impl Table {
+    fn parse(raw: &str) -> Read<Self> {
+        let text = string(raw).unwrap_or_default();
+        let (schema, name) = text.split_once('.').unwrap_or(("public", &text));
+        if !is_identifier(schema) || !is_identifier(name) {
+            return refuse("must be a table's name, or its schema, a dot and its name, of at most 63 bytes each.");
+        }
+        Ok(Self { schema: schema.to_owned(), name: name.to_owned() })
+    }
+}
+
+impl VersionColumn {
+    fn parse(raw: &str) -> Read<Option<Self>> {
+        if raw == "false" {
+            return Ok(None);
+        }
+        if !raw.starts_with('{') {
+            return Ok(Some(Self { column: column(raw)?, kind: VersionKind::Integer }));
+        }
+        let (kind, column) = kind_and_column(raw, VersionKind::WORDS)?;
+        let column = column.ok_or("needs a column.")?;
+        Ok(VersionKind::at(kind).map(|kind| Self { column, kind }))
     }
 }
 
@@ -740,21 +722,22 @@ enum Owned {
 }
 
 impl Owned {
-    fn parse(raw: &str, place: &str) -> Result<Self, String> {
+    fn parse(raw: &str) -> Read<Self> {
         if !raw.starts_with('{') {
-            return word(raw, place, Owner::WORDS).map(|at| Self::Usual(Owner::at(at).unwrap_or(Owner::User)));
+            return word(raw, Owner::WORDS).map(|at| Self::Usual(Owner::at(at).unwrap_or(Owner::User)));
         }
         let (mut named, mut set) = (None, None);
-        for (key, raw) in table(raw, place)? {
-            match key.as_str() {
-                "column" => named = Some(column(raw, &format!("{place}.column"))?),
-                "set" => set = Setter::at(word(raw, &format!("{place}.set"), Setter::WORDS)?),
-                _ => return Err(unknown(place, &key, "column and set")),
+        keyed(raw, "column and set", &mut |key, raw| {
+            match key {
+                "column" => named = Some(column(raw)?),
+                "set" => set = Setter::at(word(raw, Setter::WORDS)?),
+                _ => return Ok(false),
             }
-        }
-        let set = set.ok_or_else(|| format!("{place}: needs set: \"worker\", \"default\" or \"none\"."))?;
+            Ok(true)
+        })?;
+        let set = set.ok_or("needs set: \"worker\", \"default\" or \"none\".")?;
         if named.is_none() && set != Setter::None {
-            return Err(format!("{place}: needs a column, or set = \"none\"."));
+            return refuse("needs a column, or set = \"none\".");
         }
         Ok(Self::Column(OwnerColumn { column: named, set }))
     }
@@ -774,46 +757,56 @@ impl Owner {
 
 impl Field {
     /// A kind, then `?`, `= value` or both; or a table with that text as `kind`.
-    pub(super) fn parse(place: &str, name: String, raw: &str) -> Result<Self, String> {
-        let place = format!("{place}.{name}");
-        check_form(&place, &name)?;
-        let refused = |sentence: String| format!("{place}: {sentence}");
-        let (mut text, mut named, mut read_only) = (raw, None, false);
+    pub(super) fn parse(name: &str, raw: &str) -> Read<Self> {
+        check_form(name)?;
+        let (mut text, mut own_column, mut read_only) = (raw, None, false);
         if raw.starts_with('{') {
             text = "";
-            for (key, raw) in table(raw, &place)? {
-                match key.as_str() {
+            keyed(raw, "kind, column and read_only", &mut |key, raw| {
+                match key {
                     "kind" => text = raw,
-                    "column" => named = Some(column(raw, &format!("{place}.column"))?),
-                    "read_only" => read_only = boolean(raw, &format!("{place}.read_only"))?,
-                    _ => return Err(unknown(&place, &key, "kind, column and read_only")),
+                    "column" => own_column = Some(column(raw)?),
+                    "read_only" => read_only = boolean(raw)?,
+                    _ => return Ok(false),
                 }
-            }
+                Ok(true)
+            })?;
         }
-        let text =
-            string(text).map_err(|_| refused("must be a kind of field in quotes, such as \"text(1..200)\".".into()))?;
-        let (kind, rest) = grammar::kind(text.trim()).map_err(refused)?;
-        let column = named.unwrap_or_else(|| name.clone());
-        let mut field = Self { name, kind, nullable: false, default: None, database_default: false, column, read_only };
+        let text = string(text).map_err(|_| "must be a kind of field in quotes, such as \"text(1..200)\".")?;
+        let (kind, rest) = grammar::kind(text.trim())?;
         let after = rest.strip_prefix('?').map(str::trim_start);
-        field.nullable = after.is_some();
+        let mut field = Self {
+            name: name.to_owned(),
+            kind,
+            nullable: after.is_some(),
+            default: None,
+            database_default: false,
+            column: own_column.unwrap_or_else(|| name.to_owned()),
+            read_only,
+        };
         let after = after.unwrap_or(rest);
         match after.split_at_checked(1) {
             None if after.is_empty() => {}
             Some(("=", _)) if read_only => {
-                return Err(refused("is read_only, and so never absent from a body; leave the default out.".into()));
+                return refuse("is read_only, and so never absent from a body; leave the default out.");
             }
             Some(("=", value)) if value.trim() == "default" => field.database_default = true,
-            Some(("=", value)) => {
-                field.default = Some(grammar::default(&field.kind, value.trim()).map_err(refused)?);
-            }
+            Some(("=", value)) => field.default = Some(grammar::default(&field.kind, value.trim())?),
             _ => {
-                return Err(refused(format!(
+                return refuse(format!(
                     "{rest} is not understood; after the kind write ? (may be null), = and a default, or nothing."
-                )));
+                ));
             }
         }
         Ok(field)
+    }
+
+    /// The resource that it refers to.
+    fn target(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Ref { resource, .. } => Some(resource),
+            _ => None,
+        }
     }
 }
 
@@ -822,119 +815,12 @@ fn as_object<V: Serialize, S: Serializer>(pairs: &[(String, V)], serializer: S) 
     serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
-/// Checks the form of a name of the API.
-pub(super) fn check_form(place: &str, name: &str) -> Result<(), String> {
-    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    let first = name.starts_with(|c: char| c.is_ascii_lowercase());
-    if first && name.len() <= 40 && name.chars().all(good) {
-        Ok(())
-    } else {
-        Err(format!("{place}: a name has 1 to 40 of a-z, 0-9 and _, and begins with a letter."))
-    }
-}
-
-/// Checks the name of a resource.
-fn check_name(place: &str, name: &str) -> Result<(), String> {
-    check_form(place, name)?;
+/// Checks that a table of new-resource can have this name for itself or a column.
+fn check_name(name: &str) -> Read<()> {
     if RESERVED.binary_search(&name).is_ok() {
-        return Err(format!("{place}: {name} is a reserved word of PostgreSQL; choose another name."));
-    }
-    if OWN_NAMES.contains(&name) {
-        return Err(format!("{place}: {name} is a column of every table; choose another name."));
+        return refuse(format!("{name} is a reserved word of PostgreSQL; choose another name."));
     }
     Ok(())
-}
-
-/// Whether PostgreSQL allows this as a name.
-pub(super) fn is_identifier(name: &str) -> bool {
-    (1..=63).contains(&name.len()) && !name.contains('\0')
-}
-
-/// The name of a column.
-fn column(raw: &str, place: &str) -> Result<String, String> {
-    let name = string(raw).ok().filter(|name| is_identifier(name));
-    name.ok_or_else(|| format!("{place}: must be the name of a column, of 1 to 63 bytes."))
-}
-
-/// The name of a column, or `false` for none.
-fn optional_column(raw: &str, place: &str) -> Result<Option<String>, String> {
-    if raw == "false" { Ok(None) } else { column(raw, place).map(Some) }
-}
-
-fn boolean(raw: &str, place: &str) -> Result<bool, String> {
-    if matches!(raw, "true" | "false") { Ok(raw == "true") } else { Err(format!("{place}: must be true or false.")) }
-}
-
-/// The place of a word in this list.
-fn word(raw: &str, place: &str, words: &[&str]) -> Result<usize, String> {
-    let text = string(raw).unwrap_or_default();
-    words.iter().position(|word| *word == text).ok_or_else(|| {
-        let (last, first) = words.split_last().unwrap_or((&"", &[]));
-        format!("{place}: must be \"{}\" or \"{last}\".", first.join("\", \""))
-    })
-}
-
-/// The places of words in this list, each once.
-fn places(raw: &str, place: &str, words: &[&str]) -> Result<Vec<usize>, String> {
-    let mut found = Vec::new();
-    for (_, raw) in parts(raw, '[').ok_or_else(|| format!("{place}: must be a list."))? {
-        let value = word(raw, place, words)?;
-        if found.contains(&value) {
-            return Err(format!("{place}: has {raw} twice; remove one."));
-        }
-        found.push(value);
-    }
-    Ok(found)
-}
-
-/// The place of a kind among these, in quotes or in a table with a column.
-fn kind_and_column(raw: &str, place: &str, kinds: &[&str]) -> Result<(usize, Option<String>), String> {
-    let (mut kind, mut named) = (None, None);
-    if !raw.starts_with('{') {
-        return Ok((word(raw, place, kinds)?, None));
-    }
-    for (key, raw) in table(raw, place)? {
-        let inner = format!("{place}.{key}");
-        match key.as_str() {
-            "kind" => kind = Some(word(raw, &inner, kinds)?),
-            "column" => named = Some(column(raw, &inner)?),
-            _ => return Err(unknown(place, &key, "kind and column")),
-        }
-    }
-    let kind = kind.ok_or_else(|| format!("{place}: needs a kind."))?;
-    Ok((kind, named))
-}
-
-/// The keys and values of a table, each key once.
-pub(super) fn table<'a>(raw: &'a str, place: &str) -> Result<Vec<(String, &'a str)>, String> {
-    let members = parts(raw, '{').ok_or_else(|| format!("{place}: must be a table."))?;
-    let mut table: Vec<(String, &str)> = Vec::new();
-    for (key, raw) in members {
-        let key = string(key).map_err(|_| format!("{place}: has a key that is not text."))?;
-        if table.iter().any(|(one, _)| *one == key) {
-            return Err(format!("{place}: has {key} twice; remove one."));
-        }
-        table.push((key, raw));
-    }
-    Ok(table)
-}
-
-/// A list of names, each once.
-fn names(raw: &str, place: &str) -> Result<Vec<String>, String> {
-    let no_list = || format!("{place}: must be a list of names of fields, such as [\"title\"].");
-    let mut names = Vec::new();
-    for (_, raw) in parts(raw, '[').ok_or_else(no_list)? {
-        let name = string(raw).map_err(|_| no_list())?;
-        if names.contains(&name) {
-            return Err(format!("{place}: has {name} twice; remove one."));
-        }
-        names.push(name);
-    }
-    Ok(names)
-}
-
-pub(super) fn unknown(place: &str, key: &str, keys: &str) -> String {
-    format!("{place}: {key} is not a key; the keys are {keys}.")
 }
 
 #[cfg(test)]

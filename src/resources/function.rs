@@ -1,25 +1,26 @@
 //! Database functions that clients may call.
 
-use super::declaration::{DeclaredFunction, Field, check_form, table, unknown};
+use super::declaration::{DeclaredFunction, Field};
+use super::reader::{Read, check_form, keyed, named, refuse};
 
 impl DeclaredFunction {
-    pub(super) fn parse(name: String, raw: &str) -> Result<Self, String> {
-        let place = format!("functions.{name}");
-        check_form(&place, &name)?;
-        let mut function = Self { name, arguments: Vec::new() };
-        for (key, raw) in table(raw, &place)? {
+    pub(super) fn parse(name: &str, raw: &str) -> Read<Self> {
+        check_form(name)?;
+        let mut function = Self { name: name.to_owned(), arguments: Vec::new() };
+        keyed(raw, "arguments alone", &mut |key, raw| {
             if key != "arguments" {
-                return Err(unknown(&place, &key, "arguments alone"));
+                return Ok(false);
             }
-            let place = format!("{place}.arguments");
-            for (name, raw) in table(raw, &place)? {
-                let field = Field::parse(&place, name, raw)?;
+            named(raw, &mut |name, raw| {
+                let field = Field::parse(name, raw)?;
                 if field.read_only || field.column != field.name {
-                    return Err(format!("{place}.{}: an argument is text, such as \"text(1..200)\".", field.name));
+                    return refuse("an argument is text, such as \"text(1..200)\".");
                 }
                 function.arguments.push(field);
-            }
-        }
+                Ok(())
+            })?;
+            Ok(true)
+        })?;
         Ok(function)
     }
 }

@@ -8,6 +8,7 @@ mod draft;
 mod function;
 mod grammar;
 mod kind;
+mod reader;
 mod relation;
 
 pub(crate) use declaration::{Declaration, DeclaredFunction, Field, IdKind, Operator, Readers, Resource, Verb};

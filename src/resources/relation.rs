@@ -5,8 +5,9 @@ use serde::ser::Error;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::declaration::{Declaration, Embed, Field, IdKind, Owner, Readers, Resource, Under, is_identifier};
+use super::declaration::{Declaration, Embed, Field, IdKind, Owner, Readers, Resource, Under};
 use super::kind::{Kind, string};
+use super::reader::{Read, Within, is_identifier, refuse};
 
 /// The last segments of paths below a row.
 const ACTIONS: [&str; 3] = ["restore", "publish", "unpublish"];
@@ -14,17 +15,18 @@ const ACTIONS: [&str; 3] = ["restore", "publish", "unpublish"];
 /// The member of a row that has the embedded rows.
 const INCLUDED: &str = "included";
 
+/// The rules for the names of embedded rows; [`INCLUDED`] is one of its words.
+const NO_RELATION: &str = "must be named after a field that is a ref to a resource under none, or after a resource of the \
+     same owners that is under this one, or under none and with one field that is a ref to this one; with read = \"app\" \
+     after one that apps read; and list fields of it, or id. No field of this resource can be called included then.";
+
 impl Under {
-    pub(super) fn parse(raw: &str, place: &str) -> Result<Self, String> {
+    pub(super) fn parse(raw: &str) -> Read<Self> {
         let text = string(raw).unwrap_or_default();
-        match text.split_once('.') {
-            Some((resource, column)) if is_identifier(column) => {
-                Ok(Self { resource: resource.to_owned(), column: column.to_owned() })
-            }
-            _ => Err(format!(
-                "{place}: must be a resource, a dot and the column that has its id, such as \"teams.team_id\"."
-            )),
-        }
+        let parts = text.split_once('.').filter(|(_, column)| is_identifier(column));
+        let (resource, column) =
+            parts.ok_or("must be a resource, a dot and the column that has its id, such as \"teams.team_id\".")?;
+        Ok(Self { resource: resource.to_owned(), column: column.to_owned() })
     }
 }
 
@@ -74,20 +76,13 @@ impl Serialize for Embed {
 
 impl Declaration {
     /// Finds the relations with the names of the embedded rows.
-    pub(super) fn set_embeds(&mut self) -> Result<(), String> {
+    pub(super) fn set_embeds(&mut self) -> Read<()> {
         let mut found = Vec::new();
         for resource in &self.resources {
             for embed in &resource.embed {
                 let json = embed.resolve(resource, self).filter(|_| resource.field(INCLUDED).is_none());
-                found.push(json.ok_or_else(|| {
-                    format!(
-                        "resources.{}.embed.{}: must be named after a field that is a ref to a resource under none, or \
-                         after a resource of the same owners that is under this one, or under none and with one field \
-                         that is a ref to this one; with read = \"app\" after one that apps read; and list fields of it, \
-                         or id. No field of this resource can be called {INCLUDED} then.",
-                        resource.name, embed.name
-                    )
-                })?);
+                let json = json.ok_or(NO_RELATION.into());
+                found.push(json.within(&embed.name).within("embed").within(&resource.name).within("resources")?);
             }
         }
         for (embed, json) in self.resources.iter_mut().flat_map(|resource| &mut resource.embed).zip(found) {
@@ -96,44 +91,38 @@ impl Declaration {
         Ok(())
     }
 
-    /// Checks that each resource that is under another can be served there.
-    pub(super) fn check_under(&self) -> Result<(), String> {
-        for (resource, under) in self.resources.iter().filter_map(|one| Some((one, one.under.as_ref()?))) {
-            let Resource { name, .. } = resource;
-            let Under { resource: parent, column } = under;
-            let refused = |sentence: String| Err(format!("resources.{name}.under: {sentence}"));
-            let Some(above) = self.resource(parent) else {
-                return refused(format!("there is no resource {parent}; declare it, or leave under out."));
-            };
-            if resource.owner.is_orgs() || above.owner.is_orgs() {
-                return refused(format!(
-                    "rows of organisations have no parents and are none; write owner = \"user\" for {parent} and {name}, \
-                     or leave under out."
-                ));
-            }
-            if resource.id.kind == IdKind::Owner || above.id.kind == IdKind::Owner {
-                return refused(
-                    "a resource with id = \"owner\" has one row for each user, which has no parent and is none; leave \
-                     under out."
-                        .into(),
-                );
-            }
-            if ACTIONS.contains(&name.as_str()) {
-                return refused(format!("{name} is what can be done with a row of {parent}; choose another name."));
-            }
-            if resource.publish.is_some() {
-                return refused("rows that have a parent cannot be published; leave publish or under out.".into());
-            }
-            if resource.fields.iter().any(|field| field.column == *column && !field.read_only) {
-                return refused(format!(
-                    "the path has the value of {column}; add read_only = true to the field, or leave the field out."
-                ));
-            }
-            if *column == resource.id.column || resource.owner_column.column.as_ref() == Some(column) {
-                return refused(format!("{column} is the column of the id or the owner; name the parent's column."));
-            }
+    /// Checks that a resource that is under another can be served there.
+    pub(super) fn check_under(&self, resource: &Resource) -> Read<()> {
+        match &resource.under {
+            Some(under) => self.check_parent(resource, under).within("under"),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    fn check_parent(&self, resource: &Resource, under: &Under) -> Read<()> {
+        let (name, Under { resource: parent, column }) = (&resource.name, under);
+        let Some(above) = self.resource(parent) else {
+            return refuse(format!("there is no resource {parent}; declare it, or leave under out."));
+        };
+        let sentence = if resource.owner.is_orgs() || above.owner.is_orgs() {
+            &format!(
+                "rows of organisations have no parents and are none; write owner = \"user\" for {parent} and {name}, or \
+                 leave under out."
+            )
+        } else if resource.id.kind == IdKind::Owner || above.id.kind == IdKind::Owner {
+            "a resource with id = \"owner\" has one row for each user, which has no parent and is none; leave under out."
+        } else if ACTIONS.contains(&name.as_str()) {
+            &format!("{name} is what can be done with a row of {parent}; choose another name.")
+        } else if resource.publish.is_some() {
+            "rows that have a parent cannot be published; leave publish or under out."
+        } else if resource.fields.iter().any(|field| field.column == *column && !field.read_only) {
+            &format!("the path has the value of {column}; add read_only = true to the field, or leave the field out.")
+        } else if *column == resource.id.column || resource.owner_column.column.as_ref() == Some(column) {
+            &format!("{column} is the column of the id or the owner; name the parent's column.")
+        } else {
+            return Ok(());
+        };
+        refuse(sentence)
     }
 }
 
