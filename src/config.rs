@@ -232,7 +232,7 @@ pub(crate) fn legacy_role(key: &str) -> Option<String> {
     let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return None;
     };
-    let claims = json::parse_object(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    let claims = json::parse_object(&URL_SAFE_NO_PAD.decode(payload).ok()?)?;
     claims.get("role")?.as_str().map(str::to_owned)
 }
 

@@ -154,7 +154,7 @@ pub fn draft(data: &[u8]) {
         assert_eq!((again.json(), again.digest()), (draft.json(), draft.digest()));
     }
     // Strict and lenient readers differ over repeated names alone.
-    if let Ok(strict) = json::parse(data) {
+    if let Some(strict) = json::parse(data) {
         assert_eq!(strict, serde_json::from_slice::<Value>(data).unwrap());
     }
 }

@@ -89,7 +89,7 @@ const SHAPE: &str = "must look like {\"default\":\"enforce\",\"apps\":{\"<app id
 impl Apps {
     /// Parses the secret. The error names the place and never quotes a value.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let raw = json::parse(text.as_bytes()).map_err(|_| "is not JSON, or repeats a name")?;
+        let raw = json::parse(text.as_bytes()).ok_or("is not JSON, or repeats a name")?;
         let raw = object(&raw, &["default", "apps"]).ok_or(SHAPE)?;
         let default = Mode::parse(raw.get("default"), Mode::Enforce).ok_or(SHAPE)?;
         let mut apps: Vec<App> = Vec::new();

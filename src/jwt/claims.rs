@@ -13,8 +13,7 @@ const LATEST: i64 = 253_402_300_799;
 
 /// The claims of a payload, which must come from a signature that was found good.
 pub(crate) fn parse_claims(payload: &[u8]) -> Result<Map<String, Value>, Rejected> {
-    let claims =
-        json::parse_object(payload).map_err(|_| Rejected("claims are not a JSON object without repeated names"))?;
+    let claims = json::parse_object(payload).ok_or(Rejected("claims are not a JSON object without repeated names"))?;
     if any_nul(&claims) {
         return Err(Rejected("a claim holds U+0000, which the database cannot read"));
     }

@@ -69,7 +69,7 @@ impl<'a> Jws<'a> {
         }
 
         let header = json::parse_object(&decode(header)?)
-            .map_err(|_| Rejected("header is not a JSON object without repeated names"))?;
+            .ok_or(Rejected("header is not a JSON object without repeated names"))?;
         if header.contains_key("crit") || header.contains_key("b64") {
             return Err(Rejected("crit or b64 in the header"));
         }

@@ -36,7 +36,7 @@ impl KeySet {
     /// An empty set is a good one: a project that signs with the legacy secret has no public keys.
     /// A set that has keys of which none is usable is poisoned.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, Rejected> {
-        let set = json::parse_object(text).map_err(|_| Rejected("key set is not a JSON object"))?;
+        let set = json::parse_object(text).ok_or(Rejected("key set is not a JSON object"))?;
         let Some(Value::Array(entries)) = set.get("keys") else {
             return Err(Rejected("key set without keys"));
         };
