@@ -159,20 +159,16 @@ impl<P: Platform> Reader<'_, P> {
     }
 
     /// Calls a function that changes nothing, and reads its answer.
-    pub(crate) async fn read<T: DeserializeOwned>(
-        &self,
-        function: Function,
-        arguments: impl Into<Object>,
-    ) -> Result<T, Problem> {
-        let response = self.send(function, arguments.into().finish(), None, WHOLE).await?;
+    pub(crate) async fn read<T: DeserializeOwned>(&self, function: Function, arguments: Object) -> Result<T, Problem> {
+        let response = self.send(function, arguments.finish(), None, WHOLE).await?;
         parse(&answer(response, None)?)
     }
 
     /// Calls a function whose answer is the body of our response. `Ok` means that the platform holds
     /// that body.
-    pub(crate) async fn stream(&self, function: Function, arguments: impl Into<Object>) -> Result<(), Problem> {
+    pub(crate) async fn stream(&self, function: Function, arguments: Object) -> Result<(), Problem> {
         let accept = Accept::Stream { max_error: ANSWER_MAX };
-        streamable(self.send(function, arguments.into().finish(), None, accept).await?)
+        streamable(self.send(function, arguments.finish(), None, accept).await?)
     }
 }
 
@@ -197,10 +193,10 @@ impl<P: Platform> UserDatabase<'_, P> {
     pub(crate) async fn write(
         &self,
         function: Function,
-        arguments: impl Into<Object>,
+        arguments: Object,
         resource: Option<&Resource>,
     ) -> Result<Outcome, Problem> {
-        let arguments = arguments.into().finish();
+        let arguments = arguments.finish();
         let mut attempt = 1;
         loop {
             let response = self.send(function, arguments.clone(), self.claim.as_deref(), WHOLE).await?;

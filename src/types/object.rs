@@ -1,7 +1,6 @@
 //! JSON objects.
 
 use serde::Serialize;
-use serde_json::Value;
 
 /// A JSON object that is written member by member: values that are JSON already stay as they are.
 pub(crate) struct Object(String);
@@ -38,14 +37,5 @@ impl Object {
     pub(crate) fn finish(mut self) -> String {
         self.0.push('}');
         self.0
-    }
-}
-
-/// For handlers that write their arguments with `json!`.
-impl From<&Value> for Object {
-    fn from(object: &Value) -> Self {
-        let mut text = object.to_string();
-        text.truncate(text.len().saturating_sub(1));
-        Self(text)
     }
 }
