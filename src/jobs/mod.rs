@@ -10,7 +10,7 @@ use crate::config::{Misconfigured, notice};
 use crate::error::{Answered, Problem};
 use crate::platform::{Bindings, Level, Millis, Platform};
 use crate::types::{Object, random_uuid};
-use secret_key::{Job, ServiceRole};
+use secret_key::{BATCH, Job, ServiceRole};
 
 /// Batches of one job in one run. Four jobs stay below the 50 requests that an event may send on
 /// Cloudflare's free plan.
@@ -82,10 +82,10 @@ async fn work<P: Platform>(
     platform: &P,
 ) -> Result<End, Problem> {
     while progress.batches < BATCHES && platform.now() < deadline {
-        let batch = service_role.batch(job, run, deadline, platform).await?;
+        let rows = service_role.batch(job, run, deadline, platform).await?;
         progress.batches = progress.batches.saturating_add(1);
-        progress.rows = progress.rows.saturating_add(batch.rows);
-        if batch.last {
+        progress.rows = progress.rows.saturating_add(rows);
+        if rows < BATCH {
             return Ok(End::Done);
         }
     }

@@ -18,7 +18,7 @@ use crate::types::Object;
 const KEY: &str = "SUPABASE_SECRET_KEY";
 
 /// Rows of one batch: so many are deleted well within the database's own timeout.
-const BATCH: i64 = 1000;
+pub(super) const BATCH: i64 = 1000;
 
 /// Most bytes of an answer, which is a number.
 const ANSWER_MAX: usize = 64 * 1024;
@@ -58,13 +58,6 @@ pub(super) struct ServiceRole {
     days: u16,
 }
 
-/// The result of one batch.
-pub(super) struct Batch {
-    pub(super) rows: i64,
-    /// Whether nothing is left that is due.
-    pub(super) last: bool,
-}
-
 impl ServiceRole {
     /// `None` without a secret key.
     pub(super) fn load(bindings: &impl Bindings) -> Result<Option<Self>, Misconfigured> {
@@ -87,14 +80,14 @@ impl ServiceRole {
         }))
     }
 
-    /// Runs one batch of a job, before `deadline`.
+    /// Runs one batch of a job, before `deadline`. Returns its number of rows.
     pub(super) async fn batch<P: Platform>(
         &self,
         job: Job,
         run: &str,
         deadline: Millis,
         platform: &P,
-    ) -> Result<Batch, Problem> {
+    ) -> Result<i64, Problem> {
         let mut request = self.client.rpc("airlock_run_job", "");
         if let Some(token) = &self.token {
             request = request.auth(token);
@@ -109,7 +102,7 @@ impl ServiceRole {
         let accept = Accept::Whole { max: ANSWER_MAX };
         let response = postgrest::send(platform, request, accept, deadline).await?;
         match json::read(&postgrest::answer(response, None)?) {
-            Some(rows) if (0..=BATCH).contains(&rows) => Ok(Batch { rows, last: rows < BATCH }),
+            Some(rows) if (0..=BATCH).contains(&rows) => Ok(rows),
             _ => Err(Code::UpstreamInvalid.because("a batch without its count")),
         }
     }
