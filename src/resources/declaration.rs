@@ -29,22 +29,10 @@ const RESERVED: [&str; 101] = [
 ];
 
 /// Columns of every resource's table, and PostgreSQL's system columns.
+#[rustfmt::skip]
 const OWN_NAMES: [&str; 15] = [
-    "id",
-    "user_id",
-    "org_id",
-    "version",
-    "created_at",
-    "updated_at",
-    "deleted_at",
-    "published_at",
-    "airlock_search",
-    "tableoid",
-    "xmin",
-    "cmin",
-    "xmax",
-    "cmax",
-    "ctid",
+    "id", "user_id", "org_id", "version", "created_at", "updated_at", "deleted_at", "published_at", "airlock_search",
+    "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid",
 ];
 
 /// Those of them that a table that was there before may have as fields.
@@ -802,7 +790,7 @@ impl Field {
     }
 
     /// The resource that it refers to.
-    fn target(&self) -> Option<&str> {
+    pub(super) fn target(&self) -> Option<&str> {
         match &self.kind {
             Kind::Ref { resource, .. } => Some(resource),
             _ => None,

@@ -33,9 +33,7 @@ impl Field {
             read_only: false,
         }
     }
-}
 
-impl Field {
     /// The value of a filter as the database reads it, or an error message.
     pub(crate) fn filtered(&self, text: &str) -> Result<String, String> {
         let bare = matches!(self.kind, Kind::Integer { .. } | Kind::Number { .. } | Kind::Boolean)

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::declaration::{Declaration, Embed, Field, IdKind, Owner, Readers, Resource, Under};
-use super::kind::{Kind, string};
+use super::kind::string;
 use super::reader::{Read, Within, is_identifier, refuse};
 
 /// The last segments of paths below a row.
@@ -34,10 +34,7 @@ impl Embed {
     /// Finds the relation with its name in this resource.
     fn resolve(&self, resource: &Resource, declaration: &Declaration) -> Option<String> {
         let Self { name, fields, .. } = self;
-        let own = match resource.field(name).map(|field| &field.kind) {
-            Some(Kind::Ref { resource: target, .. }) => Some(target),
-            _ => None,
-        };
+        let own = resource.field(name).and_then(Field::target);
         let target = declaration.resource(own.unwrap_or(name))?;
         let unseen = resource.read == Some(Readers::App) && target.read != Some(Readers::App);
         if unseen || own.is_some() && target.under.is_some() {
@@ -45,7 +42,7 @@ impl Embed {
         }
         let mut field = Some(name);
         if own.is_none() {
-            let refers = |field: &&Field| matches!(&field.kind, Kind::Ref { resource: to, .. } if *to == resource.name);
+            let refers = |field: &&Field| field.target() == Some(&resource.name);
             let mut refs = target.fields.iter().filter(refers).map(|field| &field.name);
             field = match &target.under {
                 Some(under) if under.resource == resource.name => None,
