@@ -8,7 +8,7 @@ import { basename, join } from "node:path";
 import type { Readable } from "node:stream";
 
 import { build } from "esbuild";
-import { unstable_readConfig } from "wrangler";
+import { parse } from "smol-toml";
 
 import { toJson } from "../tools/declaration.ts";
 import { Failure, root } from "../tools/setup/shell.ts";
@@ -34,6 +34,7 @@ export interface Running {
 
 // Its package has no types. Not .bin/workerd: without install scripts that is a Node.js program in front of it.
 const { default: workerd }: { default: string } = createRequire(import.meta.url)("workerd");
+const wrangler = parse(await readFile(join(root, "wrangler.toml"), "utf8"));
 
 const children = new Set<ChildProcess>();
 // However the bench ends, its workers end with it.
@@ -141,9 +142,6 @@ export async function start(bundle: Bundle, vars: Vars): Promise<Running> {
 /** In workerd's language; `own` is the folder of this process. */
 function configOf({ name, files }: Bundle, vars: Vars, own: string): string {
   const objects = name === "hono-objects";
-  const wrangler: { compatibility_date: string; compatibility_flags: string[] } = unstable_readConfig({
-    config: join(root, "wrangler.toml"),
-  });
   // Cap'n Proto's text has JSON's escapes, for what is ASCII.
   const text = JSON.stringify;
   const module = (file: string) =>
@@ -169,7 +167,7 @@ const config :Workerd.Config = (
 const worker :Workerd.Worker = (
   modules = [${files.map(module).join(", ")}],
   compatibilityDate = ${text(wrangler.compatibility_date)},
-  compatibilityFlags = ${text(wrangler.compatibility_flags)},
+  compatibilityFlags = ${text(wrangler.compatibility_flags ?? [])},
   bindings = [${bindings.join(", ")}],
   ${objects ? `durableObjectNamespaces = [(className = "Replay", uniqueKey = "replay", enableSql = true)], durableObjectStorage = (localDisk = "objects"),` : ""}
 );

@@ -35,7 +35,7 @@ const text = (name: "config" | "env" | "secrets-file"): string | undefined => {
 const env = text("env") ?? process.env.CLOUDFLARE_ENV ?? "";
 const secretsFile = text("secrets-file");
 
-const missing = unset(configuration(text("config") ?? "wrangler.toml", env));
+const missing = unset(await configuration(text("config") ?? "wrangler.toml", env));
 if (missing.length > 0) {
   const where = env === "" ? "wrangler.toml" : `env.${env} of wrangler.toml`;
   const message = `${where} has no value for ${missing.join(", ")}. Fill it in: a Worker without it answers every request with 503.`;

@@ -52,7 +52,7 @@ async function local(): Promise<Finding[]> {
     ...(await overrides()),
     SUPABASE_URL: supabase,
   };
-  const environments = readAll();
+  const environments = await readAll();
   const token = await signIn(
     vars,
     process.env.AIRLOCK_EMAIL || "alice@example.com",
@@ -70,7 +70,7 @@ async function local(): Promise<Finding[]> {
 async function deployed(url: string, env: string): Promise<Finding[]> {
   await build();
   const { json, declaration } = await declared();
-  const environments = readAll();
+  const environments = await readAll();
   const settings = environments[env];
   if (!settings) return bindings(env, environments);
   const path = secretsPath();
@@ -106,10 +106,12 @@ async function declared() {
   return { json, declaration: await check(json) };
 }
 
-function readAll(): Environments {
+async function readAll(): Promise<Environments> {
   const config = join(project, "wrangler.toml");
-  const names = configuration(config).definedEnvironments ?? [];
-  return Object.fromEntries(["", ...names].map((name) => [name, configuration(config, name) as Settings]));
+  const names = (await configuration(config)).definedEnvironments ?? [];
+  const environments: Environments = {};
+  for (const name of ["", ...names]) environments[name] = (await configuration(config, name)) as Settings;
+  return environments;
 }
 
 /** The token of a user; undefined if the sign-in fails, which later lines explain. */

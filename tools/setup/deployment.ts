@@ -1,7 +1,5 @@
 // What wrangler.toml says of a deployment, and what it lacks.
 
-import { unstable_readConfig } from "wrangler";
-
 import { ask, Failure } from "./shell.ts";
 
 /** The commit of this clone, as a deployment names it; undefined without git. */
@@ -16,7 +14,12 @@ export interface DeploymentConfig {
 }
 
 /** wrangler's configuration in a file, of one environment; `""` is the deployment without one. */
-export function configuration(file: string, env = ""): DeploymentConfig & { definedEnvironments?: string[] } {
+export async function configuration(
+  file: string,
+  env = "",
+): Promise<DeploymentConfig & { definedEnvironments?: string[] }> {
+  // Here, because it takes a second to load, and most faults of a command line are found before.
+  const { unstable_readConfig } = await import("wrangler");
   try {
     const top = unstable_readConfig({ config: file }, { hideWarnings: env !== "" });
     if (env === "") return top;
