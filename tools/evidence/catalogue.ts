@@ -55,7 +55,7 @@ export interface Catalogue {
   indexed: Set<string>;
 }
 
-export const calls = (tree: Value): Placed[] => [...nodesOf(tree)].filter(({ node }) => node.type === "FUNCEXPR");
+export const calls = (tree: Value): Placed[] => nodesOf(tree).filter(({ node }) => node.type === "FUNCEXPR");
 export const holds = ({ roles }: Policy, role: string) => roles.includes(role) || roles.includes("public");
 const callsOf = (tree: Value) => calls(tree).map(({ node }) => word(node, "funcid"));
 
@@ -182,7 +182,7 @@ function insertable({ policies, tables }: Catalogue): Set<string> {
 
 /** Whether a function only reads, and each row that it reads is tied to its caller. */
 function readsOwn({ tree, partly }: Called, reader: Reader): boolean {
-  if (!tree || partly || [...nodesOf(tree)].some(({ node }) => isQuery(node) && word(node, "commandType") !== "1"))
+  if (!tree || partly || nodesOf(tree).some(({ node }) => isQuery(node) && word(node, "commandType") !== "1"))
     return false;
   const ties = new Ties();
   for (const target of targetsOf(tree)) reader.sources(target, { kind: "call", values: [], definer: true }, ties);
@@ -195,7 +195,7 @@ function rowsOfTables({ policies, tables, reader }: Catalogue, views: Map<string
   const known = new Map<string, ReturnType<Facts["rowsOf"]>>();
   /** Whether each table that the view reads is tied to the caller. */
   const ownView = ({ oid, tree, invoker }: View): boolean => {
-    const [query] = [...nodesOf(tree)];
+    const [query] = nodesOf(tree);
     if (!query) return false;
     const ties = new Ties();
     const { scope } = reader.read(query.node, { kind: "call", values: [], definer: !invoker }, ties);

@@ -283,7 +283,7 @@ function perRow(policy: Policy, { functions }: Catalogue): Fault[] {
     const bareCalls = calls(tree).filter(({ node, within }) => {
       const called = functions.get(word(node, "funcid"));
       if (!called?.stable || (called.schema === "pg_catalog" && called.name !== "current_setting")) return false;
-      return ![...nodesOf(inside(node, "args"))].some((arg) => arg.node.type === "VAR") && !once({ node, within });
+      return !nodesOf(inside(node, "args")).some((arg) => arg.node.type === "VAR") && !once({ node, within });
     });
     const names = [...new Set(bareCalls.map(({ node }) => functions.get(word(node, "funcid"))))].flatMap((called) =>
       called ? [called] : [],
@@ -320,11 +320,11 @@ interface Compared {
 }
 
 const constant = (value: Node) =>
-  ![...nodesOf(value)].some(({ node }) => ["VAR", "FUNCEXPR", "SUBLINK", "PARAM"].includes(node.type));
+  !nodesOf(value).some(({ node }) => ["VAR", "FUNCEXPR", "SUBLINK", "PARAM"].includes(node.type));
 
 /** Columns that are compared with something that is neither a constant nor of the same table. */
 function compared({ relation }: Policy, tree: Value, { equals }: Catalogue): Compared[] {
-  return [...nodesOf(tree)].flatMap(({ node, within }) => {
+  return nodesOf(tree).flatMap(({ node, within }) => {
     if (!["OPEXPR", "SCALARARRAYOPEXPR"].includes(node.type) || !equals.has(word(node, "opno"))) return [];
     const query = within.findLast(isQuery);
     const own = (placed: Node) => placed.type === "VAR" && word(placed, "varlevelsup") === "0";
@@ -337,7 +337,7 @@ function compared({ relation }: Policy, tree: Value, { equals }: Catalogue): Com
         !own(side) ||
         !other ||
         constant(other) ||
-        [...nodesOf(other)].some(({ node, within }) => own(node) && !within.some(isQuery))
+        nodesOf(other).some(({ node, within }) => own(node) && !within.some(isQuery))
       )
         return [];
       const entry = query && entries(query)[Number(word(side, "varno")) - 1];
@@ -486,7 +486,7 @@ export function recursion({ policies, functions, views, tables }: Catalogue): Fa
   const reads = (policy: Policy) => readOf.get(policy) ?? [];
   const hasSelect = (policy: Policy) =>
     reads(policy).length > 0 ||
-    policy.parts.some(({ tree }) => [...nodesOf(tree)].some(({ node }) => node.type === "SUBLINK"));
+    policy.parts.some(({ tree }) => nodesOf(tree).some(({ node }) => node.type === "SUBLINK"));
   const meetsAgain = (relation: string, active: string[], role: string): boolean => {
     const applying = secured.filter(
       (one) => one.relation === relation && ["r", "*"].includes(one.command) && holds(one, role),

@@ -157,7 +157,7 @@ export class Reader {
     return this.#facts.views.some(
       ({ name, tree }) =>
         source.includes(name) &&
-        [...nodesOf(tree)].some(({ node }) => node.type === "FUNCEXPR" && this.called(node)?.schema === "auth"),
+        nodesOf(tree).some(({ node }) => node.type === "FUNCEXPR" && this.called(node)?.schema === "auth"),
     );
   }
 
@@ -319,7 +319,7 @@ export class Reader {
     return (
       called.schema === "pg_catalog" &&
       called.name === "current_setting" &&
-      [...nodesOf(inside(node, "args"))].some((arg) => CLAIM.test(textOf(arg.node) ?? ""))
+      nodesOf(inside(node, "args")).some((arg) => CLAIM.test(textOf(arg.node) ?? ""))
     );
   }
 
@@ -576,13 +576,15 @@ export class Reader {
         const source = `${found.id}.${at}`;
         const sources = this.sources(against, againstScope, ties.copy());
         const use = { relation: word(entry, "relid"), column, source };
-        const constant = [...nodesOf(against)].map(({ node }) => node).find(({ type }) => type === "CONST");
+        const constant = nodesOf(against)
+          .map(({ node }) => node)
+          .find(({ type }) => type === "CONST");
         if (sources.size === 0) ties.uses.push({ ...use, against: "constant", value: constant && textOf(constant) });
         else if (direct(sources)) ties.uses.push({ ...use, against: "caller" });
         else ties.uses.push({ ...use, against: "other" });
         if (
           bare(side) === node &&
-          [...nodesOf(against)].some((placed) => placed.node.type === "VAR") &&
+          nodesOf(against).some((placed) => placed.node.type === "VAR") &&
           sources.size === 1 &&
           sources.has(source)
         )
@@ -633,7 +635,7 @@ function armsOf(node: Node): number[] {
 
 /** Whether a comparison says that there is no row: `count(*) = 0`. */
 const saysNone = (operator: string, args: Node[]) =>
-  [...nodesOf(args)].some(({ node }) => node.type === "AGGREF") &&
+  nodesOf(args).some(({ node }) => node.type === "AGGREF") &&
   (/^<=?$/.test(operator) ||
     (operator === "=" &&
       args.some(

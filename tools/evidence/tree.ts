@@ -50,11 +50,17 @@ export function parseTree(text: string): Value {
 const isNode = (value: Value | undefined): value is Node => typeof value === "object" && !Array.isArray(value);
 
 /** The nodes of a value, each before those inside it. */
-export function* nodesOf(value: Value, within: Node[] = []): Generator<Placed> {
-  if (Array.isArray(value)) for (const one of value) yield* nodesOf(one, within);
-  if (!isNode(value)) return;
-  yield { node: value, within };
-  for (const values of value.fields.values()) yield* nodesOf(values, [...within, value]);
+export function nodesOf(value: Value): Placed[] {
+  const found: Placed[] = [];
+  const visit = (value: Value, within: Node[]) => {
+    if (Array.isArray(value)) for (const one of value) visit(one, within);
+    if (!isNode(value)) return;
+    found.push({ node: value, within });
+    const inner = [...within, value];
+    for (const values of value.fields.values()) visit(values, inner);
+  };
+  visit(value, []);
+  return found;
 }
 
 /** The word that a field holds; "" if it is absent. */
@@ -98,7 +104,9 @@ export function isVacuous(comparison: Node): boolean {
 
 /** All tables and views that a tree reads. */
 export function relationsOf(tree: Value): string[] {
-  const read = [...nodesOf(tree)].filter(({ node }) => isTable(node)).map(({ node }) => word(node, "relid"));
+  const read = nodesOf(tree)
+    .filter(({ node }) => isTable(node))
+    .map(({ node }) => word(node, "relid"));
   return [...new Set(read)].filter((oid) => oid !== "" && oid !== "0");
 }
 
@@ -157,7 +165,7 @@ function askedOf(query: Node): { conditions: Node[]; absent: Set<string> } {
       const side = sides[at];
       if (side)
         optional.push({
-          tables: new Set([...nodesOf(side)].map(({ node }) => word(node, "rtindex"))),
+          tables: new Set(nodesOf(side).map(({ node }) => word(node, "rtindex"))),
           // A row of a FULL join need not meet its condition.
           conditions: [...(kind === "2" ? [] : inside(node, "quals")), ...within(side)],
         });
@@ -167,7 +175,7 @@ function askedOf(query: Node): { conditions: Node[]; absent: Set<string> } {
   const all = (node: Node): Node[] => (operation(node) === "and" ? inside(node, "args").flatMap(all) : [node]);
   let conditions = inside(query, "jointree").flatMap(within).flatMap(all);
   const absent = new Set<string>();
-  const shown = new Set([...nodesOf(inside(query, "targetList"))].map(({ node }) => word(node, "varno")));
+  const shown = new Set(nodesOf(inside(query, "targetList")).map(({ node }) => word(node, "varno")));
   for (const { tables, conditions: join } of optional) {
     const needed = conditions.some((condition) => needs(condition, tables));
     const perhaps = conditions.some(
@@ -191,7 +199,7 @@ function needs(node: Node, tables: Set<string>): boolean {
       : operation(node) === "or" && inside(node, "args").every((arg) => needs(arg, tables));
   return (
     ["OPEXPR", "SCALARARRAYOPEXPR"].includes(node.type) &&
-    [...nodesOf(node)].some(
+    nodesOf(node).some(
       ({ node, within }) =>
         node.type === "VAR" &&
         tables.has(word(node, "varno")) &&

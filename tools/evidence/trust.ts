@@ -168,18 +168,18 @@ function writes(
 
 /** Whether a condition on a new row names this column, other than comparing it with itself. */
 function decides(tree: Value, column: string): boolean {
-  return [...nodesOf(tree)].some(({ node, within }) => {
+  return nodesOf(tree).some(({ node, within }) => {
     if (!isTop({ node, within }) || word(node, "varattno") !== column) return false;
     const comparison = within.at(-1);
     // Not null is any value.
     if (comparison?.type === "NULLTEST" && word(comparison, "nulltesttype") === "1") return false;
     const same =
       comparison?.type === "OPEXPR" &&
-      [...nodesOf(comparison)]
+      nodesOf(comparison)
         .filter((placed) => placed.node.type === "VAR")
         .every((placed) => word(placed.node, "varattno") === column && isTop(placed)) &&
-      ![...nodesOf(comparison)].some((placed) => placed.node.type === "CONST");
-    return !same || [...nodesOf(comparison)].filter((placed) => placed.node.type === "VAR").length < 2;
+      !nodesOf(comparison).some((placed) => placed.node.type === "CONST");
+    return !same || nodesOf(comparison).filter((placed) => placed.node.type === "VAR").length < 2;
   });
 }
 

@@ -60,7 +60,7 @@ function ofPublic(ties: Ties, tables: Tables): boolean {
 /** The demand of a condition on its caller, if it does not tie the row to them. */
 function meaningOf(condition: Condition, relation: string, reader: Reader, tables: Tables): Meaning {
   const { node, scope } = condition;
-  const all = [...nodesOf(node)].map((placed) => placed.node);
+  const all = nodesOf(node).map((placed) => placed.node);
   const constants = all
     .filter(({ type }) => type === "CONST")
     .map(textOf)
@@ -145,7 +145,7 @@ const isEquality = (node: Node, reader: Reader) =>
 
 /** A function of the project whose body is more than one expression. */
 export function isUnread(node: Node, reader: Reader): boolean {
-  return [...nodesOf(node)].some(({ node }) => node.type === "FUNCEXPR" && unread(reader.called(node)));
+  return nodesOf(node).some(({ node }) => node.type === "FUNCEXPR" && unread(reader.called(node)));
 }
 export const unread = (called: Called | undefined) =>
   called !== undefined && !called.foreign && (!called.tree || called.partly === true);
@@ -153,10 +153,10 @@ export const unread = (called: Called | undefined) =>
 function saysPublic({ node, scope }: Condition, relation: string, tables: Tables): boolean {
   if (scope.kind !== "row" || (node.type === "BOOLEXPR" && JSON.stringify(node.fields.get("boolop")) === '["not"]'))
     return false;
-  const names = [...nodesOf(node)].flatMap(({ node }) =>
+  const names = nodesOf(node).flatMap(({ node }) =>
     node.type === "VAR" ? [tables.columnName(relation, String(node.fields.get("varattno")?.[0]))] : [],
   );
-  const texts = [...nodesOf(node)].flatMap(({ node }) => (node.type === "CONST" ? [textOf(node) ?? ""] : []));
+  const texts = nodesOf(node).flatMap(({ node }) => (node.type === "CONST" ? [textOf(node) ?? ""] : []));
   if (BUCKETS.test(tables.name(relation)) && names.includes("bucket_id"))
     return texts.some((text) => PUBLIC_BUCKET.test(text));
   const isNull = node.type === "NULLTEST" && String(node.fields.get("nulltesttype")?.[0]) === "0";
