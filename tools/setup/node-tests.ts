@@ -11,12 +11,23 @@ import { project, root } from "./shell.ts";
 
 /** Milliseconds for one file. One that hangs must fail, and let the others run. */
 const FILE_TIMEOUT = 1_200_000;
-/** Of these each takes half a minute or more, much of it waiting: for servers, browsers and bundlers. */
+/** These take longest, in this order. */
 const SLOW = [
+  "tests/e2e/resources.test.ts",
+  "tests/evidence/command.test.ts",
+  "tests/adopt/command.test.ts",
+  "tests/e2e/keys.test.ts",
+  "tests/e2e/replay.test.ts",
+  "tests/database/lifecycle.test.ts",
+  "tests/evidence/audit.test.ts",
+  "tests/e2e/organizations.test.ts",
   "tests/example/web.test.ts",
-  "tests/example/app.test.ts",
   "tests/tools/dev.test.ts",
+  "tests/tools/arguments.test.ts",
   "client/test/app.test.ts",
+  "tests/tools/deploy.test.ts",
+  "tests/tools/package.test.ts",
+  "tests/tools/newresource.test.ts",
   "tests/repository/bypass.test.ts",
 ];
 /**
@@ -32,18 +43,17 @@ mkdirSync(made, { recursive: true });
 const folder = mkdtempSync(join(made, "run-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 
-const slow = SLOW.filter((file) => given.includes(file));
+// What takes longest first, so that none is left for the end.
+const ordered = [...SLOW.filter((file) => given.includes(file)), ...given.filter((file) => !SLOW.includes(file))];
 // By name each runs alone: the hooks of a suite run even if no test in it has the name.
-const shared = given.filter((file) => pattern === "" && SHARED.test(file));
-const alone = given.filter((file) => !slow.includes(file) && !shared.includes(file));
-const groups = together(shared);
-// What takes longest first, so that none is left for the end, and beside it what waits.
-const cores = availableParallelism();
-const files = [...groups.slice(0, cores), ...slow, ...groups.slice(cores), ...alone].map((file) => resolve(root, file));
-// One more than there are cores: files wait for servers to start, and for deadlines.
+const shared = ordered.filter((file) => pattern === "" && SHARED.test(file));
+const files = [...together(shared), ...ordered.filter((file) => !shared.includes(file))].map((file) =>
+  resolve(root, file),
+);
+// More than there are cores: half of the time files wait, for servers to start and for deadlines.
 const events = run({
   files,
-  concurrency: cores + 1,
+  concurrency: PROCESSES + 1,
   timeout: FILE_TIMEOUT,
   execArgv: ["--expose-gc"],
   ...(pattern && { testNamePatterns: [pattern] }),
