@@ -1,7 +1,7 @@
 // airlock.toml, checked. The only checker is the Worker's own, in Rust: the tools run it from the built WASM module.
 // They parse TOML, since no TOML parser belongs into the Worker, and pass JSON on.
 
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -158,9 +158,10 @@ export async function diagnose(env: Record<string, unknown>, declaration: string
 let loaded: Promise<{ diagnose(env: unknown, json: string): string; inspect(json: string): string }> | undefined;
 
 function load(): NonNullable<typeof loaded> {
-  if (!existsSync(inspector)) throw new Failure("The Worker is not built yet. Run `npm run build`.");
-  // A new URL for each, because a module is loaded once for each URL.
-  loaded ??= import(`${pathToFileURL(inspector)}?${Date.now()}`) as NonNullable<typeof loaded>;
+  const file = statSync(inspector, { throwIfNoEntry: false });
+  if (!file) throw new Failure("The Worker is not built yet. Run `npm run build`.");
+  // A new URL for each build, because a module is loaded once for each URL, and its compiled code is kept for each URL.
+  loaded ??= import(`${pathToFileURL(inspector)}?${file.mtimeMs}`) as NonNullable<typeof loaded>;
   return loaded;
 }
 
