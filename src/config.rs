@@ -30,7 +30,7 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The configuration of an isolate.
 pub(crate) struct Config {
     pub(crate) apps: Apps,
-    /// Of Firebase App Check.
+    /// The verifier of Firebase App Check's tokens.
     pub(crate) app_check: Tokens,
     pub(crate) verifier: Verifier,
     pub(crate) database: Database,
@@ -42,7 +42,7 @@ pub(crate) struct Config {
     pub(crate) store_timeout: Millis,
     /// This program's version, and the commit that was deployed, if it is known.
     pub(crate) version: String,
-    /// Of so many reads that went well, one has a log line.
+    /// One in this many successful reads has a log line.
     pub(crate) log_reads: u16,
 }
 

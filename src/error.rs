@@ -193,7 +193,7 @@ pub(crate) struct FieldError {
     pub(crate) at: At,
     /// Stable, such as `required`, `type`, `length` or `unique`; docs/protocol.md lists them.
     pub(crate) code: &'static str,
-    /// For people.
+    /// A sentence for people, not for programs.
     pub(crate) message: Cow<'static, str>,
 }
 
@@ -346,7 +346,7 @@ impl Problem {
         Self { extra: Extra::RetryAfter(seconds), ..Code::DependencyUnavailable.because(reason) }
     }
 
-    /// Its code.
+    /// The code of the problem.
     pub(crate) fn code(&self) -> Code {
         self.code
     }

@@ -110,7 +110,7 @@ mod tests {
         let addresses = Addresses::default();
         for n in 0..=ADDRESSES_MAX {
             addresses.remember(n.to_string(), 1);
-            // Of two refusals at once.
+            // Two refusals at once remember the address twice.
             addresses.remember(n.to_string(), 1);
         }
         assert_eq!(addresses.0.borrow().len(), ADDRESSES_MAX);

@@ -45,14 +45,14 @@ pub(crate) struct Trace {
     upstream_ms: Option<Millis>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) streamed: bool,
-    /// This line stands for so many requests; absent if each has a line.
+    /// How many requests this line stands for; absent if each has a line.
     #[serde(skip_serializing_if = "Option::is_none")]
     one_in: Option<u16>,
 
     /// Whether the request counts against its address with any outcome.
     #[serde(skip)]
     pub(crate) counts: bool,
-    /// Of the request id.
+    /// Random bits of the request id, which also decide whether a read is logged.
     #[serde(skip)]
     random: u16,
     #[serde(skip)]

@@ -74,7 +74,7 @@ macro_rules! headers {
         }
 
         impl Header {
-            /// All of them, in the order of their discriminants.
+            /// All headers, in the order of their discriminants.
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$header),*];
 
             /// The name on the wire, in lower case.
@@ -166,7 +166,7 @@ impl HeaderLines {
         }
     }
 
-    /// All of them.
+    /// All headers as one text: names and values in turn, each before a line feed.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -198,7 +198,7 @@ pub struct UpstreamRequest {
     pub body: Option<String>,
 }
 
-/// Without query, headers and body: they hold the user's token and texts.
+/// Leaves query, headers and body out: they hold the user's token and texts.
 impl fmt::Debug for UpstreamRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.url().split('?').next().unwrap_or_default();
@@ -233,7 +233,7 @@ impl UpstreamRequest {
 /// How much of a response is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accept {
-    /// All of it, at most `max` bytes.
+    /// The whole body, at most `max` bytes.
     Whole {
         /// Bytes.
         max: usize,
@@ -253,7 +253,7 @@ pub struct UpstreamResponse {
     pub status: u16,
     /// `Content-Type` of a body that streams; empty if absent.
     pub content_type: String,
-    /// Its body.
+    /// The body.
     pub content: Content,
 }
 
@@ -269,7 +269,7 @@ pub enum Content {
     },
 }
 
-/// Without the body: it is a user's.
+/// Leaves the body out: it holds a user's data.
 impl fmt::Debug for UpstreamResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "UpstreamResponse({}, ", self.status)?;

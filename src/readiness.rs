@@ -1,4 +1,4 @@
-//! Whether Supabase can be worked with, for `GET /ready`.
+//! Whether Supabase's key set and database are ready, for `GET /ready`.
 //!
 //! The question needs no proof, so an isolate asks Supabase once in [`FRESH`] at most.
 
@@ -22,7 +22,7 @@ pub(crate) struct Readiness {
 }
 
 impl Readiness {
-    /// 503 if Supabase cannot be worked with.
+    /// 503 if the key set or the database is not ready.
     pub(crate) async fn check(
         &self,
         verifier: &Verifier,

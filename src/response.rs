@@ -18,7 +18,7 @@ pub struct Response {
 /// The body of a [`Response`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// In memory.
+    /// Bytes in memory.
     Bytes(Vec<u8>),
     /// The body of the upstream response that this request has open, as it streams.
     Upstream,

@@ -29,9 +29,9 @@ pub(crate) struct Route<P: Platform> {
 pub(crate) enum Handler<P: Platform> {
     /// Operators and monitoring ask it, without any proof.
     Probe(Probe),
-    /// The caller proves nothing.
+    /// A public document, without any proof.
     Public(for<'a> fn(&'a P) -> Answer<'a>),
-    /// The caller proves something.
+    /// The caller proves an app, and for most routes a user.
     Guarded(Guarded<P>),
 }
 
@@ -40,7 +40,7 @@ pub(crate) enum Handler<P: Platform> {
 pub(crate) enum Probe {
     /// Whether this isolate is configured.
     Health,
-    /// Whether Supabase can be worked with.
+    /// Whether Supabase's key set and database are ready.
     Ready,
 }
 
@@ -133,7 +133,7 @@ impl<P: Platform> Route<P> {
 pub(crate) struct Matched<'a, P: Platform> {
     /// The route.
     pub(crate) route: Route<P>,
-    /// Where the request goes.
+    /// The ids, resource or function that the path names.
     pub(crate) path: PathMatch<'a>,
     base: &'static str,
 }
@@ -283,7 +283,7 @@ fn matching<'a, P: Platform>(
     routes.filter_map(matched).collect()
 }
 
-/// Whether a segment is an id of this kind, in its one spelling.
+/// Whether a segment is an id of this kind, in canonical form.
 fn is_id(segment: &str, kind: IdKind) -> bool {
     match kind {
         IdKind::Uuid => parse_uuid(segment).is_some(),

@@ -44,7 +44,7 @@ pub(crate) struct Policy {
 struct Firebase {
     issuer: String,
     audience: String,
-    /// Between line feeds, which no id holds.
+    /// The accepted app ids, separated by line feeds, which no id contains.
     app_ids: String,
 }
 

@@ -20,7 +20,7 @@ pub struct Canonical<'a> {
     pub method: &'a str,
     /// Path and query as received, never re-encoded
     pub target: &'a str,
-    /// Of the bearer token, if any
+    /// The digest of the bearer token, if there is one
     pub token_digest: Option<TokenDigest>,
     /// The raw body; empty when there is none
     pub body: &'a [u8],

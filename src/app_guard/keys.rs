@@ -16,7 +16,7 @@ use super::attestation::Policy;
 use super::is_app_id;
 use crate::json::{self, object};
 
-/// Live keys an app may have: two during a rotation, a few more for old releases of the app.
+/// Most keys of an app: two during a rotation, and a few for old releases of the app.
 const KEYS_MAX: usize = 8;
 
 /// How App Guard treats an app.

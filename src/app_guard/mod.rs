@@ -113,7 +113,7 @@ pub(crate) enum Bearer<'a> {
     Absent,
     /// The characters after `Bearer `.
     Token(&'a str),
-    /// Another scheme, or no token: none for the signature, `token_invalid` later.
+    /// Another scheme, or an empty token. The signature covers no token; authentication answers `token_invalid`.
     Other,
 }
 
@@ -122,11 +122,11 @@ pub(crate) enum Bearer<'a> {
 pub(crate) enum Finding {
     /// Mode `off`: not checked.
     Off,
-    /// Good signature of this key, in time.
+    /// Good signature of this key, timestamp within the window.
     Verified { key: String },
-    /// Good signature of a retired key, in time.
+    /// Good signature of a retired key, timestamp within the window.
     Retired { key: String },
-    /// Good signature, outside the window.
+    /// Good signature, timestamp outside the window.
     Skewed,
     /// A header is absent, repeated or not of its form.
     Incomplete,
@@ -154,12 +154,12 @@ impl Finding {
 #[derive(Debug)]
 pub(crate) struct SignedRequest {
     request: GuardedRequest,
-    /// Of the key that signed it.
+    /// The attestation that the signing key asks for.
     attest: Option<Rc<Policy>>,
 }
 
 impl SignedRequest {
-    /// Null unless its signature was verified.
+    /// The app id; `None` unless the signature was verified.
     pub(crate) fn app_id(&self) -> Option<&str> {
         self.request.app_id()
     }
@@ -209,7 +209,7 @@ pub(crate) struct Nonce {
     pub(crate) keep_until: i64,
 }
 
-/// Without the body, which is a user's.
+/// Leaves the body out: it holds a user's data.
 impl fmt::Debug for GuardedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GuardedRequest").field("head", &self.head).field("app_id", &self.app_id).finish_non_exhaustive()
@@ -217,7 +217,7 @@ impl fmt::Debug for GuardedRequest {
 }
 
 impl GuardedRequest {
-    /// Null unless its signature was verified.
+    /// The app id; `None` unless the signature was verified.
     pub(crate) fn app_id(&self) -> Option<&str> {
         self.app_id.as_deref()
     }
@@ -234,7 +234,7 @@ impl GuardedRequest {
         self.head.bearer()
     }
 
-    /// Of the bearer token, if there is one.
+    /// The digest of the bearer token, if there is one.
     pub(crate) fn token_digest(&self) -> Option<TokenDigest> {
         self.token_digest
     }
@@ -343,7 +343,7 @@ fn judge<'a>(
     }
 }
 
-/// The place of no key.
+/// The index that stands for "no key matched".
 const NO_KEY: u32 = u32::MAX;
 
 fn sign(mac: &Hmac<Sha256>, canonical: &str) -> [u8; 32] {

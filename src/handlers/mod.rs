@@ -46,11 +46,11 @@ pub(crate) struct UserCall<'a, P> {
 /// A path that matched a route.
 #[derive(Default)]
 pub(crate) struct PathMatch<'a> {
-    /// By their names in the pattern, each in its one spelling.
+    /// The ids in the path, by their names in the pattern.
     pub(crate) ids: Vec<(&'static str, String)>,
-    /// Of a route of a resource.
+    /// The rows that the path names, if the route is a resource's.
     pub(crate) scope: Option<Scope<'a>>,
-    /// Of a route of a function.
+    /// The function that the path names, if the route calls one.
     pub(crate) function: Option<&'a DeclaredFunction>,
 }
 

@@ -17,7 +17,7 @@ use crate::types::Object;
 
 const KEY: &str = "SUPABASE_SECRET_KEY";
 
-/// Rows of one batch: so many are deleted well within the database's own timeout.
+/// Rows of one batch: few enough that the database's own timeout does not end it.
 pub(super) const BATCH: i64 = 1000;
 
 /// Most bytes of an answer, which is a number.

@@ -32,7 +32,7 @@ pub(crate) enum Source {
     Project(String),
     /// Firebase App Check's, which no setting can replace.
     AppCheck,
-    /// Its stand-in in development, on this machine.
+    /// The stand-in for App Check's key set during development, on this machine.
     Development(String),
 }
 
@@ -53,7 +53,7 @@ impl Source {
         }
     }
 
-    /// For the log.
+    /// The name of the source in the log.
     fn name(&self) -> &'static str {
         match self {
             Self::Project(_) => "project",
@@ -77,11 +77,11 @@ struct Cached {
     fetches: u32,
     /// When `set` was fetched; `None` before the first good fetch.
     fetched_at: Option<Millis>,
-    /// Until when unknown `kid`s cause no fetch.
+    /// Until this time an unknown `kid` causes no fetch.
     cool_until: Millis,
     /// Until this time a failed endpoint is not asked again; 0 after a good fetch.
     failed_until: Millis,
-    /// Until when a running fetch is waited for. It may have been abandoned with its request.
+    /// Until this time other requests wait for the running fetch. It may have ended with its request.
     fetching_until: Millis,
 }
 
@@ -91,9 +91,9 @@ pub(super) enum Lookup {
     Found(Rc<PublicKey>),
     /// The source has no such key.
     Unknown,
-    /// The set lacked it when it was fetched a moment ago. Try again in so many seconds.
+    /// The set lacked it when it was fetched a moment ago. Try again in this many seconds.
     CoolingDown { retry_after: u32 },
-    /// The key set cannot be fetched now. Try again in so many seconds.
+    /// The key set cannot be fetched now. Try again in this many seconds.
     Unavailable { retry_after: u32 },
 }
 

@@ -85,7 +85,7 @@ impl KeySet {
         self.keys.iter().find(|key| key.kid.as_deref() == Some(kid))
     }
 
-    /// All of them.
+    /// All keys of the set.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn keys(&self) -> &[Rc<PublicKey>] {
         &self.keys

@@ -103,7 +103,7 @@ pub(crate) enum Failure {
     UnknownKey(Option<u32>),
     /// Its key did not sign it.
     BadSignature,
-    /// Undecided, because a dependency failed. Try again after so many seconds.
+    /// Undecided, because a dependency failed. Try again after this many seconds.
     Undecided(&'static str, u32),
 }
 

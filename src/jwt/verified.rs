@@ -19,7 +19,7 @@ use super::jws::KeyHint;
 pub struct TokenDigest(pub(crate) [u8; 32]);
 
 impl TokenDigest {
-    /// Of the characters after `Bearer `, or of an attestation token.
+    /// The digest of an access token (the characters after `Bearer `) or of an attestation token.
     pub fn of(token: &str) -> Self {
         Self(Sha256::digest(token.as_bytes()).into())
     }

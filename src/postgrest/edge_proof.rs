@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::platform::{Millis, UpstreamRequest};
 
-/// Where the paths begin that PostgREST sees: the gateway before it takes this away.
+/// The prefix that Supabase's gateway removes from a path before PostgREST sees it.
 const BASE: &str = "/rest/v1";
 
 /// Makes proofs. Part of the configuration in edge-only mode.

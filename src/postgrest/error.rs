@@ -202,7 +202,7 @@ fn is_account(error: &PostgrestError, resource: Option<&Resource>) -> bool {
     is_owner && details.contains("\"users\"")
 }
 
-/// 422 `reference`. Missing, deleted and foreign targets get the same answer.
+/// 422 `reference`. A missing row, a deleted one and another user's get the same answer.
 fn reference(field: Option<&str>) -> Problem {
     let pointer = field.map(|name| format!("/{name}")).unwrap_or_default();
     Problem::invalid(&pointer, "reference", "must be the id of a row that exists and that this user may see")

@@ -43,11 +43,11 @@ const SCHEMA_VERSION: i64 = 1;
 
 const READY: Function = Function::new("airlock_ready");
 
-/// Where the data is. Part of the configuration.
+/// The database behind PostgREST. Part of the configuration.
 pub(crate) struct Database {
     client: Postgrest,
     timeout: Millis,
-    /// In edge-only mode.
+    /// Makes the proofs of edge-only mode; absent if the mode is off.
     signer: Option<Signer>,
     /// Method, URL and headers of each function's calls, as `postgrest` builds them. No request changes
     /// them, and building them takes a tenth of a request's time.

@@ -108,22 +108,22 @@ impl Row {
         Some(Self { json: json.to_owned(), id: id.map(str::to_owned), version: version.and_then(Version::parse) })
     }
 
-    /// Its version, if rows of its resource have one.
+    /// The row's version, if rows of its resource have one.
     pub(crate) fn version(&self) -> Option<Version> {
         self.version
     }
 
-    /// Its JSON.
+    /// The row's JSON.
     pub(crate) fn json(&self) -> &str {
         &self.json
     }
 
-    /// Its JSON, as the body of an answer.
+    /// The row's JSON, as the body of an answer.
     pub(crate) fn into_body(self) -> Vec<u8> {
         self.json.into_bytes()
     }
 
-    /// Its `id`, as a path has it.
+    /// The row's `id`, as it is written in a path.
     pub(crate) fn id(&self) -> Result<&str, Problem> {
         self.id.as_deref().ok_or(Code::UpstreamInvalid.because("a row without its id"))
     }

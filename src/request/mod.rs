@@ -82,7 +82,7 @@ impl Accepts {
 pub(crate) struct Input<'a> {
     /// The query string as received.
     pub(crate) query: &'a str,
-    /// Empty where the route takes none.
+    /// The body; empty where the route takes none.
     pub(crate) body: &'a [u8],
     /// 8 to 64 of `A-Z a-z 0-9 _ -`.
     pub(crate) idempotency_key: Option<&'a str>,

@@ -11,7 +11,7 @@ use crate::error::{At, FieldError, Problem};
 /// Unknown parameters that an answer names at most.
 const UNKNOWN_MAX: usize = 8;
 
-/// For routes that have no parameters.
+/// Refuses every parameter, for routes that have none.
 pub(crate) fn none(query: &str) -> Result<(), Problem> {
     Parameters::parse(query).finish()
 }

@@ -35,7 +35,7 @@ const OWN_NAMES: [&str; 15] = [
     "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid",
 ];
 
-/// Those of them that a table that was there before may have as fields.
+/// Reserved names that an adopted table may still have as fields.
 const FREE_NAMES: [&str; 3] = ["user_id", "org_id", "airlock_search"];
 
 /// Longest text that a list can be sorted by: a cursor holds it.
@@ -49,9 +49,9 @@ const NULLS_LAST: &str = " nulls last";
 pub(crate) struct Declaration {
     /// Whether there are organisations.
     pub(crate) organizations: bool,
-    /// In the order of the file.
+    /// Resources, in the order of airlock.toml.
     pub(crate) resources: Vec<Resource>,
-    /// In the order of the file.
+    /// Database functions, in the order of airlock.toml.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) functions: Vec<DeclaredFunction>,
 }
@@ -97,7 +97,7 @@ pub(crate) struct Resource {
     /// The rows that can be embedded in an answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) embed: Vec<Embed>,
-    /// In the order of the file.
+    /// Fields, in the order of airlock.toml.
     pub(crate) fields: Vec<Field>,
 }
 
@@ -113,7 +113,7 @@ pub(crate) struct Under {
 /// Rows of another resource that a row can be answered with.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Embed {
-    /// As a request calls it: the field that refers to the one row, or the resource of many rows.
+    /// The name in `include`: the field that refers to one row, or the resource of many rows.
     pub(crate) name: String,
     /// The fields of a row that are shown.
     pub(super) fields: Vec<String>,
@@ -127,7 +127,7 @@ pub(crate) struct Embed {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct DeclaredFunction {
     pub(crate) name: String,
-    /// In the order of the file.
+    /// Arguments, in the order of airlock.toml.
     pub(crate) arguments: Vec<Field>,
 }
 
@@ -172,7 +172,7 @@ macro_rules! words {
             const ALL: &[Self] = &[$(Self::$variant),+];
             const WORDS: &[&str] = &[$($word),+];
 
-            /// Its word.
+            /// The word in airlock.toml.
             pub(crate) fn word(self) -> &'static str {
                 Self::WORDS.get(self as usize).copied().unwrap_or_default()
             }
@@ -202,9 +202,9 @@ words! {
 words! {
     /// Which rows are served.
     Scope {
-        /// Those of the owner, by a condition beside the policies.
+        /// The owner's rows, by a condition in addition to the policies.
         Owner = "owner",
-        /// All that the policies show.
+        /// All rows that the policies show.
         Visible = "visible",
     }
 }

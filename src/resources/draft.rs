@@ -124,7 +124,7 @@ impl Field {
 
 /// The members of a body, not yet checked.
 struct Found<'a> {
-    /// One for each field.
+    /// The values, one for each field.
     values: Vec<Given<'a>>,
     members: usize,
     unknown: Errors,

@@ -102,7 +102,7 @@ pub(crate) enum Value {
     Number(f64),
     Text(String),
     List(Vec<Value>),
-    /// As the client wrote it.
+    /// JSON text, as the client wrote it.
     #[serde(serialize_with = "as_written")]
     Json(String),
 }
@@ -186,7 +186,7 @@ impl Value {
     }
 }
 
-/// JSON text as it stands.
+/// Writes JSON text unchanged.
 fn as_written<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> {
     let raw: &RawValue = serde_json::from_str(json).map_err(S::Error::custom)?;
     raw.serialize(serializer)
@@ -230,7 +230,7 @@ impl Errors {
         if pointer.is_empty() { message.into_owned() } else { format!("at {pointer} {message}") }
     }
 
-    /// For the answer.
+    /// The errors as `errors` of a problem lists them.
     pub(super) fn into_list(self) -> Vec<FieldError> {
         let list = self.0.into_iter().map(|(pointer, error)| FieldError {
             at: At::Pointer(pointer),
@@ -397,7 +397,7 @@ fn json(raw: &str, bytes: u64) -> Result<String, Errors> {
 struct Scan {
     /// 1 for an object without objects or lists.
     depth: usize,
-    /// Of all its objects, repeated ones included.
+    /// How many members all objects of the text have, repeated names included.
     members: usize,
     nul: bool,
 }

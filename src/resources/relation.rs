@@ -103,11 +103,12 @@ impl Declaration {
         };
         let sentence = if resource.owner.is_orgs() || above.owner.is_orgs() {
             &format!(
-                "rows of organisations have no parents and are none; write owner = \"user\" for {parent} and {name}, or \
+                "rows of organisations cannot have or be parents; write owner = \"user\" for {parent} and {name}, or \
                  leave under out."
             )
         } else if resource.id.kind == IdKind::Owner || above.id.kind == IdKind::Owner {
-            "a resource with id = \"owner\" has one row for each user, which has no parent and is none; leave under out."
+            "a resource with id = \"owner\" has one row for each user, which cannot have or be a parent; leave under \
+             out."
         } else if ACTIONS.contains(&name.as_str()) {
             &format!("{name} is what can be done with a row of {parent}; choose another name.")
         } else if resource.publish.is_some() {

@@ -8,7 +8,7 @@ use std::fmt;
 pub(crate) struct Version(i64);
 
 impl Version {
-    /// The version that is written so. Only its one spelling counts.
+    /// Parses a version. Only the canonical form is accepted: no sign, no leading zero.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         // Greater numbers change in JSON.
         let version = Self(text.parse().ok().filter(|number| (0..1 << 53).contains(number))?);

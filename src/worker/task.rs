@@ -26,11 +26,11 @@ struct Waiting {
 }
 
 thread_local! {
-    /// In the order of their numbers.
+    /// The waiting tasks, in the order of their numbers.
     static TASKS: RefCell<Vec<Waiting>> = const { RefCell::new(Vec::new()) };
     /// Number of the next task; an isolate does not live for four billion events.
     static NEXT: Cell<u32> = const { Cell::new(0) };
-    /// For the task that runs next.
+    /// The result that the next task to run takes.
     static ENDING: Cell<Option<Ending>> = const { Cell::new(None) };
 }
 

@@ -642,7 +642,7 @@ fn rows_with_readers_are_only_read_unless_routes_say_more() {
     assert_eq!(routes(&format!(r#"{author},"routes":["list","create"]"#)), [Verb::List, Verb::Create]);
 }
 
-const READ: &str = "read: is for rows that are nobody's or shown to others; write owner = { set = \"none\" }, and leave scope, \
+const READ: &str = "read: is for rows without an owner or shown to others; write owner = { set = \"none\" }, and leave scope, \
                     under and id = \"owner\" out.";
 
 #[test]

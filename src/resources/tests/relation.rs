@@ -58,7 +58,7 @@ fn parents_that_cannot_be_are_refused() {
     );
     let of = |json: &str| refused(&projects(json));
     let organizations = format!(
-        "{place}rows of organisations have no parents and are none; write owner = \"user\" for teams and projects, or \
+        "{place}rows of organisations cannot have or be parents; write owner = \"user\" for teams and projects, or \
          leave under out."
     );
     let fields = r#""fields":{"name":"text(1..9)"}"#;
@@ -68,7 +68,7 @@ fn parents_that_cannot_be_are_refused() {
     );
     assert_eq!(refused(&parent), organizations);
     let one = format!(
-        "{place}a resource with id = \"owner\" has one row for each user, which has no parent and is none; leave under out."
+        "{place}a resource with id = \"owner\" has one row for each user, which cannot have or be a parent; leave under out."
     );
     assert_eq!(of(&format!(r#""owner":"user","id":"owner","under":"teams.team",{fields}"#)), one);
     let parent = format!(
