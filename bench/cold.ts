@@ -13,7 +13,7 @@ export interface Starts {
   cpu: number[][];
 }
 
-/** By worker. */
+/** The cold starts of each worker. */
 export async function coldStarts(
   bundles: Bundle[],
   vars: Vars,

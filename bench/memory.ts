@@ -11,7 +11,7 @@ const BLOCK = 5000;
 /** Reads claim no nonce, so the same request can be sent again. */
 const DISTINCT = 250;
 
-/** Bytes after so many requests. */
+/** The bytes in use after each of these counts of requests. */
 export async function memoryAfter(counts: number[], bundle: Bundle, vars: Vars, workload: Workload): Promise<number[]> {
   const worker = await start(bundle, vars);
   const held: number[] = [];

@@ -22,11 +22,11 @@ export interface Plan {
 export type Times = Map<string, Map<string, number[][]>>;
 
 const PROCESSES = 2;
-/** To each process, in each round of a workload. */
+/** Requests to each process in each round of a workload. */
 const REQUESTS = 128;
 /** The first requests of a connection cost more. */
 const UNMEASURED = 2 * CONNECTIONS;
-/** To each process before the first round, of all workloads together: V8 compiles code that is often used. */
+/** Requests of all workloads to each process before the first round: V8 compiles code that is often used. */
 const WARM_UP = 3000;
 
 export async function measure(

@@ -8,7 +8,7 @@ export const BODY_BYTES = 500;
 export const LONG_PAGE = 100;
 export const LONG_BODY_BYTES = 5000;
 
-/** A text of so many bytes in UTF-8. */
+/** A text of this many bytes in UTF-8. */
 export function text(bytes: number): string {
   const long = PARAGRAPH.repeat(Math.ceil(bytes / PARAGRAPH.length));
   // Cut by bytes, which may halve a letter; the pad makes up for it.

@@ -93,7 +93,7 @@ export async function createsOnPostgres(blocks: number, rounds: number): Promise
 
 interface Connection {
   client: pg.Client;
-  /** Of the server's process for this connection. */
+  /** The id of the server's process for this connection. */
   pid: number;
 }
 

@@ -21,7 +21,7 @@ const [row, wireRow] = [note(0, BODY_BYTES), wireNote(0, BODY_BYTES)].map((one) 
   string,
   string,
 ];
-/** By nonce, the request that claimed it. */
+/** For each nonce, the request that claimed it. */
 const claims = new Map<string, string>();
 
 const server = createServer(async (request, response) => {

@@ -19,9 +19,9 @@ import { ATTESTED } from "./workloads.ts";
 export interface Bundle {
   name: string;
   folder: string;
-  /** Its modules in `folder`; the first is the entry. */
+  /** The worker's modules in `folder`; the first is the entry. */
   files: string[];
-  /** In place of those of all workers. */
+  /** Replaces the variables that all workers have. */
   vars?: Vars;
 }
 
@@ -96,7 +96,7 @@ async function airlock(
   return { name, folder, files: ["index.js", "index_bg.wasm", "declaration.js"], vars };
 }
 
-/** The module of a declaration of so many resources: the notes of the tests, and others beside them. */
+/** The module of a declaration of `count` resources: the notes of the tests, and others. */
 export async function declaration(count: number): Promise<string> {
   const { resources } = JSON.parse(toJson(await readFile(join(root, "tests", "resources", "notes.toml"), "utf8")));
   const fields = {

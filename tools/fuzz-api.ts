@@ -16,7 +16,7 @@ import { Failure, root, run } from "./setup/shell.ts";
 import { build } from "./setup/worker.ts";
 
 /**
- * The first run lasts so many seconds, of which the examples and the edges of each schema take more than half. While
+ * The first run lasts this many seconds, of which the examples and the edges of each schema take more than half. While
  * an operation has had no success, another one follows that lasts twice as long: a slow machine gets to less.
  */
 const BUDGET = { seconds: 80, runs: 4 };
@@ -24,7 +24,7 @@ const BUDGET = { seconds: 80, runs: 4 };
 const BOB = "bob";
 /** These leave no line in the log when all is well. */
 const PROBES = ["GET /health", "GET /ready"];
-/** In place of what tests/api/hooks.py puts there as it sends a request. */
+/** A placeholder, which tests/api/hooks.py replaces by a signature when it sends a request. */
 const UNSIGNED = "signed-when-sent";
 
 const bin = await pythonTools("tests/api/requirements.txt");

@@ -152,16 +152,16 @@ interface Measured {
   user: string;
   text: string;
   json: string;
-  /** The index whose range the page is, and nothing else. */
+  /** The index of which the page must be one range, without further rows. */
   range?: string;
 }
 
 interface Figure {
   name: string;
-  /** Of the transaction, in milliseconds. */
+  /** Milliseconds of the transaction. */
   withRls: number;
   without: number;
-  /** Of the query inside the function. */
+  /** Milliseconds of the query inside the function. */
   execution: number;
   executionWithout: number;
   buffers: number;

@@ -83,7 +83,7 @@ export interface NotesCalls<D extends AnyDeclaration> {
 export interface List<T, Options extends PageOptions = PageOptions> {
   /** One page. */
   list(options?: Options & { cursor?: string | null }): Promise<Page<T>>;
-  /** All of it, page by page as it is iterated. `limit` is the size of a page. */
+  /** All rows. Each page is fetched when the iteration reaches it. `limit` is the size of a page. */
   all(options?: Options): AsyncGenerator<T, void, undefined>;
 }
 
@@ -117,9 +117,9 @@ export interface RowCalls<R extends AnyResource> extends List<RowOf<R>, ListOpti
   restore(id: R["id"], options?: MatchOptions): Promise<RowOf<R>>;
 }
 
-/** Of a resource whose rows can be published. */
+/** The calls of a resource whose rows can be published. */
 export interface PublishCalls<R extends AnyResource> {
-  /** Lets every user of the app read the row. A second time is fine too. */
+  /** Lets every user of the app read the row. Publishing a published row succeeds. */
   publish(id: R["id"], options?: MatchOptions): Promise<RowOf<R>>;
   /** Undoes {@link publish}; the row may be shown for a minute more. */
   unpublish(id: R["id"], options?: MatchOptions): Promise<RowOf<R>>;
@@ -135,27 +135,27 @@ export interface Orgs extends List<Org> {
   /** `undefined` when the organisation still has the version `ifNoneMatch`. */
   get(id: string, options: GetOptions): Promise<Org | undefined>;
   rename(id: string, name: string, options?: MatchOptions): Promise<Org>;
-  /** For all its members, and with its rows. This client cannot undo it. */
+  /** Deletes the organisation with its rows, for all members. This client cannot undo it. */
   remove(id: string, options?: MatchOptions): Promise<void>;
   members(id: string): Members;
   invitations(id: string): Invitations;
 }
 
-/** Of one organisation. A change that leaves it without an owner is a `conflict`. */
+/** The members of one organisation. A change that leaves it without an owner is a `conflict`. */
 export interface Members extends List<Member> {
   get(userId: string, options?: CallOptions): Promise<Member>;
   /** `undefined` when the member still has the version `ifNoneMatch`. */
   get(userId: string, options: GetOptions): Promise<Member | undefined>;
   setRole(userId: string, role: Role, options?: MatchOptions): Promise<Member>;
-  /** With the user's own id: leaves. */
+  /** Removes a member. With the caller's own id, the caller leaves. */
   remove(userId: string, options?: CallOptions): Promise<void>;
 }
 
-/** Of one organisation, for its owners. */
+/** The invitations of one organisation, for its owners. */
 export interface Invitations extends List<Invitation> {
-  /** With the same `idempotencyKey` again: the same invitation with a new token; the earlier token ends. */
+  /** The same `idempotencyKey` again gives the same invitation with a new token; the earlier token ends. */
   create(role: Role, options?: CreateOptions): Promise<NewInvitation>;
-  /** Takes it back. */
+  /** Revokes the invitation. */
   remove(id: string, options?: CallOptions): Promise<void>;
 }
 

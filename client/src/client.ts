@@ -29,7 +29,7 @@ import { type AirlockOptions, bytesOf, createTransport } from "./transport.ts";
  * A client for one user of one app. In an app's own repository: `createAirlock<Declaration>({ ..., ids })`, both from the
  * file that `npm run generate -- --out FILE` wrote; {@link LooseDeclaration} without one.
  *
- * @throws TypeError when an option cannot be right
+ * @throws TypeError when an option is invalid
  */
 export function createAirlock<D extends AnyDeclaration = Declaration>(options: ClientOptions): Airlock<D> {
   const transport = createTransport(options);

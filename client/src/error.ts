@@ -62,7 +62,7 @@ export interface FieldError {
   /** Name of a query parameter. */
   parameter?: string;
   code: FieldErrorCode;
-  /** For people. */
+  /** A sentence for people, not for programs. */
   message: string;
 }
 
@@ -115,7 +115,7 @@ export class AirlockProblem extends AirlockError {
   declare readonly status: number;
   /** Stable: the member to branch on. */
   declare readonly code: ProblemCode;
-  /** For people. */
+  /** A sentence for people, not for programs. */
   declare readonly detail: string;
   /** Quote it in a bug report: the server's log has the same one. */
   declare readonly request_id: string | null;
@@ -135,7 +135,7 @@ export class AirlockProblem extends AirlockError {
     message = `${problem.status} ${problem.code}: ${problem.detail}`,
   ) {
     super(message);
-    // By it the clock is put right, for all that comes after.
+    // The client corrects its clock by this value for all later requests.
     const server_time = Number.isSafeInteger(problem.server_time) ? problem.server_time : null;
     Object.assign(this, { errors: [], current: null, ...problem, message, server_time, retryAfter });
   }

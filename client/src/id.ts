@@ -30,7 +30,7 @@ export function createId(random: Random = platformRandom): string {
   return encodeHex(bytes).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 
-/** Of a resource: a UUID, a number, or `"me"` where the row is the user's only one. */
+/** The kind of a resource's ids: a UUID, a number, or `"me"` where the row is the user's only one. */
 export type IdKind = "uuid" | "bigint" | "owner";
 
 /** The kind of a resource's ids, and its fields with a name that Airlock sets in other tables, such as `updated_at`. */

@@ -5,7 +5,7 @@ export interface Page<T> {
   data: T[];
   /** Hand it to the next `list`; `null` on the last page. */
   next_cursor: string | null;
-  /** Of all pages, with `count: "exact"`; 10000 stands for that many or more. */
+  /** The rows of all pages, if `count: "exact"` was asked for; 10000 stands for that many or more. */
   count?: number;
 }
 

@@ -1,4 +1,4 @@
-/** `fetch` with a signature, for openapi-fetch and other clients of one's own. */
+/** `fetch` with a signature, for openapi-fetch and other clients. */
 
 import { encode, splitUrl } from "./encode.ts";
 import { type AirlockOptions, bytesOf, createTransport } from "./transport.ts";
@@ -9,7 +9,7 @@ import { type AirlockOptions, bytesOf, createTransport } from "./transport.ts";
  *
  * It throws a TypeError for another origin, and AirlockNetworkError when there is no answer.
  *
- * @throws TypeError when an option cannot be right
+ * @throws TypeError when an option is invalid
  */
 export function createSignedFetch(options: AirlockOptions): typeof globalThis.fetch {
   const transport = createTransport(options);

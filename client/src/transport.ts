@@ -52,7 +52,7 @@ export interface AirlockOptions {
 export interface Answer {
   status: number;
   headers: Headers;
-  /** As text; `""` when there is none. */
+  /** The body as text; `""` when there is none. */
   body: string;
 }
 
@@ -82,7 +82,7 @@ export interface Transport {
   send(request: UnsignedRequest, signal: AbortSignal): Promise<Answer>;
 }
 
-/** @throws TypeError when an option cannot be right */
+/** @throws TypeError when an option is invalid */
 export function createTransport(options: AirlockOptions): Transport {
   const { appId, now = Date.now, timeoutMs = 30_000, random = platformRandom, hmac = hmacSha256 } = options;
   const { origin, rest } = splitUrl(options.url);

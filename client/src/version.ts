@@ -1,6 +1,6 @@
-/** The client's version, and the one that it needs of a Worker. */
+/** The client's version, and the Worker's version that it needs. */
 
-/** As in package.json. */
+/** The same version as in package.json. */
 export const VERSION = "0.1.0";
 
 /** Whether a Worker of this version, such as `0.1.0+85333d3`, is older than the client's minor version. */

@@ -8,7 +8,7 @@ import { airlockWith, ID, json, NOW, note, problem, SECRET } from "./stub.ts";
 
 const HEADER = "X-Firebase-AppCheck";
 const part = (json: unknown) => Buffer.from(JSON.stringify(json)).toString("base64url");
-/** A token that ends so many seconds after NOW. */
+/** A token that ends this many seconds after NOW. */
 const token = (seconds: number, name = "a") =>
   `${part({ alg: "RS256" })}.${part({ sub: name, exp: NOW + seconds })}.c2ln`;
 const ok = () => json(200, note());

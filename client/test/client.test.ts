@@ -764,7 +764,7 @@ test("no error repeats the secret or the token", async () => {
   }
 });
 
-test("options that cannot be right are refused at once", () => {
+test("invalid options are refused at once", () => {
   const options = { url: "https://api.example.com", appId: "rn-ios", secret: SECRET, getToken: async () => null };
   for (const url of ["api.example.com", "https://a.example/v1", "https://a@b.example", "ftp://a", "https://a?b", ""]) {
     assert.throws(() => createAirlock({ ...options, url }), /url must be an origin/);

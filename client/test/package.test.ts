@@ -17,7 +17,7 @@ const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const bin = (path: string) => join(root, "node_modules", path);
 
-/** Of the root entry, minified and gzipped. */
+/** Most bytes of the root entry, minified and gzipped. */
 const SIZE_MAX = 8_000;
 
 let app: string;

@@ -246,7 +246,7 @@ test("a lost answer to create, an invitation or join is safe in a second call", 
   await orgs.remove(org.id);
 });
 
-test("half an emoji is a validation problem that says where", async () => {
+test("half a surrogate pair is a validation problem with a pointer", async () => {
   const { notes } = clientOf();
   const half = "caf\ud83d";
   const where = async (call: Promise<unknown>) => {
@@ -259,7 +259,7 @@ test("half an emoji is a validation problem that says where", async () => {
   assert.deepEqual(await where(notes.list({ cursor: half })), ["validation_failed", "cursor"]);
 });
 
-test("a clock that is anywhere is corrected by one more request", async () => {
+test("a clock with any error is corrected by one more request", async () => {
   for (const now of [() => -1, () => 0, () => 1e15, () => Date.now() + 3_600_000]) {
     let sent = 0;
     const counting: AirlockOptions["fetch"] = (url, init) => ((sent += 1), fetch(url, init));

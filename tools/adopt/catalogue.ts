@@ -1,4 +1,4 @@
-// The catalogue's facts about the tables that REST exposes. It is read with no right but CONNECT: pg_catalog alone.
+// The catalogue's facts about the tables that REST exposes. Only pg_catalog is read, so the right CONNECT is enough.
 
 import { exposedSchemas } from "../evidence/audit.ts";
 import {
@@ -36,7 +36,7 @@ export interface Type {
   element?: Type;
   /** Values of an enum, in order. */
   labels?: string[];
-  /** Of a domain. */
+  /** The base type and checks of a domain. */
   domain?: {
     base: Type;
     modifier: number;
@@ -50,17 +50,17 @@ export interface Column {
   number: number;
   name: string;
   type: Type;
-  /** As PostgreSQL prints it, with its modifier. */
+  /** The type as PostgreSQL prints it, with its modifier. */
   typeName: string;
   modifier: number;
   notNull: boolean;
-  /** As PostgreSQL prints it; of a generated column its expression. */
+  /** The default as PostgreSQL prints it; for a generated column, its expression. */
   default: string | null;
   /** `a`lways or by `d`efault. */
   identity: string;
   /** `s`tored or `v`irtual. */
   generated: string;
-  /** Of an array. */
+  /** The number of dimensions of an array. */
   dimensions: number;
   /** Whether authenticated may use the sequences of its default. */
   numbered: boolean;
@@ -76,7 +76,7 @@ export interface Constraint {
   kind: string;
   columns: string[];
   definition: string;
-  /** Of a foreign key. */
+  /** The target of a foreign key. */
   references?: { table: string; columns: string[] };
 }
 
@@ -85,13 +85,13 @@ export interface Index {
   unique: boolean;
   valid: boolean;
   method: string;
-  /** Of a partial index. */
+  /** The condition of a partial index. */
   predicate: string | null;
-  /** In order; null for an expression. */
+  /** The indexed columns, in order; null for an expression. */
   columns: (string | null)[];
-  /** Of each column. */
+  /** Whether each column is in descending order. */
   descending: boolean[];
-  /** All columns that it names, also within expressions and in its predicate. */
+  /** All columns that the index names, also within expressions and in its predicate. */
   uses: string[];
 }
 
@@ -107,9 +107,9 @@ export interface Trigger {
   arguments: string[];
 }
 
-/** A condition of which one is enough. */
+/** One of the conditions that a policy combines with OR. */
 export interface Branch {
-  /** As the audit says: `tied`, `role`, `open`, ...; `public` also for rows that another table's policies show. */
+  /** The audit's verdict: `tied`, `role`, `open`, ...; `public` also for rows that another table's policies show. */
   kind: string;
   /** Columns that are compared with the caller's id. */
   owners: string[];
@@ -123,7 +123,7 @@ export interface Policy {
   roles: string[];
   using?: { text: string; branches: Branch[] };
   check?: { text: string; branches: Branch[] };
-  /** Functions of the project that it goes through. */
+  /** Functions of the project that the policy calls. */
   functions: string[];
   faults: { rule: string; what: string; mend: string }[];
 }
@@ -135,9 +135,9 @@ export interface Table {
   kind: string;
   partition: boolean;
   secured: boolean;
-  /** Of a view: it reads with the rights of its caller. */
+  /** Whether a view reads with the rights of its caller. */
   invoker: boolean;
-  /** Of an extension. */
+  /** Whether the table belongs to an extension. */
   member: boolean;
   bytes: number;
   /** The rights of authenticated on the whole table; a column may have more. */

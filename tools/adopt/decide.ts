@@ -46,7 +46,7 @@ export interface Section {
   deleted: string | null;
   /** The routes that grants and policies allow. */
   offered: string[];
-  /** Those of them that are declared, if it is not all that there can be. */
+  /** The routes that the section names; null if it needs no such key. */
   routes: string[] | null;
   unique: Record<string, string[]>;
   /** Operators for fields that an index serves. */
@@ -54,14 +54,14 @@ export interface Section {
   fields: Field[];
   /** Columns that `--with` adds. */
   added: ("version" | "deleted")[];
-  /** Below whose rows these could be served, by a field that the policies ask for. */
+  /** The parent under whose rows these could be served, and the field with the parent's id. */
   under?: { resource: string; field: Field };
   /** The rows that could be embedded: names with fields of their resources. */
   embed?: Record<string, string[]>;
 }
 
 export interface Decision {
-  /** Its name with its schema. */
+  /** The table's name with its schema. */
   table: string;
   section?: Section;
   stops: Stop[];
@@ -679,7 +679,7 @@ function offer(
     list: kind !== "owner",
     read: true,
     create: kind !== "owner" && creates,
-    // Of a bigint it only replaces.
+    // With a bigint id a PUT only replaces rows.
     put: patches && (kind === "bigint" || creates),
     patch: patches,
     delete: hard || soft,
@@ -708,7 +708,7 @@ function uniqueOf({ constraints, indexes }: Table, fields: Field[]): Section["un
     const used = whole ? columns : (index?.uses ?? []);
     const own = fields.filter(({ column }) => used.includes(column));
     const changed = own.filter(({ readOnly }) => !readOnly);
-    // Those that a person can change. Within a parent the others are in question.
+    // Name the fields that a person can change: a ref to the parent is seldom the cause.
     const named = changed.filter(({ text }) => !text.startsWith("ref("));
     const last = changed.at(-1) ?? own.at(-1);
     return last ? [[name, (named.length > 0 ? named : [last]).map((field) => field.name)]] : [];

@@ -206,7 +206,7 @@ function unquoted(literal: string): string {
   return text.replaceAll("\\\\", "\\");
 }
 
-/** Without casts. */
+/** The expression inside its casts. */
 export function bare(value: Expression): Expression {
   return value.is === "cast" ? bare(value.of) : value;
 }

@@ -14,7 +14,7 @@ const WHOLE_MAX = 9_007_199_254_740_991;
 const UNLIMITED = { comment: "no upper limit in the database", unlimited: true };
 
 export interface Kind {
-  /** As in airlock.toml, without ? and =. */
+  /** The kind as airlock.toml has it, without ? and =. */
   text: string;
   /** Notes for readers of airlock.toml. */
   comment?: string;

@@ -10,7 +10,7 @@ export interface Deployment {
   /** Variables and secrets, as far as they are known. */
   vars: Vars;
   declaration: Declaration;
-  /** Of a user, for the requests that need one. */
+  /** A user's access token, for the requests that need one. */
   token?: string | undefined;
   /** The version that GET /health should name; absent for a development server. */
   version?: string | undefined;
@@ -79,7 +79,7 @@ function ofHealth({ status, code }: Reply): Finding {
 
 async function ofReady(url: string): Promise<Finding> {
   const { status, code } = await ask(`${url}/ready`);
-  if (status === 200) return well("GET /ready", "Supabase can be worked with");
+  if (status === 200) return well("GET /ready", "Supabase is ready");
   return fault(
     "GET /ready",
     `${status} ${code}`,

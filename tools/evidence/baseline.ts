@@ -12,7 +12,7 @@ const same = (one: Known, other: Known) =>
 export interface Compared {
   /** Findings that the baseline lacks. */
   findings: Finding[];
-  /** Those that it has. */
+  /** Findings that the baseline has. */
   known: Finding[];
   /** Entries of the baseline that no finding matches any more. */
   gone: Known[];

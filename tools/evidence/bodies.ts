@@ -4,8 +4,8 @@
 // The function's arguments become columns of a table around its body. So names bind as they do in the function: a
 // column first, then an argument.
 //
-// Already the parser makes values of texts, and so runs the CHECKs of domains in them. A CHECK can come while the audit
-// runs. So each text becomes a parameter of the statement, and a constant again in the tree.
+// The parser itself converts a string literal to its type and runs the CHECKs of a domain, and a CHECK can be added while
+// the audit runs. So each literal is sent as a parameter, and becomes a constant again in the tree.
 
 import { identifier, ofExtension, type Sql } from "./finding.ts";
 import { type Node, nodesOf, parseTree, type Value, word } from "./tree.ts";
@@ -14,23 +14,23 @@ export interface Called {
   oid: string;
   schema: string;
   name: string;
-  /** As findings name it: `private.is_admin(uuid)`. */
+  /** The name in findings: `private.is_admin(uuid)`. */
   identity: string;
   arguments: { name: string; type: string }[];
   language: string;
-  /** Its answer can change between statements. */
+  /** The function is not IMMUTABLE: its result can change between statements. */
   stable: boolean;
   /** Runs with its owner's rights. */
   definer: boolean;
-  /** Of an extension, or of Supabase itself. */
+  /** The function belongs to an extension or to Supabase. */
   foreign: boolean;
   returnsBoolean: boolean;
   /** The roles among anon and authenticated that may execute it. */
   callers: string[];
-  /** Its body as text. */
+  /** The body as text. */
   source: string;
   searchPath: string;
-  /** The query around its body, if its body is one expression. */
+  /** The query around the body, if the body is one expression. */
   tree?: Node;
   /** The body has loops, which the expression leaves out. */
   partly?: boolean;

@@ -27,7 +27,7 @@ export interface Part {
   clause: "using" | "with check";
   tree: Value;
   text: string;
-  /** Of each branch. */
+  /** The verdict on each branch. */
   verdicts: Verdict[];
 }
 
@@ -36,7 +36,7 @@ export interface View {
   name: string;
   /** Reads with its caller's rights. */
   invoker: boolean;
-  /** Its owner bypasses all policies. */
+  /** The view's owner bypasses all policies. */
   bypasses: boolean;
   tree: Value;
 }
@@ -51,7 +51,7 @@ export interface Catalogue {
   own: Set<string>;
   /** The tables that a view reads, by its oid; none for a view whose owner's rights bypass all policies. */
   views: Map<string, string[]>;
-  /** As `oid.number`: the columns that an index of the whole table begins with. */
+  /** Columns, as `oid.number`, with which an index of the whole table begins. */
   indexed: Set<string>;
 }
 

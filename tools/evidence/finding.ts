@@ -9,7 +9,7 @@ export type Sql = (
 
 export interface Rule {
   id: string;
-  /** A note is worth knowing and fails nothing. */
+  /** A note does not make the audit fail. */
   level: "finding" | "note";
   /** Why it matters. */
   why: string;
@@ -18,13 +18,13 @@ export interface Rule {
 /** A violation of a rule by one object. */
 export interface Fault {
   rule: string;
-  /** Its name with its schema. */
+  /** The object's name with its schema. */
   object: string;
   /** The fault. */
   what: string;
   /** The SQL that fixes it, or a comment with the remedy. */
   mend: string;
-  /** In place of its rule's. */
+  /** Overrides the rule's level. */
   level?: Rule["level"] | null;
 }
 

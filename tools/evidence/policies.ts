@@ -394,7 +394,7 @@ function check(policy: Policy, catalogue: Catalogue): Fault[] {
     compared(policy, tree, catalogue)
       .filter(({ relation }) => relation === policy.relation)
       .map(({ column }) => column);
-  // A check that names the owner keeps the row with its people, with any USING.
+  // If each branch of WITH CHECK names the owner or a role, no update can give the row to another user.
   if (withCheck.verdicts.every(({ kind, ties }) => kind === "never" || kind === "role" || ties.owners.length > 0))
     return [];
   const kept = columns(withCheck);

@@ -26,11 +26,11 @@ export interface Reference {
 export interface Table {
   schema: string;
   relname: string;
-  /** As it is called: `public.notes`. */
+  /** The name for people: `public.notes`. */
   name: string;
-  /** For SQL. */
+  /** The name for SQL, quoted. */
   sql: string;
-  /** For SQL, without the rows of tables that inherit from it. */
+  /** The name for SQL with ONLY: without the rows of tables that inherit from it. */
   only: string;
   isView: boolean;
   /** Triggers that run for a statement, whether or not it finds a row. */
@@ -38,9 +38,9 @@ export interface Table {
   columns: Column[];
   key: string[];
   references: Reference[];
-  /** By role, the policies by which it reads, as the audit calls them. */
+  /** For each role, the names of the policies by which it reads. */
   policies: Record<string, string[]>;
-  /** By role and privilege, the columns that it is granted on. */
+  /** For each role and privilege, the granted columns. */
   granted: Record<string, string[]>;
 }
 

@@ -74,7 +74,7 @@ export function inside(node: Node, field: string): Node[] {
   return (node.fields.get(field) ?? []).flat(1).filter((value) => isNode(value as Value)) as Node[];
 }
 
-/** Without the casts that change no value. */
+/** The node inside the casts that change no value. */
 export function bare(node: Node): Node {
   const [inner] = ["RELABELTYPE", "COERCEVIAIO"].includes(node.type) ? inside(node, "arg") : [];
   return inner ? bare(inner) : node;

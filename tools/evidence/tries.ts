@@ -146,7 +146,7 @@ export async function tryAll(
   return tried;
 }
 
-/** Of the schemas that REST does not expose, the tables with rows of users, and those that such rows refer to. */
+/** The tables with rows of users in schemas that REST does not expose, and the tables that such rows refer to. */
 async function tablesWithin(sql: Sql, schemas: string[]): Promise<Table[]> {
   const hidden = (await usableSchemas(sql)).filter((schema) => !schemas.includes(schema));
   const all = await readTables(sql, [...schemas, ...hidden]);

@@ -454,7 +454,7 @@ grant
   on table public.${name} to authenticated;`;
   if (!publish) return text;
   const visible = ["id", ...publish.map(identifier), "version", "updated_at", "published_at"];
-  return `${text}\n-- Nothing about the owner, nor about the time before it was published.\ngrant select (${wrapped(visible)}) on table public.${name} to anon;`;
+  return `${text}\n-- Neither the owner nor the time of creation is granted.\ngrant select (${wrapped(visible)}) on table public.${name} to anon;`;
 }
 
 /** Names with commas, in lines of at most 100 characters. */

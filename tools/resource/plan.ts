@@ -9,7 +9,7 @@ import { fieldMigration, migration } from "./migration.ts";
 export interface Plan {
   /** The whole text of airlock.toml. */
   toml: string;
-  /** Its new lines. */
+  /** The new lines of airlock.toml. */
   lines: string;
   /** Name of the migration, without its version. */
   name: string;

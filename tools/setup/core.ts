@@ -9,12 +9,12 @@ import { checkedDeclaration } from "../declaration.ts";
 import { Failure, project, root } from "./shell.ts";
 
 export interface CoreMigration {
-  /** Without version: `airlock.sql`. */
+  /** The file's name without its version: `airlock.sql`. */
   name: string;
   text: string;
 }
 
-/** Those that supabase/migrations lacks, in their order. Without organisations theirs are left out. */
+/** The core's migrations that supabase/migrations lacks, in order. Without organisations, theirs is left out. */
 export async function missingCore(): Promise<CoreMigration[]> {
   const { organizations } = await checkedDeclaration();
   const own = new Set((await migrationsIn(project)).map(({ name }) => name));

@@ -15,7 +15,7 @@ interface Part {
 const TO_FUNCTION = [0, 1, 2, 8];
 const TO_DATA = [3, 4, 5];
 const WITH_ADDEND = [3, 4, 5, 8, 9];
-/** Those that refer to types, globals, sections, tags and tables. */
+/** Relocations that refer to types, globals, sections, tags and tables. */
 const TO_OTHERS = [6, 7, 9, 10, 13, 20];
 
 const SECTION = { custom: 0, import: 2, export: 7, start: 8, code: 10, data: 11 };

@@ -31,7 +31,7 @@ const SLOW = [
   "tests/repository/bypass.test.ts",
 ];
 /**
- * Files in these folders run in so many processes. Half of what one of them takes alone is the start: workerd's and Postgres'
+ * Files in these folders run in this many processes. Half of what one of them takes alone is the start: workerd's and Postgres'
  * JavaScript and WASM are loaded, compiled and optimised.
  */
 const SHARED = /^tests\/(adopt|database|e2e|evidence)\//;

@@ -10,7 +10,7 @@ import { isClone, project, root } from "./shell.ts";
 /** The Worker's modules. With the assets beside them they are all that is deployed. */
 export const outputs = ["build/index.js", "build/index_bg.wasm", "build/declaration.js"];
 
-/** The number and the name of each function of the module, for the stack of a trap. It is not uploaded. */
+/** The file with number and name of each function of the module, to read the stack trace of a trap. It is not uploaded. */
 export const functionNames = join(project, ".airlock", "functions.txt");
 
 /** Builds the Worker and checks airlock.toml. Takes a second or two when nothing has changed. */

@@ -21,7 +21,7 @@ export interface AppKey {
   secret: string;
   retired?: boolean;
   message?: string | null;
-  /** In place of the app's. */
+  /** Overrides the app's setting. */
   attest?: Attest;
 }
 
@@ -31,7 +31,7 @@ export interface Attest {
   approov?: { secret: string; bind?: boolean } | { keys: object[]; bind?: boolean };
 }
 
-/** With these the Worker has nothing to say but about APP_GUARD. */
+/** Valid values of all other settings, so that each error of the Worker is about APP_GUARD. */
 const REST = {
   SUPABASE_URL: "https://x.supabase.co",
   SUPABASE_PUBLISHABLE_KEY: "sb_publishable_x",

@@ -4,7 +4,7 @@ import { once } from "node:events";
 
 import type { Worker } from "./worker.ts";
 
-/** In bytes. */
+/** Memory in bytes. */
 export interface HeapUsage {
   /** Objects of JavaScript. */
   usedSize: number;

@@ -27,7 +27,7 @@ export interface WorkerOptions {
   without?: string[];
   /** JSON text of a declaration in place of the built one; the OpenAPI document is its own, too. */
   declaration?: string;
-  /** In place of the built WASM: for tests of an instance that traps. */
+  /** Replaces the built WASM, for tests of an instance that traps. */
   wasm?: Uint8Array<ArrayBuffer>;
   /** Opens an inspector on a free port; see inspector.ts. */
   inspector?: boolean;

@@ -7,7 +7,7 @@ import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 export const projectNumber = "123456789012";
 export const appId = `1:${projectNumber}:web:0a1b2c3d4e5f`;
 
-/** Below the URL of the embedded Supabase. */
+/** Paths below the URL of the embedded Supabase. */
 export const KEY_SET = "/app-check/v1/jwks";
 export const TOKEN = "/app-check/v1/token";
 

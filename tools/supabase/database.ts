@@ -43,7 +43,7 @@ export class SetupError extends Error {}
 export interface MigrationOptions {
   /** Further ones, applied after the others. */
   migrations?: string[];
-  /** In place of those in supabase/migrations. */
+  /** Replaces the migrations of supabase/migrations. */
   baseline?: string[];
 }
 

@@ -25,7 +25,7 @@ interface Call {
   path: string;
   requestHeaders: Record<string, string>;
   claims: Claims;
-  /** Of each statement, in milliseconds; 0 and undefined: none. */
+  /** Milliseconds that each statement may take; 0 and undefined: no limit. */
   timeout?: number | undefined;
   failure?: Failure;
   /** The last JSON value that Postgres answered, in its own bytes. */

@@ -1,8 +1,8 @@
-// The statements of an SQL text, to say in which line one fails.
+// Splits an SQL text into statements, to name the line of one that fails.
 
 export interface Statement {
   text: string;
-  /** Of its first word, from 1. */
+  /** The line of the first word, counted from 1. */
   line: number;
 }
 
