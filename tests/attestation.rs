@@ -324,7 +324,7 @@ fn token_is_verified_once_and_its_times_for_each_request() {
     assert_eq!(world.verifications.get(), 1);
 }
 
-/// The verdict on a token that lives long, so many seconds after `NOW`.
+/// The verdict on a long-lived token, this many seconds after `NOW`.
 fn at_second(world: &World, pipeline: &Pipeline, second: i64, token: &str) -> Answer {
     world.now.set((NOW + second) * 1000);
     let user = hs256(&claims_with("exp", json!(NOW + 86_400)));

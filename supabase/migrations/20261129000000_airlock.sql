@@ -61,7 +61,7 @@ language sql immutable return value is null or pg_catalog.cardinality(value) = 0
   )
 );
 
--- Whether a list of numbers or of UUIDs is one-dimensional, without nulls, and has at most so many items. (Its body is a
+-- Whether a list of numbers or of UUIDs is one-dimensional, without nulls, and has at most that many items. (Its body is a
 -- string, because parsed ones take no polymorphic arguments.)
 create function airlock.are_items(value anyarray, items integer) returns boolean
 language sql immutable set search_path = '' as $$
@@ -130,7 +130,7 @@ begin
   if header is null or caller is null then
     return null;
   end if;
-  -- With bounds and groups this pattern would cost 0.4 ms.
+  -- Lengths are compared below, because repetition bounds such as {36} would make this pattern take 0.4 ms.
   if header !~ '^v1\.[1-9][0-9]*\.[0-9a-f-]+\.[A-Za-z0-9._-]+:[A-Za-z0-9_-]+$'
     or length(seconds) > 3 or length(request) <> 36
     or length(split_part(nonce, ':', 1)) > 64 or length(split_part(nonce, ':', 2)) not between 22 and 64
@@ -345,7 +345,7 @@ create table airlock.resources (
   readers text check (readers is null or readers in ('user', 'app') and scope = 'visible'),
   -- An SQL expression over the table as t: the row's version as a number; null: it has none.
   version text,
-  -- Columns; null: there is none. Without `created`, pages go by the id; without `deleted`, DELETE deletes for good.
+  -- Names of columns; null if the table has no such column. Without `created`, pages go by the id; without `deleted`, DELETE deletes for good.
   created text,
   updated text,
   deleted text,
@@ -549,8 +549,8 @@ begin
 end
 $$;
 
--- The statement that calls a registered function with the arguments that $1 names. A name that has become one of several
--- functions is none: a call could reach another than the one that was registered.
+-- The statement that calls a registered function with the arguments that $1 names. A name that several functions share is
+-- refused: the call could reach another function than the registered one.
 create function airlock.call_of(name text, arguments json) returns text
 language plpgsql stable set search_path = '' as $$
 declare
@@ -602,7 +602,7 @@ begin
       -- A table can become a partition, and it can be dropped.
       select name from airlock.resources join pg_catalog.pg_class on pg_class.oid = relation
         where relkind in ('r', 'p') and not relispartition
-      -- Of several functions of one name none can be called. to_regproc() would ask for rights in the schema.
+      -- A name that several functions share cannot be called. to_regproc() would need rights in the schema.
       union all select 'functions/' || name from airlock.functions where 1 = (
         select count(*) from pg_catalog.pg_proc join pg_catalog.pg_namespace on pg_namespace.oid = pronamespace
           where format('%I.%I', nspname, proname) = function
@@ -759,7 +759,7 @@ begin
 end
 $$;
 
--- The condition for rows after a cursor, whose key is $2 and whose id is $3; without a cursor nothing.
+-- The condition for rows after a cursor, whose key is $2 and whose id is $3; null without a cursor.
 create function airlock.beyond(served airlock.resources, key text, after text, descending boolean) returns text
 language sql stable return case when after is not null then pg_catalog.format(
   'and (%s t.%I) %s (%s $3::%s)',
@@ -850,7 +850,7 @@ begin
 end
 $$;
 
--- A page as the answer's own bytes: {"data":[...],"next_cursor":...} without spaces. `sort` is a field, created or
+-- A page as the JSON that clients get: {"data":[...],"next_cursor":...} without spaces. `sort` is a field, created or
 -- updated, for descending order after a minus sign. With `counted` the page has a count of all its list's rows, of at most
 -- 10,000.
 create function public.airlock_list(
@@ -1197,7 +1197,7 @@ begin
 end
 $$;
 
--- done(result; none if it returns null or nothing).
+-- done(result). The result is left out if the function returns null or void.
 create function public.airlock_call(function text, arguments json) returns json
 language sql return airlock.run(function, arguments, pg_catalog.current_setting('search_path'));
 

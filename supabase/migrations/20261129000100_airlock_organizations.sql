@@ -293,7 +293,7 @@ create view airlock.invitation_rows with (security_invoker = true) as
       ) as w) as wire
     from airlock.invitations;
 
--- A page of one of these views, of one organisation or of all, as the answer's own bytes.
+-- A page of one of these views, of one organisation or of all, as the JSON that clients get.
 create function airlock.page(rows_of regclass, org uuid, after text, page_size integer) returns json
 language plpgsql stable set search_path = '' as $$
 declare
@@ -588,7 +588,7 @@ $$;
 
 -- Scheduled jobs: see airlock_run_job() in the core
 
--- For organisations that were deleted at `due` or before: deletes at most so many rows of resources, then the
+-- For organisations that were deleted at `due` or before: deletes at most that many rows of resources, then the
 -- organisations that have none left.
 create or replace function airlock.purge_organizations(due timestamptz, at_most integer) returns integer
 language plpgsql set search_path = '' as $$
@@ -633,7 +633,7 @@ begin
 end
 $$;
 
--- Deletes at most so many invitations that have expired, accepted or not.
+-- Deletes at most that many invitations that have expired, accepted or not.
 create or replace function airlock.purge_invitations(at_most integer) returns integer
 language plpgsql set search_path = '' as $$
 declare

@@ -135,7 +135,7 @@ grant
   insert (id, org_id, title, body),
   update (title, body, deleted_at, published_at)
   on table public.notes to authenticated;
--- Nothing about the owner, nor about the time before it was published.
+-- Neither the owner nor the time of creation is granted.
 grant select (id, title, body, version, updated_at, published_at) on table public.notes to anon;
 
 

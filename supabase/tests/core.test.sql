@@ -230,11 +230,11 @@ $$;
 select is(pg_temp.reference_error(id), 'airlock_reference list', format('a reference to a %s row is refused', why))
   from (values
     ('c2000000-0000-4000-8000-000000000000'::uuid, 'missing'), (pg_temp.id_of('gone'), 'deleted'),
-    ('c1000000-0000-4000-8000-00000000000b', 'foreign')
+    ('c1000000-0000-4000-8000-00000000000b', 'stranger''s')
   ) as cases (id, why);
 select throws_ok(
   $$ update public.core_tasks set list = 'c1000000-0000-4000-8000-00000000000b' $$, '23503', 'airlock_reference',
-  'an update to a foreign row is refused'
+  'an update to another user''s row is refused'
 );
 select public.airlock_change('core_lists', null, pg_temp.id_of(title)::text, 'delete', null, null) from unnest(array['kept', 'later']) as title;
 select lives_ok(

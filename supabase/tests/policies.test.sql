@@ -249,7 +249,7 @@ select is_empty(
 set local role anon;
 set local request.jwt.claims = '{"role": "anon"}';
 select is_empty(
-  format('select id from %s', relation), format('%s: the policy for anon alone shows no row that is not published', name)
+  format('select id from %s', relation), format('%s: anon sees no row that is not published', name)
 ) from airlock.resources;
 select is_empty(
   format('update %s set deleted_at = now() returning id', relation), format('%s: without a policy for it, anon changes nothing', name)

@@ -242,7 +242,7 @@ test("close refuses direct calls and keeps the Worker's grants", async () => {
   assert.doesNotMatch(again.output, /edge_only/);
 });
 
-test("open answers direct calls as before, with the very grants of before", async () => {
+test("open answers direct calls as before, with the earlier grants", async () => {
   const { text } = await applied("open", ["public.todos"]);
   assert.match(text, /^select airlock\.open_table\('public\.todos'\);$/m);
   const all = ["DELETE", "INSERT", "MAINTAIN", "REFERENCES", "SELECT", "TRIGGER", "TRUNCATE", "UPDATE"];

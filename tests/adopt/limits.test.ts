@@ -221,7 +221,7 @@ test("a default that is a JSON array keeps its column out", () => {
   });
 });
 
-test("an expression of a form that is not known is none", () => {
+test("an expression of an unknown form is not parsed", () => {
   for (const text of ["", "a b", "f(", "(1", "'a", "x::", "ARRAY[1", "E'\\n'::text"])
     assert.equal(parseExpression(text), undefined, text);
 });

@@ -265,7 +265,7 @@ test("teams, projects and tasks: members see and refer to only their rows", asyn
     assertProblem(await bob("PATCH", `/v1/${resource}/${row.id}`, change), "not_found");
     assert.deepEqual(assertOk(await alice("GET", `/v1/${resource}/${row.id}`), 200), row);
   }
-  // Of a team that is another's and of one that is not, bob learns the same; also through an app without signatures.
+  // Another user's team and a missing team get bob the same answer, also through an app without signatures.
   const unsigned = { EDGE_PROOF_SECRET: SECRET, APP_GUARD: appGuard({ [APP.appId]: { mode: "report", keys: [] } }) };
   await withWorker(workerVars(supabase.url, unsigned), { declaration }, async (open) => {
     for (const as of [bob, caller(open.url, users.bob.token)]) {

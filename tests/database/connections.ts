@@ -5,7 +5,7 @@ import pg from "pg";
 import { startPostgres } from "../../tools/setup/postgres.ts";
 
 export interface Connections {
-  /** Of the database's owner. */
+  /** The connection of the database's owner. */
   owner: pg.Client;
   clients: pg.Client[];
   connect(): Promise<pg.Client>;
@@ -14,7 +14,7 @@ export interface Connections {
   stop(): Promise<void>;
 }
 
-/** Starts a server whose database has all migrations and then this SQL, and opens so many connections. */
+/** Starts a server whose database has all migrations and then this SQL, and opens `count` connections. */
 export async function startConnections(sql: string, count: number, settings: string[] = []): Promise<Connections> {
   const postgres = await startPostgres([`max_connections=${count + 10}`, ...settings]);
   await postgres.create("airlock");

@@ -101,12 +101,12 @@ beforeEach(async () => {
   await supabase.sql("set session_replication_role = default");
 });
 
-/** The places of a resource in which alice has a row: her own (null) and her organisation. */
+/** The owners of alice's rows in a resource: herself (null) or her organisation. */
 function placesOf({ owner }: Resource): (string | null)[] {
   return { user: [null], org: [ORG], both: [null, ORG] }[owner];
 }
 
-/** The id of that row. */
+/** The id of alice's row with this owner. */
 function rowOf({ name }: { name: string }, org: string | null): string {
   return `10000000-0000-4000-8000-${digest(`${name} ${org}`).slice(0, 12)}`;
 }

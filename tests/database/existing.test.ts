@@ -122,7 +122,7 @@ test("a DELETE that is rolled back leaves its nonce to a copy", async () => {
   assert.ok(replayed(await send(change(row?.id, "delete"), nonce)));
 });
 
-test("a row that is deleted is missing for its readers, whatever they ask of it", async () => {
+test("a deleted row is missing for its readers in every call", async () => {
   const feed = { resource: "feed", org: null };
   await owner.query(
     `create table public.feed (id uuid primary key, author uuid not null, title text, version integer not null default 1, deleted_at timestamptz);

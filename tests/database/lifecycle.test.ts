@@ -70,7 +70,7 @@ async function start(setting?: Setting): Promise<Running> {
   throw new Error(output);
 }
 
-/** Its message when it does not start. */
+/** The message of a server that does not start. */
 async function refusal(setting?: Setting): Promise<string> {
   const child = run(setting);
   let stderr = "";

@@ -263,7 +263,7 @@ function bad(field: Field): string[] {
         double(Infinity),
         double(-Infinity),
       ];
-    // One that is too large is none of the type.
+    // A number that is too large is malformed for the type.
     case "decimal":
       return ["'NaN'"];
     case "boolean":
@@ -338,7 +338,7 @@ function bad(field: Field): string[] {
   }
 }
 
-/** Values that are none of the field's type. */
+/** Values that the field's type does not accept. */
 function malformed(field: Field): string[] {
   switch (field.kind) {
     case "decimal":

@@ -74,7 +74,7 @@ export async function send<Row>(client: pg.Client, user: string, request: Call, 
   return end(client, await call<Row>(client, request));
 }
 
-/** The answers to so many requests, on all connections at once. */
+/** The answers to `count` requests, on all connections at once. */
 export async function copies<Row>(
   clients: pg.Client[],
   one: (client: pg.Client) => Promise<Answer<Row>>,

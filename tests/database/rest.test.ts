@@ -571,7 +571,7 @@ test("policies see the request's headers, method and path", async () => {
   }
 });
 
-test("a function's JSON is answered in Postgres' own bytes", async () => {
+test("a function's JSON is answered byte for byte as Postgres writes it", async () => {
   const [row] = await supabase.sql("select public.probe('row')::text as text");
   const answer = await call("probe", { what: "row" }, { as: alice });
   assert.deepEqual(answer, { status: 200, type: "application/json; charset=utf-8", text: row?.text });

@@ -62,7 +62,7 @@ export interface Sent {
 
 export interface Answer<Row> {
   status: number;
-  /** Of a PostgREST error. */
+  /** The code of a PostgREST error. */
   code?: string;
   rows: Row[];
 }

@@ -49,7 +49,7 @@ async function listed(call: Caller["call"], path: string): Promise<string[]> {
   return ids.sort();
 }
 
-/** Of rows that all may read: all readers see the same rows, and no user writes a row of another one. */
+/** Asserts that all readers see the same rows, and that no user writes a row of another one. */
 async function assertReadByAll(
   resource: Resource,
   database: Database,

@@ -64,7 +64,7 @@ const whole =
 const answered = (body: string | Buffer, headers: Record<string, string> = {}) =>
   whole(200, { ...type, ...headers }, body);
 
-/** Declares so many MiB and sends them for as long as they are read. */
+/** Declares this many MiB and sends them for as long as they are read. */
 const huge =
   (status: number, mebibytes = 100): Handler =>
   (_, response) => {

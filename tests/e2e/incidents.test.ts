@@ -62,7 +62,7 @@ const paused = (stub: Stub) => {
 const INCIDENTS: Record<string, Incident> = {
   "An app signs with a wrong secret": { sent: { signed: { secret: OTHER_SECRET } } },
   "An app is unknown": { sent: { signed: { appId: "rn-old" } } },
-  "`SUPABASE_URL` is of no project": {
+  "`SUPABASE_URL` names no project": {
     vars: { SUPABASE_URL: "https://no-such-project.invalid", SUPABASE_JWT_ISSUER: "" },
     target: "/ready",
   },
@@ -80,8 +80,8 @@ const INCIDENTS: Record<string, Incident> = {
   },
   "The limit of a user is too low": { limits: { ip: 1000, user: 1 }, warm: true },
   "The limit of an address is reached": { limits: { ip: 1, user: 1000 }, sent: { signed: { secret: OTHER_SECRET } } },
-  "The project is paused, and the Worker was at work": { warm: true, prepare: paused },
-  "The project is paused, and the Worker starts": { prepare: paused },
+  "The project is paused while the Worker runs": { warm: true, prepare: paused },
+  "The project is paused before the Worker starts": { prepare: paused },
   "A key set that cannot be fetched": { prepare: (stub) => void (stub.keys = json(500, {})) },
   "The database is down": { prepare: (stub) => void (stub.rest = databaseError(503, "PGRST002")) },
   "The database is slow": {
@@ -101,7 +101,7 @@ const INCIDENTS: Record<string, Incident> = {
 };
 
 /** Seen by tests/e2e/trap.test.ts, or only by the platform. */
-const ELSEWHERE = ["The module traps, for want of memory for example"];
+const ELSEWHERE = ["The module traps, for example because memory ran out"];
 
 for (const [name, incident] of Object.entries(INCIDENTS)) {
   test(name, { timeout: 60_000 }, () =>

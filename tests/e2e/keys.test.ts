@@ -25,7 +25,7 @@ function keySet(...keys: (Signer | object)[]): Handler {
   return json(200, { keys: keys.map((key) => ("jwk" in key ? key.jwk : key)) });
 }
 
-interface Cold {
+interface ColdWorker {
   worker: LoggedWorker;
   stub: Stub;
   me(token: string): Promise<Answer>;
@@ -34,7 +34,11 @@ interface Cold {
 }
 
 /** A Worker that knows no key yet, in front of a stub of its own. */
-async function coldly(keys: Handler, work: (cold: Cold) => Promise<void>, vars: Vars = {}): Promise<void> {
+async function withColdWorker(
+  keys: Handler,
+  work: (cold: ColdWorker) => Promise<void>,
+  vars: Vars = {},
+): Promise<void> {
   await withStub(async (stub) => {
     stub.keys = keys;
     await withWorker(workerVars(stub.url, { JWKS_TIMEOUT_MS: String(TIMEOUT), ...vars }), {}, (worker) =>
@@ -91,7 +95,7 @@ const BROKEN: Record<string, Handler> = {
 
 test("a bad key set yields 503 in time and starts the cool-down", async (context) => {
   await inParallel(Object.entries(BROKEN), 3, async ([what, broken]) => {
-    await coldly(broken, async ({ me, fetches, stub }) => {
+    await withColdWorker(broken, async ({ me, fetches, stub }) => {
       const began = Date.now();
       for (const answered of await Promise.all([me(jws(first)), me(jws(second)), me(jws(first))])) {
         assert.equal(answered.status, 503, `${what}: ${answered.body}`);
@@ -110,7 +114,7 @@ test("a bad key set yields 503 in time and starts the cool-down", async (context
 
 test("an endpoint that breaks leaves the known keys as they are", async (context) => {
   await inParallel(Object.entries(BROKEN), 3, async ([what, broken]) => {
-    await coldly(keySet(first), async ({ me, fetches, stub, worker }) => {
+    await withColdWorker(keySet(first), async ({ me, fetches, stub, worker }) => {
       assertOk(await me(jws(first)), 200);
       stub.keys = broken;
       const unknown = jws(newKey("unknown"));
@@ -128,8 +132,8 @@ test("an endpoint that breaks leaves the known keys as they are", async (context
 });
 
 test("an empty key set is an answer, and is logged", async () => {
-  await coldly(keySet(), async ({ me }) => void assertProblem(await me(jws(first)), "token_invalid"));
-  await coldly(keySet(first), async ({ me, stub, worker }) => {
+  await withColdWorker(keySet(), async ({ me }) => void assertProblem(await me(jws(first)), "token_invalid"));
+  await withColdWorker(keySet(first), async ({ me, stub, worker }) => {
     assertOk(await me(jws(first)), 200);
     stub.keys = keySet();
     assertProblem(await me(jws(second)), "token_invalid");
@@ -141,7 +145,7 @@ test("an empty key set is an answer, and is logged", async () => {
 // Rotation
 
 test("a rotation is followed key by key", async () => {
-  await coldly(keySet(first), async ({ me, stub, fetches }) => {
+  await withColdWorker(keySet(first), async ({ me, stub, fetches }) => {
     const [old, fresh] = [jws(first), jws(second)];
     assertOk(await me(old), 200);
     stub.keys = keySet(first, second);
@@ -152,7 +156,7 @@ test("a rotation is followed key by key", async () => {
     assertOk(await me(old), 200);
     assert.equal(fetches(), 2, "what is known is not asked for");
   });
-  await coldly(keySet(first, second), async ({ me, stub }) => {
+  await withColdWorker(keySet(first, second), async ({ me, stub }) => {
     const old = jws(first);
     assertOk(await me(old), 200);
     const third = newKey("third");
@@ -164,7 +168,7 @@ test("a rotation is followed key by key", async () => {
 });
 
 test("another key under a known kid replaces it at the next fetch", async () => {
-  await coldly(keySet(first), async ({ me, stub, fetches }) => {
+  await withColdWorker(keySet(first), async ({ me, stub, fetches }) => {
     assertOk(await me(jws(first)), 200);
     stub.keys = keySet(impostor, second);
     assertProblem(await me(jws(impostor)), "token_invalid");
@@ -176,7 +180,7 @@ test("another key under a known kid replaces it at the next fetch", async () => 
 });
 
 test("a new key within the cool-down is dependency_unavailable", async () => {
-  await coldly(keySet(first), async ({ me, stub, fetches }) => {
+  await withColdWorker(keySet(first), async ({ me, stub, fetches }) => {
     assertProblem(await me(jws(newKey("made up"))), "token_invalid");
     stub.keys = keySet(first, second);
     assertProblem(await me(jws(second)), "dependency_unavailable");
@@ -187,7 +191,7 @@ test("a new key within the cool-down is dependency_unavailable", async () => {
 // Many at once
 
 test("made-up kids cause one fetch a cool-down; known keys go on", async () => {
-  await coldly(
+  await withColdWorker(
     keySet(first),
     async ({ me, stub, fetches }) => {
       assertOk(await me(jws(first)), 200);
@@ -229,7 +233,7 @@ test("made-up kids cause one fetch a cool-down; known keys go on", async () => {
 });
 
 test("a flood during a hanging fetch is answered in time", async () => {
-  await coldly(
+  await withColdWorker(
     () => {},
     async ({ me, fetches }) => {
       const tokens = Array.from({ length: 100 }, () => jws(impostor, claims(), { kid: randomUUID() }));
@@ -247,7 +251,7 @@ test("a flood during a hanging fetch is answered in time", async () => {
 test("a fetch goes on when the client that began it disconnects", async () => {
   const slowly: Handler = (request, response) =>
     void setTimeout(() => keySet(first)(request, response), TIMEOUT / 10).unref();
-  await coldly(slowly, async ({ worker, me, fetches }) => {
+  await withColdWorker(slowly, async ({ worker, me, fetches }) => {
     const token = jws(first);
     const gone = open(worker.url, "GET", "/v1/me", headersOf("GET", "/v1/me", { token }));
     gone.on("error", () => {});

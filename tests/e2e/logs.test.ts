@@ -96,7 +96,7 @@ for (const [method, target, sent, expected] of REQUESTS) {
   });
 }
 
-test("of so many good reads one has a line; writes and refusals always have one", async () => {
+test("LOG_READS_ONE_IN logs one in N good reads, and all writes and refusals", async () => {
   await withWorker(workerVars(stub.url, { LOG_READS_ONE_IN: "10000" }), {}, async (sampled) => {
     for (let n = 0; n < 30; n++) assertOk(await send(sampled.url, "GET", NOTE, { token }), 200);
     const [written, refused] = [

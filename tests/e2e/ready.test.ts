@@ -76,7 +76,7 @@ for (const [name, prepare, reason] of FAULTS) {
     }));
 }
 
-test("an answer is kept, so many questions ask Supabase once", () =>
+test("an answer is kept, so that many requests ask Supabase once", () =>
   withStub(async (stub) => {
     const answers: Handler[] = [json(200, true), databaseError(503, "PGRST002")];
     stub.rest = (request, response) => answers.shift()?.(request, response);

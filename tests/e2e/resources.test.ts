@@ -180,7 +180,7 @@ function suite(resource: Resource, path: () => string): void {
     assert.equal(current.version, 2);
     assertProblem(await alice("PUT", at, body, header("If-Match", '"1"')), "version_mismatch");
     assert.equal(assertOk(await alice("PUT", at, body, header("If-Match", 'W/"2"')), 200).version, 3);
-    // Of a reference to another user's row bob is told before it comes to the id.
+    // bob's reference to alice's row is refused before the taken id is.
     const seen = required.some((field) => field.kind === "ref") ? "validation_failed" : "conflict";
     assertProblem(await bob("PUT", at, body), path().includes("/orgs/") || resource.under ? "not_found" : seen);
   });

@@ -59,7 +59,7 @@ function fetches(): number {
 }
 
 /** A new Worker that knows no key yet, in front of a stub of its own. */
-async function coldly(keys: Handler, work: (url: string) => Promise<void>, vars: Vars = {}): Promise<void> {
+async function withColdWorker(keys: Handler, work: (url: string) => Promise<void>, vars: Vars = {}): Promise<void> {
   stub.keys = keys;
   stub.received.length = 0;
   await withWorker(workerVars(stub.url, vars), {}, ({ url }) => work(url));
@@ -364,7 +364,7 @@ test("HS256 is refused where its secret is not set", async () => {
 
 test("requests at once share one fetch of the key set", async () => {
   const slowly: Handler = (request, response) => void setTimeout(() => keySet(es256)(request, response), 200);
-  await coldly(slowly, async (url) => {
+  await withColdWorker(slowly, async (url) => {
     const answers = await Promise.all(Array.from({ length: 10 }, () => me(jws(es256), url)));
     assert.deepEqual(
       answers.map(({ status }) => status),
@@ -379,7 +379,7 @@ test("requests at once share one fetch of the key set", async () => {
 
 test("a new key is found at once, a withdrawn key is gone", async () => {
   const next = newKey("next", "RS256");
-  await coldly(keySet(es256), async (url) => {
+  await withColdWorker(keySet(es256), async (url) => {
     assertOk(await me(jws(es256), url), 200);
     stub.keys = keySet(next);
     assertOk(await me(jws(next), url), 200);
@@ -390,7 +390,7 @@ test("a new key is found at once, a withdrawn key is gone", async () => {
 });
 
 test("an unknown key is token_invalid after a fetch, 503 in the cool-down", async () => {
-  await coldly(keySet(es256), async (url) => {
+  await withColdWorker(keySet(es256), async (url) => {
     assertProblem(await me(jws(other, claims(), { kid: "first" }), url), "token_invalid");
     for (const kid of ["first", "second", "third"])
       assertProblem(await me(jws(other, claims(), { kid }), url), "dependency_unavailable");
@@ -400,7 +400,7 @@ test("an unknown key is token_invalid after a fetch, 503 in the cool-down", asyn
 });
 
 test("a flood of made-up key names costs one fetch", async () => {
-  await coldly(keySet(es256), async (url) => {
+  await withColdWorker(keySet(es256), async (url) => {
     assertOk(await me(jws(es256), url), 200);
     const kids = [
       "../../jwks",
@@ -433,7 +433,7 @@ const FAULTS: Record<string, Handler> = {
 
 for (const [what, fault] of Object.entries(FAULTS)) {
   test(`a key set that is ${what} is a 503 and leaves known keys`, async () => {
-    await coldly(fault, async (url) => {
+    await withColdWorker(fault, async (url) => {
       for (let n = 0; n < 3; n++) {
         const answered = await me(jws(es256), url);
         assertProblem(answered, "dependency_unavailable");
@@ -442,7 +442,7 @@ for (const [what, fault] of Object.entries(FAULTS)) {
       assert.equal(fetches(), 1, "a failed endpoint is left alone for a while");
       assertOk(await me(jws(legacy), url), 200);
     });
-    await coldly(keySet(es256), async (url) => {
+    await withColdWorker(keySet(es256), async (url) => {
       assertOk(await me(jws(es256), url), 200);
       stub.keys = fault;
       assertProblem(await me(jws(newKey("unknown")), url), "dependency_unavailable");
@@ -458,7 +458,7 @@ test("requests wait together for a key set that hangs", async () => {
     () => {},
     bytes(["HTTP/1.1 200 OK", "Content-Length: 999", "", "{"], { hang: true }),
   ] as Handler[]) {
-    await coldly(
+    await withColdWorker(
       hang,
       async (url) => {
         const began = Date.now();
@@ -499,7 +499,7 @@ test("unusable keys of a set are dropped, good ones stay", async () => {
     key({}, "RS256", 1024),
     ...[newKey("twin"), newKey("twin")],
   ];
-  await coldly(keySet(...dropped, es256), async (url) => {
+  await withColdWorker(keySet(...dropped, es256), async (url) => {
     for (const [place, signer] of dropped.entries()) {
       // After the first one the key set is in its cool-down.
       const code = place === 0 ? "token_invalid" : "dependency_unavailable";

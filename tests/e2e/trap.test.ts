@@ -29,7 +29,7 @@ beforeEach(() => {
   stub.rest = functions();
 });
 
-/** The built module, which gets so many pages of 64 KiB beyond those that it starts with. */
+/** The built module, which may grow by this many pages of 64 KiB. */
 async function bounded(more: number): Promise<Uint8Array<ArrayBuffer>> {
   const module = await readFile(join(root, "build", "index_bg.wasm"));
   const number = (at: number): [value: number, end: number] => {

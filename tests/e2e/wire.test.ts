@@ -447,7 +447,7 @@ test("a trailer is not read as a header", async () => {
   assert.deepEqual(stub.received, []);
 });
 
-test("a byte order mark is signed, an empty body is none", async () => {
+test("a signature covers a byte order mark; an empty body is signed as no body", async () => {
   const bom = "\u00ef\u00bb\u00bf";
   const body = '{"title":"a"}';
   // `raw` writes a character a byte.

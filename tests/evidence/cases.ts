@@ -84,7 +84,7 @@ const OPEN: [name: string, condition: string][] = [
   ["a claim that all tokens have", "((select auth.jwt()) ->> 'sub') is not null"],
   ["the audience", "((select auth.jwt()) ->> 'aud') = 'authenticated'"],
   ["an account that is not anonymous", "((select auth.jwt()) ->> 'is_anonymous')::boolean is false"],
-  ["a second factor of one's own", "((select auth.jwt()) ->> 'aal') = 'aal2'"],
+  ["the caller's second factor", "((select auth.jwt()) ->> 'aal') = 'aal2'"],
   ["any user and a state of the row", `${SIGNED} and status = 'active'`],
   ["a state of the row", "status = 'active'"],
   ["rows that are not deleted", "deleted_at is null"],

@@ -181,7 +181,7 @@ const OWN =
   "create policy own on public.t for select to authenticated using ((select auth.uid()) = user_id); grant select (id, user_id) on public.t to authenticated;";
 const DEFINER = "language sql security definer set search_path = '' as 'select id from public.t'";
 
-/** Those that the catalogue can answer; docs/operations/audit.md says why 0005, 0012 and 0020 are not among them. */
+/** The lints that the catalogue can answer; docs/operations/audit.md says why 0005, 0012 and 0020 are left out. */
 const SPLINTER: [lint: string, sql: string, rule: string, object: string][] = [
   [
     "0001 unindexed foreign keys",

@@ -374,7 +374,7 @@ test("no page has thrown an error", () => assert.deepEqual(errors, []));
 
 // Helpers
 
-/** Of a Worker for the app, with its key like this. */
+/** The settings of a Worker for the app, with these properties of the app's key. */
 function vars(key: { retired?: boolean; message?: string } = {}): Vars {
   return workerVars(supabase.url, {
     SUPABASE_PUBLISHABLE_KEY: PUBLISHABLE_KEY,

@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
-/** From the top. A module imports only modules below it. */
+/** The modules from the top. A module imports only modules that come after it. */
 const ORDER = [
   "worker",
   "pipeline",

@@ -198,7 +198,7 @@ grant
     links, parent, deleted_at, published_at
   )
   on table public.things to authenticated;
--- Nothing about the owner, nor about the time before it was published.
+-- Neither the owner nor the time of creation is granted.
 grant select (id, label, rank, starts, color, tags, extra, price, version, updated_at, published_at) on table public.things to anon;
 
 
@@ -542,7 +542,7 @@ grant
   insert (id, title, thing, other_thing, after),
   update (title, thing, other_thing, after, deleted_at, published_at)
   on table public.errands to authenticated;
--- Nothing about the owner, nor about the time before it was published.
+-- Neither the owner nor the time of creation is granted.
 grant select (id, title, version, updated_at, published_at) on table public.errands to anon;
 
 

@@ -4,14 +4,14 @@ import type { Field } from "../../tools/declaration.ts";
 
 export interface Taken {
   sent: unknown;
-  /** As the API answers it; as sent if absent. */
+  /** The value that the API answers; as sent if absent. */
   stored?: unknown;
 }
 
 export interface Refused {
   sent: unknown;
   code: string;
-  /** Below the field's own pointer, such as `/1`. */
+  /** The rest of the error's pointer after the field's own, such as `/1`. */
   at?: string;
 }
 

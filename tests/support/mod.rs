@@ -85,7 +85,7 @@ pub struct World {
     pub sent: RefCell<Vec<UpstreamRequest>>,
     /// The body of the answer that streams.
     pub streaming: RefCell<Vec<u8>>,
-    /// Of all calls out that have one, in their order.
+    /// The deadlines of all calls out that have one, in order.
     pub deadlines: RefCell<Vec<(&'static str, Millis)>>,
     pub accepts: RefCell<Vec<Accept>>,
 }
@@ -295,7 +295,7 @@ impl Request {
         self.header("authorization", &format!("Bearer {token}"))
     }
 
-    /// As alice, with a good token.
+    /// Adds a good token of alice.
     pub fn alice(self) -> Self {
         let token = hs256(&claims());
         self.token(&token)
@@ -542,7 +542,7 @@ pub fn serve(world: &World, keys: &[Value]) {
     *world.key_set.borrow_mut() = reply(200, &json!({ "keys": keys }));
 }
 
-/// A request so many seconds after `NOW`, signed then.
+/// A request that is sent and signed this many seconds after `NOW`.
 pub fn ask_at(world: &World, pipeline: &Pipeline, seconds: i64, token: &str) -> Answer {
     world.now.set((NOW + seconds) * 1000);
     let request = Request::new("GET", "/v1/me").token(token);

@@ -171,7 +171,7 @@ export function scans(plan: Plan, table: string): Plan[] {
   return plan["Relation Name"] === table ? [plan, ...below] : below;
 }
 
-/** Asserts that each page of todos, with any sort and filter, is a range of an index. Of so many rows half are the user's. */
+/** Asserts that each page of todos, with any sort and filter, is a range of an index. Half of the rows are the user's. */
 export async function assertRanges(owner: pg.Client, user: string, others: string, rows: number): Promise<void> {
   await owner.query(
     `insert into public.todos (user_id, task, is_complete, priority, due, inserted_at)
