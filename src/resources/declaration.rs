@@ -516,7 +516,7 @@ impl Resource {
         refuse_if(
             self.read.is_some() && own,
             "read",
-            "is for rows that are nobody's or shown to others; write owner = { set = \"none\" }, and leave scope, under \
+            "is for rows without an owner or shown to others; write owner = { set = \"none\" }, and leave scope, under \
              and id = \"owner\" out.",
         )?;
         refuse_if(self.fields.is_empty(), "fields", "needs at least one field, such as title = \"text(1..200)\".")?;
