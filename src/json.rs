@@ -23,7 +23,7 @@ pub(crate) fn parse_object(text: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-/// The object, if it has no other names than these.
+/// The object; `None` if it has a name that is not in `names`.
 pub(crate) fn object<'a>(value: &'a Value, names: &[&str]) -> Option<&'a Map<String, Value>> {
     value.as_object().filter(|object| object.iter().all(|(name, _)| names.contains(&name.as_str())))
 }

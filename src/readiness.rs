@@ -1,6 +1,6 @@
 //! Whether Supabase's key set and database are ready, for `GET /ready`.
 //!
-//! The question needs no proof, so an isolate asks Supabase once in [`FRESH`] at most.
+//! The route needs no proof, so an isolate asks Supabase at most once in [`FRESH`].
 
 use std::cell::{Cell, RefCell};
 

@@ -48,7 +48,7 @@ test("the end is one of the corrected clock", async () => {
   assert.equal(asked, 3);
 });
 
-test("calls at once share one question, which is asked beside getToken", async () => {
+test("concurrent calls share one attest call, which runs during getToken", async () => {
   let asked = 0;
   let answer = (_: string) => {};
   const attest = () => (asked++, new Promise<string>((resolve) => (answer = resolve)));

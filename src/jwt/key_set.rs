@@ -34,7 +34,7 @@ pub(crate) struct PublicKey {
 
 impl KeySet {
     /// An empty set is a good one: a project that signs with the legacy secret has no public keys.
-    /// A set that has keys of which none is usable is poisoned.
+    /// A set that has keys but no usable one is refused.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, Rejected> {
         let set = json::parse_object(text).ok_or(Rejected("key set is not a JSON object"))?;
         let Some(Value::Array(entries)) = set.get("keys") else {

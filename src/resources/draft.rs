@@ -140,8 +140,8 @@ enum Given<'a> {
 impl<'a> Found<'a> {
     /// 400 if this is not JSON, 422 if it is not an object.
     fn read(fields: &[Field], body: &'a [u8]) -> Result<Self, Problem> {
-        // `IgnoredAny` checks the grammar without recursion, so any depth is fine. It does not look
-        // into strings, hence UTF-8 first.
+        // `IgnoredAny` checks the grammar without recursion, so any depth is fine. It skips the bytes of
+        // strings, so UTF-8 is checked first.
         let text = std::str::from_utf8(body).ok();
         let text = text
             .filter(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())

@@ -423,9 +423,9 @@ language sql stable set search_path = '' as $$
     airlock.base_type(airlock.type_of(relation, column_name)::regtype) as type
 $$;
 
--- Registers a table as a resource, or updates its registration. The last word of its migration but for close_table().
--- From `columns` on, the parameters are for tables that were there before; docs/adopting.md describes them. Nothing of
--- the table is changed.
+-- Registers a table as a resource, or updates its registration. A migration calls it last, except for close_table().
+-- From `columns` on, the parameters are for adopted tables; docs/adopting.md describes them. The table itself is not
+-- changed.
 create function airlock.serve(
   name text, relation regclass, owner text, fields text[], publish text[] default null, searchable boolean default false,
   columns text[] default null, read_only text[] default '{}', id text default 'id', owner_column text default 'user_id',

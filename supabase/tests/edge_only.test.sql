@@ -81,7 +81,7 @@ select ok(
 ) from as_a;
 select ok(
   pg_temp.ok(pg_temp.proof(one, 0)),
-  'without a user the proof is nobody''s'
+  'a proof without a user is good for a request without a user'
 ) from as_a;
 select ok(
   pg_temp.ok(pg_temp.proof(one, 60, sub), claims),

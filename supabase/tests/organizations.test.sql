@@ -125,11 +125,11 @@ select is(
   'a known key answers the organisation that it created'
 ) from keyed;
 select is(
-  pg_temp.outcome(4, $$ public.airlock_org_create('else', 'key-0001', repeat('1', 64)) $$), 'reused', 'a key is for one request'
+  pg_temp.outcome(4, $$ public.airlock_org_create('else', 'key-0001', repeat('1', 64)) $$), 'reused', 'a key is refused for other fields'
 );
 select is(
   pg_temp.outcome(4, format($$ public.airlock_invite(%L, 'viewer', repeat('0', 64), 'key-0001', repeat('0', 64)) $$, id)), 'reused',
-  'a key is for one list'
+  'a key of one path is refused for another path'
 ) from keyed;
 select is(
   pg_temp.outcome(6, $$ public.airlock_org_create('mine', 'key-0001', repeat('0', 64)) $$), 'created', 'a key is for one user'

@@ -27,7 +27,7 @@ export const USABLE = `
 
 const CLIENTS = "('anon', 'authenticated')";
 
-/** The schemas that PostgREST is told to expose, by a setting in the database. Other roles can set it for themselves, in vain. */
+/** The schemas that PostgREST is told to expose, by a setting in the database. The same setting of another role has no effect. */
 export const EXPOSED = `
   select nspname from pg_namespace where nspname = any (array(
     select trim(both ' "' from part) from pg_db_role_setting, unnest(setconfig) setting, unnest(string_to_array(substr(setting, length('pgrst.db_schemas=') + 1), ',')) part
