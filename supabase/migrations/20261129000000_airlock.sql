@@ -692,9 +692,9 @@ language sql immutable return case
   else pg_catalog.format('t.%I is null', served.deleted)
 end;
 
--- For a field that refers to a row: ('<field>', '<target table>', '<whether this table has org_id>'). A missing row, a
--- deleted one and one that the caller may not see are the same error. The rows of an organisation refer to rows of the
--- same organisation. Invoker: the target's policies apply to the caller.
+-- For a field that refers to a row: ('<field>', '<target table>', '<whether this table has org_id>'), and then the column
+-- if it has another name. A missing row, a deleted one and one that the caller may not see are the same error. The rows of
+-- an organisation refer to rows of the same organisation. Invoker: the target's policies apply to the caller.
 create function airlock.check_reference() returns trigger
 language plpgsql set search_path = '' as $$
 declare
@@ -712,7 +712,7 @@ begin
   end;
   execute format(
     'select ($1).%1$I is null or exists (select from %2$s as t where t.%3$I = ($1).%1$I and %4$s and %5$s)',
-    field, target, coalesce(served.id, 'id'), airlock.is_live(served), same_org
+    coalesce(tg_argv[3], field), target, coalesce(served.id, 'id'), airlock.is_live(served), same_org
   ) into good using new;
   if not good then
     raise foreign_key_violation using message = 'airlock_reference', detail = field;

@@ -426,6 +426,44 @@ test("--with version,deleted: rows have tags and are deleted softly", async () =
   }
 });
 
+test("a reference in a column whose name is not the field's is checked", async () => {
+  await supabase.sql(`
+    create table public.shelves (id uuid primary key default gen_random_uuid(), user_id uuid not null references auth.users, label text not null);
+    create table public.books (
+      id uuid primary key default gen_random_uuid(), user_id uuid not null references auth.users, "shelfId" uuid references public.shelves
+    );
+    alter table public.shelves enable row level security;
+    alter table public.books enable row level security;
+    create policy "own" on public.shelves for all to authenticated using ((select auth.uid()) = user_id) with check ((select auth.uid()) = user_id);
+    create policy "own" on public.books for all to authenticated using ((select auth.uid()) = user_id) with check ((select auth.uid()) = user_id);
+    grant all on public.shelves, public.books to anon, authenticated`);
+  const chosen = new Set(["public.shelves", "public.books"]);
+  const catalogue = await readCatalogue();
+  const sections = (await decideDeclarable(catalogue, { ...NO_OPTIONS, chosen }, [])).flatMap(({ table, section }) =>
+    section && chosen.has(table) ? [section] : [],
+  );
+  const toml = sections.map(sectionText).join("\n");
+  const statements = sections.map(({ resource, added }) => {
+    const table = catalogue.tables.find(({ name }) => name === resource);
+    assert.ok(table);
+    return statementsOf(table, resource, new Map(resourcesOf(toml)).get(resource) ?? {}, added, resourcesOf(toml));
+  });
+  await supabase.sql(migrationText(statements));
+  await withWorker(workerVars(supabase.url), { declaration: toJson(toml) }, async ({ url }) => {
+    const [asAlice, asBob] = [caller(url, users.alice.token), caller(url, users.bob.token)];
+    const shelf = assertOk(await asAlice("POST", "/v1/shelves", { label: "upper" }), 201) as Row;
+    const book = assertOk(await asAlice("POST", "/v1/books", { shelf_id: shelf.id }), 201) as Row;
+    assertOk(await asAlice("PUT", `/v1/books/${book.id}`, { shelf_id: shelf.id }), 200);
+    for (const shelf_id of [shelf.id, randomUUID()]) {
+      const answer = await asBob("POST", "/v1/books", { shelf_id });
+      assert.deepEqual(
+        assertProblem(answer, "validation_failed").errors?.map(({ pointer, code }) => [pointer, code]),
+        [["/shelf_id", "reference"]],
+      );
+    }
+  });
+});
+
 test("without a token no row is shown", async () => {
   const nobody = caller(worker.url);
   for (const path of ["/v1/todos", "/v1/profiles/me", "/v1/teams", "/v1/projects", "/v1/tasks"])

@@ -563,7 +563,7 @@ function fieldsOf(
         isCallers(column);
       if (readOnly && !isOwner && column.generated === "" && read.preset.is === "none" && !read.nullable)
         required.push(column.name);
-      const target = referred(table, column, wire, targets);
+      const target = referred(table, column, targets);
       const kind =
         target !== undefined
           ? { ...read, kind: { text: `ref(${target})` }, preset: constantAsDatabase(read.preset) }
@@ -584,14 +584,14 @@ function fieldsOf(
   return { fields, left, required };
 }
 
-/** The resource that a column refers to. The trigger of a reference knows the column by the field's name. */
-function referred({ constraints }: Table, { name }: Column, wire: string, targets: Targets): string | undefined {
+/** The resource that a column refers to. */
+function referred({ constraints }: Table, { name }: Column, targets: Targets): string | undefined {
   const keys = constraints.filter(({ kind, columns }) => kind === "f" && columns.length === 1 && columns[0] === name);
   const found = keys.flatMap(({ references }) => {
     const target = references && targets.get(references.table);
     return target && references.columns[0] === target.id ? [target.resource] : [];
   });
-  return name === wire ? found[0] : undefined;
+  return found[0];
 }
 
 const constantAsDatabase = (preset: Readable["preset"]): Readable["preset"] =>

@@ -164,7 +164,8 @@ function references(table: Table, section: Raw, tables: Map<string, string>): st
     const target = tables.get(/^ref\((\w+)\)/.exec(text)?.[1] ?? "");
     if (target === undefined) return [];
     const at = target.indexOf(".");
-    const call = `execute function airlock.check_reference(${literal(field)}, ${literal(named({ schema: target.slice(0, at), name: target.slice(at + 1) }))}, 'false')`;
+    const to = named({ schema: target.slice(0, at), name: target.slice(at + 1) });
+    const call = `execute function airlock.check_reference(${literal(field)}, ${literal(to)}, 'false'${column === field ? "" : `, ${literal(column)}`})`;
     const trigger = (event: "insert" | "update", when: string, also: string) =>
       `create or replace trigger ${fit(`airlock_reference_${field}`, `_${event}`)} before ${event}${when} on ${named(table)}\n  for each row when (new.${identifier(column)} is not null${also} and ${OF_WORKER})\n  ${call};`;
     return [
