@@ -843,8 +843,8 @@ begin
   return case
     when parts = '{}' then served.wire
     else format(
-      '(left(%s::text, -1) || '',"included":'' || (select row_to_json(i.*) from (select %s) as i)::text || ''}'')::json',
-      served.wire, array_to_string(parts, ', ')
+      '%s, (select row_to_json(i.*) from (select %s) as i) as included) as w)',
+      left(served.wire, -length(') as w)')), array_to_string(parts, ', ')
     )
   end;
 end

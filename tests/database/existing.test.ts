@@ -233,6 +233,72 @@ test("a column with any name is served, also one that a statement uses itself", 
   }
 });
 
+/** Does this as the user in a project with these tables, which are gone afterwards. */
+async function inProject(sql: string, work: () => Promise<void>): Promise<void> {
+  await owner.query("begin");
+  try {
+    await owner.query(sql);
+    await owner.query(
+      "select set_config('role', 'authenticated', true), set_config('request.jwt.claims', $1, true), set_config('request.headers', '{}', true)",
+      [JSON.stringify({ role: "authenticated", sub: user })],
+    );
+    await work();
+  } finally {
+    await owner.query("rollback");
+  }
+}
+
+const list = (resource: string, more: object = {}): Call => [
+  "list",
+  { resource, org: null, state: "active", words: null, after: null, page_size: 2, ...more },
+];
+const make = (resource: string, draft: object, id: string = randomUUID()): Call => [
+  "put",
+  { resource, org: null, id, draft, mode: "any", if_match: null },
+];
+
+test("a row with a field that is nested as deep as can be stored is listed with embedded rows", async () => {
+  await inProject(
+    `create table public.nested (id uuid primary key, user_id uuid not null, body json, parent uuid);
+     alter table public.nested enable row level security;
+     create policy own on public.nested using ((select auth.uid()) = user_id);
+     grant all on public.nested to authenticated;
+     select airlock.serve('nested', 'public.nested', 'user', array['body', 'parent'], set_owner => true,
+       version => null, created => null, updated => null, deleted => null);`,
+    async () => {
+      const insert = async (depth: number) => {
+        await owner.query("savepoint deeper");
+        try {
+          await owner.query(
+            "insert into public.nested select gen_random_uuid(), auth.uid(), body from json_to_record($1) as row (body json)",
+            [`{"body":${"[".repeat(depth)}${"]".repeat(depth)}}`],
+          );
+          return true;
+        } catch (error) {
+          assert.equal((error as pg.DatabaseError).code, "54001");
+          return false;
+        } finally {
+          await owner.query("rollback to savepoint deeper");
+        }
+      };
+      let [stored, refused] = [1, 1_000_000];
+      while (refused - stored > 1) {
+        const depth = Math.floor((stored + refused) / 2);
+        if (await insert(depth)) stored = depth;
+        else refused = depth;
+      }
+      const body = `${"[".repeat(stored)}${"]".repeat(stored)}`;
+      await owner.query("insert into public.nested values (gen_random_uuid(), auth.uid(), $1)", [body]);
+      const embeds = [{ name: "parent", resource: "nested", many: false, field: "parent", fields: ["id"] }];
+      const { rows } = await owner.query(
+        "select public.airlock_list('nested', null, 'active', null, null, 1, included => $1)::text as page",
+        [JSON.stringify(embeds)],
+      );
+      assert.match(rows[0].page, /"parent":null,"included":\{"parent":null\}\}\],"next_cursor":null\}$/);
+    },
+  );
+});
+
 const SOURCE = "(id uuid primary key, user_id uuid not null)";
 const SECURED = "alter table public.source enable row level security;";
 const PARTED = `create table public.parted (id uuid, user_id uuid not null, primary key (id)) partition by hash (id);
