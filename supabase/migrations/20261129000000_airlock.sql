@@ -1108,6 +1108,9 @@ $$;
 
 -- The state of a row for a write function. `writable` is false if the caller sees the row and may not change it.
 create type airlock.row_state as (seen boolean, version bigint, deleted boolean, published boolean, writable boolean);
+    if (airlock.lock_row(served, org, id)).writable then
+      raise exception 'airlock: a trigger suppressed the change';
+    end if;
 
 -- The statement that reads a row's state; $3 is `writable`.
 create function airlock.state_of(served airlock.resources, org uuid) returns text

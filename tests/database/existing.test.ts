@@ -299,6 +299,23 @@ test("a row with a field that is nested as deep as can be stored is listed with 
   );
 });
 
+test("a change that a trigger suppresses is refused for good, not as a race", async () => {
+  await inProject(
+    `create table public.quiet (id uuid primary key, user_id uuid not null, name text);
+     alter table public.quiet enable row level security;
+     create policy own on public.quiet using ((select auth.uid()) = user_id);
+     grant all on public.quiet to authenticated;
+     create trigger redundant before update on public.quiet for each row execute function suppress_redundant_updates_trigger();
+     select airlock.serve('quiet', 'public.quiet', 'user', array['name'], set_owner => true,
+       version => null, created => null, updated => null, deleted => null);`,
+    async () => {
+      const id = randomUUID();
+      for (const name of ["a", "b"]) assert.ok((await call(owner, make("quiet", { name }, id))).outcome);
+      assert.equal((await call(owner, make("quiet", { name: "b" }, id))).code, "P0001");
+    },
+  );
+});
+
 const SOURCE = "(id uuid primary key, user_id uuid not null)";
 const SECURED = "alter table public.source enable row level security;";
 const PARTED = `create table public.parted (id uuid, user_id uuid not null, primary key (id)) partition by hash (id);
