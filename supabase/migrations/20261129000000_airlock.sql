@@ -316,6 +316,9 @@ $$;
 create table airlock.resources (
   name text primary key,
   relation regclass not null unique,
+  -- The search path of statements about its rows, as PostgREST sets it by default: functions of policies and triggers, and
+  -- operators of types, may have been named without their schema.
+  search_path text not null,
   owner text not null check (owner in ('user', 'org', 'both')),
   -- The fields' names in the API, in the order of the declaration; then their columns and the types of these.
   fields text[] not null,
@@ -471,7 +474,12 @@ begin
   end if;
   id_type := airlock.type_of(relation, id);
   insert into airlock.resources values (
-    name, relation, owner, fields, columns,
+    name, relation,
+    (
+      select format('%I, public, extensions', nspname)
+        from pg_catalog.pg_class join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace where pg_class.oid = relation
+    ),
+    owner, fields, columns,
     array(
       select airlock.type_of(relation, column_name) from unnest(columns) with ordinality as one (column_name, place) order by place
     ),
@@ -501,8 +509,8 @@ begin
     end
   )
   on conflict on constraint resources_pkey do update set
-    relation = excluded.relation, owner = excluded.owner, fields = excluded.fields, columns = excluded.columns,
-    types = excluded.types, writable = excluded.writable, publish = excluded.publish, searchable = excluded.searchable,
+    relation = excluded.relation, search_path = excluded.search_path, owner = excluded.owner,
+    fields = excluded.fields, columns = excluded.columns, types = excluded.types, writable = excluded.writable, publish = excluded.publish, searchable = excluded.searchable,
     id = excluded.id, id_type = excluded.id_type, owner_column = excluded.owner_column, set_owner = excluded.set_owner,
     scope = excluded.scope, under = excluded.under, under_column = excluded.under_column, readers = excluded.readers,
     version = excluded.version, created = excluded.created, updated = excluded.updated, deleted = excluded.deleted,
@@ -618,6 +626,7 @@ declare
   served airlock.resources;
   above text;
   seen boolean;
+    perform set_config('search_path', served.search_path, true);
 begin
   loop
     select * into served from airlock.resources where name = resource;
@@ -704,6 +713,7 @@ declare
   same_org text;
   good boolean;
 begin
+  perform set_config('search_path', coalesce(served.search_path, ''), true);
   select * into served from airlock.resources where relation = target;
   same_org := case
     when tg_argv[2] <> 'true' then 'true'
@@ -919,6 +929,7 @@ begin
         ' ', '(' || rows, format('and t.%I is null', key),
         case when reached[1] is null then airlock.beyond(served, null, after, descending) end, ordered || ')'
       )
+  perform set_config('search_path', served.search_path, true);
     ) || ') as t limit $4 + 1';
   else
     rows := concat_ws(' ', rows, airlock.beyond(served, key, after, descending), ordered);
@@ -950,6 +961,7 @@ $$;
 
 -- A row, deleted or not.
 create function airlock.row_of(served airlock.resources, org uuid, id text, condition text default 'true') returns json
+  perform set_config('search_path', served.search_path, true);
 language plpgsql stable set search_path = '' as $$
 declare
   found_row json;
@@ -993,6 +1005,7 @@ begin
 end
 $$;
 
+  served airlock.resources;
 -- A published row, or null.
 create function public.airlock_published(resource text, id text) returns json
 language plpgsql stable set search_path = '' as $$
@@ -1000,10 +1013,11 @@ declare
   found_row json;
 begin
   if airlock.is_published(resource, id) then
-    execute (
-      select format(
-        'select %s from %s as t where t.%I = $1::%s and t.published_at is not null', public_wire, relation, served.id, id_type
-      ) from airlock.resources as served where name = resource
+    select * into served from airlock.resources where name = resource;
+    perform set_config('search_path', served.search_path, true);
+    execute format(
+      'select %s from %s as t where t.%I = $1::%s and t.published_at is not null',
+      served.public_wire, served.relation, served.id, served.id_type
     ) into found_row using id;
   end if;
   return found_row;
@@ -1057,6 +1071,7 @@ declare
   own_owner constant boolean := served.set_owner and served.owner_column <> served.id;
   columns constant text := concat_ws(
     ', ', case when own_id then quote_ident(served.id) end, case when own_owner then quote_ident(served.owner_column) end,
+  perform set_config('search_path', served.search_path, true);
     case when org is not null then 'org_id' end, quote_ident(served.under_column), airlock.columns_of(served, draft, '%1$I')
   );
   made json;
@@ -1087,6 +1102,7 @@ $$;
 
 -- Changes a row that the caller has locked and returns it. `assignments` may refer to the draft.
 create function airlock.update_row(served airlock.resources, org uuid, id text, assignments text, draft json) returns json
+  perform set_config('search_path', served.search_path, true);
 language plpgsql set search_path = '' as $$
 declare
   changed json;
@@ -1125,6 +1141,7 @@ language sql immutable return pg_catalog.format(
 create function airlock.lock_row(served airlock.resources, org uuid, id text) returns airlock.row_state
 language plpgsql set search_path = '' as $$
 declare
+  perform set_config('search_path', served.search_path, true);
   look constant text := airlock.state_of(served, org);
   owner_id constant uuid := coalesce(org, auth.uid());
   state airlock.row_state;
@@ -1144,6 +1161,7 @@ $$;
 create function airlock.delete_row(served airlock.resources, org uuid, id text, if_match bigint) returns json
 language plpgsql set search_path = '' as $$
 declare
+  perform set_config('search_path', served.search_path, true);
   owner_id constant uuid := coalesce(org, auth.uid());
   state airlock.row_state;
   deleted integer;

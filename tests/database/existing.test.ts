@@ -316,6 +316,56 @@ test("a change that a trigger suppresses is refused for good, not as a race", as
   );
 });
 
+test("functions of policies and triggers find tables by names without a schema, as PostgREST lets them", async () => {
+  const draft = { team: 1, name: "a" };
+  const table = (name: string, more = "") =>
+    `create table public.${name} (id uuid primary key, team integer not null, name text, above uuid ${more});
+     alter table public.${name} enable row level security;
+     create policy seen on public.${name} using (is_in(team)) with check (is_in(team));
+     create trigger counted before insert or update or delete on public.${name} for each row execute function public.counted();
+     grant all on public.${name} to authenticated;`;
+  const none = "version => null, created => null, updated => null, deleted => null";
+  await inProject(
+    `create table public.own_teams (team integer, user_id uuid);
+     insert into public.own_teams values (1, '${user}');
+     create table public.changes (what text);
+     create function public.is_in(wanted integer) returns boolean language sql stable security definer
+       as $$ select exists (select from own_teams where team = wanted and user_id = auth.uid()) $$;
+     create function public.counted() returns trigger language plpgsql security definer
+       as $$ begin insert into changes values (tg_op); return coalesce(new, old); end $$;
+     ${table("upper")} ${table("lower", "references public.upper")}
+     create trigger reference before insert on public.lower for each row execute function airlock.check_reference('above', 'public.upper', 'false');
+     select airlock.serve('upper', 'public.upper', 'user', array['team', 'name'], owner_column => null, scope => 'visible', ${none}),
+       airlock.serve('lower', 'public.lower', 'user', array['team', 'name'], owner_column => null, under => 'upper.above', ${none});`,
+    async () => {
+      const [above, id] = [randomUUID(), randomUUID()];
+      const lower = `upper/${above}/lower`;
+      for (const [resource, key] of [
+        ["upper", above],
+        [lower, id],
+      ] as const) {
+        const one = { resource, org: null, id: key };
+        assert.equal((await call(owner, make(resource, draft, key))).outcome, "created");
+        const patch: Call = ["change", { ...one, action: "patch", draft: { name: "b" }, if_match: null }];
+        assert.equal((await call(owner, patch)).outcome, "done");
+        const row = { id: key, ...draft, name: "b" };
+        assert.deepEqual(await call(owner, ["read", one]), row);
+        assert.deepEqual(await call(owner, list(resource)), { data: [row], next_cursor: null });
+      }
+      for (const one of [
+        { resource: lower, id },
+        { resource: "upper", id: above },
+      ]) {
+        const { outcome } = await call(owner, [
+          "change",
+          { ...one, org: null, action: "delete", draft: null, if_match: null },
+        ]);
+        assert.equal(outcome, "done");
+      }
+    },
+  );
+});
+
 const SOURCE = "(id uuid primary key, user_id uuid not null)";
 const SECURED = "alter table public.source enable row level security;";
 const PARTED = `create table public.parted (id uuid, user_id uuid not null, primary key (id)) partition by hash (id);
