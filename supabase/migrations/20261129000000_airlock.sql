@@ -361,14 +361,18 @@ create policy resources_select on airlock.resources for select to anon, authenti
 -- service_role for check_reference().
 grant select on table airlock.resources to anon, authenticated, service_role;
 
--- The type of a column.
+-- The type of a column. Of a domain it is the type below: a value that is compared need not pass the domain's checks.
 create function airlock.type_of(relation regclass, wanted text) returns text
 language plpgsql stable set search_path = '' as $$
 declare
   -- With -1 for no length: the type `character` by itself would be one character.
   found_type constant text := (
-    select pg_catalog.format_type(atttypid, -1) from pg_catalog.pg_attribute
-      where attrelid = relation and attname = wanted and attnum > 0 and not attisdropped
+    with recursive base (type) as (
+      select atttypid from pg_catalog.pg_attribute
+        where attrelid = relation and attname = wanted and attnum > 0 and not attisdropped
+      union all select typbasetype from base join pg_catalog.pg_type on oid = type where typbasetype <> 0
+    )
+    select pg_catalog.format_type(type, -1) from base join pg_catalog.pg_type on oid = type where typbasetype = 0
   );
 begin
   if found_type is null and wanted is not null then
@@ -392,16 +396,6 @@ begin
 end
 $$;
 
--- The type that a domain is of; another type itself.
-create function airlock.base_type(type regtype) returns text
-language sql stable set search_path = '' as $$
-  with recursive base (type, parent) as (
-    select oid, typbasetype from pg_catalog.pg_type where oid = base_type.type
-    union all select one.oid, one.typbasetype from base join pg_catalog.pg_type as one on one.oid = base.parent
-  )
-  select pg_catalog.format_type(base.type, -1) from base where parent = 0
-$$;
-
 -- The expression for a row with these columns under these names. A numeric is a string, because readers of JSON take numbers
 -- for doubles. row_to_json adds no spaces, unlike json_build_object. `w.*`, because `w` would be a column of the table with
 -- that name.
@@ -423,7 +417,7 @@ language sql stable set search_path = '' as $$
     ', ' order by place
   ))
   from unnest(names, columns) with ordinality as wanted (name, column_name, place),
-    airlock.base_type(airlock.type_of(relation, column_name)::regtype) as type
+    airlock.type_of(relation, column_name) as type
 $$;
 
 -- Registers a table as a resource, or updates its registration. A migration calls it last, except for close_table().
@@ -577,7 +571,7 @@ begin
   end if;
   select * into procedure from pg_catalog.pg_proc where oid = to_regproc(served.function);
   select count(*), string_agg(format('%I => draft."%s"', parameter, argument), ', '),
-      string_agg(format('"%s" %s', argument, pg_catalog.format_type(type, null)), ', ')
+      string_agg(format('"%s" %s', argument, pg_catalog.format_type(type, -1)), ', ')
     into known, passed, draft
     from unnest(served.arguments, served.parameters) as declared (argument, parameter)
     join unnest(
@@ -626,13 +620,13 @@ declare
   served airlock.resources;
   above text;
   seen boolean;
-    perform set_config('search_path', served.search_path, true);
 begin
   loop
     select * into served from airlock.resources where name = resource;
     if not found then
       raise sqlstate 'PT404' using message = 'airlock_unknown_resource';
     end if;
+    perform set_config('search_path', served.search_path, true);
     execute format(
       'select true, %s from %s as t where %s and %s',
       case when served.under is not null then format('t.%I::text', served.under_column) else 'null' end,
@@ -713,13 +707,13 @@ declare
   same_org text;
   good boolean;
 begin
-  perform set_config('search_path', coalesce(served.search_path, ''), true);
   select * into served from airlock.resources where relation = target;
   same_org := case
     when tg_argv[2] <> 'true' then 'true'
     when served.owner = 'user' then '($1).org_id is null'
     else '(($1).org_id is null or t.org_id = ($1).org_id)'
   end;
+  perform set_config('search_path', coalesce(served.search_path, ''), true);
   execute format(
     'select ($1).%1$I is null or exists (select from %2$s as t where t.%3$I = ($1).%1$I and %4$s and %5$s)',
     coalesce(tg_argv[3], field), target, coalesce(served.id, 'id'), airlock.is_live(served), same_org
@@ -852,6 +846,8 @@ begin
   end loop;
   return case
     when parts = '{}' then served.wire
+    -- One more column of the wire form. Added to its text, the row would be parsed, and one of its fields can be too deep
+    -- for that.
     else format(
       '%s, (select row_to_json(i.*) from (select %s) as i) as included) as w)',
       left(served.wire, -length(') as w)')), array_to_string(parts, ', ')
@@ -929,11 +925,11 @@ begin
         ' ', '(' || rows, format('and t.%I is null', key),
         case when reached[1] is null then airlock.beyond(served, null, after, descending) end, ordered || ')'
       )
-  perform set_config('search_path', served.search_path, true);
     ) || ') as t limit $4 + 1';
   else
     rows := concat_ws(' ', rows, airlock.beyond(served, key, after, descending), ordered);
   end if;
+  perform set_config('search_path', served.search_path, true);
   execute format(
     'select row_to_json(page) from (
       select
@@ -961,11 +957,11 @@ $$;
 
 -- A row, deleted or not.
 create function airlock.row_of(served airlock.resources, org uuid, id text, condition text default 'true') returns json
-  perform set_config('search_path', served.search_path, true);
 language plpgsql stable set search_path = '' as $$
 declare
   found_row json;
 begin
+  perform set_config('search_path', served.search_path, true);
   execute format('select %s from %s as t where %s and %s', served.wire, served.relation, airlock.is_row(served, org), condition)
     into found_row using coalesce(org, auth.uid()), id;
   return found_row;
@@ -1005,11 +1001,11 @@ begin
 end
 $$;
 
-  served airlock.resources;
 -- A published row, or null.
 create function public.airlock_published(resource text, id text) returns json
 language plpgsql stable set search_path = '' as $$
 declare
+  served airlock.resources;
   found_row json;
 begin
   if airlock.is_published(resource, id) then
@@ -1071,11 +1067,11 @@ declare
   own_owner constant boolean := served.set_owner and served.owner_column <> served.id;
   columns constant text := concat_ws(
     ', ', case when own_id then quote_ident(served.id) end, case when own_owner then quote_ident(served.owner_column) end,
-  perform set_config('search_path', served.search_path, true);
     case when org is not null then 'org_id' end, quote_ident(served.under_column), airlock.columns_of(served, draft, '%1$I')
   );
   made json;
 begin
+  perform set_config('search_path', served.search_path, true);
   execute format(
     case
       when columns = '' then 'insert into %1$s as t default values returning %5$s'
@@ -1102,16 +1098,19 @@ $$;
 
 -- Changes a row that the caller has locked and returns it. `assignments` may refer to the draft.
 create function airlock.update_row(served airlock.resources, org uuid, id text, assignments text, draft json) returns json
-  perform set_config('search_path', served.search_path, true);
 language plpgsql set search_path = '' as $$
 declare
   changed json;
 begin
+  perform set_config('search_path', served.search_path, true);
   execute format(
     'update %s as t set %s %s where %s returning %s',
     served.relation, assignments, airlock.draft_of(served, draft), airlock.is_row(served, org), served.wire
   ) into changed using coalesce(org, auth.uid()), id, draft;
   if changed is null then
+    if (airlock.lock_row(served, org, id)).writable then
+      raise exception 'airlock: a trigger suppressed the change';
+    end if;
     -- The caller lost the right to change the row after it was locked. A new attempt gets the right refusal.
     raise serialization_failure using message = 'airlock: the caller''s rights changed during the request';
   end if;
@@ -1124,9 +1123,6 @@ $$;
 
 -- The state of a row for a write function. `writable` is false if the caller sees the row and may not change it.
 create type airlock.row_state as (seen boolean, version bigint, deleted boolean, published boolean, writable boolean);
-    if (airlock.lock_row(served, org, id)).writable then
-      raise exception 'airlock: a trigger suppressed the change';
-    end if;
 
 -- The statement that reads a row's state; $3 is `writable`.
 create function airlock.state_of(served airlock.resources, org uuid) returns text
@@ -1141,11 +1137,11 @@ language sql immutable return pg_catalog.format(
 create function airlock.lock_row(served airlock.resources, org uuid, id text) returns airlock.row_state
 language plpgsql set search_path = '' as $$
 declare
-  perform set_config('search_path', served.search_path, true);
   look constant text := airlock.state_of(served, org);
   owner_id constant uuid := coalesce(org, auth.uid());
   state airlock.row_state;
 begin
+  perform set_config('search_path', served.search_path, true);
   -- A row that is seen and was not locked may have been made between the two statements: then the second round locks it.
   for round in 1 .. 2 loop
     execute look || ' for no key update of t' into state using owner_id, id, true;
@@ -1161,11 +1157,11 @@ $$;
 create function airlock.delete_row(served airlock.resources, org uuid, id text, if_match bigint) returns json
 language plpgsql set search_path = '' as $$
 declare
-  perform set_config('search_path', served.search_path, true);
   owner_id constant uuid := coalesce(org, auth.uid());
   state airlock.row_state;
   deleted integer;
 begin
+  perform set_config('search_path', served.search_path, true);
   -- A row that is seen and was not deleted may have been made between the two statements: then the second round deletes it.
   for round in 1 .. 2 loop
     begin
@@ -1832,7 +1828,6 @@ grant execute
     airlock.wire_with(airlock.resources, uuid, text),
     airlock.wire_of(regclass, text[], text[]),
     airlock.version_of(regclass, text),
-    airlock.base_type(regtype),
     airlock.row_of(airlock.resources, uuid, text, text)
   to anon, authenticated;
 -- For users alone: rows of organisations and under parents, and writing.

@@ -257,6 +257,103 @@ const make = (resource: string, draft: object, id: string = randomUUID()): Call 
   { resource, org: null, id, draft, mode: "any", if_match: null },
 ];
 
+test("functions of policies and triggers find tables by names without a schema, as PostgREST lets them", async () => {
+  const draft = { team: 1, name: "a" };
+  const table = (name: string, more = "") =>
+    `create table public.${name} (id uuid primary key, team integer not null, name text, above uuid ${more});
+     alter table public.${name} enable row level security;
+     create policy seen on public.${name} using (is_in(team)) with check (is_in(team));
+     create trigger counted before insert or update or delete on public.${name} for each row execute function public.counted();
+     grant all on public.${name} to authenticated;`;
+  const none = "version => null, created => null, updated => null, deleted => null";
+  await inProject(
+    `create table public.own_teams (team integer, user_id uuid);
+     insert into public.own_teams values (1, '${user}');
+     create table public.changes (what text);
+     create function public.is_in(wanted integer) returns boolean language sql stable security definer
+       as $$ select exists (select from own_teams where team = wanted and user_id = auth.uid()) $$;
+     create function public.counted() returns trigger language plpgsql security definer
+       as $$ begin insert into changes values (tg_op); return coalesce(new, old); end $$;
+     ${table("upper")} ${table("lower", "references public.upper")}
+     create trigger reference before insert on public.lower for each row execute function airlock.check_reference('above', 'public.upper', 'false');
+     select airlock.serve('upper', 'public.upper', 'user', array['team', 'name'], owner_column => null, scope => 'visible', ${none}),
+       airlock.serve('lower', 'public.lower', 'user', array['team', 'name'], owner_column => null, under => 'upper.above', ${none});`,
+    async () => {
+      const [above, id] = [randomUUID(), randomUUID()];
+      const lower = `upper/${above}/lower`;
+      for (const [resource, key] of [
+        ["upper", above],
+        [lower, id],
+      ] as const) {
+        const one = { resource, org: null, id: key };
+        assert.equal((await call(owner, make(resource, draft, key))).outcome, "created");
+        const patch: Call = ["change", { ...one, action: "patch", draft: { name: "b" }, if_match: null }];
+        assert.equal((await call(owner, patch)).outcome, "done");
+        const row = { id: key, ...draft, name: "b" };
+        assert.deepEqual(await call(owner, ["read", one]), row);
+        assert.deepEqual(await call(owner, list(resource)), { data: [row], next_cursor: null });
+      }
+      for (const one of [
+        { resource: lower, id },
+        { resource: "upper", id: above },
+      ]) {
+        const { outcome } = await call(owner, [
+          "change",
+          { ...one, org: null, action: "delete", draft: null, if_match: null },
+        ]);
+        assert.equal(outcome, "done");
+      }
+    },
+  );
+});
+
+test("values of citext are compared and sorted without their case, those of a domain without its checks", async () => {
+  await inProject(
+    `create extension citext with schema extensions;
+     create domain public.address as text check (value like '%@%');
+     create table public.people (id uuid primary key, user_id uuid not null, handle extensions.citext not null, mail public.address);
+     alter table public.people enable row level security;
+     create policy own on public.people using ((select auth.uid()) = user_id);
+     grant all on public.people to authenticated;
+     create function public.in_currency(code char(3), handle extensions.citext) returns text language sql as $$ select code || handle $$;
+     select airlock.serve('people', 'public.people', 'user', array['handle', 'mail'], set_owner => true,
+         version => null, created => null, updated => null, deleted => null),
+       airlock.serve_function('in_currency', 'public.in_currency', array['code', 'handle']);`,
+    async () => {
+      const handles = ["a", "B", "c", "D", "e"];
+      for (const handle of handles) await call(owner, make("people", { handle, mail: `${handle}@example.com` }));
+      const pages = async (sort: string) => {
+        const found: unknown[] = [];
+        let after: unknown = null;
+        do {
+          const answer = await call(owner, list("people", { sort, after }));
+          const page = answer as { data: { handle: string }[]; next_cursor: unknown };
+          found.push(...page.data.map(({ handle }) => handle));
+          after = page.next_cursor;
+        } while (after);
+        return found;
+      };
+      assert.deepEqual(await pages("handle"), handles);
+      assert.deepEqual(await pages("-handle"), handles.toReversed());
+      assert.deepEqual(await pages("mail"), ["B", "D", "a", "c", "e"]);
+      const found = async (...filter: unknown[]) =>
+        ((await call(owner, list("people", { filters: [filter] }))) as { data: { handle: string }[] }).data.map(
+          ({ handle }) => handle,
+        );
+      assert.deepEqual(await found("handle", "eq", "A"), ["a"]);
+      assert.deepEqual(await found("handle", "in", ["A", "b_"]), ["a"]);
+      assert.deepEqual(await found("mail", "eq", "no address"), []);
+      assert.deepEqual(await found("mail", "in", ["no address", "B@example.com"]), ["B"]);
+      assert.deepEqual(
+        await call(owner, ["call", { function: "in_currency", arguments: { code: "EUR", handle: "a" } }]),
+        { outcome: "done", row: "EURa" },
+      );
+      // The check still holds for values that are written.
+      assert.equal((await call(owner, make("people", { handle: "f", mail: "no address" }))).code, "23514");
+    },
+  );
+});
+
 test("a row with a field that is nested as deep as can be stored is listed with embedded rows", async () => {
   await inProject(
     `create table public.nested (id uuid primary key, user_id uuid not null, body json, parent uuid);
@@ -312,56 +409,6 @@ test("a change that a trigger suppresses is refused for good, not as a race", as
       const id = randomUUID();
       for (const name of ["a", "b"]) assert.ok((await call(owner, make("quiet", { name }, id))).outcome);
       assert.equal((await call(owner, make("quiet", { name: "b" }, id))).code, "P0001");
-    },
-  );
-});
-
-test("functions of policies and triggers find tables by names without a schema, as PostgREST lets them", async () => {
-  const draft = { team: 1, name: "a" };
-  const table = (name: string, more = "") =>
-    `create table public.${name} (id uuid primary key, team integer not null, name text, above uuid ${more});
-     alter table public.${name} enable row level security;
-     create policy seen on public.${name} using (is_in(team)) with check (is_in(team));
-     create trigger counted before insert or update or delete on public.${name} for each row execute function public.counted();
-     grant all on public.${name} to authenticated;`;
-  const none = "version => null, created => null, updated => null, deleted => null";
-  await inProject(
-    `create table public.own_teams (team integer, user_id uuid);
-     insert into public.own_teams values (1, '${user}');
-     create table public.changes (what text);
-     create function public.is_in(wanted integer) returns boolean language sql stable security definer
-       as $$ select exists (select from own_teams where team = wanted and user_id = auth.uid()) $$;
-     create function public.counted() returns trigger language plpgsql security definer
-       as $$ begin insert into changes values (tg_op); return coalesce(new, old); end $$;
-     ${table("upper")} ${table("lower", "references public.upper")}
-     create trigger reference before insert on public.lower for each row execute function airlock.check_reference('above', 'public.upper', 'false');
-     select airlock.serve('upper', 'public.upper', 'user', array['team', 'name'], owner_column => null, scope => 'visible', ${none}),
-       airlock.serve('lower', 'public.lower', 'user', array['team', 'name'], owner_column => null, under => 'upper.above', ${none});`,
-    async () => {
-      const [above, id] = [randomUUID(), randomUUID()];
-      const lower = `upper/${above}/lower`;
-      for (const [resource, key] of [
-        ["upper", above],
-        [lower, id],
-      ] as const) {
-        const one = { resource, org: null, id: key };
-        assert.equal((await call(owner, make(resource, draft, key))).outcome, "created");
-        const patch: Call = ["change", { ...one, action: "patch", draft: { name: "b" }, if_match: null }];
-        assert.equal((await call(owner, patch)).outcome, "done");
-        const row = { id: key, ...draft, name: "b" };
-        assert.deepEqual(await call(owner, ["read", one]), row);
-        assert.deepEqual(await call(owner, list(resource)), { data: [row], next_cursor: null });
-      }
-      for (const one of [
-        { resource: lower, id },
-        { resource: "upper", id: above },
-      ]) {
-        const { outcome } = await call(owner, [
-          "change",
-          { ...one, org: null, action: "delete", draft: null, if_match: null },
-        ]);
-        assert.equal(outcome, "done");
-      }
     },
   );
 });
