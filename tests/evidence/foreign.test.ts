@@ -156,6 +156,12 @@ for (const [where, sql] of [
      create table public.t (id int primary key); alter table public.t enable row level security; create policy p on public.t for select to authenticated using (public.mine());`,
   ],
   [
+    "the CHECK of a domain that JSON_VALUE returns",
+    `create domain public.checked as text check (public.hidden() = 'a');
+     create function public.mine() returns boolean language sql stable as 'select auth.uid() is not null and json_value(to_jsonb(1), ''$'' returning public.checked default null on empty) is not null';
+     create table public.t (id int primary key); alter table public.t enable row level security; create policy p on public.t for select to authenticated using (public.mine());`,
+  ],
+  [
     "a view in the place of the registry",
     "create schema airlock; create view airlock.resources as select public.runs() as name, 'pg_aggregate'::regclass as relation, array['a'] as publish where public.runs() = 'a'",
   ],
