@@ -84,14 +84,45 @@ create policy r on public.guests for select to authenticated using (user_id = ${
 create policy r on public.lines for select to authenticated using (room_id in (select g.room_id from public.guests g where g.user_id = ${U}));
 create policy i on public.guests for insert to authenticated with check (user_id = ${U} and ${also});
 grant select (id, host_id) on public.rooms to authenticated; grant select (room_id, user_id), insert (room_id) on public.guests to authenticated; grant select (id, room_id, body) on public.lines to authenticated;`;
-const FOLDERS = (first: string) => `${P}
+const HELPED_ROOMS = (helper: string, also: string) => `${P}${ROOMS("false")}
+alter table public.rooms add is_open boolean not null default false, add deleted_at timestamptz, add blocked uuid;
+${fn("private.helps(room uuid) returns boolean", helper)}
+alter policy i on public.guests with check (user_id = ${U} and ${also});`;
+const RULED = (event: string, action: string, grant = `grant ${event} on public.inbox to authenticated;`) => `
+create table public.ledger (user_id uuid, body text);
+create table public.inbox (id uuid primary key default gen_random_uuid(), user_id uuid not null default auth.uid() references auth.users on delete cascade, body text);
+create index on public.inbox (user_id);
+alter table public.inbox enable row level security;
+create policy a on public.inbox for select to authenticated using (user_id = ${U});
+create policy b on public.inbox for insert to authenticated with check (user_id = ${U});
+create policy c on public.inbox for update to authenticated using (user_id = ${U}) with check (user_id = ${U});
+create policy d on public.inbox for delete to authenticated using (user_id = ${U});
+grant select (id, user_id, body) on public.inbox to authenticated; ${grant.replace(/(insert|update) on/, "$1 (body) on")}
+create rule r as on ${event} to public.inbox do ${action};`;
+const RULES: [name: string, event: string, action: string][] = [
+  ["deletes from another table", "insert", "instead delete from public.ledger where user_id <> new.user_id"],
+  ["writes to another table", "insert", "also insert into public.ledger values (new.user_id, new.body)"],
+  ["updates its own table", "delete", "instead update public.inbox set body = '' where id = old.id"],
+  ["calls a query of another table", "update", "also select body from public.ledger where user_id = new.user_id"],
+];
+const FOLDERS = (first: string, next = "p.id = up.parent_id") => `${P}
 create table public.folders (id uuid primary key default gen_random_uuid(), parent_id uuid references public.folders, user_id uuid not null default auth.uid() references auth.users on delete cascade, name text);
 create index on public.folders (user_id); create index on public.folders (parent_id);
 alter table public.folders enable row level security;
-${fn("private.can_read(f uuid) returns boolean", `with recursive up as (select id, parent_id, user_id from public.folders ${first} union all select p.id, p.parent_id, p.user_id from public.folders p join up on p.id = up.parent_id) select exists (select from up where user_id = (select auth.uid()))`)}
+${fn("private.can_read(f uuid) returns boolean", `with recursive up as (select id, parent_id, user_id from public.folders ${first} union all select p.id, p.parent_id, p.user_id from public.folders p join up on ${next}) select exists (select from up where user_id = (select auth.uid()))`)}
 create policy r on public.folders for select to authenticated using (private.can_read(id));
 create policy i on public.folders for insert to authenticated with check (user_id = ${U});
 grant select (id, parent_id, user_id, name), insert (name) on public.folders to authenticated;`;
+
+const GUARDIANS = (using: string) => `
+create table public.guardians (guardian_id uuid not null references auth.users, child_id uuid not null references auth.users, primary key (guardian_id, child_id));
+create index on public.guardians (child_id);
+create table public.grades (id uuid primary key default gen_random_uuid(), child_id uuid not null references auth.users, mark text);
+create index on public.grades (child_id);
+alter table public.guardians enable row level security; alter table public.grades enable row level security;
+create policy r on public.guardians for select to authenticated using (${U} in (guardian_id, child_id));
+create policy r on public.grades for select to authenticated using (${using});
+grant select (guardian_id, child_id) on public.guardians to authenticated; grant select (id, child_id, mark) on public.grades to authenticated;`;
 
 const FLAWED: [name: string, rule: string, object: string, flawed: string][] = [
   [
@@ -1128,6 +1159,57 @@ create trigger t after update on auth.users for each row execute function public
   ],
   ["a filter that is left out without a claim", "policy-true", "public.cases.r", REGIONS("region")],
   ["guests of any room, if it is one", "self-made-membership", "public.guests.i", ROOMS("room_id is not null")],
+  [
+    "guests of any room that exists",
+    "self-made-membership",
+    "public.guests.i",
+    HELPED_ROOMS("select exists (select from public.rooms r where r.id = room)", "private.helps(room_id)"),
+  ],
+  [
+    "guests of any room that is not deleted, by a count",
+    "self-made-membership",
+    "public.guests.i",
+    HELPED_ROOMS(
+      "select count(*) > 0 from public.rooms r where r.id = room and r.deleted_at is null",
+      "private.helps(room_id)",
+    ),
+  ],
+  [
+    "guests of any room without a block",
+    "self-made-membership",
+    "public.guests.i",
+    HELPED_ROOMS(
+      "select not exists (select from public.rooms r where r.id = room and r.blocked = auth.uid())",
+      "private.helps(room_id)",
+    ),
+  ],
+  [
+    "guests of any room, in one branch",
+    "self-made-membership",
+    "public.guests.i",
+    HELPED_ROOMS(
+      `select exists (select from public.rooms r where r.id = room and r.host_id = ${U})`,
+      "(private.helps(room_id) or user_id is not null)",
+    ),
+  ],
+  ...RULES.map(([name, event, action]): [string, string, string, string] => [
+    `a rule that ${name}`,
+    "rule-definer",
+    "public.inbox.r",
+    RULED(event, action),
+  ]),
+  [
+    "folders beside each other, by a recursion that does not follow",
+    "policy-any-tenant",
+    "public.folders.r",
+    FOLDERS("where id = f", "p.parent_id is not null"),
+  ],
+  [
+    "grades for the guardian of any child",
+    "policy-any-tenant",
+    "public.grades.r",
+    GUARDIANS(`exists (select from public.guardians g where g.guardian_id = ${U})`),
+  ],
   ["folders below any folder of the caller's", "policy-any-tenant", "public.folders.r", FOLDERS("")],
 ];
 
@@ -1144,7 +1226,31 @@ export const SOUND_PROJECTS: [name: string, sql: string][] = [
     "guests whom the host lets in",
     ROOMS(`exists (select from public.rooms r where r.id = room_id and r.host_id = ${U})`),
   ],
+  [
+    "guests whom the host lets in, by a helper",
+    HELPED_ROOMS(
+      `select exists (select from public.rooms r where r.id = room and r.host_id = ${U})`,
+      "private.helps(room_id)",
+    ),
+  ],
+  [
+    "guests of rooms that are open",
+    HELPED_ROOMS(
+      "select exists (select from public.rooms r where r.id = room and r.is_open)",
+      "private.helps(room_id)",
+    ),
+  ],
+  ["a rule that refuses", RULED("update", "instead nothing")],
+  ["a rule that notifies", RULED("insert", "also notify inbox")],
+  [
+    "a rule of a request that no client may send",
+    RULED("delete", "also insert into public.ledger select old.user_id, old.body", ""),
+  ],
   ["folders below a folder of the caller's", FOLDERS("where id = f")],
+  [
+    "grades for the child's guardian",
+    GUARDIANS(`exists (select from public.guardians g where g.guardian_id = ${U} and g.child_id = grades.child_id)`),
+  ],
   [
     "todo quickstart",
     `

@@ -7,6 +7,7 @@ export const LEAKS = new Set([
   "rls-disabled",
   "owner-is-client",
   "view-definer",
+  "rule-definer",
   "view-of-users",
   "materialized-view",
   "foreign-table",

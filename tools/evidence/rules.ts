@@ -313,7 +313,7 @@ export const RULES: CatalogueRule[] = [
     query: `
       select called as object, format('security definer, owned by the superuser %s', rolname) as what,
         format('alter %s %s owner to %I;', case prokind when 'p' then 'procedure' else 'function' end, named, (
-          select relowner::regrole from relations where relkind in ('r', 'p') and relnamespace in (select oid from exposed) group by relowner order by count(*) desc limit 1
+          select pg_get_userbyid(relowner) from relations where relkind in ('r', 'p') and relnamespace in (select oid from exposed) group by relowner order by count(*) desc limit 1
         )) as mend
       from functions join pg_roles on pg_roles.oid = proowner
       where prosecdef and rolsuper and exists (select from relations where relkind in ('r', 'p') and relnamespace in (select oid from exposed)) and not exists (
@@ -346,6 +346,23 @@ export const RULES: CatalogueRule[] = [
       where relkind = 'v' and granted and not exists (
         select from pg_options_to_table(reloptions) where option_name = 'security_invoker' and option_value in ('true', 'on', 'yes', '1')
       )
+    `,
+  },
+  {
+    id: "rule-definer",
+    level: "finding",
+    why: "The statements of a rewrite rule read and write with the rights of the table's owner, without policies. Of a view too, whatever its security_invoker.",
+    query: `
+      select format('%s.%s', called, rulename) as object,
+        format('%s may %s; the rule then reads or writes with the rights of %s', string_agg(distinct rolname, ' and '), privilege, pg_get_userbyid(relowner)) as what,
+        format('drop rule %I on %s;', rulename, named) || ' -- and let a trigger do it, or a policy refuse it' as mend
+      from (
+        select oid, rolname, privilege from table_grants union select oid, rolname, privilege from column_grants
+      ) writers join relations using (oid) join pg_rewrite on ev_class = relations.oid
+      where ev_type = case privilege when 'UPDATE' then '2' when 'INSERT' then '3' when 'DELETE' then '4' end and ev_enabled <> 'D'
+        -- SELECT to DELETE, and not NOTHING or NOTIFY.
+        and ev_action::text ~ '\\{QUERY :commandType [1-4] '
+      group by called, named, rulename, privilege, relowner
     `,
   },
   {
@@ -490,7 +507,7 @@ export const RULES: CatalogueRule[] = [
     level: "note",
     why: "Without a primary key neither REST nor Realtime can name a row.",
     query: `
-      select called as object, 'a table without a primary key' as what, format('-- alter table %s add primary key (...);', named) as mend
+      select called as object, 'a table without a primary key' as what, '-- alter table ... add primary key (...);' as mend
       from relations where relkind in ('r', 'p') and not relispartition and not exists (select from pg_index where indrelid = relations.oid and indisprimary)
     `,
   },

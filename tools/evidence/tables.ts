@@ -125,6 +125,18 @@ export class Tables {
     return tenants.map(({ name }) => name);
   }
 
+  /** Columns that pair a user with another one, such as the followed or the child, if rows of `relation` have a user. */
+  others(relation: string, other: string): Column[] {
+    const users = this.columns(other).map(({ references }) => references);
+    return this.columns(relation).filter(
+      ({ shared, references }) =>
+        shared &&
+        references &&
+        users.includes(references) &&
+        /^auth\.users$|\.(profiles?|users?)$/.test(this.name(references)),
+    );
+  }
+
   /** Whether rows of `other` belong to the same tenants as this column says. */
   shares(relation: string, column: string, other: string): boolean {
     const references = this.columns(relation).find(({ name }) => name === column)?.references;

@@ -1,11 +1,13 @@
 // Rules about columns that policies trust: callers must not write facts about themselves, such as a role, into their
 // own rows.
 
-import { type Catalogue, holds, type Part, type Policy } from "./catalogue.ts";
+import { oneLine } from "../setup/output.ts";
+import { branchesOf, type Catalogue, holds, type Part, type Policy } from "./catalogue.ts";
 import { escaped, type Fault, identifier, ROLES, type Rule } from "./finding.ts";
 import { ofSupabase } from "./tables.ts";
-import { isTop, nodesOf, type Value, word } from "./tree.ts";
-import { trusted } from "./verdict.ts";
+import { CALLER, type Condition, type Reader, ROW, Ties, targetsOf } from "./ties.ts";
+import { conditionsOf, entries, inside, isQuery, isTop, type Node, nodesOf, word } from "./tree.ts";
+import { trusted, type Verdict } from "./verdict.ts";
 
 export const TRUST_RULES: Rule[] = [
   {
@@ -62,7 +64,8 @@ export function auditTrust(catalogue: Catalogue): Fault[] {
 }
 
 /** Columns by which members read a row, and which its writer chooses freely. */
-function unchecked({ policies, tables }: Catalogue): Fault[] {
+function unchecked(catalogue: Catalogue): Fault[] {
+  const { policies, tables } = catalogue;
   return policies
     .filter(({ permissive, audited, command }) => permissive && audited && ["a", "w", "*"].includes(command))
     .flatMap((policy) => {
@@ -87,13 +90,8 @@ function unchecked({ policies, tables }: Catalogue): Fault[] {
             : (["UPDATE"] as const);
       return links.flatMap((number): Fault[] => {
         const column = tables.column(relation, number);
-        if (
-          !column ||
-          column.key ||
-          decides(check.tree, number) ||
-          !check.verdicts.some(({ ties }) => ties.owners.length > 0)
-        )
-          return [];
+        const byOwner = ({ ties }: Verdict) => ties.owners.length > 0;
+        if (!column || column.key || !leaves(policy, check, number, byOwner, catalogue)) return [];
         const command = commands.find(
           (one) =>
             ROLES.some((role) => holds(policy, role) && column.granted.includes(`${role} ${one}`)) &&
@@ -142,8 +140,9 @@ export function trustedColumns({ policies, tables }: Catalogue): Trusted[] {
 function writes(
   { relation, column, name }: Trusted,
   command: "INSERT" | "UPDATE",
-  { policies, tables }: Catalogue,
+  catalogue: Catalogue,
 ): Policy | "row level security is off" | undefined {
+  const { policies, tables } = catalogue;
   const roles = ROLES.filter((role) => tables.column(relation, column)?.granted.includes(`${role} ${command}`));
   if (roles.length === 0 || tables.guarded(relation, name, command)) return undefined;
   if (!tables.secured(relation)) return "row level security is off";
@@ -159,17 +158,63 @@ function writes(
     const part = (clause: Part["clause"]) => policy.parts.find((one) => one.clause === clause);
     const check = part("with check") ?? part("using");
     const meets = command === "INSERT" ? check : part("using");
-    const own = meets?.verdicts.some(
-      ({ kind, ties }) => kind === "open" || kind === "public" || ties.owners.length > 0,
-    );
-    return own && check && !decides(check.tree, column);
+    const own = ({ kind, ties }: Verdict) => kind === "open" || kind === "public" || ties.owners.length > 0;
+    if (!check || !meets?.verdicts.some(own)) return false;
+    const any = ({ kind }: Verdict) => kind !== "never";
+    return leaves(policy, check, column, check.verdicts.some(own) ? own : any, catalogue);
   });
 }
 
-/** Whether a condition on a new row names this column, other than comparing it with itself. */
-function decides(tree: Value, column: string): boolean {
+/** Whether one of these branches of a condition on a new row lets the caller choose the column's value. */
+const leaves = (
+  policy: Policy,
+  check: Part,
+  column: string,
+  which: (verdict: Verdict) => boolean,
+  catalogue: Catalogue,
+) =>
+  branchesOf(policy, check, catalogue).some((branch, at) => {
+    const verdict = check.verdicts[at];
+    return verdict && which(verdict) && !branch.some((one) => decides(one, column, catalogue.reader));
+  });
+
+/** Whether a condition decides about a column. That there is such a row in another table, or none, says nothing about the caller. */
+function decides(condition: Condition, column: string, reader: Reader): boolean {
+  const [arg] = condition.node.type === "BOOLEXPR" ? inside(condition.node, "args") : [];
+  const isNone = arg?.type === "SUBLINK" && word(condition.node, "boolop") === "not";
+  return mentions(condition, column) && !isNone && !isExistence(condition, reader);
+}
+
+/** Whether a condition only asks whether another table has the row that the new row names. */
+function isExistence(condition: Condition, reader: Reader): boolean {
+  const [query] = condition.node.type === "SUBLINK" ? inside(condition.node, "subselect") : [];
+  if (!query || entries(query).length !== 1 || entries(query).some((entry) => word(entry, "rtekind") !== "0"))
+    return false;
+  const isIn = word(condition.node, "subLinkType") === "2";
+  const asked = conditionsOf(query).filter(({ type }) => type !== "NULLTEST");
+  if (asked.length > (isIn ? 0 : 1)) return false;
+  // (select r.is_open from rooms r where ...): the row's value decides.
+  if (word(condition.node, "subLinkType") === "4" && nodesOf(targetsOf(query)).some(({ node }) => node.type === "VAR"))
+    return false;
+  const ties = new Ties();
+  reader.tie(condition, ties);
+  return !ties.tied(ROW, CALLER) && ties.shown.size === 0;
+}
+
+/** Whether a condition names this column of the row, itself or as an argument, other than comparing it with itself. */
+function mentions({ node: tree, scope }: Condition, column: string): boolean {
+  const isColumn = (node: Node, within: Node[]): boolean => {
+    if (node.type !== "VAR") return false;
+    let up = Number(word(node, "varlevelsup")) - within.filter(isQuery).length;
+    let found = scope;
+    for (; up > 0 && found.kind === "query"; up--) found = found.above;
+    if (up !== 0 || found.kind === "query") return false;
+    if (found.kind === "row") return word(node, "varattno") === column;
+    const value = found.values[Number(word(node, "varattno")) - 1];
+    return value !== undefined && mentions(value, column);
+  };
   return nodesOf(tree).some(({ node, within }) => {
-    if (!isTop({ node, within }) || word(node, "varattno") !== column) return false;
+    if (!isColumn(node, within)) return false;
     const comparison = within.at(-1);
     // Not null is any value.
     if (comparison?.type === "NULLTEST" && word(comparison, "nulltesttype") === "1") return false;
@@ -225,7 +270,7 @@ function byTrigger({ relation, name, by }: Trusted, { tables }: Catalogue): Faul
         (/^\w+$/.test(one.values.get(name) ?? "") && copies.test(one.source))),
   );
   if (!filled) return [];
-  const mend = `-- Let ${filled.by} leave the column to its default, or read raw_app_meta_data.`;
+  const mend = `-- Let ${oneLine(filled.by)} leave the column to its default, or read raw_app_meta_data.`;
   return [
     {
       rule: "signup-metadata",

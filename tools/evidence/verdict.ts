@@ -122,10 +122,14 @@ function ofTables(read: string[], ties: Ties, relation: string, tables: Tables):
     ties.uses.filter(({ source }) => read.includes(source)).map(({ source, relation }) => [source, relation]),
   );
   const decides = ties.uses.filter(({ source, against }) => against === "constant" && read.includes(source));
+  const byCaller = new Set(
+    ties.uses.filter(({ against }) => against === "caller").map(({ relation, column }) => `${relation}.${column}`),
+  );
   for (const [, own] of used) {
     const tenant = ofSupabase(tables.name(relation))
       ? (tables.tenantColumns(own)[0] ?? tables.columns(own).find(({ name }) => PLACE.test(name))?.name)
-      : tables.tenantColumns(own).find((column) => tables.shares(own, column, relation));
+      : (tables.tenantColumns(own).find((column) => tables.shares(own, column, relation)) ??
+        tables.others(own, relation).find(({ number }) => !byCaller.has(`${own}.${number}`))?.name);
     if (tenant !== undefined && !decides.some(({ value }) => ABOVE_TENANTS.test(value ?? ""))) {
       return { kind: "open", open: { rule: "any-tenant", relation: own, column: tenant } };
     }
