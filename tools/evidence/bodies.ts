@@ -18,6 +18,8 @@ export interface Called {
   name: string;
   /** The name in findings: `private.is_admin(uuid)`. */
   identity: string;
+  /** The same for SQL. */
+  named: string;
   arguments: { name: string; type: string }[];
   language: string;
   /** The function is not IMMUTABLE: its result can change between statements. */
@@ -48,6 +50,7 @@ export async function readFunctions(sql: Sql): Promise<Map<string, Called>> {
   const rows = await sql(
     `select p.oid::text, n.nspname as schema, proname as name, lanname as language, provolatile <> 'i' as stable, prosecdef as definer,
        format('%s.%s(%s)', n.nspname, proname, pg_get_function_identity_arguments(p.oid)) as identity,
+       format('%I.%I(%s)', n.nspname, proname, pg_get_function_identity_arguments(p.oid)) as named,
        n.nspname = any (array['pg_catalog', 'information_schema', 'auth', 'storage', 'realtime', 'extensions', 'vault', 'graphql', 'net', 'cron'])
          or ${ofExtension("'pg_proc'::regclass", "p.oid", "proowner")} as foreign,
        prorettype = 'boolean'::regtype and not proretset as "returnsBoolean",

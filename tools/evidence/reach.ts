@@ -7,6 +7,7 @@ import type { Called } from "./bodies.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { Fault, Rule, Sql } from "./finding.ts";
 import { hasRegistry, isReadable } from "./foreign.ts";
+import { callOf } from "./ties.ts";
 
 export const REACH_RULES: Rule[] = [
   {
@@ -59,7 +60,7 @@ export async function auditReach(sql: Sql, { functions, reader }: Catalogue, exp
         !reader.asks(next) &&
         !passesCaller(source, next)
       ) {
-        const mend = `revoke execute on function ${next.identity} from public, anon, authenticated; -- or let it ask for auth.uid()`;
+        const mend = `revoke execute on function ${next.named} from public, anon, authenticated; -- or let it ask for auth.uid()`;
         faults.push({
           rule: "definer-below",
           object: next.identity,
@@ -84,8 +85,9 @@ export async function auditReach(sql: Sql, { functions, reader }: Catalogue, exp
 const READS = /\b(from|join|update|insert\s+into|delete)\b/i;
 
 /** Whether the caller's id is among the arguments of the call. */
-function passesCaller(source: string, { name }: Called): boolean {
-  const begin = source.indexOf(`${name}(`) + name.length + 1;
+function passesCaller(source: string, called: Called): boolean {
+  const [call = ""] = callOf(called).exec(source) ?? [];
+  const begin = source.indexOf(call) + call.length;
   let end = begin;
   for (let depth = 1; depth > 0 && end < source.length; end++)
     depth += source[end] === "(" ? 1 : source[end] === ")" ? -1 : 0;

@@ -164,11 +164,7 @@ export class Reader {
   /** Functions of the project that a function's text calls. */
   calledBy({ source, oid }: Called): Called[] {
     return [...this.#facts.functions.values()].filter(
-      (next) =>
-        !next.foreign &&
-        next.oid !== oid &&
-        source.includes(`${next.name}(`) &&
-        new RegExp(`\\b${escaped(next.schema)}\\s*\\.\\s*"?${escaped(next.name)}"?\\(`).test(source),
+      (next) => !next.foreign && next.oid !== oid && source.includes(next.name) && callOf(next).test(source),
     );
   }
 
@@ -379,7 +375,7 @@ export class Reader {
     return { targets: own.map((target) => this.sources(target, scope, ties)), scope };
   }
 
-  /** The query whose rows an entry of FROM has, a sub-query or one of WITH. Of a recursive one, the query for its first rows. */
+  /** The query whose rows an entry of FROM has, a sub-query or one of WITH. Of a recursive one, the query for its first rows, if the others follow from them. */
   #derived(entry: Node, scope: Scope): { query: Node; above: Scope } | undefined {
     const [sub] = inside(entry, "subquery");
     if (word(entry, "rtekind") === "1" && sub) return { query: sub, above: scope };
@@ -392,9 +388,25 @@ export class Reader {
         : undefined;
     const [query] = table ? inside(table, "ctequery") : [];
     if (!table || !query) return undefined;
-    const [first = 0] = word(table, "cterecursive") === "true" ? inside(query, "setOperations").flatMap(armsOf) : [];
-    const [arm] = first > 0 ? inside(entries(query)[first - 1] ?? query, "subquery") : [];
-    return arm ? { query: arm, above: this.enter(query, named) } : { query, above: named };
+    if (word(entry, "self_reference") === "true") return undefined;
+    if (word(table, "cterecursive") !== "true") return { query, above: named };
+    const above = this.enter(query, named);
+    const [arm, ...others] = inside(query, "setOperations")
+      .flatMap(armsOf)
+      .flatMap((at) => inside(entries(query)[at - 1] ?? query, "subquery"));
+    if (!arm) return { query, above: named };
+    return { query: others.find((other) => !this.#follows(other, above)) ?? arm, above };
+  }
+
+  /** Whether the tables that a recursive query reads for its next rows are tied to the rows before. */
+  #follows(query: Node, above: Scope): boolean {
+    const ties = new Ties();
+    const { scope } = this.read(query, above, ties);
+    const source = (at: number) => `${scope.kind === "query" ? scope.id : ""}.${at + 1}`;
+    const before = entries(query).findIndex((entry) => word(entry, "self_reference") === "true");
+    return entries(query).every(
+      (entry, at) => word(entry, "rtekind") !== "0" || before < 0 || ties.tied(source(at), source(before)),
+    );
   }
 
   /** The columns of a UNION, with the ties that all of its queries share. */
@@ -626,6 +638,10 @@ export class Reader {
     return [];
   }
 }
+
+/** A call of a function in a text, up to its arguments. */
+export const callOf = ({ schema, name }: Called) =>
+  new RegExp(`\\b${escaped(schema)}"?\\s*\\.\\s*"?${escaped(name)}"?\\s*\\(`);
 
 /** The places of a UNION's arms; of EXCEPT and INTERSECT, the first. */
 function armsOf(node: Node): number[] {
