@@ -42,6 +42,8 @@ export async function look(
         else if (verb === "select") tried.push(await select(rest, table, first, caller, accepted));
         else if (table.isView || table.key.length === 0)
           tried.push(no("no primary key that could be asked to be null"));
+        else if (!table.key.every(isFilter))
+          tried.push(no("a primary key whose name REST could take for another option"));
         else if (table.statementTriggers)
           tried.push(no("a trigger runs for each statement, even for one that meets no row"));
         else tried.push(await writeNothing(rest, table, caller, verb));
@@ -50,6 +52,10 @@ export async function look(
   }
   return tried;
 }
+
+/** Whether `name=is.null` asks for this column. A PATCH with `limit=is.null` would change all rows. */
+const isFilter = (name: string) =>
+  /^[a-z_]\w*$/i.test(name) && !/^(select|columns|order|limit|offset|on_conflict|and|or|not)$/i.test(name);
 
 async function select(
   rest: Rest,

@@ -3,6 +3,7 @@
 // The expressions are read as Postgres has parsed them. None of them is evaluated: that would run the database's code with
 // the auditor's rights.
 
+import { oneLine } from "../setup/output.ts";
 import type { Called } from "./bodies.ts";
 import { type Catalogue, calls, holds, type Part, type Policy } from "./catalogue.ts";
 import { escaped, type Fault, identifier, ROLES, type Rule } from "./finding.ts";
@@ -250,7 +251,7 @@ function helpers(policy: Policy, { reader }: Catalogue): Fault[] {
     reader.reached(tree).flatMap((called): Fault[] => {
       if (called.foreign) return [];
       const object = called.identity;
-      const mend = `-- Read ${object}; as a helper, one expression in language sql is enough.`;
+      const mend = `-- Read ${oneLine(object)}; as a helper, one expression in language sql is enough.`;
       if (["sql", "plpgsql"].includes(called.language) && ESCAPES.test(called.source))
         return [
           {
