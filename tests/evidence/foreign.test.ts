@@ -5,6 +5,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { exposedSchemas } from "../../tools/evidence/audit.ts";
+import { look } from "../../tools/evidence/looks.ts";
+import type { Table } from "../../tools/evidence/rows.ts";
 import { inside, type Node, parseTree, word } from "../../tools/evidence/tree.ts";
 import { testSet } from "./set.ts";
 import { type Audited, all, openForeign } from "./support.ts";
@@ -180,6 +182,35 @@ for (const [where, sql] of [
       await audited.audit([]);
       assert.equal(await ran(), false);
     }));
+
+test("the SQL of a finding has names as names", () =>
+  audited.undone(async () => {
+    const name = 'private."f(); drop table public.t; --"()';
+    await audited.sql(`create schema private; grant usage on schema private to authenticated; create table private.s (id int);
+      create function ${name} returns bigint language sql security definer set search_path = '' as 'select count(*) from private.s';
+      create function public.wrapper() returns bigint language sql as 'select ${name}'`);
+    const { findings } = await audited.audit([]);
+    const mends = findings.filter(({ rule }) => rule === "definer-below").map(({ mend }) => mend.split(" from ")[0]);
+    assert.deepEqual(mends, [`revoke execute on function ${name}`]);
+  }));
+
+test("no PATCH and no DELETE is sent by a key that REST takes for an option", async (t) => {
+  const sent: string[] = [];
+  t.mock.method(globalThis, "fetch", async (url: string, { method }: { method: string }) => {
+    sent.push(`${method} ${new URL(url).search}`);
+    return new Response("[]");
+  });
+  const [first, second] = ["one", "two"].map((name) => ({ name, role: "authenticated" as const }));
+  const table = { schema: "public", relname: "t", name: "public.t", columns: [], granted: {}, policies: {} };
+  for (const key of ["id", "limit", "or=(id.gt.0)&id"]) {
+    const tables = [{ ...table, key: [key] }] as unknown as Table[];
+    await look({ url: "http://localhost", publishableKey: "k" }, tables, first, second, []);
+  }
+  assert.deepEqual(
+    [...new Set(sent.filter((one) => !one.startsWith("GET")))],
+    ["PATCH ?id=is.null", "DELETE ?id=is.null"],
+  );
+});
 
 const T =
   "create table public.t (id uuid primary key, user_id uuid not null, other uuid); create index on public.t (user_id); alter table public.t enable row level security;";

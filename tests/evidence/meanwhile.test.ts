@@ -10,6 +10,7 @@ import { readAll } from "../../tools/adopt/source.ts";
 import { audit } from "../../tools/evidence/audit.ts";
 import type { Sql } from "../../tools/evidence/finding.ts";
 import { isReadable, reading } from "../../tools/evidence/foreign.ts";
+import { readTables } from "../../tools/evidence/rows.ts";
 import { type Postgres, query, startPostgres } from "../../tools/setup/postgres.ts";
 
 const PASSWORD = "an-ordinary-role";
@@ -91,6 +92,62 @@ for (const [name, what, objects, when, change, work] of [
       await client.end();
     }
   });
+
+test("no statement names an object of the database, but the PREPARE of bodies", async () => {
+  const client = await opened(
+    "statements",
+    `create schema airlock; create table airlock.resources (name text, relation regclass, publish text[]);
+     create schema cron; create table cron.job (jobid int, command text);
+     create function public.format(text, text) returns text language sql as 'select public.runs()';
+     create function public.equals(name, text) returns boolean language sql as 'select public.runs() is not null';
+     create operator public.= (leftarg = name, rightarg = text, function = public.equals);
+     create table public.pg_class (id int primary key, n numeric, at timestamptz); create view public.v as select public.runs();
+     create sequence public.s; create rule r as on insert to public.pg_class do also select public.runs();
+     ${POLICY("select auth.uid() is not null")}`,
+  );
+  const sent = new Set<string>();
+  try {
+    await reading(postgres.url("statements"), async (sql) => {
+      const recorded: Sql = (text, ...rest) => {
+        sent.add(text);
+        return sql(text, ...rest);
+      };
+      await audit(recorded, ["public"], []);
+      await readTables(recorded, ["public"]);
+      await readAll(recorded);
+      await sql(
+        "set local client_min_messages = log; set local debug_pretty_print = off; set local debug_print_parse = on",
+      );
+      let queries = 0;
+      for (const text of sent) {
+        if (/^prepare airlock_evidence_body /.test(text)) continue;
+        if (!/^\s*(select|with)\b/.test(text)) {
+          assert.match(
+            text,
+            /^((set local \w+ = ['\w]+|(rollback to |release )?savepoint \w+|deallocate \w+)(; |$))+$/,
+          );
+          continue;
+        }
+        const trees: string[] = [];
+        await sql(`prepare statement as ${text}`, [], (detail) => trees.push(detail));
+        await sql("deallocate statement");
+        // Types, functions, operators and tables of the database have greater numbers than those of PostgreSQL.
+        const used = trees.flatMap((tree) => [...tree.matchAll(/:(\w+(?:id|no|type|oid)) (\d+)/g)]);
+        assert.ok(used.length > 0, text);
+        assert.deepEqual(
+          used.filter(([, , oid]) => Number(oid) >= 16384).map(([found]) => found),
+          [],
+          text,
+        );
+        queries++;
+      }
+      assert.ok(queries >= 20, `${queries} queries`);
+    });
+  } finally {
+    await client.end();
+  }
+  assert.ok([...sent].some((text) => text.startsWith("prepare")));
+});
 
 test("a helper whose table is locked meanwhile fails the audit", async () => {
   const client = await opened(
