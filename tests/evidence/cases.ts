@@ -77,6 +77,8 @@ const withMembers = (using: string) => MEMBERS + docs(using);
 
 /** Conditions that hold for anybody, of rows of the table docs. */
 const OPEN: [name: string, condition: string][] = [
+  ["the caller's id in an array with it", `${ME} = any (array[user_id, ${ME}])`],
+  ["the caller's id where there is an owner", `(case when user_id is null then user_id else ${ME} end) = ${ME}`],
   ["true", "true"],
   ["one is one", "1 = 1"],
   ["any user", SIGNED],

@@ -183,6 +183,16 @@ for (const [where, sql] of [
       assert.equal(await ran(), false);
     }));
 
+test("helpers that an ordinary role has put into a schema of Supabase's are read", () =>
+  audited.undone(async () => {
+    await audited.sql(`create role ordinary; create schema net; grant usage on schema net to authenticated; create table public.t (id uuid primary key, user_id uuid);
+      create function net.same(a uuid, b uuid) returns boolean language sql stable as 'select true';
+      alter function net.same owner to ordinary; alter table public.t enable row level security;
+      create policy p on public.t for select to authenticated using (net.same((select auth.uid()), user_id))`);
+    const { findings } = await audited.audit([]);
+    assert.ok(findings.some(({ rule, object }) => rule === "policy-true" && object === "public.t.p"));
+  }));
+
 test("the SQL of a finding has names as names", () =>
   audited.undone(async () => {
     const name = 'private."f(); drop table public.t; --"()';

@@ -359,7 +359,7 @@ const PUBLIC = /publi[cs]|visib|shared|listed|everyone|anyone/i;
  * enums.
  */
 function isNarrowed(branch: Condition[], text: string, { tables, equals }: Policies): boolean {
-  const nodes = branch.flatMap(({ node }) => [...nodesOf(node)]);
+  const nodes = branch.flatMap(({ node }) => nodesOf(node));
   const shown = nodes.some(
     ({ node }) => isQuery(node) && correlated(node) && relationsOf(node).some((relation) => tables.secured(relation)),
   );
@@ -376,7 +376,7 @@ function isNarrowed(branch: Condition[], text: string, { tables, equals }: Polic
 /** The numbers of the row's columns that are compared with the id of the caller, and not with another claim. */
 function comparedWithId(tree: Value, { reader }: Policies): Set<string> {
   const isId = (value: Value) =>
-    [...nodesOf(value)].some(({ node }) => {
+    nodesOf(value).some(({ node }) => {
       const called = node.type === "FUNCEXPR" ? reader.called(node) : undefined;
       if (called?.schema === "auth") return called.name === "uid";
       return (

@@ -26,7 +26,7 @@ export interface Called {
   stable: boolean;
   /** Runs with its owner's rights. */
   definer: boolean;
-  /** The function belongs to an extension or to Supabase. */
+  /** The function belongs to an extension or to Supabase itself, not to a role that put it into one of their schemas. */
   foreign: boolean;
   returnsBoolean: boolean;
   /** The roles among anon and authenticated that may execute it. */
@@ -52,6 +52,10 @@ export async function readFunctions(sql: Sql): Promise<Map<string, Called>> {
        format('%s.%s(%s)', n.nspname, proname, pg_get_function_identity_arguments(p.oid)) as identity,
        format('%I.%I(%s)', n.nspname, proname, pg_get_function_identity_arguments(p.oid)) as named,
        n.nspname = any (array['pg_catalog', 'information_schema', 'auth', 'storage', 'realtime', 'extensions', 'vault', 'graphql', 'net', 'cron'])
+           and exists (
+             select from pg_roles o join pg_database on datname = current_database()
+             where o.oid = proowner and (rolsuper or o.oid = datdba or rolname = 'postgres' or rolname like 'supabase\\_%')
+           )
          or ${ofExtension("'pg_proc'::regclass", "p.oid", "proowner")} as foreign,
        prorettype = 'boolean'::regtype and not proretset as "returnsBoolean",
        array(select rolname::text from pg_roles r where rolname in ('anon', 'authenticated') and has_function_privilege(r.oid, p.oid, 'EXECUTE')) as callers,
@@ -123,7 +127,7 @@ async function treeOf(sql: Sql, called: Called, body: string): Promise<Node | un
 
 /** The tree with constants in place of the parameters. */
 function withTexts(tree: Node, texts: string[]): Node {
-  for (const { node } of [...nodesOf(tree)]) {
+  for (const { node } of nodesOf(tree)) {
     const text = node.type === "PARAM" && word(node, "paramkind") === "0" && texts[Number(word(node, "paramid")) - 1];
     if (typeof text !== "string") continue;
     // As Postgres prints a text: its length, and bytes of which the first four are the length again.

@@ -564,7 +564,9 @@ export class Reader {
     const [one, other] = args;
     if (!one || !other) return;
     const [ofOne, ofOther] = [this.sources(one, left, ties), this.sources(other, right, ties)];
-    if (ofOne.size > 0 && ofOther.size > 0) ties.tie([...ofOne, ...ofOther]);
+    // The caller's id on both sides can be equal to itself: auth.uid() = any (array[user_id, auth.uid()])
+    const vacuous = ofOne.has(CALLER) && ofOther.has(CALLER);
+    if (ofOne.size > 0 && ofOther.size > 0 && !vacuous) ties.tie([...ofOne, ...ofOther]);
     this.#note(one, left, other, right, ties);
   }
 
