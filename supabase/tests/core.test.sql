@@ -2,6 +2,7 @@
 -- and tables without rights for callers.
 begin;
 create extension if not exists pgtap with schema extensions;
+\ir include/versioned.psql
 select plan(83);
 
 
@@ -66,10 +67,7 @@ create table public.core_lists (
   user_id uuid default auth.uid() references auth.users (id) on delete set null,
   org_id uuid,
   title text not null,
-  version integer not null default 1,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  deleted_at timestamptz,
+  like versioned including defaults,
   published_at timestamptz
 );
 create table public.core_tasks (
@@ -78,10 +76,7 @@ create table public.core_tasks (
   list uuid not null references public.core_lists (id) deferrable initially deferred,
   later_list uuid references public.core_lists (id) on delete set null,
   parent uuid references public.core_tasks (id) deferrable initially deferred,
-  version integer not null default 1,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  deleted_at timestamptz
+  like versioned including defaults
 );
 do $$
 declare

@@ -1,6 +1,7 @@
 -- Organisations, with grants and triggers in place. roles.test.sql tests the policies by themselves.
 begin;
 create extension if not exists pgtap with schema extensions;
+\ir include/versioned.psql
 select plan(151);
 
 -- As the owner of the tables, who has no auth.uid(). People: 1 and 5 own organisation a, 2 edits, 3 views, 4 is in none,
@@ -31,10 +32,7 @@ create table public.papers (
   user_id uuid references auth.users (id) on delete set null,
   org_id uuid not null references airlock.organizations (id) on delete cascade,
   title text not null,
-  version integer not null default 1,
-  created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  deleted_at timestamptz,
+  like versioned including defaults,
   published_at timestamptz
 );
 create trigger airlock_touch_insert before insert on public.papers for each row execute function airlock.touch_insert();

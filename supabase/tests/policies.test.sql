@@ -3,9 +3,8 @@
 begin;
 create extension if not exists pgtap with schema extensions;
 \ir include/own.psql
+\ir include/functions.psql
 select * from no_plan();
--- A table with a deferred foreign key could not be altered after a write.
-set constraints all immediate;
 
 create temporary table people as
   select name, id, format('{"role": "authenticated", "sub": "%s"}', id) as claims
@@ -16,17 +15,9 @@ create temporary table people as
     ('editor', '00000000-0000-4000-8000-00000000000d')
   ) as people (name, id);
 insert into auth.users (id, email) select id, name || '@policies.test' from people;
-
-do $$
-begin
-  if to_regclass('airlock.organizations') is not null then
-    insert into airlock.organizations (id, name) values ('20000000-0000-4000-8000-000000000000', 'organisation');
-    insert into airlock.members (org_id, user_id, role)
-      select '20000000-0000-4000-8000-000000000000', id, case name when 'author' then 'owner' else name end
-      from people where name <> 'other';
-  end if;
-end
-$$;
+select pg_temp.add_organization(
+  '20000000-0000-4000-8000-000000000000', jsonb_object_agg(id, case name when 'author' then 'owner' else name end)
+) from people where name <> 'other';
 
 -- Policies do not depend on values.
 \ir include/nullable.psql
@@ -45,18 +36,10 @@ grant select on people, places to anon, authenticated;
 create function pg_temp.add(place places, id uuid) returns text language sql as $$
   select format('insert into %s (%s) values (%L%s)', place.relation, place.columns, id, place.org_value)
 $$;
-do $$
-declare
-  place places;
-begin
-  for place in select * from places loop
-    execute format(
-      'insert into %s (user_id, %s) values (%L, %L%s)',
-      place.relation, place.columns, '00000000-0000-4000-8000-00000000000a', place.row_id, place.org_value
-    );
-  end loop;
-end
-$$;
+select pg_temp.execute(format(
+  'insert into %s (user_id, %s) values (%L, %L%s)',
+  relation, columns, '00000000-0000-4000-8000-00000000000a', row_id, org_value
+)) from places;
 
 select set_eq(
   'select relation::oid from airlock.resources',

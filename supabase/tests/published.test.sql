@@ -1,35 +1,20 @@
 -- Every resource that can be published: the rows that anon reads, and the users who publish.
 begin;
 create extension if not exists pgtap with schema extensions;
+\ir include/functions.psql
 select * from no_plan();
--- A table with a deferred foreign key could not be altered after a write.
-set constraints all immediate;
 
 insert into auth.users (id, email) values
   ('00000000-0000-4000-8000-00000000000a', 'author@published.test'),
   ('00000000-0000-4000-8000-00000000000b', 'viewer@published.test');
-do $$
-begin
-  if to_regclass('airlock.organizations') is not null then
-    insert into airlock.organizations (id, name) values ('20000000-0000-4000-8000-000000000000', 'organisation');
-    insert into airlock.members (org_id, user_id, role) values
-      ('20000000-0000-4000-8000-000000000000', '00000000-0000-4000-8000-00000000000a', 'owner'),
-      ('20000000-0000-4000-8000-000000000000', '00000000-0000-4000-8000-00000000000b', 'viewer');
-  end if;
-end
-$$;
+select pg_temp.add_organization(
+  '20000000-0000-4000-8000-000000000000',
+  '{"00000000-0000-4000-8000-00000000000a": "owner", "00000000-0000-4000-8000-00000000000b": "viewer"}'
+);
 
 \ir include/nullable.psql
 -- The rollback brings back the rows of a development database.
-do $$
-declare
-  target record;
-begin
-  for target in select relation from airlock.resources loop
-    execute format('truncate %s cascade', target.relation);
-  end loop;
-end
-$$;
+select pg_temp.execute(format('truncate %s cascade', relation)) from airlock.resources;
 
 -- In each place a draft, a row to be published, and one to be published and deleted.
 create temporary table places as
@@ -41,21 +26,10 @@ create function pg_temp.id_of(place places, kind text) returns uuid language sql
   select (place.first_digit || '0000000-0000-4000-8000-00000000000' || case kind when 'draft' then 'a' when 'published' then 'b' else 'c' end)::uuid
 $$;
 grant select on places to anon, authenticated;
-do $$
-declare
-  place places;
-  kind text;
-begin
-  for place in select * from places loop
-    foreach kind in array array['draft', 'published', 'deleted'] loop
-      execute format(
-        'insert into %s (id, user_id%s) values (%L, %L%s)', place.relation, case when place.org is not null then ', org_id' end,
-        pg_temp.id_of(place, kind), '00000000-0000-4000-8000-00000000000a', ', ' || quote_literal(place.org)
-      );
-    end loop;
-  end loop;
-end
-$$;
+select pg_temp.execute(format(
+  'insert into %s (id, user_id%s) values (%L, %L%s)', relation, case when org is not null then ', org_id' end,
+  pg_temp.id_of(places, kind), '00000000-0000-4000-8000-00000000000a', ', ' || quote_literal(org)
+)) from places, unnest(array['draft', 'published', 'deleted']) as kind;
 -- The published rows of a resource that should be visible.
 create function pg_temp.visible(resource text) returns uuid[] language sql as $$
   select array_agg(pg_temp.id_of(places, 'published') order by first_digit) from places where name = resource
@@ -175,16 +149,9 @@ select is(
 
 reset role;
 set local request.jwt.claims = '';
-do $$
-declare
-  place places;
-begin
-  for place in select * from places loop
-    execute format('grant all on %s to anon', place.relation);
-    execute format('update %s set published_at = now() where id = %L', place.relation, pg_temp.id_of(place, 'published'));
-  end loop;
-end
-$$;
+select pg_temp.execute(format('grant all on %s to anon', relation)) from places;
+select pg_temp.execute(format('update %s set published_at = now() where id = %L', relation, pg_temp.id_of(places, 'published')))
+  from places;
 set local role anon;
 set local request.jwt.claims = '{"role": "anon"}';
 select results_eq(

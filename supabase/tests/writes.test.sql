@@ -3,25 +3,16 @@
 begin;
 create extension if not exists pgtap with schema extensions;
 \ir include/own.psql
+\ir include/functions.psql
 select * from no_plan();
--- A table with a deferred foreign key could not be altered after a write.
-set constraints all immediate;
 
 insert into auth.users (id, email) values
   ('00000000-0000-4000-8000-00000000000a', 'a@writes.test'),
   ('00000000-0000-4000-8000-00000000000b', 'b@writes.test');
-
-do $$
-begin
-  if to_regclass('airlock.organizations') is not null then
-    insert into airlock.organizations (id, name) values
-      ('20000000-0000-4000-8000-000000000000', 'organisation'), ('20000000-0000-4000-8000-000000000001', 'another');
-    insert into airlock.members (org_id, user_id, role)
-      select orgs.id, users.id, 'owner' from airlock.organizations as orgs, auth.users
-      where orgs.id::text like '20000000-%' and email like '_@writes.test';
-  end if;
-end
-$$;
+select pg_temp.add_organization(org, jsonb_object_agg(id, 'owner'))
+from auth.users, unnest(array['20000000-0000-4000-8000-000000000000', '20000000-0000-4000-8000-000000000001']::uuid[]) as org
+where email like '_@writes.test'
+group by org;
 
 \ir include/nullable.psql
 
@@ -47,21 +38,13 @@ $$;
 
 -- Triggers, as the owner of the table, who needs no grants
 
-do $$
-declare
-  place places;
-begin
-  for place in select * from places loop
-    execute format(
-      'insert into %s (id, user_id, version, created_at, updated_at, deleted_at%s%s) values
-        (%L, %L, 99, ''1999-01-01'', ''2999-01-01'', ''1999-01-01''%s%s)',
-      place.relation, case when place.org is not null then ', org_id' end, case when place.published then ', published_at' end,
-      case when place.org is null then '10000000-0000-4000-8000-00000000000a' else '10000000-0000-4000-8000-00000000000b' end,
-      '00000000-0000-4000-8000-00000000000a', ', ' || quote_literal(place.org), case when place.published then ', ''1999-01-01''' end
-    );
-  end loop;
-end
-$$;
+select pg_temp.execute(format(
+  'insert into %s (id, user_id, version, created_at, updated_at, deleted_at%s%s) values
+    (%L, %L, 99, ''1999-01-01'', ''2999-01-01'', ''1999-01-01''%s%s)',
+  relation, case when org is not null then ', org_id' end, case when published then ', published_at' end,
+  case when org is null then '10000000-0000-4000-8000-00000000000a' else '10000000-0000-4000-8000-00000000000b' end,
+  '00000000-0000-4000-8000-00000000000a', ', ' || quote_literal(org), case when published then ', ''1999-01-01''' end
+)) from places;
 -- The columns that triggers set.
 create function pg_temp.state(place places) returns text language sql as $$
   select format(
