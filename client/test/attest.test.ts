@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 
-import { createSignedFetch, firebaseAttest } from "../src/index.ts";
-import { airlockWith, ID, json, NOW, note, problem, SECRET } from "./stub.ts";
+import { firebaseAttest } from "../src/index.ts";
+import { airlockWith, ID, json, NOW, note, problem, signedFetchWith } from "./stub.ts";
 
 const HEADER = "X-Firebase-AppCheck";
 const part = (json: unknown) => Buffer.from(JSON.stringify(json)).toString("base64url");
@@ -170,18 +170,9 @@ test("attestHeader names another header, and createSignedFetch sends it too", as
   await airlock.notes.get(ID);
   assert.deepEqual([sent[0]?.headers.get("Approov-Token"), sent[0]?.headers.has(HEADER)], [token(3600), false]);
 
-  const headers: Headers[] = [];
-  const signed = createSignedFetch({
-    url: "https://api.example.com",
-    appId: "rn-ios",
-    secret: SECRET,
-    getToken: async () => null,
-    attest: async () => token(3600),
-    now: () => NOW * 1000,
-    fetch: async (_, init) => (headers.push(new Headers(init.headers)), ok()),
-  });
-  await signed("/v1/notes");
-  assert.equal(headers[0]?.get(HEADER), token(3600));
+  const { signedFetch, sent: signed } = signedFetchWith([ok()], { attest: async () => token(3600) });
+  await signedFetch("/v1/notes");
+  assert.equal(signed[0]?.headers.get(HEADER), token(3600));
 });
 
 test("firebaseAttest asks App Check, and refreshes only with `refresh`", async () => {

@@ -3,37 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { AirlockNetworkError, type AirlockOptions, createSignedFetch } from "../src/index.ts";
-import { expectedSignature, json, NOW, problem, SECRET, type Sent, TOKEN } from "./stub.ts";
-
-function fetchWith(answers: (Response | Error)[], options: Partial<AirlockOptions> = {}) {
-  const sent: Sent[] = [];
-  const signedFetch = createSignedFetch({
-    url: "https://api.example.com",
-    appId: "rn-ios",
-    secret: SECRET,
-    getToken: async () => TOKEN,
-    now: () => NOW * 1000,
-    fetch: async (url, init) => {
-      const body = (init.body ?? new Uint8Array()) as Uint8Array;
-      sent.push({
-        method: String(init.method),
-        target: url.slice("https://api.example.com".length),
-        headers: new Headers(init.headers),
-        body,
-        init,
-      });
-      const answer = answers.shift() ?? assert.fail("one request too many");
-      if (answer instanceof Error) throw answer;
-      return answer;
-    },
-    ...options,
-  });
-  return { signedFetch, sent };
-}
+import { AirlockNetworkError } from "../src/index.ts";
+import { expectedSignature, json, NOW, problem, signedFetchWith } from "./stub.ts";
 
 test("another origin, a path with dots and an impossible body are TypeErrors", async () => {
-  const { signedFetch, sent } = fetchWith([]);
+  const { signedFetch, sent } = signedFetchWith([]);
   for (const url of [
     "https://evil.example/v1/notes",
     "https://api.example.com.evil.example/",
@@ -63,7 +37,7 @@ test("the target that is signed is the one that is sent, in the server's charact
     ["/v1/notes?q=it's (é)!*#part", "/v1/notes?q=it%27s%20%28%C3%A9%29%21%2A"],
     ["/v1/notes?q=a%20b&x=?\ud83d", "/v1/notes?q=a%20b&x=%3F%EF%BF%BD"],
   ];
-  const { signedFetch, sent } = fetchWith(targets.map(() => json(200, {})));
+  const { signedFetch, sent } = signedFetchWith(targets.map(() => json(200, {})));
   for (const [url] of targets) await signedFetch(url);
   assert.deepEqual(
     sent.map(({ target }) => target),
@@ -73,7 +47,7 @@ test("the target that is signed is the one that is sent, in the server's charact
 });
 
 test("a request's method, headers and body are sent, and init wins", async () => {
-  const { signedFetch, sent } = fetchWith([json(200, {}), json(200, {}), json(200, {}), json(200, {})]);
+  const { signedFetch, sent } = signedFetchWith([json(200, {}), json(200, {}), json(200, {}), json(200, {})]);
   const request = () =>
     new Request("https://api.example.com/v1/x", {
       method: "POST",
@@ -101,7 +75,7 @@ test("a request's method, headers and body are sent, and init wins", async () =>
 });
 
 test("clock and token are mended, and a POST with a key is repeated", async () => {
-  const { signedFetch, sent } = fetchWith(
+  const { signedFetch, sent } = signedFetchWith(
     [
       problem(401, "clock_skew", { server_time: NOW + 4000 }),
       problem(401, "token_expired"),
@@ -118,7 +92,7 @@ test("clock and token are mended, and a POST with a key is repeated", async () =
 });
 
 test("a problem is a response, with its body", async () => {
-  const { signedFetch, sent } = fetchWith([
+  const { signedFetch, sent } = signedFetchWith([
     problem(409, "request_replayed"),
     problem(401, "token_missing", {}, { "WWW-Authenticate": "Bearer" }),
   ]);
@@ -130,9 +104,9 @@ test("a problem is a response, with its body", async () => {
 });
 
 test("no answer is an AirlockNetworkError; an abort is its reason", async () => {
-  const { signedFetch } = fetchWith([new TypeError("Network request failed")]);
+  const { signedFetch } = signedFetchWith([new TypeError("Network request failed")]);
   await assert.rejects(signedFetch("/v1/me"), AirlockNetworkError);
-  const slow = fetchWith([], { timeoutMs: 10, fetch: () => new Promise(() => {}) }).signedFetch;
+  const slow = signedFetchWith([], { timeoutMs: 10, fetch: () => new Promise(() => {}) }).signedFetch;
   await assert.rejects(slow("/v1/me"), AirlockNetworkError);
   const reason = new Error("closed");
   await assert.rejects(slow("/v1/me", { signal: AbortSignal.abort(reason) }), reason);

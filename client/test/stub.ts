@@ -1,7 +1,7 @@
 /** A stand-in for the server: gives the answers of a list, and keeps the requests. */
 
 import { createHash, createHmac } from "node:crypto";
-import { type ClientOptions, createAirlock } from "../src/index.ts";
+import { type AirlockOptions, type ClientOptions, createAirlock, createSignedFetch } from "../src/index.ts";
 import type { Declaration } from "./generated.ts";
 
 export const SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -18,11 +18,11 @@ export interface Sent {
   init: RequestInit;
 }
 
-/** A client whose requests meet these answers, in order; an `Error` is a connection that broke. */
-export function airlockWith(answers: (Response | Error)[], options: Partial<ClientOptions> = {}) {
+/** Options whose requests meet these answers, in order, and the requests. An `Error` is a connection that broke. */
+function recorded(answers: (Response | Error)[]): { options: AirlockOptions; sent: Sent[] } {
   const sent: Sent[] = [];
   const url = "https://api.example.com";
-  const airlock = createAirlock<Declaration>({
+  const options: AirlockOptions = {
     url,
     appId: "rn-ios",
     secret: SECRET,
@@ -41,9 +41,20 @@ export function airlockWith(answers: (Response | Error)[], options: Partial<Clie
       if (answer instanceof Error) throw answer;
       return answer;
     },
-    ...options,
-  });
-  return { airlock, sent };
+  };
+  return { options, sent };
+}
+
+/** A client with such options. */
+export function airlockWith(answers: (Response | Error)[], overrides: Partial<ClientOptions> = {}) {
+  const { options, sent } = recorded(answers);
+  return { airlock: createAirlock<Declaration>({ ...options, ...overrides }), sent };
+}
+
+/** A signed fetch with such options. */
+export function signedFetchWith(answers: (Response | Error)[], overrides: Partial<AirlockOptions> = {}) {
+  const { options, sent } = recorded(answers);
+  return { signedFetch: createSignedFetch({ ...options, ...overrides }), sent };
 }
 
 export function json(status: number, body: unknown, headers: Record<string, string> = {}): Response {
