@@ -8,7 +8,7 @@ import pg from "pg";
 import { type Audit, audit } from "../../tools/evidence/audit.ts";
 import type { Accepted, Finding, Sql } from "../../tools/evidence/finding.ts";
 import { statements } from "../../tools/evidence/foreign.ts";
-import { query, startPostgres } from "../../tools/setup/postgres.ts";
+import { type Postgres, query, startPostgres } from "../../tools/setup/postgres.ts";
 import { openDatabase } from "../../tools/supabase/database.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
 import { baseline, notesMigration } from "../support/notes.ts";
@@ -26,13 +26,18 @@ export async function openAudited(): Promise<Audited> {
   const server = await startPostgres();
   await server.create("airlock", baseline);
   await query(server.url("airlock"), await notesMigration());
-  const client = new pg.Client({ connectionString: server.url("airlock") });
+  const connection = await connect(server, "airlock");
+  return { ...connection, audit: (accepted) => audit(connection.sql, ["public"], accepted) };
+}
+
+/** A connection to a database of a server. To close it stops the server too. */
+async function connect(server: Postgres, name: string): Promise<Omit<Audited, "audit">> {
+  const client = new pg.Client({ connectionString: server.url(name) });
   await client.connect();
   const sql = statements(client);
   return {
     sql,
     undone: undoneBy(sql),
-    audit: (accepted) => audit(sql, ["public"], accepted),
     async close() {
       await client.end();
       await server.stop();
@@ -80,21 +85,15 @@ export async function openForeign(): Promise<Audited> {
   const server = await startPostgres();
   await server.create("shop", []);
   await query(server.url("shop"), "create role auditor bypassrls in role postgres");
-  const client = new pg.Client({ connectionString: server.url("shop") });
-  await client.connect();
-  const sql = statements(client);
+  const connection = await connect(server, "shop");
+  const { sql } = connection;
   return {
-    sql,
-    undone: undoneBy(sql),
+    ...connection,
     async audit(accepted) {
       await sql("set local role auditor");
       const found = await audit(sql, ["public"], accepted);
       await sql("reset role");
       return found;
-    },
-    async close() {
-      await client.end();
-      await server.stop();
     },
   };
 }
