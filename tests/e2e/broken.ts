@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { IncomingMessage } from "node:http";
+import { after, beforeEach } from "node:test";
 
 import type { Answer } from "../../client/src/index.ts";
 import { SLACK } from "../support/patience.ts";
@@ -44,7 +45,7 @@ export type ListEnd = Code | "breaks off" | "is not JSON" | "stays open";
 /** The upstream's words in these tests, which no answer and no log line may repeat. */
 const UPSTREAM_WORDS = /SECRET|public\.notes|<html|127\.0\.0\.1/;
 
-export interface Broken {
+interface Broken {
   stub: Stub;
   worker: LoggedWorker;
   /** Another Worker, whose deadline is TIMEOUT. */
@@ -58,7 +59,7 @@ export interface Broken {
   stop(): Promise<void>;
 }
 
-export async function startBroken(signer: Signer = legacy): Promise<Broken> {
+async function startBroken(signer: Signer = legacy): Promise<Broken> {
   const stub = await startStub();
   const token = jws(signer);
   const [worker, hasty] = await Promise.all([
@@ -121,6 +122,17 @@ export async function startBroken(signer: Signer = legacy): Promise<Broken> {
       await stub.stop();
     },
   };
+}
+
+/** Starts it until the tests of the file end. Before each test the upstream works, and has received nothing. */
+export async function brokenOfFile(signer?: Signer): Promise<Broken> {
+  const broken = await startBroken(signer);
+  after(() => broken.stop());
+  beforeEach(() => {
+    broken.stub.rest = functions();
+    broken.stub.received.length = 0;
+  });
+  return broken;
 }
 
 async function endOf(response: IncomingMessage): Promise<ListEnd | "is whole"> {

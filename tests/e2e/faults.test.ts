@@ -2,22 +2,11 @@
 
 import assert from "node:assert/strict";
 import { type AddressInfo, createServer } from "node:net";
-import { after, before, beforeEach, test } from "node:test";
+import { before, test } from "node:test";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 
 import { SLACK } from "../support/patience.ts";
-import {
-  BODY,
-  type Broken,
-  head,
-  LIST,
-  type ListEnd,
-  NOTE,
-  type Request,
-  startBroken,
-  TIMEOUT,
-  WHOLE,
-} from "./broken.ts";
+import { BODY, brokenOfFile, head, LIST, type ListEnd, NOTE, type Request, TIMEOUT, WHOLE } from "./broken.ts";
 import { assertOk, assertProblem, type Code, send } from "./http.ts";
 import { inParallel } from "./parallel.ts";
 import {
@@ -38,21 +27,13 @@ import { withWorker, workerVars } from "./support.ts";
 const MIB = 1024 * 1024;
 const es256 = newKey("es");
 
-let broken: Broken;
-let stub: Broken["stub"];
-let ask: Broken["ask"];
+const broken = await brokenOfFile(es256);
+const { stub, ask } = broken;
 
 before(async () => {
-  broken = await startBroken(es256);
-  ({ stub, ask } = broken);
   stub.keys = json(200, { keys: [es256.jwk] });
   for (const { url } of [broken.worker, broken.hasty])
     assertOk(await send(url, "GET", "/v1/me", { token: broken.token }), 200);
-});
-after(() => broken?.stop());
-beforeEach(() => {
-  stub.rest = functions();
-  stub.received.length = 0;
 });
 
 const row = JSON.stringify(ROW);

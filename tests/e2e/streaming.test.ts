@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { after, before, beforeEach, test } from "node:test";
+import { test } from "node:test";
 
 import { until } from "../support/patience.ts";
-import { type Broken, LIST, startBroken, TIMEOUT } from "./broken.ts";
+import { brokenOfFile, LIST, TIMEOUT } from "./broken.ts";
 import { assertOk, assertProblem, begun, headersOf, open, read, send } from "./http.ts";
-import { functions, type Handler, ROW } from "./stub.ts";
+import { type Handler, ROW } from "./stub.ts";
 
 const MIB = 1024 * 1024;
 const JSON_TYPE = { "content-type": "application/json" };
@@ -23,19 +23,10 @@ const MEDIA_TYPES = [
   "",
 ];
 
-let broken: Broken;
-let stub: Broken["stub"];
+const broken = await brokenOfFile();
+const { stub } = broken;
 /** The upstream's side of the latest list. */
 let upstream: ServerResponse;
-
-before(async () => {
-  broken = await startBroken();
-  ({ stub } = broken);
-});
-after(() => broken?.stop());
-beforeEach(() => {
-  stub.rest = functions();
-});
 
 /** Answers with the first half of a page; the test ends it. */
 function half(headers: Record<string, string> = {}): Handler {

@@ -1,38 +1,16 @@
 // The Worker's requests to PostgREST, and its answers to PostgREST's answers and errors.
 
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { test } from "node:test";
 
 import { SLACK, until } from "../support/patience.ts";
-import {
-  BODY,
-  type Broken,
-  head,
-  LIST,
-  type ListEnd,
-  NOTE,
-  type Request,
-  startBroken,
-  TIMEOUT,
-  WHOLE,
-} from "./broken.ts";
+import { BODY, brokenOfFile, head, LIST, type ListEnd, NOTE, type Request, TIMEOUT, WHOLE } from "./broken.ts";
 import { assertOk, assertProblem, type Code, headersOf, open } from "./http.ts";
 import { bytes, databaseError, functionOf, functions, type Handler, json, ROW, withStub } from "./stub.ts";
 import { PUBLISHABLE_KEY, withWorker, workerVars } from "./support.ts";
 
-let broken: Broken;
-let stub: Broken["stub"];
-let ask: Broken["ask"];
-
-before(async () => {
-  broken = await startBroken();
-  ({ stub, ask } = broken);
-});
-after(() => broken?.stop());
-beforeEach(() => {
-  stub.rest = functions();
-  stub.received.length = 0;
-});
+const broken = await brokenOfFile();
+const { stub, ask } = broken;
 
 // Requests of the Worker
 
@@ -182,44 +160,50 @@ const POST: Request = ["POST", "/v1/notes", BODY];
 const PUT: Request = ["PUT", NOTE, BODY];
 const DELETE: Request = ["DELETE", NOTE];
 
-/** Outcomes of the functions, and the Worker's answer to each. */
-const OUTCOMES: [name: string, row: object | undefined, request: Request, expected: number | Code][] = [
-  ["created", ROW, POST, 201],
-  ["created", ROW, PUT, 201],
-  ["done", ROW, PUT, 200],
-  ["done", ROW, PATCH, 200],
-  ["already", ROW, PATCH, 200],
-  ["done", ROW, DELETE, 204],
-  ["already", ROW, DELETE, 204],
-  ["mismatch", ROW, PATCH, "version_mismatch"],
-  ["mismatch", ROW, DELETE, "version_mismatch"],
-  ["mismatch", ROW, PUT, "version_mismatch"],
-  ["missing", undefined, PATCH, "not_found"],
-  ["missing", undefined, DELETE, "not_found"],
-  ["forbidden", undefined, PATCH, "forbidden"],
-  ["taken", undefined, PUT, "conflict"],
-  ["reused", undefined, POST, "idempotency_key_reused"],
-  ["deleted", undefined, POST, "conflict"],
-  ["perhaps", ROW, PATCH, "upstream_invalid"],
-  ["created", undefined, POST, "upstream_invalid"],
-  ["done", undefined, PATCH, "upstream_invalid"],
-  ["mismatch", undefined, PATCH, "upstream_invalid"],
-  ["created", { ...ROW, id: undefined }, POST, "upstream_invalid"],
+/** Outcomes of the functions with a row, and the Worker's answer to each. */
+const WITH_ROW: [name: string, requests: Request[], expected: number | Code][] = [
+  ["created", [POST, PUT], 201],
+  ["done", [PUT, PATCH], 200],
+  ["already", [PATCH], 200],
+  ["done", [DELETE], 204],
+  ["already", [DELETE], 204],
+  ["mismatch", [PATCH, DELETE, PUT], "version_mismatch"],
+  ["perhaps", [PATCH], "upstream_invalid"],
+];
+
+/** Outcomes without a row, and the problem that a client gets. */
+const WITHOUT_ROW: [name: string, requests: Request[], expected: Code][] = [
+  ["missing", [PATCH, DELETE], "not_found"],
+  ["forbidden", [PATCH], "forbidden"],
+  ["taken", [PUT], "conflict"],
+  ["reused", [POST], "idempotency_key_reused"],
+  ["deleted", [POST], "conflict"],
+  ["created", [POST], "upstream_invalid"],
+  ["done", [PATCH], "upstream_invalid"],
+  ["mismatch", [PATCH], "upstream_invalid"],
 ];
 
 test("each outcome of a function becomes its status", async () => {
-  for (const [name, row, request, expected] of OUTCOMES) {
-    stub.rest = outcome(name, row);
-    const answered = await ask(request);
-    if (typeof expected === "string") {
-      const { current } = assertProblem(answered, expected);
-      if (name === "mismatch" && row) assert.deepEqual(current, ROW);
-    } else {
-      assert.equal(answered.status, expected, `${name}: ${answered.body}`);
-      if (expected !== 204) assert.deepEqual(assertOk(answered, expected), ROW);
-      assert.equal(answered.headers.get("location"), expected === 201 ? NOTE : null);
+  for (const [name, requests, expected] of WITH_ROW) {
+    stub.rest = outcome(name, ROW);
+    for (const request of requests) {
+      const answered = await ask(request);
+      if (typeof expected === "string") {
+        const { current } = assertProblem(answered, expected);
+        if (name === "mismatch") assert.deepEqual(current, ROW);
+      } else {
+        assert.equal(answered.status, expected, `${name}: ${answered.body}`);
+        if (expected !== 204) assert.deepEqual(assertOk(answered, expected), ROW);
+        assert.equal(answered.headers.get("location"), expected === 201 ? NOTE : null);
+      }
     }
   }
+  for (const [name, requests, expected] of WITHOUT_ROW) {
+    stub.rest = outcome(name);
+    for (const request of requests) assertProblem(await ask(request), expected);
+  }
+  stub.rest = outcome("created", { ...ROW, id: undefined });
+  assertProblem(await ask(POST), "upstream_invalid");
   stub.rest = json(200, null);
   assertProblem(await ask(["GET", NOTE]), "not_found");
 });
