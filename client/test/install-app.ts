@@ -32,6 +32,7 @@ export async function installApp(): Promise<string> {
   await cp(source, app, { recursive: true });
   await cp(join(root, "tests", "vectors", "app-guard.json"), join(app, "app-guard.json"));
   await cp(join(root, "client", "test", "generated.ts"), join(app, "airlock-types.ts"));
+  await cp(join(root, "client", "test", "vector.ts"), join(app, "vector.ts"));
   for (const { file, code } of await readmeBlocks()) if (!OTHERS.includes(file)) await writeFile(join(app, file), code);
 
   const packed = join(root, ".airlock", "expo-package");

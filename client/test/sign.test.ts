@@ -8,43 +8,16 @@ import { decodeBase64url } from "../src/bytes.ts";
 import { canonicalString, createNonce, type SignInput, signRequest } from "../src/index.ts";
 import { hmacSha256 } from "../src/sign.ts";
 import { SECRET } from "./stub.ts";
-
-interface Vector {
-  name: string;
-  app_id: string;
-  secret: string;
-  timestamp: number;
-  nonce: string;
-  method: string;
-  target: string;
-  token: string | null;
-  body: string | null;
-  idempotency_key: string | null;
-  if_match: string | null;
-  if_none_match: string | null;
-  canonical: string;
-  signature: string;
-}
+import { requestOf, type Vector } from "./vector.ts";
 
 const vectorFile = new URL("../../tests/vectors/app-guard.json", import.meta.url);
 const vectors: Vector[] = JSON.parse(readFileSync(vectorFile, "utf8"));
 
 for (const vector of vectors) {
   test(`vector: ${vector.name}`, () => {
-    const fields = {
-      appId: vector.app_id,
-      timestamp: vector.timestamp,
-      nonce: vector.nonce,
-      method: vector.method,
-      target: vector.target,
-      token: vector.token,
-      body: vector.body,
-      idempotencyKey: vector.idempotency_key,
-      ifMatch: vector.if_match,
-      ifNoneMatch: vector.if_none_match,
-    };
-    assert.equal(canonicalString(fields), vector.canonical);
-    assert.deepEqual(signRequest({ ...fields, secret: vector.secret }), {
+    const request = requestOf(vector);
+    assert.equal(canonicalString(request), vector.canonical);
+    assert.deepEqual(signRequest({ ...request, secret: vector.secret }), {
       "X-App-Id": vector.app_id,
       "X-App-Timestamp": String(vector.timestamp),
       "X-App-Nonce": vector.nonce,

@@ -13,6 +13,7 @@ import {
 } from "react-native-airlock";
 
 import vectors from "./app-guard.json";
+import { requestOf } from "./vector";
 
 declare function print(text: string): void;
 
@@ -22,21 +23,11 @@ async function main(): Promise<void> {
   check("no crypto, no URL", typeof crypto === "undefined" && typeof URL === "undefined");
 
   for (const vector of vectors) {
-    const fields = {
-      ...{
-        appId: vector.app_id,
-        timestamp: vector.timestamp,
-        nonce: vector.nonce,
-        method: vector.method,
-        target: vector.target,
-      },
-      ...{ token: vector.token, body: vector.body, idempotencyKey: vector.idempotency_key },
-      ...{ ifMatch: vector.if_match, ifNoneMatch: vector.if_none_match },
-    };
-    check(`canonical: ${vector.name}`, canonicalString(fields) === vector.canonical);
+    const request = requestOf(vector);
+    check(`canonical: ${vector.name}`, canonicalString(request) === vector.canonical);
     check(
       `signature: ${vector.name}`,
-      signRequest({ ...fields, secret: vector.secret })["X-App-Signature"] === vector.signature,
+      signRequest({ ...request, secret: vector.secret })["X-App-Signature"] === vector.signature,
     );
   }
 
