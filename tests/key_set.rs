@@ -5,6 +5,7 @@
 
 mod support;
 
+use airlock::pipeline::Pipeline;
 use airlock::platform::{Limiter, SendError};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,16 +27,27 @@ fn unknown_kid(kid: &str) -> String {
     format!("{header}.{payload}.{}", part(&[1; 64]))
 }
 
+/// A pipeline that has just fetched a key set with the key ec-1.
+fn fetched() -> (World, Pipeline) {
+    let world = World::new();
+    let pipeline = world.pipeline();
+    assert_eq!(at(&world, &pipeline, 0, &of_kid("ec-1", "ec")), "200");
+    (world, pipeline)
+}
+
 fn fail(world: &World) {
     *world.key_set.borrow_mut() = Err(SendError::Timeout);
 }
 
+fn assert_one_fetch_in_30_seconds_of_an_hour(world: &World) {
+    let fetches = world.key_set_fetches.get();
+    assert!((115..=121).contains(&fetches), "{fetches}");
+}
+
 #[test]
 fn unknown_kids_for_an_hour_cost_one_fetch_in_30_seconds() {
-    let world = World::new();
-    let pipeline = world.pipeline();
+    let (world, pipeline) = fetched();
     let good = of_kid("ec-1", "ec");
-    assert_eq!(at(&world, &pipeline, 0, &good), "200");
     let mut invalid = 0;
     for second in 1..3600 {
         let flood = at(&world, &pipeline, second, &unknown_kid(&format!("x{second}")));
@@ -47,8 +59,7 @@ fn unknown_kids_for_an_hour_cost_one_fetch_in_30_seconds() {
         }
     }
     assert_eq!(invalid, world.key_set_fetches.get() - 1);
-    let fetches = world.key_set_fetches.get();
-    assert!((115..=121).contains(&fetches), "{fetches}");
+    assert_one_fetch_in_30_seconds_of_an_hour(&world);
 }
 
 #[test]
@@ -60,15 +71,12 @@ fn failing_endpoint_is_asked_once_in_30_seconds() {
         let flood = unknown_kid(&format!("x{second}"));
         assert_eq!(at(&world, &pipeline, second, &flood), UNAVAILABLE);
     }
-    let fetches = world.key_set_fetches.get();
-    assert!((115..=121).contains(&fetches), "{fetches}");
+    assert_one_fetch_in_30_seconds_of_an_hour(&world);
 }
 
 #[test]
 fn key_added_during_the_cool_down_is_found_after_it() {
-    let world = World::new();
-    let pipeline = world.pipeline();
-    assert_eq!(at(&world, &pipeline, 0, &of_kid("ec-1", "ec")), "200");
+    let (world, pipeline) = fetched();
     assert_eq!(at(&world, &pipeline, 10, &unknown_kid("x")), INVALID);
     serve(&world, &[jwk("ec", "ec-1"), jwk("other_ec", "ec-2")]);
     let new = of_kid("ec-2", "other_ec");
@@ -100,10 +108,8 @@ fn keys_are_refetched_30_seconds_after_a_failure() {
 
 #[test]
 fn key_withdrawn_during_an_outage_ends_after_it() {
-    let world = World::new();
-    let pipeline = world.pipeline();
+    let (world, pipeline) = fetched();
     let withdrawn = of_kid("ec-1", "ec");
-    assert_eq!(at(&world, &pipeline, 0, &withdrawn), "200");
     fail(&world);
     assert_eq!(at(&world, &pipeline, 1800, &withdrawn), "200", "stale");
     serve(&world, &[jwk("other_ec", "ec-2")]);
@@ -121,10 +127,8 @@ fn broken_key_set_does_not_extend_stale_keys() {
         Err(SendError::TooLarge),
         Err(SendError::Unreachable),
     ] {
-        let world = World::new();
-        let pipeline = world.pipeline();
+        let (world, pipeline) = fetched();
         let good = of_kid("ec-1", "ec");
-        assert_eq!(at(&world, &pipeline, 0, &good), "200");
         *world.key_set.borrow_mut() = broken;
         for second in (600..3600).step_by(300) {
             assert_eq!(at(&world, &pipeline, second, &good), "200");

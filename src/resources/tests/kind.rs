@@ -22,6 +22,12 @@ fn check_all(kind: &Kind, lines: &[(&str, &str)]) {
     }
 }
 
+/// The same, and every value of these other types is an error.
+fn check_kind(kind: &Kind, wrong: &[&[&str]], lines: &[(&str, &str)]) {
+    check_types(kind, wrong);
+    check_all(kind, lines);
+}
+
 /// JSON values of each type.
 const STRINGS: &[&str] = &[r#""""#, r#""a""#];
 const NUMBERS: &[&str] = &["0", "-7", "1.5", "1e2"];
@@ -36,9 +42,9 @@ fn check_types(kind: &Kind, wrong: &[&[&str]]) {
 #[test]
 fn text_is_trimmed_then_counted_in_characters() {
     let kind = Kind::Text { min: 1, max: 5 };
-    check_types(&kind, &[NUMBERS, OTHERS]);
-    check_all(
+    check_kind(
         &kind,
+        &[NUMBERS, OTHERS],
         &[
             (r#""a""#, r#""a""#),
             (r#""\u00a0 a b \u3000""#, r#""a b""#),
@@ -62,9 +68,9 @@ fn text_is_trimmed_then_counted_in_characters() {
 #[test]
 fn verbatim_keeps_every_character() {
     let kind = Kind::Verbatim { min: 0, max: 3 };
-    check_types(&kind, &[NUMBERS, OTHERS]);
-    check_all(
+    check_kind(
         &kind,
+        &[NUMBERS, OTHERS],
         &[
             (r#""""#, r#""""#),
             (r#"" a ""#, r#"" a ""#),
@@ -154,9 +160,9 @@ fn integer_is_whole_and_never_rounded_into_its_range() {
 #[test]
 fn number_is_the_nearest_double() {
     let kind = Kind::Number { min: -f64::MAX, max: f64::MAX };
-    check_types(&kind, &[STRINGS, OTHERS]);
-    check_all(
+    check_kind(
         &kind,
+        &[STRINGS, OTHERS],
         &[
             ("0", "0.0"),
             ("1e2", "100.0"),
@@ -180,9 +186,9 @@ fn number_is_the_nearest_double() {
 #[test]
 fn decimal_has_the_form_in_which_the_database_prints_it() {
     let kind = Kind::Decimal { precision: 5, scale: 2 };
-    check_types(&kind, &[NUMBERS, OTHERS]);
-    check_all(
+    check_kind(
         &kind,
+        &[NUMBERS, OTHERS],
         &[
             (r#""0""#, r#""0.00""#),
             (r#""-0.0""#, r#""0.00""#),
@@ -228,9 +234,9 @@ fn boolean_is_true_or_false() {
 #[test]
 fn uuid_and_reference_are_in_lower_case() {
     for kind in [Kind::Uuid, Kind::Ref { resource: "notes".into(), bigint: false }] {
-        check_types(&kind, &[NUMBERS, OTHERS]);
-        check_all(
+        check_kind(
             &kind,
+            &[NUMBERS, OTHERS],
             &[
                 (r#""7efe3d84-2d6a-4174-899e-8ffddea7a39a""#, r#""7efe3d84-2d6a-4174-899e-8ffddea7a39a""#),
                 (r#""\u0037efe3d84-2d6a-4174-899e-8ffddea7a39a""#, r#""7efe3d84-2d6a-4174-899e-8ffddea7a39a""#),
@@ -247,9 +253,9 @@ fn uuid_and_reference_are_in_lower_case() {
 
 #[test]
 fn date_and_time_have_one_form() {
-    check_types(&Kind::Date, &[NUMBERS, OTHERS]);
-    check_all(
+    check_kind(
         &Kind::Date,
+        &[NUMBERS, OTHERS],
         &[
             (r#""2024-02-29""#, r#""2024-02-29""#),
             (r#""2026-02-29""#, " format"),
@@ -258,9 +264,9 @@ fn date_and_time_have_one_form() {
             (r#""\u0000""#, " format"),
         ],
     );
-    check_types(&Kind::Time, &[NUMBERS, OTHERS]);
-    check_all(
+    check_kind(
         &Kind::Time,
+        &[NUMBERS, OTHERS],
         &[
             (r#""09:30:00""#, r#""09:30:00""#),
             (r#""23:59:59.120""#, r#""23:59:59.12""#),
@@ -269,9 +275,9 @@ fn date_and_time_have_one_form() {
             (r#""09:30:00Z""#, " format"),
         ],
     );
-    check_types(&Kind::Timestamp, &[NUMBERS, OTHERS]);
-    check_all(
+    check_kind(
         &Kind::Timestamp,
+        &[NUMBERS, OTHERS],
         &[
             (r#""2026-11-22T13:45:40.76+01:30""#, r#""2026-11-22T12:15:40.760000Z""#),
             (r#""2026-11-22T12:15:60Z""#, " format"),
@@ -284,9 +290,9 @@ fn date_and_time_have_one_form() {
 #[test]
 fn one_of_takes_only_its_values() {
     let kind = Kind::OneOf { values: vec!["draft".into(), "it's, new".into(), String::new()] };
-    check_types(&kind, &[NUMBERS, OTHERS]);
-    check_all(
+    check_kind(
         &kind,
+        &[NUMBERS, OTHERS],
         &[
             (r#""draft""#, r#""draft""#),
             (r#""dr\u0061ft""#, r#""draft""#),
@@ -303,9 +309,9 @@ fn one_of_takes_only_its_values() {
 #[test]
 fn texts_are_counted_and_checked_one_by_one() {
     let kind = Kind::Texts { items: 3, length: 2 };
-    check_types(&kind, &[STRINGS, NUMBERS, &["null", "true", "{}", r#"{"a":"b"}"#]]);
-    check_all(
+    check_kind(
         &kind,
+        &[STRINGS, NUMBERS, &["null", "true", "{}", r#"{"a":"b"}"#]],
         &[
             ("[]", "[]"),
             (r#"[ "a" , " b" ]"#, r#"["a"," b"]"#),
@@ -325,9 +331,9 @@ fn texts_are_counted_and_checked_one_by_one() {
 #[test]
 fn numbers_and_uuids_of_a_list_are_checked_one_by_one() {
     let kind = Kind::Integers { items: 3, min: -1, max: 9 };
-    check_types(&kind, &[STRINGS, NUMBERS, &["null", "true", "{}"]]);
-    check_all(
+    check_kind(
         &kind,
+        &[STRINGS, NUMBERS, &["null", "true", "{}"]],
         &[
             ("[]", "[]"),
             ("[ -1 , 9.0, 0e5 ]", "[-1,9,0]"),
