@@ -89,6 +89,11 @@ async function made(request: Request): Promise<any> {
 const newNote = async () =>
   `/v1/notes/${(await made({ method: "POST", target: "/v1/notes", json: { title: "a" } })).id}`;
 
+/** A POST with an Idempotency-Key. */
+function repeatable(title: string, key: string = randomUUID()): Request {
+  return { method: "POST", target: "/v1/notes", json: { title }, headers: { "Idempotency-Key": key } };
+}
+
 async function noteAfter(...actions: [method: string, path: string][]): Promise<string> {
   const note = await newNote();
   for (const [method, path] of actions) await made({ method, target: note + path });
@@ -109,12 +114,7 @@ async function orgWithBob(): Promise<string> {
 /** Every kind of write, ready to be sent. */
 const WRITES: Record<string, () => Promise<Request>> = {
   POST: async () => ({ method: "POST", target: "/v1/notes", json: { title: "a" } }),
-  "POST with an Idempotency-Key": async () => ({
-    method: "POST",
-    target: "/v1/notes",
-    json: { title: "a" },
-    headers: { "Idempotency-Key": randomUUID() },
-  }),
+  "POST with an Idempotency-Key": async () => repeatable("a"),
   "PUT that creates": async () => ({ method: "PUT", target: `/v1/notes/${randomUUID()}`, json: { title: "a" } }),
   "PUT with If-None-Match": async () => ({
     method: "PUT",
@@ -293,16 +293,10 @@ const REFUSED: Record<string, () => Promise<{ request: Request; code: Code; mend
     };
   },
   "an Idempotency-Key that was used": async () => {
-    const post = (title: string) => ({
-      method: "POST",
-      target: "/v1/notes",
-      json: { title },
-      headers: { "Idempotency-Key": "used-before" },
-    });
     await stack.sql("delete from airlock.idempotency_keys");
-    await made(post("a"));
+    await made(repeatable("a", "used-before"));
     return {
-      request: post("b"),
+      request: repeatable("b", "used-before"),
       code: "idempotency_key_reused",
       mend: () => stack.sql("delete from airlock.idempotency_keys"),
     };
@@ -350,12 +344,7 @@ for (const [name, prepare] of Object.entries(REFUSED)) {
 }
 
 test("a write that changes nothing claims nothing", async () => {
-  const posted = {
-    method: "POST",
-    target: "/v1/notes",
-    json: { title: "a" },
-    headers: { "Idempotency-Key": randomUUID() },
-  };
+  const posted = repeatable("a");
   await made(posted);
   const requests: Request[] = [
     { method: "DELETE", target: await noteAfter(["DELETE", ""]) },
@@ -448,12 +437,7 @@ test("a copy of a write whose answer was lost is request_replayed", async () => 
 });
 
 test("a Worker that dies after the commit loses and doubles no write", async () => {
-  const create = {
-    method: "POST",
-    target: "/v1/notes",
-    json: { title: "once" },
-    headers: { "Idempotency-Key": randomUUID() },
-  };
+  const create = repeatable("once");
   const signed = fixed();
   let carriedOut = () => {};
   const commit = new Promise<void>((resolve) => (carriedOut = resolve));
