@@ -1,7 +1,7 @@
 // TanStack Query over the built Worker: pages, mutations, retries.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
 import {
   focusManager,
@@ -10,16 +10,12 @@ import {
   onlineManager,
   QueryClient,
 } from "@tanstack/react-query";
-import { app, type Stack, startStack } from "../../tests/e2e/support.ts";
+import { app, stackOfFile } from "../../tests/e2e/support.ts";
 import { AirlockNetworkError, AirlockProblem, createId } from "../src/index.ts";
 import { followAppState, followNetwork, publishOptions, retry, retryDelay, rowOptions } from "../src/react-query.ts";
 import { airlockWith, ID, json, note, problem } from "./stub.ts";
 
-let stack: Stack;
-before(async () => {
-  stack = await startStack();
-});
-after(() => stack?.stop());
+const { stack } = await stackOfFile();
 
 test("pages, rows and mutations work, and a mutation refetches shown rows", async (t) => {
   const client = new QueryClient();

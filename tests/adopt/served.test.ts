@@ -20,7 +20,9 @@ import { assertOk, assertProblem, withoutId } from "../e2e/http.ts";
 import {
   APP,
   appGuard,
+  type Caller,
   caller,
+  directTo,
   JWT_SECRET,
   type LoggedWorker,
   PUBLISHABLE_KEY,
@@ -43,8 +45,8 @@ let supabase: Supabase;
 let worker: LoggedWorker;
 let declaration: string;
 let users: { alice: User; bob: User };
-let alice: ReturnType<typeof caller>;
-let bob: ReturnType<typeof caller>;
+let alice: Caller;
+let bob: Caller;
 let calls: { before: string[]; after: string[] };
 
 before(async () => {
@@ -303,18 +305,7 @@ test("teams, projects and tasks: members see and refer to only their rows", asyn
 
 test("all of them: users reach only rows that the policies show", async () => {
   const { resources } = await check(declaration);
-  const stack = {
-    sql: supabase.sql,
-    direct: (user: User | null, path: string, init: RequestInit = {}) =>
-      fetch(`${supabase.url}/rest/v1${path}`, {
-        ...init,
-        headers: {
-          apikey: PUBLISHABLE_KEY,
-          ...(user && { authorization: `Bearer ${user.token}` }),
-          ...(init.headers as Record<string, string>),
-        },
-      }),
-  };
+  const stack = { url: worker.url, sql: supabase.sql, direct: directTo(supabase.url), ...users };
   const team = await oneTeam();
   const project = assertOk(await alice("POST", "/v1/projects", { team_id: team, name: "apart" }), 201) as Row;
   assertOk(await alice("POST", "/v1/tasks", { project_id: project.id, title: "apart" }), 201);
@@ -322,13 +313,7 @@ test("all of them: users reach only rows that the policies show", async () => {
   for (const resource of resources) {
     const rows = await supabase.sql(`select from public.${resource.name}`);
     assert.ok(rows.length > 0, resource.name);
-    await assertApart(
-      resource,
-      stack,
-      { user: users.alice, call: alice },
-      { user: users.bob, call: bob },
-      caller(worker.url),
-    );
+    await assertApart(resource, stack, alice, bob);
   }
 });
 

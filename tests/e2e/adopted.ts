@@ -7,15 +7,15 @@ import { isRequired, type Resource } from "../../tools/declaration.ts";
 import { identifier } from "../../tools/evidence/finding.ts";
 import { taken } from "../resources/values.ts";
 import { assertOk, assertProblem, withoutId } from "./http.ts";
-import type { caller, Stack, User } from "./support.ts";
+import { type Caller, caller, type Stack, type User } from "./support.ts";
 
 type Row = Record<string, unknown>;
 type Request = [verb: Resource["routes"][number], method: string, body?: unknown];
 type Database = Pick<Stack, "sql" | "direct">;
 
-export interface Caller {
+interface Person {
   user: User;
-  call: ReturnType<typeof caller>;
+  call: Caller;
 }
 
 /** Whether a section names the columns of a table of its own. */
@@ -36,7 +36,7 @@ async function shownTo({ direct }: Database, { table, id }: Resource, user: User
 }
 
 /** The ids of all pages of a list. */
-async function listed(call: Caller["call"], path: string): Promise<string[]> {
+async function listed(call: Caller, path: string): Promise<string[]> {
   const ids: string[] = [];
   for (let cursor: string | null = ""; cursor !== null; ) {
     const page = assertOk(await call("GET", `${path}?limit=100${cursor && `&cursor=${cursor}`}`), 200) as {
@@ -53,8 +53,8 @@ async function listed(call: Caller["call"], path: string): Promise<string[]> {
 async function assertReadByAll(
   resource: Resource,
   database: Database,
-  callers: Caller[],
-  nobody: Caller["call"],
+  callers: Person[],
+  nobody: Caller,
 ): Promise<void> {
   const { name, routes, read, owner_column: owner, fields } = resource;
   const path = `/v1/${name}`;
@@ -88,23 +88,24 @@ async function assertReadByAll(
   assert.deepEqual(await rowsOf(database, resource), all, `${name}: no row has changed`);
 }
 
-/** Proves it for a resource, with the rows that are there and one that `first` makes if the database lets it. */
+/** Proves it for a resource, with the rows that are there and one that Alice makes if the database lets her. */
 export async function assertApart(
   resource: Resource,
-  database: Database,
-  first: Caller,
-  second: Caller,
-  nobody: Caller["call"],
+  stack: Database & Pick<Stack, "url" | "alice" | "bob">,
+  alice: Caller,
+  bob: Caller,
 ): Promise<void> {
   const { name, table, under } = resource;
-  if (resource.read !== null) return assertReadByAll(resource, database, [first, second], nobody);
-  if (!under) return assertApartIn(resource, database, first, second, `/v1/${name}`, {});
+  const first = { user: stack.alice, call: alice };
+  const second = { user: stack.bob, call: bob };
+  if (resource.read !== null) return assertReadByAll(resource, stack, [first, second], caller(stack.url));
+  if (!under) return assertApartIn(resource, stack, first, second, `/v1/${name}`, {});
   const column = identifier(under.column);
-  const parents = await database.sql(
+  const parents = await stack.sql(
     `select distinct ${column}::text as id from ${identifier(table.schema)}.${identifier(table.name)}`,
   );
   for (const { id } of parents) {
-    await assertApartIn(resource, database, first, second, `/v1/${under.resource}/${String(id)}/${name}`, {
+    await assertApartIn(resource, stack, first, second, `/v1/${under.resource}/${String(id)}/${name}`, {
       [under.column]: String(id),
     });
   }
@@ -114,8 +115,8 @@ export async function assertApart(
 async function assertApartIn(
   resource: Resource,
   database: Database,
-  first: Caller,
-  second: Caller,
+  first: Person,
+  second: Person,
   path: string,
   values: Record<string, string>,
 ): Promise<void> {

@@ -5,9 +5,7 @@ import { readFile } from "node:fs/promises";
 import { check, type Resource, toJson } from "../../tools/declaration.ts";
 import { openapi } from "../../tools/openapi/document.ts";
 import { describe } from "./documented.ts";
-import { caller, type Stack, startStack } from "./support.ts";
-
-type Caller = ReturnType<typeof caller>;
+import { type Caller, caller, type Stack, startStack } from "./support.ts";
 
 export interface Declared {
   stack: Stack;

@@ -11,10 +11,10 @@ import { edgeProof } from "../support/edge_proof.ts";
 import { assertOk, assertProblem, logOf, send } from "./http.ts";
 import { functionOf, jws, legacy, ROW, withStub } from "./stub.ts";
 import {
+  type Caller,
   caller,
   type LoggedWorker,
-  type Stack,
-  startStack,
+  stackOfFile,
   startWorkerAlone,
   type User,
   withWorker,
@@ -32,13 +32,13 @@ const PRE_REQUEST = `
 const NO_PRE_REQUEST =
   "alter role authenticator reset pgrst.db_pre_request; drop function if exists public.edge_only();";
 
-let stack: Stack;
+const { stack } = await stackOfFile();
 /** The Worker's requests to the REST API, in order. */
 const sent: { method: string; path: string; headers: IncomingHttpHeaders }[] = [];
 /** It has the secret, and reaches the stack's Supabase through a proxy that records its requests. */
 let worker: LoggedWorker;
 let proxyUrl: string;
-let alice: ReturnType<typeof caller>;
+let alice: Caller;
 
 const proxy = createServer((incoming, response) => {
   const { method = "", url = "", headers } = incoming;
@@ -51,7 +51,6 @@ const proxy = createServer((incoming, response) => {
 });
 
 before(async () => {
-  stack = await startStack();
   await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
   proxyUrl = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
   worker = await startWorkerAlone(workerVars(proxyUrl, { EDGE_PROOF_SECRET: SECRET }));
@@ -59,7 +58,6 @@ before(async () => {
 });
 after(async () => {
   await worker?.stop();
-  await stack?.stop();
   proxy.closeAllConnections();
   proxy.close();
 });
@@ -73,7 +71,7 @@ async function mode(mode: string, secret = SECRET, next: string | null = null): 
   await stack.sql("update airlock.edge_settings set mode = $1, secret = $2, next_secret = $3", [mode, secret, next]);
 }
 
-async function everyNoteRoute(as: ReturnType<typeof caller>): Promise<void> {
+async function everyNoteRoute(as: Caller): Promise<void> {
   const { id } = assertOk(await as("POST", "/v1/notes", { title: "one" }), 201);
   const headers = { "Idempotency-Key": randomUUID() };
   const once = assertOk(await as("POST", "/v1/notes", { title: "once" }, { headers }), 201);

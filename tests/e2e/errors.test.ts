@@ -20,14 +20,14 @@ import {
   sendEndless,
 } from "./http.ts";
 import { claims, jws, legacy } from "./stub.ts";
-import { caller, type Stack, startStack, withWorker, workerVars } from "./support.ts";
+import { type Caller, caller, type Stack, startStack, withWorker, workerVars } from "./support.ts";
 
 const MISSING = "/v1/notes/00000000-0000-4000-8000-000000000000";
 
 let stack: Stack;
 let url: string;
 let token: string;
-let alice: ReturnType<typeof caller>;
+let alice: Caller;
 let note: string;
 let stored: unknown;
 /** The answer to a request whose body does not come to its end. */

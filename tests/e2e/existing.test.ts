@@ -10,14 +10,14 @@ import type { Resource } from "../../tools/declaration.ts";
 import { assertApart } from "./adopted.ts";
 import { startDeclared } from "./declared.ts";
 import { assertOk, assertProblem, flaws, type Sent, send } from "./http.ts";
-import { caller, type Stack, type User } from "./support.ts";
+import { type Caller, caller, type Stack, type User } from "./support.ts";
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 
 let stack: Stack;
 let resources: Resource[];
-let alice: ReturnType<typeof caller>;
-let bob: ReturnType<typeof caller>;
+let alice: Caller;
+let bob: Caller;
 
 before(async () => {
   ({ stack, resources, alice, bob } = await startDeclared("existing"));
@@ -685,13 +685,7 @@ describe("rows that are not their reader's own", () => {
     assertOk(await alice("POST", "/v1/posts", { title: "of alice" }), 201);
     assertOk(await bob("POST", "/v1/posts", { title: "of bob" }), 201);
     for (const resource of resources.filter(({ read }) => read !== null)) {
-      await assertApart(
-        resource,
-        stack,
-        { user: stack.alice, call: alice },
-        { user: stack.bob, call: bob },
-        caller(stack.url),
-      );
+      await assertApart(resource, stack, alice, bob);
     }
   });
 });

@@ -5,20 +5,13 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { createServer, request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
-import { after, before, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 
 import { AirlockProblem, type Answer } from "../../client/src/index.ts";
 import { assertOk, assertProblem, send } from "./http.ts";
-import { app, caller, type Stack, startStack, type User, withWorker, workerVars } from "./support.ts";
+import { app, stackOfFile, type User, withWorker, workerVars } from "./support.ts";
 
-let stack: Stack;
-let alice: ReturnType<typeof caller>;
-
-before(async () => {
-  stack = await startStack();
-  alice = caller(stack.url, stack.alice.token);
-});
-after(() => stack?.stop());
+const { stack, alice, bob } = await stackOfFile();
 beforeEach(() =>
   stack.sql("delete from public.notes; delete from airlock.organizations; delete from airlock.idempotency_keys"),
 );
@@ -132,7 +125,7 @@ async function inviting() {
   const key = randomUUID();
   const invite = (role = "editor") =>
     alice("POST", `/v1/orgs/${org.id}/invitations`, { role }, { headers: { "Idempotency-Key": key } });
-  const join = (token: string) => caller(stack.url, stack.bob.token)("POST", "/v1/orgs/join", { token });
+  const join = (token: string) => bob("POST", "/v1/orgs/join", { token });
   return { org, invite, join };
 }
 

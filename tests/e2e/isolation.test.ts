@@ -2,14 +2,12 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 
 import { assertOk, assertProblem, withoutId } from "./http.ts";
-import { caller, type Stack, startStack, type User } from "./support.ts";
+import { type Caller, stackOfFile, type User } from "./support.ts";
 
-let stack: Stack;
-let alice: ReturnType<typeof caller>;
-let bob: ReturnType<typeof caller>;
+const { stack, alice, bob, anybody } = await stackOfFile();
 /** A live and a deleted note of Alice, and a note of Bob. */
 let live: string;
 let deleted: string;
@@ -17,16 +15,11 @@ let bobs: string;
 let untouched: Record<string, unknown>[];
 
 before(async () => {
-  stack = await startStack();
-  alice = caller(stack.url, stack.alice.token);
-  bob = caller(stack.url, stack.bob.token);
-  const create = async (as: typeof alice) =>
-    assertOk(await as("POST", "/v1/notes", { title: "secret" }), 201).id as string;
+  const create = async (as: Caller) => assertOk(await as("POST", "/v1/notes", { title: "secret" }), 201).id as string;
   [live, deleted, bobs] = [await create(alice), await create(alice), await create(bob)];
   assert.equal((await alice("DELETE", `/v1/notes/${deleted}`)).status, 204);
   untouched = await rows(stack.alice);
 });
-after(() => stack?.stop());
 
 /** All rows of a user, without policies, with the transactions that wrote them. */
 function rows(user: User): Promise<Record<string, unknown>[]> {
@@ -97,7 +90,6 @@ test("lists have only own notes, even after another user's list's cursor", async
 });
 
 test("no route of notes works without a token", async () => {
-  const nobody = caller(stack.url);
   for (const [method, target, json] of [
     ["GET", "/v1/me"],
     ["GET", "/v1/notes"],
@@ -108,7 +100,7 @@ test("no route of notes works without a token", async () => {
     ["DELETE", `/v1/notes/${live}`],
     ["POST", `/v1/notes/${live}/restore`],
   ] as const) {
-    assertProblem(await nobody(method, target, json), "token_missing");
+    assertProblem(await anybody(method, target, json), "token_missing");
   }
   await nothingOfAlicesHasChanged();
 });

@@ -1,20 +1,12 @@
 // Scheduled jobs: the scheduled event on workerd, against real Postgres.
 
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 
 import { until } from "../support/patience.ts";
 import { assertOk, logOf, send } from "./http.ts";
 import { json, jws, legacy, withStub } from "./stub.ts";
-import {
-  type LoggedWorker,
-  PUBLISHABLE_KEY,
-  SECRET_KEY,
-  type Stack,
-  startStack,
-  withWorker,
-  workerVars,
-} from "./support.ts";
+import { type LoggedWorker, PUBLISHABLE_KEY, SECRET_KEY, stackOfFile, withWorker, workerVars } from "./support.ts";
 
 const JOBS = [
   "job:purge-deleted-rows",
@@ -23,12 +15,8 @@ const JOBS = [
   "job:purge-expired-invitations",
 ];
 
-let stack: Stack;
+const { stack } = await stackOfFile();
 
-before(async () => {
-  stack = await startStack();
-});
-after(() => stack?.stop());
 beforeEach(() =>
   stack.sql(
     "truncate airlock.organizations, airlock.invitations, airlock.members, public.notes, airlock.idempotency_keys, airlock.bypass_audit",

@@ -2,23 +2,14 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { after, before, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 
 import type { AirlockProblem, Row } from "../../client/src/index.ts";
 import type { Declaration } from "../../client/test/generated.ts";
 import { assertOk, assertProblem, requestId } from "./http.ts";
-import { app, caller, type Stack, startStack } from "./support.ts";
+import { app, stackOfFile } from "./support.ts";
 
-let stack: Stack;
-let alice: ReturnType<typeof caller>;
-let bob: ReturnType<typeof caller>;
-
-before(async () => {
-  stack = await startStack();
-  alice = caller(stack.url, stack.alice.token);
-  bob = caller(stack.url, stack.bob.token);
-});
-after(() => stack?.stop());
+const { stack, alice, bob } = await stackOfFile();
 beforeEach(() => stack.sql("delete from public.notes"));
 
 type WireNote = Omit<Row<"notes", Declaration>, "etag">;

@@ -2,25 +2,23 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 
 import type { RequestOptions } from "../../client/src/index.ts";
 import { type Description, type Part, readDescription } from "./documented.ts";
 import { claims, jws, legacy } from "./stub.ts";
-import { caller, type Stack, startStack } from "./support.ts";
+import { type Caller, caller, stackOfFile } from "./support.ts";
 
-let stack: Stack;
+const { stack } = await stackOfFile();
 let description: Description;
 let document: Part;
 /** The successes so far, as `operationId status`. */
 const met = new Set<string>();
 
 before(async () => {
-  stack = await startStack();
   description = await readDescription(stack.url);
   ({ document } = description);
 });
-after(() => stack?.stop());
 
 /** Whether the document allows this JSON body for an operation. */
 function allowsBody(method: string, path: string, value: unknown): boolean {
@@ -38,7 +36,7 @@ function allowsParameter(method: string, path: string, name: string, value: unkn
 }
 
 /** Requests of one user; every answer is compared with the document. */
-function documentedCaller(token?: string): ReturnType<typeof caller> {
+function documentedCaller(token?: string): Caller {
   const call = caller(stack.url, token);
   return async (method: string, target: string, json?: unknown, options: RequestOptions = {}) => {
     const answer = await call(method, target, json, options);

@@ -1,25 +1,14 @@
 // Published notes: every user of the app may read them, and the answers do not name their owners.
 
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 
 import type { Answer, RequestOptions } from "../../client/src/index.ts";
 import { assertOk, assertProblem, logOf, send, withoutId } from "./http.ts";
 import { functionOf, functions, ROW, withStub } from "./stub.ts";
-import { caller, type Stack, startStack, withWorker, workerVars } from "./support.ts";
+import { stackOfFile, withWorker, workerVars } from "./support.ts";
 
-let stack: Stack;
-let alice: ReturnType<typeof caller>;
-let bob: ReturnType<typeof caller>;
-let anybody: ReturnType<typeof caller>;
-
-before(async () => {
-  stack = await startStack();
-  alice = caller(stack.url, stack.alice.token);
-  bob = caller(stack.url, stack.bob.token);
-  anybody = caller(stack.url);
-});
-after(() => stack?.stop());
+const { stack, alice, bob, anybody } = await stackOfFile();
 beforeEach(() => stack.sql("delete from airlock.organizations; delete from public.notes"));
 
 async function draft(): Promise<string> {

@@ -9,13 +9,13 @@ import type { Resource } from "../../tools/declaration.ts";
 import { assertApart } from "./adopted.ts";
 import { startDeclared } from "./declared.ts";
 import { answer, assertOk, assertProblem, flaws, headersOf, open, send, withoutId } from "./http.ts";
-import { caller, type Stack } from "./support.ts";
+import { type Caller, caller, type Stack } from "./support.ts";
 
 let stack: Stack;
 let resources: Resource[];
 const resource = (name: string) => resources.find((one) => one.name === name) as Resource;
-let alice: ReturnType<typeof caller>;
-let bob: ReturnType<typeof caller>;
+let alice: Caller;
+let bob: Caller;
 /** A team of alice alone, one of alice and bob, one of bob alone. */
 let [own, shared, bobs] = [0, 0, 0];
 
@@ -404,13 +404,7 @@ describe("below a row that others see too", () => {
       ] as const) {
         assertOk(await as("POST", tasksOf(await project(team, as)), { title: "a task" }), 201);
       }
-      await assertApart(
-        resource(name),
-        stack,
-        { user: stack.alice, call: alice },
-        { user: stack.bob, call: bob },
-        caller(stack.url),
-      );
+      await assertApart(resource(name), stack, alice, bob);
     });
   }
 

@@ -12,7 +12,7 @@ import { everything } from "../resources/everything.ts";
 import { members, refused, taken } from "../resources/values.ts";
 import { assertApart, isAdopted } from "./adopted.ts";
 import { answer, assertOk, assertProblem, flaws, headersOf, open, type Sent, withoutId } from "./http.ts";
-import { caller, type Stack, startStack, type User } from "./support.ts";
+import { type Caller, caller, type Stack, startStack, type User } from "./support.ts";
 
 type Body = Record<string, unknown>;
 
@@ -25,8 +25,8 @@ const adopted = project.resources.filter(({ name }) => isAdopted(own[name]));
 const resources = [...project.resources.filter((resource) => !adopted.includes(resource)), ...tests.resources];
 
 let stack: Stack;
-let alice: ReturnType<typeof caller>;
-let bob: ReturnType<typeof caller>;
+let alice: Caller;
+let bob: Caller;
 let org = "";
 /** Rows of alice that others are served below, by their resources. */
 const parents: Record<string, string> = {};
@@ -60,13 +60,7 @@ test("the database has a table that can be served for each resource", async () =
 
 for (const resource of adopted) {
   test(`${resource.name}: users reach only rows that the policies show`, () =>
-    assertApart(
-      resource,
-      stack,
-      { user: stack.alice, call: alice },
-      { user: stack.bob, call: bob },
-      caller(stack.url),
-    ));
+    assertApart(resource, stack, alice, bob));
 }
 for (const resource of resources) {
   if (resource.under)

@@ -1,15 +1,14 @@
 // Full-text search: `q`, against real Postgres.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 
 import type { Row } from "../../client/src/index.ts";
 import type { Declaration } from "../../client/test/generated.ts";
 import { assertOk } from "./http.ts";
-import { app, caller, type Stack, startStack } from "./support.ts";
+import { app, stackOfFile } from "./support.ts";
 
-let stack: Stack;
-let alice: ReturnType<typeof caller>;
+const { stack, alice, bob } = await stackOfFile();
 
 const NOTES: [title: string, body: string][] = [
   ["Packing list", "passport, charger, umbrella"],
@@ -20,13 +19,9 @@ const NOTES: [title: string, body: string][] = [
 ];
 
 before(async () => {
-  stack = await startStack();
-  alice = caller(stack.url, stack.alice.token);
-  const bob = caller(stack.url, stack.bob.token);
   for (const [title, body] of NOTES) assertOk(await alice("POST", "/v1/notes", { title, body }), 201);
   assertOk(await bob("POST", "/v1/notes", { title: "Bob's umbrella", body: "passport" }), 201);
 });
-after(() => stack?.stop());
 
 async function found(q: string, more = ""): Promise<string[]> {
   const answer = await alice(

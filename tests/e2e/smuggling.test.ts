@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { after, before, test } from "node:test";
+import { before, test } from "node:test";
 
 import { assertOk, assertProblem } from "./http.ts";
-import { caller, type Stack, startStack } from "./support.ts";
+import { stackOfFile } from "./support.ts";
 
 const QUERIES = [
   "user_id=eq.x",
@@ -16,18 +16,14 @@ const QUERIES = [
   "title=t",
 ];
 
-let stack: Stack;
-let alice: ReturnType<typeof caller>;
+const { stack, alice } = await stackOfFile();
 let note: string;
 let table: unknown;
 
 before(async () => {
-  stack = await startStack();
-  alice = caller(stack.url, stack.alice.token);
   note = `/v1/notes/${assertOk(await alice("POST", "/v1/notes", { title: "mine", body: "b" }), 201).id}`;
   table = await rows();
 });
-after(() => stack?.stop());
 
 const rows = () => stack.sql("select *, xmin::text from public.notes order by id");
 

@@ -1,20 +1,13 @@
 // Texts through real Postgres: they come back byte by byte, or are refused with their pointer.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 
 import { assertOk, assertProblem } from "./http.ts";
 import { inParallel } from "./parallel.ts";
-import { caller, type Stack, startStack } from "./support.ts";
+import { stackOfFile } from "./support.ts";
 
-let stack: Stack;
-let alice: ReturnType<typeof caller>;
-
-before(async () => {
-  stack = await startStack();
-  alice = caller(stack.url, stack.alice.token);
-});
-after(() => stack?.stop());
+const { stack, alice } = await stackOfFile();
 
 const NAUGHTY: Record<string, string[]> = {
   "words of programs": [

@@ -3,6 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 import { rm } from "node:fs/promises";
+import { after } from "node:test";
 
 import { createClient } from "@supabase/supabase-js";
 
@@ -127,22 +128,27 @@ export async function startStack(
     alice,
     bob,
     sql: supabase.sql,
-    direct: (user, path, init = {}) =>
-      fetch(`${supabase.url}/rest/v1${path}`, {
-        ...init,
-        headers: {
-          apikey: PUBLISHABLE_KEY,
-          ...(user && { authorization: `Bearer ${user.token}` }),
-          "content-type": "application/json",
-          ...(init.headers as Record<string, string>),
-        },
-      }),
+    direct: directTo(supabase.url),
     async stop() {
       await worker.stop();
       await supabase.stop();
       await rm(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+/** Requests to the REST API itself, as in `Stack`. */
+export function directTo(supabaseUrl: string): Stack["direct"] {
+  return (user, path, init = {}) =>
+    fetch(`${supabaseUrl}/rest/v1${path}`, {
+      ...init,
+      headers: {
+        apikey: PUBLISHABLE_KEY,
+        ...(user && { authorization: `Bearer ${user.token}` }),
+        "content-type": "application/json",
+        ...(init.headers as Record<string, string>),
+      },
+    });
 }
 
 /**
@@ -157,6 +163,16 @@ export function caller(url: string, token?: string) {
   const client = app(url, token);
   return (method: string, target: string, json?: unknown, options: RequestOptions = {}): Promise<Answer> =>
     client.request(method, target, { ...(json !== undefined && { body: JSON.stringify(json) }), ...options });
+}
+
+export type Caller = ReturnType<typeof caller>;
+
+/** Starts a stack that stops after the tests of the file. With it, the requests of its users and of nobody. */
+export async function stackOfFile() {
+  const stack = await startStack();
+  after(() => stack.stop());
+  const { url, alice, bob } = stack;
+  return { stack, alice: caller(url, alice.token), bob: caller(url, bob.token), anybody: caller(url) };
 }
 
 export async function signIn(supabaseUrl: string, name: string): Promise<User> {
