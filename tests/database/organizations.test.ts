@@ -6,7 +6,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { after, before, beforeEach } from "node:test";
 
 import type { Supabase } from "../../tools/supabase.ts";
-import { installed, papers, test } from "../support/organizations.ts";
+import { installed, papers, replaceOrganizations, test } from "../support/organizations.ts";
 import { freshSupabase, publishableKey, sign } from "./support.ts";
 
 const ids = {
@@ -50,13 +50,11 @@ async function reset(): Promise<void> {
     `('${invitationOf(org)}', '${org}', 'editor', '${by}', '${digest(tokenOf(org))}')`;
   await supabase.sql(`
     delete from public.papers;
-    delete from airlock.organizations;
-    delete from airlock.idempotency_keys;
+    ${replaceOrganizations({
+      [own]: { [owner]: "owner", [mate]: "owner", [editor]: "editor", [viewer]: "viewer" },
+      [other]: { [stranger]: "owner" },
+    })}
     delete from airlock.claims;
-    insert into airlock.organizations (id, name) values ('${own}', 'own'), ('${other}', 'other');
-    insert into airlock.members (org_id, user_id, role) values
-      ('${own}', '${owner}', 'owner'), ('${own}', '${mate}', 'owner'), ('${own}', '${editor}', 'editor'),
-      ('${own}', '${viewer}', 'viewer'), ('${other}', '${stranger}', 'owner');
     insert into airlock.invitations (id, org_id, role, created_by, token_digest) values
       ${invitation(own, owner)}, ${invitation(other, stranger)};
     insert into public.papers (id, org_id, user_id, title) values

@@ -6,9 +6,10 @@ import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { after, before, beforeEach, test } from "node:test";
 
 import type { Answer, RequestOptions } from "../../client/src/index.ts";
+import { replaceOrganizations } from "../support/organizations.ts";
 import { assertOk, assertProblem, logOf, withoutId } from "./http.ts";
 import { claims, jws, legacy } from "./stub.ts";
-import { caller, type Stack, startStack } from "./support.ts";
+import { type Caller, caller, type Stack, startStack } from "./support.ts";
 
 const ROLES = ["owner", "editor", "viewer"] as const;
 /** The mate is a member of the own organisation; the stranger owns the other one. */
@@ -25,7 +26,7 @@ const things = { draft: randomUUID(), published: randomUUID(), deleted: randomUU
 const foreign = randomUUID();
 
 let stack: Stack;
-let as: Record<Person, ReturnType<typeof caller>>;
+let as: Record<Person, Caller>;
 
 before(async () => {
   stack = await startStack();
@@ -45,13 +46,11 @@ async function reset(): Promise<void> {
   const { draft, published, deleted, invitation } = things;
   const note = (id: string, org: string, author: Person) => `('${id}', '${org}', '${ids[author]}', 'note')`;
   await stack.sql(`
-    delete from airlock.organizations;
+    ${replaceOrganizations({
+      [OWN]: { [ids.owner]: "owner", [ids.editor]: "editor", [ids.viewer]: "viewer", [ids.mate]: "editor" },
+      [OTHER]: { [ids.stranger]: "owner" },
+    })}
     delete from public.notes;
-    delete from airlock.idempotency_keys;
-    insert into airlock.organizations (id, name) values ('${OWN}', 'own'), ('${OTHER}', 'other');
-    insert into airlock.members (org_id, user_id, role) values
-      ('${OWN}', '${ids.owner}', 'owner'), ('${OWN}', '${ids.editor}', 'editor'), ('${OWN}', '${ids.viewer}', 'viewer'),
-      ('${OWN}', '${ids.mate}', 'editor'), ('${OTHER}', '${ids.stranger}', 'owner');
     insert into airlock.invitations (id, org_id, role, created_by, token_digest)
       values ('${invitation}', '${OWN}', 'editor', '${ids.owner}', '${digest}');
     insert into public.notes (id, org_id, user_id, title) values
