@@ -113,7 +113,10 @@ test("acknowledged writes survive SIGTERM and SIGKILL", async () => {
       if (acknowledged.push(title) === 20) supabase.process.kill("SIGKILL");
     }
   }
+  const killed = once(supabase.process, "exit");
   await Promise.all([write(1), write(2), write(3)]);
+  // Its connections break before the process is gone, and a running one keeps its data folder.
+  await killed;
 
   const { connection, close } = await openDatabase(dataDir, false);
   const { rows } = await connection.driver.query<{ title: string }>("select title from public.kept");
