@@ -36,6 +36,13 @@ export interface Condition {
   scope: Scope;
 }
 
+/** The scope that many queries further out, and the levels that are left where the queries end. */
+export function outward(from: Scope, levels: number): { scope: Scope; left: number } {
+  let [scope, left] = [from, levels];
+  for (; left > 0 && scope.kind === "query"; left--) scope = scope.above;
+  return { scope, left };
+}
+
 /** A column of a table that a condition reads, and the value that it is compared with. */
 export interface Use {
   relation: string;
@@ -321,8 +328,7 @@ export class Reader {
 
   /** Where a variable comes from. */
   place(variable: Node, scope: Scope): { scope: Scope; entry?: Node; at: number; column: string } {
-    let found = scope;
-    for (let up = Number(word(variable, "varlevelsup")); up > 0 && found.kind === "query"; up--) found = found.above;
+    const { scope: found } = outward(scope, Number(word(variable, "varlevelsup")));
     const at = Number(word(variable, "varno"));
     const entry = found.kind === "query" ? entries(found.query)[at - 1] : undefined;
     return { scope: found, at, column: word(variable, "varattno"), ...(entry && { entry }) };
@@ -380,8 +386,7 @@ export class Reader {
     const [sub] = inside(entry, "subquery");
     if (word(entry, "rtekind") === "1" && sub) return { query: sub, above: scope };
     if (word(entry, "rtekind") !== "6") return undefined;
-    let named = scope;
-    for (let up = Number(word(entry, "ctelevelsup")); up > 0 && named.kind === "query"; up--) named = named.above;
+    const { scope: named } = outward(scope, Number(word(entry, "ctelevelsup")));
     const table =
       named.kind === "query"
         ? inside(named.query, "cteList").find((one) => word(one, "ctename") === word(entry, "ctename"))

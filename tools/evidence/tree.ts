@@ -94,7 +94,7 @@ export function isVacuous(comparison: Node): boolean {
     other.type === "VAR" &&
     ["varno", "varattno", "varlevelsup"].every((field) => word(one, field) === word(other, field));
   return sides.some((side, at) =>
-    [...nodesOf(sides[1 - at] ?? [])].some(
+    nodesOf(sides[1 - at] ?? []).some(
       ({ node }) =>
         (node.type === "COALESCEEXPR" || node.type === "COALESCE") &&
         inside(node, "args").some((arg) => same(bare(arg), side)),

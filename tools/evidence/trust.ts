@@ -5,7 +5,7 @@ import { oneLine } from "../setup/output.ts";
 import { branchesOf, type Catalogue, holds, type Part, type Policy } from "./catalogue.ts";
 import { escaped, type Fault, identifier, ROLES, type Rule } from "./finding.ts";
 import { ofSupabase } from "./tables.ts";
-import { CALLER, type Condition, type Reader, ROW, Ties, targetsOf } from "./ties.ts";
+import { CALLER, type Condition, outward, type Reader, ROW, Ties, targetsOf } from "./ties.ts";
 import { conditionsOf, entries, inside, isQuery, isTop, type Node, nodesOf, word } from "./tree.ts";
 import { trusted, type Verdict } from "./verdict.ts";
 
@@ -205,10 +205,8 @@ function isExistence(condition: Condition, reader: Reader): boolean {
 function mentions({ node: tree, scope }: Condition, column: string): boolean {
   const isColumn = (node: Node, within: Node[]): boolean => {
     if (node.type !== "VAR") return false;
-    let up = Number(word(node, "varlevelsup")) - within.filter(isQuery).length;
-    let found = scope;
-    for (; up > 0 && found.kind === "query"; up--) found = found.above;
-    if (up !== 0 || found.kind === "query") return false;
+    const { scope: found, left } = outward(scope, Number(word(node, "varlevelsup")) - within.filter(isQuery).length);
+    if (left !== 0 || found.kind === "query") return false;
     if (found.kind === "row") return word(node, "varattno") === column;
     const value = found.values[Number(word(node, "varattno")) - 1];
     return value !== undefined && mentions(value, column);
