@@ -78,7 +78,7 @@ impl Outcome {
     /// The row of an outcome that has one.
     pub(crate) fn row(self) -> Result<Row, Problem> {
         let versioned = !self.versionless;
-        let row = Row::parse(&self.json()?).filter(|row| row.version.is_some() == versioned);
+        let row = Row::parse(self.json()?).filter(|row| row.version.is_some() == versioned);
         row.ok_or(Code::UpstreamInvalid.because(NO_VERSION))
     }
 }
@@ -101,11 +101,12 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    fn parse(json: &str) -> Option<Self> {
+    fn parse(json: String) -> Option<Self> {
         // Numbers stand as they are, other ids and times in quotes.
-        let bare = members(json, ["id", "version"])?.map(|value| value.map(|value| value.trim_matches('"')));
+        let bare = members(&json, ["id", "version"])?.map(|value| value.map(|value| value.trim_matches('"')));
         let [id, version] = bare;
-        Some(Self { json: json.to_owned(), id: id.map(str::to_owned), version: version.and_then(Version::parse) })
+        let (id, version) = (id.map(str::to_owned), version.and_then(Version::parse));
+        Some(Self { json, id, version })
     }
 
     /// The row's version, if rows of its resource have one.
@@ -131,6 +132,6 @@ impl Row {
 
 impl<'de> Deserialize<'de> for Row {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::parse(<&RawValue>::deserialize(deserializer)?.get()).ok_or(D::Error::custom("no row"))
+        Self::parse(<&RawValue>::deserialize(deserializer)?.get().to_owned()).ok_or(D::Error::custom("no row"))
     }
 }
