@@ -123,11 +123,11 @@ fn report(
         .text("code", problem.as_ref().map(|problem| problem.code().definition().code))
         .text("reason", problem.as_ref().and_then(Problem::reason));
     let Answered { status, code } = problem.as_mut().map(Problem::answered).unwrap_or_default();
-    if status.is_some() {
-        line = line.number("upstream_status", status.map(i64::from));
+    if let Some(status) = status {
+        line = line.number("upstream_status", i64::from(status));
     }
-    if code.is_some() {
-        line = line.text("upstream_code", code.as_deref());
+    if let Some(code) = &code {
+        line = line.text("upstream_code", code.as_str());
     }
     let line = line.number("rows", progress.rows).number("batches", i64::from(progress.batches));
     platform.log(level, &line.number("duration_ms", duration_ms).finish());
