@@ -9,7 +9,7 @@ use crate::app_guard::{Attested, Finding};
 use crate::error::{Answered, Problem};
 use crate::platform::{Level, Millis, Platform};
 use crate::response::Response;
-use crate::types::random_uuid;
+use crate::types::{random_uuid, spelled};
 
 /// The facts of a request. They are serialised as the log line, in this order.
 #[derive(Serialize)]
@@ -145,6 +145,6 @@ impl Trace {
         self.status = status;
         self.duration_ms = now.saturating_sub(self.began);
         self.upstream_ms = self.upstream_since.map(|since| now.saturating_sub(since));
-        platform.log(self.level, &serde_json::to_string(self).unwrap_or_default());
+        platform.log(self.level, &spelled(self));
     }
 }

@@ -20,7 +20,7 @@ use crate::auth::Session;
 use crate::error::{Code, Problem};
 use crate::json;
 use crate::platform::{Accept, Content, Millis, Platform, SendError, UpstreamRequest, UpstreamResponse};
-use crate::resources::{Declaration, Resource, spelled};
+use crate::resources::{Declaration, Resource};
 use crate::types::{Object, random_uuid};
 use edge_proof::Signer;
 pub(crate) use outcome::{NO_VERSION, Outcome, Row, State};
@@ -103,8 +103,8 @@ impl Database {
         let names: Vec<String> = resources.chain(functions).collect();
         let arguments = Object::new()
             .number("schema_version", SCHEMA_VERSION)
-            .json("organizations", &spelled(&declaration.organizations))
-            .json("resources", &spelled(&names));
+            .value("organizations", &declaration.organizations)
+            .value("resources", &names);
         if self.reader(platform, None).read(READY, arguments).await? {
             Ok(())
         } else {

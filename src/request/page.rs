@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::query::Parameters;
 use crate::error::Problem;
-use crate::resources::{Field, Operator, Resource, spelled};
+use crate::resources::{Field, Operator, Resource};
 use crate::types::Object;
 
 const LIMIT_MAX: u8 = 100;
@@ -151,7 +151,7 @@ impl ListQuery<'_> {
             }
         }
         if !self.filters.is_empty() {
-            arguments = arguments.json("filters", &spelled(&self.filters));
+            arguments = arguments.value("filters", &self.filters);
         }
         if self.counted { arguments.json("counted", "true") } else { arguments }
     }

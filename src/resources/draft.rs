@@ -7,9 +7,10 @@ use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 
 use super::declaration::Field;
-use super::kind::{Errors, Value, error, spelled, string};
+use super::kind::{Errors, Value, error, string};
 use crate::error::{Code, Problem};
 use crate::json::parts;
+use crate::types::spelled;
 
 /// How many characters of a name that a client sent an error repeats.
 const ECHO_MAX: usize = 64;

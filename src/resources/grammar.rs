@@ -2,7 +2,8 @@
 
 use serde::de::IgnoredAny;
 
-use super::kind::{Errors, INTEGER_MAX, Kind, Value, finite, spelled};
+use super::kind::{Errors, INTEGER_MAX, Kind, Value, finite};
+use crate::types::spelled;
 
 /// Greatest length or count in a declaration: PostgreSQL's `integer`.
 pub(super) const COUNT_MAX: u64 = 2_147_483_647;

@@ -14,7 +14,7 @@ use validator::{ValidateLength, ValidateRange, ValidationError};
 use crate::error::{At, FieldError};
 use crate::json::parts;
 use crate::platform::nearest_double;
-use crate::types::{datetime, parse_uuid};
+use crate::types::{datetime, parse_uuid, spelled};
 
 /// Whole numbers beyond this (2^53 - 1) change in clients that read numbers as doubles.
 pub(super) const INTEGER_MAX: i64 = 9_007_199_254_740_991;
@@ -190,12 +190,6 @@ impl Value {
 fn as_written<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> {
     let raw: &RawValue = serde_json::from_str(json).map_err(S::Error::custom)?;
     raw.serialize(serializer)
-}
-
-/// `value` as JSON.
-pub(crate) fn spelled<T: Serialize + ?Sized>(value: &T) -> String {
-    // Nothing here can fail: no map with odd keys, no number that is not finite.
-    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// The errors of one value or one body, in order, each with its JSON Pointer. Never too many.

@@ -13,11 +13,12 @@ mod relation;
 
 pub(crate) use declaration::{Declaration, DeclaredFunction, Field, IdKind, Operator, Readers, Resource, Verb};
 pub(crate) use draft::Draft;
-pub(crate) use kind::{Kind, spelled};
+pub(crate) use kind::Kind;
 
 use serde::Serialize;
 use serde::de::IgnoredAny;
 
+use crate::types::spelled;
 use kind::Value;
 
 impl Field {

@@ -6,5 +6,5 @@ mod object;
 mod version;
 
 pub(crate) use id::{is_number, parse_uuid, random_uuid};
-pub(crate) use object::Object;
+pub(crate) use object::{Object, spelled};
 pub(crate) use version::Version;

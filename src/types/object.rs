@@ -29,8 +29,9 @@ impl Object {
         self
     }
 
-    fn value(self, name: &'static str, value: &impl Serialize) -> Self {
-        self.json(name, &serde_json::to_string(value).unwrap_or_default())
+    /// Adds a value as JSON.
+    pub(crate) fn value(self, name: &'static str, value: &impl Serialize) -> Self {
+        self.json(name, &spelled(value))
     }
 
     /// The text of the whole object.
@@ -38,4 +39,10 @@ impl Object {
         self.0.push('}');
         self.0
     }
+}
+
+/// `value` as JSON.
+pub(crate) fn spelled<T: Serialize + ?Sized>(value: &T) -> String {
+    // Nothing here can fail: no map with odd keys, no number that is not finite.
+    serde_json::to_string(value).unwrap_or_default()
 }

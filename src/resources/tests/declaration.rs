@@ -1,6 +1,7 @@
 use super::super::grammar::COUNT_MAX;
-use super::super::kind::{INTEGER_MAX, spelled};
+use super::super::kind::INTEGER_MAX;
 use super::*;
+use crate::types::spelled;
 
 /// A declaration of one resource with this inside.
 fn resource(json: &str) -> String {

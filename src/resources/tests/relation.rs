@@ -145,7 +145,7 @@ fn embedded_rows_are_those_that_refer_or_are_referred_to() {
             r#"{"name":"plans","resource":"plans","many":true,"field":"team","fields":["id"]}"#,
         ]
     );
-    assert!(crate::resources::kind::spelled(&teams).contains(&format!(r#""embed":[{}]"#, found.join(","))));
+    assert!(crate::types::spelled(&teams).contains(&format!(r#""embed":[{}]"#, found.join(","))));
 }
 
 #[test]
