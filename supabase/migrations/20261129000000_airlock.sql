@@ -348,7 +348,8 @@ create table airlock.resources (
   readers text check (readers is null or readers in ('user', 'app') and scope = 'visible'),
   -- An SQL expression over the table as t: the row's version as a number; null: it has none.
   version text,
-  -- Names of columns; null if the table has no such column. Without `created`, pages go by the id; without `deleted`, DELETE deletes for good.
+  -- Names of columns; null if the table has no such column. Without `created`, pages go by the id; without `deleted`,
+  -- DELETE deletes for good.
   created text,
   updated text,
   deleted text,
@@ -504,8 +505,8 @@ begin
   )
   on conflict on constraint resources_pkey do update set
     relation = excluded.relation, search_path = excluded.search_path, owner = excluded.owner,
-    fields = excluded.fields, columns = excluded.columns, types = excluded.types, writable = excluded.writable, publish = excluded.publish, searchable = excluded.searchable,
-    id = excluded.id, id_type = excluded.id_type, owner_column = excluded.owner_column, set_owner = excluded.set_owner,
+    fields = excluded.fields, columns = excluded.columns, types = excluded.types, writable = excluded.writable,
+    publish = excluded.publish, searchable = excluded.searchable, id = excluded.id, id_type = excluded.id_type, owner_column = excluded.owner_column, set_owner = excluded.set_owner,
     scope = excluded.scope, under = excluded.under, under_column = excluded.under_column, readers = excluded.readers,
     version = excluded.version, created = excluded.created, updated = excluded.updated, deleted = excluded.deleted,
     wire = excluded.wire, public_wire = excluded.public_wire;
@@ -539,10 +540,12 @@ begin
     or cardinality(arguments) <> cardinality(coalesce(parameters, arguments))
     or exists (select from unnest(arguments) as argument where argument !~ '^[a-z][a-z0-9_]*$')
   then
-    raise invalid_parameter_value using message = format('%s: not a function with one parameter for each argument; names are a-z, 0-9 and _', function);
+    raise invalid_parameter_value using
+      message = format('%s: not a function with one parameter for each argument; names are a-z, 0-9 and _', function);
   end if;
   insert into airlock.functions
-    select serve_function.name, format('%I.%I', nspname, proname), serve_function.arguments, coalesce(serve_function.parameters, serve_function.arguments)
+    select serve_function.name, format('%I.%I', nspname, proname), serve_function.arguments,
+      coalesce(serve_function.parameters, serve_function.arguments)
       from pg_catalog.pg_proc join pg_catalog.pg_namespace on pg_namespace.oid = pronamespace where pg_proc.oid = target
     on conflict on constraint functions_pkey do update
       set function = excluded.function, arguments = excluded.arguments, parameters = excluded.parameters;

@@ -1,6 +1,7 @@
 // The decision about each table: a section of airlock.toml, a stop with the SQL that mends it, or a reason why it is left out.
 // Nothing is read here but the catalogue, so that the same catalogue always has the same outcome.
 
+import { withoutComments } from "../evidence/bodies.ts";
 import { escaped, identifier } from "../evidence/finding.ts";
 import {
   isCallers,
@@ -481,7 +482,7 @@ function touchOf({ triggers }: Table, column: string): "counted" | "clock" | "no
   } of triggers) {
     if (!before || !forEachRow || !always || !on.includes("UPDATE")) continue;
     if (/\.moddatetime$/.test(called) && first === column) return "now";
-    const text = source.replace(/--[^\n]*|\/\*[\s\S]*?\*\//g, " ");
+    const text = withoutComments(source);
     // A value that only one branch sets does not count.
     if (/\b(if|case|loop)\b/i.test(text.replace(/\bend\s+(if|case|loop)\b/gi, ""))) continue;
     const value = assignment(column).exec(text)?.[1]?.trim() ?? "";
