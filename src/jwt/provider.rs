@@ -3,7 +3,7 @@
 //! It verifies HS256 and nothing else. The library's own provider would add RSA, P-384 and Ed25519, two
 //! thirds of the module's size; the platform verifies signatures of public keys.
 
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
 use jsonwebtoken::signature::{self, Verifier};
