@@ -48,7 +48,9 @@ if (wanted === undefined) {
 
 async function byName(name: string): Promise<void> {
   const having = (await files([...Object.values(SUITES), LONG])).filter((file) =>
-    readFileSync(join(root, file), "utf8").includes(name),
+    readFileSync(join(root, file), "utf8")
+      .split("\n")
+      .some((line) => line.includes(name) && !/^\s*(\/\/|\*|\/\*)/.test(line)),
   );
   if (having.length > 0) return node(having, name.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   if (/^\w+$/.test(name) && isClone) return rust([name]);
