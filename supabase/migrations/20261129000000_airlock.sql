@@ -14,13 +14,27 @@ create function airlock.wire_time(at timestamptz) returns text
 language sql stable return pg_catalog.to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
 
 -- A position in a list, in base64url without padding: JSON text of the list, the value that it is sorted by, and the id.
+-- Without the value where the Worker would refuse the cursor as too long: a column can hold more than its field allows.
 create function airlock.cursor(place json) returns text
 language sql stable return pg_catalog.rtrim(pg_catalog.translate(
-  pg_catalog.encode(pg_catalog.convert_to(place::text, 'UTF8'), 'base64'), '+/' || E'\n', '-_'
+  pg_catalog.encode(
+    pg_catalog.convert_to(
+      case
+        when pg_catalog.octet_length(place::text) <= 1536 then place
+        else pg_catalog.json_build_array(place -> 0, place -> 2)
+      end::text,
+      'UTF8'
+    ),
+    'base64'
+  ),
+  '+/' || E'\n', '-_'
 ), '=');
 
--- The value and the id of a cursor. Raises PT422 unless the cursor is of this list, and its values are of these types.
-create function airlock.read_cursor(cursor text, list text, value_type text, id_type text) returns text[]
+-- The value and the id of a cursor; the id alone, if the cursor has no value and the list takes such ones. Raises PT422
+-- unless the cursor is of this list, and its values are of these types.
+create function airlock.read_cursor(
+  cursor text, list text, value_type text, id_type text, cut boolean default false
+) returns text[]
 language plpgsql stable set search_path = '' as $$
 declare
   place text[];
@@ -30,10 +44,12 @@ begin
       decode(rpad(translate(cursor, '-_', '+/'), (length(cursor) + 3) / 4 * 4, '='), 'base64'), 'UTF8'
     )::json)
   );
-  if place[1] is distinct from list or place[3] is null then
+  cut := cut and cardinality(place) = 2;
+  if place[1] is distinct from list or place[case when cut then 2 else 3 end] is null then
     raise data_exception;
   end if;
-  execute format('select $1::%s, $2::%s', value_type, id_type) using place[2], place[3];
+  execute format('select $1::%s, $2::%s', value_type, id_type)
+    using case when not cut then place[2] end, place[case when cut then 2 else 3 end];
   return place[2:3];
 exception when data_exception then
   raise sqlstate 'PT422' using message = 'airlock_cursor';
@@ -383,8 +399,9 @@ begin
 end
 $$;
 
--- The expression for a row's version: a whole number, or a time in microseconds within the limits of a version. A row whose
--- time is infinite or far away would otherwise fail the list of each user who sees it.
+-- The expression for a row's version: a whole number, or a time in microseconds, within the limits of a version. A row whose
+-- time is infinite or far away would otherwise fail the list of each user who sees it, and one whose number is below 0 or
+-- past 2^53 - 1 each read. Of a number these are the lowest 53 bits, so that the next one is still another version.
 create function airlock.version_of(relation regclass, wanted text) returns text
 language plpgsql stable set search_path = '' as $$
 begin
@@ -392,7 +409,7 @@ begin
     when wanted is null then null
     when airlock.type_of(relation, wanted) like 'timestamp%' then
       format('least(greatest(extract(epoch from t.%I) * 1000000, 0), 9007199254740991)::bigint', wanted)
-    else format('t.%I::bigint', wanted)
+    else format('(t.%I::bigint & 9007199254740991)', wanted)
   end;
 end
 $$;
@@ -406,6 +423,7 @@ language sql stable set search_path = '' as $$
     format(
       case
         when name = 'version' and type like 'timestamp%' then '(%3$s)::text as %2$I'
+        when name = 'version' then '%3$s as %2$I'
         when type = 'timestamp with time zone' then 'airlock.wire_time(t.%1$I) as %2$I'
         -- A time without a zone is taken as UTC.
         when type = 'timestamp without time zone' then 'airlock.wire_time(t.%1$I at time zone ''UTC'') as %2$I'
@@ -859,6 +877,24 @@ begin
 end
 $$;
 
+-- The value and the id of the row of a cursor without its value. The caller sees the row, or the cursor is refused.
+create function airlock.place_of(served airlock.resources, org uuid, key text, id text) returns text[]
+language plpgsql stable set search_path = '' as $$
+declare
+  place text[];
+begin
+  perform set_config('search_path', served.search_path, true);
+  execute format(
+    'select array[t.%I::text, $2] from %s as t where %s',
+    coalesce(key, served.id), served.relation, airlock.is_row(served, org)
+  ) into place using coalesce(org, auth.uid()), id;
+  if place is null then
+    raise sqlstate 'PT422' using message = 'airlock_cursor';
+  end if;
+  return place;
+end
+$$;
+
 -- A page as the JSON that clients get: {"data":[...],"next_cursor":...} without spaces. `sort` is a field, created or
 -- updated, for descending order after a minus sign. With `counted` the page has a count of all its list's rows, of at most
 -- 10,000.
@@ -907,7 +943,10 @@ begin
     case when filters is not null then airlock.passes(served, filters) end
   );
   if after is not null then
-    reached := airlock.read_cursor(after, list, coalesce(airlock.type_of(served.relation, key), 'text'), served.id_type);
+    reached := airlock.read_cursor(after, list, coalesce(airlock.type_of(served.relation, key), 'text'), served.id_type, true);
+    if cardinality(reached) = 1 then
+      reached := airlock.place_of(served, org, key, reached[1]);
+    end if;
   end if;
   rows := format(
     'select %s as key, t.%I as id, %s as wire from %s as t where %s',
@@ -1821,7 +1860,8 @@ grant execute
     public.airlock_list(text, uuid, text, text, text, integer, text, json, boolean, text),
     public.airlock_read(text, uuid, text, text),
     airlock.cursor(json),
-    airlock.read_cursor(text, text, text, text),
+    airlock.read_cursor(text, text, text, text, boolean),
+    airlock.place_of(airlock.resources, uuid, text, text),
     airlock.find_resource(text, uuid),
     airlock.type_of(regclass, text),
     airlock.place(airlock.resources, uuid),

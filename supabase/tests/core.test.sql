@@ -3,7 +3,7 @@
 begin;
 create extension if not exists pgtap with schema extensions;
 \ir include/versioned.psql
-select plan(83);
+select plan(88);
 
 
 -- Texts and times
@@ -21,6 +21,15 @@ select is(
   ('things', repeat('ä"', 100), 'text', '9007199254740991', 'bigint'),
   ('things', null, 'text', '1', 'bigint')
 ) as cases (list, value, type, id, id_type);
+select is(length(airlock.cursor(json_build_array('things', repeat('a', 1517), '1'))), 2048, 'a cursor has at most 2,048 characters');
+select is(
+  airlock.read_cursor(airlock.cursor(json_build_array('things', repeat(text, 1518), '1')), 'things', 'text', 'bigint', true),
+  array['1'], 'a longer one has no value'
+) from unnest(array['a', E'\u0001', 'ä']) as text;
+select throws_ok(
+  format('select airlock.read_cursor(%L, ''things'', ''text'', ''bigint'', true)', airlock.cursor('["things",null]')),
+  'PT422', 'airlock_cursor', 'the id of a cursor without a value is not null'
+);
 select throws_ok(
   format('select airlock.read_cursor(%L, ''things'', ''integer'', ''bigint'')', cursor), 'PT422', 'airlock_cursor', why
 ) from (values

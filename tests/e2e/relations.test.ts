@@ -36,6 +36,11 @@ const header = (name: string, value: string) => ({ headers: { [name]: value } })
 const projectsOf = (team: number | string) => `/v1/teams/${team}/projects`;
 const project = async (team: number, as = alice) =>
   assertOk(await as("POST", projectsOf(team), { name: "a project" }), 201);
+/** Bob's rows, written as every caller of PostgREST can. */
+const writePastWorker = async (table: string, rows: object[]) => {
+  const written = await stack.direct(stack.bob, `/${table}`, { method: "POST", body: JSON.stringify(rows) });
+  assert.equal(written.status, 201, await written.text());
+};
 const tasksOf = (project: { id: string }) => `/v1/projects/${project.id}/tasks`;
 const names = (answered: Answer) => assertOk(answered, 200).data.map((row: { name: string }) => row.name);
 
@@ -290,6 +295,51 @@ describe("below a row that others see too", () => {
     ]);
     assert.deepEqual(names(await alice("GET", `${projectsOf(shared)}?name.eq=a+${own}`)), []);
     assert.deepEqual(flaws(await alice("GET", `${projectsOf(own)}?teamId.eq=${shared}`)), ["teamId.eq unknown"]);
+  });
+
+  test("a version that a member wrote past the Worker leaves the row readable and guarded for the others", async () => {
+    for (const revision of [-2, -1, -2147483648]) {
+      const { id } = await project(shared);
+      await writePastWorker("projects", [{ teamId: shared, name: "odd", revision }]);
+      const [row] = assertOk(await alice("GET", `${projectsOf(shared)}?name.eq=odd`), 200).data;
+      const at = `${projectsOf(shared)}/${row.id}`;
+      const read = await alice("GET", at);
+      assert.deepEqual([assertOk(read, 200), read.headers.get("etag")], [row, `"${row.version}"`], `${revision}`);
+      const ifMatch = header("If-Match", `"${row.version}"`);
+      const change = await alice("PATCH", at, { name: "mended" }, ifMatch);
+      assert.equal(assertOk(change, 200).name, "mended", `${revision}`);
+      assertProblem(await alice("PATCH", at, { name: "lost" }, ifMatch), "version_mismatch");
+      assert.equal(assertOk(await alice("GET", `${projectsOf(shared)}/${id}`), 200).version, 1);
+      await stack.sql("delete from public.projects");
+    }
+  });
+
+  test("a long value that a member wrote past the Worker leaves the pages after it readable for the others", async () => {
+    // The document says that no name is so long.
+    const undocumented = caller(stack.url, stack.alice.token);
+    const long = `b${"\u0001\u{1F600}".repeat(500)}`;
+    const all = ["a", long, `${long}b`, "c", "d"];
+    await writePastWorker(
+      "projects",
+      all.map((name) => ({ teamId: shared, name })),
+    );
+    for (const [sort, expected] of [
+      ["name", all],
+      ["-name", all.toReversed()],
+    ] as const) {
+      const seen: string[] = [];
+      for (let cursor = ""; ; ) {
+        const page = assertOk(await undocumented("GET", `${projectsOf(shared)}?limit=1&sort=${sort}${cursor}`), 200);
+        seen.push(...page.data.map((row: { name: string }) => row.name));
+        if (page.next_cursor === null) break;
+        cursor = `&cursor=${page.next_cursor}`;
+      }
+      assert.deepEqual(seen, expected, sort);
+    }
+    const page = `${projectsOf(shared)}?limit=2&sort=name`;
+    const { next_cursor: cursor } = assertOk(await undocumented("GET", page), 200);
+    await stack.sql("delete from public.projects where name = $1", [long]);
+    assert.deepEqual(flaws(await undocumented("GET", `${page}&cursor=${cursor}`)), ["cursor value"], "its row is gone");
   });
 
   test("a parent that the caller does not see is as one that is missing", async () => {
