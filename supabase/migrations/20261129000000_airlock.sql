@@ -795,7 +795,8 @@ language sql stable return case when after is not null then pg_catalog.format(
 
 -- The wire form of a row with its embedded rows in `included`. It is a list of {"name", "resource", "many", "field",
 -- "fields"}. Without `many` the embedded row is the one that the field refers to, or null. With `many` it is a list of
--- at most 100 rows that refer to this one, by the field or as their parent, with a flag for more. Deleted rows, and
+-- at most 100 rows that refer to this one, by the field or as their parent, with a flag for more. It has at most 1 MiB:
+-- the Worker refuses an answer of more than 16 MiB, which one member could otherwise cause for all. Deleted rows, and
 -- those that the caller does not see, are left out.
 create function airlock.wire_with(served airlock.resources, org uuid, embeds text) returns text
 language plpgsql stable set search_path = '' as $$
@@ -846,12 +847,15 @@ begin
       case when (embed ->> 'many')::boolean then
         '(select (
           select row_to_json(page.*) from (
-            select array_to_json(coalesce(array_agg(wire order by place) filter (where place <= 100), ''{}'')) as data,
-              count(*) > 100 as more
+            select array_to_json(coalesce(array_agg(wire order by place) filter (where shown), ''{}'')) as data,
+              count(*) > count(*) filter (where shown) as more
             from (
-              select %1$s as wire, row_number() over (order by %2$s t.%3$I desc) as place
-                from %4$s as t where t.%5$I = linked.value and %6$s and %7$s order by %2$s t.%3$I desc limit 101
-            ) as found
+              select wire, place, place <= 100 and sum(octet_length(wire::text)) over (order by place) <= 1048576 as shown
+              from (
+                select %1$s as wire, row_number() over (order by %2$s t.%3$I desc) as place
+                  from %4$s as t where t.%5$I = linked.value and %6$s and %7$s order by %2$s t.%3$I desc limit 101
+              ) as found
+            ) as sized
           ) as page
         ) from (select %8$s as value) as linked) as %9$I'
       else

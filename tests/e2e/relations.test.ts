@@ -342,6 +342,28 @@ describe("below a row that others see too", () => {
     assert.deepEqual(flaws(await undocumented("GET", `${page}&cursor=${cursor}`)), ["cursor value"], "its row is gone");
   });
 
+  test("many bytes that a member wrote past the Worker leave the answer with other rows readable for the others", async () => {
+    const made = await project(shared);
+    const at = `${projectsOf(shared)}/${made.id}?include=tasks`;
+    const undocumented = caller(stack.url, stack.alice.token);
+    // 18 MB, where the Worker takes 16 MiB.
+    for (let n = 0; n < 9; n++)
+      await writePastWorker(
+        "tasks",
+        Array.from({ length: 10 }, () => ({ project: made.id, title: "x".repeat(200_000) })),
+      );
+    const { data, more } = assertOk(await undocumented("GET", at), 200).included.tasks;
+    assert.deepEqual([data.length, more], [5, true]);
+    const listed = assertOk(await undocumented("GET", `${tasksOf(made)}?limit=5`), 200).data;
+    assert.deepEqual(
+      data,
+      listed.map(({ id, title }: { id: number; title: string }) => ({ id, title })),
+    );
+    await stack.sql("delete from public.tasks");
+    await writePastWorker("tasks", [{ project: made.id, title: "x".repeat(1_100_000) }]);
+    assert.deepEqual(assertOk(await alice("GET", at), 200).included, { tasks: { data: [], more: true } });
+  });
+
   test("a parent that the caller does not see is as one that is missing", async () => {
     const { id } = await project(bobs, bob);
     const missing = withoutId(await alice("GET", projectsOf("9007199254740991")));
