@@ -198,6 +198,8 @@ interface If {
   ends: boolean;
 }
 
+/** The most characters of a variable's value. */
+const MOST = 20_000;
 const THEN = /^if\b([\s\S]*?)\bthen\b([\s\S]*)$/i;
 const ELSIF = /^els(?:e\s*)?if\b([\s\S]*?)\bthen\b([\s\S]*)$/i;
 const LOOP = /^(?:<<\w+>>\s*)?(?:for|foreach|while)\b[\s\S]*?\bloop\b/i;
@@ -228,6 +230,13 @@ function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
       loops += (statement.match(/(?<!\bend\s+)\bloop\b/gi) ?? []).length - (LOOP_END.test(statement) ? 1 : 0);
       continue;
     }
+    // The arms of EXCEPTION are reached from anywhere.
+    const handled = /^(?:exception\s+)?when\b[\s\S]*?\bthen\b([\s\S]*)$/i.exec(statement);
+    if (handled) {
+      if (ifs.length > 0) return undefined;
+      passed.length = 0;
+      statement = (handled[1] ?? "").trim();
+    }
     const current = ifs.at(-1);
     const other = ELSIF.exec(statement) ?? /^else\b()([\s\S]*)$/i.exec(statement);
     if (other && current) {
@@ -252,26 +261,49 @@ function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
     const returned = /^return\s+(?!query\b|next\b)([\s\S]+)$/i.exec(statement);
     const query = /^return\s+query\s+(select[\s\S]+)$/i.exec(statement);
     const assigned = /^(\w+)\s*:?=\s*([\s\S]+)$/.exec(statement);
+    const performed = /^perform\b([\s\S]+)$/i.exec(statement);
     const into = /^(select\b[\s\S]*?)\binto\s+(?:strict\s+)?(\w+)\b(?!\s*,)([\s\S]*)$/i.exec(statement);
     ended = returned !== null || /^raise\s+(?!notice|warning|info|log|debug)/i.test(statement);
     if (returned) branches.push([...within, `(${put(returned[1] ?? "")})`].join(" and "));
     else if (query && branches.length === 0 && within.length === 0) return { query: put(query[1] ?? ""), partly };
-    else if (assigned && ifs.length === 0) values.set(assigned[1] ?? "", `(${put(assigned[2] ?? "")})`);
-    else if (into && ifs.length === 0) values.set(into[2] ?? "", `(${put(`${into[1] ?? ""}${into[3] ?? ""}`)})`);
-    else if (/^(raise\b|null$|perform\b)/i.test(statement)) continue;
+    else if (performed || into) {
+      const text = put(performed ? `select ${performed[1]}` : `${into?.[1] ?? ""}${into?.[3] ?? ""}`);
+      if (into && ifs.length > 0) return undefined;
+      if (into) values.set(into[2] ?? "", `(${text})`);
+      // Whether it has a row.
+      values.set("found", ifs.length > 0 ? "(not read)" : `(exists (${text}))`);
+    } else if (assigned) {
+      const [name, value] = [assigned[1] ?? "", `(${put(assigned[2] ?? "")})`];
+      const when = ifs.flatMap(({ conditions }) => conditions).join(" and ");
+      values.set(name, when ? `(case when ${when} then ${value} else ${values.get(name) ?? "null"} end)` : value);
+    } else if (/^(raise\b|null$)/i.test(statement)) continue;
     else return undefined;
+    // Each value holds those before it.
+    if ([...values.values()].some(({ length }) => length > MOST)) return undefined;
   }
   return branches.length > 0
     ? { query: `select ${branches.map((branch) => `(${branch})`).join(" or ")}`, partly }
     : undefined;
 }
 
+/** A text without comments, and with each string literal in the form '...'. */
 export function withoutComments(text: string): string {
   return text.replace(
-    /('(?:[^']|'')*')|--[^\n]*|\/\*[\s\S]*?\*\//g,
-    (_all, quoted: string | undefined) => quoted ?? " ",
+    /(?<![\w$])e('(?:[^'\\]|\\.|'')*')|('(?:[^']|'')*'|"(?:[^"]|"")*")|(?<![\w$])(\$(?:[a-z_]\w*)?\$)([\s\S]*?)\3|--[^\n]*|\/\*[\s\S]*?\*\//gis,
+    (all, escape?: string, quoted?: string, tag?: string, inner?: string) => {
+      if (escape !== undefined) return unescaped(escape) ?? all;
+      return quoted ?? (tag === undefined ? " " : `'${(inner ?? "").replaceAll("'", "''")}'`);
+    },
   );
 }
+
+const ESCAPED: Record<string, string> = { "'": "''", "\\": "\\", b: "\b", f: "\f", n: "\n", r: "\r", t: "\t" };
+
+/** The literal E'...' as '...'; undefined if it names a character by its number. */
+const unescaped = (literal: string) =>
+  /\\[^'\\bfnrt]/.test(literal.replaceAll("\\\\", ""))
+    ? undefined
+    : literal.replace(/\\(.)/gs, (_all, character: string) => ESCAPED[character] ?? "");
 
 /** Splits at semicolons outside of quotes. */
 function split(text: string): string[] {

@@ -4,7 +4,7 @@ import { type Called, readBodies, readFunctions } from "./bodies.ts";
 import type { Sql } from "./finding.ts";
 import { SUPABASE_TABLES, Tables } from "./tables.ts";
 import { CALLER, type Condition, type Facts, Reader, Ties, targetsOf } from "./ties.ts";
-import { entries, isQuery, type Node, nodesOf, type Placed, parseTree, relationsOf, type Value, word } from "./tree.ts";
+import { entries, inside, isQuery, type Node, nodesOf, type Placed, parseTree, relationsOf, type Value, word } from "./tree.ts";
 import { type Verdict, verdictOf } from "./verdict.ts";
 
 export interface Policy {
@@ -45,6 +45,8 @@ export interface Catalogue {
   policies: Policy[];
   functions: Map<string, Called>;
   reader: Reader;
+  /** Takes unread functions for ones that ask nothing. */
+  strict: Reader;
   tables: Tables;
   equals: Set<string>;
   /** Views and functions that run with their owner's rights and show their caller's rows alone. */
@@ -121,11 +123,19 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
     callsOf,
   );
   const tables = await Tables.read(sql);
+  const facts: Facts = {
+    functions,
+    operators,
+    views,
+    rowsOf: (relation) => rowsOf(relation),
+    filled: (relation, column) => tables.column(relation, column)?.filled ?? false,
+  };
   const catalogue: Catalogue = {
     policies,
     functions,
     tables,
-    reader: new Reader({ functions, operators, views, rowsOf: (relation) => rowsOf(relation) }),
+    reader: new Reader(facts),
+    strict: new Reader({ ...facts, strict: true }),
     equals: new Set([...operators].flatMap(([oid, name]) => (name === "=" ? [oid] : []))),
     views: new Map(
       views
@@ -185,7 +195,12 @@ function readsOwn({ tree, partly }: Called, reader: Reader): boolean {
   if (!tree || partly || nodesOf(tree).some(({ node }) => isQuery(node) && word(node, "commandType") !== "1"))
     return false;
   const ties = new Ties();
-  for (const target of targetsOf(tree)) reader.sources(target, { kind: "call", values: [], definer: true }, ties);
+  const scope = { kind: "call", values: [], definer: true } as const;
+  for (const target of targetsOf(tree)) {
+    const [query] = inside(target, "subselect");
+    if (query) reader.read(query, scope, ties);
+    else reader.sources(target, scope, ties);
+  }
   const read = ties.all().filter((source) => source !== CALLER);
   return read.length > 0 && read.every((source) => ties.tied(source, CALLER));
 }

@@ -5,12 +5,12 @@
 
 import { oneLine } from "../setup/output.ts";
 import type { Called } from "./bodies.ts";
-import { type Catalogue, calls, holds, type Part, type Policy } from "./catalogue.ts";
+import { branchesOf, type Catalogue, calls, holds, type Part, type Policy } from "./catalogue.ts";
 import { escaped, type Fault, identifier, ROLES, type Rule } from "./finding.ts";
 import { ofSupabase } from "./tables.ts";
 import type { Use } from "./ties.ts";
 import { bare, entries, inside, isQuery, type Node, nodesOf, once, relationsOf, type Value, word } from "./tree.ts";
-import { unread } from "./verdict.ts";
+import { unread, verdictOf } from "./verdict.ts";
 
 export const POLICY_RULES: Rule[] = [
   {
@@ -245,10 +245,17 @@ function fails(policy: Policy, { functions, tables }: Catalogue): Fault[] {
 const ESCAPES =
   /\b(reset\s+(role|all|session)|set\s+(local\s+|session\s+)?(role|session\s+authorization)|set_config\s*\(\s*'(role|session_authorization)'|execute\s+(?!function|procedure)|to\s+program|from\s+program|dblink|pg_read_|lo_(im|ex)port|pg_ls_dir)/i;
 
+/** Whether a branch would admit anybody, did the functions in it that were not read ask nothing. */
+const restsOnUnread = (policy: Policy, part: Part, { strict, tables }: Catalogue) =>
+  branchesOf(policy, part, { reader: strict } as Catalogue).some(
+    (branch) => verdictOf(branch, policy.relation, strict, tables).kind === "open",
+  );
+
 /** Functions that policies call and that were not read as an expression. */
-function helpers(policy: Policy, { reader }: Catalogue): Fault[] {
-  return policy.parts.flatMap(({ tree }) =>
-    reader.reached(tree).flatMap((called): Fault[] => {
+function helpers(policy: Policy, catalogue: Catalogue): Fault[] {
+  const { reader } = catalogue;
+  return policy.parts.flatMap((part) =>
+    reader.reached(part.tree).flatMap((called): Fault[] => {
       if (called.foreign) return [];
       const object = called.identity;
       const mend = `-- Read ${oneLine(object)}; as a helper, one expression in language sql is enough.`;
@@ -262,7 +269,8 @@ function helpers(policy: Policy, { reader }: Catalogue): Fault[] {
           },
         ];
       if (!unread(called)) return [];
-      const level = ["sql", "plpgsql"].includes(called.language) ? null : ("finding" as const);
+      const rests = policy.permissive && restsOnUnread(policy, part, catalogue);
+      const level = ["sql", "plpgsql"].includes(called.language) && !rests ? null : ("finding" as const);
       return [
         {
           rule: "helper-unread",
@@ -420,11 +428,9 @@ function check(policy: Policy, catalogue: Catalogue): Fault[] {
 
 const USERS_OWN = /user_metadata|raw_user_meta_data/;
 
-function metadata(policy: Policy, { functions }: Catalogue): Fault[] {
+function metadata(policy: Policy, { reader }: Catalogue): Fault[] {
   return policy.parts.flatMap(({ clause, tree, text }) => {
-    const trusting = calls(tree)
-      .map(({ node }) => functions.get(word(node, "funcid")))
-      .find((called) => called && USERS_OWN.test(called.source));
+    const trusting = reader.reached(tree).find((called) => !called.foreign && USERS_OWN.test(called.source));
     if (USERS_OWN.test(text)) {
       const trusted = text
         .replaceAll("raw_user_meta_data", "raw_app_meta_data")

@@ -12,6 +12,9 @@ interface Column {
   /** Part of a unique key of several columns. */
   shared: boolean;
   type: string;
+  filled: boolean;
+  /** The default's text. */
+  otherwise: string;
   /** `authenticated INSERT`, ... */
   granted: string[];
 }
@@ -33,6 +36,10 @@ export interface Trigger {
   before: boolean;
   onInsert: boolean;
   onUpdate: boolean;
+  /** Its condition, as its definition says. */
+  when: string;
+  /** The columns of UPDATE OF. */
+  columns: string[];
 }
 
 /** A table that a trigger on auth.users fills, with the expression for each column. */
@@ -85,7 +92,8 @@ export class Tables {
          (select confrelid::text from pg_constraint where conrelid = attrelid and contype = 'f' and conkey[1] = attnum and cardinality(conkey) = 1 limit 1) as references,
          exists (select from pg_index where indrelid = attrelid and indisprimary and indnatts = 1 and indkey[0] = attnum) as key,
          exists (select from pg_index where indrelid = attrelid and indisunique and indnkeyatts > 1 and attnum = any (indkey)) as shared,
-         format_type(atttypid, null) as type,
+         format_type(atttypid, null) as type, attnotnull as filled,
+         coalesce((select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = attrelid and adnum = attnum), '') as otherwise,
          array(
            select rolname || ' ' || privilege from pg_roles, unnest(array['SELECT', 'INSERT', 'UPDATE']) privilege
            where rolname in ('anon', 'authenticated') and has_column_privilege(pg_roles.oid, attrelid, attnum, privilege)
@@ -95,7 +103,9 @@ export class Tables {
     )) as unknown as Column[];
     const triggers = (await sql(
       `select tgrelid::text as relation, tgname as name, n.nspname || '.' || proname || '()' as called, prosrc as source,
-         tgtype & 2 <> 0 as before, tgtype & 4 <> 0 as "onInsert", tgtype & 16 <> 0 as "onUpdate"
+         tgtype & 2 <> 0 as before, tgtype & 4 <> 0 as "onInsert", tgtype & 16 <> 0 as "onUpdate",
+         coalesce(substring(pg_get_triggerdef(pg_trigger.oid) from ' WHEN \\((.*)\\) EXECUTE'), '') as when,
+         array(select attname::text from pg_attribute where attrelid = tgrelid and attnum = any (tgattr)) as columns
        from pg_trigger join pg_proc p on p.oid = tgfoid join pg_namespace n on n.oid = pronamespace where not tgisinternal and tgenabled <> 'D'`,
     )) as unknown as Trigger[];
     return new Tables(tables, columns, triggers);
@@ -179,13 +189,12 @@ export class Tables {
 
   /** Whether a trigger decides about a column before the row is written. */
   guarded(relation: string, column: string, command: "INSERT" | "UPDATE"): boolean {
-    const guards = new RegExp(`\\bnew\\s*\\.\\s*"?${escaped(column)}"?(?!\\w)`, "i");
     return this.triggers.some(
       (trigger) =>
         trigger.relation === relation &&
         trigger.before &&
         (command === "INSERT" ? trigger.onInsert : trigger.onUpdate) &&
-        guards.test(withoutComments(trigger.source)),
+        guards(trigger, column, command),
     );
   }
 
@@ -226,6 +235,25 @@ export class Tables {
     const name = path.length > 1 ? path.join(".") : `public.${path[0]}`;
     return [...this.#tables.values()].find(({ schema, relname }) => `${schema}.${relname}` === name)?.oid;
   }
+}
+
+/** Whether a trigger writes a column, or refuses some of its values. A default for null is neither. */
+function guards({ source, when, columns }: Trigger, column: string, command: "INSERT" | "UPDATE"): boolean {
+  const text = withoutComments(source);
+  const field = `\\bnew\\s*\\.\\s*"?${escaped(column)}"?(?!\\w)`;
+  const names = (part: string) => new RegExp(field, "i").test(part);
+  const refuses = /\braise\s+(?!notice|warning|info|log|debug)|\breturn\s+(null|old)\b/i.test(text);
+  if (refuses && (names(when) || (command === "UPDATE" && columns.length === 1 && columns[0] === column))) return true;
+  const conditions = [...text.matchAll(/\b(?:els)?if\b([\s\S]*?)\bthen\b/gi)].map(([, condition = ""]) => condition);
+  const isNull = new RegExp(`${field}\\s+is\\s+null\\s*$`, "i");
+  if (refuses && conditions.some((condition) => names(condition) && !isNull.test(condition))) return true;
+  // By a function, or from a query.
+  if (new RegExp(`\\binto\\s+(?:strict\\s+)?${field}`, "i").test(text)) return true;
+  const assigned = [...text.matchAll(new RegExp(`(?:^|;|\\bthen\\b|\\belse\\b|\\bbegin\\b)\\s*${field}\\s*:?=([^;]*)`, "gi"))];
+  return assigned.some(
+    ({ 0: whole, 1: value = "", index }) =>
+      !names(value) && !(/^then/i.test(whole) && isNull.test(text.slice(0, index).split(/\bif\b/i).at(-1) ?? "")),
+  );
 }
 
 /** A function's text with the values of its variables in their place. */

@@ -52,6 +52,8 @@ export interface Use {
   against: "constant" | "caller" | "other" | "present";
   /** The constant's text. */
   value?: string | undefined;
+  /** Another branch of the same condition does not read it. */
+  sometimes?: true;
 }
 
 export interface Facts {
@@ -60,6 +62,10 @@ export interface Facts {
   views: { name: string; tree: Value }[];
   /** The rows that a client reads in the table: those that are tied to the caller, also public ones, or any. */
   rowsOf(relation: string): "own" | "public" | "any";
+  /** Whether a column of a table is NOT NULL. */
+  filled(relation: string, column: string): boolean;
+  /** Take an unread function for one that asks nothing about its caller. */
+  strict?: boolean;
 }
 
 /** Sources that are tied together. */
@@ -76,6 +82,8 @@ export class Ties {
   readonly vain: Use[] = [];
   /** Tables whose rows a client reads because they are its own, or public. */
   readonly shown = new Set<string>();
+  /** The table or view of each source. */
+  readonly relations = new Map<string, string>();
 
   #root(source: string): string {
     const above = this.#parents.get(source);
@@ -117,6 +125,7 @@ export class Ties {
     const copy = new Ties();
     copy.#groups.push(...this.#groups);
     for (const source of this.shown) copy.shown.add(source);
+    for (const [source, relation] of this.relations) copy.relations.set(source, relation);
     for (const [source, above] of this.#parents) copy.#parents.set(source, above);
     return copy;
   }
@@ -124,6 +133,13 @@ export class Ties {
 
 /** Operators that do not tie: true of nearly everything, or with a schema before them because the database defines them. */
 export const LOOSE = /^(<>|!=|<|>|<=|>=|!~~?\*?|!~)$|\./;
+const BOOLEAN_UNEQUAL = "85";
+const BOOLEAN_EQUALS = /^(91|85)$/;
+/** Of arrays and of JSON: `<@` and `@>`. The empty value is contained in each. */
+const CONTAINED = /^(2752|3250)$/;
+const CONTAINS = /^(2751|3246)$/;
+/** count(x) and count(*), which have a value without a row too. */
+const COUNTS = /^(2147|2803)$/;
 const CLAIM = /^request\.jwt/;
 const MOST_BRANCHES = 200;
 
@@ -135,6 +151,10 @@ export class Reader {
 
   constructor(facts: Facts) {
     this.#facts = facts;
+  }
+
+  get strict(): boolean {
+    return this.#facts.strict === true;
   }
 
   called(node: Node): Called | undefined {
@@ -150,6 +170,7 @@ export class Reader {
     const known = this.#asking.get(called.oid);
     if (known !== undefined) return known;
     this.#asking.set(called.oid, false);
+    if (this.#facts.strict && isUnreadBody(called)) return false;
     const source = withoutComments(called.source);
     const asks =
       /auth\.(uid|jwt|email)\b|request\.jwt/.test(source) ||
@@ -214,13 +235,20 @@ export class Reader {
       if (arg?.type === "BOOLEXPR" && word(arg, "boolop") === "not")
         return inside(arg, "args").flatMap((inner) => again(inner));
     }
-    if (node.type === "COALESCEEXPR" || node.type === "COALESCE") {
-      // With false for null, the first value decides.
-      const [first, ...others] = args;
-      if (first && others.every((other) => neverHolds(other))) return again(first);
-    }
+    // One of its values decides.
+    if (node.type === "COALESCEEXPR" || node.type === "COALESCE")
+      return args.filter((arg) => !neverHolds(arg)).flatMap((arg) => again(arg));
     if (node.type === "BOOLEANTEST" && word(node, "booltesttype") === "0")
       return inside(node, "arg").flatMap((arg) => again(arg));
+    // f(x) = true
+    if (node.type === "OPEXPR" && BOOLEAN_EQUALS.test(word(node, "opno"))) {
+      const at = args.findIndex(isBoolean);
+      const other = args[1 - at];
+      if (at >= 0 && other && other.type !== "VAR" && !readsValue(other)) {
+        const holds = neverHolds(args[at] as Node) === (word(node, "opno") === BOOLEAN_UNEQUAL);
+        return holds ? again(other) : [[{ node: negation(other), scope }]];
+      }
+    }
     if (["RELABELTYPE", "COERCEVIAIO"].includes(node.type)) return inside(node, "arg").flatMap((arg) => again(arg));
     if (node.type === "CASEEXPR" || node.type === "CASE") {
       const whens = args.flatMap((when) => {
@@ -253,7 +281,7 @@ export class Reader {
   body(call: Node, scope: Scope): Condition | undefined {
     const called = this.called(call);
     const target = called?.tree && targetsOf(called.tree)[0];
-    if (!called || !target) return undefined;
+    if (!called || !target || (this.#facts.strict && called.partly)) return undefined;
     const values = inside(call, "args").map((node) => ({ node, scope }));
     const definer = called.definer || (scope.kind !== "row" && scope.definer);
     return { node: target, scope: this.#once(call, scope, () => ({ kind: "call", values, definer })) };
@@ -290,6 +318,25 @@ export class Reader {
     if (Array.isArray(value)) for (const one of value) add(this.sources(one, scope, ties));
     if (typeof value === "string" || Array.isArray(value)) return found;
     if (value.type === "VAR") return this.#ofVariable(value, scope, ties);
+    // These have a value without the rows of their sub-queries too.
+    if (UNSURE.has(value.type) || (value.type === "SUBLINK" && "012".includes(word(value, "subLinkType"))))
+      return aside(ties, (copy) => this.#sourcesOf(value, scope, copy));
+    return this.#sourcesOf(value, scope, ties);
+  }
+
+  #sourcesOf(value: Node, scope: Scope, ties: Ties): Set<string> {
+    const found = new Set<string>();
+    const add = (more: Iterable<string>) => {
+      for (const source of more) found.add(source);
+    };
+    if (value.type === "COALESCEEXPR" || value.type === "COALESCE") {
+      const each = inside(value, "args").map((arg) => ({ arg, sources: this.sources(arg, scope, ties) }));
+      // An argument that the caller of a function chooses.
+      if (each.some(({ arg, sources }) => sources.size === 0 && nodesOf(arg).some(({ node }) => node.type === "VAR")))
+        return found;
+      add(each.flatMap(({ sources }) => [...sources]));
+      return found;
+    }
     if (value.type === "FUNCEXPR") {
       const called = this.called(value);
       const body = this.body(value, scope);
@@ -359,6 +406,7 @@ export class Reader {
       ties.tie([source]);
       const kind = word(entry, "rtekind");
       const relation = word(entry, "relid");
+      if (kind === "0") ties.relations.set(source, relation);
       const rows = kind === "0" && !scope.definer ? this.#facts.rowsOf(relation) : "any";
       if (rows === "own") ties.tie([source, CALLER]);
       if (rows === "public") ties.shown.add(source);
@@ -422,8 +470,7 @@ export class Reader {
       for (const sub of arm)
         for (const [at, target] of this.read(sub, scope, copy).targets.entries())
           copy.tie([names[at] ?? "", ...target]);
-      ties.uses.push(...copy.uses);
-      ties.vain.push(...copy.vain);
+      keep(copy, ties);
       return copy;
     });
     for (const name of names) {
@@ -458,13 +505,19 @@ export class Reader {
       .map((branch) => {
         const copy = ties.copy();
         for (const one of branch) this.#atom(one, copy);
-        ties.uses.push(...copy.uses);
-        ties.vain.push(...copy.vain);
         ties.owners.push(...copy.owners);
         ties.links.push(...copy.links);
         for (const source of copy.shown) ties.shown.add(source);
         return copy;
       });
+    const same = (one: Use) => (other: Use) =>
+      one.source === other.source && one.column === other.column && one.value === other.value;
+    for (const copy of each) {
+      const uses = copy.uses.map((use) =>
+        each.every((other) => other.uses.some(same(use))) ? use : { ...use, sometimes: true as const },
+      );
+      keep(copy, ties, uses);
+    }
     const [first, ...others] = each;
     if (!first) return;
     const sources = [ROW, CALLER, ...first.with(ROW), ...first.with(CALLER)];
@@ -482,7 +535,7 @@ export class Reader {
     if (node.type === "BOOLEXPR" && word(node, "boolop") === "not") {
       const [arg] = args;
       if (
-        (arg?.type === "DISTINCTEXPR" && !LOOSE.test(this.operator(arg))) ||
+        (arg?.type === "DISTINCTEXPR" && !LOOSE.test(this.operator(arg)) && this.#isFilled(arg, scope)) ||
         (arg?.type === "OPEXPR" && /^(<>|!=)$/.test(this.operator(arg)))
       )
         this.#equal(inside(arg, "args"), scope, scope, ties);
@@ -496,7 +549,7 @@ export class Reader {
     }
     if (node.type === "FUNCEXPR") {
       const sources = this.sources(node, scope, ties);
-      ties.tie(sources);
+      if (!isOpenPattern(args)) ties.tie(sources);
       return;
     }
     if (node.type === "VAR") {
@@ -524,8 +577,9 @@ export class Reader {
           ties.uses.push({ relation: word(entry, "relid"), column, source: `${found.id}.${at}`, against: "present" });
       }
     }
-    // An expression of another kind ties nothing, but its sub-queries may.
-    this.sources(node, scope, ties);
+    // An expression of another kind ties nothing. Not null: its sub-queries have a row, unless they count.
+    if (node.type === "NULLTEST" && !counts(inside(node, "arg"))) this.sources(inside(node, "arg"), scope, ties);
+    else aside(ties, (copy) => this.sources(node, scope, copy));
   }
 
   #sublink(node: Node, scope: Scope, ties: Ties): void {
@@ -555,8 +609,19 @@ export class Reader {
   }
 
   #compare(node: Node, args: Node[], left: Scope, right: Scope, ties: Ties): void {
-    if (saysNone(this.operator(node), args)) return;
-    if (LOOSE.test(this.operator(node)) || isVacuous(node)) {
+    const values = args.map((arg) => this.#bodyOf(bare(arg), left));
+    if (holdsWithout(node, this.operator(node), values)) {
+      aside(ties, (copy) => {
+        for (const arg of args) this.sources(arg, left, copy);
+      });
+      return;
+    }
+    if (
+      LOOSE.test(this.operator(node)) ||
+      isVacuous(node) ||
+      (PATTERN.test(this.operator(node)) && isOpenPattern(args)) ||
+      args.some(({ type }) => type === "MINMAXEXPR" || type === "MINMAX")
+    ) {
       for (const arg of args) this.sources(arg, left, ties);
       const [one, other] = args;
       if (one && other) this.#note(one, left, other, right, ties);
@@ -573,6 +638,24 @@ export class Reader {
     const vacuous = ofOne.has(CALLER) && ofOther.has(CALLER);
     if (ofOne.size > 0 && ofOther.size > 0 && !vacuous) ties.tie([...ofOne, ...ofOther]);
     this.#note(one, left, other, right, ties);
+  }
+
+  /** The expression that a call of a function evaluates; other nodes as they are. */
+  #bodyOf(node: Node, scope: Scope): Node {
+    const body = node.type === "FUNCEXPR" ? this.body(node, scope) : undefined;
+    return body ? this.#bodyOf(bare(body.node), body.scope) : node;
+  }
+
+  /** Whether a column on one side of a comparison is never null, so that two nulls do not meet. */
+  #isFilled(comparison: Node, scope: Scope): boolean {
+    return inside(comparison, "args")
+      .map(bare)
+      .some((side) => {
+        if (side.type !== "VAR") return false;
+        const { scope: found, column, entry } = this.place(side, scope);
+        const relation = found.kind === "row" ? found.relation : entry ? word(entry, "relid") : "";
+        return this.#facts.filled(relation, column);
+      });
   }
 
   /** Remembers the compared columns of tables, with the other sides. */
@@ -656,18 +739,132 @@ function armsOf(node: Node): number[] {
   return (word(node, "op") === "1" ? ["larg", "rarg"] : ["larg"]).flatMap((side) => inside(node, side).flatMap(armsOf));
 }
 
-/** Whether a comparison says that there is no row: `count(*) = 0`. */
-const saysNone = (operator: string, args: Node[]) =>
-  nodesOf(args).some(({ node }) => node.type === "AGGREF") &&
-  (/^<=?$/.test(operator) ||
-    (operator === "=" &&
-      args.some(
-        (arg) =>
-          arg.type === "CONST" &&
-          !(arg.fields.get("constvalue") ?? []).some(
-            (byte) => typeof byte === "string" && /^-?[1-9]/.test(byte) && byte !== word(arg, "constlen"),
-          ),
-      )));
+/** Nodes that have a value where the sub-queries inside them have no row. */
+const UNSURE = new Set(["BOOLEXPR", "BOOLEANTEST", "NULLTEST", "DISTINCTEXPR", "CASEEXPR", "CASE", "MINMAXEXPR", "MINMAX"]);
+
+/** A function whose body is not read, or in part. */
+const isUnreadBody = ({ foreign, tree, partly }: Called) => !foreign && (!tree || partly === true);
+
+/** Keeps the uses that were noted in a copy, and not its ties. */
+function keep(copy: Ties, ties: Ties, uses = copy.uses): void {
+  ties.uses.push(...uses);
+  ties.vain.push(...copy.vain);
+  for (const [source, relation] of copy.relations) ties.relations.set(source, relation);
+}
+
+function aside<T>(ties: Ties, work: (copy: Ties) => T): T {
+  const copy = ties.copy();
+  const result = work(copy);
+  keep(copy, ties);
+  return result;
+}
+
+const negation = (node: Node): Node => ({
+  type: "BOOLEXPR",
+  fields: new Map<string, Value[]>([
+    ["boolop", ["not"]],
+    ["args", [[node]]],
+  ]),
+});
+
+/** A value of a row that is read, in difference to EXISTS. */
+const readsValue = (node: Node) =>
+  node.type === "SUBLINK" &&
+  word(node, "subLinkType") === "4" &&
+  inside(node, "subselect").some((query) => entries(query).length > 0);
+
+const isBoolean = (node: Node) =>
+  node.type === "CONST" && word(node, "consttype") === "16" && word(node, "constisnull") !== "true";
+
+const PATTERN = /^(~~\*?|~\*?|\^@|similar to)$/;
+const JOINS_TEXTS = new Set(["3058", "3059", "3539", "3540"]);
+
+/** Whether a pattern can be one that every text meets: `coalesce(claim, '%')`, or concat(), which leaves nulls out. */
+const isOpenPattern = (args: Node[]) =>
+  nodesOf(args).some(
+    ({ node }) =>
+      node.type === "COALESCEEXPR" ||
+      node.type === "COALESCE" ||
+      (node.type === "FUNCEXPR" && JOINS_TEXTS.has(word(node, "funcid"))),
+  );
+
+const counts = (args: Node[]) =>
+  nodesOf(args).some(({ node }) => node.type === "AGGREF" && COUNTS.test(word(node, "aggfnoid")));
+
+/** int8(integer) */
+const INT8 = "481";
+
+/** The number that a constant of an integer type is. */
+function numberOf(node: Node): number | undefined {
+  const cast = bare(node);
+  const constant = word(cast, "funcid") === INT8 ? (inside(cast, "args")[0] ?? cast) : cast;
+  const length = Number(word(constant, "constlen"));
+  if (constant.type !== "CONST" || ![2, 4, 8].includes(length)) return undefined;
+  const bytes = (constant.fields.get("constvalue") ?? []).filter((byte): byte is string => typeof byte === "string");
+  const values = bytes.slice(bytes.indexOf("[") + 1, bytes.lastIndexOf("]")).slice(0, length);
+  return Number(BigInt.asIntN(length * 8, values.reduceRight((all, byte) => all * 256n + BigInt(Number(byte) & 255), 0n)));
+}
+
+const FLIPPED: Record<string, string> = { "<": ">", "<=": ">=", ">": "<", ">=": "<=" };
+const HOLDS: Record<string, (one: number, other: number) => boolean> = {
+  "=": (one, other) => one === other,
+  "<>": (one, other) => one !== other,
+  "<": (one, other) => one < other,
+  "<=": (one, other) => one <= other,
+  ">": (one, other) => one > other,
+  ">=": (one, other) => one >= other,
+};
+
+/**
+ * Whether a comparison can hold where its sub-queries have no row: `count(*) >= 0`, `coalesce(role, 'member') <> 'x'`,
+ * `x = all (array(...))`, `x @> array(...)`.
+ */
+function holdsWithout(node: Node, operator: string, args: Node[]): boolean {
+  const [one, other] = args.map(bare);
+  if (!one || !other) return false;
+  const isList = (side: Node) => side.type === "SUBLINK" && word(side, "subLinkType") === "6";
+  if (node.type === "SCALARARRAYOPEXPR" && word(node, "useOr") === "false") return true;
+  if (node.type === "OPEXPR") {
+    if (CONTAINS.test(word(node, "opno"))) return !hasElement(other);
+    if (CONTAINED.test(word(node, "opno"))) return !hasElement(one);
+    if (operator !== "&&" && !["@>", "<@"].includes(operator) && [one, other].some(isList)) return true;
+  }
+  // The value without a row.
+  const otherwise = (side: Node) =>
+    counts([side])
+      ? { value: 0 }
+      : side.type === "COALESCEEXPR" || side.type === "COALESCE"
+        ? { value: valueOf(inside(side, "args").at(-1)) }
+        : undefined;
+  const [left, right] = [otherwise(one), otherwise(other)];
+  const without = left ?? right;
+  const against = left ? other : one;
+  if (!without || (!counts([one, other]) && nodesOf(against).some(({ node }) => node.type !== "CONST" && !PLAIN.has(node.type))))
+    return false;
+  const list = against.type === "ARRAYEXPR" || against.type === "ARRAY" ? inside(against, "elements") : [against];
+  const does = HOLDS[left ? operator : (FLIPPED[operator] ?? operator)];
+  return list.some((element) => {
+    const value = valueOf(element);
+    if (without.value === undefined || value === undefined || !does) return true;
+    return typeof value === "number" && typeof without.value === "number"
+      ? does(without.value, value)
+      : operator === "="
+        ? value === without.value
+        : true;
+  });
+}
+
+const PLAIN = new Set(["ARRAYEXPR", "ARRAY", "RELABELTYPE", "COERCEVIAIO", "ARRAYCOERCEEXPR"]);
+const valueOf = (node: Node | undefined) => node && (numberOf(node) ?? textOf(bare(node)));
+
+/** Whether an array or JSON value has an element whatever the data. */
+function hasElement(value: Node): boolean {
+  const node = bare(value);
+  if (node.type === "ARRAYEXPR" || node.type === "ARRAY") return inside(node, "elements").length > 0;
+  return node.type === "FUNCEXPR" && inside(node, "args").length > 0 && BUILDS.has(word(node, "funcid"));
+}
+/** jsonb_build_object, jsonb_build_array, to_jsonb */
+const BUILDS = new Set(["3273", "3271", "3787"]);
 
 /** The values that a query selects. */
 export const targetsOf = (query: Node): Node[] =>

@@ -38,6 +38,8 @@ interface Trusted {
   name: string;
   linksRow: boolean;
   by: string;
+  /** The values that a column of the same row has to have too, for each branch. */
+  besides: Map<string, string>[];
 }
 
 export function auditTrust(catalogue: Catalogue): Fault[] {
@@ -46,20 +48,79 @@ export function auditTrust(catalogue: Catalogue): Fault[] {
   for (const one of all) {
     const { relation } = one;
     faults.push(...byTrigger(one, catalogue));
-    const pinned = all.some(
-      (other) => other.relation === relation && other.linksRow && writes(other, "INSERT", catalogue) === undefined,
-    );
     const insert = writes(one, "INSERT", catalogue);
-    const update = writes(one, "UPDATE", catalogue);
+    const pinned = all.some(
+      (other) =>
+        other.relation === relation &&
+        other.linksRow &&
+        writes(other, "INSERT", catalogue) === undefined &&
+        asksTenant(insert, other, catalogue),
+    );
+    const update = ofOtherSide(one, catalogue) ? undefined : writes(one, "UPDATE", catalogue);
     const filled = catalogue.tables.filled.some((filled) => filled.relation === relation && filled.inserts);
     const commands = [...(update ? ["UPDATE"] : []), ...(insert && !filled && !pinned ? ["INSERT"] : [])];
     const by = update ?? insert;
+    if (insert && one.linksRow && consented(one, catalogue)) continue;
     if (insert && one.linksRow) faults.push(membership(one, insert, catalogue));
     else if (by && commands.length > 0) faults.push(column(one, by, commands, catalogue));
   }
   faults.push(...unchecked(catalogue));
   return faults.filter(
     (fault, at) => faults.findIndex((other) => other.rule === fault.rule && other.object === fault.object) === at,
+  );
+}
+
+/** Whether a policy asks about the tenant that a new row names, or about its members. An invitation says nothing about the role. */
+function asksTenant(policy: ReturnType<typeof writes>, { relation, column }: Trusted, { tables }: Catalogue): boolean {
+  const tenant = tables.column(relation, column)?.references;
+  if (typeof policy !== "object" || !tenant) return true;
+  const check = policy.parts.find(({ clause }) => clause === "with check") ?? policy.parts[0];
+  return (check?.verdicts ?? []).some(({ ties }) =>
+    ties.uses.some((use) => use.relation === tenant || use.relation === relation),
+  );
+}
+
+/**
+ * Whether those who may change a column are others than those who make the row, such as the one who is asked to be a
+ * friend. They must not change who made it.
+ */
+function ofOtherSide({ relation, column }: Trusted, catalogue: Catalogue): boolean {
+  const { tables } = catalogue;
+  const granted = (number: string, command: string) =>
+    tables.column(relation, number)?.granted.some((one) => one.endsWith(command)) ?? false;
+  const makers = ownersOf(relation, "a", catalogue);
+  const changers = ownersOf(relation, "w", catalogue);
+  return (
+    makers !== undefined &&
+    changers !== undefined &&
+    makers.length > 0 &&
+    !granted(column, "INSERT") &&
+    !makers.some((number) => changers.includes(number) || number === column || granted(number, "UPDATE"))
+  );
+}
+
+/** The columns of which one names the caller who may write a row; undefined if others may, too. */
+function ownersOf(relation: string, command: "a" | "w", { policies }: Catalogue): string[] | undefined {
+  const verdicts = policies
+    .filter((one) => one.relation === relation && one.permissive && [command, "*"].includes(one.command))
+    .flatMap(({ parts }) => {
+      const clause = command === "a" ? "with check" : "using";
+      return (parts.find((part) => part.clause === clause) ?? parts[0])?.verdicts ?? [];
+    })
+    .filter(({ kind }) => kind !== "never");
+  return verdicts.every(({ ties }) => ties.owners.length > 0)
+    ? verdicts.flatMap(({ ties }) => ties.owners)
+    : undefined;
+}
+
+/** Whether each branch also asks for a value that the other side has to give, such as `accepted`. */
+function consented({ relation, besides }: Trusted, catalogue: Catalogue): boolean {
+  return besides.every((values) =>
+    [...values].some(([number, value]) => {
+      const column = catalogue.tables.column(relation, number);
+      const one = { relation, column: number, name: column?.name ?? "", linksRow: false, by: "", besides: [] };
+      return column && !column.otherwise.includes(value) && ofOtherSide(one, catalogue);
+    }),
   );
 }
 
@@ -118,7 +179,8 @@ export function trustedColumns({ policies, tables }: Catalogue): Trusted[] {
     for (const verdict of policy.parts
       .flatMap(({ verdicts }) => verdicts)
       .filter(({ kind }) => kind === "tied" || kind === "role" || kind === "open")) {
-      for (const { relation, column, linksRow } of trusted(verdict)) {
+      const uses = trusted(verdict);
+      for (const { relation, column, linksRow, source } of uses) {
         const known = tables.column(relation, column);
         if (!known || known.key || !tables.isTable(relation) || tables.name(relation).startsWith("auth.")) continue;
         const key = `${relation}.${column}`;
@@ -129,6 +191,16 @@ export function trustedColumns({ policies, tables }: Catalogue): Trusted[] {
           name: known.name,
           linksRow: linksRow || before?.linksRow === true,
           by: before?.by ?? `${policy.schema}.${policy.relname}.${policy.name}`,
+          besides: [
+            ...(before?.besides ?? []),
+            new Map(
+              uses.flatMap((other): [string, string][] =>
+                other.source === source && other.against === "constant" && other.value && !other.sometimes
+                  ? [[other.column, other.value]]
+                  : [],
+              ),
+            ),
+          ],
         });
       }
     }

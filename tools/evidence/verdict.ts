@@ -3,7 +3,7 @@
 import type { Called } from "./bodies.ts";
 import { ofSupabase, type Tables } from "./tables.ts";
 import { CALLER, type Condition, LOOSE, type Reader, ROW, Ties, targetsOf, type Use } from "./ties.ts";
-import { bare, inside, isVacuous, type Node, neverHolds, nodesOf, textOf } from "./tree.ts";
+import { bare, inside, isVacuous, type Node, neverHolds, nodesOf, relationsOf, textOf } from "./tree.ts";
 
 export interface Verdict {
   /** `tied` to the caller; `role`: callers of a kind; `public`: rows that say so; `open`: anybody, signed in or not. */
@@ -17,7 +17,7 @@ export interface Verdict {
 const PUBLIC_COLUMN = /publi[cs]|visib|shared|listed/i;
 const PUBLIC_VALUE = /^(public|published|everyone|anyone)$/i;
 /** Claims that every account has, or can get by itself. */
-const ORDINARY_CLAIMS = new Set(["aal", "amr", "aud", "exp", "iat", "is_anonymous", "iss", "session_id", "sub"]);
+const ORDINARY_CLAIMS = new Set(["aal", "amr", "aud", "exp", "iat", "is_anonymous", "iss", "provider", "providers", "session_id", "sub"]);
 /** Roles that are above all tenants. */
 const ABOVE_TENANTS = /super|platform|staff|global|root|system|support/i;
 const PUBLIC_BUCKET =
@@ -81,10 +81,14 @@ function meaningOf(condition: Condition, relation: string, reader: Reader, table
     // Clients have no other role, unless the project defines its own claim.
     return { kind: constants.includes("app_metadata") ? "role" : "never" };
   }
-  const asks = reader.sources(node, scope, new Ties()).has(CALLER);
-  if (!asks) return { kind: "row" };
-  if (isUnread(node, reader)) return { kind: "role" };
-  if (!isEquality(node, reader)) return { kind: "nothing" };
+  const sources = reader.sources(node, scope, new Ties());
+  if (!sources.has(CALLER)) return { kind: "row" };
+  if (isUnread(node, reader)) return { kind: reader.strict ? "nothing" : "role" };
+  // It reads tables, and holds without the caller's rows in them.
+  if (all.some((one) => one.type === "SUBLINK" && relationsOf([one]).length > 0) || calls.some(readsTables))
+    return { kind: "nothing" };
+  // It names the row and the caller, and does not tie them.
+  if (sources.has(ROW) || !isEquality(node, reader)) return { kind: "nothing" };
   if (constants.some((text) => ORDINARY_CLAIMS.has(text) || text === "user_metadata" || text === "authenticated"))
     return { kind: "nothing" };
   // Every user's id matches some pattern.
@@ -105,6 +109,8 @@ function meaningOf(condition: Condition, relation: string, reader: Reader, table
   return { kind: sides.some((side) => !side.has(CALLER)) || node.type === "FUNCEXPR" ? "role" : "nothing" };
 }
 
+const readsTables = ({ foreign, tree }: Called) => !foreign && tree !== undefined && relationsOf(tree).length > 0;
+
 /** `auth.uid()`, cast or in a sub-select. */
 function isUid(node: Node, reader: Reader): boolean {
   const value = bare(node);
@@ -118,9 +124,7 @@ function isUid(node: Node, reader: Reader): boolean {
 
 /** A condition about the caller's own rows: rows that give rights, or rows that every user has. */
 function ofTables(read: string[], ties: Ties, relation: string, tables: Tables): Meaning {
-  const used = new Map(
-    ties.uses.filter(({ source }) => read.includes(source)).map(({ source, relation }) => [source, relation]),
-  );
+  const used = new Map([...ties.relations].filter(([source]) => read.includes(source)));
   const decides = ties.uses.filter(({ source, against }) => against === "constant" && read.includes(source));
   const byCaller = new Set(
     ties.uses.filter(({ against }) => against === "caller").map(({ relation, column }) => `${relation}.${column}`),
