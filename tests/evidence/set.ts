@@ -8,11 +8,12 @@ import { type Audit, readAccepted } from "../../tools/evidence/audit.ts";
 import * as cases from "./cases.ts";
 import { PROJECTS, SOUND_PROJECTS } from "./projects.ts";
 import { type Audited, key, newFaults, openAudited, openForeign } from "./support.ts";
+import { SOUND_TEAMS, TEAMS } from "./teams.ts";
 
 const ACCEPTED = await readAccepted("supabase/evidence.json");
 
-export const CASES = [...cases.CASES, ...PROJECTS];
-export const ORDINARY = [...cases.ORDINARY, ...SOUND_PROJECTS];
+export const CASES = [...cases.CASES, ...PROJECTS, ...TEAMS];
+export const ORDINARY = [...cases.ORDINARY, ...SOUND_PROJECTS, ...SOUND_TEAMS];
 
 /** Tests every `nth` schema, on a database that `open` opens. */
 export function testSet(nth: number, open: () => Promise<Audited> = openAudited, accepted = ACCEPTED): void {

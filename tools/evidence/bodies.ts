@@ -46,6 +46,18 @@ interface Body {
   partly: boolean;
 }
 
+/** Functions of PostgreSQL whose result many texts share. */
+export const PARTS = new Set([
+  "left",
+  "right",
+  "substr",
+  "substring",
+  "length",
+  "char_length",
+  "octet_length",
+  "ascii",
+]);
+
 export async function readFunctions(sql: Sql): Promise<Map<string, Called>> {
   const rows = await sql(
     `select p.oid::text, n.nspname as schema, proname as name, lanname as language, provolatile <> 'i' as stable, prosecdef as definer,
@@ -64,7 +76,8 @@ export async function readFunctions(sql: Sql): Promise<Map<string, Called>> {
        coalesce((select jsonb_agg(jsonb_build_object('name', coalesce(proargnames[place], ''), 'type', format_type(type, null)) order by place)
          from unnest(proargtypes) with ordinality as argument (type, place)), '[]') as arguments
      from pg_proc p join pg_namespace n on n.oid = pronamespace join pg_language l on l.oid = prolang
-     where prokind in ('f', 'p') and (n.nspname <> 'pg_catalog' or proname = 'current_setting')`,
+     where prokind in ('f', 'p') and (n.nspname <> 'pg_catalog' or proname = any ($1::text[]))`,
+    [["current_setting", ...PARTS]],
   );
   return new Map((rows as unknown as Called[]).map((one) => [one.oid, one]));
 }
@@ -210,7 +223,11 @@ function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
   const values = new Map<string, string>();
   const put = (text: string) =>
     [...values].reduce(
-      (done, [name, value]) => done.replace(new RegExp(`(?<![.\\w$"'])${name}(?![\\w$"'(])`, "gi"), () => value),
+      (done, [name, value]) =>
+        done.replace(
+          new RegExp(`('(?:[^']|'')*'|"(?:[^"]|"")*")|(?<![.\\w$])${name}(?![\\w$(])`, "gi"),
+          (_all, quoted?: string) => quoted ?? value,
+        ),
       text,
     );
   for (const line of split(declared)) {
@@ -290,8 +307,8 @@ function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
 export function withoutComments(text: string): string {
   return text.replace(
     /(?<![\w$])e('(?:[^'\\]|\\.|'')*')|('(?:[^']|'')*'|"(?:[^"]|"")*")|(?<![\w$])(\$(?:[a-z_]\w*)?\$)([\s\S]*?)\3|--[^\n]*|\/\*[\s\S]*?\*\//gis,
-    (all, escape?: string, quoted?: string, tag?: string, inner?: string) => {
-      if (escape !== undefined) return unescaped(escape) ?? all;
+    (whole, escape?: string, quoted?: string, tag?: string, inner?: string) => {
+      if (escape !== undefined) return unescaped(escape) ?? whole;
       return quoted ?? (tag === undefined ? " " : `'${(inner ?? "").replaceAll("'", "''")}'`);
     },
   );

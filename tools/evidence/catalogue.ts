@@ -3,8 +3,19 @@
 import { type Called, readBodies, readFunctions } from "./bodies.ts";
 import type { Sql } from "./finding.ts";
 import { SUPABASE_TABLES, Tables } from "./tables.ts";
-import { CALLER, type Condition, type Facts, Reader, Ties, targetsOf } from "./ties.ts";
-import { entries, inside, isQuery, type Node, nodesOf, type Placed, parseTree, relationsOf, type Value, word } from "./tree.ts";
+import { CALLER, type Condition, type Facts, Reader, type Scope, Ties, targetsOf } from "./ties.ts";
+import {
+  entries,
+  inside,
+  isQuery,
+  type Node,
+  nodesOf,
+  type Placed,
+  parseTree,
+  relationsOf,
+  type Value,
+  word,
+} from "./tree.ts";
 import { type Verdict, verdictOf } from "./verdict.ts";
 
 export interface Policy {
@@ -191,17 +202,29 @@ function insertable({ policies, tables }: Catalogue): Set<string> {
 }
 
 /** Whether a function only reads, and each row that it reads is tied to its caller. */
-function readsOwn({ tree, partly }: Called, reader: Reader): boolean {
-  if (!tree || partly || nodesOf(tree).some(({ node }) => isQuery(node) && word(node, "commandType") !== "1"))
+function readsOwn({ tree, partly, source }: Called, reader: Reader): boolean {
+  // set_config() can change who the caller is.
+  if (
+    !tree ||
+    partly ||
+    /\bset_config\b/i.test(source) ||
+    nodesOf(tree).some(({ node }) => isQuery(node) && word(node, "commandType") !== "1")
+  )
     return false;
   const ties = new Ties();
-  const scope = { kind: "call", values: [], definer: true } as const;
-  for (const target of targetsOf(tree)) {
-    const [query] = inside(target, "subselect");
-    if (query) reader.read(query, scope, ties);
-    else reader.sources(target, scope, ties);
-  }
-  const read = ties.all().filter((source) => source !== CALLER);
+  // Of each sub-query, whether its value matters or not.
+  const visit = (node: Node, scope: Scope): void => {
+    const body = node.type === "FUNCEXPR" ? reader.body(node, scope) : undefined;
+    const [query] = inside(node, "subselect");
+    if (body) visit(body.node, body.scope);
+    if (query && entries(query).length > 0) reader.read(query, scope, ties);
+    else if (query) for (const target of targetsOf(query)) visit(target, reader.enter(query, scope));
+    else if (!body && nodesOf(node).some(({ node }) => node.type === "SUBLINK" || node.type === "FUNCEXPR"))
+      for (const field of node.fields.keys()) for (const inner of inside(node, field)) visit(inner, scope);
+    else if (!body) reader.sources(node, scope, ties);
+  };
+  for (const target of targetsOf(tree)) visit(target, { kind: "call", values: [], definer: true });
+  const read = [...ties.all(), ...ties.relations.keys()].filter((source) => source !== CALLER);
   return read.length > 0 && read.every((source) => ties.tied(source, CALLER));
 }
 

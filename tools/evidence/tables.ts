@@ -249,10 +249,21 @@ function guards({ source, when, columns }: Trigger, column: string, command: "IN
   if (refuses && conditions.some((condition) => names(condition) && !isNull.test(condition))) return true;
   // By a function, or from a query.
   if (new RegExp(`\\binto\\s+(?:strict\\s+)?${field}`, "i").test(text)) return true;
-  const assigned = [...text.matchAll(new RegExp(`(?:^|;|\\bthen\\b|\\belse\\b|\\bbegin\\b)\\s*${field}\\s*:?=([^;]*)`, "gi"))];
+  const assigned = [
+    ...text.matchAll(new RegExp(`(?:^|;|\\bthen\\b|\\belse\\b|\\bbegin\\b)\\s*${field}\\s*:?=([^;]*)`, "gi")),
+  ];
   return assigned.some(
     ({ 0: whole, 1: value = "", index }) =>
-      !names(value) && !(/^then/i.test(whole) && isNull.test(text.slice(0, index).split(/\bif\b/i).at(-1) ?? "")),
+      !names(value) &&
+      !(
+        /^then/i.test(whole) &&
+        isNull.test(
+          text
+            .slice(0, index)
+            .split(/\bif\b/i)
+            .at(-1) ?? "",
+        )
+      ),
   );
 }
 

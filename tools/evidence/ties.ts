@@ -4,7 +4,7 @@
 // So the sources of each value are found (the row, the caller, a table of a query), and each equality joins the sources of
 // its two sides. Functions are read as if their bodies stood in their place.
 
-import { type Called, withoutComments } from "./bodies.ts";
+import { type Called, PARTS, withoutComments } from "./bodies.ts";
 import { escaped } from "./finding.ts";
 import {
   absentOf,
@@ -52,7 +52,7 @@ export interface Use {
   against: "constant" | "caller" | "other" | "present";
   /** The constant's text. */
   value?: string | undefined;
-  /** Another branch of the same condition does not read it. */
+  /** Another value holds too, or another branch of the same condition does not read it. */
   sometimes?: true;
 }
 
@@ -236,8 +236,7 @@ export class Reader {
         return inside(arg, "args").flatMap((inner) => again(inner));
     }
     // One of its values decides.
-    if (node.type === "COALESCEEXPR" || node.type === "COALESCE")
-      return args.filter((arg) => !neverHolds(arg)).flatMap((arg) => again(arg));
+    if (isCoalesce(node)) return args.filter((arg) => !neverHolds(arg)).flatMap((arg) => again(arg));
     if (node.type === "BOOLEANTEST" && word(node, "booltesttype") === "0")
       return inside(node, "arg").flatMap((arg) => again(arg));
     // f(x) = true
@@ -329,7 +328,7 @@ export class Reader {
     const add = (more: Iterable<string>) => {
       for (const source of more) found.add(source);
     };
-    if (value.type === "COALESCEEXPR" || value.type === "COALESCE") {
+    if (isCoalesce(value)) {
       const each = inside(value, "args").map((arg) => ({ arg, sources: this.sources(arg, scope, ties) }));
       // An argument that the caller of a function chooses.
       if (each.some(({ arg, sources }) => sources.size === 0 && nodesOf(arg).some(({ node }) => node.type === "VAR")))
@@ -540,7 +539,7 @@ export class Reader {
       )
         this.#equal(inside(arg, "args"), scope, scope, ties);
       // Not null: there is such a row.
-      if (arg?.type === "NULLTEST" && word(arg, "nulltesttype") === "0") this.sources(arg, scope, ties);
+      if (arg?.type === "NULLTEST" && word(arg, "nulltesttype") === "0") this.#present(arg, scope, ties);
       return;
     }
     if (node.type === "SUBLINK") {
@@ -577,9 +576,17 @@ export class Reader {
           ties.uses.push({ relation: word(entry, "relid"), column, source: `${found.id}.${at}`, against: "present" });
       }
     }
-    // An expression of another kind ties nothing. Not null: its sub-queries have a row, unless they count.
-    if (node.type === "NULLTEST" && !counts(inside(node, "arg"))) this.sources(inside(node, "arg"), scope, ties);
+    if (node.type === "NULLTEST") this.#present(node, scope, ties);
+    // An expression of another kind ties nothing.
     else aside(ties, (copy) => this.sources(node, scope, copy));
+  }
+
+  /** The ties of a value that is not null: its sub-queries have a row, unless they count. */
+  #present(test: Node, scope: Scope, ties: Ties): void {
+    const [value] = inside(test, "arg").map((arg) => this.#bodyOf(bare(arg), scope));
+    if (!value) return;
+    if (counts([value]) || isCoalesce(value)) aside(ties, (copy) => this.sources(value, scope, copy));
+    else this.sources(inside(test, "arg"), scope, ties);
   }
 
   #sublink(node: Node, scope: Scope, ties: Ties): void {
@@ -624,7 +631,9 @@ export class Reader {
     ) {
       for (const arg of args) this.sources(arg, left, ties);
       const [one, other] = args;
+      const noted = ties.uses.length;
       if (one && other) this.#note(one, left, other, right, ties);
+      for (const use of ties.uses.slice(noted)) use.sometimes = true;
       return;
     }
     this.#equal(args, left, right, ties);
@@ -636,14 +645,31 @@ export class Reader {
     const [ofOne, ofOther] = [this.sources(one, left, ties), this.sources(other, right, ties)];
     // The caller's id on both sides can be equal to itself: auth.uid() = any (array[user_id, auth.uid()])
     const vacuous = ofOne.has(CALLER) && ofOther.has(CALLER);
-    if (ofOne.size > 0 && ofOther.size > 0 && !vacuous) ties.tie([...ofOne, ...ofOther]);
+    const partly = [...nodesOf(args)].some(({ node }) => this.#isPartOfUid(node));
+    if (ofOne.size > 0 && ofOther.size > 0 && !vacuous && !partly) ties.tie([...ofOne, ...ofOther]);
     this.#note(one, left, other, right, ties);
   }
 
   /** The expression that a call of a function evaluates; other nodes as they are. */
   #bodyOf(node: Node, scope: Scope): Node {
     const body = node.type === "FUNCEXPR" ? this.body(node, scope) : undefined;
-    return body ? this.#bodyOf(bare(body.node), body.scope) : node;
+    if (body) return this.#bodyOf(bare(body.node), body.scope);
+    const [query] = node.type === "SUBLINK" && !readsValue(node) ? inside(node, "subselect") : [];
+    const target = query && word(node, "subLinkType") === "4" ? targetsOf(query)[0] : undefined;
+    return query && target ? this.#bodyOf(bare(target), this.enter(query, scope)) : node;
+  }
+
+  /** A part of the caller's id, or its length, which other callers share. */
+  #isPartOfUid(node: Node): boolean {
+    const called = node.type === "FUNCEXPR" ? this.called(node) : undefined;
+    return (
+      called?.schema === "pg_catalog" &&
+      PARTS.has(called.name) &&
+      nodesOf(inside(node, "args")).some((arg) => {
+        const inner = arg.node.type === "FUNCEXPR" ? this.called(arg.node) : undefined;
+        return inner?.schema === "auth" && inner.name === "uid";
+      })
+    );
   }
 
   /** Whether a column on one side of a comparison is never null, so that two nulls do not meet. */
@@ -740,7 +766,16 @@ function armsOf(node: Node): number[] {
 }
 
 /** Nodes that have a value where the sub-queries inside them have no row. */
-const UNSURE = new Set(["BOOLEXPR", "BOOLEANTEST", "NULLTEST", "DISTINCTEXPR", "CASEEXPR", "CASE", "MINMAXEXPR", "MINMAX"]);
+const UNSURE = new Set([
+  "BOOLEXPR",
+  "BOOLEANTEST",
+  "NULLTEST",
+  "DISTINCTEXPR",
+  "CASEEXPR",
+  "CASE",
+  "MINMAXEXPR",
+  "MINMAX",
+]);
 
 /** A function whose body is not read, or in part. */
 const isUnreadBody = ({ foreign, tree, partly }: Called) => !foreign && (!tree || partly === true);
@@ -773,6 +808,8 @@ const readsValue = (node: Node) =>
   word(node, "subLinkType") === "4" &&
   inside(node, "subselect").some((query) => entries(query).length > 0);
 
+const isCoalesce = ({ type }: Node) => type === "COALESCEEXPR" || type === "COALESCE";
+
 const isBoolean = (node: Node) =>
   node.type === "CONST" && word(node, "consttype") === "16" && word(node, "constisnull") !== "true";
 
@@ -782,10 +819,7 @@ const JOINS_TEXTS = new Set(["3058", "3059", "3539", "3540"]);
 /** Whether a pattern can be one that every text meets: `coalesce(claim, '%')`, or concat(), which leaves nulls out. */
 const isOpenPattern = (args: Node[]) =>
   nodesOf(args).some(
-    ({ node }) =>
-      node.type === "COALESCEEXPR" ||
-      node.type === "COALESCE" ||
-      (node.type === "FUNCEXPR" && JOINS_TEXTS.has(word(node, "funcid"))),
+    ({ node }) => isCoalesce(node) || (node.type === "FUNCEXPR" && JOINS_TEXTS.has(word(node, "funcid"))),
   );
 
 const counts = (args: Node[]) =>
@@ -802,7 +836,12 @@ function numberOf(node: Node): number | undefined {
   if (constant.type !== "CONST" || ![2, 4, 8].includes(length)) return undefined;
   const bytes = (constant.fields.get("constvalue") ?? []).filter((byte): byte is string => typeof byte === "string");
   const values = bytes.slice(bytes.indexOf("[") + 1, bytes.lastIndexOf("]")).slice(0, length);
-  return Number(BigInt.asIntN(length * 8, values.reduceRight((all, byte) => all * 256n + BigInt(Number(byte) & 255), 0n)));
+  return Number(
+    BigInt.asIntN(
+      length * 8,
+      values.reduceRight((all, byte) => all * 256n + BigInt(Number(byte) & 255), 0n),
+    ),
+  );
 }
 
 const FLIPPED: Record<string, string> = { "<": ">", "<=": ">=", ">": "<", ">=": "<=" };
@@ -831,20 +870,19 @@ function holdsWithout(node: Node, operator: string, args: Node[]): boolean {
   }
   // The value without a row.
   const otherwise = (side: Node) =>
-    counts([side])
-      ? { value: 0 }
-      : side.type === "COALESCEEXPR" || side.type === "COALESCE"
-        ? { value: valueOf(inside(side, "args").at(-1)) }
-        : undefined;
+    counts([side]) ? { value: 0 } : isCoalesce(side) ? { value: constantOf(inside(side, "args").at(-1)) } : undefined;
   const [left, right] = [otherwise(one), otherwise(other)];
   const without = left ?? right;
   const against = left ? other : one;
-  if (!without || (!counts([one, other]) && nodesOf(against).some(({ node }) => node.type !== "CONST" && !PLAIN.has(node.type))))
+  if (
+    !without ||
+    (!counts([one, other]) && nodesOf(against).some(({ node }) => node.type !== "CONST" && !PLAIN.has(node.type)))
+  )
     return false;
   const list = against.type === "ARRAYEXPR" || against.type === "ARRAY" ? inside(against, "elements") : [against];
   const does = HOLDS[left ? operator : (FLIPPED[operator] ?? operator)];
   return list.some((element) => {
-    const value = valueOf(element);
+    const value = constantOf(element);
     if (without.value === undefined || value === undefined || !does) return true;
     return typeof value === "number" && typeof without.value === "number"
       ? does(without.value, value)
@@ -855,7 +893,7 @@ function holdsWithout(node: Node, operator: string, args: Node[]): boolean {
 }
 
 const PLAIN = new Set(["ARRAYEXPR", "ARRAY", "RELABELTYPE", "COERCEVIAIO", "ARRAYCOERCEEXPR"]);
-const valueOf = (node: Node | undefined) => node && (numberOf(node) ?? textOf(bare(node)));
+const constantOf = (node: Node | undefined) => node && (numberOf(node) ?? textOf(bare(node)));
 
 /** Whether an array or JSON value has an element whatever the data. */
 function hasElement(value: Node): boolean {

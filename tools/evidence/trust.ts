@@ -108,9 +108,7 @@ function ownersOf(relation: string, command: "a" | "w", { policies }: Catalogue)
       return (parts.find((part) => part.clause === clause) ?? parts[0])?.verdicts ?? [];
     })
     .filter(({ kind }) => kind !== "never");
-  return verdicts.every(({ ties }) => ties.owners.length > 0)
-    ? verdicts.flatMap(({ ties }) => ties.owners)
-    : undefined;
+  return verdicts.every(({ ties }) => ties.owners.length > 0) ? verdicts.flatMap(({ ties }) => ties.owners) : undefined;
 }
 
 /** Whether each branch also asks for a value that the other side has to give, such as `accepted`. */

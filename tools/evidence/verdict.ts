@@ -17,7 +17,19 @@ export interface Verdict {
 const PUBLIC_COLUMN = /publi[cs]|visib|shared|listed/i;
 const PUBLIC_VALUE = /^(public|published|everyone|anyone)$/i;
 /** Claims that every account has, or can get by itself. */
-const ORDINARY_CLAIMS = new Set(["aal", "amr", "aud", "exp", "iat", "is_anonymous", "iss", "provider", "providers", "session_id", "sub"]);
+const ORDINARY_CLAIMS = new Set([
+  "aal",
+  "amr",
+  "aud",
+  "exp",
+  "iat",
+  "is_anonymous",
+  "iss",
+  "provider",
+  "providers",
+  "session_id",
+  "sub",
+]);
 /** Roles that are above all tenants. */
 const ABOVE_TENANTS = /super|platform|staff|global|root|system|support/i;
 const PUBLIC_BUCKET =
