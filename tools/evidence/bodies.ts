@@ -307,8 +307,8 @@ function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
 export function withoutComments(text: string): string {
   return text.replace(
     /(?<![\w$])e('(?:[^'\\]|\\.|'')*')|('(?:[^']|'')*'|"(?:[^"]|"")*")|(?<![\w$])(\$(?:[a-z_]\w*)?\$)([\s\S]*?)\3|--[^\n]*|\/\*[\s\S]*?\*\//gis,
-    (whole, escape?: string, quoted?: string, tag?: string, inner?: string) => {
-      if (escape !== undefined) return unescaped(escape) ?? whole;
+    (whole, escapes?: string, quoted?: string, tag?: string, inner?: string) => {
+      if (escapes !== undefined) return unescaped(escapes) ?? whole;
       return quoted ?? (tag === undefined ? " " : `'${(inner ?? "").replaceAll("'", "''")}'`);
     },
   );

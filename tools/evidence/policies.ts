@@ -61,7 +61,7 @@ export const POLICY_RULES: Rule[] = [
   {
     id: "helper-unread",
     level: "note",
-    why: "The function does more than evaluate one expression, or is in another language. Only its text was searched; read it yourself.",
+    why: "The function does more than evaluate one expression, or is in another language. Only its text was searched; read it yourself. It is a finding where a policy rests on it.",
   },
   {
     id: "call-per-row",
