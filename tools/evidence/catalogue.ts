@@ -3,7 +3,7 @@
 import { type Called, readBodies, readFunctions } from "./bodies.ts";
 import type { Sql } from "./finding.ts";
 import { SUPABASE_TABLES, Tables } from "./tables.ts";
-import { CALLER, type Condition, type Facts, Reader, type Scope, Ties, targetsOf } from "./ties.ts";
+import { CALLER, type Condition, type Facts, Reader, ROW, type Scope, Ties, targetsOf } from "./ties.ts";
 import {
   entries,
   inside,
@@ -224,7 +224,7 @@ function readsOwn({ tree, partly, source }: Called, reader: Reader): boolean {
     else if (!body) reader.sources(node, scope, ties);
   };
   for (const target of targetsOf(tree)) visit(target, { kind: "call", values: [], definer: true });
-  const read = [...ties.all(), ...ties.relations.keys()].filter((source) => source !== CALLER);
+  const read = [...ties.all(), ...ties.relations.keys()].filter((source) => source !== CALLER && source !== ROW);
   return read.length > 0 && read.every((source) => ties.tied(source, CALLER));
 }
 
