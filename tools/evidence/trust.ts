@@ -70,7 +70,10 @@ export function auditTrust(catalogue: Catalogue): Fault[] {
   );
 }
 
-/** Whether a policy asks about the tenant that a new row names, or about its members. An invitation says nothing about the role. */
+/**
+ * Whether a policy asks about the tenant that a new row names, or about its members. An invitation says nothing about
+ * the role.
+ */
 function asksTenant(policy: ReturnType<typeof writes>, { relation, column }: Trusted, { tables }: Catalogue): boolean {
   const tenant = tables.column(relation, column)?.references;
   if (typeof policy !== "object" || !tenant) return true;
