@@ -198,6 +198,18 @@ export class Tables {
     );
   }
 
+  /** Whether a trigger names a column of the new row before it is written. */
+  named(relation: string, column: string, command: "INSERT" | "UPDATE"): boolean {
+    const names = new RegExp(`\\bnew\\s*\\.\\s*"?${escaped(column)}"?(?!\\w)`, "i");
+    return this.triggers.some(
+      (trigger) =>
+        trigger.relation === relation &&
+        trigger.before &&
+        (command === "INSERT" ? trigger.onInsert : trigger.onUpdate) &&
+        names.test(withoutComments(trigger.source)),
+    );
+  }
+
   #fills({ called, source }: Trigger): Filled[] {
     const text = assigned(withoutComments(source));
     const updates = [

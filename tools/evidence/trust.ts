@@ -315,7 +315,7 @@ export function decided({ object, what }: Fault, { policies, tables }: Catalogue
     );
   const column = tables.columns(relation ?? "").find(({ name }) => object === `${tables.name(relation ?? "")}.${name}`);
   // Clients do not send columns that a trigger writes.
-  if (!command || !relation || !column || !tables.secured(relation) || tables.guarded(relation, column.name, command))
+  if (!command || !relation || !column || !tables.secured(relation) || tables.named(relation, column.name, command))
     return false;
   const applying = policies.filter(
     (policy) =>
