@@ -189,24 +189,17 @@ export class Tables {
 
   /** Whether a trigger decides about a column before the row is written. */
   guarded(relation: string, column: string, command: "INSERT" | "UPDATE"): boolean {
-    return this.triggers.some(
-      (trigger) =>
-        trigger.relation === relation &&
-        trigger.before &&
-        (command === "INSERT" ? trigger.onInsert : trigger.onUpdate) &&
-        guards(trigger, column, command),
-    );
+    return this.#before(relation, command).some((trigger) => guards(trigger, column, command));
   }
 
   /** Whether a trigger names a column of the new row before it is written. */
   named(relation: string, column: string, command: "INSERT" | "UPDATE"): boolean {
-    const names = new RegExp(`\\bnew\\s*\\.\\s*"?${escaped(column)}"?(?!\\w)`, "i");
-    return this.triggers.some(
-      (trigger) =>
-        trigger.relation === relation &&
-        trigger.before &&
-        (command === "INSERT" ? trigger.onInsert : trigger.onUpdate) &&
-        names.test(withoutComments(trigger.source)),
+    return this.#before(relation, command).some(({ source }) => newField(column).test(withoutComments(source)));
+  }
+
+  #before(relation: string, command: "INSERT" | "UPDATE"): Trigger[] {
+    return this.triggers.filter(
+      (one) => one.relation === relation && one.before && (command === "INSERT" ? one.onInsert : one.onUpdate),
     );
   }
 
@@ -249,11 +242,13 @@ export class Tables {
   }
 }
 
+const newField = (column: string) => new RegExp(`\\bnew\\s*\\.\\s*"?${escaped(column)}"?(?!\\w)`, "i");
+
 /** Whether a trigger writes a column, or refuses some of its values. A default for null is neither. */
 function guards({ source, when, columns }: Trigger, column: string, command: "INSERT" | "UPDATE"): boolean {
   const text = withoutComments(source);
-  const field = `\\bnew\\s*\\.\\s*"?${escaped(column)}"?(?!\\w)`;
-  const names = (part: string) => new RegExp(field, "i").test(part);
+  const { source: field } = newField(column);
+  const names = (part: string) => newField(column).test(part);
   const refuses = /\braise\s+(?!notice|warning|info|log|debug)|\breturn\s+(null|old)\b/i.test(text);
   if (refuses && (names(when) || (command === "UPDATE" && columns.length === 1 && columns[0] === column))) return true;
   const conditions = [...text.matchAll(/\b(?:els)?if\b([\s\S]*?)\bthen\b/gi)].map(([, condition = ""]) => condition);
