@@ -1762,11 +1762,13 @@ $$;
 
 -- Deletes rows of a resource that were deleted softly at `due` or before. A required ref keeps its target; a nullable
 -- one becomes null.
-create function airlock.purge_rows(relation regclass, due timestamptz, at_most integer) returns integer
+create function airlock.purge_rows(served airlock.resources, due timestamptz, at_most integer) returns integer
 language plpgsql set search_path = '' as $$
 declare
   deleted integer;
 begin
+  -- Triggers of the project's own find names as they do in other statements.
+  perform set_config('search_path', served.search_path, true);
   -- An array, because Postgres may evaluate a subquery with a limit more than once. The next batch takes the rows that
   -- are locked now.
   execute format(
@@ -1774,7 +1776,7 @@ begin
       select t.id from %1$s as t where t.deleted_at > ''-infinity'' and t.deleted_at <= $1 %2$s
         order by t.deleted_at limit $2 for update of t skip locked
     ))',
-    relation, airlock.unreferenced(relation)
+    served.relation, airlock.unreferenced(served.relation)
   ) using due, at_most;
   get diagnostics deleted = row_count;
   return deleted;
@@ -1803,7 +1805,7 @@ begin
         ) order by name
       loop
         exit when deleted >= at_most;
-        deleted := deleted + airlock.purge_rows(resource.relation, due, at_most - deleted);
+        deleted := deleted + airlock.purge_rows(resource, due, at_most - deleted);
       end loop;
     -- After 24 hours a key has expired, see use_key().
     when 'job:purge-expired-idempotency-keys' then
