@@ -4,7 +4,7 @@
  * A call never fails for the lack of one: it goes out without, and the server decides.
  */
 
-import { decodeBase64url } from "./bytes.ts";
+import { payloadOf } from "./token.ts";
 
 /**
  * The vendor's token; `null` when there is none. Asked once at a time, and with `refresh: true` when the server calls
@@ -46,10 +46,8 @@ export function remembering(attest: Attest, clock: () => number): (refresh: bool
     const given = await Promise.race([(async () => attest({ refresh }))().catch(() => null), late]);
     clearTimeout(timer);
     // A native SDK resolves with a placeholder when it has none.
-    const [whole = null, payload = ""] = /^[\w-]+\.([\w-]+)\.[\w-]+$/.exec(given ?? "") ?? [];
-    token = whole;
-    const claims = String.fromCharCode(...(decodeBase64url(payload) ?? []));
-    until = token === null ? clock() + 60 : Number(/"exp":\s*(\d+)/.exec(claims)?.[1]) - 60;
+    token = /^([\w-]+\.){2}[\w-]+$/.exec(given ?? "")?.[0] ?? null;
+    until = token === null ? clock() + 60 : payloadOf(token).exp - 60;
     return token;
   }
 

@@ -162,6 +162,11 @@ export interface Invitations extends List<Invitation> {
 export interface CallOptions {
   /** Ends the call at once. It throws the signal's reason. */
   signal?: AbortSignal;
+  /**
+   * The id of the user whose call this is: it throws an AirlockUserError while another one is signed in. For edits that
+   * are kept and sent later. (Within one call the user never changes.)
+   */
+  user?: string | undefined;
 }
 
 export interface CreateOptions extends CallOptions {

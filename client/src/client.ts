@@ -23,7 +23,7 @@ import { type Declaration, ids as ownIds } from "./generated.ts";
 import { checkedId, checkedName, createId, type IdKind, type ResourceIds } from "./id.ts";
 import type { Invitation, Member, Org } from "./org.ts";
 import { fieldsOf, type Page } from "./row.ts";
-import { type AirlockOptions, bytesOf, createTransport } from "./transport.ts";
+import { type AirlockOptions, bytesOf, createTransport, type Sender } from "./transport.ts";
 
 /**
  * A client for one user of one app. In an app's own repository: `createAirlock<Declaration>({ ..., ids })`, both from the
@@ -45,10 +45,10 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
   }
 
   async function answered<T>(method: string, target: string, options: Call, signal: AbortSignal): Promise<T> {
-    const { json, repeatable, good } = options;
+    const { json, repeatable, good, sender = { user: options.user } } = options;
     const body = json === undefined ? undefined : bytesOf(toJson(json));
     const answer = await transport.send(
-      { method, target, headers: conditionHeaders(options), body, repeatable },
+      { method, target, headers: conditionHeaders(options), body, repeatable, sender },
       signal,
     );
     if (goodStatuses(method, options).includes(answer.status)) {
@@ -62,7 +62,7 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
     if (problem.code === "request_replayed" && !repeatable && readable) {
       // A network layer sent the request twice. The change is made and must not be made a second time.
       if (method === "DELETE") return undefined as T;
-      return answered<T>("GET", target.replace(/\/(restore|publish|unpublish)$/, ""), {}, signal);
+      return answered<T>("GET", target.replace(/\/(restore|publish|unpublish)$/, ""), { sender }, signal);
     }
     throw problem;
   }
@@ -73,16 +73,19 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
     const rows = {
       async list({
         signal,
+        user,
+        sender = { user },
         filters,
         ...parameters
-      }: AnyListOptions & { cursor?: string | null } = {}): Promise<Page<T>> {
-        return call("GET", place() + query({ ...parameters, ...filters }), { signal });
+      }: AnyListOptions & { cursor?: string | null; sender?: Sender } = {}): Promise<Page<T>> {
+        return call("GET", place() + query({ ...parameters, ...filters }), { signal, sender });
       },
 
       async *all(options?: AnyListOptions) {
         let cursor: string | null = null;
+        const sender = { user: options?.user };
         do {
-          const page: Page<T> = await rows.list({ ...options, cursor });
+          const page: Page<T> = await rows.list({ ...options, cursor, sender });
           for (const row of page.data) yield row;
           cursor = page.next_cursor;
         } while (cursor !== null);
@@ -182,6 +185,7 @@ interface Call extends CallOptions {
   good?: number[];
   /** Whether it may be sent once more after `request_replayed`. */
   repeatable?: boolean;
+  sender?: Sender | undefined;
 }
 
 /** Any other status is a problem, even a 2xx: a captive portal's 200 deletes no row. */

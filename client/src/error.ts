@@ -72,10 +72,10 @@ export interface CurrentRow {
   [member: string]: any;
 }
 
-/** Either an {@link AirlockProblem} or an {@link AirlockNetworkError}. */
+/** An {@link AirlockProblem}, an {@link AirlockNetworkError} or an {@link AirlockUserError}. */
 export abstract class AirlockError extends Error {
   /** Stable: the member to branch on. */
-  abstract readonly code: ProblemCode | NetworkErrorCode;
+  abstract readonly code: ProblemCode | NetworkErrorCode | "user_changed";
   /** The same call may succeed later. Every call is signed afresh, so nothing else is needed. */
   abstract readonly retryable: boolean;
   /** Seconds to wait before the same call is made again; `null` when the server asked for no delay. */
@@ -103,6 +103,17 @@ export class AirlockNetworkError extends AirlockError {
     super(message, { cause });
     this.code = code;
   }
+}
+
+/**
+ * Another user has signed in since the call began, or than the one that the option `user` names. Nothing was sent with
+ * that user's token. The edit is still the first user's: keep it for them, or drop it.
+ */
+export class AirlockUserError extends AirlockError {
+  override readonly name = "AirlockUserError";
+  readonly code = "user_changed";
+  readonly retryable = false;
+  readonly retryAfter = null;
 }
 
 /** The answer was a problem (RFC 9457). Members are named as on the wire. */

@@ -30,6 +30,7 @@ export {
   AirlockNetworkError,
   AirlockProblem,
   AirlockUpgradeRequired,
+  AirlockUserError,
   type CurrentRow,
   type FieldError,
   type FieldErrorCode,

@@ -24,6 +24,13 @@ export function retryDelay(failures: number, error: Error & { retryAfter?: numbe
   return (error.retryAfter ?? Math.min(2 ** failures, 30)) * 1000;
 }
 
+/**
+ * What distinguishes rows from all others: a name, the id of the user (`null`: they are read without a user), and more
+ * as needed. Nothing is sent with the token of another user: a mutation that waits for a retry or for a network would
+ * otherwise become the next user's.
+ */
+export type RowsKey = readonly [name: string, user: string | null, ...more: unknown[]];
+
 /** The id of a mutation's row. */
 export interface RowChange<Id = string> {
   id: Id;
@@ -34,16 +41,18 @@ export interface RowChange<Id = string> {
  * Options for the rows of one resource: `useInfiniteQuery(notes.list({ q }))`, `useQuery(notes.get(id))`,
  * `useMutation(notes.patch())`. A mutation that is over refetches all queries below `key`.
  *
- * @param key distinguishes these rows from all others, and from those of another user: `["notes", userId]`
+ * @param key such as `["notes", userId]`
  */
-export function rowOptions<R extends AnyResource>(rows: RowCalls<R>, key: readonly unknown[]) {
+export function rowOptions<R extends AnyResource>(rows: RowCalls<R>, key: RowsKey) {
   const mutation = mutationsOf(key);
+  const user = userOf(key);
   return {
     key,
-    list: (options: Omit<ListOptions<R>, "signal"> = {} as ListOptions<R>) =>
+    list: (options: Omit<ListOptions<R>, "signal" | "user"> = {} as ListOptions<R>) =>
       infiniteQueryOptions({
         queryKey: [...key, "list", options] as const,
-        queryFn: ({ pageParam, signal }) => rows.list({ ...(options as ListOptions<R>), cursor: pageParam, signal }),
+        queryFn: ({ pageParam, signal }) =>
+          rows.list({ ...(options as ListOptions<R>), cursor: pageParam, signal, user }),
         initialPageParam: null as string | null,
         getNextPageParam: (page) => page.next_cursor,
         retry,
@@ -52,25 +61,25 @@ export function rowOptions<R extends AnyResource>(rows: RowCalls<R>, key: readon
     get: (id: R["id"]) =>
       queryOptions({
         queryKey: [...key, "row", id] as const,
-        queryFn: ({ signal }) => rows.get(id, { signal }),
+        queryFn: ({ signal }) => rows.get(id, { signal, user }),
         retry,
         retryDelay,
       }),
     /** The key stays the same in each retry, so that there is one row. Make it with `createId`. */
     create: () =>
       mutation(({ draft, idempotencyKey }: { draft: DraftOf<R>; idempotencyKey: string }) =>
-        rows.create(draft, { idempotencyKey }),
+        rows.create(draft, { idempotencyKey, user }),
       ),
     put: () =>
       mutation(({ id, draft, ...match }: RowChange<R["id"]> & { draft: DraftOf<R>; ifNoneMatch?: "*" }) =>
-        rows.put(id, draft, match),
+        rows.put(id, draft, { ...match, user }),
       ),
     patch: () =>
       mutation(({ id, changes, ...match }: RowChange<R["id"]> & { changes: PatchOf<R> }) =>
-        rows.patch(id, changes, match),
+        rows.patch(id, changes, { ...match, user }),
       ),
-    remove: () => mutation(({ id, ...match }: RowChange<R["id"]>) => rows.remove(id, match)),
-    restore: () => mutation(({ id, ...match }: RowChange<R["id"]>) => rows.restore(id, match)),
+    remove: () => mutation(({ id, ...match }: RowChange<R["id"]>) => rows.remove(id, { ...match, user })),
+    restore: () => mutation(({ id, ...match }: RowChange<R["id"]>) => rows.restore(id, { ...match, user })),
   };
 }
 
@@ -78,17 +87,22 @@ export function rowOptions<R extends AnyResource>(rows: RowCalls<R>, key: readon
 type Publishing<Id, Row> = Record<"publish" | "unpublish", (id: Id, options?: MatchOptions) => Promise<Row>>;
 
 /** Options of the mutations that publish. */
-export function publishOptions<Id, Row>(rows: Publishing<Id, Row>, key: readonly unknown[]) {
+export function publishOptions<Id, Row>(rows: Publishing<Id, Row>, key: RowsKey) {
   const mutation = mutationsOf(key);
+  const user = userOf(key);
   return {
-    publish: () => mutation(({ id, ...match }: RowChange<Id>) => rows.publish(id, match)),
-    unpublish: () => mutation(({ id, ...match }: RowChange<Id>) => rows.unpublish(id, match)),
+    publish: () => mutation(({ id, ...match }: RowChange<Id>) => rows.publish(id, { ...match, user })),
+    unpublish: () => mutation(({ id, ...match }: RowChange<Id>) => rows.unpublish(id, { ...match, user })),
   };
 }
 
-function mutationsOf(key: readonly unknown[]) {
+const userOf = ([, user]: RowsKey) => user ?? undefined;
+
+function mutationsOf(key: RowsKey) {
   return <Variables, Result>(mutationFn: (variables: Variables) => Promise<Result>) =>
     mutationOptions({
+      // Options with another key leave a mutation that waits as it is. Those of the next user would send it as theirs.
+      mutationKey: key,
       mutationFn,
       retry,
       retryDelay,

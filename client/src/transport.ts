@@ -11,9 +11,10 @@ import { type Attest, remembering } from "./attest.ts";
 import { encodeUtf8 } from "./bytes.ts";
 import { within } from "./deadline.ts";
 import { splitUrl } from "./encode.ts";
-import { AirlockNetworkError, problemFrom } from "./error.ts";
+import { AirlockNetworkError, AirlockUserError, problemFrom } from "./error.ts";
 import { platformRandom, type Random } from "./id.ts";
 import { canonicalBytes, createNonce, decodeSecret, hmacSha256, signatureHeaders } from "./sign.ts";
+import { payloadOf } from "./token.ts";
 import { isOlder, VERSION } from "./version.ts";
 
 export interface AirlockOptions {
@@ -68,6 +69,14 @@ export interface UnsignedRequest {
   timestamp?: number | string | undefined;
   /** Whether a POST without an Idempotency-Key may be repeated. */
   repeatable?: boolean | undefined;
+  user?: string | undefined;
+  /** The same for all requests of one call. In place of `user`. */
+  sender?: Sender | undefined;
+}
+
+/** The user whose token the requests of a call carry. The first token decides, where the caller names none. */
+export interface Sender {
+  user?: string | undefined;
 }
 
 export interface Transport {
@@ -77,6 +86,7 @@ export interface Transport {
   call<T>(signal: AbortSignal | null | undefined, work: (signal: AbortSignal) => Promise<T>): Promise<T>;
   /**
    * @throws AirlockNetworkError when there is no answer
+   * @throws AirlockUserError when the token is another user's
    * @throws TypeError for a method or a token that cannot be sent, and for a GET or HEAD with a body
    */
   send(request: UnsignedRequest, signal: AbortSignal): Promise<Answer>;
@@ -187,6 +197,7 @@ export function createTransport(options: AirlockOptions): Transport {
       attest?.(false) ?? null,
     ]);
     const repaired = new Set<string>();
+    const sender = request.sender ?? { user: request.user };
 
     /** Whether the cause is removed, so that the request can be sent again. */
     async function repair(answer: Answer): Promise<boolean> {
@@ -224,6 +235,11 @@ export function createTransport(options: AirlockOptions): Transport {
       if (token !== null && !/^[\x21-\x7e]+$/.test(token)) {
         throw new TypeError("The token has characters that a header cannot carry, or none at all.");
       }
+      // Someone else may have signed in before a refresh, a later page or a retry. The write would become theirs.
+      // (No user: there is no token, or one that the server refuses.)
+      const { sub } = payloadOf(token);
+      sender.user ??= sub;
+      if (sub && sub !== sender.user) throw new AirlockUserError("Another user has signed in.");
       const answer = await sendOnce(request, token, attested, signal);
       if (!(answer.status === 401 || answer.status === 409) || !(await repair(answer))) return answer;
     }

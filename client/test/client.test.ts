@@ -12,7 +12,7 @@ import {
   type LooseDeclaration,
 } from "../src/index.ts";
 import { isOlder, VERSION } from "../src/version.ts";
-import { airlockWith, expectedSignature, ID, json, NOW, note, problem, SECRET, TOKEN } from "./stub.ts";
+import { airlockWith, expectedSignature, ID, json, NOW, note, problem, SECRET, TOKEN, tokenOf } from "./stub.ts";
 
 const utf8 = (bytes: Uint8Array) => Buffer.from(bytes).toString("utf8");
 
@@ -537,6 +537,78 @@ test("a token that cannot be refreshed is not sent again", async () => {
     });
     assert.equal((await problemOf(airlock.me())).code, "token_expired");
     assert.equal(sent.length, 1);
+  }
+});
+
+async function each(rows: AsyncIterable<unknown>) {
+  for await (const _ of rows);
+}
+
+test("no request of one user is sent with the token of another who has signed in since", async () => {
+  const old = tokenOf("alice");
+  const calls: ((airlock: ReturnType<typeof airlockWith>["airlock"]) => Promise<unknown>)[] = [
+    ({ notes }) => notes.create({ title: "a" }),
+    ({ notes }) => notes.patch(ID, { title: "a" }),
+    ({ orgs }) => orgs.join("token"),
+    (airlock) => airlock.request("POST", "/v1/notes", { body: "{}" }),
+  ];
+  for (const call of calls) {
+    const { airlock, sent } = airlockWith([problem(401, "token_expired")], {
+      getToken: async ({ refresh }) => (refresh ? tokenOf("bob") : old),
+    });
+    await assert.rejects(call(airlock), { name: "AirlockUserError", code: "user_changed", retryable: false });
+    assert.equal(sent.length, 1);
+  }
+
+  // Between the pages of one list, and before the row is read of a change whose answer was lost.
+  const page = json(200, { data: [note()], next_cursor: "next" });
+  for (const [answer, call] of [
+    [page, ({ notes }) => each(notes.all())],
+    [problem(409, "request_replayed"), async ({ notes }) => notes.patch(ID, { title: "a" })],
+  ] as [Response, (typeof calls)[number]][]) {
+    const tokens = [old, tokenOf("bob")];
+    const { airlock, sent } = airlockWith([answer], { getToken: async () => tokens.shift() });
+    await assert.rejects(call(airlock), { code: "user_changed" });
+    assert.equal(sent.length, 1);
+  }
+
+  const refreshed = [old, `${old}2`];
+  const { airlock } = airlockWith([problem(401, "token_expired"), json(200, note())], {
+    getToken: async () => refreshed.shift(),
+  });
+  await airlock.notes.get(ID);
+});
+
+test("a call for one user is not sent with the token of another", async () => {
+  const calls: ((airlock: ReturnType<typeof airlockWith>["airlock"], user: string) => Promise<unknown>)[] = [
+    ({ notes }, user) => notes.create({ title: "a" }, { user }),
+    ({ notes }, user) => notes.put(ID, { title: "a" }, { user }),
+    ({ notes }, user) => notes.patch(ID, { title: "a" }, { user }),
+    ({ notes }, user) => notes.remove(ID, { user }),
+    ({ notes }, user) => notes.restore(ID, { user }),
+    ({ notes }, user) => notes.publish(ID, { user }),
+    ({ notes }, user) => notes.get(ID, { user }),
+    ({ notes }, user) => notes.list({ user }),
+    ({ notes }, user) => each(notes.all({ user })),
+    ({ orgs }, user) => orgs.create("a", { user }),
+    ({ orgs }, user) => orgs.join("token", { user }),
+    ({ orgs }, user) => orgs.members(ID).remove(ID, { user }),
+    (airlock, user) => airlock.me({ user }),
+    (airlock, user) => airlock.request("POST", "/v1/notes", { body: "{}", user }),
+    (airlock, user) => airlock.request("POST", "/v1/notes", { body: "{}", user, token: tokenOf("bob") }),
+  ];
+  for (const call of calls) {
+    const { airlock, sent } = airlockWith([problem(404, "not_found")], { getToken: async () => tokenOf("bob") });
+    await assert.rejects(call(airlock, "alice"), { code: "user_changed" });
+    assert.equal(sent.length, 0);
+    await call(airlock, "bob").catch(({ code }) => assert.equal(code, "not_found"));
+    assert.equal(sent.length, 1);
+    assert.doesNotMatch(sent[0]!.target, /user/);
+  }
+  for (const token of [null, TOKEN]) {
+    const { airlock, sent } = airlockWith([problem(401, "token_missing")], { getToken: async () => token });
+    assert.equal((await problemOf(airlock.notes.get(ID, { user: "alice" }))).code, "token_missing");
+    assert.equal(sent.length, 1, "the server refuses a call without a user");
   }
 });
 

@@ -13,7 +13,7 @@ import {
 import { app, stackOfFile } from "../../tests/e2e/support.ts";
 import { AirlockNetworkError, AirlockProblem, createId } from "../src/index.ts";
 import { followAppState, followNetwork, publishOptions, retry, retryDelay, rowOptions } from "../src/react-query.ts";
-import { airlockWith, ID, json, note, problem } from "./stub.ts";
+import { airlockWith, ID, json, note, problem, tokenOf } from "./stub.ts";
 
 const { stack } = await stackOfFile();
 
@@ -65,12 +65,51 @@ test("retryable errors are tried again under the same key, after retryAfter", as
     problem(404, "not_found"),
     json(200, note()),
   ]);
-  const notes = rowOptions(airlock.notes, ["notes"]);
+  const notes = rowOptions(airlock.notes, ["notes", null]);
   const create = new MutationObserver(client, notes.create());
   await create.mutate({ draft: { title: "a" }, idempotencyKey: createId() });
   assert.equal(sent[0]!.headers.get("Idempotency-Key"), sent[1]!.headers.get("Idempotency-Key"));
   await assert.rejects(client.fetchQuery({ ...notes.get(ID), retry }), AirlockProblem);
   assert.equal(sent.length, 3);
+});
+
+test("a mutation of one user is not sent again with the token of the next", async (t) => {
+  const client = new QueryClient();
+  t.after(() => client.clear());
+  let user = "alice";
+  const { airlock, sent } = airlockWith(
+    [problem(503, "upstream_unavailable", { retryable: true }, { "Retry-After": "0" })],
+    { getToken: async () => tokenOf(user) },
+  );
+  const notes = rowOptions(airlock.notes, ["notes", "alice"]);
+  const publish = publishOptions(airlock.notes, ["notes", "alice"]);
+  const observer = new MutationObserver(client, notes.create());
+  const create = observer.mutate({ draft: { title: "a" }, idempotencyKey: createId() });
+  while (sent.length === 0) await new Promise(setImmediate);
+  // As an app does when its user signs out: TanStack Query does not stop what waits for a retry.
+  client.clear();
+  user = "bob";
+  // A hook that stays on the screen gives its options to a mutation that waits, unless their key is another one.
+  observer.setOptions(rowOptions(airlock.notes, ["notes", "bob"]).create());
+  await assert.rejects(create, { code: "user_changed" });
+
+  // Without a network from the start.
+  onlineManager.setOnline(false);
+  const paused = [
+    new MutationObserver(client, notes.put()).mutate({ id: ID, draft: { title: "a" } }),
+    new MutationObserver(client, notes.patch()).mutate({ id: ID, changes: { title: "a" } }),
+    new MutationObserver(client, notes.remove()).mutate({ id: ID }),
+    new MutationObserver(client, notes.restore()).mutate({ id: ID }),
+    new MutationObserver(client, publish.publish()).mutate({ id: ID }),
+    new MutationObserver(client, publish.unpublish()).mutate({ id: ID }),
+  ];
+  await new Promise(setImmediate);
+  onlineManager.setOnline(true);
+  void client.resumePausedMutations();
+  for (const one of paused) await assert.rejects(one, { code: "user_changed" });
+  await assert.rejects(client.fetchQuery({ ...notes.get(ID), retry }), { code: "user_changed" });
+  await assert.rejects(client.fetchInfiniteQuery({ ...notes.list(), retry }), { code: "user_changed" });
+  assert.equal(sent.length, 1);
 });
 
 test("retries follow retryable and retryAfter", () => {

@@ -7,6 +7,9 @@ import type { Declaration } from "./generated.ts";
 export const SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 export const NOW = 1795348800;
 export const TOKEN = "header.payload.signature";
+/** A token of this user, whose name may have any characters. */
+export const tokenOf = (sub: string) =>
+  `header.${Buffer.from(JSON.stringify({ user_metadata: { sub: "?", name: "Zoë" }, sub })).toString("base64url")}.signature`;
 export const ID = "7efe3d84-2d6a-4174-899e-8ffddea7a39a";
 
 export interface Sent {

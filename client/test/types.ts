@@ -284,7 +284,7 @@ export function currentIsARow(error: unknown): Row<"things", Declaration> | null
 }
 
 export function everyErrorHasACodeAndADelay(error: AirlockError): void {
-  same<typeof error.code, ProblemCode | NetworkErrorCode>(true);
+  same<typeof error.code, ProblemCode | NetworkErrorCode | "user_changed">(true);
   same<typeof error.retryable, boolean>(true);
   same<typeof error.retryAfter, number | null>(true);
 }

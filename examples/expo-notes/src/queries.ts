@@ -1,6 +1,6 @@
 // TanStack Query: the keys of the cache, and the retries.
 
-import { MutationCache, QueryCache, QueryClient, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { MutationCache, QueryCache, QueryClient, useMutation, useQuery } from "@tanstack/react-query";
 import { AirlockProblem } from "react-native-airlock";
 import { publishOptions, retry, retryDelay, rowOptions } from "react-native-airlock/react-query";
 
@@ -23,7 +23,7 @@ supabase.auth.onAuthStateChange((event) => event === "SIGNED_OUT" && queryClient
 
 /** The user's own notes, or those of an organisation. */
 export function useNotes(org?: string) {
-  const key = ["notes", useUserId(), org ?? "own"];
+  const key = ["notes", useUserId(), org ?? "own"] as const;
   const rows = org ? airlock.org(org).resource("notes") : airlock.notes;
   return { ...rowOptions(rows, key), ...publishOptions(rows, key) };
 }
@@ -32,8 +32,9 @@ export function useNotes(org?: string) {
 export const useOrgQuery = <Result>(key: string[], queryFn: (context: { signal: AbortSignal }) => Promise<Result>) =>
   useQuery({ queryKey: ["orgs", useUserId(), ...key], queryFn });
 
-/** A call that changes an organisation; all that is shown of organisations is read again. */
-export function useOrgChange<Variables, Result>(mutationFn: (variables: Variables) => Promise<Result>) {
-  const client = useQueryClient();
-  return useMutation({ mutationFn, onSettled: () => client.invalidateQueries({ queryKey: ["orgs"] }) });
+/** A call that changes an organisation, for this user alone; all that is shown of organisations is read again. */
+export function useOrgChange<Variables, Result>(change: (own: { user: string }, variables: Variables) => Promise<Result>) {
+  const user = useUserId();
+  const onSettled = () => queryClient.invalidateQueries({ queryKey: ["orgs"] });
+  return useMutation({ mutationKey: ["orgs", user], mutationFn: (given: Variables) => change({ user }, given), onSettled });
 }

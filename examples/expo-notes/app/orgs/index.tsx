@@ -10,9 +10,9 @@ export default function Orgs() {
   const { data, error, refetch } = useOrgQuery([], ({ signal }) => airlock.orgs.list({ limit: 100, signal }));
   const [name, setName] = useState("");
   const idempotencyKey = useMemo(newKey, [name]);
-  const create = useOrgChange(() => airlock.orgs.create(name, { idempotencyKey }));
+  const create = useOrgChange((own) => airlock.orgs.create(name, { idempotencyKey, ...own }));
   const [token, setToken] = useState("");
-  const join = useOrgChange(() => airlock.orgs.join(token.trim()));
+  const join = useOrgChange((own) => airlock.orgs.join(token.trim(), own));
   const onSuccess = ({ id }: { id: string }) => router.push({ pathname: "/orgs/[id]", params: { id } });
   return (
     <Screen>

@@ -13,7 +13,7 @@ export default function OrgScreen() {
     org: await airlock.orgs.get(id, { signal }),
     members: (await airlock.orgs.members(id).list({ limit: 100, signal })).data,
   }));
-  const remove = useOrgChange((userId: string) => airlock.orgs.members(id).remove(userId));
+  const remove = useOrgChange((own, userId: string) => airlock.orgs.members(id).remove(userId, own));
   if (!data) return <Screen>{error ? <Problem error={error} retry={refetch} /> : <Line>Loading…</Line>}</Screen>;
 
   const owner = data.org.role === "owner";

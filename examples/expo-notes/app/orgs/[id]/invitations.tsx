@@ -11,15 +11,14 @@ export default function Invitations() {
   const { id } = useLocalSearchParams<{ id: string }>();
   const invitations = airlock.orgs.invitations(id);
   const { data, error, refetch } = useOrgQuery([id, "invitations"], ({ signal }) => invitations.list({ limit: 100, signal }));
-  const invite = useOrgChange((options: { role: Role; idempotencyKey: string }) => invitations.create(options.role, options));
-  const revoke = useOrgChange((invitation: string) => invitations.remove(invitation));
-  const inviteAs = (role: Role) => invite.mutate({ role, idempotencyKey: newKey() });
+  const invite = useOrgChange((own, [role, idempotencyKey]: [Role, string]) => invitations.create(role, { idempotencyKey, ...own }));
+  const revoke = useOrgChange((own, invitation: string) => invitations.remove(invitation, own));
   const pending = data?.data.filter(({ accepted_at }) => accepted_at === null);
   return (
     <Screen>
       <Row>
-        <Button title="Invite an editor" busy={invite.isPending} onPress={() => inviteAs("editor")} />
-        <Button title="Invite a viewer" busy={invite.isPending} onPress={() => inviteAs("viewer")} />
+        <Button title="Invite an editor" busy={invite.isPending} onPress={() => invite.mutate(["editor", newKey()])} />
+        <Button title="Invite a viewer" busy={invite.isPending} onPress={() => invite.mutate(["viewer", newKey()])} />
       </Row>
       <Problem error={invite.error ?? revoke.error} />
       {invite.data && <Line>Send this to one person, who can join with it. It is shown only now.</Line>}
