@@ -149,11 +149,20 @@ $$;
 create function airlock.members_before_change() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
+  account_is_gone constant boolean := tg_op = 'DELETE' and not exists (select from auth.users where id = old.user_id);
   org_is_live boolean;
 begin
   if tg_op = 'UPDATE' then
     new.version := old.version + 1;
     new.updated_at := greatest(now(), old.updated_at);
+  end if;
+
+  -- An account that is no owner's leaves without a decision, and waits for no lock: the deletion of the last owner's
+  -- account, which may hold it, changes `live` of this row. The version is then left to the holder of the lock.
+  if account_is_gone and old.role <> 'owner' then
+    update airlock.organizations set version = version + 1
+      where id = (select id from airlock.organizations where id = old.org_id for no key update skip locked);
+    return old;
   end if;
 
   -- A member is shown the organisation with their role, so its version counts. This is also the lock. When two owners
@@ -170,7 +179,7 @@ begin
     return new;
   end if;
   -- A deleted account leaves, also as the last owner: members_after_delete.
-  if tg_op = 'DELETE' and not exists (select from auth.users where id = old.user_id) then
+  if account_is_gone then
     return old;
   end if;
   -- Every member may leave; other changes are for owners.

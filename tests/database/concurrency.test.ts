@@ -205,6 +205,31 @@ test("an organisation is deleted with the accounts of both its owners", async ()
   }
 });
 
+test("accounts of an organisation can be deleted at once", async () => {
+  const [holding = owner, ...connections] = await pool(4);
+  for (let round = 0; round < ROUNDS; round++) {
+    const accounts = await users(3);
+    const [host = "", second = "", third = ""] = accounts;
+    const org = await organisation(host);
+    await addMember(org, second, round % 2 ? "owner" : "viewer");
+    await addMember(org, third, "editor");
+    // A change of the organisation, for which all of them wait.
+    await holding.query("begin");
+    await holding.query("select from airlock.organizations where id = $1 for no key update", [org]);
+    const deleted = Promise.all(
+      accounts.map((user, place) => connections[place]?.query("delete from auth.users where id = $1", [user])),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    await holding.query("commit");
+    await deleted;
+    const { rows } = await owner.query(
+      "select deleted_at is not null as deleted, (select count(*)::int from airlock.members where org_id = $1) as members from airlock.organizations where id = $1",
+      [org],
+    );
+    assert.deepEqual(rows, [{ deleted: true, members: 0 }], `round ${round}`);
+  }
+});
+
 test("an account can be deleted while its organisation changes", async () => {
   const [deleting = owner] = await pool(1);
   for (let round = 0; round < ROUNDS; round++) {
