@@ -7,7 +7,8 @@ import { type AirlockOptions, bytesOf, createTransport } from "./transport.ts";
  * A `fetch` for one Airlock: signs, corrects the clock, refreshes the token, and returns the response of any
  * status, with its body read. Paths that begin with `/` are the Airlock's. Bodies are strings or bytes.
  *
- * It throws a TypeError for another origin, and AirlockNetworkError when there is no answer.
+ * It throws a TypeError for another origin, AirlockNetworkError when there is no answer, and AirlockUserError when another
+ * user has signed in before a repetition.
  *
  * @throws TypeError when an option is invalid
  */

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { AirlockNetworkError } from "../src/index.ts";
-import { expectedSignature, json, NOW, problem, signedFetchWith } from "./stub.ts";
+import { expectedSignature, json, NOW, problem, signedFetchWith, tokenOf } from "./stub.ts";
 
 test("another origin, a path with dots and an impossible body are TypeErrors", async () => {
   const { signedFetch, sent } = signedFetchWith([]);
@@ -114,4 +114,12 @@ test("no answer is an AirlockNetworkError; an abort is its reason", async () => 
     slow(new Request("https://api.example.com/v1/me", { signal: AbortSignal.abort(reason) })),
     /closed/,
   );
+});
+
+test("a request is not repeated with the token of another user", async () => {
+  const { signedFetch, sent } = signedFetchWith([problem(401, "token_expired")], {
+    getToken: async ({ refresh }) => tokenOf(refresh ? "bob" : "alice"),
+  });
+  await assert.rejects(signedFetch("/v1/notes", { method: "POST", body: "{}" }), { code: "user_changed" });
+  assert.equal(sent.length, 1);
 });
