@@ -74,11 +74,11 @@ export function createAirlock<D extends AnyDeclaration = Declaration>(options: C
       async list({
         signal,
         user,
-        sender = { user },
+        sender,
         filters,
         ...parameters
       }: AnyListOptions & { cursor?: string | null; sender?: Sender } = {}): Promise<Page<T>> {
-        return call("GET", place() + query({ ...parameters, ...filters }), { signal, sender });
+        return call("GET", place() + query({ ...parameters, ...filters }), { signal, user, sender });
       },
 
       async *all(options?: AnyListOptions) {

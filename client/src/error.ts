@@ -79,7 +79,7 @@ export abstract class AirlockError extends Error {
   /** The same call may succeed later. Every call is signed afresh, so nothing else is needed. */
   abstract readonly retryable: boolean;
   /** Seconds to wait before the same call is made again; `null` when the server asked for no delay. */
-  abstract readonly retryAfter: number | null;
+  readonly retryAfter: number | null = null;
 }
 
 /** `timeout`: the call's `timeoutMs` was up. `network_error`: there is no connection, or it broke. */
@@ -93,11 +93,10 @@ export class AirlockNetworkError extends AirlockError {
   override readonly name = "AirlockNetworkError";
   readonly code: NetworkErrorCode;
   readonly retryable = true;
-  readonly retryAfter = null;
 
   constructor(
     cause?: unknown,
-    message = "No answer from Airlock: there is no connection, or it broke.",
+    message = "No answer: no connection, or it broke.",
     code: NetworkErrorCode = "network_error",
   ) {
     super(message, { cause });
@@ -113,7 +112,6 @@ export class AirlockUserError extends AirlockError {
   override readonly name = "AirlockUserError";
   readonly code = "user_changed";
   readonly retryable = false;
-  readonly retryAfter = null;
 }
 
 /** The answer was a problem (RFC 9457). Members are named as on the wire. */
@@ -157,7 +155,7 @@ export class AirlockUpgradeRequired extends AirlockProblem {
   override readonly name = "AirlockUpgradeRequired";
 
   constructor(problem: ProblemBody) {
-    super(problem, null, problem.message ?? "This version of the app is no longer supported. Please update it.");
+    super(problem, null, problem.message ?? "This version is too old. Please update the app.");
   }
 }
 
@@ -221,7 +219,7 @@ function foreignProblem({ status, headers }: { status: number; headers: Headers 
     title: "Not an answer of Airlock",
     status,
     code,
-    detail: `This answer (${status}, ${media}) is a proxy's, a captive portal's, or the url is wrong.`,
+    detail: `This answer (${status}, ${media}) is a proxy's or a captive portal's, or the url is wrong.`,
     request_id: headers.get("X-Request-Id"),
     retryable: true,
   };

@@ -115,7 +115,7 @@ export function decodeSecret(secret: string): Uint8Array {
   const key = decodeBase64url(secret);
   if (key === null) throw new TypeError("The app secret is not base64url without padding.");
   if (key.length < 32) {
-    throw new TypeError(`The app secret has ${key.length} bytes, at least 32 are needed.`);
+    throw new TypeError(`The app secret has ${key.length} bytes, and needs 32.`);
   }
   return key;
 }

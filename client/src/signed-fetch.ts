@@ -43,5 +43,5 @@ function bodyOf(body: unknown): string | Uint8Array | undefined {
   if (body == null) return undefined;
   if (typeof body === "string" || body instanceof Uint8Array) return body;
   if (body instanceof ArrayBuffer) return new Uint8Array(body);
-  throw new TypeError("The body must be a string, a Uint8Array or an ArrayBuffer.");
+  throw new TypeError("The body must be a string, Uint8Array or ArrayBuffer.");
 }

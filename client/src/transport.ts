@@ -69,6 +69,7 @@ export interface UnsignedRequest {
   timestamp?: number | string | undefined;
   /** Whether a POST without an Idempotency-Key may be repeated. */
   repeatable?: boolean | undefined;
+  /** The user whose request it is. */
   user?: string | undefined;
   /** The same for all requests of one call. In place of `user`. */
   sender?: Sender | undefined;
@@ -100,7 +101,7 @@ export function createTransport(options: AirlockOptions): Transport {
   if (!/^[A-Za-z0-9._-]{1,64}$/.test(appId)) throw new TypeError("appId must be 1 to 64 of A-Z a-z 0-9 . _ -");
   if (typeof options.getToken !== "function") throw new TypeError("getToken must be a function");
   // A timer of more than 31 bits ends at once.
-  if (!(timeoutMs > 0 && timeoutMs < 2 ** 31)) throw new TypeError("timeoutMs must be more than 0 and less than 2^31");
+  if (!(timeoutMs > 0 && timeoutMs < 2 ** 31)) throw new TypeError("timeoutMs must be between 0 and 2^31");
   const key = decodeSecret(options.secret);
 
   let clockOffset = 0;
@@ -124,7 +125,7 @@ export function createTransport(options: AirlockOptions): Transport {
     if (warned || worker === null || !isOlder(worker)) return;
     warned = true;
     console.warn(
-      `${origin} is Airlock ${worker}, older than react-native-airlock ${VERSION}: deploy the newer Worker.`,
+      `${origin} is Airlock ${worker}, older than react-native-airlock ${VERSION}: deploy a newer one.`,
     );
   }
 
@@ -184,7 +185,7 @@ export function createTransport(options: AirlockOptions): Transport {
     warnOfOlder(answer.headers.get("X-Airlock-Version"));
     // How a browser hides a redirect.
     if (answer.status === 0)
-      throw new AirlockNetworkError(undefined, "A redirect, which is a proxy's or a captive portal's.");
+      throw new AirlockNetworkError(undefined, "This redirect is a proxy's or a captive portal's.");
     return answer;
   }
 
@@ -197,7 +198,7 @@ export function createTransport(options: AirlockOptions): Transport {
       attest?.(false) ?? null,
     ]);
     const repaired = new Set<string>();
-    const sender = request.sender ?? { user: request.user };
+    const sender: Sender = request.sender ?? { user: request.user };
 
     /** Whether the cause is removed, so that the request can be sent again. */
     async function repair(answer: Answer): Promise<boolean> {
@@ -233,10 +234,10 @@ export function createTransport(options: AirlockOptions): Transport {
     for (;;) {
       // Checked here because fetch would refuse it with a message that quotes it.
       if (token !== null && !/^[\x21-\x7e]+$/.test(token)) {
-        throw new TypeError("The token has characters that a header cannot carry, or none at all.");
+        throw new TypeError("No header can carry this token.");
       }
       // Someone else may have signed in before a refresh, a later page or a retry. The write would become theirs.
-      // (No user: there is no token, or one that the server refuses.)
+      // Without a subject there is no token, or one that the server refuses.
       const { sub } = payloadOf(token);
       sender.user ??= sub;
       if (sub && sub !== sender.user) throw new AirlockUserError("Another user has signed in.");

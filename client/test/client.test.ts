@@ -230,7 +230,7 @@ test("an older Worker causes one warning, when a call fails", async (context) =>
   assert.deepEqual(more, []);
   assert.equal(
     warning,
-    `https://api.example.com is Airlock ${older}, older than react-native-airlock ${VERSION}: deploy the newer Worker.`,
+    `https://api.example.com is Airlock ${older}, older than react-native-airlock ${VERSION}: deploy a newer one.`,
   );
   const newer = [`${major}.${minor}.0`, `${major}.${minor + 1}.0+abc`, `${major + 1}.0.0`];
   assert.deepEqual(await warnings(...newer, "", "none", undefined), []);
@@ -844,7 +844,7 @@ test("invalid options are refused at once", () => {
   for (const appId of ["", "rn ios", "é", "a".repeat(65)]) {
     assert.throws(() => createAirlock({ ...options, appId }), /appId must be/);
   }
-  assert.throws(() => createAirlock({ ...options, secret: "c2hvcnQ" }), /5 bytes, at least 32/);
+  assert.throws(() => createAirlock({ ...options, secret: "c2hvcnQ" }), /5 bytes, and needs 32/);
   assert.throws(() => createAirlock({ ...options, getToken: undefined as never }), /getToken must be a function/);
   createAirlock({ ...options, url: "http://127.0.0.1:8787/" });
 });

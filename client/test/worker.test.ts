@@ -306,7 +306,7 @@ test("the client warns of an older Worker, whose log names the client", async (c
   assert.deepEqual(more, []);
   assert.match(
     String(warning),
-    /^http:\S+ is Airlock \d+\.\d+\.\d+, older than react-native-airlock 999\.1\.2: deploy the newer Worker\.$/,
+    /^http:\S+ is Airlock \d+\.\d+\.\d+, older than react-native-airlock 999\.1\.2: deploy a newer one\.$/,
   );
   // One of its own version.
   assert.equal((await clientOf().request("GET", "/v2/new")).status, 404);
