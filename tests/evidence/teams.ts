@@ -168,7 +168,198 @@ const view = (name: string, flawed: string, sound: string): Case => {
   };
 };
 
+const ROLES_CLAIM = "((select auth.jwt()) -> 'app_metadata' -> 'roles')";
+/** A view of docs. */
+const shown = (name: string, flawed: string, sound: string, granted = "select"): Case => {
+  const whole = (query: string) =>
+    `${OWN} create view public.found ${query}; grant ${granted} on public.found to authenticated;`;
+  return {
+    name: `teams: a view: ${name}`,
+    flawed: whole(flawed),
+    rule: "view-definer",
+    object: "public.found",
+    sound: whole(sound),
+  };
+};
+const VOTE = "(select m.role from public.members m where m.org_id = d.org_id and m.user_id = auth.uid())";
+/** A definer function in a schema that REST does not offer, and the function that calls it. */
+const below = (name: string, head: string, body: string, sound: string, values: string): Case => {
+  const whole = (text: string) => `${OWN} ${helper(`private.${head} returns setof public.docs`, text)}
+    create function public.found(p uuid) returns setof public.docs language sql stable set search_path = '' as $f$select * from private.find(${values})$f$;
+    revoke all on function public.found from public; grant execute on function public.found to authenticated;`;
+  return {
+    name: `teams: a definer function below ${name}`,
+    flawed: whole(body),
+    rule: "definer-below",
+    object: `private.${head}`,
+    sound: whole(sound),
+  };
+};
+/** Members who are removed by a time. */
+const removed = (also: string, more = "") =>
+  `${of("private.can(org_id)", "private.can(org uuid) returns boolean", IS_MEMBER).replace(
+    "create policy docs_r",
+    `alter table public.members add removed_at timestamptz; grant select (removed_at) on public.members to authenticated; ${more} create policy docs_r`,
+  )} create or replace function private.can(org uuid) returns boolean language sql stable security definer set search_path = '' as $$${IS_MEMBER.replace(/\)$/, ` ${also})`)}$$;`;
+const MAY_LEAVE = (column: string) =>
+  `create policy u on public.members for update to authenticated using (user_id = ${ME}) with check (user_id = ${ME}); grant update (${column}) on public.members to authenticated;`;
+/** A table from which a definer trigger writes members. */
+const copies = (check: string, body: string, granted = "insert (org_id)", sounds = "after insert") =>
+  `${docs(`exists (select from public.members m where ${MINE} and m.role = 'admin')`)}
+  create table public.requests (id uuid primary key default gen_random_uuid(), org_id uuid references public.orgs, user_id uuid not null default auth.uid() references auth.users on delete cascade, role text, status text not null default 'pending');
+  create index on public.requests (user_id); create index on public.requests (org_id); alter table public.requests enable row level security;
+  grant select (id, org_id, role, status), ${granted} on public.requests to authenticated;
+  create policy r on public.requests for select to authenticated using (user_id = ${ME});
+  create policy i on public.requests for insert to authenticated with check (user_id = ${ME} and ${check});
+  create function private.t() returns trigger language plpgsql security definer set search_path = '' as $t$begin ${body} return new; end$t$;
+  create trigger t ${sounds} on public.requests for each row execute function private.t();`;
+const JOINS = "insert into public.members (org_id, user_id) values (new.org_id, new.user_id);";
+const OF_OWNER = `exists (select from public.orgs o where o.id = requests.org_id and o.owner_id = ${ME})`;
+
 export const TEAMS: Case[] = [
+  rows("roles that contain none", `${ROLES_CLAIM} @> '[]'`, `${ROLES_CLAIM} @> '["admin"]'`),
+  rows("roles of which none is another", `${ROLES_CLAIM} <@ '["admin", "member"]'`, `${ROLES_CLAIM} ? 'admin'`),
+  rows(
+    "a setting before the caller",
+    `user_id = coalesce((select nullif(current_setting('app.act_as', true), '')::uuid), ${ME})`,
+    `user_id = coalesce(((select auth.jwt()) -> 'app_metadata' ->> 'act_as')::uuid, ${ME})`,
+  ),
+  rows(
+    "a role for no member of a claim",
+    `coalesce(${ROLES_CLAIM} ->> org_id::text, 'viewer') in ('viewer', 'admin')`,
+    `${ROLES_CLAIM} ->> org_id::text in ('viewer', 'admin')`,
+  ),
+  rows(
+    "a member of the row with a name of the caller's",
+    `meta ->> ((select auth.jwt()) -> 'app_metadata' ->> 'key') = 'yes'`,
+    `meta ->> 'owner' = ${ME}::text`,
+  ),
+  {
+    name: "teams: the caller's role beside any organization",
+    flawed: of(
+      "private.can(org_id)",
+      "private.can(org uuid) returns boolean",
+      `select exists (select ${VOTE.replace("d.org_id", "o.id")} from public.orgs o where o.id = org)`,
+    ),
+    rule: "policy-true",
+    object: "public.docs.docs_r",
+    sound: of(
+      "private.can(org_id)",
+      "private.can(org uuid) returns boolean",
+      `select exists (select ${VOTE.replace("d.org_id", "o.id")} from public.orgs o where o.id = org and o.owner_id = auth.uid())`,
+    ),
+  },
+  {
+    name: "teams: organizations of one depth",
+    flawed: of(
+      "private.can(org_id)",
+      "private.can(org uuid) returns boolean",
+      "select exists (select from public.orgs o join public.orgs mine on length(mine.name) = length(o.name) join public.members m on m.org_id = mine.id where o.id = org and m.user_id = auth.uid())",
+    ),
+    rule: "policy-any-tenant",
+    object: "public.docs.docs_r",
+    sound: of(
+      "private.can(org_id)",
+      "private.can(org uuid) returns boolean",
+      "select exists (select from public.orgs o join public.orgs mine on o.name like mine.name || '.%' join public.members m on m.org_id = mine.id where o.id = org and m.user_id = auth.uid())",
+    ),
+  },
+  code(
+    "a row",
+    `declare r record; begin select * into r ${OF_ANY}; return r.role = 'admin'; end`,
+    `declare r record; begin select * into r ${OF_ORG}; return r.role = 'admin'; end`,
+    "policy-any-tenant",
+  ),
+  code(
+    "a row of a table's type",
+    `declare r public.members; begin select * into r ${OF_ANY}; if r.role = 'admin' then return true; end if; return false; end`,
+    `declare r public.members%rowtype; begin select * into r ${OF_ORG}; if r.role = 'admin' then return true; end if; return false; end`,
+    "policy-any-tenant",
+  ),
+  code(
+    "two variables",
+    `declare r text; o uuid; begin select m.role, m.org_id into r, o ${OF_ANY}; return r = 'admin' and o is not null; end`,
+    `declare r public.members.role%type; o uuid; begin select m.role, m.org_id into r, o ${OF_ANY}; return r = 'admin' and o = org; end`,
+    "policy-any-tenant",
+  ),
+  shown(
+    "the caller's role beside any row",
+    `as select d.id, ${VOTE} as mine from public.docs d`,
+    `as select d.id, ${VOTE} as mine from public.docs d where d.user_id = auth.uid()`,
+  ),
+  shown(
+    "a value of any row",
+    "as select d.id, (select max(p.display_name) from public.profiles p) as latest from public.docs d where d.user_id = auth.uid()",
+    "as select d.id, (select max(o.name) from public.orgs o where o.id = d.org_id) as latest from public.docs d where d.user_id = auth.uid()",
+  ),
+  shown(
+    "LATERAL of any rows",
+    "as select d.id, p.display_name from public.docs d cross join lateral (select display_name from public.profiles limit 5) p where d.user_id = auth.uid()",
+    "as select d.id, p.display_name from public.docs d cross join lateral (select display_name from public.profiles q where q.user_id = d.user_id limit 5) p where d.user_id = auth.uid()",
+  ),
+  shown(
+    "a UNION with any rows",
+    "as select id from public.docs where user_id = auth.uid() union all select id from public.docs where status = 'final'",
+    "as select id from public.docs where user_id = auth.uid() union all select d.id from public.docs d join public.members m on m.org_id = d.org_id and m.user_id = auth.uid()",
+  ),
+  shown(
+    "writes past the policies",
+    "as select id, user_id, title from public.docs where user_id = auth.uid()",
+    "with (security_invoker = true) as select id, user_id, title from public.docs where user_id = auth.uid()",
+    "select, insert",
+  ),
+  definer(
+    "with the caller's role beside any row",
+    "p uuid",
+    `select (d.id, d.user_id, d.org_id, d.assigned_to, ${VOTE}, d.status, d.meta, d.tags, d.allowed, d.is_private)::public.docs from public.docs d`,
+    "select d.* from public.docs d join public.orgs o on o.id = d.org_id where d.user_id = auth.uid()",
+  ),
+  below(
+    "one that passes an id",
+    "find(p uuid)",
+    "select * from public.docs where id = p and auth.uid() is not null",
+    "select * from public.docs where id = p and user_id = auth.uid()",
+    "p",
+  ),
+  below(
+    "one that passes its caller in vain",
+    "find(who uuid, p uuid)",
+    "select * from public.docs where id = p",
+    "select * from public.docs where id = p and user_id = who",
+    "auth.uid(), p",
+  ),
+  {
+    name: "teams: removed members",
+    flawed: removed(""),
+    rule: "membership-ended",
+    object: "public.docs.docs_r",
+    sound: removed("and m.removed_at is null"),
+  },
+  {
+    name: "teams: removed members come back",
+    flawed: removed("and m.removed_at is null", MAY_LEAVE("removed_at")),
+    rule: "trusted-column",
+    object: "public.members.removed_at",
+    sound: removed("and m.removed_at is null"),
+  },
+  {
+    name: "teams: a trigger adds members to any organization",
+    flawed: copies("true", JOINS),
+    rule: "self-made-membership",
+    object: "public.requests.org_id",
+    sound: copies(OF_OWNER, JOINS),
+  },
+  {
+    name: "teams: a trigger gives the role that a row names",
+    flawed: copies(OF_OWNER, "update public.members set role = new.role where user_id = new.user_id;", "insert (role)"),
+    rule: "trusted-column",
+    object: "public.requests.role",
+    sound: copies(
+      "role = 'member'",
+      "update public.members set role = new.role where user_id = new.user_id;",
+      "insert (role)",
+    ),
+  },
   rows(
     "a claim that is as null as the tenant",
     `org_id is not distinct from ((select auth.jwt()) -> 'app_metadata' ->> 'org_id')::uuid`,
@@ -420,6 +611,39 @@ export const TEAMS: Case[] = [
 ];
 
 export const SOUND_TEAMS: [name: string, sql: string][] = [
+  [
+    "teams: a trigger adds members whose request is approved",
+    copies("true", `if new.status = 'approved' then ${JOINS} end if;`),
+  ],
+  [
+    "teams: a trigger makes the first member",
+    `${docs(MEMBER)} create policy i on public.orgs for insert to authenticated with check (owner_id = ${ME}); grant insert (id, name) on public.orgs to authenticated;
+    create function private.t() returns trigger language plpgsql security definer set search_path = '' as $t$begin insert into public.members (org_id, user_id) values (new.id, new.owner_id); return new; end$t$;
+    create trigger t after insert on public.orgs for each row execute function private.t();`,
+  ],
+  [
+    "teams: the owner of a row restores it",
+    `${docs(
+      `exists (select from public.orgs o where o.id = docs.org_id and o.owner_id = ${ME} and o.deleted_at is null)`,
+    ).replace(
+      "create policy docs_r",
+      `alter table public.orgs add deleted_at timestamptz; grant select (deleted_at), update (deleted_at) on public.orgs to authenticated;
+      create policy u on public.orgs for update to authenticated using (owner_id = ${ME}) with check (owner_id = ${ME}); create policy docs_r`,
+    )}`,
+  ],
+  [
+    "teams: the policy of the members says who was removed",
+    docs(MEMBER).replace(
+      "create policy docs_r",
+      `alter table public.members add removed_at timestamptz; grant select (removed_at) on public.members to authenticated;
+      alter policy r on public.members using (user_id = ${ME} and removed_at is null); create policy docs_r`,
+    ),
+  ],
+  [
+    "teams: a view of own rows with marks",
+    `${OWN} create view public.found as select d.id, d.org_id in (select m.org_id from public.members m where m.user_id = auth.uid()) as mine, (select count(*) from public.members m where m.org_id = d.org_id) as size
+    from public.docs d where d.user_id = auth.uid() and not exists (select from public.blocks b where b.blocker_id = d.assigned_to); grant select on public.found to authenticated;`,
+  ],
   ["teams: friends", friends({})],
   [
     "teams: friends in one direction",

@@ -9,7 +9,7 @@
 // and its like name the type that they return, the parser plans its CHECKs, and so runs parts of them: such a body is not
 // read.
 
-import { identifier, ofExtension, type Sql } from "./finding.ts";
+import { identifier, list, ofExtension, type Sql } from "./finding.ts";
 import { type Node, nodesOf, parseTree, type Value, word } from "./tree.ts";
 
 export interface Called {
@@ -221,16 +221,20 @@ const LOOP_END = /^end\s+loop\b/i;
 /** Statements that assign, decide and return, as one expression. Results of loops are left out. */
 function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
   const values = new Map<string, string>();
+  /** Variables that can be rows: of these a query is the value. */
+  const records = new Set<string>();
   const put = (text: string) =>
-    [...values].reduce(
-      (done, [name, value]) =>
-        done.replace(
-          new RegExp(`('(?:[^']|'')*'|"(?:[^"]|"")*")|(?<![.\\w$])${name}(?![\\w$(])`, "gi"),
-          (_all, quoted?: string) => quoted ?? value,
-        ),
-      text,
-    );
+    [...values].reduce((done, [name, value]) => {
+      const member = records.has(name) ? "(?:\\s*\\.\\s*(\\w+))?" : "()";
+      return done.replace(
+        new RegExp(`('(?:[^']|'')*'|"(?:[^"]|"")*")|(?<![.\\w$])${name}${member}(?![\\w$(])`, "gi"),
+        (_all, quoted?: string, column?: string) =>
+          quoted ?? (column ? `(select airlock_row.${column} from ${value} airlock_row)` : value),
+      );
+    }, text);
   for (const line of split(declared)) {
+    const [, record = "", type = ""] = /^(\w+)\s+([\w."]+(?:\s*%\s*\w+)?)/.exec(line) ?? [];
+    if (/^record$|rowtype$|^[^%]*\.[^%]*$/i.test(type)) records.add(record);
     const [, name = "", value] = /^(\w+)\s+[\s\S]*?(?::=|\bdefault\b)([\s\S]+)$/i.exec(line) ?? [];
     if (name && value) values.set(name, `(${put(value)})`);
   }
@@ -279,14 +283,22 @@ function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
     const query = /^return\s+query\s+(select[\s\S]+)$/i.exec(statement);
     const assigned = /^(\w+)\s*:?=\s*([\s\S]+)$/.exec(statement);
     const performed = /^perform\b([\s\S]+)$/i.exec(statement);
-    const into = /^(select\b[\s\S]*?)\binto\s+(?:strict\s+)?(\w+)\b(?!\s*,)([\s\S]*)$/i.exec(statement);
+    const into = /^(select\b[\s\S]*?)\binto\s+(?:strict\s+)?(\w+(?:\s*,\s*\w+)*)\b([\s\S]*)$/i.exec(statement);
     ended = returned !== null || /^raise\s+(?!notice|warning|info|log|debug)/i.test(statement);
     if (returned) branches.push([...within, `(${put(returned[1] ?? "")})`].join(" and "));
     else if (query && branches.length === 0 && within.length === 0) return { query: put(query[1] ?? ""), partly };
     else if (performed || into) {
       const text = put(performed ? `select ${performed[1]}` : `${into?.[1] ?? ""}${into?.[3] ?? ""}`);
       if (into && ifs.length > 0) return undefined;
-      if (into) values.set(into[2] ?? "", `(${text})`);
+      const names = (into?.[2] ?? "").split(",").map((name) => name.trim());
+      if (into && names.length === 1) values.set(names[0] ?? "", `(${text})`);
+      else if (into) {
+        // select a, b into x, y from ...
+        const targets = list((into[1] ?? "").replace(/^select\b/i, ""));
+        if (targets.length !== names.length || /\bfrom\b/i.test(into[1] ?? "")) return undefined;
+        const each = targets.map((target) => `(select ${put(target)} ${put(into[3] ?? "")})`);
+        for (const [at, name] of names.entries()) values.set(name, each[at] ?? "");
+      }
       // Whether it has a row.
       values.set("found", ifs.length > 0 ? "(not read)" : `(exists (${text}))`);
     } else if (assigned) {

@@ -3,7 +3,7 @@
 import { type Called, readBodies, readFunctions } from "./bodies.ts";
 import type { Sql } from "./finding.ts";
 import { SUPABASE_TABLES, Tables } from "./tables.ts";
-import { CALLER, type Condition, type Facts, Reader, ROW, type Scope, Ties, targetsOf } from "./ties.ts";
+import { CALLER, type Condition, type Facts, Reader, type Scope, Ties, targetsOf } from "./ties.ts";
 import {
   entries,
   inside,
@@ -212,20 +212,47 @@ function readsOwn({ tree, partly, source }: Called, reader: Reader): boolean {
   )
     return false;
   const ties = new Ties();
+  let whole = true;
   // Of each sub-query, whether its value matters or not.
   const visit = (node: Node, scope: Scope): void => {
     const body = node.type === "FUNCEXPR" ? reader.body(node, scope) : undefined;
     const [query] = inside(node, "subselect");
     if (body) visit(body.node, body.scope);
-    if (query && entries(query).length > 0) reader.read(query, scope, ties);
-    else if (query) for (const target of targetsOf(query)) visit(target, reader.enter(query, scope));
+    if (query && entries(query).length > 0) {
+      // Its rows first, then the values that sub-queries add to them.
+      const rows = new Ties();
+      reader.read(query, scope, rows, false);
+      whole &&= rows.all().every((source) => !rows.read.has(source) || rows.tied(source, CALLER));
+      reader.read(query, scope, ties);
+    } else if (query) for (const target of targetsOf(query)) visit(target, reader.enter(query, scope));
     else if (!body && nodesOf(node).some(({ node }) => node.type === "SUBLINK" || node.type === "FUNCEXPR"))
       for (const field of node.fields.keys()) for (const inner of inside(node, field)) visit(inner, scope);
     else if (!body) reader.sources(node, scope, ties);
   };
   for (const target of targetsOf(tree)) visit(target, { kind: "call", values: [], definer: true });
-  const read = [...ties.all(), ...ties.relations.keys()].filter((source) => source !== CALLER && source !== ROW);
-  return read.length > 0 && read.every((source) => ties.tied(source, CALLER));
+  return whole && ties.read.size > 0 && [...ties.read].every((source) => ties.tied(source, CALLER));
+}
+
+/** Whether the rows of a view's query, and the values that its sub-queries add to them, are tied to the caller. */
+function showsOwn(view: string, query: Node, above: Scope, reader: Reader): boolean {
+  if (inside(query, "setOperations").length > 0) {
+    const scope = reader.enter(query, above);
+    return entries(query).every((entry) =>
+      inside(entry, "subquery").every((arm) => showsOwn(view, arm, scope, reader)),
+    );
+  }
+  const ties = new Ties();
+  const { scope } = reader.read(query, above, ties, false);
+  const isOwn = (source: string) => source === CALLER || ties.tied(source, CALLER);
+  // Before PostgreSQL 16 a view's query also names the view itself.
+  const rows = ties.all().filter((source) => ties.read.has(source) && ties.relations.get(source) !== view);
+  if (rows.length === 0 || !rows.every(isOwn)) return false;
+  const added = targetsOf(query).flatMap((target) =>
+    nodesOf(target).flatMap(({ node, within }) =>
+      node.type === "SUBLINK" && "46".includes(word(node, "subLinkType")) && !within.some(isQuery) ? [node] : [],
+    ),
+  );
+  return added.every((sub) => [...reader.sources(sub, scope, ties)].every(isOwn));
 }
 
 /** The owners whose rows a client sees in a table or view. */
@@ -234,15 +261,7 @@ function rowsOfTables({ policies, tables, reader }: Catalogue, views: Map<string
   /** Whether each table that the view reads is tied to the caller. */
   const ownView = ({ oid, tree, invoker }: View): boolean => {
     const [query] = nodesOf(tree);
-    if (!query) return false;
-    const ties = new Ties();
-    const { scope } = reader.read(query.node, { kind: "call", values: [], definer: !invoker }, ties);
-    const sources = entries(query.node).flatMap((entry, at) =>
-      word(entry, "rtekind") === "0" && word(entry, "relid") !== oid ? [at + 1] : [],
-    );
-    return (
-      scope.kind === "query" && sources.length > 0 && sources.every((at) => ties.tied(`${scope.id}.${at}`, CALLER))
-    );
+    return query !== undefined && showsOwn(oid, query.node, { kind: "call", values: [], definer: !invoker }, reader);
   };
   const find: Facts["rowsOf"] = (relation) => {
     const before = known.get(relation);

@@ -60,6 +60,23 @@ export const identifier = (name: string) =>
 /** A name as it stands in a regular expression. */
 export const escaped = (name: string) => name.replace(/\W/g, "\\$&");
 
+/** The expressions of a list, up to its end. */
+export function list(text: string): string[] {
+  const values: string[] = [];
+  let [depth, quoted, value] = [0, false, ""];
+  for (const character of text) {
+    if (character === "'") quoted = !quoted;
+    if (!quoted && (character === "(" || character === "[")) depth++;
+    if (!quoted && (character === ")" || character === "]")) depth--;
+    if (!quoted && (depth < 0 || character === ";")) break;
+    if (!quoted && depth === 0 && character === ",") {
+      values.push(value.trim());
+      value = "";
+    } else value += character;
+  }
+  return [...values, value.trim()];
+}
+
 /** The members of a JSON object; none for another text. */
 export function membersOf(text: string): Record<string, unknown> {
   try {

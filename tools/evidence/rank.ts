@@ -26,6 +26,7 @@ export const LEAKS = new Set([
   "trusted-column",
   "self-made-membership",
   "tenant-unchecked",
+  "membership-ended",
   "signup-metadata",
   "definer-exposed",
   "definer-below",

@@ -3,9 +3,9 @@
 
 import { literal } from "../resource/sql.ts";
 import { findSecrets } from "../secrets.ts";
-import type { Called } from "./bodies.ts";
+import { type Called, withoutComments } from "./bodies.ts";
 import type { Catalogue } from "./catalogue.ts";
-import type { Fault, Rule, Sql } from "./finding.ts";
+import { escaped, type Fault, list, type Rule, type Sql } from "./finding.ts";
 import { hasRegistry, isReadable } from "./foreign.ts";
 import { callOf } from "./ties.ts";
 
@@ -44,7 +44,7 @@ export async function unfitResources(sql: Sql): Promise<Fault[]> {
 }
 
 /** Definer functions that exposed ones call. */
-export async function auditReach(sql: Sql, { functions, reader }: Catalogue, exposed: string[]): Promise<Fault[]> {
+export async function auditReach(sql: Sql, { functions, reader, own }: Catalogue, exposed: string[]): Promise<Fault[]> {
   const faults: Fault[] = [];
   const wrappers = [...functions.values()].filter(
     (called) => exposed.includes(called.schema) && !called.foreign && !called.definer && called.callers.length > 0,
@@ -57,8 +57,7 @@ export async function auditReach(sql: Sql, { functions, reader }: Catalogue, exp
       else if (
         !exposed.includes(next.schema) &&
         READS.test(next.source) &&
-        !reader.asks(next) &&
-        !passesCaller(source, next)
+        (reader.asks(next) ? showsOthers(next, own) : !passesCaller(source, next))
       ) {
         const mend = `revoke execute on function ${next.named} from public, anon, authenticated; -- or let it ask for auth.uid()`;
         faults.push({
@@ -84,15 +83,21 @@ export async function auditReach(sql: Sql, { functions, reader }: Catalogue, exp
 
 const READS = /\b(from|join|update|insert\s+into|delete)\b/i;
 
-/** Whether the caller's id is among the arguments of the call. */
+/** Whether a function that was read shows rows beside its caller's. One that returns a boolean answers a policy. */
+const showsOthers = ({ tree, partly, returnsBoolean, identity }: Called, own: Set<string>) =>
+  tree !== undefined && !partly && !returnsBoolean && !own.has(identity);
+
+/** Whether the caller's id is among the arguments of the call, and the function reads that argument. */
 function passesCaller(source: string, called: Called): boolean {
   const [call = ""] = callOf(called).exec(source) ?? [];
-  const begin = source.indexOf(call) + call.length;
-  let end = begin;
-  for (let depth = 1; depth > 0 && end < source.length; end++)
-    depth += source[end] === "(" ? 1 : source[end] === ")" ? -1 : 0;
-  return /auth\.(uid|jwt|email)|request\.jwt/.test(source.slice(begin, end));
+  const values = list(source.slice(source.indexOf(call) + call.length));
+  return values.some((value, at) => {
+    const name = called.arguments[at]?.name;
+    const read = new RegExp(`\\$${at + 1}(?!\\d)${name ? `|\\b${escaped(name)}\\b` : ""}`, "i");
+    return CALLERS_ID.test(value) && read.test(withoutComments(called.source));
+  });
 }
+const CALLERS_ID = /auth\.(uid|jwt|email)|request\.jwt/;
 
 /** Keys in texts of the catalogue. */
 export async function storedSecrets(sql: Sql): Promise<Fault[]> {

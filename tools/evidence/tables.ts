@@ -1,7 +1,7 @@
 // The catalogue's facts about tables: columns, keys, rights to write, and the triggers that fill or guard columns.
 
 import { withoutComments } from "./bodies.ts";
-import { escaped, identifier, type Sql } from "./finding.ts";
+import { escaped, identifier, list, type Sql } from "./finding.ts";
 
 interface Column {
   relation: string;
@@ -33,6 +33,8 @@ export interface Trigger {
   /** The function's name and text. */
   called: string;
   source: string;
+  /** Runs with its owner's rights. */
+  definer: boolean;
   before: boolean;
   onInsert: boolean;
   onUpdate: boolean;
@@ -68,6 +70,8 @@ export class Tables {
   readonly #columns: Map<string, Column[]>;
   readonly triggers: Trigger[];
   readonly filled: Filled[];
+  /** What triggers of other tables write with their owner's rights. */
+  readonly copied: (Filled & { trigger: Trigger })[];
   /** Tables that a client may insert its own row into; policies.ts knows. */
   insertable = new Set<string>();
 
@@ -79,6 +83,9 @@ export class Tables {
     this.filled = triggers
       .filter(({ relation }) => this.name(relation) === "auth.users")
       .flatMap((trigger) => this.#fills(trigger));
+    this.copied = triggers
+      .filter(({ relation, definer }) => definer && this.name(relation) !== "auth.users")
+      .flatMap((trigger) => this.#fills(trigger).map((filled) => ({ ...filled, trigger })));
   }
 
   static async read(sql: Sql): Promise<Tables> {
@@ -102,7 +109,7 @@ export class Tables {
        where relkind in ('r', 'p', 'v', 'm', 'f') and attnum > 0 and not attisdropped and nspname <> all (array['pg_catalog', 'information_schema', 'pg_toast'])`,
     )) as unknown as Column[];
     const triggers = (await sql(
-      `select tgrelid::text as relation, tgname as name, n.nspname || '.' || proname || '()' as called, prosrc as source,
+      `select tgrelid::text as relation, tgname as name, n.nspname || '.' || proname || '()' as called, prosrc as source, prosecdef as definer,
          tgtype & 2 <> 0 as before, tgtype & 4 <> 0 as "onInsert", tgtype & 16 <> 0 as "onUpdate",
          coalesce(substring(pg_get_triggerdef(pg_trigger.oid) from ' WHEN \\((.*)\\) EXECUTE'), '') as when,
          array(select attname::text from pg_attribute where attrelid = tgrelid and attnum = any (tgattr)) as columns
@@ -197,6 +204,15 @@ export class Tables {
     return this.#before(relation, command).some(({ source }) => newField(column).test(withoutComments(source)));
   }
 
+  /** Whether a trigger acts only on a value that no client writes, such as `approved`. */
+  waits({ relation, source, when }: Trigger, command: "INSERT" | "UPDATE"): boolean {
+    const conditions = [when, ...conditionsOf(withoutComments(source))];
+    return this.columns(relation).some(
+      ({ name, granted }) =>
+        !granted.some((one) => one.endsWith(command)) && conditions.some((condition) => newField(name).test(condition)),
+    );
+  }
+
   #before(relation: string, command: "INSERT" | "UPDATE"): Trigger[] {
     return this.triggers.filter(
       (one) => one.relation === relation && one.before && (command === "INSERT" ? one.onInsert : one.onUpdate),
@@ -242,6 +258,10 @@ export class Tables {
   }
 }
 
+/** The conditions of each IF in a text. */
+const conditionsOf = (text: string) =>
+  [...text.matchAll(/\b(?:els)?if\b([\s\S]*?)\bthen\b/gi)].map(([, condition = ""]) => condition);
+
 const newField = (column: string) => new RegExp(`\\bnew\\s*\\.\\s*"?${escaped(column)}"?(?!\\w)`, "i");
 
 /** Whether a trigger writes a column, or refuses some of its values. A default for null is neither. */
@@ -251,7 +271,7 @@ function guards({ source, when, columns }: Trigger, column: string, command: "IN
   const names = (part: string) => newField(column).test(part);
   const refuses = /\braise\s+(?!notice|warning|info|log|debug)|\breturn\s+(null|old)\b/i.test(text);
   if (refuses && (names(when) || (command === "UPDATE" && columns.length === 1 && columns[0] === column))) return true;
-  const conditions = [...text.matchAll(/\b(?:els)?if\b([\s\S]*?)\bthen\b/gi)].map(([, condition = ""]) => condition);
+  const conditions = conditionsOf(text);
   const isNull = new RegExp(`${field}\\s+is\\s+null\\s*$`, "i");
   if (refuses && conditions.some((condition) => names(condition) && !isNull.test(condition))) return true;
   // By a function, or from a query.
@@ -287,21 +307,4 @@ function assigned(text: string): string {
       done.slice(at).replace(new RegExp(`(?<![.\\w"'])${name}(?![\\w"'(])(?!\\s*:=)`, "gi"), () => `(${value.trim()})`)
     );
   }, text);
-}
-
-/** The expressions of a list, up to its end. */
-function list(text: string): string[] {
-  const values: string[] = [];
-  let [depth, quoted, value] = [0, false, ""];
-  for (const character of text) {
-    if (character === "'") quoted = !quoted;
-    if (!quoted && (character === "(" || character === "[")) depth++;
-    if (!quoted && (character === ")" || character === "]")) depth--;
-    if (!quoted && (depth < 0 || character === ";")) break;
-    if (!quoted && depth === 0 && character === ",") {
-      values.push(value.trim());
-      value = "";
-    } else value += character;
-  }
-  return [...values, value.trim()];
 }

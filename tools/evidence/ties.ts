@@ -16,6 +16,7 @@ import {
   type Node,
   neverHolds,
   nodesOf,
+  type Placed,
   relationsOf,
   textOf,
   type Value,
@@ -48,8 +49,8 @@ export interface Use {
   relation: string;
   column: string;
   source: string;
-  /** `present`: it is not null. */
-  against: "constant" | "caller" | "other" | "present";
+  /** `present`: it is not null; `absent`: it is. */
+  against: "constant" | "caller" | "other" | "present" | "absent";
   /** The constant's text. */
   value?: string | undefined;
   /** Another value holds too, or another branch of the same condition does not read it. */
@@ -84,6 +85,8 @@ export class Ties {
   readonly shown = new Set<string>();
   /** The table or view of each source. */
   readonly relations = new Map<string, string>();
+  /** Tables, views, and functions of the project that a query reads rows from. */
+  readonly read = new Set<string>();
 
   #root(source: string): string {
     const above = this.#parents.get(source);
@@ -126,6 +129,7 @@ export class Ties {
     copy.#groups.push(...this.#groups);
     for (const source of this.shown) copy.shown.add(source);
     for (const [source, relation] of this.relations) copy.relations.set(source, relation);
+    for (const source of this.read) copy.read.add(source);
     for (const [source, above] of this.#parents) copy.#parents.set(source, above);
     return copy;
   }
@@ -141,6 +145,7 @@ const CONTAINS = /^(2751|3246)$/;
 /** count(x) and count(*), which have a value without a row too. */
 const COUNTS = /^(2147|2803)$/;
 const CLAIM = /^request\.jwt/;
+const LENGTHS = new Set(["length", "char_length", "octet_length", "ascii", "nlevel"]);
 const MOST_BRANCHES = 200;
 
 export class Reader {
@@ -330,9 +335,9 @@ export class Reader {
     };
     if (isCoalesce(value)) {
       const each = inside(value, "args").map((arg) => ({ arg, sources: this.sources(arg, scope, ties) }));
-      // An argument that the caller of a function chooses.
-      if (each.some(({ arg, sources }) => sources.size === 0 && nodesOf(arg).some(({ node }) => node.type === "VAR")))
-        return found;
+      // An argument that the caller of a function chooses, or a setting that any function may write.
+      const isFree = ({ node }: Placed) => node.type === "VAR" || this.called(node)?.name === "current_setting";
+      if (each.some(({ arg, sources }) => sources.size === 0 && nodesOf(arg).some(isFree))) return found;
       add(each.flatMap(({ sources }) => [...sources]));
       return found;
     }
@@ -394,8 +399,11 @@ export class Reader {
     return new Set([`${found.id}.${at}`]);
   }
 
-  /** Reads a query: adds the ties of its tables and conditions; returns the sources of its columns. */
-  read(query: Node, above: Scope, ties: Ties): { targets: Set<string>[]; scope: Scope } {
+  /**
+   * Reads a query: adds the ties of its tables and conditions; returns the sources of its columns. `values`: a row counts
+   * by the values of its columns. Else it is there whether or not the sub-queries among its columns have a row.
+   */
+  read(query: Node, above: Scope, ties: Ties, values = true): { targets: Set<string>[]; scope: Scope } {
     const scope = this.enter(query, above) as Extract<Scope, { kind: "query" }>;
     const arms = inside(query, "setOperations").flatMap(armsOf);
     const absent = absentOf(query);
@@ -406,6 +414,9 @@ export class Reader {
       const kind = word(entry, "rtekind");
       const relation = word(entry, "relid");
       if (kind === "0") ties.relations.set(source, relation);
+      const isOfProject = ({ node }: Placed) => node.type === "FUNCEXPR" && this.called(node)?.foreign === false;
+      if (kind === "0" || (kind === "3" && nodesOf(inside(entry, "functions")).some(isOfProject)))
+        ties.read.add(source);
       const rows = kind === "0" && !scope.definer ? this.#facts.rowsOf(relation) : "any";
       if (rows === "own") ties.tie([source, CALLER]);
       if (rows === "public") ties.shown.add(source);
@@ -422,10 +433,12 @@ export class Reader {
           own.length,
           scope,
           ties,
+          values,
         ),
         scope,
       };
-    return { targets: own.map((target) => this.sources(target, scope, ties)), scope };
+    const targets = (into: Ties) => own.map((target) => this.sources(target, scope, into));
+    return { targets: values ? targets(ties) : aside(ties, targets), scope };
   }
 
   /** The query whose rows an entry of FROM has, a sub-query or one of WITH. Of a recursive one, the query for its first rows, if the others follow from them. */
@@ -462,12 +475,18 @@ export class Reader {
   }
 
   /** The columns of a UNION, with the ties that all of its queries share. */
-  #united(arms: Node[][], width: number, scope: Extract<Scope, { kind: "query" }>, ties: Ties): Set<string>[] {
+  #united(
+    arms: Node[][],
+    width: number,
+    scope: Extract<Scope, { kind: "query" }>,
+    ties: Ties,
+    values: boolean,
+  ): Set<string>[] {
     const names = Array.from({ length: width }, (_, at) => `${scope.id}.union${at}`);
     const each = arms.map((arm) => {
       const copy = ties.copy();
       for (const sub of arm)
-        for (const [at, target] of this.read(sub, scope, copy).targets.entries())
+        for (const [at, target] of this.read(sub, scope, copy, values).targets.entries())
           copy.tie([names[at] ?? "", ...target]);
       keep(copy, ties);
       return copy;
@@ -567,15 +586,21 @@ export class Reader {
       }
       return;
     }
-    // There is no such row.
-    if (node.type === "NULLTEST" && word(node, "nulltesttype") === "0") return;
+    const isNull = node.type === "NULLTEST" && word(node, "nulltesttype") === "0";
     if (node.type === "NULLTEST") {
       for (const { node: arg, in: in_ } of inside(node, "arg").flatMap((arg) => this.#columns(arg, scope))) {
         const { scope: found, at, column, entry } = this.place(arg, in_);
         if (found.kind === "query" && entry)
-          ties.uses.push({ relation: word(entry, "relid"), column, source: `${found.id}.${at}`, against: "present" });
+          ties.uses.push({
+            relation: word(entry, "relid"),
+            column,
+            source: `${found.id}.${at}`,
+            against: isNull ? "absent" : "present",
+          });
       }
     }
+    // There is no such row.
+    if (isNull) return;
     if (node.type === "NULLTEST") this.#present(node, scope, ties);
     // An expression of another kind ties nothing.
     else aside(ties, (copy) => this.sources(node, scope, copy));
@@ -594,7 +619,7 @@ export class Reader {
     const kind = word(node, "subLinkType");
     if (!query) return;
     if (kind === "0") {
-      this.read(query, scope, ties);
+      this.read(query, scope, ties, false);
     } else if (kind === "4") {
       const { scope: inner } = this.read(query, scope, ties);
       const [target] = targetsOf(query);
@@ -645,8 +670,12 @@ export class Reader {
     const [ofOne, ofOther] = [this.sources(one, left, ties), this.sources(other, right, ties)];
     // The caller's id on both sides can be equal to itself: auth.uid() = any (array[user_id, auth.uid()])
     const vacuous = ofOne.has(CALLER) && ofOther.has(CALLER);
-    const partly = [...nodesOf(args)].some(({ node }) => this.#isPartOfUid(node));
+    const partly =
+      [...nodesOf(args)].some(({ node }) => this.#isPartOfUid(node)) || args.some((arg) => this.#isLength(bare(arg)));
     if (ofOne.size > 0 && ofOther.size > 0 && !vacuous && !partly) ties.tie([...ofOne, ...ofOther]);
+    // The claim's member that the row names: app_metadata -> 'roles' ->> org_id::text = 'admin'
+    if (ofOther.size === 0 && this.#isLookedUp(bare(one), left)) ties.tie(ofOne);
+    if (ofOne.size === 0 && this.#isLookedUp(bare(other), right)) ties.tie(ofOther);
     this.#note(one, left, other, right, ties);
   }
 
@@ -657,6 +686,19 @@ export class Reader {
     const [query] = node.type === "SUBLINK" && !readsValue(node) ? inside(node, "subselect") : [];
     const target = query && word(node, "subLinkType") === "4" ? targetsOf(query)[0] : undefined;
     return query && target ? this.#bodyOf(bare(target), this.enter(query, scope)) : node;
+  }
+
+  /** A member of a claim, with a name that the row has. */
+  #isLookedUp(node: Node, scope: Scope): boolean {
+    const [claim] = node.type === "OPEXPR" && /^->>?$/.test(this.operator(node)) ? inside(node, "args") : [];
+    const sources = claim ? this.sources(claim, scope, new Ties()) : new Set<string>();
+    return sources.size === 1 && sources.has(CALLER);
+  }
+
+  /** A length or a depth, which many values share. */
+  #isLength(node: Node): boolean {
+    const called = node.type === "FUNCEXPR" ? this.called(node) : undefined;
+    return called?.foreign === true && LENGTHS.has(called.name);
   }
 
   /** A part of the caller's id, or its length, which other callers share. */
@@ -785,6 +827,7 @@ function keep(copy: Ties, ties: Ties, uses = copy.uses): void {
   ties.uses.push(...uses);
   ties.vain.push(...copy.vain);
   for (const [source, relation] of copy.relations) ties.relations.set(source, relation);
+  for (const source of copy.read) ties.read.add(source);
 }
 
 function aside<T>(ties: Ties, work: (copy: Ties) => T): T {

@@ -4,7 +4,7 @@
 import { oneLine } from "../setup/output.ts";
 import { branchesOf, type Catalogue, holds, type Part, type Policy } from "./catalogue.ts";
 import { escaped, type Fault, identifier, ROLES, type Rule } from "./finding.ts";
-import { ofSupabase } from "./tables.ts";
+import { ofSupabase, type Tables } from "./tables.ts";
 import { CALLER, type Condition, outward, type Reader, ROW, Ties, targetsOf } from "./ties.ts";
 import { conditionsOf, entries, inside, isQuery, isTop, type Node, nodesOf, word } from "./tree.ts";
 import { trusted, type Verdict } from "./verdict.ts";
@@ -24,6 +24,11 @@ export const TRUST_RULES: Rule[] = [
     id: "tenant-unchecked",
     level: "finding",
     why: "The column names the row's tenant, whose members read it. WITH CHECK checks the row's user, and not the caller's membership: any user can add rows to any tenant.",
+  },
+  {
+    id: "membership-ended",
+    level: "finding",
+    why: "The table says when a membership or a share ends, and the policy does not ask for it: who was removed still reaches the rows.",
   },
   {
     id: "signup-metadata",
@@ -47,7 +52,7 @@ export function auditTrust(catalogue: Catalogue): Fault[] {
   const all = trustedColumns(catalogue);
   for (const one of all) {
     const { relation } = one;
-    faults.push(...byTrigger(one, catalogue));
+    faults.push(...byTrigger(one, catalogue), ...byOtherTable(one, catalogue));
     const insert = writes(one, "INSERT", catalogue);
     const pinned = all.some(
       (other) =>
@@ -64,7 +69,7 @@ export function auditTrust(catalogue: Catalogue): Fault[] {
     if (insert && one.linksRow) faults.push(membership(one, insert, catalogue));
     else if (by && commands.length > 0) faults.push(column(one, by, commands, catalogue));
   }
-  faults.push(...unchecked(catalogue));
+  faults.push(...unchecked(catalogue), ...ended(catalogue));
   return faults.filter(
     (fault, at) => faults.findIndex((other) => other.rule === fault.rule && other.object === fault.object) === at,
   );
@@ -173,6 +178,55 @@ function unchecked(catalogue: Catalogue): Fault[] {
     });
 }
 
+/** Whether a column of the caller's own row names the tenant, or the shared row. */
+const isMembership = (
+  { relation, column, linksRow }: Pick<Trusted, "relation" | "column" | "linksRow">,
+  tables: Tables,
+) => linksRow && tables.column(relation, column)?.key === false && tables.isTable(relation);
+
+const ENDS =
+  /^(deleted|removed|revoked|left|ended|expire[sd]?|expiry|expiration|valid_(until|to)|disabled|suspended|banned|deactivated)(_(at|on|date))?$/i;
+
+/** Policies that go through memberships and do not ask whether these have ended. */
+function ended({ policies, tables, reader }: Catalogue): Fault[] {
+  return policies
+    .filter(({ permissive, audited }) => permissive && audited)
+    .flatMap((policy) =>
+      policy.parts.flatMap(({ clause, tree, text, verdicts }): Fault[] => {
+        const called = reader.reached(tree).filter(({ foreign }) => !foreign);
+        const relations = new Set(
+          verdicts
+            .filter(({ kind }) => kind === "tied")
+            .flatMap((verdict) => trusted(verdict).filter((use) => isMembership(use, tables)))
+            .map(({ relation }) => relation),
+        );
+        return [...relations].flatMap((relation) => {
+          // The table's own policies hold for a query that runs as the caller.
+          const own = policies
+            .filter((one) => one.relation === relation && !called.some(({ definer }) => definer))
+            .flatMap(({ parts }) => parts.map((part) => part.text));
+          const asked = [text, ...called.map(({ source }) => source), ...own].join(" ");
+          const column = tables
+            .columns(relation)
+            .find(
+              ({ name, type }) =>
+                ENDS.test(name) && /^(timestamp|date)/.test(type) && !new RegExp(`\\b${name}\\b`, "i").test(asked),
+            );
+          if (!column) return [];
+          const table = tables.name(relation);
+          return [
+            {
+              rule: "membership-ended",
+              object: `${policy.schema}.${policy.relname}.${policy.name}`,
+              what: `${clause} goes through ${table} and does not ask for ${column.name}`,
+              mend: `-- Let the condition, or the helper that it calls, also ask for ${table}.${oneLine(column.name)}.`,
+            },
+          ];
+        });
+      }),
+    );
+}
+
 /** The columns that policies trust, each once. */
 export function trustedColumns({ policies, tables }: Catalogue): Trusted[] {
   const found = new Map<string, Trusted>();
@@ -181,8 +235,11 @@ export function trustedColumns({ policies, tables }: Catalogue): Trusted[] {
       .flatMap(({ verdicts }) => verdicts)
       .filter(({ kind }) => kind === "tied" || kind === "role" || kind === "open")) {
       const uses = trusted(verdict);
-      for (const { relation, column, linksRow, source } of uses) {
+      for (const { relation, column, linksRow, source, against } of uses) {
         const known = tables.column(relation, column);
+        // The owner of a deleted row may restore it; a removed member may not.
+        if (against === "absent" && !uses.some((other) => other.source === source && isMembership(other, tables)))
+          continue;
         if (!known || known.key || !tables.isTable(relation) || tables.name(relation).startsWith("auth.")) continue;
         const key = `${relation}.${column}`;
         const before = found.get(key);
@@ -350,6 +407,40 @@ function byTrigger({ relation, name, by }: Trusted, { tables }: Catalogue): Faul
       mend,
     },
   ];
+}
+
+/** Columns of other tables, which a definer trigger copies to the trusted one. */
+function byOtherTable({ relation, name, linksRow, by }: Trusted, catalogue: Catalogue): Fault[] {
+  const { tables } = catalogue;
+  return tables.copied
+    .filter((one) => one.relation === relation)
+    .flatMap(({ values, trigger }): Fault[] => {
+      const copied = /^\(*new\s*\.\s*"?(\w+)"?\)*$/i.exec(values.get(name) ?? "")?.[1]?.toLowerCase();
+      const column = tables.columns(trigger.relation).find((one) => one.name === copied);
+      // The key of the new row itself, such as an organization and its first member.
+      if (!column || column.key) return [];
+      const source = {
+        relation: trigger.relation,
+        column: column.number,
+        name: column.name,
+        linksRow,
+        by,
+        besides: [],
+      };
+      return (["INSERT", "UPDATE"] as const).flatMap((command): Fault[] => {
+        if (!(command === "INSERT" ? trigger.onInsert : trigger.onUpdate)) return [];
+        const policy = writes(source, command, catalogue);
+        if (!policy || tables.waits(trigger, command)) return [];
+        return [
+          {
+            rule: linksRow ? "self-made-membership" : "trusted-column",
+            object: `${tables.name(trigger.relation)}.${column.name}`,
+            what: `its user may ${command} it (${policyOf(policy)}); ${trigger.called} copies it to ${tables.name(relation)}.${name}, which ${by} trusts`,
+            mend: `${revoked(tables, trigger.relation, column.name, command)} -- or let WITH CHECK decide about it`,
+          },
+        ];
+      });
+    });
 }
 
 const policyOf = (policy: Policy | string) => (typeof policy === "string" ? policy : `policy ${policy.name}`);

@@ -3,7 +3,7 @@
 import type { Called } from "./bodies.ts";
 import { ofSupabase, type Tables } from "./tables.ts";
 import { CALLER, type Condition, LOOSE, type Reader, ROW, Ties, targetsOf, type Use } from "./ties.ts";
-import { bare, inside, isVacuous, type Node, neverHolds, nodesOf, relationsOf, textOf } from "./tree.ts";
+import { bare, inside, isVacuous, type Node, neverHolds, nodesOf, relationsOf, textOf, word } from "./tree.ts";
 
 export interface Verdict {
   /** `tied` to the caller; `role`: callers of a kind; `public`: rows that say so; `open`: anybody, signed in or not. */
@@ -116,10 +116,18 @@ function meaningOf(condition: Condition, relation: string, reader: Reader, table
     !inside(node, "args").some((arg) => isUid(arg, reader))
   )
     return { kind: "nothing" };
+  // The empty array is contained in every array, and each claim contains it.
+  if (reader.operator(node) === "<@" && reader.sources(inside(node, "args")[0] ?? node, scope, new Ties()).has(CALLER))
+    return { kind: "nothing" };
+  if (reader.operator(node) === "@>" && all.some(isEmptyJson)) return { kind: "nothing" };
   // A constant on the other side: a user by name, or a claim with a value.
   const sides = inside(node, "args").map((arg) => reader.sources(arg, scope, new Ties()));
   return { kind: sides.some((side) => !side.has(CALLER)) || node.type === "FUNCEXPR" ? "role" : "nothing" };
 }
+
+/** '[]' or '{}' of type jsonb, which is no longer than its header. */
+const isEmptyJson = (node: Node) =>
+  node.type === "CONST" && word(node, "consttype") === "3802" && word(node, "constvalue") === "8";
 
 const readsTables = ({ foreign, tree }: Called) => !foreign && tree !== undefined && relationsOf(tree).length > 0;
 
@@ -192,6 +200,6 @@ export function trusted({ ties }: Verdict): (Use & { linksRow: boolean })[] {
   // A row that the caller's own row names, such as the post of a comment, says nothing about the caller.
   const caller = ties.besidesRow();
   return ties.uses
-    .filter(({ source, against }) => (against === "constant" || against === "other") && caller.has(source))
+    .filter(({ source, against }) => ["constant", "other", "absent"].includes(against) && caller.has(source))
     .map((use) => ({ ...use, linksRow: use.against === "other" && ties.tied(use.source, ROW) }));
 }
