@@ -158,7 +158,9 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
   };
   const rowsOf = rowsOfTables(catalogue, new Map(views.map((view) => [view.oid, view])));
   const shown = [
-    ...views.flatMap(({ oid, name, invoker }) => (invoker ? [] : [{ name, own: rowsOf(oid) === "own" }])),
+    ...views.flatMap((view) =>
+      view.invoker ? [] : [{ name: view.name, own: rowsOf(view.oid) === "own" && !isWritten(view, tables) }],
+    ),
     ...offered.map((called) => ({ name: called.identity, own: readsOwn(called, catalogue.reader) })),
   ];
   // A view can have the name of a function with its arguments.
@@ -231,6 +233,25 @@ function readsOwn({ tree, partly, source }: Called, reader: Reader): boolean {
   };
   for (const target of targetsOf(tree)) visit(target, { kind: "call", values: [], definer: true });
   return whole && ties.read.size > 0 && [...ties.read].every((source) => ties.tied(source, CALLER));
+}
+
+/** Whether a client writes to the table below a view, by the view's own rights. Postgres does that for simple views. */
+function isWritten({ oid, tree }: View, tables: Tables): boolean {
+  const [query] = nodesOf(tree);
+  if (!query) return false;
+  const { node } = query;
+  const from = inside(node, "jointree").flatMap((tree) => inside(tree, "fromlist"));
+  const isSimple =
+    from.length === 1 &&
+    from.every(
+      (one) =>
+        one.type === "RANGETBLREF" && word(entries(node)[Number(word(one, "rtindex")) - 1] ?? one, "rtekind") === "0",
+    ) &&
+    word(node, "hasAggs") === "false" &&
+    ["setOperations", "groupClause", "distinctClause", "limitCount", "limitOffset", "cteList"].every(
+      (field) => inside(node, field).length === 0,
+    );
+  return isSimple && tables.columns(oid).some(({ granted }) => granted.some((one) => /INSERT|UPDATE/.test(one)));
 }
 
 /** Whether the rows of a view's query, and the values that its sub-queries add to them, are tied to the caller. */

@@ -341,10 +341,7 @@ export const RULES: CatalogueRule[] = [
     level: "finding",
     why: "Without security_invoker a view reads with its owner's rights, without the policies of its tables.",
     query: `
-      select called as object, 'a view without security_invoker' || case when pg_relation_is_updatable(oid, false) & 28 <> 0 and exists (
-          select from (select oid, privilege from table_grants union all select oid, privilege from column_grants) writers
-          where writers.oid = relations.oid and privilege = any (array['INSERT', 'UPDATE', 'DELETE'])
-        ) then ', which clients write to' else '' end as what, format('alter view %s set (security_invoker = true);', named) as mend
+      select called as object, 'a view without security_invoker' as what, format('alter view %s set (security_invoker = true);', named) as mend
       from relations
       where relkind = 'v' and granted and not exists (
         select from pg_options_to_table(reloptions) where option_name = 'security_invoker' and option_value in ('true', 'on', 'yes', '1')
