@@ -124,9 +124,7 @@ export function createTransport(options: AirlockOptions): Transport {
   function warnOfOlder(worker: string | null) {
     if (warned || worker === null || !isOlder(worker)) return;
     warned = true;
-    console.warn(
-      `${origin} is Airlock ${worker}, older than react-native-airlock ${VERSION}: deploy a newer one.`,
-    );
+    console.warn(`${origin} is Airlock ${worker}, older than react-native-airlock ${VERSION}: deploy a newer one.`);
   }
 
   /** One request, signed afresh. */
