@@ -481,7 +481,8 @@ test("an answer that is read whole is cut off at 16 MiB", async () => {
     let most = 0;
     stub.rest = endless(headers, (mebibytes) => (most = mebibytes));
     assertProblem(await ask(["GET", NOTE]), "upstream_invalid");
-    assert.ok(most < 64, `${most} MiB were sent`);
+    // Less than an isolate has memory. What the stub sends before it notices the end depends on the load of the machine.
+    assert.ok(most < 128, `${most} MiB were sent`);
   }
   stub.rest = functions({ ...ROW, body: "x".repeat(15 * 1024 * 1024) });
   assertOk(await ask(["GET", NOTE]), 200);
