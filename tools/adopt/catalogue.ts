@@ -339,7 +339,7 @@ async function readPolicies(sql: Sql, schemas: string[]): Promise<Map<string, Po
 
 function partOf(part: Part | undefined, policy: ReadPolicy, catalogue: Policies): Policy["using"] {
   if (!part) return undefined;
-  const branches = branchesOf(policy, part, catalogue);
+  const branches = branchesOf(policy, part, catalogue.reader);
   const compared = comparedWithId(part.tree, catalogue);
   return {
     text: part.text,

@@ -40,23 +40,19 @@ export interface Called {
   partly?: boolean;
 }
 
+/** Whether a function's body is not read, or in part. */
+export const isUnread = ({ foreign, tree, partly }: Called) => !foreign && (!tree || partly === true);
+
 /** A body as one query. */
 interface Body {
   query: string;
   partly: boolean;
 }
 
+/** Functions whose result, a length or a depth, many values share. */
+export const LENGTHS = new Set(["length", "char_length", "octet_length", "ascii", "nlevel"]);
 /** Functions of PostgreSQL whose result many texts share. */
-export const PARTS = new Set([
-  "left",
-  "right",
-  "substr",
-  "substring",
-  "length",
-  "char_length",
-  "octet_length",
-  "ascii",
-]);
+export const PARTS = new Set(["left", "right", "substr", "substring", ...LENGTHS]);
 
 export async function readFunctions(sql: Sql): Promise<Map<string, Called>> {
   const rows = await sql(

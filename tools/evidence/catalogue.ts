@@ -178,12 +178,12 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
 }
 
 /** The branches of a clause. */
-export function branchesOf({ relation }: Policy, { tree }: Part, { reader }: Catalogue): Condition[][] {
+export function branchesOf({ relation }: Policy, { tree }: Part, reader: Reader): Condition[][] {
   return reader.branches(tree as Node, { kind: "row", relation });
 }
 
 const verdicts = (policy: Policy, part: Part, catalogue: Catalogue) =>
-  branchesOf(policy, part, catalogue).map((branch) =>
+  branchesOf(policy, part, catalogue.reader).map((branch) =>
     verdictOf(branch, policy.relation, catalogue.reader, catalogue.tables),
   );
 
@@ -224,7 +224,7 @@ function readsOwn({ tree, partly, source }: Called, reader: Reader): boolean {
       // Its rows first, then the values that sub-queries add to them.
       const rows = new Ties();
       reader.read(query, scope, rows, false);
-      whole &&= rows.all().every((source) => !rows.read.has(source) || rows.tied(source, CALLER));
+      whole &&= rows.rows().every((source) => rows.tied(source, CALLER));
       reader.read(query, scope, ties);
     } else if (query) for (const target of targetsOf(query)) visit(target, reader.enter(query, scope));
     else if (!body && nodesOf(node).some(({ node }) => node.type === "SUBLINK" || node.type === "FUNCEXPR"))
@@ -266,7 +266,7 @@ function showsOwn(view: string, query: Node, above: Scope, reader: Reader): bool
   const { scope } = reader.read(query, above, ties, false);
   const isOwn = (source: string) => source === CALLER || ties.tied(source, CALLER);
   // Before PostgreSQL 16 a view's query also names the view itself.
-  const rows = ties.all().filter((source) => ties.read.has(source) && ties.relations.get(source) !== view);
+  const rows = ties.rows().filter((source) => ties.relations.get(source) !== view);
   if (rows.length === 0 || !rows.every(isOwn)) return false;
   const added = targetsOf(query).flatMap((target) =>
     nodesOf(target).flatMap(({ node, within }) =>
@@ -301,9 +301,7 @@ function rowsOfTables({ policies, tables, reader }: Catalogue, views: Map<string
           holds(policy, "authenticated"),
       );
       const using = applying.flatMap((policy) =>
-        policy.parts.flatMap((part) =>
-          part.clause === "using" ? branchesOf(policy, part, { reader } as Catalogue) : [],
-        ),
+        policy.parts.flatMap((part) => (part.clause === "using" ? branchesOf(policy, part, reader) : [])),
       );
       const kinds = using.map((branch) => verdictOf(branch, relation, reader, tables).kind);
       rows = kinds.includes("open") ? "any" : kinds.includes("public") ? "public" : "own";

@@ -4,13 +4,13 @@
 // the auditor's rights.
 
 import { oneLine } from "../setup/output.ts";
-import type { Called } from "./bodies.ts";
+import { type Called, isUnread } from "./bodies.ts";
 import { branchesOf, type Catalogue, calls, holds, type Part, type Policy } from "./catalogue.ts";
 import { escaped, type Fault, identifier, ROLES, type Rule } from "./finding.ts";
 import { ofSupabase } from "./tables.ts";
 import type { Use } from "./ties.ts";
 import { bare, entries, inside, isQuery, type Node, nodesOf, once, relationsOf, type Value, word } from "./tree.ts";
-import { unread, verdictOf } from "./verdict.ts";
+import { verdictOf } from "./verdict.ts";
 
 export const POLICY_RULES: Rule[] = [
   {
@@ -247,9 +247,7 @@ const ESCAPES =
 
 /** Whether a branch would admit anybody, did the functions in it that were not read ask nothing. */
 const restsOnUnread = (policy: Policy, part: Part, { strict, tables }: Catalogue) =>
-  branchesOf(policy, part, { reader: strict } as Catalogue).some(
-    (branch) => verdictOf(branch, policy.relation, strict, tables).kind === "open",
-  );
+  branchesOf(policy, part, strict).some((branch) => verdictOf(branch, policy.relation, strict, tables).kind === "open");
 
 /** Functions that policies call and that were not read as an expression. */
 function helpers(policy: Policy, catalogue: Catalogue): Fault[] {
@@ -268,7 +266,7 @@ function helpers(policy: Policy, catalogue: Catalogue): Fault[] {
             mend,
           },
         ];
-      if (!unread(called)) return [];
+      if (!isUnread(called)) return [];
       const rests = policy.permissive && restsOnUnread(policy, part, catalogue);
       const level = ["sql", "plpgsql"].includes(called.language) && !rests ? null : ("finding" as const);
       return [

@@ -4,7 +4,7 @@
 // So the sources of each value are found (the row, the caller, a table of a query), and each equality joins the sources of
 // its two sides. Functions are read as if their bodies stood in their place.
 
-import { type Called, PARTS, withoutComments } from "./bodies.ts";
+import { type Called, isUnread, LENGTHS, PARTS, withoutComments } from "./bodies.ts";
 import { escaped } from "./finding.ts";
 import {
   absentOf,
@@ -12,6 +12,7 @@ import {
   conditionsOf,
   entries,
   inside,
+  isCoalesce,
   isVacuous,
   type Node,
   neverHolds,
@@ -113,6 +114,9 @@ export class Ties {
 
   all = () => [...this.#parents.keys()];
 
+  /** What a query reads rows from, without what only values aside read. */
+  rows = () => this.all().filter((source) => this.read.has(source));
+
   /** Sources that are tied to the caller by other ways than through the row. */
   besidesRow(): Set<string> {
     const found = new Set([CALLER]);
@@ -145,7 +149,6 @@ const CONTAINS = /^(2751|3246)$/;
 /** count(x) and count(*), which have a value without a row too. */
 const COUNTS = /^(2147|2803)$/;
 const CLAIM = /^request\.jwt/;
-const LENGTHS = new Set(["length", "char_length", "octet_length", "ascii", "nlevel"]);
 const MOST_BRANCHES = 200;
 
 export class Reader {
@@ -175,7 +178,7 @@ export class Reader {
     const known = this.#asking.get(called.oid);
     if (known !== undefined) return known;
     this.#asking.set(called.oid, false);
-    if (this.#facts.strict && isUnreadBody(called)) return false;
+    if (this.#facts.strict && isUnread(called)) return false;
     const source = withoutComments(called.source);
     const asks =
       /auth\.(uid|jwt|email)\b|request\.jwt/.test(source) ||
@@ -315,12 +318,8 @@ export class Reader {
    * The sources of a value: the row, the caller, tables of queries around it. Also adds the ties of its sub-queries.
    */
   sources(value: Value, scope: Scope, ties: Ties): Set<string> {
-    const found = new Set<string>();
-    const add = (more: Iterable<string>) => {
-      for (const source of more) found.add(source);
-    };
-    if (Array.isArray(value)) for (const one of value) add(this.sources(one, scope, ties));
-    if (typeof value === "string" || Array.isArray(value)) return found;
+    if (typeof value === "string") return new Set();
+    if (Array.isArray(value)) return new Set(value.flatMap((one) => [...this.sources(one, scope, ties)]));
     if (value.type === "VAR") return this.#ofVariable(value, scope, ties);
     // These have a value without the rows of their sub-queries too.
     if (UNSURE.has(value.type) || (value.type === "SUBLINK" && "012".includes(word(value, "subLinkType"))))
@@ -586,8 +585,8 @@ export class Reader {
       }
       return;
     }
-    const isNull = node.type === "NULLTEST" && word(node, "nulltesttype") === "0";
     if (node.type === "NULLTEST") {
+      const isNull = word(node, "nulltesttype") === "0";
       for (const { node: arg, in: in_ } of inside(node, "arg").flatMap((arg) => this.#columns(arg, scope))) {
         const { scope: found, at, column, entry } = this.place(arg, in_);
         if (found.kind === "query" && entry)
@@ -598,12 +597,12 @@ export class Reader {
             against: isNull ? "absent" : "present",
           });
       }
+      // Null: there is no such row.
+      if (!isNull) this.#present(node, scope, ties);
+      return;
     }
-    // There is no such row.
-    if (isNull) return;
-    if (node.type === "NULLTEST") this.#present(node, scope, ties);
     // An expression of another kind ties nothing.
-    else aside(ties, (copy) => this.sources(node, scope, copy));
+    aside(ties, (copy) => this.sources(node, scope, copy));
   }
 
   /** The ties of a value that is not null: its sub-queries have a row, unless they count. */
@@ -671,7 +670,7 @@ export class Reader {
     // The caller's id on both sides can be equal to itself: auth.uid() = any (array[user_id, auth.uid()])
     const vacuous = ofOne.has(CALLER) && ofOther.has(CALLER);
     const partly =
-      [...nodesOf(args)].some(({ node }) => this.#isPartOfUid(node)) || args.some((arg) => this.#isLength(bare(arg)));
+      nodesOf(args).some(({ node }) => this.#isPartOfUid(node)) || args.some((arg) => this.#isLength(bare(arg)));
     if (ofOne.size > 0 && ofOther.size > 0 && !vacuous && !partly) ties.tie([...ofOne, ...ofOther]);
     // The claim's member that the row names: app_metadata -> 'roles' ->> org_id::text = 'admin'
     if (ofOther.size === 0 && this.#isLookedUp(bare(one), left)) ties.tie(ofOne);
@@ -791,7 +790,7 @@ export class Reader {
       if (body) return this.#columns(body.node, body.scope);
     }
     // lower(p.role), p.claims ->> 'role', coalesce(p.role, ''), unnest(p.teams)
-    if (["FUNCEXPR", "OPEXPR", "COALESCEEXPR", "COALESCE"].includes(node.type))
+    if (["FUNCEXPR", "OPEXPR"].includes(node.type) || isCoalesce(node))
       return inside(node, "args").flatMap((arg) => this.#columns(arg, scope));
     return [];
   }
@@ -818,9 +817,6 @@ const UNSURE = new Set([
   "MINMAXEXPR",
   "MINMAX",
 ]);
-
-/** A function whose body is not read, or in part. */
-const isUnreadBody = ({ foreign, tree, partly }: Called) => !foreign && (!tree || partly === true);
 
 /** Keeps the uses that were noted in a copy, and not its ties. */
 function keep(copy: Ties, ties: Ties, uses = copy.uses): void {
@@ -850,8 +846,6 @@ const readsValue = (node: Node) =>
   node.type === "SUBLINK" &&
   word(node, "subLinkType") === "4" &&
   inside(node, "subselect").some((query) => entries(query).length > 0);
-
-const isCoalesce = ({ type }: Node) => type === "COALESCEEXPR" || type === "COALESCE";
 
 const isBoolean = (node: Node) =>
   node.type === "CONST" && word(node, "consttype") === "16" && word(node, "constisnull") !== "true";

@@ -86,6 +86,8 @@ const isTable = ({ type }: Node) => type === "RANGETBLENTRY" || type === "RTE";
 /** The entries of a query's FROM, in the order in which its variables count them. */
 export const entries = (query: Node) => inside(query, "rtable");
 
+export const isCoalesce = ({ type }: Node) => type === "COALESCEEXPR" || type === "COALESCE";
+
 /** Whether a comparison holds of a column without a value to compare with: `a = coalesce(b, a)`. */
 export function isVacuous(comparison: Node): boolean {
   const sides = inside(comparison, "args").map(bare);
@@ -95,9 +97,7 @@ export function isVacuous(comparison: Node): boolean {
     ["varno", "varattno", "varlevelsup"].every((field) => word(one, field) === word(other, field));
   return sides.some((side, at) =>
     nodesOf(sides[1 - at] ?? []).some(
-      ({ node }) =>
-        (node.type === "COALESCEEXPR" || node.type === "COALESCE") &&
-        inside(node, "args").some((arg) => same(bare(arg), side)),
+      ({ node }) => isCoalesce(node) && inside(node, "args").some((arg) => same(bare(arg), side)),
     ),
   );
 }

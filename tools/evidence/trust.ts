@@ -37,9 +37,12 @@ export const TRUST_RULES: Rule[] = [
   },
 ];
 
-interface Trusted {
+interface Place {
   relation: string;
   column: string;
+}
+
+interface Trusted extends Place {
   name: string;
   linksRow: boolean;
   by: string;
@@ -75,15 +78,17 @@ export function auditTrust(catalogue: Catalogue): Fault[] {
   );
 }
 
+/** What a policy asks of a new row. */
+const checkOf = ({ parts }: Policy) => parts.find(({ clause }) => clause === "with check") ?? parts[0];
+
 /**
  * Whether a policy asks about the tenant that a new row names, or about its members. An invitation says nothing about
  * the role.
  */
-function asksTenant(policy: ReturnType<typeof writes>, { relation, column }: Trusted, { tables }: Catalogue): boolean {
+function asksTenant(policy: ReturnType<typeof writes>, { relation, column }: Place, { tables }: Catalogue): boolean {
   const tenant = tables.column(relation, column)?.references;
   if (typeof policy !== "object" || !tenant) return true;
-  const check = policy.parts.find(({ clause }) => clause === "with check") ?? policy.parts[0];
-  return (check?.verdicts ?? []).some(({ ties }) =>
+  return (checkOf(policy)?.verdicts ?? []).some(({ ties }) =>
     ties.uses.some((use) => use.relation === tenant || use.relation === relation),
   );
 }
@@ -92,7 +97,7 @@ function asksTenant(policy: ReturnType<typeof writes>, { relation, column }: Tru
  * Whether those who may change a column are others than those who make the row, such as the one who is asked to be a
  * friend. They must not change who made it.
  */
-function ofOtherSide({ relation, column }: Trusted, catalogue: Catalogue): boolean {
+function ofOtherSide({ relation, column }: Place, catalogue: Catalogue): boolean {
   const { tables } = catalogue;
   const granted = (number: string, command: string) =>
     tables.column(relation, number)?.granted.some((one) => one.endsWith(command)) ?? false;
@@ -111,9 +116,9 @@ function ofOtherSide({ relation, column }: Trusted, catalogue: Catalogue): boole
 function ownersOf(relation: string, command: "a" | "w", { policies }: Catalogue): string[] | undefined {
   const verdicts = policies
     .filter((one) => one.relation === relation && one.permissive && [command, "*"].includes(one.command))
-    .flatMap(({ parts }) => {
-      const clause = command === "a" ? "with check" : "using";
-      return (parts.find((part) => part.clause === clause) ?? parts[0])?.verdicts ?? [];
+    .flatMap((policy) => {
+      const using = policy.parts.find(({ clause }) => clause === "using") ?? policy.parts[0];
+      return (command === "a" ? checkOf(policy) : using)?.verdicts ?? [];
     })
     .filter(({ kind }) => kind !== "never");
   return verdicts.every(({ ties }) => ties.owners.length > 0) ? verdicts.flatMap(({ ties }) => ties.owners) : undefined;
@@ -124,8 +129,7 @@ function consented({ relation, besides }: Trusted, catalogue: Catalogue): boolea
   return besides.every((values) =>
     [...values].some(([number, value]) => {
       const column = catalogue.tables.column(relation, number);
-      const one = { relation, column: number, name: column?.name ?? "", linksRow: false, by: "", besides: [] };
-      return column && !column.otherwise.includes(value) && ofOtherSide(one, catalogue);
+      return column && !column.otherwise.includes(value) && ofOtherSide({ relation, column: number }, catalogue);
     }),
   );
 }
@@ -137,7 +141,7 @@ function unchecked(catalogue: Catalogue): Fault[] {
     .filter(({ permissive, audited, command }) => permissive && audited && ["a", "w", "*"].includes(command))
     .flatMap((policy) => {
       const { relation } = policy;
-      const check = policy.parts.find(({ clause }) => clause === "with check") ?? policy.parts[0];
+      const check = checkOf(policy);
       if (!check || !tables.secured(relation) || ofSupabase(tables.name(relation))) return [];
       const readers = policies
         .filter((one) => one.relation === relation && one.permissive && ["r", "*"].includes(one.command))
@@ -268,7 +272,7 @@ export function trustedColumns({ policies, tables }: Catalogue): Trusted[] {
 
 /** The policy by which a client may write a column of its own row as it likes. */
 function writes(
-  { relation, column, name }: Trusted,
+  { relation, column, name }: Pick<Trusted, "relation" | "column" | "name">,
   command: "INSERT" | "UPDATE",
   catalogue: Catalogue,
 ): Policy | "row level security is off" | undefined {
@@ -303,7 +307,7 @@ const leaves = (
   which: (verdict: Verdict) => boolean,
   catalogue: Catalogue,
 ) =>
-  branchesOf(policy, check, catalogue).some((branch, at) => {
+  branchesOf(policy, check, catalogue.reader).some((branch, at) => {
     const verdict = check.verdicts[at];
     return verdict && which(verdict) && !branch.some((one) => decides(one, column, catalogue.reader));
   });
@@ -381,9 +385,7 @@ export function decided({ object, what }: Fault, { policies, tables }: Catalogue
       [command === "INSERT" ? "a" : "w", "*"].includes(policy.command) &&
       ROLES.some((role) => holds(policy, role)),
   );
-  const verdicts = applying
-    .flatMap(({ parts }) => (parts.find(({ clause }) => clause === "with check") ?? parts[0])?.verdicts ?? [])
-    .filter(({ kind }) => kind !== "never");
+  const verdicts = applying.flatMap((policy) => checkOf(policy)?.verdicts ?? []).filter(({ kind }) => kind !== "never");
   if (verdicts.every(({ ties }) => ties.owners.includes(column.number))) return true;
   return command === "INSERT" && column.shared && verdicts.every(({ kind }) => kind === "tied");
 }
@@ -419,14 +421,7 @@ function byOtherTable({ relation, name, linksRow, by }: Trusted, catalogue: Cata
       const column = tables.columns(trigger.relation).find((one) => one.name === copied);
       // The key of the new row itself, such as an organization and its first member.
       if (!column || column.key) return [];
-      const source = {
-        relation: trigger.relation,
-        column: column.number,
-        name: column.name,
-        linksRow,
-        by,
-        besides: [],
-      };
+      const source = { relation: trigger.relation, column: column.number, name: column.name };
       return (["INSERT", "UPDATE"] as const).flatMap((command): Fault[] => {
         if (!(command === "INSERT" ? trigger.onInsert : trigger.onUpdate)) return [];
         const policy = writes(source, command, catalogue);

@@ -1,6 +1,6 @@
 // The callers that a branch of a policy admits: those that its row is tied to, those with a role, or all.
 
-import type { Called } from "./bodies.ts";
+import { type Called, isUnread } from "./bodies.ts";
 import { ofSupabase, type Tables } from "./tables.ts";
 import { CALLER, type Condition, LOOSE, type Reader, ROW, Ties, targetsOf, type Use } from "./ties.ts";
 import { bare, inside, isVacuous, type Node, neverHolds, nodesOf, relationsOf, textOf, word } from "./tree.ts";
@@ -95,7 +95,7 @@ function meaningOf(condition: Condition, relation: string, reader: Reader, table
   }
   const sources = reader.sources(node, scope, new Ties());
   if (!sources.has(CALLER)) return { kind: "row" };
-  if (isUnread(node, reader)) return { kind: reader.strict ? "nothing" : "role" };
+  if (callsUnread(node, reader)) return { kind: reader.strict ? "nothing" : "role" };
   // It reads tables, and holds without the caller's rows in them.
   if (all.some((one) => one.type === "SUBLINK" && relationsOf([one]).length > 0) || calls.some(readsTables))
     return { kind: "nothing" };
@@ -171,12 +171,12 @@ const isEquality = (node: Node, reader: Reader) =>
     !LOOSE.test(reader.operator(node)) &&
     !isVacuous(node));
 
-/** A function of the project whose body is more than one expression. */
-export function isUnread(node: Node, reader: Reader): boolean {
-  return nodesOf(node).some(({ node }) => node.type === "FUNCEXPR" && unread(reader.called(node)));
-}
-export const unread = (called: Called | undefined) =>
-  called !== undefined && !called.foreign && (!called.tree || called.partly === true);
+/** Whether a condition calls a function of the project whose body is more than one expression. */
+const callsUnread = (condition: Node, reader: Reader) =>
+  nodesOf(condition).some(({ node }) => {
+    const called = node.type === "FUNCEXPR" ? reader.called(node) : undefined;
+    return called !== undefined && isUnread(called);
+  });
 
 function saysPublic({ node, scope }: Condition, relation: string, tables: Tables): boolean {
   if (scope.kind !== "row" || (node.type === "BOOLEXPR" && JSON.stringify(node.fields.get("boolop")) === '["not"]'))
