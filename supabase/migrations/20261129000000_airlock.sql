@@ -524,7 +524,8 @@ begin
   on conflict on constraint resources_pkey do update set
     relation = excluded.relation, search_path = excluded.search_path, owner = excluded.owner,
     fields = excluded.fields, columns = excluded.columns, types = excluded.types, writable = excluded.writable,
-    publish = excluded.publish, searchable = excluded.searchable, id = excluded.id, id_type = excluded.id_type, owner_column = excluded.owner_column, set_owner = excluded.set_owner,
+    publish = excluded.publish, searchable = excluded.searchable,
+    id = excluded.id, id_type = excluded.id_type, owner_column = excluded.owner_column, set_owner = excluded.set_owner,
     scope = excluded.scope, under = excluded.under, under_column = excluded.under_column, readers = excluded.readers,
     version = excluded.version, created = excluded.created, updated = excluded.updated, deleted = excluded.deleted,
     wire = excluded.wire, public_wire = excluded.public_wire;
