@@ -3,6 +3,8 @@
 //! A [`Declaration`] in hand contradicts neither itself nor PostgreSQL. Each refusal is one sentence
 //! that names the section and the field and says how to fix it.
 
+use std::borrow::Cow;
+
 use serde::{Serialize, Serializer};
 
 use super::grammar;
@@ -460,11 +462,15 @@ impl Resource {
                         if !is_identifier(&constraint) {
                             return refuse("a constraint's name has 1 to 63 bytes.");
                         }
-                        let fields = if raw.starts_with('[') { names(raw)? } else { string(raw).into_iter().collect() };
+                        let fields = if raw.starts_with('[') {
+                            names(raw)?
+                        } else {
+                            string(raw).into_iter().map(Cow::into_owned).collect()
+                        };
                         if fields.is_empty() {
                             return refuse("must be the name of a field, or a list of names.").within(&constraint);
                         }
-                        resource.unique.push((constraint, fields));
+                        resource.unique.push((constraint.into_owned(), fields));
                     }
                 }
                 "embed" => named(raw, &mut |name, raw| {

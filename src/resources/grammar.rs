@@ -43,7 +43,7 @@ pub(super) fn kind(text: &str) -> Result<(Kind, &str), String> {
             .map(|(inner, rest)| (Some(inner.trim()), rest.trim_start()))
             .ok_or_else(|| format!("{text} needs a closing parenthesis."))?,
     };
-    let Some((_, needs)) = KINDS.into_iter().find(|(kind, _)| *kind == word) else {
+    let Some((_, needs)) = KINDS.iter().find(|(kind, _)| *kind == word) else {
         let kinds = KINDS.map(|(kind, _)| kind).join(", ");
         let found =
             if text.is_empty() { "it has no kind".to_owned() } else { format!("{text} does not begin with a kind") };

@@ -152,11 +152,9 @@ impl Kind {
             ),
             Self::OneOf { values } => {
                 let text = string(raw)?;
-                if !values.contains(&text) {
-                    let message = format!("must be one of {}", values.join(", "));
-                    return Err(error("one_of", message).into());
-                }
-                Ok(Value::Text(text))
+                let value = values.iter().find(|value| **value == text);
+                let message = || format!("must be one of {}", values.join(", "));
+                Ok(Value::Text(value.ok_or_else(|| error("one_of", message()))?.clone()))
             }
             Self::Texts { items, length } => list(raw, *items, "strings", &Self::Verbatim { min: 1, max: *length }),
             Self::Integers { items, min, max } => {
@@ -249,12 +247,15 @@ pub(super) fn error(code: &'static str, message: impl Into<Cow<'static, str>>) -
 }
 
 /// The text of a JSON string.
-pub(super) fn string(raw: &str) -> Result<String, ValidationError> {
-    if !raw.starts_with('"') {
-        return Err(error("type", "must be a string"));
+pub(super) fn string(raw: &str) -> Result<Cow<'_, str>, ValidationError> {
+    let inner = raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let inner = inner.ok_or_else(|| error("type", "must be a string"))?;
+    if !inner.contains('\\') {
+        return Ok(inner.into());
     }
     // It is JSON, so the one thing that can be wrong is half of a surrogate pair.
-    serde_json::from_str(raw).map_err(|_| error("value", "must not contain half of a surrogate pair"))
+    let text = serde_json::from_str::<String>(raw);
+    Ok(text.map_err(|_| error("value", "must not contain half of a surrogate pair"))?.into())
 }
 
 /// The text, if it has `min` to `max` characters and no U+0000.
@@ -281,14 +282,14 @@ fn is_number(raw: &str) -> bool {
 }
 
 fn integer(raw: &str, min: i64, max: i64) -> Result<i64, Errors> {
-    if !is_number(raw) || has_fraction(raw) {
+    let plain = raw.parse::<i64>().ok();
+    if !is_number(raw) || plain.is_none() && has_fraction(raw) {
         return Err(error("type", "must be a whole number").into());
     }
     // Exact: whole numbers to 2^53 are doubles, and greater ones are out of every range, as is infinity, which is spelled null.
-    let spelled = spelled(&nearest_double(raw));
-    let digits = spelled.strip_suffix(".0").unwrap_or_default();
-    let value = digits.parse::<i64>().ok();
-    value
+    let spelled = || spelled(&nearest_double(raw)).strip_suffix(".0")?.parse::<i64>().ok();
+    plain
+        .or_else(spelled)
         .filter(|value| value.validate_range(Some(min), Some(max), None, None))
         .ok_or_else(|| error("range", format!("must be a whole number from {min} to {max}")).into())
 }

@@ -3,6 +3,8 @@
 //! A refusal is made where a value is wrong, and gets its place on the way out: the names of the
 //! tables around the value.
 
+use std::borrow::Cow;
+
 use super::kind::string;
 use crate::json::parts;
 
@@ -46,8 +48,8 @@ fn placed(name: &str, Refusal(text): Refusal) -> Refusal {
 }
 
 /// The keys and values of a table, each key once.
-pub(super) fn table(raw: &str) -> Read<Vec<(String, &str)>> {
-    let mut table: Vec<(String, &str)> = Vec::new();
+pub(super) fn table(raw: &str) -> Read<Vec<(Cow<'_, str>, &str)>> {
+    let mut table: Vec<(Cow<'_, str>, &str)> = Vec::new();
     for (key, raw) in parts(raw, '{').ok_or("must be a table.")? {
         let key = string(key).map_err(|_| "has a key that is not text.")?;
         if table.iter().any(|(one, _)| *one == key) {
@@ -92,7 +94,7 @@ pub(super) fn is_identifier(name: &str) -> bool {
 /// The name of a column.
 pub(super) fn column(raw: &str) -> Read<String> {
     let name = string(raw).ok().filter(|name| is_identifier(name));
-    Ok(name.ok_or("must be the name of a column, of 1 to 63 bytes.")?)
+    Ok(name.ok_or("must be the name of a column, of 1 to 63 bytes.")?.into_owned())
 }
 
 /// The name of a column, or `false` for none.
@@ -133,10 +135,10 @@ pub(super) fn names(raw: &str) -> Read<Vec<String>> {
     let mut names = Vec::new();
     for (_, raw) in parts(raw, '[').ok_or(no_list)? {
         let name = string(raw).map_err(|_| no_list)?;
-        if names.contains(&name) {
+        if names.iter().any(|one| *one == name) {
             return Err(twice(&name));
         }
-        names.push(name);
+        names.push(name.into_owned());
     }
     Ok(names)
 }
