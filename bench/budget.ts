@@ -1,7 +1,8 @@
-// Goals for the rows of the bench, and the budgets that CI insists on. All are upper limits.
+// The rows of the bench that docs/performance.md has, with their goals and the budgets that CI insists on. All are upper
+// limits.
 
 export interface Limit {
-  goal: number;
+  goal?: number;
   /** Better still. */
   aim?: number;
   /**
@@ -28,7 +29,7 @@ export const LIMITS: Record<string, Limit> = {
   "cold, CPU: 20 resources after one": { goal: 1 },
   "size, gzipped": { goal: 240_000, aim: 215_000 },
   "size of 20 resources, gzipped": { goal: 2000 },
-  "memory: after 100,000 requests over after 50,000": { goal: 1.1 },
+  "memory: over the floor, after 100,000 requests": {},
 };
 
 /** The workloads of the quick run. */

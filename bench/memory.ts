@@ -11,20 +11,16 @@ const BLOCK = 5000;
 /** Reads claim no nonce, so the same request can be sent again. */
 const DISTINCT = 250;
 
-/** The bytes in use after each of these counts of requests. */
-export async function memoryAfter(counts: number[], bundle: Bundle, vars: Vars, workload: Workload): Promise<number[]> {
+/** The bytes in use after this many requests. */
+export async function memoryAfter(requests: number, bundle: Bundle, vars: Vars, workload: Workload): Promise<number> {
   const worker = await start(bundle, vars);
-  const held: number[] = [];
-  let sent = 0;
-  for (const count of counts) {
-    for (; sent < count; sent += BLOCK) {
-      // Signed again for each block, since a signature is good for five minutes.
-      const distinct = batch(workload, DISTINCT);
-      const requests = Array.from({ length: BLOCK }, (_, place) => distinct[place % DISTINCT]!);
-      await flood(worker.port, requests, statusOf(workload, bundle.name));
-    }
-    held.push(residentBytes(worker.pid));
+  for (let sent = 0; sent < requests; sent += BLOCK) {
+    // Signed again for each block, since a signature is good for five minutes.
+    const distinct = batch(workload, DISTINCT);
+    const block = Array.from({ length: BLOCK }, (_, place) => distinct[place % DISTINCT]!);
+    await flood(worker.port, block, statusOf(workload, bundle.name));
   }
+  const bytes = residentBytes(worker.pid);
   await worker.stop();
-  return held;
+  return bytes;
 }

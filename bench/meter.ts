@@ -26,7 +26,7 @@ const PROCESSES = 2;
 const REQUESTS = 128;
 /** The first requests of a connection cost more. */
 const UNMEASURED = 2 * CONNECTIONS;
-/** Requests of all workloads to each process before the first round: V8 compiles code that is often used. */
+/** Requests of all its workloads to each process before the first round: V8 compiles code that is often used. */
 const WARM_UP = 3000;
 
 export async function measure(
@@ -44,11 +44,12 @@ export async function measure(
       bundles.flatMap((bundle) => Array.from({ length: PROCESSES }, () => start(bundle, vars))),
     );
     const processesOf = (name: string) => running.filter((worker) => worker.name === name);
+    const workloadsOf = (name: string) => workloads.filter(({ workers }) => workers.includes(name));
     for (const workload of workloads) {
       for (const name of workload.workers) {
         times.get(workload.name)?.get(name)?.push([]);
         for (const worker of processesOf(name))
-          await flood(worker.port, batch(workload, WARM_UP / workloads.length), statusOf(workload, name));
+          await flood(worker.port, batch(workload, WARM_UP / workloadsOf(name).length), statusOf(workload, name));
       }
     }
     for (let round = 0; round < rounds; round++) {

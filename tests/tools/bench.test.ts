@@ -29,14 +29,14 @@ test("a figure has the spread of its blocks", () => {
   assert.deepEqual(figure("list", "times", ratios), { row: "list", unit: "times", value: 2.5, spread: [2, 3] });
 });
 
-test("a recorded table has the rows with a goal, and the figures of the run before", async () => {
+test("a recorded table has the rows of LIMITS, and the figures of the run before", async () => {
   const page = join(await mkdtemp(join(tmpdir(), "airlock-bench-test-")), "page.md");
   await writeFile(
     page,
     "# Cost\n\n<!-- written by `npm run bench -- --record` -->\n\nNone yet.\n\n<!-- end of the table -->\n\nMore.\n",
   );
   const row = "list, 20 rows: over Hono";
-  const without = figure("a row without a goal", "times", [[7, 7]]);
+  const without = figure("a row that is not kept", "times", [[7, 7]]);
   await record(page, "first", [figure(row, "times", [[1.5, 1.5]]), without]);
   await record(page, "second", [figure(row, "times", [[1.25, 1.25]]), without]);
   const text = await readFile(page, "utf8");
@@ -44,5 +44,5 @@ test("a recorded table has the rows with a goal, and the figures of the run befo
   assert.match(text, /\nsecond\n/);
   assert.match(text, /\| list, 20 rows: over Hono +\| 1\.25 +\| 1\.25 to 1\.25 +\| 1\.50 +\|/);
   assert.match(text, /<!-- end of the table -->\n\nMore\.\n$/);
-  assert.doesNotMatch(text, /None yet|first|without a goal/);
+  assert.doesNotMatch(text, /None yet|first|not kept/);
 });
