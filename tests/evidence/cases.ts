@@ -452,6 +452,22 @@ export const CASES: Case[] = [
     sound: docs(`${ME} = user_id or ((select auth.jwt()) -> 'app_metadata' ->> 'role') = 'admin'`),
   },
 
+  ...[
+    [
+      "jsonb_path_exists((select auth.jwt()), '$.sub')",
+      `jsonb_path_exists((select auth.jwt()), '$.app_metadata.role ? (@ == "admin")')`,
+    ],
+    ["(select auth.jwt()) @? '$.session_id'", `(select auth.jwt()) @? '$.app_metadata ? (@.role == "admin")'`],
+  ].map(
+    ([claim = "", role = ""]): Case => ({
+      name: `a claim that every user has: ${claim}`,
+      flawed: docs(claim),
+      rule: "policy-true",
+      object: "public.docs.p_select",
+      sound: docs(role),
+    }),
+  ),
+
   ...TRUSTED.map(
     ([column, condition]): Case => ({
       name: `its user updates ${column}`,

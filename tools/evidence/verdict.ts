@@ -73,10 +73,7 @@ function ofPublic(ties: Ties, tables: Tables): boolean {
 function meaningOf(condition: Condition, relation: string, reader: Reader, tables: Tables): Meaning {
   const { node, scope } = condition;
   const all = nodesOf(node).map((placed) => placed.node);
-  const constants = all
-    .filter(({ type }) => type === "CONST")
-    .map(textOf)
-    .filter((text) => text !== undefined);
+  const constants = all.filter(({ type }) => type === "CONST").flatMap(textsOf);
   const calls = all.flatMap((one) => (one.type === "FUNCEXPR" ? (reader.called(one) ?? []) : []));
 
   const ties = new Ties();
@@ -124,6 +121,14 @@ function meaningOf(condition: Condition, relation: string, reader: Reader, table
   const sides = inside(node, "args").map((arg) => reader.sources(arg, scope, new Ties()));
   return { kind: sides.some((side) => !side.has(CALLER)) || node.type === "FUNCEXPR" ? "role" : "nothing" };
 }
+
+/** The text of a constant; of a jsonpath, which Postgres keeps as a tree, each name and text in it. */
+function textsOf(node: Node): string[] {
+  const text = textOf(node);
+  if (text === undefined) return [];
+  return word(node, "consttype") === JSONPATH ? (text.match(/\w{3,}/g) ?? []) : [text];
+}
+const JSONPATH = "4072";
 
 /** '[]' or '{}' of type jsonb, which is no longer than its header. */
 const isEmptyJson = (node: Node) =>
