@@ -24,7 +24,7 @@ let reader: string;
 let owner: pg.Client;
 let adopted: string;
 before(async () => {
-  [project, server] = await Promise.all([makeProject(), startServer()]);
+  [project, server] = await Promise.all([makeProject("adopt-closed"), startServer()]);
   const schema = `${await schemaOf("todos")}\n${await schemaOf("camel")}`;
   reader = await server.create("closed", schema);
   owner = new pg.Client({ connectionString: server.postgres.url("closed") });

@@ -17,7 +17,7 @@ import { type Server, schemaOf, startServer } from "./support.ts";
 let project: Project;
 let server: Server;
 before(async () => {
-  [project, server] = await Promise.all([makeProject(), startServer()]);
+  [project, server] = await Promise.all([makeProject("adopt-command"), startServer()]);
 });
 after(async () => {
   await server.postgres.stop();

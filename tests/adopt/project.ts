@@ -24,8 +24,9 @@ export interface Project {
   remove(): Promise<void>;
 }
 
-export async function makeProject(): Promise<Project> {
-  const project = await copyProject();
+/** `name`: of the file of tests. */
+export async function makeProject(name: string): Promise<Project> {
+  const project = await copyProject(name);
   const migrations = join(project, "supabase", "migrations");
   const indexes = join(project, "supabase", "indexes");
   const nodeOf = (task: string, args: string[]) => [

@@ -12,7 +12,7 @@ import { schemaOf, startServer } from "../adopt/support.ts";
 
 testSchemas(ALL);
 
-const [project, server] = await Promise.all([makeProject(), startServer()]);
+const [project, server] = await Promise.all([makeProject("adopt-long"), startServer()]);
 after(async () => {
   await server.postgres.stop();
   await project.remove();

@@ -1,7 +1,6 @@
 // A copy of the project whose checker is built, for commands that write into it.
 
-import { cp, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { cp, mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { root } from "../../tools/setup/shell.ts";
@@ -16,10 +15,15 @@ const COPIED = [
   join(".airlock", "inspect.mjs"),
 ];
 
-/** Its commands build no Worker and generate nothing. */
-export async function copyProject(): Promise<string> {
-  const project = await mkdtemp(join(tmpdir(), "airlock-project-"));
-  for (const name of COPIED) await cp(join(root, name), join(project, name), { recursive: true });
+/**
+ * Its commands build no Worker and generate nothing. Each `name` has a folder of its own, the same in each run: Node.js keeps
+ * what it compiles by the path of the source.
+ */
+export async function copyProject(name: string): Promise<string> {
+  const project = join(root, ".airlock", "copies", name);
+  await rm(project, { recursive: true, force: true });
+  await mkdir(project, { recursive: true });
+  for (const part of COPIED) await cp(join(root, part), join(project, part), { recursive: true });
   await symlink(join(root, "node_modules"), join(project, "node_modules"));
   await writeFile(
     join(project, "tools", "setup", "worker.ts"),

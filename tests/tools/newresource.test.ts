@@ -254,7 +254,7 @@ test("a declaration in another form is left to its author", async () => {
 
 let project: string;
 before(async () => {
-  project = await copyProject();
+  project = await copyProject("new-resource");
   await writeFile(join(project, "airlock.toml"), "");
   // Without the project's own resources, whose names the tests may need.
   const migrations = join(project, "supabase", "migrations");
