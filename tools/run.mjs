@@ -66,6 +66,9 @@ process.exitCode = await inGroup(
       PATH: [dirname(node), ...bins, process.env.PATH].join(delimiter),
       // What V8 made of the sources is kept for the next start, and for the processes that the task starts.
       NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(project, "node_modules", ".cache", "airlock"),
+      ...(isClone && {
+        NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} --import=${import.meta.resolve("./setup/typescript.mjs")}`,
+      }),
       WRANGLER_SEND_METRICS: "false",
       DO_NOT_TRACK: "1",
     },
