@@ -31,6 +31,7 @@ if (others.length > 0)
   throw new Failure('Give one suite, one file or one name in quotes: npm test -- "part of a name"');
 
 await build();
+process.env.AIRLOCK_BUILT = root;
 if (wanted === undefined) {
   if (isClone) await rust([]);
   await node(await files(Object.values(SUITES)));

@@ -7,8 +7,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { before, test } from "node:test";
 
-import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
-
+import { loadMiniflare } from "../../tools/setup/heavy.ts";
 import { root, run } from "../../tools/setup/shell.ts";
 
 interface Vector {
@@ -87,6 +86,7 @@ function assertJudged(outcomes: unknown[]): void {
 }
 
 test("workerd judges every signature as the native verifier does", async () => {
+  const { convertV4MiniflareOptions, Log, LogLevel, Miniflare } = loadMiniflare();
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       host: "127.0.0.1",

@@ -13,9 +13,9 @@ import { after, test } from "node:test";
 
 import { Ajv } from "ajv";
 import { parse } from "smol-toml";
-import { unstable_readConfig } from "wrangler";
 
 import { unset } from "../../tools/setup/deployment.ts";
+import { loadWrangler } from "../../tools/setup/heavy.ts";
 import { root } from "../../tools/setup/shell.ts";
 
 interface Limiter {
@@ -40,7 +40,8 @@ interface Environment {
 const file = join(root, "wrangler.toml");
 const source = parse(readFileSync(file, "utf8")) as { env: Record<string, unknown> };
 const named = Object.keys(source.env);
-const environment = (env: string): Environment => unstable_readConfig({ config: file, env }) as unknown as Environment;
+const environment = (env: string): Environment =>
+  loadWrangler().unstable_readConfig({ config: file, env }) as unknown as Environment;
 
 const scratch = mkdtempSync(join(tmpdir(), "airlock-deploy-"));
 after(() => rmSync(scratch, { recursive: true, force: true }));

@@ -5,12 +5,12 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { Validator } from "@seriousme/openapi-schema-validator";
-import { convertV4MiniflareOptions, Miniflare } from "miniflare";
-import { unstable_readConfig } from "wrangler";
+import type { Miniflare } from "miniflare";
 
 import { check, checkedDeclaration, type Declaration } from "../../tools/declaration.ts";
 import { openapi, projectDocument } from "../../tools/openapi/document.ts";
 import { requireFresh } from "../../tools/setup/generated.ts";
+import { loadMiniflare, loadWrangler } from "../../tools/setup/heavy.ts";
 import { root } from "../../tools/setup/shell.ts";
 import { outputs } from "../../tools/setup/worker.ts";
 import { describe, type Part } from "../e2e/documented.ts";
@@ -212,7 +212,10 @@ test("without its asset the document is unavailable and all else works", async (
 let platform: Miniflare;
 let url: URL;
 before(async () => {
-  const { assets, compatibility_date }: Part = unstable_readConfig({ config: join(root, "wrangler.toml") });
+  const { assets, compatibility_date }: Part = loadWrangler().unstable_readConfig({
+    config: join(root, "wrangler.toml"),
+  });
+  const { convertV4MiniflareOptions, Miniflare } = loadMiniflare();
   platform = new Miniflare(
     convertV4MiniflareOptions({
       cf: false,

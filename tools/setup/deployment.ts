@@ -1,5 +1,6 @@
 // What wrangler.toml says of a deployment, and what it lacks.
 
+import { loadWrangler } from "./heavy.ts";
 import { ask, Failure } from "./shell.ts";
 
 /** The commit of this clone, as a deployment names it; undefined without git. */
@@ -18,8 +19,8 @@ export async function configuration(
   file: string,
   env = "",
 ): Promise<DeploymentConfig & { definedEnvironments?: string[] }> {
-  // Here, because it takes a second to load, and most faults of a command line are found before.
-  const { unstable_readConfig } = await import("wrangler");
+  // Here, because most faults of a command line are found before.
+  const { unstable_readConfig } = loadWrangler();
   try {
     const top = unstable_readConfig({ config: file }, { hideWarnings: env !== "" });
     if (env === "") return top;

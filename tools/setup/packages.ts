@@ -8,6 +8,7 @@ import { build as esbuild } from "esbuild";
 
 import { clientTypes } from "../client-types.ts";
 import { checkedDeclaration } from "../declaration.ts";
+import { HEAVY } from "./heavy.ts";
 import { root, run } from "./shell.ts";
 
 export interface Packages {
@@ -101,7 +102,7 @@ async function reached(entryPoints: string[]): Promise<{ sources: string[]; pack
     outdir: "unused",
   });
   const imports = Object.values(metafile.inputs).flatMap((input) => input.imports.filter(({ external }) => external));
-  const named = imports.map(({ path }) => path).filter((path) => !path.startsWith(".") && !path.startsWith("node:"));
+  const named = [...imports.map(({ path }) => path), ...HEAVY].filter((path) => !/^(\.|node:)/.test(path));
   const packages = named.map((path) =>
     path
       .split("/")

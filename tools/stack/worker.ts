@@ -9,6 +9,7 @@ import { parse } from "smol-toml";
 
 import { check, documentAsset } from "../declaration.ts";
 import { openapi } from "../openapi/document.ts";
+import { loadMiniflare } from "../setup/heavy.ts";
 import { Failure, project } from "../setup/shell.ts";
 import { outputs } from "../setup/worker.ts";
 import type { Vars } from "./vars.ts";
@@ -62,9 +63,8 @@ interface WranglerConfig {
 }
 
 export async function startWorker(options: WorkerOptions): Promise<Worker> {
-  // Here, because it takes half a second to load, and not every command that imports this module starts a Worker. Wrangler,
-  // whose reader of wrangler.toml does no more for these names, takes a second.
-  const { convertV4MiniflareOptions, Log, LogLevel, Miniflare, Response } = await import("miniflare");
+  // wrangler, whose reader of wrangler.toml does no more for these names, takes a second to load.
+  const { convertV4MiniflareOptions, Log, LogLevel, Miniflare, Response } = loadMiniflare();
   const config = parse(await readFile(join(project, "wrangler.toml"), "utf8")) as unknown as WranglerConfig;
   const bound = ({ name }: { name: string }) => !options.without?.includes(name);
   const limits: Record<string, number> = { LIMIT_IP: options.limits.ip, LIMIT_USER: options.limits.user };
