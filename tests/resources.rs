@@ -801,6 +801,25 @@ fn unique_constraint_is_explained_by_the_declaration() {
 }
 
 #[test]
+fn taken_id_of_the_database_is_no_fault_of_the_request() {
+    for (details, problem) in [
+        ("Key (id)=(3) already exists.", "503 upstream_unavailable"),
+        ("Key (title)=(a) already exists.", "409 conflict"),
+    ] {
+        let mut world = World::new();
+        world.declaration = r#"{"resources": {"cards": {"owner": "user", "id": "bigint", "version": false,
+            "fields": {"title": "text(1..9)"}}}}"#
+            .to_owned();
+        let message = "duplicate key value violates unique constraint \"cards_pkey\"";
+        world.will_reply(409, json!({"code": "23505", "message": message, "details": details}));
+        let request = Request::new("POST", "/v1/cards").json(r#"{"title":"a"}"#);
+        let answer = request.alice().signed().send(&world.pipeline(), &world);
+        assert_eq!(answer.problem(), problem);
+        assert_eq!(answer.body["retryable"], problem.starts_with("503"));
+    }
+}
+
+#[test]
 fn reference_names_the_field_whose_target_is_missing() {
     const MESSAGE: &str = "must be the id of a row that exists and that this user may see";
     for (message, details, pointer) in [

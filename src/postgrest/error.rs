@@ -8,7 +8,7 @@ use crate::error::{Answered, At, Code, FieldError, Problem};
 use crate::json;
 use crate::platform::{Content, UpstreamResponse};
 use crate::request::page::CURSOR;
-use crate::resources::{Field, Resource};
+use crate::resources::{Field, IdKind, Resource};
 
 /// PostgREST's error body, as far as it is read.
 struct PostgrestError {
@@ -151,6 +151,9 @@ fn of_database(error: &PostgrestError, status: u16, resource: Option<&Resource>)
             let field = resource.and_then(|resource| resource.fields.iter().find(named));
             reference(field.map(|field| field.name.as_str()))
         }
+        "23505" if is_own_id(error, resource) => {
+            Code::UpstreamUnavailable.because("the database made an id that is taken: its sequence is behind")
+        }
         "23505" | "23P01" => {
             Problem::new(Code::Conflict, "A value that must be unique is taken.").with_errors(taken(error, resource))
         }
@@ -200,6 +203,12 @@ fn is_account(error: &PostgrestError, resource: Option<&Resource>) -> bool {
         None => constraint.ends_with(&format!("_{owner}_fkey")),
     };
     is_owner && details.contains("\"users\"")
+}
+
+/// Whether the taken value is an id that the database made. The next attempt gets another one.
+fn is_own_id(error: &PostgrestError, resource: Option<&Resource>) -> bool {
+    let id = resource.map(|resource| &resource.id).filter(|id| id.kind == IdKind::Bigint);
+    id.is_some_and(|id| error.key_column() == Some(&id.column))
 }
 
 /// 422 `reference`. A missing row, a deleted one and another user's get the same answer.

@@ -151,7 +151,7 @@ pub(crate) struct OwnerColumn {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Id {
     pub(crate) kind: IdKind,
-    pub(super) column: String,
+    pub(crate) column: String,
 }
 
 /// The version of a row.

@@ -383,8 +383,55 @@ fn json(raw: &str, bytes: u64) -> Result<String, Errors> {
         // Parsing keeps one member of each name.
         Some((_, members)) if members < scan.members => refused("duplicate", "must not repeat a name in an object"),
         Some(_) if scan.nul => refused("characters", NO_NUL),
-        Some(_) => Ok(raw.to_owned()),
+        Some(_) => {
+            let (text, written) = bounded_numbers(raw);
+            if u64::try_from(written).is_ok_and(|written| written <= bytes.max(WRITTEN_BYTES)) {
+                return Ok(text);
+            }
+            refused("size", &format!("must have at most {bytes} bytes with its numbers written out"))
+        }
     }
+}
+
+/// Most characters of a number that is written out. No double in its shortest form has half as many.
+const WRITTEN_MAX: usize = 1000;
+
+/// Bytes that a small field may have when its numbers are written out.
+const WRITTEN_BYTES: u64 = 16 * 1024;
+
+/// The JSON with numbers that are longer than [`WRITTEN_MAX`] as the doubles that they are, and its bytes with all numbers
+/// written out. An existing table may have a column of type `jsonb`, which answers `1e-16383` with 16,385 bytes.
+fn bounded_numbers(json: &str) -> (String, usize) {
+    let (mut text, mut copied, mut written) = (String::with_capacity(json.len()), 0_usize, json.len());
+    let (mut start, mut quoted, mut escaped) = (None, false, false);
+    for (place, byte) in json.bytes().enumerate() {
+        let inside = !quoted && matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+        if let Some(from) = start.filter(|_| !inside) {
+            let number = json.get(from..place).unwrap_or_default();
+            let length = written_length(number);
+            if length > WRITTEN_MAX {
+                text.push_str(json.get(copied..from).unwrap_or_default());
+                text.push_str(&spelled(&nearest_double(number)));
+                copied = place;
+            } else {
+                written = written.saturating_add(length.saturating_sub(number.len()));
+            }
+            start = None;
+        } else if start.is_none() && inside && (byte == b'-' || byte.is_ascii_digit()) {
+            start = Some(place);
+        }
+        quoted ^= byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+    }
+    text.push_str(json.get(copied..).unwrap_or_default());
+    (text, written)
+}
+
+/// The characters of a JSON number without an exponent, at most a few more than it has.
+fn written_length(number: &str) -> usize {
+    let (digits, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let places = exponent.parse::<i32>().map_or(usize::MAX, |places| places.unsigned_abs() as usize);
+    digits.len().saturating_add(places)
 }
 
 /// Properties of a JSON text that parsing does not tell.

@@ -383,6 +383,30 @@ fn json_is_kept_as_it_was_sent() {
 }
 
 #[test]
+fn json_cannot_grow_where_the_database_writes_its_numbers_out() {
+    let kind = Kind::Json { bytes: 65_536 };
+    let zeros = format!(r#"{{"a":-0.{}1,"b":"1e-9999"}}"#, "0".repeat(1000));
+    check_all(
+        &kind,
+        &[
+            (
+                r#"{"1e-9999":[1e-16383,-1e-99999999999,0e20000,"\"1e-9999"]}"#,
+                r#"{"1e-9999":[0.0,-0.0,0.0,"\"1e-9999"]}"#,
+            ),
+            (&zeros, r#"{"a":-0.0,"b":"1e-9999"}"#),
+            (r#"{"a":[true,false,1E-990]}"#, r#"{"a":[true,false,1E-990]}"#),
+        ],
+    );
+    let many = |number: &str, count: usize| format!(r#"{{"a":[{}]}}"#, vec![number; count].join(","));
+    // 211 numbers of 310 digits are 65,410 bytes.
+    assert_eq!(check(&kind, &many("1e308", 211)), many("1e308", 211));
+    assert_eq!(check(&kind, &many("1e308", 212)), " size");
+    let small = Kind::Json { bytes: 400 };
+    assert_eq!(check(&small, &many("1e308", 52)), many("1e308", 52));
+    assert_eq!(check(&small, &many("1e308", 53)), " size");
+}
+
+#[test]
 fn json_that_would_change_on_its_way_is_refused() {
     let kind = Kind::Json { bytes: 300_000 };
     check_all(
