@@ -16,5 +16,5 @@ export async function everything(): Promise<Declaration & { sql: string }> {
   const resources = organizations
     ? declared
     : declared.filter(({ owner }) => owner !== "org").map((resource) => ({ ...resource, owner: "user" as const }));
-  return { organizations, resources, sql: resources.map(migration).join("\n\n") };
+  return { organizations, resources, sql: resources.map((resource) => migration(resource)).join("\n\n") };
 }

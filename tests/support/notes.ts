@@ -18,5 +18,5 @@ export const notesDeclaration = toJson(await readFile(FILE, "utf8"));
 
 /** The migration. */
 export async function notesMigration(): Promise<string> {
-  return (await checkedDeclaration(FILE)).resources.map(migration).join("\n");
+  return (await checkedDeclaration(FILE)).resources.map((resource) => migration(resource)).join("\n");
 }

@@ -96,7 +96,7 @@ test("the migration of notes is the generator's", { skip: !existsSync(NOTES) }, 
 test("the migration of the tests' resources is the generator's", async (context) => {
   const folder = join(root, "tests", "resources");
   const { resources } = await checkedDeclaration(join(folder, "everything.toml"));
-  isFile(context, join(folder, "everything.sql"), resources.map(migration).join("\n\n"));
+  isFile(context, join(folder, "everything.sql"), resources.map((one) => migration(one, resources)).join("\n\n"));
 });
 
 for (const owner of owners) {
@@ -233,6 +233,35 @@ test("a field that is added later is as one that was there from the start", asyn
       assert.deepEqual(found, expected, `${owner}, ${kind.kind}`);
     }
   }
+});
+
+test("a ref to an existing table has its name and its kind of id, and keeps no account", async () => {
+  const items = resource("items", [{ name: "label", kind: "verbatim", min: 0, max: 50, nullable: false }], {
+    table: { schema: "public", name: "Order Items" },
+    id: { kind: "bigint", column: "itemId" },
+    scope: "visible",
+  });
+  const [item, other]: FieldPart[] = [
+    { name: "item", kind: "ref", resource: "items", nullable: false },
+    { name: "other", kind: "ref", resource: "items", nullable: true },
+  ];
+  const start = resource("likes", [item as FieldPart]);
+  const likes = resource("likes", [item as FieldPart, other as FieldPart]);
+  const statements = [
+    `create table public."Order Items" ("itemId" bigint generated always as identity primary key, user_id uuid references auth.users (id) on delete cascade, label text);
+     alter table public."Order Items" enable row level security;
+     select airlock.serve('items', 'public."Order Items"', 'user', array['label'], id => 'itemId', scope => 'visible', version => null, created => null, updated => null, deleted => null);`,
+    migration(start, [items]),
+    fieldMigration(likes, declaredField(other as FieldPart), [items]),
+    `insert into auth.users (id) select gen_random_uuid() from generate_series(1, 2);
+     with author as (select id from auth.users limit 1) insert into public."Order Items" (user_id) select id from author;
+     insert into public.likes (user_id, item, other) select u.id, i."itemId", i."itemId" from auth.users u, public."Order Items" i where u.id <> i.user_id;
+     delete from auth.users where id = (select user_id from public."Order Items"); set constraints all immediate;`,
+  ];
+  const left = await tried(statements, (sql) =>
+    sql(`select * from public."Order Items" union all select null, null, null from public.likes`),
+  );
+  assert.deepEqual(left, []);
 });
 
 test("a field made as docs/resources.md says is required", { skip: !organizations }, async () => {

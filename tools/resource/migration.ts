@@ -5,11 +5,11 @@ import { constraintName, fieldIndexName, identifier, indexName, literal, number 
 
 type Owner = Resource["owner"];
 
-/** SQL that makes the table of a checked resource. */
-export function migration(resource: Resource): string {
+/** SQL that makes the table of a checked resource; `others` are those that it may refer to. */
+export function migration(resource: Resource, others: Resource[] = []): string {
   return join(
-    [header(resource), table(resource), indexes(resource), statistics(resource)].join("\n\n"),
-    `-- Triggers\n\n${triggers(resource).join("\n\n")}`,
+    [header(resource), table(resource, others), indexes(resource), statistics(resource)].join("\n\n"),
+    `-- Triggers\n\n${triggers(resource, others).join("\n\n")}`,
     `-- Row Level Security\n\n${policies(resource)}`,
     `-- Grants\n\n${grants(resource)}`,
     `-- For the functions that the Worker calls.\n${serve(resource)}`,
@@ -18,16 +18,20 @@ export function migration(resource: Resource): string {
 }
 
 /** SQL that adds one field to the table of a checked resource. The resource is given with the field. */
-export function fieldMigration(resource: Resource, field: Field): string {
+export function fieldMigration(resource: Resource, field: Field, others: Resource[] = []): string {
   const { name, publish } = resource;
   const column = identifier(field.name);
-  const added = [`column ${columnDefinition(field)}`, ...checks(name, field), ...foreignKey(name, field)];
+  const added = [
+    `column ${columnDefinition(field, others)}`,
+    ...checks(name, field),
+    ...foreignKey(name, field, others),
+  ];
   return join(
     `-- ${name}: the field ${field.name}. Rows that exist have ${field.nullable ? "null" : "its default"}.\n\n` +
       `alter table public.${name}\n${added.map((part) => `  add ${part}`).join(",\n")};`,
     ...fieldIndex(name, field),
     statistics({ ...resource, fields: [field], search: [] }),
-    ...referenceTriggers(resource, field),
+    ...referenceTriggers(resource, field, others),
     `grant select (${column}), insert (${column}), update (${column}) on table public.${name} to authenticated;` +
       (publish?.includes(field.name) ? `\ngrant select (${column}) on table public.${name} to anon;` : ""),
     `-- For the functions that the Worker calls.\n${serve(resource)}`,
@@ -81,11 +85,11 @@ function fieldsOf({ fields, under }: Resource): Field[] {
   return [parent, ...fields.filter((field) => field.column !== column)];
 }
 
-function table(resource: Resource): string {
+function table(resource: Resource, others: Resource[]): string {
   const { name, owner, search, publish } = resource;
   const fields = fieldsOf(resource);
   const columns = [
-    ...fields.map(columnDefinition),
+    ...fields.map((field) => columnDefinition(field, others)),
     "version integer not null default 1",
     "created_at timestamptz not null default now()",
     "updated_at timestamptz not null default now()",
@@ -94,7 +98,7 @@ function table(resource: Resource): string {
     ...(search.length > 0 ? [searchColumn(resource)] : []),
   ];
   const constraints = [
-    ...fields.flatMap((field) => [...checks(name, field), ...foreignKey(name, field)]),
+    ...fields.flatMap((field) => [...checks(name, field), ...foreignKey(name, field, others)]),
     `constraint ${constraintName(name, "version", "positive")} check (version >= 1)`,
     `constraint ${constraintName(name, "updated_at", "order")} check (updated_at >= created_at)`,
   ];
@@ -108,7 +112,7 @@ ${constraints.map((constraint) => `  ${constraint}`).join(",\n")}
 );`;
 }
 
-const TYPES: Record<Exclude<Field["kind"], "decimal">, string> = {
+const TYPES: Record<Exclude<Field["kind"], "decimal" | "ref">, string> = {
   text: "text",
   verbatim: "text",
   integer: "bigint",
@@ -124,14 +128,31 @@ const TYPES: Record<Exclude<Field["kind"], "decimal">, string> = {
   uuids: "uuid[]",
   // jsonb would rewrite numbers: {"a":1e100000} becomes 100,008 bytes.
   json: "json",
-  ref: "uuid",
 };
 
-function columnDefinition(field: Field): string {
+/** The table that a ref refers to, and the type of its ids. */
+function targetOf(resource: string, others: Resource[]): { table: string; id: string; type: string; shared: boolean } {
+  const target = others.find(({ name }) => name === resource);
+  if (!target) return { table: `public.${resource}`, id: "id", type: "uuid", shared: false };
+  const { table, id, scope, read } = target;
+  return {
+    table: `${identifier(table.schema)}.${identifier(table.name)}`,
+    id: identifier(id.column),
+    type: id.kind === "bigint" ? "bigint" : "uuid",
+    shared: scope === "visible" || read !== null,
+  };
+}
+
+function columnDefinition(field: Field, others: Resource[]): string {
   const required = field.nullable ? "" : " not null";
   const preset =
     field.default === undefined || field.default === null ? "" : ` default ${expression(field, field.default)}`;
-  const type = field.kind === "decimal" ? `numeric(${field.precision}, ${field.scale})` : TYPES[field.kind];
+  const type =
+    field.kind === "decimal"
+      ? `numeric(${field.precision}, ${field.scale})`
+      : field.kind === "ref"
+        ? targetOf(field.resource, others).type
+        : TYPES[field.kind];
   return `${identifier(field.name)} ${type}${required}${preset}`;
 }
 
@@ -230,14 +251,17 @@ function checks(table: string, field: Field): string[] {
 
 /**
  * A required ref keeps its target from being purged. It is checked at the end of the transaction, so that an account can be
- * deleted with all its rows.
+ * deleted with all its rows. Where others see the target, their rows go with it: they must not keep an account from being
+ * deleted.
  */
-function foreignKey(table: string, field: Field): string[] {
+function foreignKey(table: string, field: Field, others: Resource[]): string[] {
   if (field.kind !== "ref") return [];
-  const action = field.nullable ? "on delete set null" : "deferrable initially deferred";
+  const target = targetOf(field.resource, others);
+  const kept = target.shared ? "on delete cascade" : "deferrable initially deferred";
+  const action = field.nullable ? "on delete set null" : kept;
   const name = constraintName(table, field.name, "fkey");
   return [
-    `constraint ${name} foreign key (${identifier(field.name)}) references public.${field.resource} (id) ${action}`,
+    `constraint ${name} foreign key (${identifier(field.name)}) references ${target.table} (${target.id}) ${action}`,
   ];
 }
 
@@ -302,7 +326,7 @@ ${columns.map((column) => `  alter column ${column} set statistics 0`).join(",\n
 
 // Triggers
 
-function triggers(resource: Resource): string[] {
+function triggers(resource: Resource, others: Resource[]): string[] {
   const { name, owner } = resource;
   const create = (trigger: string, event: string, call: string) =>
     `create trigger ${trigger} ${event} on public.${name}\n  for each row ${call};`;
@@ -323,16 +347,16 @@ create trigger airlock_ownerless after update of user_id on public.${name}
           `-- Asked once more after a write that had to wait: its caller may have lost the role meanwhile.
 ${create("airlock_role", "after insert or update", `${owner === "both" ? "when (new.org_id is not null) " : ""}execute function airlock.require_editor()`)}`,
         ]),
-    ...fieldsOf(resource).flatMap((field) => referenceTriggers(resource, field)),
+    ...fieldsOf(resource).flatMap((field) => referenceTriggers(resource, field, others)),
   ];
 }
 
 /** A foreign key alone would tell a caller which ids of others exist. */
-function referenceTriggers({ name, owner }: Resource, field: Field): string[] {
+function referenceTriggers({ name, owner }: Resource, field: Field, others: Resource[]): string[] {
   if (field.kind !== "ref") return [];
   const column = identifier(field.name);
   const sameOrg = owner !== "user";
-  const call = `execute function airlock.check_reference('${field.name}', 'public.${field.resource}', '${sameOrg}')`;
+  const call = `execute function airlock.check_reference('${field.name}', ${literal(targetOf(field.resource, others).table)}, '${sameOrg}')`;
   return [
     `\
 -- ${field.name} is a live row of ${field.resource} that the caller sees${sameOrg ? ", for a row of an organisation one of the same organisation" : ""}.

@@ -44,13 +44,14 @@ export async function planResource(toml: string, args: string[]): Promise<Plan> 
     ...declared.map(({ line }) => line),
   ].join("\n");
   const extended = `${toml.trimEnd()}\n\n${lines}\n`.trimStart();
-  const made = (await declarationOf(extended)).resources.at(-1);
+  const { resources } = await declarationOf(extended);
+  const made = resources.at(-1);
   if (made?.name !== name)
     throw new Failure(
       `airlock.toml ends in a form that this command cannot append to; add the section by hand:\n\n${lines}`,
     );
   made.fields.forEach(refuseAdopted);
-  return { toml: extended, lines, name, made: name, migration: migration(made) };
+  return { toml: extended, lines, name, made: name, migration: migration(made, resources) };
 }
 
 /** Refuses settings that are only for existing tables. */
@@ -97,7 +98,12 @@ export async function planField(toml: string, args: string[]): Promise<Plan> {
       `${field.name} needs ? or a default, because rows that exist have no value: "${argument}?" or "${argument}=...".`,
     );
   }
-  return { toml: extended, lines: line, name: `${name}_${field.name}`, migration: fieldMigration(after, field) };
+  return {
+    toml: extended,
+    lines: line,
+    name: `${name}_${field.name}`,
+    migration: fieldMigration(after, field, resources),
+  };
 }
 
 interface Arguments {

@@ -23,9 +23,10 @@ const QUOTED = new Set(
    xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable`.split(/\s+/),
 );
 
-/** A declared name as an identifier. */
+/** A name as an identifier. */
 export function identifier(name: string): string {
-  return QUOTED.has(name) ? `"${name}"` : name;
+  const plain = /^[a-z_][a-z0-9_]*$/.test(name) && !QUOTED.has(name);
+  return plain ? name : `"${name.replaceAll('"', '""')}"`;
 }
 
 /** A string literal. Characters that an editor does not show are written as escapes. */
