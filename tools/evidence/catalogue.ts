@@ -140,6 +140,7 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
     views,
     rowsOf: (relation) => rowsOf(relation),
     filled: (relation, column) => tables.column(relation, column)?.filled ?? false,
+    labels: tables.labels,
   };
   const catalogue: Catalogue = {
     policies,

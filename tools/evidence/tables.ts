@@ -9,12 +9,15 @@ interface Column {
   name: string;
   references: string | null;
   key: boolean;
+  /** A unique key by itself. */
+  unique: boolean;
   /** Part of a unique key of several columns. */
   shared: boolean;
   type: string;
   filled: boolean;
-  /** The default's text. */
+  /** The text of the default, or of the expression that a generated column has. */
   otherwise: string;
+  generated: boolean;
   /** `authenticated INSERT`, ... */
   granted: string[];
 }
@@ -25,6 +28,8 @@ interface TableRow {
   relname: string;
   kind: string;
   secured: boolean;
+  /** Clients may delete rows. */
+  deletable: boolean;
 }
 
 export interface Trigger {
@@ -60,7 +65,12 @@ export const SUPABASE_TABLES = ["storage.objects", "storage.buckets", "realtime.
 export const ofSupabase = (table: string) => SUPABASE_TABLES.includes(table);
 
 const TENANT =
-  /^(team|org|organi[sz]ation|tenant|workspace|company|group|project|account|club|school|household|family|room|channel|board|shop|store|business|agency|clinic|site|property)s?_?id$/i;
+  /^(team|org|organi[sz]ation|tenant|workspace|company|group|project|account|club|school|household|family|room|channel|board|shop|store|business|agency|clinic|site|property)s?_?(id|slug)$|^tenant$/i;
+const USERS = /^auth\.users$|\.(profiles?|users?)$/;
+const STAFF = /[._](admins?|administrators?|moderators?|staff|operators?)$/i;
+/** Tables whose rows say what kind of row another one is. */
+const KINDS =
+  /[._](roles?|permissions?|plans?|tiers?|types?|kinds?|status(es)?|categor(y|ies)|tags?|levels?|countr(y|ies)|currenc(y|ies)|languages?)$/i;
 
 const PERSONAL =
   /(^|_)(users?|owners?|authors?|creators?|created_by|members?|accounts?|customers?|clients?|persons?|people|employees?|patients?|students?|actors?|senders?|recipients?|e?mails?|phone|address|ip|secrets?|tokens?|keys?|passwords?|hash|body|messages?|content|text|notes?|comments?|payload|data|records?|value|amount|salary|balance)(_|$)/i;
@@ -69,13 +79,18 @@ export class Tables {
   readonly #tables: Map<string, TableRow>;
   readonly #columns: Map<string, Column[]>;
   readonly triggers: Trigger[];
+  /** The text of each value of an enum, by its oid. */
+  readonly labels: Map<string, string>;
   readonly filled: Filled[];
+  /** What triggers write to a row of their own table. */
+  readonly set: Filled[];
   /** What triggers of other tables write with their owner's rights. */
   readonly copied: (Filled & { trigger: Trigger })[];
   /** Tables that a client may insert its own row into; policies.ts knows. */
   insertable = new Set<string>();
 
-  private constructor(tables: TableRow[], columns: Column[], triggers: Trigger[]) {
+  private constructor(tables: TableRow[], columns: Column[], triggers: Trigger[], labels: Map<string, string>) {
+    this.labels = labels;
     this.#tables = new Map(tables.map((table) => [table.oid, table]));
     this.#columns = new Map(tables.map(({ oid }) => [oid, []]));
     for (const column of columns) this.#columns.get(column.relation)?.push(column);
@@ -83,6 +98,15 @@ export class Tables {
     this.filled = triggers
       .filter(({ relation }) => this.name(relation) === "auth.users")
       .flatMap((trigger) => this.#fills(trigger));
+    this.set = triggers
+      .filter(({ before }) => before)
+      .map(({ relation, called, source }) => {
+        const text = assigned(withoutComments(source));
+        const values = [...text.matchAll(/\bnew\s*\.\s*"?(\w+)"?\s*:=\s*([^;]*)/gi)].map(
+          ([, name = "", value = ""]): [string, string] => [name.toLowerCase(), value],
+        );
+        return { relation, by: called, values: new Map(values), source: text, inserts: false };
+      });
     this.copied = triggers
       .filter(({ relation, definer }) => definer && this.name(relation) !== "auth.users")
       .flatMap((trigger) => this.#fills(trigger).map((filled) => ({ ...filled, trigger })));
@@ -90,7 +114,8 @@ export class Tables {
 
   static async read(sql: Sql): Promise<Tables> {
     const tables = (await sql(
-      `select c.oid::text, nspname as schema, relname, relkind::text as kind, relrowsecurity as secured
+      `select c.oid::text, nspname as schema, relname, relkind::text as kind, relrowsecurity as secured,
+         exists (select from pg_roles where rolname in ('anon', 'authenticated') and has_table_privilege(pg_roles.oid, c.oid, 'DELETE')) as deletable
        from pg_class c join pg_namespace n on n.oid = relnamespace
        where relkind in ('r', 'p', 'v', 'm', 'f') and nspname <> all (array['pg_catalog', 'information_schema', 'pg_toast'])`,
     )) as unknown as TableRow[];
@@ -98,15 +123,17 @@ export class Tables {
       `select attrelid::text as relation, attnum::text as number, attname as name,
          (select confrelid::text from pg_constraint where conrelid = attrelid and contype = 'f' and conkey[1] = attnum and cardinality(conkey) = 1 limit 1) as references,
          exists (select from pg_index where indrelid = attrelid and indisprimary and indnatts = 1 and indkey[0] = attnum) as key,
+         exists (select from pg_index where indrelid = attrelid and indisunique and indnkeyatts = 1 and indkey[0] = attnum and indpred is null) as unique,
          exists (select from pg_index where indrelid = attrelid and indisunique and indnkeyatts > 1 and attnum = any (indkey)) as shared,
-         format_type(atttypid, null) as type, attnotnull as filled,
+         format_type(atttypid, null) as type, attnotnull as filled, attgenerated <> '' as generated,
          coalesce((select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = attrelid and adnum = attnum), '') as otherwise,
          array(
            select rolname || ' ' || privilege from pg_roles, unnest(array['SELECT', 'INSERT', 'UPDATE']) privilege
            where rolname in ('anon', 'authenticated') and has_column_privilege(pg_roles.oid, attrelid, attnum, privilege)
          ) as granted
        from pg_attribute join pg_class c on c.oid = attrelid join pg_namespace n on n.oid = relnamespace
-       where relkind in ('r', 'p', 'v', 'm', 'f') and attnum > 0 and not attisdropped and nspname <> all (array['pg_catalog', 'information_schema', 'pg_toast'])`,
+       where relkind in ('r', 'p', 'v', 'm', 'f') and attnum > 0 and not attisdropped and nspname <> all (array['pg_catalog', 'information_schema', 'pg_toast'])
+       order by attrelid, attnum`,
     )) as unknown as Column[];
     const triggers = (await sql(
       `select tgrelid::text as relation, tgname as name, n.nspname || '.' || proname || '()' as called, prosrc as source, prosecdef as definer,
@@ -115,7 +142,8 @@ export class Tables {
          array(select attname::text from pg_attribute where attrelid = tgrelid and attnum = any (tgattr)) as columns
        from pg_trigger join pg_proc p on p.oid = tgfoid join pg_namespace n on n.oid = pronamespace where not tgisinternal and tgenabled <> 'D'`,
     )) as unknown as Trigger[];
-    return new Tables(tables, columns, triggers);
+    const labels = await sql("select oid::text, enumlabel::text as label from pg_enum");
+    return new Tables(tables, columns, triggers, new Map(labels.map(({ oid, label }) => [String(oid), String(label)])));
   }
 
   name(relation: string): string {
@@ -129,6 +157,7 @@ export class Tables {
   }
 
   isTable = (relation: string) => ["r", "p"].includes(this.#tables.get(relation)?.kind ?? "");
+  deletable = (relation: string) => this.#tables.get(relation)?.deletable ?? false;
   secured = (relation: string) => this.#tables.get(relation)?.secured ?? false;
   columns = (relation: string) => this.#columns.get(relation) ?? [];
   column = (relation: string, number: string) => this.columns(relation).find((column) => column.number === number);
@@ -137,7 +166,7 @@ export class Tables {
   /** Columns that say which tenant a row belongs to. */
   tenantColumns(relation: string): string[] {
     const tenants = this.columns(relation).filter(({ name, references }) =>
-      references ? !/^(auth\.users|.*\.(profiles?|users?))$/.test(this.name(references)) : TENANT.test(name),
+      references ? !USERS.test(this.name(references)) : TENANT.test(name),
     );
     return tenants.map(({ name }) => name);
   }
@@ -147,16 +176,65 @@ export class Tables {
     const users = this.columns(other).map(({ references }) => references);
     return this.columns(relation).filter(
       ({ shared, references }) =>
-        shared &&
-        references &&
-        users.includes(references) &&
-        /^auth\.users$|\.(profiles?|users?)$/.test(this.name(references)),
+        shared && references && users.includes(references) && USERS.test(this.name(references)),
     );
+  }
+
+  /** Whether a table has one row for each user. */
+  isUsers = (relation: string) =>
+    USERS.test(this.name(relation)) ||
+    this.columns(relation).some(({ unique, references }) => unique && references && USERS.test(this.name(references)));
+
+  /** The tables whose rows the rows of this one belong to, also through others. */
+  #above(relation: string, found = new Set<string>()): Set<string> {
+    for (const { references } of this.columns(relation)) {
+      if (!references || found.has(references) || this.isUsers(references) || KINDS.test(this.name(references)))
+        continue;
+      found.add(references);
+      this.#above(references, found);
+    }
+    return found;
+  }
+
+  /**
+   * The column of the caller's own rows that connects them with rows of `relation`: both belong to the same row, or one
+   * to the other, or rows of `relation` have a user who can be a member.
+   */
+  connects(own: string, relation: string, isCallers: (column: Column) => boolean): string | undefined {
+    const above = this.#above(relation).add(relation);
+    const single =
+      this.isUsers(own) ||
+      STAFF.test(this.name(own)) ||
+      this.columns(own).some((column) => column.unique && isCallers(column));
+    const ofUser = this.columns(relation).some(
+      ({ unique, references }) => unique && references && this.isUsers(references),
+    );
+    const link = this.columns(own).find((column) => {
+      const { name, references, shared } = column;
+      if (!references || references === own || isCallers(column)) return false;
+      if (ofUser && shared && TENANT.test(name)) return true;
+      if (this.isUsers(references) || KINDS.test(this.name(references)) || (single && !TENANT.test(name))) return false;
+      return [references, ...this.#above(references)].some((one) => above.has(one));
+    });
+    const key = this.columns(own).find((column) => column.key);
+    return link?.name ?? (!single && own !== relation && above.has(own) ? key?.name : undefined);
+  }
+
+  /** The value of a column of a new row, which sign-up makes or a client; undefined if it is not known. */
+  initial(relation: string, number: string): string | undefined {
+    const column = this.column(relation, number);
+    if (!column || column.generated) return undefined;
+    const filled = this.filled.find((one) => one.relation === relation && one.inserts)?.values.get(column.name);
+    const text = filled ?? column.otherwise;
+    return /^\(*'([^']*)'/.exec(text)?.[1] ?? /^\(*(true|false|-?\d+)\)*$/i.exec(text)?.[1]?.toLowerCase();
   }
 
   /** Whether rows of `other` belong to the same tenants as this column says. */
   shares(relation: string, column: string, other: string): boolean {
     const references = this.columns(relation).find(({ name }) => name === column)?.references;
+    // A manager, or a role, is no tenant.
+    if (references && relation !== other && (references === relation || KINDS.test(this.name(references))))
+      return false;
     if (references && references === other && relation !== other) return true;
     return this.columns(other).some((one) => (references && one.references === references) || one.name === column);
   }
@@ -196,12 +274,14 @@ export class Tables {
 
   /** Whether a trigger decides about a column before the row is written. */
   guarded(relation: string, column: string, command: "INSERT" | "UPDATE"): boolean {
-    return this.#before(relation, command).some((trigger) => guards(trigger, column, command));
+    return this.#on(relation, command).some((trigger) => guards(trigger, column, command));
   }
 
   /** Whether a trigger names a column of the new row before it is written. */
   named(relation: string, column: string, command: "INSERT" | "UPDATE"): boolean {
-    return this.#before(relation, command).some(({ source }) => newField(column).test(withoutComments(source)));
+    return this.#on(relation, command).some(
+      ({ before, source }) => before && newField(column).test(withoutComments(source)),
+    );
   }
 
   /** Whether a trigger acts only on a value that no client writes, such as `approved`. */
@@ -213,9 +293,9 @@ export class Tables {
     );
   }
 
-  #before(relation: string, command: "INSERT" | "UPDATE"): Trigger[] {
+  #on(relation: string, command: "INSERT" | "UPDATE"): Trigger[] {
     return this.triggers.filter(
-      (one) => one.relation === relation && one.before && (command === "INSERT" ? one.onInsert : one.onUpdate),
+      (one) => one.relation === relation && (command === "INSERT" ? one.onInsert : one.onUpdate),
     );
   }
 
@@ -231,11 +311,13 @@ export class Tables {
       return relation ? [{ relation, by: called, values: new Map(pairs), source: text, inserts: false }] : [];
     });
     const inserts = [
-      ...text.matchAll(/insert\s+into\s+([\w".]+)(?:\s+as\s+\w+)?\s*\(([^)]*)\)\s*(?:values\s*\(|select\b)/gi),
+      ...text.matchAll(/insert\s+into\s+([\w".]+)(?:\s+as\s+\w+)?\s*(?:\(([^)]*)\)\s*)?(?:values\s*\(|select\b)/gi),
     ].flatMap((match) => {
       const relation = this.#named(match[1] ?? "");
       if (!relation) return [];
-      const names = (match[2] ?? "").split(",").map((one) => one.trim().replaceAll('"', ""));
+      const names =
+        match[2]?.split(",").map((one) => one.trim().replaceAll('"', "")) ??
+        this.columns(relation).map(({ name }) => name);
       const values = list(text.slice(match.index + match[0].length));
       return [
         {
@@ -264,16 +346,21 @@ const conditionsOf = (text: string) =>
 
 const newField = (column: string) => new RegExp(`\\bnew\\s*\\.\\s*"?${escaped(column)}"?(?!\\w)`, "i");
 
-/** Whether a trigger writes a column, or refuses some of its values. A default for null is neither. */
-function guards({ source, when, columns }: Trigger, column: string, command: "INSERT" | "UPDATE"): boolean {
+/**
+ * Whether a trigger writes a column, or refuses some of its values. A default for null is neither. After the row is
+ * written only an error refuses it.
+ */
+function guards({ source, when, columns, before }: Trigger, column: string, command: "INSERT" | "UPDATE"): boolean {
   const text = withoutComments(source);
   const { source: field } = newField(column);
   const names = (part: string) => newField(column).test(part);
-  const refuses = /\braise\s+(?!notice|warning|info|log|debug)|\breturn\s+(null|old)\b/i.test(text);
+  const refuses =
+    /\braise\s+(?!notice|warning|info|log|debug)/i.test(text) || (before && /\breturn\s+(null|old)\b/i.test(text));
   if (refuses && (names(when) || (command === "UPDATE" && columns.length === 1 && columns[0] === column))) return true;
   const conditions = conditionsOf(text);
   const isNull = new RegExp(`${field}\\s+is\\s+null\\s*$`, "i");
   if (refuses && conditions.some((condition) => names(condition) && !isNull.test(condition))) return true;
+  if (!before) return false;
   // By a function, or from a query.
   if (new RegExp(`\\binto\\s+(?:strict\\s+)?${field}`, "i").test(text)) return true;
   const assigned = [
@@ -294,11 +381,31 @@ function guards({ source, when, columns }: Trigger, column: string, command: "IN
   );
 }
 
+/** The condition of the IF around a place in a text. */
+const conditionAround = (text: string, at: number) =>
+  conditionsOf(
+    text
+      .slice(0, at)
+      .split(/\bend\s+if\b/i)
+      .at(-1) ?? "",
+  ).at(-1) ?? "";
+
+const USERS_OWN = /raw_user_meta_data/;
+
 /** A function's text with the values of its variables in their place. */
 function assigned(text: string): string {
+  const set = [...text.matchAll(/(?:^|;|\bbegin\b|\bthen\b|\belse\b)\s*(\w+)\s*:=\s*([^;]+);/gi)];
   const values = [
+    // The user decides where a condition names what the user writes.
+    ...set.flatMap(({ 0: whole, 1: name, 2: value, index }) => {
+      const condition = conditionAround(text, index + whole.length);
+      return USERS_OWN.test(condition) ? [[whole, name, `case when ${condition} then ${value} end`]] : [];
+    }),
     ...text.matchAll(/(?:^|;|\bdeclare\b|\bbegin\b)\s*(\w+)\s+(?:[\w.[\]]+\s*)?:=\s*([^;]+);/gi),
-    ...text.matchAll(/(?:^|;|\bbegin\b|\bthen\b)\s*(\w+)\s*:=\s*([^;]+);/gi),
+    ...[...text.matchAll(/\bselect\s+([^;]+?)\s+into\s+(?:strict\s+)?(\w+)\s*(?:from\b[^;]*)?;/gi)].map(
+      ([whole, value, name]) => [whole, name, value],
+    ),
+    ...set,
   ];
   return values.reduce((done, [whole = "", name = "", value = ""]) => {
     const at = done.indexOf(whole) + whole.length;

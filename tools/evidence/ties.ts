@@ -13,6 +13,7 @@ import {
   entries,
   inside,
   isCoalesce,
+  isQuery,
   isVacuous,
   type Node,
   neverHolds,
@@ -54,6 +55,10 @@ export interface Use {
   against: "constant" | "caller" | "other" | "present" | "absent";
   /** The constant's text. */
   value?: string | undefined;
+  /** The texts of a list of constants. */
+  values?: string[];
+  /** The operator of a comparison that ties nothing, such as `<>`. */
+  loose?: string;
   /** Another value holds too, or another branch of the same condition does not read it. */
   sometimes?: true;
 }
@@ -66,6 +71,8 @@ export interface Facts {
   rowsOf(relation: string): "own" | "public" | "any";
   /** Whether a column of a table is NOT NULL. */
   filled(relation: string, column: string): boolean;
+  /** The text of each value of an enum, by its oid. */
+  labels: Map<string, string>;
   /** Take an unread function for one that asks nothing about its caller. */
   strict?: boolean;
 }
@@ -76,6 +83,8 @@ export class Ties {
   /** Each tie that was made. */
   readonly #groups: string[][] = [];
   readonly uses: Use[] = [];
+  /** Columns of the row that are compared with constants. */
+  readonly ofRow: Use[] = [];
   /** Columns of the row that are compared with a claim of the caller's itself. */
   readonly owners: string[] = [];
   /** Columns of the row that are compared with a column of another table. */
@@ -169,6 +178,25 @@ export class Reader {
     return this.#facts.functions.get(word(node, "funcid"));
   }
 
+  /** The text of a constant: of a text, a boolean, a number or a value of an enum. */
+  text(node: Node): string | undefined {
+    if (node.type !== "CONST" || word(node, "constisnull") === "true") return undefined;
+    if (isBoolean(node)) return String(!neverHolds(node));
+    const number = numberOf(node);
+    if (number === undefined) return textOf(node);
+    return INTEGERS.has(word(node, "consttype")) ? String(number) : this.#facts.labels.get(String(number));
+  }
+
+  /** The constants that a value names, also as an argument of the function around it. */
+  constants(value: Node, scope: Scope): string[] {
+    return nodesOf(value).flatMap(({ node, within }) => {
+      if (node.type !== "VAR") return this.text(node) ?? [];
+      const { scope: found, left } = outward(scope, Number(word(node, "varlevelsup")) - within.filter(isQuery).length);
+      const passed = left === 0 && found.kind === "call" ? found.values[Number(word(node, "varattno")) - 1] : undefined;
+      return passed ? this.constants(passed.node, passed.scope) : [];
+    });
+  }
+
   operator = (node: Node) => this.#facts.operators.get(word(node, "opno")) ?? "";
 
   /** Whether the body of a function asks who the caller is, itself or by a function that it calls. */
@@ -247,6 +275,8 @@ export class Reader {
     if (isCoalesce(node)) return args.filter((arg) => !neverHolds(arg)).flatMap((arg) => again(arg));
     if (node.type === "BOOLEANTEST" && word(node, "booltesttype") === "0")
       return inside(node, "arg").flatMap((arg) => again(arg));
+    if (node.type === "BOOLEANTEST" && word(node, "booltesttype") === "2")
+      return [inside(node, "arg").map((arg) => ({ node: negation(arg), scope }))];
     // f(x) = true
     if (node.type === "OPEXPR" && BOOLEAN_EQUALS.test(word(node, "opno"))) {
       const at = args.findIndex(isBoolean);
@@ -558,6 +588,9 @@ export class Reader {
         this.#equal(inside(arg, "args"), scope, scope, ties);
       // Not null: there is such a row.
       if (arg?.type === "NULLTEST" && word(arg, "nulltesttype") === "0") this.#present(arg, scope, ties);
+      if (arg?.type === "VAR")
+        for (const flag of this.#columns(arg, scope))
+          this.#use(flag.node, flag.in, { against: "constant", value: "false", values: ["false"] }, ties);
       return;
     }
     if (node.type === "SUBLINK") {
@@ -570,15 +603,8 @@ export class Reader {
       return;
     }
     if (node.type === "VAR") {
-      const { scope: found, at, column, entry } = this.place(node, scope);
-      if (found.kind === "query" && entry)
-        ties.uses.push({
-          relation: word(entry, "relid"),
-          column,
-          source: `${found.id}.${at}`,
-          against: "constant",
-          value: "true",
-        });
+      const { scope: found, column } = this.place(node, scope);
+      this.#use(node, scope, { against: "constant", value: "true", values: ["true"] }, ties);
       if (found.kind === "call") {
         const value = found.values[Number(column) - 1];
         if (value) this.tie(value, ties);
@@ -587,22 +613,22 @@ export class Reader {
     }
     if (node.type === "NULLTEST") {
       const isNull = word(node, "nulltesttype") === "0";
-      for (const { node: arg, in: in_ } of inside(node, "arg").flatMap((arg) => this.#columns(arg, scope))) {
-        const { scope: found, at, column, entry } = this.place(arg, in_);
-        if (found.kind === "query" && entry)
-          ties.uses.push({
-            relation: word(entry, "relid"),
-            column,
-            source: `${found.id}.${at}`,
-            against: isNull ? "absent" : "present",
-          });
-      }
+      for (const { node: arg, in: in_ } of inside(node, "arg").flatMap((arg) => this.#columns(arg, scope)))
+        this.#use(arg, in_, { against: isNull ? "absent" : "present" }, ties);
       // Null: there is no such row.
       if (!isNull) this.#present(node, scope, ties);
       return;
     }
     // An expression of another kind ties nothing.
     aside(ties, (copy) => this.sources(node, scope, copy));
+  }
+
+  /** Remembers the use of a column of the row, or of a table. */
+  #use(variable: Node, scope: Scope, how: Omit<Use, "relation" | "column" | "source">, ties: Ties): void {
+    const { scope: found, at, column, entry } = this.place(variable, scope);
+    if (found.kind === "row") ties.ofRow.push({ relation: found.relation, column, source: ROW, ...how });
+    if (found.kind === "query" && entry)
+      ties.uses.push({ relation: word(entry, "relid"), column, source: `${found.id}.${at}`, ...how });
   }
 
   /** The ties of a value that is not null: its sub-queries have a row, unless they count. */
@@ -655,9 +681,12 @@ export class Reader {
     ) {
       for (const arg of args) this.sources(arg, left, ties);
       const [one, other] = args;
-      const noted = ties.uses.length;
+      const noted = [ties.uses.length, ties.ofRow.length];
       if (one && other) this.#note(one, left, other, right, ties);
-      for (const use of ties.uses.slice(noted)) use.sometimes = true;
+      for (const use of [...ties.uses.slice(noted[0]), ...ties.ofRow.slice(noted[1])]) {
+        use.sometimes = true;
+        use.loose = this.operator(node);
+      }
       return;
     }
     this.#equal(args, left, right, ties);
@@ -738,17 +767,17 @@ export class Reader {
           sources.size === 1 && sources.has(CALLER) && relationsOf([against]).length === 0;
         if (found.kind === "row") {
           const sources = this.sources(against, againstScope, ties.copy());
-          if (direct(sources)) ties.owners.push(column);
+          if (sources.size === 0)
+            this.#use(node, in_, { against: "constant", values: this.constants(against, againstScope) }, ties);
+          else if (direct(sources)) ties.owners.push(column);
           else if ([...sources].some((source) => source !== ROW && source !== CALLER)) ties.links.push(column);
         }
         if (found.kind !== "query" || !entry || word(entry, "rtekind") !== "0") continue;
         const source = `${found.id}.${at}`;
         const sources = this.sources(against, againstScope, ties.copy());
         const use = { relation: word(entry, "relid"), column, source };
-        const constant = nodesOf(against)
-          .map(({ node }) => node)
-          .find(({ type }) => type === "CONST");
-        if (sources.size === 0) ties.uses.push({ ...use, against: "constant", value: constant && textOf(constant) });
+        const values = this.constants(against, againstScope);
+        if (sources.size === 0) ties.uses.push({ ...use, against: "constant", value: values[0], values });
         else if (direct(sources)) ties.uses.push({ ...use, against: "caller" });
         else ties.uses.push({ ...use, against: "other" });
         if (
@@ -862,6 +891,8 @@ const isOpenPattern = (args: Node[]) =>
 const counts = (args: Node[]) =>
   nodesOf(args).some(({ node }) => node.type === "AGGREF" && COUNTS.test(word(node, "aggfnoid")));
 
+/** int8, int2 and int4 */
+const INTEGERS = new Set(["20", "21", "23"]);
 /** int8(integer) */
 const INT8 = "481";
 

@@ -13,8 +13,11 @@ export interface Verdict {
   open?: { rule: "any-tenant" | "any-account"; relation: string; column?: string };
 }
 
-/** Names and values by which a row says that everybody may see it. */
-const PUBLIC_COLUMN = /publi[cs]|visib|shared|listed/i;
+/** Columns and values by which a row says that everybody may see it, or that not everybody may. */
+const PUBLIC_FLAG =
+  /^(?!not_|non_)(\w+_)?(public(ly)?|published)$|^(is_)?public(ly)?_(?!in_|to_|for_)\w+$|^(is_)?(visible|listed)$/i;
+const PRIVATE_FLAG = /^(is_)?(private|draft|hidden|unlisted|unpublished)$/i;
+const PUBLIC_TIME = /^(published|publish|public|visible)_(at|on|date|from|since)$/i;
 const PUBLIC_VALUE = /^(public|published|everyone|anyone)$/i;
 /** Claims that every account has, or can get by itself. */
 const ORDINARY_CLAIMS = new Set([
@@ -31,7 +34,7 @@ const ORDINARY_CLAIMS = new Set([
   "sub",
 ]);
 /** Roles that are above all tenants. */
-const ABOVE_TENANTS = /super|platform|staff|global|root|system|support/i;
+const ABOVE_TENANTS = /super|platform|global|root|system/i;
 const PUBLIC_BUCKET =
   /public|avatar|profile|logo|icon|banner|cover|thumb|image|photo|picture|gallery|media|asset|product|post|blog/i;
 const BUCKETS = /^storage\.(objects|buckets)$/;
@@ -53,19 +56,28 @@ export function verdictOf(branch: Condition[], relation: string, reader: Reader,
   // Files for every signed-in user are not for everybody.
   const private_ = BUCKETS.test(tables.name(relation)) && meanings.some(({ kind }) => kind === "nothing");
   const isPublic =
-    !private_ && (branch.some((condition) => saysPublic(condition, relation, tables)) || ofPublic(ties, tables));
+    !private_ &&
+    (branch.some((condition) => saysPublic(condition, relation, reader, tables)) || ofPublic(ties, tables));
   return { kind: isPublic ? "public" : "open", ties };
 }
 
 /** Whether the row belongs to a row of another table that is public, such as the comment of a published post. */
 function ofPublic(ties: Ties, tables: Tables): boolean {
   const parents = ties.with(ROW);
-  const says = ({ relation, column, against, value }: Use) =>
-    (PUBLIC_COLUMN.test(tables.columnName(relation, column)) && (against === "present" || value === "true")) ||
-    (against === "constant" && PUBLIC_VALUE.test(value ?? ""));
   return (
     parents.some((parent) => ties.shown.has(parent)) ||
-    ties.uses.some((use) => parents.includes(use.source) && says(use))
+    ties.uses.some((use) => parents.includes(use.source) && isPublic(use, tables))
+  );
+}
+
+/** Whether a row with this value of a column says that everybody may see it. */
+function isPublic({ relation, column, against, values = [], loose }: Use, tables: Tables): boolean {
+  const { name, type } = tables.column(relation, column) ?? { name: "", type: "" };
+  if (/^(timestamp|date)/.test(type))
+    return PUBLIC_TIME.test(name) && (against === "present" || (against === "constant" && loose !== undefined));
+  if (against !== "constant" || loose !== undefined || values.length === 0) return false;
+  return values.every((value) =>
+    type === "boolean" ? (value === "true" ? PUBLIC_FLAG : PRIVATE_FLAG).test(name) : PUBLIC_VALUE.test(value),
   );
 }
 
@@ -154,20 +166,33 @@ function ofTables(read: string[], ties: Ties, relation: string, tables: Tables):
   const byCaller = new Set(
     ties.uses.filter(({ against }) => against === "caller").map(({ relation, column }) => `${relation}.${column}`),
   );
-  for (const [, own] of used) {
+  // The rows of one tenant alone, or of none: m.org_id = '...', m.org_id is null
+  const fixed = ties.uses.filter(({ against, loose }) => against === "absent" || (against === "constant" && !loose));
+  for (const own of used.values()) {
+    const isCallers = ({ number }: { number: string }) => byCaller.has(`${own}.${number}`);
+    const isFixed = (name: string) =>
+      fixed.some(({ relation, column }) => relation === own && tables.columnName(own, column) === name);
     const tenant = ofSupabase(tables.name(relation))
       ? (tables.tenantColumns(own)[0] ?? tables.columns(own).find(({ name }) => PLACE.test(name))?.name)
-      : (tables.tenantColumns(own).find((column) => tables.shares(own, column, relation)) ??
-        tables.others(own, relation).find(({ number }) => !byCaller.has(`${own}.${number}`))?.name);
+      : (tables.tenantColumns(own).find((column) => tables.shares(own, column, relation) && !isFixed(column)) ??
+        tables.others(own, relation).find((column) => !isCallers(column))?.name ??
+        tables.connects(own, relation, (column) => isCallers(column) || isFixed(column.name)));
     if (tenant !== undefined && !decides.some(({ value }) => ABOVE_TENANTS.test(value ?? ""))) {
       return { kind: "open", open: { rule: "any-tenant", relation: own, column: tenant } };
     }
   }
-  if (decides.length > 0) return { kind: "role" };
+  if (decides.some((use) => !isUsual(use, tables))) return { kind: "role" };
   const [own] = used.values();
   if (own !== undefined && tables.anybodyHasRow(own))
     return { kind: "open", open: { rule: "any-account", relation: own } };
   return { kind: "role" };
+}
+
+/** Whether a row that nobody has changed yet meets a comparison. */
+function isUsual({ relation, column, loose, values = [] }: Use, tables: Tables): boolean {
+  const initial = tables.initial(relation, column);
+  if (initial === undefined) return false;
+  return loose === undefined ? values.includes(initial) : /^(<>|!=)$/.test(loose) && !values.includes(initial);
 }
 
 const isEquality = (node: Node, reader: Reader) =>
@@ -183,20 +208,15 @@ const callsUnread = (condition: Node, reader: Reader) =>
     return called !== undefined && isUnread(called);
   });
 
-function saysPublic({ node, scope }: Condition, relation: string, tables: Tables): boolean {
-  if (scope.kind !== "row" || (node.type === "BOOLEXPR" && JSON.stringify(node.fields.get("boolop")) === '["not"]'))
-    return false;
-  const names = nodesOf(node).flatMap(({ node }) =>
-    node.type === "VAR" ? [tables.columnName(relation, String(node.fields.get("varattno")?.[0]))] : [],
-  );
-  const texts = nodesOf(node).flatMap(({ node }) => (node.type === "CONST" ? [textOf(node) ?? ""] : []));
-  if (BUCKETS.test(tables.name(relation)) && names.includes("bucket_id"))
-    return texts.some((text) => PUBLIC_BUCKET.test(text));
-  const isNull = node.type === "NULLTEST" && String(node.fields.get("nulltesttype")?.[0]) === "0";
-  return (
-    !isNull &&
-    (names.some((name) => PUBLIC_COLUMN.test(name)) ||
-      (names.length > 0 && texts.some((text) => PUBLIC_VALUE.test(text))))
+function saysPublic({ node, scope }: Condition, relation: string, reader: Reader, tables: Tables): boolean {
+  const ties = new Ties();
+  reader.tie({ node, scope }, ties);
+  if (!BUCKETS.test(tables.name(relation))) return ties.ofRow.some((use) => isPublic(use, tables));
+  return ties.ofRow.some(
+    ({ column, values = [], loose }) =>
+      tables.columnName(relation, column) === "bucket_id" &&
+      loose === undefined &&
+      values.some((value) => PUBLIC_BUCKET.test(value)),
   );
 }
 
