@@ -138,11 +138,26 @@ function forEverybody(policy: Policy): Fault[] {
   return [fault("policy-for-everybody", policy, "it names no role", `alter ${on(policy)} to authenticated;`)];
 }
 
+/** Whether a restrictive policy leaves only rows that are tied to the caller. */
+const isRestricted = ({ relation, command, roles }: Policy, clause: Part["clause"], { policies }: Catalogue) =>
+  policies.some(({ parts, ...other }) => {
+    const part = parts.find((one) => one.clause === clause) ?? parts[0];
+    return (
+      other.relation === relation &&
+      !other.permissive &&
+      ["*", command].includes(other.command) &&
+      (other.roles.includes("public") || roles.every((role) => other.roles.includes(role))) &&
+      part?.verdicts.every(({ kind }) => kind === "tied" || kind === "never")
+    );
+  });
+
 /** Branches that admit more than the row's people. */
-function openTo(policy: Policy, { tables }: Catalogue): Fault[] {
+function openTo(policy: Policy, catalogue: Catalogue): Fault[] {
+  const { tables } = catalogue;
   if (!["public", ...ROLES].some((role) => policy.roles.includes(role))) return [];
   const faults: Fault[] = [];
   for (const { clause, text, verdicts } of policy.parts) {
+    if (isRestricted(policy, clause, catalogue)) continue;
     const drop = `drop ${on(policy)}; -- or let it name the row's owner: (select auth.uid()) = user_id`;
     const admits = verdicts.filter(({ kind }) => kind !== "never");
     const vain = admits.filter(({ kind }) => kind !== "tied").flatMap(({ ties }) => ties.vain);
