@@ -45,9 +45,11 @@ interface Place {
 interface Trusted extends Place {
   name: string;
   linksRow: boolean;
+  /** Asked of a membership of the caller, or of the tenant that one leads to. */
+  asked?: "membership" | "tenant" | undefined;
   by: string;
   /** The values that a column of the same row has to have too, for each branch. */
-  besides: Map<string, string>[];
+  besides: Map<string, string[]>[];
 }
 
 export function auditTrust(catalogue: Catalogue): Fault[] {
@@ -62,21 +64,40 @@ export function auditTrust(catalogue: Catalogue): Fault[] {
         other.relation === relation &&
         other.linksRow &&
         writes(other, "INSERT", catalogue) === undefined &&
-        asksTenant(insert, other, catalogue),
+        asksTenant(insert, other, catalogue) &&
+        !isByMember(insert, one),
     );
     const update = ofOtherSide(one, catalogue) ? undefined : writes(one, "UPDATE", catalogue);
-    const filled = catalogue.tables.filled.some((filled) => filled.relation === relation && filled.inserts);
+    const filled = isFilled(relation, catalogue);
     const commands = [...(update ? ["UPDATE"] : []), ...(insert && !filled && !pinned ? ["INSERT"] : [])];
     const by = update ?? insert;
-    if (insert && one.linksRow && consented(one, catalogue)) continue;
+    if (insert && isConsented(one, catalogue)) continue;
     if (insert && one.linksRow) faults.push(membership(one, insert, catalogue));
     else if (by && commands.length > 0) faults.push(column(one, by, commands, catalogue));
   }
-  faults.push(...unchecked(catalogue), ...ended(catalogue));
+  faults.push(...unchecked(catalogue, all), ...ended(catalogue));
   return faults.filter(
     (fault, at) => faults.findIndex((other) => other.rule === fault.rule && other.object === fault.object) === at,
   );
 }
+
+/** Whether sign-up makes the only row that a user can have, and its user cannot delete it. */
+function isFilled(relation: string, { policies, tables }: Catalogue): boolean {
+  const once = tables.filled.some(
+    (one) =>
+      one.relation === relation &&
+      one.inserts &&
+      tables
+        .columns(relation)
+        .some(({ name, unique }) => unique && /^\(*new\s*\.\s*"?id\b/i.test(one.values.get(name) ?? "")),
+  );
+  const deletes = ({ relation: on, permissive, command, parts }: Policy) =>
+    on === relation && permissive && ["d", "*"].includes(command) && parts.some(({ verdicts }) => verdicts.some(isOwn));
+  return once && !(tables.deletable(relation) && (!tables.secured(relation) || policies.some(deletes)));
+}
+
+/** Whether a branch admits to the caller's own row, or to any. */
+const isOwn = ({ kind, ties }: Verdict) => kind === "open" || kind === "public" || ties.owners.length > 0;
 
 /** What a policy asks of a new row. */
 const checkOf = ({ parts }: Policy) => parts.find(({ clause }) => clause === "with check") ?? parts[0];
@@ -124,18 +145,61 @@ function ownersOf(relation: string, command: "a" | "w", { policies }: Catalogue)
   return verdicts.every(({ ties }) => ties.owners.length > 0) ? verdicts.flatMap(({ ties }) => ties.owners) : undefined;
 }
 
-/** Whether each branch also asks for a value that the other side has to give, such as `accepted`. */
-function consented({ relation, besides }: Trusted, catalogue: Catalogue): boolean {
-  return besides.every((values) =>
-    [...values].some(([number, value]) => {
-      const column = catalogue.tables.column(relation, number);
-      return column && !column.otherwise.includes(value) && ofOtherSide({ relation, column: number }, catalogue);
-    }),
+/**
+ * Whether each branch that goes through a membership also asks for a value that its user cannot give, such as
+ * `accepted`: the other side gives it, an admin, or the server.
+ */
+function isConsented(one: Trusted, catalogue: Catalogue): boolean {
+  const { relation, besides } = one;
+  return (
+    one.linksRow &&
+    besides.every((values) =>
+      [...values].some(([number, accepted]) => {
+        const column = catalogue.tables.column(relation, number);
+        if (!column || accepted.some((value) => column.otherwise.includes(value))) return false;
+        const place = { relation, column: number, name: column.name };
+        return ofOtherSide(place, catalogue) || (!writes(one, "UPDATE", catalogue) && isOfOthers(place, catalogue));
+      }),
+    )
   );
 }
 
+/** Whether no client writes a column but those who are let in by other rows of theirs, such as an admin's. */
+function isOfOthers(place: Place & { name: string }, catalogue: Catalogue): boolean {
+  const { policies, tables } = catalogue;
+  const { relation, column } = place;
+  const isChanged = tables.column(relation, column)?.granted.some((one) => one.endsWith("UPDATE"));
+  const changers = policies
+    .filter((one) => one.relation === relation && one.permissive && ["w", "*"].includes(one.command))
+    .flatMap(({ parts }) => parts.find(({ clause }) => clause === "using")?.verdicts ?? []);
+  const isOther = (verdict: Verdict) =>
+    ["never", "role"].includes(verdict.kind) ||
+    (verdict.kind === "tied" &&
+      !isOwn(verdict) &&
+      verdict.ties.uses.some(({ against }) => against === "caller") &&
+      !isMembers(verdict, relation));
+  return tables.secured(relation) && !writes(place, "INSERT", catalogue) && (!isChanged || changers.every(isOther));
+}
+
+/** Whether a branch admits any member: a row of the caller's in this table that has no role. */
+const isMembers = (verdict: Verdict, relation: string) =>
+  verdict.kind === "tied" &&
+  verdict.ties.uses.some((use) => use.relation === relation && use.against === "caller") &&
+  trusted(verdict).every(({ against }) => against !== "constant");
+
+/** Whether a branch admits those whom a column gives rights: any member to the roles, the tenant's members to its plan. */
+const isOfGroup = (verdict: Verdict, { relation, asked }: Pick<Trusted, "relation" | "asked">) =>
+  asked === "membership"
+    ? isMembers(verdict, relation)
+    : asked === "tenant" &&
+      verdict.kind === "tied" &&
+      !verdict.ties.uses.some((use) => use.relation === relation && use.against === "caller");
+
+const isByMember = (policy: ReturnType<typeof writes>, one: Trusted) =>
+  typeof policy === "object" && (checkOf(policy)?.verdicts ?? []).some((verdict) => isOfGroup(verdict, one));
+
 /** Columns by which members read a row, and which its writer chooses freely. */
-function unchecked(catalogue: Catalogue): Fault[] {
+function unchecked(catalogue: Catalogue, all: Trusted[]): Fault[] {
   const { policies, tables } = catalogue;
   return policies
     .filter(({ permissive, audited, command }) => permissive && audited && ["a", "w", "*"].includes(command))
@@ -162,6 +226,9 @@ function unchecked(catalogue: Catalogue): Fault[] {
       return links.flatMap((number): Fault[] => {
         const column = tables.column(relation, number);
         const byOwner = ({ ties }: Verdict) => ties.owners.length > 0;
+        // A request to join, which a member decides about.
+        const asks = all.find((one) => one.relation === relation && one.column === number);
+        if (asks && isConsented(asks, catalogue)) return [];
         if (!column || column.key || !leaves(policy, check, number, byOwner, catalogue)) return [];
         const command = commands.find(
           (one) =>
@@ -188,8 +255,10 @@ const isMembership = (
   tables: Tables,
 ) => linksRow && tables.column(relation, column)?.key === false && tables.isTable(relation);
 
+/** Columns by which a membership has ended: a time, or a flag. */
 const ENDS =
-  /^(deleted|removed|revoked|left|ended|expire[sd]?|expiry|expiration|valid_(until|to)|disabled|suspended|banned|deactivated)(_(at|on|date))?$/i;
+  /^(deleted|removed|revoked|left|end(ed|s)?|expire[sd]?|expiry|expiration|valid_(until|to)|disabled|suspended|banned|deactivated)(_(at|on|date))?$/i;
+const ENDED = /^(is_)?(deleted|removed|revoked|disabled|suspended|banned|deactivated)$/i;
 
 /** Policies that go through memberships and do not ask whether these have ended. */
 function ended({ policies, tables, reader }: Catalogue): Fault[] {
@@ -214,7 +283,8 @@ function ended({ policies, tables, reader }: Catalogue): Fault[] {
             .columns(relation)
             .find(
               ({ name, type }) =>
-                ENDS.test(name) && /^(timestamp|date)/.test(type) && !new RegExp(`\\b${name}\\b`, "i").test(asked),
+                (/^(timestamp|date)/.test(type) ? ENDS.test(name) : type === "boolean" && ENDED.test(name)) &&
+                !new RegExp(`\\b${name}\\b`, "i").test(asked),
             );
           if (!column) return [];
           const table = tables.name(relation);
@@ -239,7 +309,7 @@ export function trustedColumns({ policies, tables }: Catalogue): Trusted[] {
       .flatMap(({ verdicts }) => verdicts)
       .filter(({ kind }) => kind === "tied" || kind === "role" || kind === "open")) {
       const uses = trusted(verdict);
-      for (const { relation, column, linksRow, source, against } of uses) {
+      for (const { relation, column, linksRow, source, against } of uses.flatMap((use) => made(use, tables))) {
         const known = tables.column(relation, column);
         // The owner of a deleted row may restore it; a removed member may not.
         if (against === "absent" && !uses.some((other) => other.source === source && isMembership(other, tables)))
@@ -252,13 +322,14 @@ export function trustedColumns({ policies, tables }: Catalogue): Trusted[] {
           column,
           name: known.name,
           linksRow: linksRow || before?.linksRow === true,
+          asked: before?.asked ?? (against === "constant" ? askedOf(source, known.name, verdict) : undefined),
           by: before?.by ?? `${policy.schema}.${policy.relname}.${policy.name}`,
           besides: [
             ...(before?.besides ?? []),
             new Map(
-              uses.flatMap((other): [string, string][] =>
+              uses.flatMap((other): [string, string[]][] =>
                 other.source === source && other.against === "constant" && other.value && !other.sometimes
-                  ? [[other.column, other.value]]
+                  ? [[other.column, other.values ?? [other.value]]]
                   : [],
               ),
             ),
@@ -270,9 +341,28 @@ export function trustedColumns({ policies, tables }: Catalogue): Trusted[] {
   return [...found.values()];
 }
 
+/** The columns that a generated column is made of; else the column itself. */
+function made<One extends Place>(use: One, tables: Tables): One[] {
+  const column = tables.column(use.relation, use.column);
+  if (!column?.generated) return [use];
+  const names = new Set(column.otherwise.match(/\w+/g));
+  return tables
+    .columns(use.relation)
+    .filter(({ name, number }) => names.has(name) && number !== column.number)
+    .map(({ number }) => ({ ...use, column: number }));
+}
+
+const PAID = /(^|_)(plan|tier|premium|paid|pro|subscription|billing|quota|credits)(_|$)/i;
+
+/** Whose column a branch asks about: of the caller's membership, or of the tenant, whether or not the row has one. */
+function askedOf(source: string, name: string, { ties }: Verdict): Trusted["asked"] {
+  if (ties.uses.some((use) => use.source === source && use.against === "caller")) return "membership";
+  return !ties.tied(source, ROW) || PAID.test(name) ? "tenant" : undefined;
+}
+
 /** The policy by which a client may write a column of its own row as it likes. */
 function writes(
-  { relation, column, name }: Pick<Trusted, "relation" | "column" | "name">,
+  { relation, column, name, asked }: Pick<Trusted, "relation" | "column" | "name" | "asked">,
   command: "INSERT" | "UPDATE",
   catalogue: Catalogue,
 ): Policy | "row level security is off" | undefined {
@@ -292,7 +382,7 @@ function writes(
     const part = (clause: Part["clause"]) => policy.parts.find((one) => one.clause === clause);
     const check = part("with check") ?? part("using");
     const meets = command === "INSERT" ? check : part("using");
-    const own = ({ kind, ties }: Verdict) => kind === "open" || kind === "public" || ties.owners.length > 0;
+    const own = (verdict: Verdict) => isOwn(verdict) || isOfGroup(verdict, { relation, asked });
     if (!check || !meets?.verdicts.some(own)) return false;
     const any = ({ kind }: Verdict) => kind !== "never";
     return leaves(policy, check, column, check.verdicts.some(own) ? own : any, catalogue);
@@ -392,7 +482,7 @@ export function decided({ object, what }: Fault, { policies, tables }: Catalogue
 
 function byTrigger({ relation, name, by }: Trusted, { tables }: Catalogue): Fault[] {
   const copies = new RegExp(`raw_user_meta_data\\s*->>?\\s*'${escaped(name)}'`, "i");
-  const filled = tables.filled.find(
+  const filled = [...tables.filled, ...tables.set].find(
     (one) =>
       one.relation === relation &&
       one.values.has(name) &&
