@@ -9,11 +9,12 @@ import * as cases from "./cases.ts";
 import { PROJECTS, SOUND_PROJECTS } from "./projects.ts";
 import { type Audited, key, newFaults, openAudited, openForeign } from "./support.ts";
 import { SOUND_TEAMS, TEAMS } from "./teams.ts";
+import { SOUND_TENANTS, TENANTS } from "./tenants.ts";
 
 const ACCEPTED = await readAccepted("supabase/evidence.json");
 
-export const CASES = [...cases.CASES, ...PROJECTS, ...TEAMS];
-export const ORDINARY = [...cases.ORDINARY, ...SOUND_PROJECTS, ...SOUND_TEAMS];
+export const CASES = [...cases.CASES, ...PROJECTS, ...TEAMS, ...TENANTS];
+export const ORDINARY = [...cases.ORDINARY, ...SOUND_PROJECTS, ...SOUND_TEAMS, ...SOUND_TENANTS];
 
 /** Tests every `nth` schema, on a database that `open` opens. */
 export function testSet(nth: number, open: () => Promise<Audited> = openAudited, accepted = ACCEPTED): void {
