@@ -1,7 +1,7 @@
 // Schemas of teams with documents: conditions that hold without the caller's rows, helpers in PL/pgSQL, invitations,
 // friends, and triggers that guard a column or only seem to.
 
-import type { Case } from "./cases.ts";
+import { type Case, JWT } from "./cases.ts";
 
 const ME = "(select auth.uid())";
 const BASE = `
@@ -215,6 +215,12 @@ const copies = (check: string, body: string, granted = "insert (org_id)", sounds
   create trigger t ${sounds} on public.requests for each row execute function private.t();`;
 const JOINS = "insert into public.members (org_id, user_id) values (new.org_id, new.user_id);";
 const OF_OWNER = `exists (select from public.orgs o where o.id = requests.org_id and o.owner_id = ${ME})`;
+const inAuth = (body: string) => helper("auth.org_id() returns uuid", body);
+/** A wrapper that finds a definer function by its search_path. */
+const byPath = (owner: string) => `${OWN}
+  ${helper("private.docs_of(p_user uuid) returns setof public.docs", `select * from public.docs d where d.user_id = ${owner}`)}
+  create function public.found(p_user uuid) returns setof public.docs language plpgsql set search_path = private, public as $f$begin return query select * from docs_of(p_user); end$f$;
+  revoke all on function public.found from public; grant execute on function public.found to authenticated;`;
 
 export const TEAMS: Case[] = [
   rows("roles that contain none", `${ROLES_CLAIM} @> '[]'`, `${ROLES_CLAIM} @> '["admin"]'`),
@@ -608,6 +614,40 @@ export const TEAMS: Case[] = [
   ),
   view("a count of at least 0", `${COUNT} >= 0`, `${COUNT} >= 1`),
   view("blocked = false", `(${BLOCKED}) = false`, "user_id = auth.uid()"),
+  {
+    name: "teams: a definer function that its wrapper finds by the search_path",
+    flawed: byPath("p_user"),
+    rule: "definer-below",
+    object: "private.docs_of(p_user uuid)",
+    sound: byPath("auth.uid()"),
+  },
+  {
+    name: "teams: a service key in the settings of a role",
+    flawed: `alter role authenticator set app.api_key = '${JWT("service_role")}'`,
+    rule: "stored-secret",
+    object: "settings of role authenticator",
+    sound: `alter role authenticator set app.api_key = '${JWT("anon")}'`,
+  },
+  {
+    name: "teams: a service key as the default of an argument",
+    flawed: `${OWN} create function private.notify(key text default '${JWT("service_role")}') returns text language sql as 'select key'; revoke all on function private.notify from public;`,
+    rule: "stored-secret",
+    object: "private.notify(key text)",
+    sound: `${OWN} create function private.notify(key text default '${JWT("anon")}') returns text language sql as 'select key'; revoke all on function private.notify from public;`,
+  },
+  {
+    name: "teams: a helper of the project in the schema auth",
+    flawed: docs("org_id = (select auth.org_id())").replace(
+      "create policy docs_r",
+      `${inAuth("select o.id from public.orgs o limit 1")} create policy docs_r`,
+    ),
+    rule: "policy-true",
+    object: "public.docs.docs_r",
+    sound: docs("org_id = (select auth.org_id())").replace(
+      "create policy docs_r",
+      `${inAuth("select (auth.jwt() -> 'app_metadata' ->> 'org_id')::uuid")} create policy docs_r`,
+    ),
+  },
 ];
 
 export const SOUND_TEAMS: [name: string, sql: string][] = [

@@ -59,7 +59,8 @@ export async function readFunctions(sql: Sql): Promise<Map<string, Called>> {
     `select p.oid::text, n.nspname as schema, proname as name, lanname as language, provolatile <> 'i' as stable, prosecdef as definer,
        format('%s.%s(%s)', n.nspname, proname, pg_get_function_identity_arguments(p.oid)) as identity,
        format('%I.%I(%s)', n.nspname, proname, pg_get_function_identity_arguments(p.oid)) as named,
-       n.nspname = any (array['pg_catalog', 'information_schema', 'auth', 'storage', 'realtime', 'extensions', 'vault', 'graphql', 'net', 'cron'])
+       (n.nspname = any (array['pg_catalog', 'information_schema', 'storage', 'realtime', 'extensions', 'vault', 'graphql', 'net', 'cron'])
+             or n.nspname = 'auth' and (proname in ('uid', 'role', 'email', 'jwt') or pg_get_userbyid(proowner) = 'supabase_auth_admin'))
            and exists (
              select from pg_roles o join pg_database on datname = current_database()
              where o.oid = proowner and (rolsuper or o.oid = datdba or rolname = 'postgres' or rolname like 'supabase\\_%')

@@ -49,15 +49,15 @@ export async function auditReach(sql: Sql, { functions, reader, own }: Catalogue
   const wrappers = [...functions.values()].filter(
     (called) => exposed.includes(called.schema) && !called.foreign && !called.definer && called.callers.length > 0,
   );
-  const visit = (wrapper: string, source: string, found: Called[], seen: Set<string>) => {
-    for (const next of found) {
+  const visit = (wrapper: string, by: Called, seen: Set<string>) => {
+    for (const next of reader.calledBy(by)) {
       if (seen.has(next.oid) || next.callers.length === 0) continue;
       seen.add(next.oid);
-      if (!next.definer) visit(wrapper, next.source, reader.calledBy(next), seen);
+      if (!next.definer) visit(wrapper, next, seen);
       else if (
         !exposed.includes(next.schema) &&
         READS.test(next.source) &&
-        (reader.asks(next) ? showsOthers(next, own) : !passesCaller(source, next))
+        (reader.asks(next) ? showsOthers(next, own) : !passesCaller(by, next))
       ) {
         const mend = `revoke execute on function ${next.named} from public, anon, authenticated; -- or let it ask for auth.uid()`;
         faults.push({
@@ -69,15 +69,14 @@ export async function auditReach(sql: Sql, { functions, reader, own }: Catalogue
       }
     }
   };
-  for (const wrapper of wrappers) visit(wrapper.identity, wrapper.source, reader.calledBy(wrapper), new Set());
+  for (const wrapper of wrappers) visit(wrapper.identity, wrapper, new Set());
   const views = await sql(
     `select format('%s.%s', nspname, relname) as name, pg_get_viewdef(c.oid) as text from pg_class c join pg_namespace n on n.oid = relnamespace
      where relkind = 'v' and nspname = any ($1::text[])
        and exists (select from pg_roles where rolname in ('anon', 'authenticated') and has_any_column_privilege(pg_roles.oid, c.oid, 'SELECT'))`,
     [exposed],
   );
-  for (const { name, text } of views)
-    visit(String(name), String(text), reader.calledBy({ source: String(text), oid: "" } as Called), new Set());
+  for (const { name, text } of views) visit(String(name), { source: String(text), oid: "" } as Called, new Set());
   return faults.filter(({ object }, at) => faults.findIndex((other) => other.object === object) === at);
 }
 
@@ -88,8 +87,8 @@ const showsOthers = ({ tree, partly, returnsBoolean, identity }: Called, own: Se
   tree !== undefined && !partly && !returnsBoolean && !own.has(identity);
 
 /** Whether the caller's id is among the arguments of the call, and the function reads that argument. */
-function passesCaller(source: string, called: Called): boolean {
-  const [call = ""] = callOf(called).exec(source) ?? [];
+function passesCaller({ source, searchPath }: Called, called: Called): boolean {
+  const [call = ""] = callOf(called, searchPath).exec(source) ?? [];
   const values = list(source.slice(source.indexOf(call) + call.length));
   return values.some((value, at) => {
     const name = called.arguments[at]?.name;
@@ -103,7 +102,7 @@ const CALLERS_ID = /auth\.(uid|jwt|email)|request\.jwt/;
 export async function storedSecrets(sql: Sql): Promise<Fault[]> {
   const cron = await isReadable(sql, "cron", "job");
   const texts = await sql(`
-    select format('%s.%s(%s)', nspname, proname, pg_get_function_identity_arguments(p.oid)) as object, coalesce(nullif(prosrc, ''), pg_get_function_sqlbody(p.oid), '') || coalesce(array_to_string(proconfig, ' '), '') as text
+    select format('%s.%s(%s)', nspname, proname, pg_get_function_identity_arguments(p.oid)) as object, coalesce(nullif(prosrc, ''), pg_get_function_sqlbody(p.oid), '') || coalesce(array_to_string(proconfig, ' '), '') || pg_get_function_arguments(p.oid) as text
     from pg_proc p join pg_namespace n on n.oid = pronamespace join pg_language on pg_language.oid = prolang where lanname not in ('internal', 'c')
     union all
     select format('%s.%s.%s', nspname, relname, tgname), encode(tgargs, 'escape') from pg_trigger join pg_class c on c.oid = tgrelid join pg_namespace n on n.oid = relnamespace where tgnargs > 0
@@ -113,6 +112,8 @@ export async function storedSecrets(sql: Sql): Promise<Fault[]> {
     select format('%s.%s', nspname, relname), pg_get_viewdef(c.oid) from pg_class c join pg_namespace n on n.oid = relnamespace where relkind in ('v', 'm') and nspname not in ('pg_catalog', 'information_schema')
     union all
     select format('%s.%s.%s', nspname, relname, polname), concat_ws(' ', pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid)) from pg_policy join pg_class c on c.oid = polrelid join pg_namespace n on n.oid = relnamespace
+    union all
+    select concat_ws(' ', 'settings of', 'database ' || datname, 'role ' || rolname), array_to_string(setconfig, ' ') from pg_db_role_setting left join pg_database d on d.oid = setdatabase left join pg_roles r on r.oid = setrole
     union all
     select format('server %s', srvname), array_to_string(srvoptions, ' ') from pg_foreign_server
     ${cron ? "union all select format('cron.job %s', jobid), command from cron.job" : ""}

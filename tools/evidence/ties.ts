@@ -5,7 +5,7 @@
 // its two sides. Functions are read as if their bodies stood in their place.
 
 import { type Called, isUnread, LENGTHS, PARTS, withoutComments } from "./bodies.ts";
-import { escaped } from "./finding.ts";
+import { escaped, list } from "./finding.ts";
 import {
   absentOf,
   bare,
@@ -201,7 +201,7 @@ export class Reader {
 
   /** Whether the body of a function asks who the caller is, itself or by a function that it calls. */
   asks(called: Called): boolean {
-    if (called.schema === "auth") return ["uid", "jwt", "email"].includes(called.name);
+    if (called.schema === "auth" && called.foreign) return ["uid", "jwt", "email"].includes(called.name);
     if (called.schema === "pg_catalog") return false;
     const known = this.#asking.get(called.oid);
     if (known !== undefined) return known;
@@ -226,9 +226,10 @@ export class Reader {
   }
 
   /** Functions of the project that a function's text calls. */
-  calledBy({ source, oid }: Called): Called[] {
+  calledBy({ source, oid, searchPath }: Called): Called[] {
     return [...this.#facts.functions.values()].filter(
-      (next) => !next.foreign && next.oid !== oid && source.includes(next.name) && callOf(next).test(source),
+      (next) =>
+        !next.foreign && next.oid !== oid && source.includes(next.name) && callOf(next, searchPath).test(source),
     );
   }
 
@@ -398,7 +399,7 @@ export class Reader {
   }
 
   #isClaim(called: Called, node: Node): boolean {
-    if (called.schema === "auth") return this.asks(called);
+    if (called.schema === "auth" && called.foreign) return this.asks(called);
     return (
       called.schema === "pg_catalog" &&
       called.name === "current_setting" &&
@@ -825,9 +826,11 @@ export class Reader {
   }
 }
 
-/** A call of a function in a text, up to its arguments. */
-export const callOf = ({ schema, name }: Called) =>
-  new RegExp(`\\b${escaped(schema)}"?\\s*\\.\\s*"?${escaped(name)}"?\\s*\\(`);
+/** A call of a function in a text, up to its arguments. Its schema may be missing if the search_path has it. */
+export function callOf({ schema, name }: Called, searchPath = ""): RegExp {
+  const alone = list(searchPath.replaceAll('"', "")).includes(schema) ? `|(?<![\\w$."'])"?` : "";
+  return new RegExp(`(?:\\b${escaped(schema)}"?\\s*\\.\\s*"?${alone})${escaped(name)}"?\\s*\\(`);
+}
 
 /** The places of a UNION's arms; of EXCEPT and INTERSECT, the first. */
 function armsOf(node: Node): number[] {
