@@ -38,15 +38,24 @@ export interface Called {
   tree?: Node;
   /** The body has loops, which the expression leaves out. */
   partly?: boolean;
+  /** A tree for each query that the body returns rows or a value of; undefined if a statement is not read. */
+  returned?: Node[];
+  /** The same for the rows that it updates or deletes. */
+  changed?: Node[];
 }
 
 /** Whether a function's body is not read, or in part. */
 export const isUnread = ({ foreign, tree, partly }: Called) => !foreign && (!tree || partly === true);
 
-/** A body as one query. */
+/** A body as queries. */
 interface Body {
-  query: string;
+  /** The query of its value or rows, if it has them, and changes no others. */
+  query?: string;
   partly: boolean;
+  /** The query of each RETURN. */
+  returned: string[];
+  /** Queries for the rows that it updates or deletes. */
+  changed: string[];
 }
 
 /** Functions whose result, a length or a depth, many values share. */
@@ -92,12 +101,25 @@ export async function readBodies(
     const called = functions.get(oid);
     if (!called || called.foreign || seen.has(oid)) continue;
     seen.add(oid);
-    const body = expression(called);
-    const tree = body && (await treeOf(sql, called, body.query));
-    if (!tree) continue;
-    called.tree = tree;
+    const body = queriesOf(called);
+    if (!body) continue;
+    const read = async (queries: string[]) => {
+      const trees: Node[] = [];
+      for (const query of queries) {
+        const tree = query === body.query ? called.tree : await treeOf(sql, called, query);
+        if (!tree) return undefined;
+        trees.push(tree);
+      }
+      return trees;
+    };
+    const tree = body.query === undefined ? undefined : await treeOf(sql, called, body.query);
+    if (tree) called.tree = tree;
     called.partly = body.partly;
-    waiting.push(...callsOf(tree));
+    if (called.definer) {
+      const [returned, changed] = [await read(body.returned), await read(body.changed)];
+      if (returned && changed) Object.assign(called, { returned, changed });
+    }
+    waiting.push(...callsOf([called.tree, called.returned, called.changed].flatMap((trees) => trees ?? [])));
   }
 }
 
@@ -186,19 +208,66 @@ async function parsed(
   return text === undefined ? undefined : (parseTree(text) as Node);
 }
 
-/** The one query that a body evaluates; undefined if it does more than that. */
-export function expression({ language, source }: Pick<Called, "language" | "source">): Body | undefined {
+/** The queries that a body evaluates; undefined if a statement is of another kind. */
+function queriesOf({ language, source, returnsBoolean }: Called): Body | undefined {
   const text = withoutComments(source).trim();
-  if (language === "sql") {
-    const atomic = /^begin\s+atomic\b([\s\S]*)\bend$/i.exec(text)?.[1] ?? text;
-    const statements = split(atomic);
-    const [only = ""] = statements;
-    if (statements.length !== 1 || !/^(select|with|return|values|\()/i.test(only)) return undefined;
-    return { query: only.replace(/^return\b/i, "select"), partly: false };
-  }
+  if (language === "sql") return ofSql(split(/^begin\s+atomic\b([\s\S]*)\bend$/i.exec(text)?.[1] ?? text));
   if (language !== "plpgsql") return undefined;
   const block = /^(?:<<\w+>>\s*)?(?:declare\b([\s\S]*?))?\bbegin\b([\s\S]*)\bend\s*;?$/i.exec(text);
-  return block ? ofPlpgsql(block[1] ?? "", split(block[2] ?? "")) : undefined;
+  return block ? ofPlpgsql(block[1] ?? "", split(block[2] ?? ""), returnsBoolean) : undefined;
+}
+
+const IS_QUERY = /^(select|with|return|values|\()/i;
+
+/** The last statement has the result. */
+function ofSql(statements: string[]): Body | undefined {
+  const last = statements.at(-1) ?? "";
+  const changed: string[] = [];
+  for (const statement of IS_QUERY.test(last) ? statements.slice(0, -1) : statements) {
+    const change = changeOf(statement);
+    if (!change) return undefined;
+    changed.push(...change.rows);
+  }
+  if (!IS_QUERY.test(last)) return { partly: false, returned: [], changed };
+  const query = last.replace(/^return\b/i, "select");
+  return { ...(changed.length === 0 && { query }), partly: false, returned: [query], changed };
+}
+
+/** A text of the same length, without quoted parts and those in parentheses. */
+function outline(text: string): string {
+  let depth = 0;
+  return text.replace(/'(?:[^']|'')*'|"(?:[^"]|"")*"|[\s\S]/g, (piece) => {
+    if (piece === ")") depth--;
+    const shown = depth === 0 && piece.length === 1;
+    if (piece === "(") depth++;
+    return shown ? piece : "_".repeat(piece.length);
+  });
+}
+
+const UPDATE =
+  /^update\s+(?:only\s+)?(.+?)\s+set\s.+?(?:\sfrom\s+(.+?))?(?:\swhere\s+(.+?))?(?:\sreturning\s+(.+))?$/dis;
+const DELETE =
+  /^delete\s+from\s+(?:only\s+)?(.+?)(?:\s+using\s+(.+?))?(?:\s+where\s+(.+?))?(?:\s+returning\s+(.+))?$/dis;
+
+interface Change {
+  /** The query for the rows that an UPDATE or DELETE changes. An INSERT of new rows has none. */
+  rows: string[];
+  /** The value of RETURNING. */
+  value: string;
+  /** Whether a row was changed. */
+  found: string;
+}
+
+function changeOf(statement: string): Change | undefined {
+  const whole = outline(statement);
+  if (/^insert\s+into\s/i.test(whole) && !/\sdo\s+update\s/i.test(whole))
+    return { rows: [], value: "null", found: "true" };
+  const { indices } = UPDATE.exec(whole) ?? DELETE.exec(whole) ?? {};
+  if (!indices) return undefined;
+  const [, target, others, where, returned] = indices.map((place) => place && statement.slice(...place));
+  const from = `from ${[target, others].filter(Boolean).join(", ")} where ${where ?? "true"}`;
+  const rows = `select 1 ${from}`;
+  return { rows: [rows], value: `(select ${returned ?? "1"} ${from})`, found: `(exists (${rows}))` };
 }
 
 /** An IF with the conditions of the arm that is being read. */
@@ -215,8 +284,14 @@ const ELSIF = /^els(?:e\s*)?if\b([\s\S]*?)\bthen\b([\s\S]*)$/i;
 const LOOP = /^(?:<<\w+>>\s*)?(?:for|foreach|while)\b[\s\S]*?\bloop\b/i;
 const LOOP_END = /^end\s+loop\b/i;
 
-/** Statements that assign, decide and return, as one expression. Results of loops are left out. */
-function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
+/** A query for the case that conditions hold, which have no columns of its tables. */
+const guarded = (conditions: string[], query: string) =>
+  conditions.length === 0
+    ? query
+    : `select airlock_rows.* from (select 1 where ${conditions.join(" and ")}) airlock_guard, (${query}) airlock_rows`;
+
+/** Statements that assign, decide, change rows and return, as queries. Results of loops are left out. */
+function ofPlpgsql(declared: string, statements: string[], returnsBoolean: boolean): Body | undefined {
   const values = new Map<string, string>();
   /** Variables that can be rows: of these a query is the value. */
   const records = new Set<string>();
@@ -236,11 +311,14 @@ function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
     if (name && value) values.set(name, `(${put(value)})`);
   }
   const branches: string[] = [];
+  const results: string[] = [];
+  const changed: string[] = [];
   const ifs: If[] = [];
   /** Conditions of which one ended the function, had it held. */
   const passed: string[] = [];
   let loops = 0;
   let partly = false;
+  let changes = false;
   let ended = false;
   for (let statement of statements) {
     if (loops > 0 || LOOP.test(statement)) {
@@ -277,16 +355,31 @@ function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
     }
     const within = [...passed, ...ifs.flatMap(({ conditions }) => conditions)];
     const returned = /^return\s+(?!query\b|next\b)([\s\S]+)$/i.exec(statement);
-    const query = /^return\s+query\s+(select[\s\S]+)$/i.exec(statement);
+    const query = /^return\s+query\s+((?:select|with|values)\b[\s\S]+|\([\s\S]+)$/i.exec(statement);
+    const stored = /^(\w+\b[\s\S]*?\breturning\b[\s\S]*?)\s+into\s+(?:strict\s+)?(\w+)$/i.exec(statement);
+    const change = changeOf(stored?.[1] ?? statement.replace(/^return\s+query\s+/i, ""));
+    const counted = /^get\s+diagnostics\s+(\w+)\s*:?=\s*row_count$/i.exec(statement)?.[1];
     const assigned = /^(\w+)\s*:?=\s*([\s\S]+)$/.exec(statement);
     const performed = /^perform\b([\s\S]+)$/i.exec(statement);
     const into = /^(select\b[\s\S]*?)\binto\s+(?:strict\s+)?(\w+(?:\s*,\s*\w+)*)\b([\s\S]*)$/i.exec(statement);
-    ended = returned !== null || /^raise\s+(?!notice|warning|info|log|debug)/i.test(statement);
-    if (returned) branches.push([...within, `(${put(returned[1] ?? "")})`].join(" and "));
-    else if (query && branches.length === 0 && within.length === 0) return { query: put(query[1] ?? ""), partly };
+    ended =
+      /^return$/i.test(statement) || returned !== null || /^raise\s+(?!notice|warning|info|log|debug)/i.test(statement);
+    if (returned && returnsBoolean) branches.push([...within, `(${put(returned[1] ?? "")})`].join(" and "));
+    else if (returned && /^null$/i.test(returned[1] ?? "")) continue;
+    else if (returned) results.push(guarded(within, `select ${put(returned[1] ?? "")}`));
+    else if (query) results.push(guarded(within, put(query[1] ?? "")));
+    else if (change) {
+      changes ||= change.rows.length > 0;
+      changed.push(...change.rows.map((rows) => guarded(within, put(rows))));
+      if (stored && ifs.length > 0) return undefined;
+      if (stored) values.set(stored[2] ?? "", put(change.value));
+      values.set("found", ifs.length > 0 ? "(not read)" : put(change.found));
+    } else if (counted) values.set(counted, `(case when ${values.get("found")} then 1 else 0 end)`);
     else if (performed || into) {
       const text = put(performed ? `select ${performed[1]}` : `${into?.[1] ?? ""}${into?.[3] ?? ""}`);
       if (into && ifs.length > 0) return undefined;
+      // PERFORM private.close(id): the function that is called can change rows.
+      if (performed && !/\bfrom\b/i.test(outline(text))) changed.push(guarded(within, text));
       const names = (into?.[2] ?? "").split(",").map((name) => name.trim());
       if (into && names.length === 1) values.set(names[0] ?? "", `(${text})`);
       else if (into) {
@@ -302,14 +395,14 @@ function ofPlpgsql(declared: string, statements: string[]): Body | undefined {
       const [name, value] = [assigned[1] ?? "", `(${put(assigned[2] ?? "")})`];
       const when = ifs.flatMap(({ conditions }) => conditions).join(" and ");
       values.set(name, when ? `(case when ${when} then ${value} else ${values.get(name) ?? "null"} end)` : value);
-    } else if (/^(raise\b|null$)/i.test(statement)) continue;
+    } else if (/^(raise\b|(null|return)$)/i.test(statement)) continue;
     else return undefined;
     // Each value holds those before it.
     if ([...values.values()].some(({ length }) => length > MOST)) return undefined;
   }
-  return branches.length > 0
-    ? { query: `select ${branches.map((branch) => `(${branch})`).join(" or ")}`, partly }
-    : undefined;
+  if (branches.length > 0) results.push(`select ${branches.map((branch) => `(${branch})`).join(" or ")}`);
+  const query = results.length > 1 ? results.map((one) => `(${one})`).join(" union all ") : results[0];
+  return { ...(query !== undefined && !changes && { query }), partly, returned: results, changed };
 }
 
 /** A text without comments, and with each string literal in the form '...'. */

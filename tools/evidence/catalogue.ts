@@ -1,6 +1,7 @@
 // The policies of a database, and the parts that are needed to read them.
 
-import { type Called, readBodies, readFunctions } from "./bodies.ts";
+import { type Called, readBodies, readFunctions, withoutComments } from "./bodies.ts";
+import { type DefinerRows, rowsOfDefiner } from "./definers.ts";
 import type { Sql } from "./finding.ts";
 import { SUPABASE_TABLES, Tables } from "./tables.ts";
 import { CALLER, type Condition, type Facts, Reader, type Scope, Ties, targetsOf } from "./ties.ts";
@@ -62,6 +63,8 @@ export interface Catalogue {
   equals: Set<string>;
   /** Views and functions that run with their owner's rights and show their caller's rows alone. */
   own: Set<string>;
+  /** The rows of each definer function that is read as a whole, by its oid. */
+  definers: Map<string, DefinerRows>;
   /** The tables that a view reads, by its oid; none for a view whose owner's rights bypass all policies. */
   views: Map<string, string[]>;
   /** Columns, as `oid.number`, with which an index of the whole table begins. */
@@ -155,18 +158,10 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
         .map(({ oid, tree }) => [oid, relationsOf(tree).filter((read) => read !== oid)]),
     ),
     own: new Set(),
+    definers: new Map(),
     indexed: new Set(indexed.map(({ key }) => String(key))),
   };
   const rowsOf = rowsOfTables(catalogue, new Map(views.map((view) => [view.oid, view])));
-  const shown = [
-    ...views.flatMap((view) =>
-      view.invoker ? [] : [{ name: view.name, own: rowsOf(view.oid) === "own" && !isWritten(view, tables) }],
-    ),
-    ...offered.map((called) => ({ name: called.identity, own: readsOwn(called, catalogue.reader) })),
-  ];
-  // A view can have the name of a function with its arguments.
-  const open = new Set(shown.flatMap(({ name, own }) => (own ? [] : [name])));
-  for (const { name } of shown) if (!open.has(name)) catalogue.own.add(name);
   // First those that make rows: they say which tables everybody has a row in.
   for (const first of [true, false]) {
     for (const policy of policies) {
@@ -175,8 +170,26 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
     }
     tables.insertable = first ? insertable(catalogue) : tables.insertable;
   }
+  for (const called of offered) {
+    const rows = rowsOfDefiner(called, catalogue.reader, tables);
+    if (rows) catalogue.definers.set(called.oid, rows);
+  }
+  const shown = [
+    ...views.flatMap((view) =>
+      view.invoker ? [] : [{ name: view.name, own: rowsOf(view.oid) === "own" && !isWritten(view, tables) }],
+    ),
+    ...offered.map(({ oid, identity, source }) => {
+      const rows = catalogue.definers.get(oid);
+      return { name: identity, own: rows?.returned === "own" && !WRITES.test(withoutComments(source)) };
+    }),
+  ];
+  // A view can have the name of a function with its arguments.
+  const open = new Set(shown.flatMap(({ name, own }) => (own ? [] : [name])));
+  for (const { name } of shown) if (!open.has(name)) catalogue.own.add(name);
   return catalogue;
 }
+
+const WRITES = /\b(insert\s+into|update|delete\s+from)\b/i;
 
 /** The branches of a clause. */
 export function branchesOf({ relation }: Policy, { tree }: Part, reader: Reader): Condition[][] {
@@ -202,38 +215,6 @@ function insertable({ policies, tables }: Catalogue): Set<string> {
   const granted = (relation: string) =>
     tables.columns(relation).some((column) => column.granted.some((one) => one.endsWith("INSERT")));
   return new Set(open.map(({ relation }) => relation).filter(granted));
-}
-
-/** Whether a function only reads, and each row that it reads is tied to its caller. */
-function readsOwn({ tree, partly, source }: Called, reader: Reader): boolean {
-  // set_config() can change who the caller is.
-  if (
-    !tree ||
-    partly ||
-    /\bset_config\b/i.test(source) ||
-    nodesOf(tree).some(({ node }) => isQuery(node) && word(node, "commandType") !== "1")
-  )
-    return false;
-  const ties = new Ties();
-  let whole = true;
-  // Of each sub-query, whether its value matters or not.
-  const visit = (node: Node, scope: Scope): void => {
-    const body = node.type === "FUNCEXPR" ? reader.body(node, scope) : undefined;
-    const [query] = inside(node, "subselect");
-    if (body) visit(body.node, body.scope);
-    if (query && entries(query).length > 0) {
-      // Its rows first, then the values that sub-queries add to them.
-      const rows = new Ties();
-      reader.read(query, scope, rows, false);
-      whole &&= rows.rows().every((source) => rows.tied(source, CALLER));
-      reader.read(query, scope, ties);
-    } else if (query) for (const target of targetsOf(query)) visit(target, reader.enter(query, scope));
-    else if (!body && nodesOf(node).some(({ node }) => node.type === "SUBLINK" || node.type === "FUNCEXPR"))
-      for (const field of node.fields.keys()) for (const inner of inside(node, field)) visit(inner, scope);
-    else if (!body) reader.sources(node, scope, ties);
-  };
-  for (const target of targetsOf(tree)) visit(target, { kind: "call", values: [], definer: true });
-  return whole && ties.read.size > 0 && [...ties.read].every((source) => ties.tied(source, CALLER));
 }
 
 /** Whether a client writes to the table below a view, by the view's own rights. Postgres does that for simple views. */

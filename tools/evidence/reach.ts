@@ -3,8 +3,10 @@
 
 import { literal } from "../resource/sql.ts";
 import { findSecrets } from "../secrets.ts";
+import { oneLine } from "../setup/output.ts";
 import { type Called, withoutComments } from "./bodies.ts";
 import type { Catalogue } from "./catalogue.ts";
+import { type DefinerRows, widest } from "./definers.ts";
 import { escaped, type Fault, list, type Rule, type Sql } from "./finding.ts";
 import { hasRegistry, isReadable } from "./foreign.ts";
 import { callOf } from "./ties.ts";
@@ -14,6 +16,11 @@ export const REACH_RULES: Rule[] = [
     id: "definer-below",
     level: "finding",
     why: "A function that REST offers calls this one. It runs with its owner's rights, without policies, and does not check its caller.",
+  },
+  {
+    id: "definer-unread",
+    level: "note",
+    why: "A function that REST offers calls this one. It runs with its owner's rights, and names its caller in statements that the audit does not read.",
   },
   {
     id: "stored-secret",
@@ -44,7 +51,11 @@ export async function unfitResources(sql: Sql): Promise<Fault[]> {
 }
 
 /** Definer functions that exposed ones call. */
-export async function auditReach(sql: Sql, { functions, reader, own }: Catalogue, exposed: string[]): Promise<Fault[]> {
+export async function auditReach(
+  sql: Sql,
+  { functions, reader, definers }: Catalogue,
+  exposed: string[],
+): Promise<Fault[]> {
   const faults: Fault[] = [];
   const wrappers = [...functions.values()].filter(
     (called) => exposed.includes(called.schema) && !called.foreign && !called.definer && called.callers.length > 0,
@@ -54,18 +65,23 @@ export async function auditReach(sql: Sql, { functions, reader, own }: Catalogue
       if (seen.has(next.oid) || next.callers.length === 0) continue;
       seen.add(next.oid);
       if (!next.definer) visit(wrapper, next, seen);
-      else if (
-        !exposed.includes(next.schema) &&
-        READS.test(next.source) &&
-        (reader.asks(next) ? showsOthers(next, own) : !passesCaller(by, next))
-      ) {
+      else if (!exposed.includes(next.schema) && READS.test(next.source)) {
+        const rows = definers.get(next.oid);
         const mend = `revoke execute on function ${next.named} from public, anon, authenticated; -- or let it ask for auth.uid()`;
-        faults.push({
-          rule: "definer-below",
-          object: next.identity,
-          what: `security definer; ${wrapper} calls it for every caller`,
-          mend,
-        });
+        if (reader.asks(next) ? rows && showsOthers(next, rows) : !passesCaller(by, next) && !asksToken(rows))
+          faults.push({
+            rule: "definer-below",
+            object: next.identity,
+            what: `security definer; ${wrapper} calls it for every caller`,
+            mend,
+          });
+        else if (!rows && reader.asks(next))
+          faults.push({
+            rule: "definer-unread",
+            object: next.identity,
+            what: `security definer, in ${next.language}; ${wrapper} calls it`,
+            mend: `-- Read ${oneLine(next.identity)}: each row that it returns or changes has to be tied to auth.uid().`,
+          });
       }
     }
   };
@@ -82,9 +98,13 @@ export async function auditReach(sql: Sql, { functions, reader, own }: Catalogue
 
 const READS = /\b(from|join|update|insert\s+into|delete)\b/i;
 
-/** Whether a function that was read shows rows beside its caller's. One that returns a boolean answers a policy. */
-const showsOthers = ({ tree, partly, returnsBoolean, identity }: Called, own: Set<string>) =>
-  tree !== undefined && !partly && !returnsBoolean && !own.has(identity);
+/** Whether a function that was read shows or changes rows beside its caller's. A boolean answers a policy. */
+const showsOthers = ({ returnsBoolean }: Called, { returned, changed }: DefinerRows) =>
+  (returned === "any" && !returnsBoolean) || changed === "any";
+
+/** Whether each row is found by a token that the call names. */
+const asksToken = (rows: DefinerRows | undefined) =>
+  rows !== undefined && widest([rows.returned, rows.changed]) === "right";
 
 /** Whether the caller's id is among the arguments of the call, and the function reads that argument. */
 function passesCaller({ source, searchPath }: Called, called: Called): boolean {
