@@ -396,6 +396,17 @@ export const FLAWS: Flaw[] = [
   ),
 
   onGood(
+    "a definer function below a wrapper has a loop",
+    `create function private.all_notes() returns setof uuid language plpgsql security definer set search_path = '' as $$declare one record; begin
+      for one in select id from public.notes where user_id = auth.uid() loop return next one.id; end loop; end$$;
+    revoke execute on function private.all_notes() from public; grant execute on function private.all_notes() to authenticated;
+    create function public.my_notes() returns setof uuid language sql set search_path = '' as 'select private.all_notes()';
+    revoke execute on function public.my_notes() from public;`,
+    "definer-unread",
+    "private.all_notes()",
+    true,
+  ),
+  onGood(
     "a view reads with its owner's rights",
     "create view public.all_notes as select id, title from public.notes; grant select on public.all_notes to authenticated",
     "view-definer",

@@ -195,6 +195,24 @@ const below = (name: string, head: string, body: string, sound: string, values: 
     sound: whole(sound),
   };
 };
+/** The same with statements that the function runs before and after. */
+const belowCode = (name: string, head: string, flawed: string, sound: string, language = "plpgsql"): Case => {
+  const returns = head.slice(head.indexOf(" returns "));
+  const whole = (text: string) => `${OWN} create table private.log (who uuid, at timestamptz default now());
+    ${helper(`private.${head}`, text, language).replace(" stable ", " ")}
+    create function public.found(p uuid)${returns} language sql set search_path = '' as $f$select ${returns.includes("setof") ? "* from " : ""}private.find(p)$f$;
+    revoke all on function public.found from public; grant execute on function public.found to authenticated;`;
+  return {
+    name: `teams: a definer function below that ${name}`,
+    flawed: whole(flawed),
+    rule: "definer-below",
+    object: `private.${head.slice(0, head.indexOf(" returns"))}`,
+    sound: whole(sound),
+  };
+};
+const SESSION = "if auth.uid() is null then raise exception 'not signed in'; end if;";
+const UNLESS_MEMBER =
+  "if not exists (select from public.members m where m.org_id = p and m.user_id = auth.uid()) then raise exception 'no'; end if;";
 /** Members who are removed by a time. */
 const removed = (also: string, more = "") =>
   `${of("private.can(org_id)", "private.can(org uuid) returns boolean", IS_MEMBER).replace(
@@ -614,6 +632,31 @@ export const TEAMS: Case[] = [
   ),
   view("a count of at least 0", `${COUNT} >= 0`, `${COUNT} >= 1`),
   view("blocked = false", `(${BLOCKED}) = false`, "user_id = auth.uid()"),
+  belowCode(
+    "asks for a session and writes a log",
+    "find(p uuid) returns setof public.docs",
+    `begin ${SESSION} insert into private.log (who) values (auth.uid()); return query select * from public.docs d where d.org_id = p; end`,
+    `begin ${UNLESS_MEMBER} insert into private.log (who) values (auth.uid()); return query select * from public.docs d where d.org_id = p; end`,
+  ),
+  belowCode(
+    "changes a row by its id",
+    "find(p uuid) returns void",
+    `begin ${SESSION} update public.docs set status = 'final' where id = p; end`,
+    `declare d public.docs; begin select * into d from public.docs where id = p; if d.user_id <> auth.uid() then raise exception 'no'; end if; update public.docs set status = 'final' where id = p; end`,
+  ),
+  belowCode(
+    "counts in a variable",
+    "find(p uuid) returns bigint",
+    `declare n bigint; begin ${SESSION} select count(*) into n from public.docs d where d.user_id = p; return n; end`,
+    `declare n bigint; begin if p <> auth.uid() and not exists (select from public.profiles s where s.user_id = auth.uid() and s.is_admin) then return null; end if; select count(*) into n from public.docs d where d.user_id = p; return n; end`,
+  ),
+  belowCode(
+    "deletes after a log, in SQL",
+    "find(p uuid) returns void",
+    "insert into private.log (who) values (auth.uid()); delete from public.docs where id = p",
+    "insert into private.log (who) values (auth.uid()); delete from public.docs where id = p and user_id = auth.uid()",
+    "sql",
+  ),
   {
     name: "teams: a definer function that its wrapper finds by the search_path",
     flawed: byPath("p_user"),

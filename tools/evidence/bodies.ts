@@ -115,13 +115,32 @@ export async function readBodies(
     const tree = body.query === undefined ? undefined : await treeOf(sql, called, body.query);
     if (tree) called.tree = tree;
     called.partly = body.partly;
-    if (called.definer) {
-      const [returned, changed] = [await read(body.returned), await read(body.changed)];
-      if (returned && changed) Object.assign(called, { returned, changed });
-    }
-    waiting.push(...callsOf([called.tree, called.returned, called.changed].flatMap((trees) => trees ?? [])));
+    const [returned, changed] = [await read(body.returned), await read(body.changed)];
+    if (returned && changed) Object.assign(called, { returned, changed });
+    waiting.push(...callsOf(treesOf(called)));
+  }
+  for (const oid of seen) {
+    const called = functions.get(oid);
+    // A body stands in the place of each call, so one that calls itself is not read.
+    if (called && reaches(called, oid))
+      for (const field of ["tree", "returned", "changed"] as const) delete called[field];
+  }
+
+  function reaches(called: Called, oid: string, passed = new Set<string>()): boolean {
+    return callsOf(treesOf(called)).some((call) => {
+      if (call === oid) return true;
+      const next = passed.has(call) ? undefined : functions.get(call);
+      passed.add(call);
+      return next !== undefined && reaches(next, oid, passed);
+    });
   }
 }
+
+const treesOf = ({ tree, returned = [], changed = [] }: Called): Node[] => [
+  ...(tree ? [tree] : []),
+  ...returned,
+  ...changed,
+];
 
 /** A quoted name, a text with the type in front of it, an argument. */
 const PIECE =
@@ -254,20 +273,20 @@ interface Change {
   rows: string[];
   /** The value of RETURNING. */
   value: string;
-  /** Whether a row was changed. */
-  found: string;
+  /** The number of changed rows. */
+  count: string;
 }
 
 function changeOf(statement: string): Change | undefined {
   const whole = outline(statement);
   if (/^insert\s+into\s/i.test(whole) && !/\sdo\s+update\s/i.test(whole))
-    return { rows: [], value: "null", found: "true" };
+    return { rows: [], value: "null", count: "1" };
   const { indices } = UPDATE.exec(whole) ?? DELETE.exec(whole) ?? {};
   if (!indices) return undefined;
   const [, target, others, where, returned] = indices.map((place) => place && statement.slice(...place));
   const from = `from ${[target, others].filter(Boolean).join(", ")} where ${where ?? "true"}`;
   const rows = `select 1 ${from}`;
-  return { rows: [rows], value: `(select ${returned ?? "1"} ${from})`, found: `(exists (${rows}))` };
+  return { rows: [rows], value: `(select ${returned ?? "1"} ${from})`, count: `(select count(*) ${from})` };
 }
 
 /** An IF with the conditions of the arm that is being read. */
@@ -284,11 +303,17 @@ const ELSIF = /^els(?:e\s*)?if\b([\s\S]*?)\bthen\b([\s\S]*)$/i;
 const LOOP = /^(?:<<\w+>>\s*)?(?:for|foreach|while)\b[\s\S]*?\bloop\b/i;
 const LOOP_END = /^end\s+loop\b/i;
 
-/** A query for the case that conditions hold, which have no columns of its tables. */
-const guarded = (conditions: string[], query: string) =>
-  conditions.length === 0
-    ? query
-    : `select airlock_rows.* from (select 1 where ${conditions.join(" and ")}) airlock_guard, (${query}) airlock_rows`;
+/** A query for the case that conditions hold. They have no columns of its tables. */
+function guarded(conditions: string[], query: string): string {
+  if (conditions.length === 0) return query;
+  const asked = `where ${conditions.join(" and ")}`;
+  return isValue(query)
+    ? `${query} ${asked}`
+    : `select airlock_rows.* from (select 1 ${asked}) airlock_guard, (${query}) airlock_rows`;
+}
+
+/** Whether a query has values and no rows. */
+const isValue = (query: string) => !/^\(|^with\b|^values\b|\b(from|where|union)\b/i.test(outline(query).trim());
 
 /** Statements that assign, decide, change rows and return, as queries. Results of loops are left out. */
 function ofPlpgsql(declared: string, statements: string[], returnsBoolean: boolean): Body | undefined {
@@ -319,6 +344,8 @@ function ofPlpgsql(declared: string, statements: string[], returnsBoolean: boole
   let loops = 0;
   let partly = false;
   let changes = false;
+  /** The number of rows that the last UPDATE or DELETE changed. */
+  let count = "0";
   let ended = false;
   for (let statement of statements) {
     if (loops > 0 || LOOP.test(statement)) {
@@ -366,20 +393,26 @@ function ofPlpgsql(declared: string, statements: string[], returnsBoolean: boole
       /^return$/i.test(statement) || returned !== null || /^raise\s+(?!notice|warning|info|log|debug)/i.test(statement);
     if (returned && returnsBoolean) branches.push([...within, `(${put(returned[1] ?? "")})`].join(" and "));
     else if (returned && /^null$/i.test(returned[1] ?? "")) continue;
-    else if (returned) results.push(guarded(within, `select ${put(returned[1] ?? "")}`));
-    else if (query) results.push(guarded(within, put(query[1] ?? "")));
+    else if (returned) {
+      const value = put(returned[1] ?? "");
+      results.push(guarded(within, records.has(returned[1] ?? "") ? value : `select ${value}`));
+    } else if (query) results.push(guarded(within, put(query[1] ?? "")));
     else if (change) {
       changes ||= change.rows.length > 0;
       changed.push(...change.rows.map((rows) => guarded(within, put(rows))));
       if (stored && ifs.length > 0) return undefined;
       if (stored) values.set(stored[2] ?? "", put(change.value));
-      values.set("found", ifs.length > 0 ? "(not read)" : put(change.found));
-    } else if (counted) values.set(counted, `(case when ${values.get("found")} then 1 else 0 end)`);
+      count = put(change.count);
+      values.set(
+        "found",
+        ifs.length > 0 ? "(not read)" : change.rows[0] ? `(exists (${put(change.rows[0])}))` : "true",
+      );
+    } else if (counted) values.set(counted, count);
     else if (performed || into) {
       const text = put(performed ? `select ${performed[1]}` : `${into?.[1] ?? ""}${into?.[3] ?? ""}`);
       if (into && ifs.length > 0) return undefined;
       // PERFORM private.close(id): the function that is called can change rows.
-      if (performed && !/\bfrom\b/i.test(outline(text))) changed.push(guarded(within, text));
+      if (performed && isValue(text)) changed.push(guarded(within, text));
       const names = (into?.[2] ?? "").split(",").map((name) => name.trim());
       if (into && names.length === 1) values.set(names[0] ?? "", `(${text})`);
       else if (into) {

@@ -148,6 +148,10 @@ function read(tree: Node, above: Scope, reader: Reader, known: number[]): { own:
     const body = node.type === "FUNCEXPR" ? reader.body(node, scope) : undefined;
     const [query] = inside(node, "subselect");
     if (body) visit(body.node, body.scope);
+    for (const change of node.type === "FUNCEXPR" ? (reader.called(node)?.changed ?? []) : []) {
+      const values = inside(node, "args").map((arg) => ({ node: arg, scope }));
+      for (const target of targetsOf(change)) visit(target, { kind: "call", values, definer: true });
+    }
     if (query && entries(query).length > 0) {
       // Its rows first, then the values that sub-queries add to them.
       const rows = start();

@@ -65,10 +65,12 @@ export async function auditReach(
       if (seen.has(next.oid) || next.callers.length === 0) continue;
       seen.add(next.oid);
       if (!next.definer) visit(wrapper, next, seen);
-      else if (!exposed.includes(next.schema) && READS.test(next.source)) {
+      else if (!exposed.includes(next.schema)) {
         const rows = definers.get(next.oid);
+        if (!READS.test(next.source) && rows?.changed !== "any") continue;
         const mend = `revoke execute on function ${next.named} from public, anon, authenticated; -- or let it ask for auth.uid()`;
-        if (reader.asks(next) ? rows && showsOthers(next, rows) : !passesCaller(by, next) && !asksToken(rows))
+        const others = reader.asks(next) ? rows !== undefined && showsOthers(next, rows) : !asksToken(rows);
+        if (others && !passesCaller(by, next))
           faults.push({
             rule: "definer-below",
             object: next.identity,
