@@ -401,7 +401,7 @@ export const FLAWS: Flaw[] = [
       for one in select id from public.notes where user_id = auth.uid() loop return next one.id; end loop; end$$;
     revoke execute on function private.all_notes() from public; grant execute on function private.all_notes() to authenticated;
     create function public.my_notes() returns setof uuid language sql set search_path = '' as 'select private.all_notes()';
-    revoke execute on function public.my_notes() from public;`,
+    revoke execute on function public.my_notes() from public; grant execute on function public.my_notes() to authenticated;`,
     "definer-unread",
     "private.all_notes()",
     true,

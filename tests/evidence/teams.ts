@@ -233,6 +233,17 @@ const copies = (check: string, body: string, granted = "insert (org_id)", sounds
   create trigger t ${sounds} on public.requests for each row execute function private.t();`;
 const JOINS = "insert into public.members (org_id, user_id) values (new.org_id, new.user_id);";
 const OF_OWNER = `exists (select from public.orgs o where o.id = requests.org_id and o.owner_id = ${ME})`;
+/** A claim of a custom access token hook, by which a policy decides. */
+const hook = (statement: string, granted = "update (display_name)") => `${BASE}
+  alter table public.profiles add plan text; grant select (plan), ${granted} on public.profiles to authenticated;
+  create policy u on public.profiles for update to authenticated using (user_id = ${ME}) with check (user_id = ${ME});
+  create policy docs_r on public.docs for select to authenticated using ((select auth.jwt() ->> 'plan') = 'staff');
+  create function public.custom_access_token_hook(event jsonb) returns jsonb language plpgsql stable set search_path = '' as $h$
+  declare claims jsonb := event -> 'claims'; plan text;
+  begin ${statement.replace(/from .*/, "$& where p.user_id = (event ->> 'user_id')::uuid")};
+    if plan is not null then claims := jsonb_set(claims, '{plan}', to_jsonb(plan)); end if;
+    return jsonb_set(event, '{claims}', claims); end$h$;
+  revoke execute on function public.custom_access_token_hook from public;`;
 const inAuth = (body: string) => helper("auth.org_id() returns uuid", body);
 /** A wrapper that finds a definer function by its search_path. */
 const byPath = (owner: string) => `${OWN}
@@ -657,6 +668,20 @@ export const TEAMS: Case[] = [
     "insert into private.log (who) values (auth.uid()); delete from public.docs where id = p and user_id = auth.uid()",
     "sql",
   ),
+  {
+    name: "teams: a token hook copies a column that its user writes",
+    flawed: hook("select p.plan into plan from public.profiles p", "update (display_name, plan)"),
+    rule: "trusted-column",
+    object: "public.profiles.plan",
+    sound: hook("select p.plan into plan from public.profiles p", "update (display_name)"),
+  },
+  {
+    name: "teams: a token hook copies user metadata",
+    flawed: hook("plan := claims -> 'user_metadata' ->> 'plan'"),
+    rule: "user-metadata",
+    object: "public.custom_access_token_hook(event jsonb)",
+    sound: hook("plan := claims -> 'app_metadata' ->> 'plan'"),
+  },
   {
     name: "teams: a definer function that its wrapper finds by the search_path",
     flawed: byPath("p_user"),

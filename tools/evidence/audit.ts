@@ -4,6 +4,7 @@ import { read } from "../setup/shell.ts";
 import { readCatalogue } from "./catalogue.ts";
 import { type Accepted, type Fault, type Finding, membersOf, type Rule, type Sql } from "./finding.ts";
 import { hasRegistry } from "./foreign.ts";
+import { auditHooks } from "./hooks.ts";
 import { auditPolicies, POLICY_RULES } from "./policies.ts";
 import { auditReach, REACH_RULES, storedSecrets, unfitResources } from "./reach.ts";
 import { CATALOGUE, EXPOSED, RULES, UNLOOKED, USABLE } from "./rules.ts";
@@ -125,6 +126,7 @@ export async function audit(sql: Sql, given: string[], accepted: Accepted[]): Pr
   faults.push(
     ...ofPolicies.faults,
     ...auditTrust(catalogue),
+    ...auditHooks(catalogue),
     ...(await auditReach(sql, catalogue, schemas)),
     ...(await storedSecrets(sql)),
     ...(await unfitResources(sql)),

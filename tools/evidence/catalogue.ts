@@ -3,6 +3,7 @@
 import { type Called, readBodies, readFunctions, withoutComments } from "./bodies.ts";
 import { type DefinerRows, rowsOfDefiner } from "./definers.ts";
 import type { Sql } from "./finding.ts";
+import { hooksOf } from "./hooks.ts";
 import { SUPABASE_TABLES, Tables } from "./tables.ts";
 import { CALLER, type Condition, type Facts, Reader, type Scope, Ties, targetsOf } from "./ties.ts";
 import {
@@ -65,6 +66,8 @@ export interface Catalogue {
   own: Set<string>;
   /** The rows of each definer function that is read as a whole, by its oid. */
   definers: Map<string, DefinerRows>;
+  /** Functions that add claims to tokens. */
+  hooks: Called[];
   /** The tables that a view reads, by its oid; none for a view whose owner's rights bypass all policies. */
   views: Map<string, string[]>;
   /** Columns, as `oid.number`, with which an index of the whole table begins. */
@@ -124,10 +127,11 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
   const offered = [...functions.values()].filter(
     ({ definer, foreign, callers }) => definer && !foreign && callers.length > 0,
   );
+  const hooks = await hooksOf(sql, functions);
   await readBodies(
     sql,
     functions,
-    offered.map(({ oid }) => oid),
+    [...offered, ...hooks].map(({ oid }) => oid),
     callsOf,
   );
   await readBodies(
@@ -159,6 +163,7 @@ export async function readCatalogue(sql: Sql, schemas: string[]): Promise<Catalo
     ),
     own: new Set(),
     definers: new Map(),
+    hooks,
     indexed: new Set(indexed.map(({ key }) => String(key))),
   };
   const rowsOf = rowsOfTables(catalogue, new Map(views.map((view) => [view.oid, view])));

@@ -36,8 +36,15 @@ export function rowsOfDefiner(called: Called, reader: Reader, tables: Tables): D
   const trees = [...returned, ...changed];
   if (nodesOf(trees).some(({ node }) => isQuery(node) && word(node, "commandType") !== "1")) return undefined;
   const of = (queries: Node[]) => widest(queries.map((tree) => rowsOf(tree, called, reader, tables)));
-  return { returned: of(returned), changed: of(changed) };
+  return { returned: of(returned), changed: of(changed.filter((tree) => !isExpiry(tree))) };
 }
+
+/** Whether the time chooses the rows, and no argument: `where expires_at < now()`. */
+const isExpiry = (tree: Node) =>
+  nodesOf(targetsOf(tree)).some(({ node }) => node.type === "SQLVALUEFUNCTION" || NOW.has(word(node, "funcid"))) &&
+  !nodesOf(targetsOf(tree)).some(isTop);
+/** now(), transaction_timestamp(), statement_timestamp(), clock_timestamp() */
+const NOW = new Set(["1299", "2647", "2648", "2649"]);
 
 const ORDER: Rows[] = ["none", "own", "right", "any"];
 export const widest = (rows: Rows[]): Rows => ORDER[Math.max(0, ...rows.map((one) => ORDER.indexOf(one)))] ?? "any";
@@ -79,7 +86,7 @@ function rowsOf(tree: Node, called: Called, reader: Reader, tables: Tables): Row
     const others = [...ties.read].filter((source) => !ties.tied(source, CALLER));
     const tokens = ties.uses.filter(
       ({ relation, column, against, value, sometimes }) =>
-        against === "constant" && value === undefined && !sometimes && TOKEN.test(tables.columnName(relation, column)),
+        against === "constant" && value !== "true" && !sometimes && TOKEN.test(tables.columnName(relation, column)),
     );
     const ofRole = guards.filter((one) => !namesArgument(one, reader));
     const isRight = (source: string) =>
@@ -156,8 +163,13 @@ function read(tree: Node, above: Scope, reader: Reader, known: number[]): { own:
       // Its rows first, then the values that sub-queries add to them.
       const rows = start();
       reader.read(query, scope, rows, false);
-      whole &&= rows.rows().every((source) => rows.tied(source, CALLER));
       reader.read(query, scope, ties);
+      // A guard reads rows and shows none.
+      const asked = new Ties();
+      for (const guard of entries(query).flatMap((entry) => inside(entry, "subquery")))
+        if (entries(guard).length === 0) reader.read(guard, reader.enter(query, scope), asked);
+      for (const source of asked.read) ties.read.delete(source);
+      whole &&= rows.rows().every((source) => asked.read.has(source) || rows.tied(source, CALLER));
     } else if (query) for (const target of targetsOf(query)) visit(target, reader.enter(query, scope));
     else if (!body && nodesOf(node).some(({ node }) => node.type === "SUBLINK" || node.type === "FUNCEXPR"))
       for (const field of node.fields.keys()) for (const inner of inside(node, field)) visit(inner, scope);

@@ -42,7 +42,7 @@ interface Place {
   column: string;
 }
 
-interface Trusted extends Place {
+export interface Trusted extends Place {
   name: string;
   linksRow: boolean;
   /** Asked of a membership of the caller, or of the tenant that one leads to. */
@@ -361,7 +361,7 @@ function askedOf(source: string, name: string, { ties }: Verdict): Trusted["aske
 }
 
 /** The policy by which a client may write a column of its own row as it likes. */
-function writes(
+export function writes(
   { relation, column, name, asked }: Pick<Trusted, "relation" | "column" | "name" | "asked">,
   command: "INSERT" | "UPDATE",
   catalogue: Catalogue,
@@ -530,7 +530,7 @@ function byOtherTable({ relation, name, linksRow, by }: Trusted, catalogue: Cata
 
 const policyOf = (policy: Policy | string) => (typeof policy === "string" ? policy : `policy ${policy.name}`);
 
-function column(
+export function column(
   { relation, name, by }: Trusted,
   policy: Policy | string,
   commands: string[],
