@@ -155,7 +155,8 @@ function read(tree: Node, above: Scope, reader: Reader, known: number[]): { own:
     const body = node.type === "FUNCEXPR" ? reader.body(node, scope) : undefined;
     const [query] = inside(node, "subselect");
     if (body) visit(body.node, body.scope);
-    for (const change of node.type === "FUNCEXPR" ? (reader.called(node)?.changed ?? []) : []) {
+    const changed = node.type === "FUNCEXPR" ? (reader.called(node)?.changed ?? []) : [];
+    for (const change of changed.filter((tree) => !isExpiry(tree))) {
       const values = inside(node, "args").map((arg) => ({ node: arg, scope }));
       for (const target of targetsOf(change)) visit(target, { kind: "call", values, definer: true });
     }
