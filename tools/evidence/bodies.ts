@@ -392,6 +392,7 @@ function ofPlpgsql(declared: string, statements: string[], returnsBoolean: boole
     ended =
       /^return$/i.test(statement) || returned !== null || /^raise\s+(?!notice|warning|info|log|debug)/i.test(statement);
     if (returned && returnsBoolean) branches.push([...within, `(${put(returned[1] ?? "")})`].join(" and "));
+    // It has no rows.
     else if (returned && /^null$/i.test(returned[1] ?? "")) continue;
     else if (returned) {
       const value = put(returned[1] ?? "");
@@ -432,6 +433,8 @@ function ofPlpgsql(declared: string, statements: string[], returnsBoolean: boole
     else return undefined;
     // Each value holds those before it.
     if ([...values.values()].some(({ length }) => length > MOST)) return undefined;
+    // Each query holds the conditions before it.
+    if ([...results, ...changed].join("").length > 10 * MOST) return undefined;
   }
   if (branches.length > 0) results.push(`select ${branches.map((branch) => `(${branch})`).join(" or ")}`);
   const query = results.length > 1 ? results.map((one) => `(${one})`).join(" union all ") : results[0];

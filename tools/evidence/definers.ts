@@ -35,6 +35,11 @@ export function rowsOfDefiner(called: Called, reader: Reader, tables: Tables): D
   if (!returned || !changed || partly || /\bset_config\b/i.test(source)) return undefined;
   const trees = [...returned, ...changed];
   if (nodesOf(trees).some(({ node }) => isQuery(node) && word(node, "commandType") !== "1")) return undefined;
+  // PERFORM private.close(id) changes the rows that the function changes.
+  const performed = nodesOf(changed).flatMap(({ node }) =>
+    node.type === "FUNCEXPR" ? (reader.called(node) ?? []) : [],
+  );
+  if (performed.some((next) => !next.foreign && !next.changed)) return undefined;
   const of = (queries: Node[]) => widest(queries.map((tree) => rowsOf(tree, called, reader, tables)));
   return { returned: of(returned), changed: of(changed.filter((tree) => !isExpiry(tree))) };
 }
@@ -64,13 +69,20 @@ function argument(at: number): Condition {
   return { node: { type: "VAR", fields }, scope: ARGUMENTS };
 }
 
+const MOST_CASES = 50;
+
 /** The rows of one query, in each case that its guards let pass. */
 function rowsOf(tree: Node, called: Called, reader: Reader, tables: Tables): Rows {
   const places = called.arguments.map((_, at) => at + 1);
   const named: Scope = { kind: "call", values: places.map(argument), definer: true };
   const cases = guardsOf(tree, named, reader).reduce<Condition[][]>(
-    (all, { node, scope }) =>
-      all.flatMap((one) => reader.branches(positive(node, reader), scope).map((branch) => [...one, ...branch])),
+    (all, { node, scope }) => {
+      const condition = { node: positive(node, reader), scope };
+      const further = reader.branches(condition.node, scope);
+      return all.length * further.length > MOST_CASES
+        ? all.map((one) => [...one, condition])
+        : all.flatMap((one) => further.map((branch) => [...one, ...branch]));
+    },
     [[]],
   );
   return widest(cases.map((guards) => rowsIn(guards)));
