@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
-import { type Supabase, startSupabase } from "../../tools/supabase.ts";
+import { type Supabase, startSupabase } from "../support/supabase.ts";
 
 export const jwtSecret = randomBytes(32).toString("base64url");
 export const publishableKey = "sb_publishable_for_these_tests";

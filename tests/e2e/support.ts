@@ -12,8 +12,8 @@ import type { Declaration } from "../../client/test/generated.ts";
 import type { Vars } from "../../tools/stack/vars.ts";
 import { startWorker, type Worker, type WorkerOptions } from "../../tools/stack/worker.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
-import { type Supabase, startSupabase } from "../../tools/supabase.ts";
 import { baseline, notesDeclaration, notesMigration } from "../support/notes.ts";
+import { type Supabase, startSupabase } from "../support/supabase.ts";
 
 export const APP = { appId: "rn-test", secret: randomBytes(32).toString("base64url") };
 /** For HS256 tokens that a test makes itself. */

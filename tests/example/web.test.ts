@@ -18,9 +18,9 @@ import { bundleWeb, installApp, serveApp } from "../../tools/setup/example.ts";
 import type { Vars } from "../../tools/stack/vars.ts";
 import { appId, KEY_SET, projectNumber, TOKEN } from "../../tools/supabase/app-check.ts";
 import { preparedFolder } from "../../tools/supabase/prepared.ts";
-import { type Supabase, startSupabase } from "../../tools/supabase.ts";
 import { appGuard, JWT_SECRET, type LoggedWorker, startWorkerAlone, workerVars } from "../e2e/support.ts";
 import { baseline, notesMigration } from "../support/notes.ts";
+import { type Supabase, startSupabase } from "../support/supabase.ts";
 
 /** Milliseconds from navigation to the answer of the first request, on warm servers. */
 const FIRST_REQUEST_MAX = 1000;
