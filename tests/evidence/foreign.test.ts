@@ -8,7 +8,6 @@ import { exposedSchemas } from "../../tools/evidence/audit.ts";
 import { look } from "../../tools/evidence/looks.ts";
 import type { Table } from "../../tools/evidence/rows.ts";
 import { inside, type Node, parseTree, word } from "../../tools/evidence/tree.ts";
-import { testSet } from "./set.ts";
 import { type Audited, all, openForeign } from "./support.ts";
 
 let audited: Audited;
@@ -378,5 +377,3 @@ for (const [lint, sql, rule, object] of SPLINTER) {
       );
     }));
 }
-
-testSet(20, openForeign, []);

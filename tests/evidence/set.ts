@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { type Audit, readAccepted } from "../../tools/evidence/audit.ts";
 import * as cases from "./cases.ts";
 import { PROJECTS, SOUND_PROJECTS } from "./projects.ts";
-import { type Audited, key, newFaults, openAudited, openForeign } from "./support.ts";
+import { type Audited, key, newFaults, openForeign } from "./support.ts";
 import { SOUND_TEAMS, TEAMS } from "./teams.ts";
 import { SOUND_TENANTS, TENANTS } from "./tenants.ts";
 
@@ -17,7 +17,7 @@ export const CASES = [...cases.CASES, ...PROJECTS, ...TEAMS, ...TENANTS];
 export const ORDINARY = [...cases.ORDINARY, ...SOUND_PROJECTS, ...SOUND_TEAMS, ...SOUND_TENANTS];
 
 /** Tests every `nth` schema, on a database that `open` opens. */
-export function testSet(nth: number, open: () => Promise<Audited> = openAudited, accepted = ACCEPTED): void {
+export function testSet(nth: number, open: () => Promise<Audited>, accepted = ACCEPTED): void {
   let audited: Audited;
   let good: Audit;
   before(async () => {

@@ -41,16 +41,19 @@ export const EXPOSED = `
 export const UNLOOKED = `
   with clients as (
     select oid from pg_roles where rolname in ${CLIENTS}
+  ), others as (
+    -- Without the thousands of functions of PostgreSQL itself.
+    select oid from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema' and nspname <> all ($1::text[])
   ), granted as (
     select relnamespace as namespace, 'relation' as kind, 'pg_class'::regclass as class, c.oid, relowner as owner from pg_class c
-    where relkind in ('r', 'p', 'v', 'm', 'f') and exists (
+    where relnamespace in (select oid from others) and relkind in ('r', 'p', 'v', 'm', 'f') and exists (
       select from clients where has_schema_privilege(clients.oid, relnamespace, 'USAGE') and (
         has_any_column_privilege(clients.oid, c.oid, 'SELECT, INSERT, UPDATE') or has_table_privilege(clients.oid, c.oid, 'DELETE, TRUNCATE')
       )
     )
     union all
     select pronamespace, 'function', 'pg_proc'::regclass, p.oid, proowner from pg_proc p
-    where prorettype not in ('trigger'::regtype, 'event_trigger'::regtype) and exists (
+    where pronamespace in (select oid from others) and prorettype not in ('trigger'::regtype, 'event_trigger'::regtype) and exists (
       select from clients where has_schema_privilege(clients.oid, pronamespace, 'USAGE') and has_function_privilege(clients.oid, p.oid, 'EXECUTE')
     )
   )
@@ -59,8 +62,7 @@ export const UNLOOKED = `
     count(*) filter (where kind = 'relation'), count(*) filter (where kind = 'function')
   ) as what
   from granted join pg_namespace on pg_namespace.oid = namespace
-  where nspname !~ '^pg_' and nspname <> 'information_schema' and nspname <> all ($1::text[])
-    and granted.oid <> all (array_remove(array[
+  where granted.oid <> all (array_remove(array[
       to_regclass('storage.objects')::oid, to_regclass('storage.buckets'), to_regclass('realtime.messages')
     ], null))
     and not ${ofExtension("class", "granted.oid", "owner")}
