@@ -13,7 +13,7 @@ export interface Limit {
 }
 
 /** Gzipped bytes that `wrangler deploy` uploads as the script. A build in another folder differs by some hundred, since messages hold paths. */
-export const SIZE_MAX = 234_800;
+export const SIZE_MAX = 236_000;
 
 export const LIMITS: Record<string, Limit> = {
   "list, 20 rows: over the floor": { goal: 1.45, aim: 1.3, budget: 2 },

@@ -430,7 +430,7 @@ fn bounded_numbers(json: &str) -> (String, usize) {
 /// The characters of a JSON number without an exponent, at most a few more than it has.
 fn written_length(number: &str) -> usize {
     let (digits, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let places = exponent.parse::<i32>().map_or(usize::MAX, |places| places.unsigned_abs() as usize);
+    let places = exponent.parse().map_or(usize::MAX, isize::unsigned_abs);
     digits.len().saturating_add(places)
 }
 
