@@ -77,7 +77,8 @@ export async function auditReach(
             what: `security definer; ${wrapper} calls it for every caller`,
             mend,
           });
-        else if (!rows && reader.asks(next))
+        // The core of Airlock has tests of its own.
+        else if (!rows && reader.asks(next) && next.schema !== "airlock")
           faults.push({
             rule: "definer-unread",
             object: next.identity,
