@@ -7,6 +7,7 @@ import type { Called } from "./bodies.ts";
 import type { Tables } from "./tables.ts";
 import { CALLER, type Condition, type Reader, type Scope, Ties, targetsOf } from "./ties.ts";
 import {
+  combined,
   conditionsOf,
   entries,
   inside,
@@ -136,22 +137,14 @@ function guardsOf(tree: Node, scope: Scope, reader: Reader): Condition[] {
 function positive(node: Node, reader: Reader, negated = false): Node {
   if (negated && (node.type === "DISTINCTEXPR" || (node.type === "OPEXPR" && reader.operator(node) === "<>")))
     return { type: "OPEXPR", fields: new Map(node.fields).set("opno", [EQUALS]) };
-  if (node.type !== "BOOLEXPR") return negated ? boolean("not", [node]) : node;
+  if (node.type !== "BOOLEXPR") return negated ? combined("not", [node]) : node;
   const [op, args] = [word(node, "boolop"), inside(node, "args")];
   if (op === "not") return args[0] ? positive(args[0], reader, !negated) : node;
   const parts = args.map((arg) => positive(arg, reader, negated));
-  return boolean(negated ? (op === "and" ? "or" : "and") : op, parts);
+  return combined(negated ? (op === "and" ? "or" : "and") : op, parts);
 }
 /** Of texts: only its name is read. */
 const EQUALS = "98";
-
-const boolean = (op: string, args: Node[]): Node => ({
-  type: "BOOLEXPR",
-  fields: new Map<string, Value[]>([
-    ["boolop", [op]],
-    ["args", [args]],
-  ]),
-});
 
 /** The ties of a query, and whether each row that it reads is tied to the caller, as the known arguments are. */
 function read(tree: Node, above: Scope, reader: Reader, known: number[]): { own: boolean; ties: Ties } {

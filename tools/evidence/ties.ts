@@ -9,6 +9,7 @@ import { escaped, list } from "./finding.ts";
 import {
   absentOf,
   bare,
+  combined,
   conditionsOf,
   entries,
   inside,
@@ -277,14 +278,14 @@ export class Reader {
     if (node.type === "BOOLEANTEST" && word(node, "booltesttype") === "0")
       return inside(node, "arg").flatMap((arg) => again(arg));
     if (node.type === "BOOLEANTEST" && word(node, "booltesttype") === "2")
-      return [inside(node, "arg").map((arg) => ({ node: negation(arg), scope }))];
+      return [inside(node, "arg").map((arg) => ({ node: combined("not", [arg]), scope }))];
     // f(x) = true
     if (node.type === "OPEXPR" && BOOLEAN_EQUALS.test(word(node, "opno"))) {
       const at = args.findIndex(isBoolean);
       const other = args[1 - at];
       if (at >= 0 && other && other.type !== "VAR" && !readsValue(other)) {
         const holds = neverHolds(args[at] as Node) === (word(node, "opno") === BOOLEAN_UNEQUAL);
-        return holds ? again(other) : [[{ node: negation(other), scope }]];
+        return holds ? again(other) : [[{ node: combined("not", [other]), scope }]];
       }
     }
     if (["RELABELTYPE", "COERCEVIAIO"].includes(node.type)) return inside(node, "arg").flatMap((arg) => again(arg));
@@ -864,14 +865,6 @@ function aside<T>(ties: Ties, work: (copy: Ties) => T): T {
   keep(copy, ties);
   return result;
 }
-
-const negation = (node: Node): Node => ({
-  type: "BOOLEXPR",
-  fields: new Map<string, Value[]>([
-    ["boolop", ["not"]],
-    ["args", [[node]]],
-  ]),
-});
 
 /** A value of a row that is read, in difference to EXISTS. */
 const readsValue = (node: Node) =>

@@ -188,6 +188,15 @@ function askedOf(query: Node): { conditions: Node[]; absent: Set<string> } {
   return { conditions, absent };
 }
 
+/** Conditions combined by `and`, `or` or `not`. */
+export const combined = (operation: string, args: Node[]): Node => ({
+  type: "BOOLEXPR",
+  fields: new Map<string, Value[]>([
+    ["boolop", [operation]],
+    ["args", [args]],
+  ]),
+});
+
 /** `and`, `or` or `not`; "" of a node of another kind. */
 const operation = (node: Node) => (node.type === "BOOLEXPR" ? word(node, "boolop") : "");
 
@@ -210,13 +219,7 @@ function needs(node: Node, tables: Set<string>): boolean {
 
 /** The conditions with those of an outer join, where one of them needs a row of its tables. */
 function withJoin(asked: Node[], tables: Set<string>, join: Node[]): Node[] {
-  const both = (node: Node): Node => ({
-    type: "BOOLEXPR",
-    fields: new Map<string, Value[]>([
-      ["boolop", ["and"]],
-      ["args", [node, ...join]],
-    ]),
-  });
+  const both = (node: Node) => combined("and", [node, ...join]);
   if (asked.some((node) => needs(node, tables))) return [...asked, ...join];
   return asked.map((node) =>
     operation(node) === "or"
